@@ -1,0 +1,75 @@
+"""The backend without a worker: enqueue() runs the task and comes back with its result."""
+
+from collections.abc import Sequence
+from traceback import format_exception
+from typing import Any
+
+from django.utils import timezone
+from django.utils.crypto import get_random_string
+
+from ..base import Task, TaskContext, TaskError, TaskResult, TaskResultStatus
+from ..jsonable import normalize_json
+from ..signals import task_enqueued, task_finished, task_started
+from .base import BaseTaskBackend
+
+
+class ImmediateBackend(BaseTaskBackend):
+    """Runs every task where it is enqueued."""
+
+    supports_async_task = True
+    supports_priority = True
+
+    def __init__(self, alias: str, params: dict[str, Any]) -> None:
+        super().__init__(alias, params)
+        self.worker_id = get_random_string(32)
+
+    def enqueue(self, task: Task, args: Sequence[Any], kwargs: dict[str, Any]) -> TaskResult:
+        """Run the task; what it raises is in the result."""
+        self.validate_task(task)
+        result = self._new_result(task, args, kwargs)
+        self._execute_task(result)
+        return result
+
+    def _execute_task(self, result: TaskResult) -> None:
+        """Take the run from enqueued to finished, writing each step on its result."""
+        self._announce(result)
+        self._start(result)
+        try:
+            result._write(_return_value=normalize_json(_call(result)))
+        except KeyboardInterrupt:
+            # Whoever pressed the keys means this process, not the task.
+            raise
+        except BaseException as error:  # noqa: BLE001 - a task may raise what it likes
+            # Still inside the handler, so that receivers of the signal can see the traceback.
+            result.errors.append(_describe(error))
+            self._finish(result, TaskResultStatus.FAILED)
+        else:
+            self._finish(result, TaskResultStatus.SUCCESSFUL)
+
+    def _announce(self, result: TaskResult) -> None:
+        result._write(enqueued_at=timezone.now())
+        task_enqueued.send(type(self), task_result=result)
+
+    def _start(self, result: TaskResult) -> None:
+        now = timezone.now()
+        result._write(status=TaskResultStatus.RUNNING, started_at=now, last_attempted_at=now)
+        result.worker_ids.append(self.worker_id)
+        task_started.send(type(self), task_result=result)
+
+    def _finish(self, result: TaskResult, status: TaskResultStatus) -> None:
+        result._write(finished_at=timezone.now(), status=status)
+        task_finished.send(type(self), task_result=result)
+
+
+def _call(result: TaskResult) -> Any:
+    task = result.task
+    context = [TaskContext(task_result=result)] if task.takes_context else []
+    return task.call(*context, *result.args, **result.kwargs)
+
+
+def _describe(error: BaseException) -> TaskError:
+    kind = type(error)
+    return TaskError(
+        exception_class_path=f"{kind.__module__}.{kind.__qualname__}",
+        traceback="".join(format_exception(error)),
+    )

@@ -1,0 +1,18 @@
+"""The system check that asks every configured backend."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.core import checks
+
+
+@checks.register
+def check_tasks(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> Iterator[checks.CheckMessage]:
+    """Yield what each backend in TASKS finds wrong with itself."""
+    from . import task_backends
+
+    for backend in task_backends.all():
+        yield from backend.check()
