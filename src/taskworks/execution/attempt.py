@@ -1,0 +1,96 @@
+"""One attempt at a run: the run, its task, and the times and counts that change with it."""
+
+import time
+from datetime import datetime, timedelta
+from typing import Any
+
+from taskworks.execution.outcome import Failed, Outcome, Succeeded, error_entry
+from taskworks.framework import Task, TaskContext, TaskResult
+from taskworks.models import RunState, TaskRun
+
+
+class Attempt:
+    """
+    A claimed run in a worker's hands. ``begin`` and ``end`` change the run in memory; whoever
+    owns the attempt writes it.
+
+    Times are the database's: its time of the claim, plus what this process has measured since.
+    """
+
+    def __init__(self, run: TaskRun, worker_id: str) -> None:
+        self.run = run
+        self.worker_id = worker_id
+        self.begun = False
+        self.start_written = False
+        self.outcome: Outcome | None = None
+        self._claimed = time.monotonic()
+        self._before = {
+            name: getattr(run, name)
+            for name in ("attempts", "worker_ids", "started_at", "last_attempted_at")
+        }
+        self.task: Task = run.task
+
+    def begin(self) -> None:
+        """The first line is about to run."""
+        run = self.run
+        run.last_attempted_at = self.now()
+        run.started_at = run.started_at or run.last_attempted_at
+        run.attempts += 1
+        run.worker_ids = [*run.worker_ids, self.worker_id]
+        run.state = RunState.RUNNING.value
+        self.begun = True
+
+    def end(self, outcome: Outcome) -> None:
+        """Turn the run into what the outcome makes of it."""
+        self.outcome = outcome
+        match outcome:
+            case Succeeded(return_value):
+                self.run.state = RunState.SUCCESSFUL.value
+                self.run.return_value = return_value
+                self.run.finished_at = self.now()
+            case Failed(exception):
+                self.run.state = RunState.FAILED.value
+                self.run.errors = [*self.run.errors, self._error(exception)]
+                self.run.finished_at = self.now()
+
+    def undo(self) -> None:
+        """The run as it was before it was claimed."""
+        for name, value in self._before.items():
+            setattr(self.run, name, value)
+        self.run.state = RunState.READY.value
+
+    def now(self) -> datetime:
+        """The database's time."""
+        claimed_at = self.run.claimed_at
+        assert claimed_at is not None, "an attempt is made of a claimed run"  # noqa: S101
+        return claimed_at + timedelta(seconds=self.age)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the claim."""
+        return time.monotonic() - self._claimed
+
+    @property
+    def duration(self) -> timedelta:
+        """How long the attempt took, or has taken."""
+        end = self.run.finished_at or self.now()
+        return end - self.run.last_attempted_at if self.run.last_attempted_at else timedelta()
+
+    def result(self) -> TaskResult:
+        """A snapshot of the run as it is now."""
+        return self.run.to_result(self.task)
+
+    def arguments(self) -> tuple[list[Any], dict[str, Any]]:
+        """What the task's function is called with."""
+        run = self.run
+        if not self.task.takes_context:
+            return run.args, run.kwargs
+        return [TaskContext(task_result=self.result()), *run.args], run.kwargs
+
+    def _error(self, exception: BaseException) -> dict[str, Any]:
+        return {
+            "attempt": self.run.attempts,
+            "at": self.now().isoformat(),
+            "worker_id": self.worker_id,
+            **error_entry(exception),
+        }

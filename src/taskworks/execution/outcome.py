@@ -1,0 +1,69 @@
+"""What became of an attempt, as a value."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from traceback import TracebackException
+from typing import Any
+
+from taskworks import jsonvalue
+from taskworks.conf import conf
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The task returned a value that can be stored."""
+
+    return_value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The task raised, returned what is no JSON, or could not be begun."""
+
+    exception: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """Nothing was executed: the path does not import yet, and may after a deploy."""
+
+    delay: timedelta
+    reason: Exception
+
+
+Outcome = Succeeded | Failed | Postponed
+
+
+def success(returned: Any) -> Succeeded:
+    """The outcome of a task that returned; raise TypeError or ValueError if that is no JSON."""
+    return Succeeded(jsonvalue.decode(jsonvalue.encode(returned, "return_value")))
+
+
+def error_entry(exception: BaseException) -> dict[str, str]:
+    """What is stored of an exception: its class and its traceback, cleaned and cut."""
+    kind = type(exception)
+    return {
+        "exception_class_path": _printable(f"{kind.__module__}.{kind.__qualname__}"),
+        "traceback": _cut(_printable(_traceback(exception)), conf().max_traceback_length),
+    }
+
+
+def _traceback(exception: BaseException) -> str:
+    try:
+        return "".join(TracebackException.from_exception(exception).format())
+    except Exception as unprintable:  # noqa: BLE001 - a task's exception may do anything
+        kind = type(exception)
+        return f"{kind.__module__}.{kind.__qualname__}: <no traceback: {unprintable!r}>\n"
+
+
+def _printable(text: str) -> str:
+    """Without NUL and lone surrogates, which no database takes."""
+    return text.replace("\0", "\\x00").encode(errors="backslashreplace").decode()
+
+
+def _cut(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    # The end tells what was raised, the beginning how it came to it.
+    half = limit // 2
+    return f"{text[:half]}\n... {len(text) - limit:,} characters left out ...\n{text[-half:]}"

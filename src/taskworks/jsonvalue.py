@@ -1,0 +1,114 @@
+"""
+What may be an argument or a result: a value that every database gives back unchanged.
+
+That is text, whole numbers of 64 bits, finite floats, booleans, None, and lists and dicts with
+text keys of these. Everything else is refused, by its place in the value, before a row exists.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from taskworks.conf import conf
+
+MAX_DEPTH = 100
+MIN_INT, MAX_INT = -(2**63), 2**63 - 1
+
+_dumps = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
+
+
+class _Refusal(Exception):  # noqa: N818 - it never leaves this module
+    """Why a part of a value is refused; the way to it grows while it rises."""
+
+    def __init__(self, error: type[Exception], reason: str) -> None:
+        self.error, self.reason, self.place = error, reason, ""
+
+    def inside(self, step: str) -> "_Refusal":
+        self.place = step + self.place
+        return self
+
+
+def encode(value: Any, name: str) -> str:
+    """
+    The JSON text of a value, for storage.
+
+    Raise TypeError ("Unsupported type: ...") or ValueError, in a sentence that begins its way to
+    the culprit at ``name``, such as ``args[0]['when']``.
+    """
+    try:
+        text = _dumps(plain(value, MAX_DEPTH))
+    except _Refusal as refusal:
+        raise refusal.error(
+            f"{refusal.reason} at {name}{refusal.place}. Arguments and results of a task are "
+            "JSON: text, numbers, booleans, None, and lists and dicts of these."
+        ) from None
+    if len(text) > (limit := conf().max_json_size):
+        raise ValueError(
+            f"{name} takes {len(text):,} bytes as JSON, and TASKWORKS['MAX_JSON_SIZE'] allows "
+            f"{limit:,}. Store the data elsewhere, and pass its key."
+        )
+    return text
+
+
+def decode(text: str) -> Any:
+    """The value of a stored text."""
+    return json.loads(text)
+
+
+def plain(value: Any, depth: int) -> Any:
+    """The value in JSON's own types; raise _Refusal where there is none."""
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return _text(value)
+        case int():
+            return _whole_number(value)
+        case float():
+            return _finite(value)
+        case bytes() | bytearray() | memoryview():
+            raise _Refusal(TypeError, f"Unsupported type: {type(value)}")
+        case Mapping() | Sequence() if depth == 0:
+            raise _Refusal(ValueError, f"A value more than {MAX_DEPTH} levels deep")
+        case Mapping():
+            return {_key(key): _item(item, f"[{key!r}]", depth) for key, item in value.items()}
+        case Sequence():
+            return [_item(item, f"[{index}]", depth) for index, item in enumerate(value)]
+        case _:
+            raise _Refusal(TypeError, f"Unsupported type: {type(value)}")
+
+
+def _item(value: Any, step: str, depth: int) -> Any:
+    try:
+        return plain(value, depth - 1)
+    except _Refusal as refusal:
+        raise refusal.inside(step) from None
+
+
+def _key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise _Refusal(TypeError, f"Unsupported type: {type(key)} as a dict's key ({key!r})")
+    return _text(key)
+
+
+def _text(value: str) -> str:
+    if "\0" in value:
+        raise _Refusal(ValueError, "A NUL character")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise _Refusal(ValueError, "A lone surrogate, which is no text,") from None
+    return str.__str__(value)
+
+
+def _whole_number(value: int) -> int:
+    if not MIN_INT <= value <= MAX_INT:
+        raise _Refusal(ValueError, "A whole number of more than 64 bits")
+    return int(value)
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise _Refusal(ValueError, f"The number {value}, which JSON does not have,")
+    return float(value)

@@ -1,0 +1,1 @@
+"""What keeps the record in order: one duty, one file."""

@@ -1,0 +1,204 @@
+"""``manage.py taskworks worker``: run the runs of a backend."""
+
+import argparse
+import atexit
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseError
+from django.db import ProgrammingError
+from django.utils import autoreload
+
+from taskworks.execution import Attempt
+from taskworks.management.arguments import (
+    at_least_one,
+    database_backend,
+    names,
+    seconds,
+    worker_label,
+)
+from taskworks.store import store
+from taskworks.worker import Options, Queues, Worker
+
+HELP = "Run a worker: claim runs, execute them, write what became of them."
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+EVERY_QUEUE = ("*",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--backend",
+        type=database_backend,
+        default="default",
+        metavar="ALIAS",
+        help="The backend in TASKS to work for (default: default).",
+    )
+    add(
+        "--queues",
+        type=names,
+        default=EVERY_QUEUE,
+        metavar="NAME,NAME",
+        help="The queues to take, or * for every one (default: *).",
+    )
+    add(
+        "--exclude-queues",
+        type=names,
+        default=(),
+        metavar="NAME,NAME",
+        help="Queues to leave to others; only with --queues '*'.",
+    )
+    add(
+        "--threads",
+        type=at_least_one,
+        default=4,
+        metavar="N",
+        help="How many functions run at once (default: 4). Coroutine functions share one event "
+        "loop beside them, 100 at once.",
+    )
+    add(
+        "--interval",
+        type=seconds,
+        default=1.0,
+        metavar="SECONDS",
+        help="The longest pause between two looks at queues that stay empty (default: 1).",
+    )
+    add("--batch", action="store_true", help="Drain: run all that is ready, then exit.")
+    add("--max-tasks", type=at_least_one, metavar="N", help="Exit after N runs.")
+    add(
+        "--worker-id",
+        type=worker_label,
+        metavar="LABEL",
+        help="What the worker is called in its runs' worker_ids (default: made of host and pid).",
+    )
+    add(
+        "--reload",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="Restart when code changes (default: if DEBUG is on, and not with --batch).",
+    )
+
+
+def run(command: BaseCommand, options: dict[str, Any]) -> None:
+    """Refuse what does not fit, and work."""
+    _check_reachable(options["backend"].alias)
+    worker = _worker(command, options)
+    if _reloads(command, options):
+        _run_reloading(lambda: _work(command, worker, options), worker)
+    else:
+        _stop_on_signals(worker)
+        _work(command, worker, options)
+        _leave(worker)
+
+
+def _worker(command: BaseCommand, options: dict[str, Any]) -> Worker:
+    verbosity = options["verbosity"]
+    return Worker(
+        options["backend"],
+        Options(
+            queues=_queues(options["queues"], options["exclude_queues"]),
+            threads=options["threads"],
+            interval=options["interval"],
+            batch=options["batch"],
+            max_tasks=options["max_tasks"],
+            label=options["worker_id"] or "",
+        ),
+        report=_printer(command) if verbosity > 0 else lambda attempt: None,
+    )
+
+
+def _queues(taken: tuple[str, ...], excluded: tuple[str, ...]) -> Queues:
+    if excluded and taken != EVERY_QUEUE:
+        raise CommandError(
+            "--exclude-queues goes with --queues '*' only: a list of queues excludes the others.",
+            returncode=2,
+        )
+    return Queues(None if "*" in taken else taken, frozenset(excluded))
+
+
+def _check_reachable(alias: str) -> None:
+    """An error here is a person's: later ones are weather."""
+    try:
+        store().ready_queues(alias)
+    except ProgrammingError as error:
+        raise CommandError(f"{_missing_tables()} ({error})") from error
+    except DatabaseError as error:
+        if "no such table" in str(error):
+            raise CommandError(f"{_missing_tables()} ({error})") from error
+        raise CommandError(
+            f"The database {store().alias!r} cannot be reached: {str(error).strip()}"
+        ) from error
+
+
+def _missing_tables() -> str:
+    return (
+        f"The database {store().alias!r} has no table of runs: run 'manage.py migrate taskworks'."
+    )
+
+
+def _printer(command: BaseCommand) -> Callable[[Attempt], None]:
+    def print_line(attempt: Attempt) -> None:
+        run = attempt.run
+        ended = f"{run.finished_at:%Y-%m-%d %H:%M:%S}"
+        milliseconds = attempt.duration.total_seconds() * 1000
+        line = f"{ended} {run.state} {run.task_path} {run.id} {milliseconds:.1f} ms"
+        succeeded = run.state == "successful"
+        command.stdout.write(line if succeeded else command.style.ERROR(line))
+        command.stdout.flush()
+
+    return print_line
+
+
+def _work(command: BaseCommand, worker: Worker, options: dict[str, Any]) -> None:
+    if options["verbosity"] > 0:
+        command.stdout.write(
+            f"Worker {worker.label} takes {worker.options.queues} of backend "
+            f"{worker.backend.alias!r}, {worker.options.threads} threads."
+        )
+        command.stdout.flush()
+    worker.run()
+    if options["verbosity"] > 0:
+        command.stdout.write(f"Worker {worker.label} has stopped.")
+
+
+def _stop_on_signals(worker: Worker) -> None:
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda number, frame: worker.stop())
+
+
+def _leave(worker: Worker) -> None:
+    """Exit without waiting for tasks that were given back and still run in their threads."""
+    if worker.abandoned:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def _reloads(command: BaseCommand, options: dict[str, Any]) -> bool:
+    if options["reload"] and options["batch"]:
+        command.stderr.write("--reload has no effect with --batch.")
+    wanted = settings.DEBUG if options["reload"] is None else options["reload"]
+    return bool(wanted and not options["batch"])
+
+
+def _run_reloading(work: Callable[[], None], worker: Worker) -> None:
+    """Django's reloader runs the worker in a thread, and ends the process when code changes."""
+
+    def stop_first(**kwargs: Any) -> None:
+        worker.stop()
+        if not worker.shutdown.over.wait(timeout=1):
+            worker.stop()
+            worker.shutdown.over.wait(timeout=5)
+
+    if os.environ.get(autoreload.DJANGO_AUTORELOAD_ENV) == "true":
+        autoreload.file_changed.connect(stop_first, weak=False)
+        atexit.register(stop_first)
+    autoreload.run_with_reloader(work)

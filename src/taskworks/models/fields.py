@@ -1,0 +1,28 @@
+"""A JSON value in a text column."""
+
+from typing import Any
+
+from django.db import models
+
+from taskworks import jsonvalue
+
+
+class JSONTextField(models.TextField):  # type: ignore[type-arg]
+    """
+    A JSON value, kept as the text it was encoded to.
+
+    Not a JSONField: databases that parse JSON give some of it back changed (the order of keys,
+    1e16 as a whole number), and a task must get the arguments it was enqueued with.
+    """
+
+    def get_prep_value(self, value: Any) -> str | None:
+        return None if value is None else jsonvalue.encode(value, self.attname)
+
+    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
+        return None if value is None else jsonvalue.decode(value)
+
+    def value_to_string(self, obj: models.Model) -> str:
+        return self.get_prep_value(self.value_from_object(obj)) or ""
+
+    def to_python(self, value: Any) -> Any:
+        return jsonvalue.decode(value) if isinstance(value, str) else value

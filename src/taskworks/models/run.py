@@ -1,0 +1,210 @@
+"""``TaskRun``: the one record of a run, whatever started it and whichever engine executes it."""
+
+import secrets
+import time
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from taskworks import framework
+from taskworks.framework import TaskError, TaskResult, TaskResultStatus
+from taskworks.models.fields import JSONTextField
+from taskworks.models.indexes import StateIndex
+from taskworks.task import restored
+
+
+class RunState(models.TextChoices):
+    """Where a run is; finer than the standard's status."""
+
+    SCHEDULED = "scheduled", _("Scheduled")  # waits for its time
+    READY = "ready", _("Ready")  # waits for a worker
+    CLAIMED = "claimed", _("Claimed")  # a worker has taken it, and has not begun
+    RUNNING = "running", _("Running")  # an attempt is being executed
+    SUCCESSFUL = "successful", _("Successful")
+    FAILED = "failed", _("Failed")
+    CANCELLED = "cancelled", _("Cancelled")
+
+
+IN_HAND = (RunState.CLAIMED, RunState.RUNNING)
+FINISHED = (RunState.SUCCESSFUL, RunState.FAILED, RunState.CANCELLED)
+
+STATUS_OF = {
+    RunState.SCHEDULED: TaskResultStatus.READY,
+    RunState.READY: TaskResultStatus.READY,
+    RunState.CLAIMED: TaskResultStatus.READY,
+    RunState.RUNNING: TaskResultStatus.RUNNING,
+    RunState.SUCCESSFUL: TaskResultStatus.SUCCESSFUL,
+    RunState.FAILED: TaskResultStatus.FAILED,
+    RunState.CANCELLED: TaskResultStatus.FAILED,
+}
+
+
+def new_run_id() -> UUID:
+    """A time-ordered UUID (version 7, RFC 9562), so that an index grows at one end."""
+    milliseconds = time.time_ns() // 1_000_000
+    noise = secrets.randbits(74)
+    return UUID(
+        int=(milliseconds & (1 << 48) - 1) << 80
+        | 0x7 << 76
+        | (noise >> 62) << 64
+        | 0b10 << 62
+        | noise & (1 << 62) - 1
+    )
+
+
+class TaskRunQuerySet(models.QuerySet["TaskRun"]):
+    def in_state(self, *states: RunState) -> "TaskRunQuerySet":
+        return self.filter(state__in=states)
+
+    def scheduled(self) -> "TaskRunQuerySet":
+        return self.in_state(RunState.SCHEDULED)
+
+    def ready(self) -> "TaskRunQuerySet":
+        return self.in_state(RunState.READY)
+
+    def running(self) -> "TaskRunQuerySet":
+        return self.in_state(RunState.RUNNING)
+
+    def successful(self) -> "TaskRunQuerySet":
+        return self.in_state(RunState.SUCCESSFUL)
+
+    def failed(self) -> "TaskRunQuerySet":
+        return self.in_state(RunState.FAILED, RunState.CANCELLED)
+
+    def finished(self) -> "TaskRunQuerySet":
+        return self.in_state(*FINISHED)
+
+
+class TaskRun(models.Model):
+    """
+    One enqueued run and what became of it. Read it as you like; only the store writes it.
+
+    All times are the database's.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_run_id, editable=False)
+    backend = models.CharField(max_length=64)
+    queue_name = models.CharField(max_length=128)
+    task_path = models.CharField(max_length=512)
+    args = JSONTextField(default=list)
+    kwargs = JSONTextField(default=dict)
+    # -priority, so that the order of claims is ascending throughout.
+    rank = models.SmallIntegerField(default=0)
+    run_after = models.DateTimeField(null=True)
+
+    state = models.CharField(max_length=10, choices=RunState, default=RunState.READY)
+    enqueued_at = models.DateTimeField()
+    # When the run became ready, or is due to.
+    available_at = models.DateTimeField()
+
+    # The worker that has it, and the proof that it still has.
+    claimed_by = models.UUIDField(null=True)
+    claim_token = models.UUIDField(null=True)
+    claimed_at = models.DateTimeField(null=True)
+
+    # Executions begun, those that a crash ended included.
+    attempts = models.PositiveIntegerField(default=0)
+    worker_ids = JSONTextField(default=list)
+    started_at = models.DateTimeField(null=True)
+    last_attempted_at = models.DateTimeField(null=True)
+    # Since when its path has failed to import.
+    missing_since = models.DateTimeField(null=True)
+
+    finished_at = models.DateTimeField(null=True)
+    return_value = JSONTextField(null=True)
+    errors = JSONTextField(default=list)
+
+    objects = TaskRunQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("task run")
+        verbose_name_plural = _("task runs")
+        indexes = (
+            StateIndex(
+                name="taskworks_run_ready",
+                states=(RunState.READY.value,),
+                fields=["backend", "queue_name", "rank", "available_at", "id"],
+            ),
+            StateIndex(
+                name="taskworks_run_scheduled",
+                states=(RunState.SCHEDULED.value,),
+                fields=["available_at", "id"],
+            ),
+            StateIndex(
+                name="taskworks_run_in_hand",
+                states=tuple(state.value for state in IN_HAND),
+                fields=["claimed_by"],
+            ),
+            StateIndex(
+                name="taskworks_run_finished",
+                states=tuple(state.value for state in FINISHED),
+                fields=["finished_at", "id"],
+            ),
+        )
+        constraints = (
+            models.CheckConstraint(
+                name="taskworks_run_rank", condition=models.Q(rank__gte=-100, rank__lte=100)
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.task_path} {self.id} ({self.state})"
+
+    @property
+    def priority(self) -> int:
+        """-100 to 100; the larger is claimed first."""
+        return -self.rank
+
+    @property
+    def status(self) -> TaskResultStatus:
+        """The standard's status of this state."""
+        return STATUS_OF[RunState(self.state)]
+
+    @property
+    def task_name(self) -> str:
+        """The name of the task's function."""
+        return self.task_path.rpartition(".")[2]
+
+    @property
+    def task(self) -> framework.Task:
+        """The task as it was enqueued; one whose code is gone raises TaskNotFound when called."""
+        return restored(
+            self.task_path,
+            priority=self.priority,
+            queue_name=self.queue_name,
+            backend=self.backend,
+            run_after=self.run_after,
+        )
+
+    def to_result(self, task: framework.Task | None = None) -> TaskResult:
+        """A snapshot of the run as the standard defines it."""
+        result = TaskResult(
+            task=task or self.task,
+            id=str(self.id),
+            status=self.status,
+            enqueued_at=self.enqueued_at,
+            started_at=self.started_at,
+            finished_at=self.finished_at,
+            last_attempted_at=self.last_attempted_at,
+            args=self.args,
+            kwargs=self.kwargs,
+            backend=self.backend,
+            errors=[_task_error(entry) for entry in self.errors],
+            worker_ids=list(self.worker_ids),
+        )
+        object.__setattr__(result, "_return_value", self.return_value)
+        return result
+
+
+def _task_error(entry: dict[str, Any]) -> TaskError:
+    return TaskError(
+        exception_class_path=entry["exception_class_path"], traceback=entry["traceback"]
+    )
+
+
+def claim_order(run: TaskRun) -> tuple[int, datetime, UUID]:
+    """What runs of a queue are claimed by: rank, then when they became ready, then id."""
+    return run.rank, run.available_at, run.id

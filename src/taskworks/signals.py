@@ -1,0 +1,32 @@
+"""
+The standard's three signals; on Django 6.0 and later they are Django's very objects.
+
+``sender`` is the backend's class, ``task_result`` a snapshot of the run. A receiver that raises
+is logged by ``django.dispatch``, and changes nothing of a run.
+"""
+
+import logging
+
+from django.dispatch import Signal
+
+from taskworks.framework import TaskResult, task_enqueued, task_finished, task_started
+
+__all__ = ["aannounce", "announce", "task_enqueued", "task_finished", "task_started"]
+
+logger = logging.getLogger(__name__)
+
+
+def announce(signal: Signal, sender: type, task_result: TaskResult) -> None:
+    """Send a signal from a worker, which not even a receiver's sys.exit() may stop."""
+    try:
+        signal.send_robust(sender, task_result=task_result)
+    except BaseException:
+        logger.exception("A receiver tried to end the worker at run %s.", task_result.id)
+
+
+async def aannounce(signal: Signal, sender: type, task_result: TaskResult) -> None:
+    """See announce()."""
+    try:
+        await signal.asend_robust(sender, task_result=task_result)
+    except BaseException:
+        logger.exception("A receiver tried to end the worker at run %s.", task_result.id)

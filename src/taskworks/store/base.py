@@ -1,0 +1,236 @@
+"""
+The store's interface, and what of it is the same on every database.
+
+A verb that changes a claimed run is fenced: it demands the run's id, its state, and the token of
+the claim. What it returns are the ids of the runs that were still ours; about the others nothing
+was written. The runs given to ``start``, ``finish`` and ``release`` carry the values to write.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.db import connections, models, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Coalesce
+
+from taskworks.models import RunState, TaskRun, Worker
+from taskworks.models.run import FINISHED, IN_HAND, TaskRunQuerySet
+from taskworks.models.worker import WorkerQuerySet
+from taskworks.store.clock import DatabaseClock
+
+STARTED = ("state", "attempts", "worker_ids", "started_at", "last_attempted_at")
+FINISH = (*STARTED, "finished_at", "return_value", "errors")
+
+
+class Store(ABC):
+    """What can be done to runs and workers in one database."""
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+
+    @property
+    def connection(self) -> BaseDatabaseWrapper:
+        return connections[self.alias]
+
+    @property
+    def runs(self) -> TaskRunQuerySet:
+        return TaskRun.objects.using(self.alias)
+
+    @property
+    def workers(self) -> WorkerQuerySet:
+        return Worker.objects.using(self.alias)
+
+    # From enqueue to finish.
+
+    def enqueue(self, runs: Sequence[TaskRun], delay: timedelta | None = None) -> None:
+        """
+        Insert new runs, in the caller's transaction if there is one.
+
+        They become ready, or scheduled if ``run_after`` is ahead; ``delay`` counts a run_after
+        from now. The runs given get their times and states.
+        """
+        now = self.read_clock()
+        for run in runs:
+            if delay is not None:
+                run.run_after = now + delay
+            due = run.run_after if run.run_after and run.run_after > now else None
+            run.enqueued_at = now
+            run.available_at = due or now
+            run.state = (RunState.SCHEDULED if due else RunState.READY).value
+        if len(runs) == 1:
+            runs[0].save(force_insert=True, using=self.alias)
+        else:
+            self.runs.bulk_create(runs)
+
+    def promote(self, limit: int) -> int:
+        """Make up to ``limit`` due scheduled runs ready, behind those that are; say how many."""
+        due = self.runs.scheduled().filter(available_at__lte=DatabaseClock())
+        return self._update_some(
+            due.order_by("available_at", "id"),
+            limit,
+            state=RunState.READY,
+            available_at=DatabaseClock(),
+        )
+
+    def ready_queues(self, backend: str) -> list[str]:
+        """The queues that have a ready run; costs an index probe a queue, however long they are."""
+        table = self._quoted(TaskRun)
+        ready = f"FROM {table} WHERE state = 'ready' AND backend = %s"
+        statement = f"""
+            WITH RECURSIVE queue (name) AS (
+                SELECT MIN(queue_name) {ready}
+                UNION ALL
+                SELECT (SELECT MIN(queue_name) {ready} AND queue_name > queue.name)
+                FROM queue WHERE queue.name IS NOT NULL
+            )
+            SELECT name FROM queue WHERE name IS NOT NULL"""
+        return [name for (name,) in self._fetch(statement, [backend, backend])]
+
+    @abstractmethod
+    def claim(self, worker: UUID, backend: str, queues: Sequence[str], limit: int) -> list[TaskRun]:
+        """
+        Take up to ``limit`` ready runs for a worker that is not given up, in the order of claims:
+        rank, available_at, id. They get one fresh token.
+        """
+
+    def start(self, runs: Sequence[TaskRun]) -> set[UUID]:
+        """Write that the attempts of these claimed runs have begun."""
+        return self._write(runs, STARTED, guard=(RunState.CLAIMED,))
+
+    def finish(self, runs: Sequence[TaskRun]) -> set[UUID]:
+        """
+        Write the outcomes of these runs, and that they began.
+
+        May be repeated when its answer was lost: a run that has this outcome already is ours.
+        """
+        written = self._write(runs, FINISH, guard=IN_HAND)
+        missed = [run for run in runs if run.id not in written]
+        return written | self._finished_before(missed) if missed else written
+
+    def release(self, runs: Sequence[TaskRun]) -> set[UUID]:
+        """Give claimed or running runs back, in their old places, with their old counts."""
+        return self._write(runs, STARTED, guard=IN_HAND, forget_claim=True)
+
+    def postpone(self, run: TaskRun, delay: timedelta) -> bool:
+        """Give back a claimed run whose path does not import, to be claimed after the delay."""
+        ours = self.runs.filter(id=run.id, claim_token=run.claim_token, state__in=IN_HAND)
+        return bool(
+            ours.update(
+                state=RunState.SCHEDULED,
+                available_at=DatabaseClock(delay),
+                missing_since=Coalesce("missing_since", DatabaseClock()),
+                claimed_by=None,
+                claim_token=None,
+            )
+        )
+
+    # Workers, and the runs of those that died.
+
+    def register(self, worker: Worker) -> None:
+        """Insert a worker's row; its life begins."""
+        worker.started_at = worker.heartbeat_at = DatabaseClock()  # type: ignore[assignment]
+        worker.save(force_insert=True, using=self.alias)
+
+    def heartbeat(self, worker: UUID) -> bool:
+        """Give a sign of life; False if the worker was given up meanwhile."""
+        alive = self.workers.living().filter(id=worker)
+        return bool(alive.update(heartbeat_at=DatabaseClock()))
+
+    def give_up(self, silence: timedelta) -> int:
+        """Give up the workers that were silent for so long; say how many."""
+        silent = self.workers.living().filter(heartbeat_at__lt=DatabaseClock(-silence))
+        return silent.update(given_up_at=DatabaseClock())
+
+    def rescue(self, limit: int) -> int:
+        """Make up to ``limit`` runs without a living worker ready, behind the others."""
+        return self._update_some(
+            self.runs.in_state(*IN_HAND).filter(~Exists(self._their_workers())),
+            limit,
+            state=RunState.READY,
+            available_at=DatabaseClock(),
+            claimed_by=None,
+            claim_token=None,
+        )
+
+    def release_strays(self, worker: UUID, known: Iterable[UUID]) -> int:
+        """Give back runs that a claim whose answer was lost has left with this worker."""
+        strays = self.runs.in_state(RunState.CLAIMED).filter(claimed_by=worker)
+        return strays.exclude(id__in=list(known)).update(
+            state=RunState.READY, claimed_by=None, claim_token=None
+        )
+
+    def leave(self, worker: UUID) -> None:
+        """Remove a worker's row, and rows of workers given up a day ago."""
+        past = self.workers.filter(given_up_at__lt=DatabaseClock(-timedelta(days=1)))
+        (past | self.workers.filter(id=worker)).delete()
+
+    # Retention.
+
+    def prunable(
+        self, state: RunState, age: timedelta, backend: str, queues: Sequence[str] | None
+    ) -> TaskRunQuerySet:
+        """The finished runs in this state that ended so long ago; ``queues`` None is all."""
+        old = self.runs.in_state(state).filter(
+            backend=backend, finished_at__lte=DatabaseClock(-age)
+        )
+        return old if queues is None else old.filter(queue_name__in=queues)
+
+    def prune(self, old: TaskRunQuerySet, limit: int) -> int:
+        """Delete up to ``limit`` of these runs; say how many went."""
+        ids = list(old.order_by("finished_at").values_list("id", flat=True)[:limit])
+        return self.runs.filter(id__in=ids, state__in=FINISHED)._raw_delete(self.alias)
+
+    # Below the verbs.
+
+    @abstractmethod
+    def read_clock(self) -> datetime:
+        """The database's time, as Django would read it from a column."""
+
+    @abstractmethod
+    def _write(
+        self,
+        runs: Sequence[TaskRun],
+        columns: Sequence[str],
+        *,
+        guard: Sequence[RunState],
+        forget_claim: bool = False,
+    ) -> set[UUID]:
+        """Write each run's own values of the columns where id, token and state fit."""
+
+    def _update_some(self, some: TaskRunQuerySet, limit: int, **changes: Any) -> int:
+        """Update up to ``limit`` of these rows that no other session holds."""
+        with transaction.atomic(using=self.alias):
+            free = some.select_for_update(skip_locked=True)
+            # The outer statement repeats the condition: what it waited for may have changed.
+            return some.order_by().filter(id__in=free.values("id")[:limit]).update(**changes)
+
+    def _finished_before(self, runs: Sequence[TaskRun]) -> set[UUID]:
+        tokens = {run.id: run.claim_token for run in runs}
+        finished = self.runs.finished().filter(id__in=list(tokens))
+        rows = finished.values_list("id", "claim_token")
+        return {id for id, token in rows if token == tokens[id]}
+
+    @staticmethod
+    def _their_workers() -> WorkerQuerySet:
+        return Worker.objects.living().filter(id=OuterRef("claimed_by"))
+
+    def _fetch(self, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            return cursor.fetchall()
+
+    def _quoted(self, model: type[models.Model]) -> str:
+        return self.connection.ops.quote_name(model._meta.db_table)
+
+    def _prepared(self, column: str, values: Iterable[Any]) -> list[Any]:
+        field = TaskRun._meta.get_field(column)
+        return [field.get_db_prep_save(value, self.connection) for value in values]
+
+
+def fresh_token() -> UUID:
+    """A claim token: never used twice."""
+    return uuid4()

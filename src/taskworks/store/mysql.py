@@ -1,0 +1,83 @@
+"""
+Runs on MySQL and MariaDB, which have no UPDATE ... RETURNING: lock, then write, in a transaction.
+
+Rows are locked in the order of an index and without waiting, so that two workers cannot deadlock.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from taskworks.models import RunState, TaskRun
+from taskworks.models.run import TaskRunQuerySet, claim_order
+from taskworks.store.base import Store, fresh_token
+from taskworks.store.clock import DatabaseClock
+
+
+class MySQLStore(Store):
+    def read_clock(self) -> datetime:
+        clock, offset = DatabaseClock().as_mysql(None, self.connection)
+        [(now,)] = self._fetch(f"SELECT {clock}", offset)
+        zone = self.connection.timezone
+        return timezone.make_aware(now, zone) if zone else now
+
+    def claim(self, worker: UUID, backend: str, queues: Sequence[str], limit: int) -> list[TaskRun]:
+        with transaction.atomic(using=self.alias):
+            heads = [run for queue in queues for run in self._locked(backend, queue, limit)]
+            runs = sorted(heads, key=claim_order)[:limit]
+            return self._handed_over(runs, worker) if runs else []
+
+    def _locked(self, backend: str, queue: str, limit: int) -> TaskRunQuerySet:
+        ready = self.runs.ready().filter(backend=backend, queue_name=queue)
+        in_order = ready.order_by("rank", "available_at", "id")
+        return in_order.select_for_update(skip_locked=True)[:limit]
+
+    def _handed_over(self, runs: list[TaskRun], worker: UUID) -> list[TaskRun]:
+        now, token = self.read_clock(), fresh_token()
+        if not self.workers.living().filter(id=worker).exists():
+            return []
+        changes = {
+            "state": RunState.CLAIMED,
+            "claimed_by": worker,
+            "claim_token": token,
+            "claimed_at": now,
+        }
+        self.runs.filter(id__in=[run.id for run in runs]).update(**changes)
+        for run in runs:
+            for name, value in changes.items():
+                setattr(run, name, value)
+        return runs
+
+    def _write(
+        self,
+        runs: Sequence[TaskRun],
+        columns: Sequence[str],
+        *,
+        guard: Sequence[RunState],
+        forget_claim: bool = False,
+    ) -> set[UUID]:
+        changes = [f"{column} = %s" for column in columns]
+        if forget_claim:
+            changes += ["claimed_by = NULL", "claim_token = NULL"]
+        statement = f"""
+            UPDATE {self._quoted(TaskRun)} SET {", ".join(changes)}
+            WHERE id = %s AND claim_token = %s
+                AND state IN ({", ".join(["%s"] * len(guard))})"""  # noqa: S608 - only names
+        names = [*columns, "id", "claim_token"]
+        written = set()
+        with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
+            for run in sorted(runs, key=lambda run: run.id):
+                values = [self._prepared(name, [getattr(run, name)])[0] for name in names]
+                cursor.execute(statement, [*values, *(state.value for state in guard)])
+                if cursor.rowcount:
+                    written.add(run.id)
+        return written
+
+    def _update_some(self, some: TaskRunQuerySet, limit: int, **changes: Any) -> int:
+        with transaction.atomic(using=self.alias):
+            free = some.select_for_update(skip_locked=True).values_list("id", flat=True)
+            return self.runs.filter(id__in=list(free[:limit])).update(**changes)

@@ -1,0 +1,77 @@
+"""Runs on SQLite: claim and write many in one statement each, which takes the write lock once."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.utils import timezone
+
+from taskworks.models import RunState, TaskRun, Worker
+from taskworks.models.run import claim_order
+from taskworks.store.base import Store, fresh_token
+from taskworks.store.clock import DatabaseClock
+
+
+class SQLiteStore(Store):
+    def read_clock(self) -> datetime:
+        return timezone.now()
+
+    def claim(self, worker: UUID, backend: str, queues: Sequence[str], limit: int) -> list[TaskRun]:
+        if not queues:
+            return []
+        runs, workers = self._quoted(TaskRun), self._quoted(Worker)
+        heads = " UNION ALL ".join(
+            [
+                f"""SELECT * FROM (
+                    SELECT id, rank, available_at FROM {runs}
+                    WHERE state = 'ready' AND backend = %s AND queue_name = %s
+                    ORDER BY rank, available_at, id LIMIT %s
+                )"""  # noqa: S608 - only names of tables are put in
+            ]
+            * len(queues)
+        )
+        clock, now = DatabaseClock().as_sqlite(None, self.connection)
+        statement = f"""
+            UPDATE {runs}
+            SET state = 'claimed', claimed_by = %s, claim_token = %s, claimed_at = {clock}
+            WHERE id IN (
+                SELECT id FROM ({heads}) ORDER BY rank, available_at, id LIMIT %s
+            ) AND EXISTS (SELECT 1 FROM {workers} WHERE id = %s AND given_up_at IS NULL)
+            RETURNING *"""  # noqa: S608 - only names of tables are put in
+        [holder] = self._prepared("claimed_by", [worker])
+        [token] = self._prepared("claim_token", [fresh_token()])
+        ready = [value for queue in queues for value in (backend, queue, limit)]
+        parameters = [holder, token, *now, *ready, limit, holder]
+        return sorted(self.runs.raw(statement, parameters), key=claim_order)
+
+    def _write(
+        self,
+        runs: Sequence[TaskRun],
+        columns: Sequence[str],
+        *,
+        guard: Sequence[RunState],
+        forget_claim: bool = False,
+    ) -> set[UUID]:
+        if not runs:
+            return set()
+        names = ["id", "claim_token", *columns]
+        changes = [f"{column} = new.{column}" for column in columns]
+        if forget_claim:
+            changes += ["claimed_by = NULL", "claim_token = NULL"]
+        row = f"({', '.join(['%s'] * len(names))})"
+        statement = f"""
+            WITH new ({", ".join(names)}) AS (VALUES {", ".join([row] * len(runs))})
+            UPDATE {self._quoted(TaskRun)} AS run
+            SET {", ".join(changes)}
+            FROM new
+            WHERE run.id = new.id AND run.claim_token = new.claim_token
+                AND run.state IN ({", ".join(["%s"] * len(guard))})
+            RETURNING id"""  # noqa: S608 - only names of columns are put in
+        values = [value for run in runs for name in names for value in self._value(run, name)]
+        return {
+            UUID(id)
+            for (id,) in self._fetch(statement, [*values, *(state.value for state in guard)])
+        }
+
+    def _value(self, run: TaskRun, name: str) -> list[object]:
+        return self._prepared(name, [getattr(run, name)])

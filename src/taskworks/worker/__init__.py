@@ -1,0 +1,6 @@
+"""The worker process: claim -> submit -> wait, until it is told to stop."""
+
+from taskworks.worker.queues import Queues
+from taskworks.worker.worker import Options, Worker
+
+__all__ = ["Options", "Queues", "Worker"]

@@ -1,0 +1,66 @@
+"""A worker's sign of life, and its look at the others'."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import Error as DatabaseError
+
+from taskworks.conf import conf
+from taskworks.execution.executor import tidy_connections
+from taskworks.maintenance.rescue import rescue
+from taskworks.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+class Heartbeat(threading.Thread):
+    """
+    Beat every few seconds; whenever a beat went through, rescue the runs of workers that are
+    silent. ``given_up`` is called when it finds itself given up.
+    """
+
+    def __init__(
+        self, store: Store, worker: Callable[[], UUID], given_up: Callable[[], None]
+    ) -> None:
+        super().__init__(name="taskworks-heartbeat", daemon=True)
+        self._store, self._worker, self._given_up = store, worker, given_up
+        self._stopped = threading.Event()
+        self._steady_since = self._last_beat = time.monotonic()
+
+    def run(self) -> None:
+        while not self._stopped.wait(conf().heartbeat_interval):
+            try:
+                self.beat()
+            except DatabaseError as error:
+                logger.warning("A heartbeat did not go through: %s", error)
+            finally:
+                tidy_connections()
+
+    def stop(self) -> None:
+        """No more beats; waits for one under way."""
+        self._stopped.set()
+        if self.is_alive():
+            self.join(conf().heartbeat_interval)
+
+    def beat(self) -> None:
+        """One sign of life."""
+        if not self._store.heartbeat(self._worker()):
+            self._given_up()
+            self._steady_since = time.monotonic()
+        self._note_beat()
+        if self._is_steady():
+            rescue(self._store, timedelta(seconds=conf().worker_timeout))
+
+    def _note_beat(self) -> None:
+        now = time.monotonic()
+        if now - self._last_beat > 2 * conf().heartbeat_interval:
+            self._steady_since = now
+        self._last_beat = now
+
+    def _is_steady(self) -> bool:
+        # A database that was away silenced everyone: that is nobody's death.
+        return time.monotonic() - self._steady_since >= conf().worker_timeout
