@@ -1,0 +1,46 @@
+"""The databases that the suite runs on, and where their servers are."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+NAMES = ("sqlite", "postgresql", "mariadb", "mysql")
+
+
+def database(name: str, files: Path) -> dict[str, Any]:
+    """The entry of DATABASES for one of NAMES."""
+    if name == "sqlite":
+        return _sqlite(files)
+    return {**_server(name), "TEST": {"NAME": f"test_taskworks_{name}"}}
+
+
+def _sqlite(files: Path) -> dict[str, Any]:
+    # A file, not memory: workers are other threads and other processes.
+    path = str(files / f"taskworks-test-{os.getuid()}.sqlite3")
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": path,
+        "TEST": {"NAME": path},
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        },
+    }
+
+
+def _server(name: str) -> dict[str, Any]:
+    prefix = "PG" if name == "postgresql" else name.upper() + "_"
+    engine, port, user = {
+        "postgresql": ("postgresql", "5432", "postgres"),
+        "mariadb": ("mysql", "3306", "root"),
+        "mysql": ("mysql", "3307", "root"),
+    }[name]
+    return {
+        "ENGINE": f"django.db.backends.{engine}",
+        "NAME": os.environ.get(f"{prefix}DATABASE", "test"),
+        "HOST": os.environ.get(f"{prefix}HOST", "127.0.0.1"),
+        "PORT": os.environ.get(f"{prefix}PORT", port),
+        "USER": os.environ.get(f"{prefix}USER", user),
+        "PASSWORD": os.environ.get(f"{prefix}PASSWORD", ""),
+    }

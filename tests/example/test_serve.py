@@ -1,0 +1,99 @@
+import re
+import signal
+import socket
+import subprocess
+import time
+from http.cookiejar import CookieJar
+from urllib.error import URLError
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, Request, build_opener
+
+import pytest
+
+PATIENCE = 60
+
+
+class Browser:
+    """As much of a browser as the pages ask for: cookies, links, forms."""
+
+    def __init__(self, site):
+        self.site = site
+        self.opener = build_opener(HTTPCookieProcessor(CookieJar()))
+
+    def get(self, path="/"):
+        with self.opener.open(self.site + path, timeout=10) as answer:
+            return answer.read().decode()
+
+    def submit_the_form_of(self, page, path="/"):
+        """Return where the answer leads to, and the page that is there."""
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)[1]
+        form = Request(self.site + path, urlencode({"csrfmiddlewaretoken": token}).encode())
+        with self.opener.open(form, timeout=30) as answer:
+            return answer.url.removeprefix(self.site), answer.read().decode()
+
+
+def eventually(attempt):
+    """What the attempt returns, as soon as it is something."""
+    deadline = time.monotonic() + PATIENCE
+    while not (outcome := attempt()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.1)
+    return outcome
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture
+def server(manage, tmp_path):
+    port = free_port()
+    with (tmp_path / "serve.log").open("w") as log:
+        process = subprocess.Popen(**manage("serve", "--port", str(port)), stdout=log, stderr=log)
+        process.site = f"http://127.0.0.1:{port}"
+        yield process
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+@pytest.fixture
+def browser(server):
+    browser = Browser(server.site)
+
+    def is_served():
+        assert server.poll() is None
+        try:
+            return browser.get()
+        except URLError:
+            return None
+
+    eventually(is_served)
+    return browser
+
+
+def page_that_says(browser, path, text):
+    def page():
+        return text in (page := browser.get(path)) and page
+
+    return eventually(page)
+
+
+def test_a_person_clicks_a_survey_from_start_to_end(server, browser):
+    path, _ = browser.submit_the_form_of(browser.get())
+    assert path == "/surveys/1/"
+
+    measured = page_that_says(browser, path, "Sum up")
+    assert "4 of 4 modules measured, 1 failed." in measured
+    assert "broken.py" in measured
+    assert "Traceback (most recent call last):" in measured
+
+    browser.submit_the_form_of(measured, path + "summary/")
+    summed_up = page_that_says(browser, path, "The longest functions")
+    assert "long.py" in summed_up
+    assert 'http-equiv="refresh"' not in summed_up
+    assert path in browser.get()
+
+    server.send_signal(signal.SIGTERM)
+    assert server.wait(PATIENCE) == 0
