@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 
 from django.apps import apps
-from django.core.checks import CheckMessage, Error, Warning
+from django.core import checks
 from django.db import connections
 
 
-def check_backend(alias: str) -> Iterator[CheckMessage]:
+def check_backend(alias: str) -> Iterator[checks.CheckMessage]:
     """Check a DatabaseBackend's surroundings."""
     if not apps.is_installed("taskworks"):
-        yield Error(
+        yield checks.Error(
             f"The backend {alias!r} stores runs in the tables of an app that is not installed.",
             hint="Add 'taskworks' to INSTALLED_APPS, and run 'manage.py migrate'.",
             id="taskworks.E001",
@@ -19,12 +19,12 @@ def check_backend(alias: str) -> Iterator[CheckMessage]:
     yield from _check_database()
 
 
-def _check_database() -> Iterator[CheckMessage]:
+def _check_database() -> Iterator[checks.CheckMessage]:
     from taskworks.store import store_alias
 
     connection = connections[store_alias()]
     if connection.vendor not in {"postgresql", "mysql", "sqlite"}:
-        yield Error(
+        yield checks.Error(
             f"Runs cannot be stored in the database {connection.alias!r}: it is "
             f"{connection.vendor}.",
             hint="Route the app 'taskworks' to PostgreSQL, MySQL, MariaDB or SQLite.",
@@ -34,18 +34,18 @@ def _check_database() -> Iterator[CheckMessage]:
         yield from _check_sqlite(connection.alias)
 
 
-def _check_sqlite(alias: str) -> Iterator[CheckMessage]:
+def _check_sqlite(alias: str) -> Iterator[checks.CheckMessage]:
     import sqlite3
 
     if sqlite3.sqlite_version_info < (3, 35):
-        yield Error(
+        yield checks.Error(
             f"SQLite {sqlite3.sqlite_version} is too old to claim runs.",
             hint="SQLite 3.35 or later is needed, for UPDATE ... RETURNING.",
             id="taskworks.E003",
         )
     options = connections[alias].settings_dict["OPTIONS"]
     if str(options.get("transaction_mode", "")).upper() != "IMMEDIATE":
-        yield Warning(
+        yield checks.Warning(
             f"Transactions of the database {alias!r} begin without the write lock, so that one "
             "that reads and then enqueues may fail with 'database is locked'.",
             hint="Set OPTIONS['transaction_mode'] to 'IMMEDIATE', and OPTIONS['init_command'] to "

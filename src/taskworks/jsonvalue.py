@@ -13,6 +13,7 @@ from typing import Any
 from taskworks.conf import conf
 
 MAX_DEPTH = 100
+BYTES = (bytes, bytearray, memoryview)
 MIN_INT, MAX_INT = -(2**63), 2**63 - 1
 
 _dumps = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
@@ -67,23 +68,25 @@ def plain(value: Any, depth: int) -> Any:
             return _whole_number(value)
         case float():
             return _finite(value)
-        case bytes() | bytearray() | memoryview():
-            raise _Refusal(TypeError, f"Unsupported type: {type(value)}")
-        case Mapping() | Sequence() if depth == 0:
-            raise _Refusal(ValueError, f"A value more than {MAX_DEPTH} levels deep")
-        case Mapping():
-            return {_key(key): _item(item, f"[{key!r}]", depth) for key, item in value.items()}
-        case Sequence():
-            return [_item(item, f"[{index}]", depth) for index, item in enumerate(value)]
         case _:
-            raise _Refusal(TypeError, f"Unsupported type: {type(value)}")
+            return _collection(value, depth)
 
 
-def _item(value: Any, step: str, depth: int) -> Any:
+def _collection(value: Any, depth: int) -> Any:
+    if not isinstance(value, Mapping | Sequence) or isinstance(value, BYTES):
+        raise _Refusal(TypeError, f"Unsupported type: {type(value)}")
+    if depth == 0:
+        raise _Refusal(ValueError, f"A value more than {MAX_DEPTH} levels deep")
+    if isinstance(value, Mapping):
+        return {_key(key): _item(item, key, depth) for key, item in value.items()}
+    return [_item(item, index, depth) for index, item in enumerate(value)]
+
+
+def _item(value: Any, step: str | int, depth: int) -> Any:
     try:
         return plain(value, depth - 1)
     except _Refusal as refusal:
-        raise refusal.inside(step) from None
+        raise refusal.inside(f"[{step!r}]") from None
 
 
 def _key(key: Any) -> str:

@@ -81,12 +81,12 @@ class Task(framework.Task):
         that are no JSON; nothing is written then.
         """
         backend = self.get_backend()
-        return backend.enqueue(_in_time_for(backend, self), args, kwargs)
+        return backend.enqueue(_in_time_for(backend, self), list(args), kwargs)
 
     async def aenqueue(self, *args: Any, **kwargs: Any) -> TaskResult:
         """See enqueue()."""
         backend = self.get_backend()
-        return await backend.aenqueue(_in_time_for(backend, self), args, kwargs)
+        return await backend.aenqueue(_in_time_for(backend, self), list(args), kwargs)
 
 
 @overload

@@ -63,7 +63,7 @@ async def aexecute(attempt: Attempt, sender: type) -> Outcome:
 
 
 def tidy_connections() -> None:
-    """Close this thread's connections that are broken or too old, as Django does around a request."""
+    """Close this thread's broken or old connections, as Django does around a request."""
     try:
         close_old_connections()
     except Exception:  # a driver that cannot even close must not decide an outcome

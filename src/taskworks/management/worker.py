@@ -6,11 +6,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, OutputWrapper
+from django.core.management.color import Style
 from django.db import Error as DatabaseError
 from django.db import ProgrammingError
 from django.utils import autoreload
@@ -23,8 +23,9 @@ from taskworks.management.arguments import (
     seconds,
     worker_label,
 )
+from taskworks.models import RunState
 from taskworks.store import store
-from taskworks.worker import Options, Queues, Worker
+from taskworks.worker import Observer, Options, Queues, Worker
 
 HELP = "Run a worker: claim runs, execute them, write what became of them."
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -87,18 +88,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
     """Refuse what does not fit, and work."""
-    _check_reachable(options["backend"].alias)
     worker = _worker(command, options)
+    _check_reachable(options["backend"].alias)
     if _reloads(command, options):
-        _run_reloading(lambda: _work(command, worker, options), worker)
+        _run_reloading(worker)
     else:
         _stop_on_signals(worker)
-        _work(command, worker, options)
+        worker.run()
         _leave(worker)
 
 
 def _worker(command: BaseCommand, options: dict[str, Any]) -> Worker:
-    verbosity = options["verbosity"]
     return Worker(
         options["backend"],
         Options(
@@ -109,7 +109,7 @@ def _worker(command: BaseCommand, options: dict[str, Any]) -> Worker:
             max_tasks=options["max_tasks"],
             label=options["worker_id"] or "",
         ),
-        report=_printer(command) if verbosity > 0 else lambda attempt: None,
+        Narrator(command.stdout, command.style) if options["verbosity"] > 0 else None,
     )
 
 
@@ -142,29 +142,34 @@ def _missing_tables() -> str:
     )
 
 
-def _printer(command: BaseCommand) -> Callable[[Attempt], None]:
-    def print_line(attempt: Attempt) -> None:
+class Narrator(Observer):
+    """Prints what a worker tells, a line a run."""
+
+    def __init__(self, out: OutputWrapper, style: Style) -> None:
+        self._out, self._style = out, style
+
+    def begins(self, label: str, taken: str) -> None:
+        self._print(f"Worker {label} takes {taken}.")
+
+    def finished(self, attempt: Attempt) -> None:
         run = attempt.run
-        ended = f"{run.finished_at:%Y-%m-%d %H:%M:%S}"
         milliseconds = attempt.duration.total_seconds() * 1000
-        line = f"{ended} {run.state} {run.task_path} {run.id} {milliseconds:.1f} ms"
-        succeeded = run.state == "successful"
-        command.stdout.write(line if succeeded else command.style.ERROR(line))
-        command.stdout.flush()
-
-    return print_line
-
-
-def _work(command: BaseCommand, worker: Worker, options: dict[str, Any]) -> None:
-    if options["verbosity"] > 0:
-        command.stdout.write(
-            f"Worker {worker.label} takes {worker.options.queues} of backend "
-            f"{worker.backend.alias!r}, {worker.options.threads} threads."
+        line = (
+            f"{run.finished_at:%Y-%m-%d %H:%M:%S} {run.state} {run.task_path} {run.id} "
+            f"{milliseconds:.1f} ms"
         )
-        command.stdout.flush()
-    worker.run()
-    if options["verbosity"] > 0:
-        command.stdout.write(f"Worker {worker.label} has stopped.")
+        self._print(line if run.state == RunState.SUCCESSFUL else self._style.ERROR(line))
+
+    def stopping(self, running: int) -> None:
+        self._print(f"Stopping: {running} runs may end; a second signal gives them back.")
+
+    def ended(self, released: int) -> None:
+        given_back = f", {released} runs given back" if released else ""
+        self._print(f"The worker has stopped{given_back}.")
+
+    def _print(self, line: str) -> None:
+        self._out.write(line)
+        self._out.flush()
 
 
 def _stop_on_signals(worker: Worker) -> None:
@@ -189,7 +194,7 @@ def _reloads(command: BaseCommand, options: dict[str, Any]) -> bool:
     return bool(wanted and not options["batch"])
 
 
-def _run_reloading(work: Callable[[], None], worker: Worker) -> None:
+def _run_reloading(worker: Worker) -> None:
     """Django's reloader runs the worker in a thread, and ends the process when code changes."""
 
     def stop_first(**kwargs: Any) -> None:
@@ -201,4 +206,4 @@ def _run_reloading(work: Callable[[], None], worker: Worker) -> None:
     if os.environ.get(autoreload.DJANGO_AUTORELOAD_ENV) == "true":
         autoreload.file_changed.connect(stop_first, weak=False)
         atexit.register(stop_first)
-    autoreload.run_with_reloader(work)
+    autoreload.run_with_reloader(worker.run)

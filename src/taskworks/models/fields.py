@@ -7,13 +7,16 @@ from django.db import models
 from taskworks import jsonvalue
 
 
-class JSONTextField(models.TextField):  # type: ignore[type-arg]
+class JSONTextField(models.TextField):
     """
     A JSON value, kept as the text it was encoded to.
 
     Not a JSONField: databases that parse JSON give some of it back changed (the order of keys,
     1e16 as a whole number), and a task must get the arguments it was enqueued with.
     """
+
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
 
     def get_prep_value(self, value: Any) -> str | None:
         return None if value is None else jsonvalue.encode(value, self.attname)

@@ -1,27 +1,29 @@
-"""An index over the rows in some states, on databases with and without partial indexes."""
+"""An index over some rows, on databases with and without partial indexes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 
-class StateIndex(models.Index):
+class PartialIndex(models.Index):
     """
-    An index over rows in the given states only; where the database has no partial indexes (MySQL
-    and MariaDB), one over all rows that begins with the state.
+    An index over the rows that meet a condition; where the database has no partial indexes (MySQL
+    and MariaDB), one over all rows, on the fields named by ``otherwise``.
     """
 
-    def __init__(self, *, states: tuple[str, ...] = (), **options: Any) -> None:
-        self.states = tuple(states)
-        if states:
-            options["condition"] = models.Q(state__in=list(states))
+    # Not Index's own ``condition``, about which Django would warn the users of those databases.
+
+    def __init__(
+        self, *, where: models.Q | None = None, otherwise: Sequence[str] = (), **options: Any
+    ) -> None:
+        self.where, self.otherwise = where, list(otherwise)
         super().__init__(**options)
 
     def deconstruct(self) -> Any:
         path, expressions, options = super().deconstruct()
-        options.pop("condition", None)
-        return path, expressions, {**options, "states": self.states}
+        return path, expressions, {**options, "where": self.where, "otherwise": self.otherwise}
 
     def create_sql(
         self,
@@ -30,13 +32,14 @@ class StateIndex(models.Index):
         using: str = "",
         **kwargs: Any,
     ) -> Any:
-        if schema_editor.connection.features.supports_partial_indexes:
-            return super().create_sql(model, schema_editor, using, **kwargs)
-        whole = models.Index(name=self.name, fields=["state", *self.fields])
-        return whole.create_sql(model, schema_editor, using, **kwargs)
+        return self._for(schema_editor).create_sql(model, schema_editor, using, **kwargs)
 
     def remove_sql(
         self, model: type[models.Model], schema_editor: BaseDatabaseSchemaEditor, **kwargs: Any
     ) -> Any:
-        plain = models.Index(name=self.name, fields=self.fields)
-        return plain.remove_sql(model, schema_editor, **kwargs)
+        return self._for(schema_editor).remove_sql(model, schema_editor, **kwargs)
+
+    def _for(self, schema_editor: BaseDatabaseSchemaEditor) -> models.Index:
+        if schema_editor.connection.features.supports_partial_indexes:
+            return models.Index(name=self.name, fields=self.fields, condition=self.where)
+        return models.Index(name=self.name, fields=self.otherwise)

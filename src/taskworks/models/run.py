@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from taskworks import framework
 from taskworks.framework import TaskError, TaskResult, TaskResultStatus
 from taskworks.models.fields import JSONTextField
-from taskworks.models.indexes import StateIndex
+from taskworks.models.indexes import PartialIndex
 from taskworks.task import restored
 
 
@@ -56,26 +56,30 @@ def new_run_id() -> UUID:
 
 
 class TaskRunQuerySet(models.QuerySet["TaskRun"]):
-    def in_state(self, *states: RunState) -> "TaskRunQuerySet":
-        return self.filter(state__in=states)
+    # A state is compared just as an index's condition has it, or SQLite does not see that it fits.
 
     def scheduled(self) -> "TaskRunQuerySet":
-        return self.in_state(RunState.SCHEDULED)
+        return self.filter(state=RunState.SCHEDULED)
 
     def ready(self) -> "TaskRunQuerySet":
-        return self.in_state(RunState.READY)
+        return self.filter(state=RunState.READY)
+
+    def in_hand(self) -> "TaskRunQuerySet":
+        """Claimed or running: a worker's."""
+        return self.filter(state__in=IN_HAND)
 
     def running(self) -> "TaskRunQuerySet":
-        return self.in_state(RunState.RUNNING)
+        return self.filter(state=RunState.RUNNING)
 
     def successful(self) -> "TaskRunQuerySet":
-        return self.in_state(RunState.SUCCESSFUL)
+        return self.filter(state=RunState.SUCCESSFUL)
 
     def failed(self) -> "TaskRunQuerySet":
-        return self.in_state(RunState.FAILED, RunState.CANCELLED)
+        """With the standard's status FAILED, the cancelled ones among them."""
+        return self.filter(state__in=[RunState.FAILED, RunState.CANCELLED])
 
     def finished(self) -> "TaskRunQuerySet":
-        return self.in_state(*FINISHED)
+        return self.filter(state__in=FINISHED)
 
 
 class TaskRun(models.Model):
@@ -123,25 +127,29 @@ class TaskRun(models.Model):
         verbose_name = _("task run")
         verbose_name_plural = _("task runs")
         indexes = (
-            StateIndex(
+            PartialIndex(
                 name="taskworks_run_ready",
-                states=(RunState.READY.value,),
+                where=models.Q(state="ready"),
                 fields=["backend", "queue_name", "rank", "available_at", "id"],
+                otherwise=["state", "backend", "queue_name", "rank", "available_at", "id"],
             ),
-            StateIndex(
+            PartialIndex(
                 name="taskworks_run_scheduled",
-                states=(RunState.SCHEDULED.value,),
+                where=models.Q(state="scheduled"),
                 fields=["available_at", "id"],
+                otherwise=["state", "available_at", "id"],
             ),
-            StateIndex(
+            PartialIndex(
                 name="taskworks_run_in_hand",
-                states=tuple(state.value for state in IN_HAND),
+                where=models.Q(state__in=["claimed", "running"]),
                 fields=["claimed_by"],
+                otherwise=["state", "claimed_by"],
             ),
-            StateIndex(
+            PartialIndex(
                 name="taskworks_run_finished",
-                states=tuple(state.value for state in FINISHED),
+                where=models.Q(finished_at__isnull=False),
                 fields=["finished_at", "id"],
+                otherwise=["state", "finished_at", "id"],
             ),
         )
         constraints = (
@@ -181,7 +189,7 @@ class TaskRun(models.Model):
 
     def to_result(self, task: framework.Task | None = None) -> TaskResult:
         """A snapshot of the run as the standard defines it."""
-        result = TaskResult(
+        result: TaskResult = TaskResult(
             task=task or self.task,
             id=str(self.id),
             status=self.status,

@@ -9,7 +9,7 @@ was written. The runs given to ``start``, ``finish`` and ``release`` carry the v
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 from django.db import connections, models, transaction
@@ -87,7 +87,7 @@ class Store(ABC):
                 SELECT (SELECT MIN(queue_name) {ready} AND queue_name > queue.name)
                 FROM queue WHERE queue.name IS NOT NULL
             )
-            SELECT name FROM queue WHERE name IS NOT NULL"""
+            SELECT name FROM queue WHERE name IS NOT NULL"""  # noqa: S608 - a table's name
         return [name for (name,) in self._fetch(statement, [backend, backend])]
 
     @abstractmethod
@@ -132,7 +132,7 @@ class Store(ABC):
 
     def register(self, worker: Worker) -> None:
         """Insert a worker's row; its life begins."""
-        worker.started_at = worker.heartbeat_at = DatabaseClock()  # type: ignore[assignment]
+        worker.started_at = worker.heartbeat_at = DatabaseClock()
         worker.save(force_insert=True, using=self.alias)
 
     def heartbeat(self, worker: UUID) -> bool:
@@ -148,7 +148,7 @@ class Store(ABC):
     def rescue(self, limit: int) -> int:
         """Make up to ``limit`` runs without a living worker ready, behind the others."""
         return self._update_some(
-            self.runs.in_state(*IN_HAND).filter(~Exists(self._their_workers())),
+            self.runs.in_hand().filter(~Exists(self._their_workers())),
             limit,
             state=RunState.READY,
             available_at=DatabaseClock(),
@@ -158,7 +158,7 @@ class Store(ABC):
 
     def release_strays(self, worker: UUID, known: Iterable[UUID]) -> int:
         """Give back runs that a claim whose answer was lost has left with this worker."""
-        strays = self.runs.in_state(RunState.CLAIMED).filter(claimed_by=worker)
+        strays = self.runs.filter(state=RunState.CLAIMED, claimed_by=worker)
         return strays.exclude(id__in=list(known)).update(
             state=RunState.READY, claimed_by=None, claim_token=None
         )
@@ -174,9 +174,7 @@ class Store(ABC):
         self, state: RunState, age: timedelta, backend: str, queues: Sequence[str] | None
     ) -> TaskRunQuerySet:
         """The finished runs in this state that ended so long ago; ``queues`` None is all."""
-        old = self.runs.in_state(state).filter(
-            backend=backend, finished_at__lte=DatabaseClock(-age)
-        )
+        old = self.runs.filter(state=state, backend=backend, finished_at__lte=DatabaseClock(-age))
         return old if queues is None else old.filter(queue_name__in=queues)
 
     def prune(self, old: TaskRunQuerySet, limit: int) -> int:
@@ -202,17 +200,18 @@ class Store(ABC):
         """Write each run's own values of the columns where id, token and state fit."""
 
     def _update_some(self, some: TaskRunQuerySet, limit: int, **changes: Any) -> int:
-        """Update up to ``limit`` of these rows that no other session holds."""
+        """Update up to ``limit`` of these rows that no other session holds; say how many."""
+        # Not in one statement: PostgreSQL may execute a locking subquery more than once.
         with transaction.atomic(using=self.alias):
-            free = some.select_for_update(skip_locked=True)
-            # The outer statement repeats the condition: what it waited for may have changed.
-            return some.order_by().filter(id__in=free.values("id")[:limit]).update(**changes)
+            free = some.select_for_update(skip_locked=True).values_list("id", flat=True)
+            ids = list(free[:limit])
+            return self.runs.filter(id__in=ids).update(**changes) if ids else 0
 
     def _finished_before(self, runs: Sequence[TaskRun]) -> set[UUID]:
         tokens = {run.id: run.claim_token for run in runs}
         finished = self.runs.finished().filter(id__in=list(tokens))
         rows = finished.values_list("id", "claim_token")
-        return {id for id, token in rows if token == tokens[id]}
+        return {run_id for run_id, token in rows if token == tokens[run_id]}
 
     @staticmethod
     def _their_workers() -> WorkerQuerySet:
@@ -221,13 +220,13 @@ class Store(ABC):
     def _fetch(self, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         with self.connection.cursor() as cursor:
             cursor.execute(statement, parameters)
-            return cursor.fetchall()
+            return list(cursor.fetchall())
 
     def _quoted(self, model: type[models.Model]) -> str:
         return self.connection.ops.quote_name(model._meta.db_table)
 
     def _prepared(self, column: str, values: Iterable[Any]) -> list[Any]:
-        field = TaskRun._meta.get_field(column)
+        field = cast("models.Field[Any, Any]", TaskRun._meta.get_field(column))
         return [field.get_db_prep_save(value, self.connection) for value in values]
 
 

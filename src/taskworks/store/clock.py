@@ -6,11 +6,11 @@ from zoneinfo import ZoneInfo
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models.expressions import Func
+from django.db.models.expressions import Expression
 from django.utils import timezone
 
 
-class DatabaseClock(Func):
+class DatabaseClock(Expression):
     """
     The moment at which the statement runs, moved by ``offset``.
 

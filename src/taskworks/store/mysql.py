@@ -6,10 +6,10 @@ Rows are locked in the order of an index and without waiting, so that two worker
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Min
 from django.utils import timezone
 
 from taskworks.models import RunState, TaskRun
@@ -24,6 +24,15 @@ class MySQLStore(Store):
         [(now,)] = self._fetch(f"SELECT {clock}", offset)
         zone = self.connection.timezone
         return timezone.make_aware(now, zone) if zone else now
+
+    def ready_queues(self, backend: str) -> list[str]:
+        # A probe a queue: MySQL reads all that is ready for one recursive query, or a DISTINCT.
+        ready = self.runs.ready().filter(backend=backend)
+        queues: list[str] = []
+        while name := ready.aggregate(name=Min("queue_name"))["name"]:
+            queues.append(name)
+            ready = ready.filter(queue_name__gt=name)
+        return queues
 
     def claim(self, worker: UUID, backend: str, queues: Sequence[str], limit: int) -> list[TaskRun]:
         with transaction.atomic(using=self.alias):
@@ -76,8 +85,3 @@ class MySQLStore(Store):
                 if cursor.rowcount:
                     written.add(run.id)
         return written
-
-    def _update_some(self, some: TaskRunQuerySet, limit: int, **changes: Any) -> int:
-        with transaction.atomic(using=self.alias):
-            free = some.select_for_update(skip_locked=True).values_list("id", flat=True)
-            return self.runs.filter(id__in=list(free[:limit])).update(**changes)

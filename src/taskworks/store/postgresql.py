@@ -67,7 +67,10 @@ class PostgreSQLStore(Store):
             WHERE run.id = new.id AND run.claim_token = new.claim_token AND run.state = ANY(%s)
             RETURNING run.id"""  # noqa: S608 - only names and types of columns are put in
         values = [self._prepared(name, (getattr(run, name) for run in runs)) for name in names]
-        return {id for (id,) in self._fetch(statement, [*values, [state.value for state in guard]])}
+        return {
+            run_id
+            for (run_id,) in self._fetch(statement, [*values, [state.value for state in guard]])
+        }
 
     def _type(self, column: str) -> str:
         return TaskRun._meta.get_field(column).db_type(self.connection) or ""

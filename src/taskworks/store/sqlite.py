@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
 
 from taskworks.models import RunState, TaskRun, Worker
-from taskworks.models.run import claim_order
+from taskworks.models.run import TaskRunQuerySet, claim_order
 from taskworks.store.base import Store, fresh_token
 from taskworks.store.clock import DatabaseClock
 
@@ -69,9 +70,13 @@ class SQLiteStore(Store):
             RETURNING id"""  # noqa: S608 - only names of columns are put in
         values = [value for run in runs for name in names for value in self._value(run, name)]
         return {
-            UUID(id)
-            for (id,) in self._fetch(statement, [*values, *(state.value for state in guard)])
+            UUID(run_id)
+            for (run_id,) in self._fetch(statement, [*values, *(state.value for state in guard)])
         }
 
     def _value(self, run: TaskRun, name: str) -> list[object]:
         return self._prepared(name, [getattr(run, name)])
+
+    def _update_some(self, some: TaskRunQuerySet, limit: int, **changes: Any) -> int:
+        # A transaction that reads before it writes may find that it cannot write any more.
+        return some.order_by().filter(id__in=some.values("id")[:limit]).update(**changes)

@@ -1,6 +1,7 @@
 """The worker process: claim -> submit -> wait, until it is told to stop."""
 
+from taskworks.worker.observer import Observer
 from taskworks.worker.queues import Queues
 from taskworks.worker.worker import Options, Worker
 
-__all__ = ["Options", "Queues", "Worker"]
+__all__ = ["Observer", "Options", "Queues", "Worker"]

@@ -32,6 +32,11 @@ class Pools:
         pool = self._loop if iscoroutinefunction(attempt.task.func) else self._threads
         pool.submit(attempt)
 
+    def close(self) -> None:
+        """Let the threads end as soon as they have nothing to execute."""
+        self._threads.close()
+        self._loop.close()
+
 
 class ThreadPool:
     """
@@ -43,7 +48,7 @@ class ThreadPool:
 
     def __init__(self, size: int, sender: type, done: Done) -> None:
         self.size, self._sender, self._done = size, sender, done
-        self._attempts: SimpleQueue[Attempt] = SimpleQueue()
+        self._attempts: SimpleQueue[Attempt | None] = SimpleQueue()
         self._busy = _Count()
         self._begun = 0
 
@@ -60,9 +65,12 @@ class ThreadPool:
                 target=self._work, name=f"taskworks-{self._begun}", daemon=True
             ).start()
 
+    def close(self) -> None:
+        for _ in range(self._begun):
+            self._attempts.put(None)
+
     def _work(self) -> None:
-        while True:
-            attempt = self._attempts.get()
+        while attempt := self._attempts.get():
             # A context of its own: what a task sets (a language, a log's context) ends with it.
             outcome = contextvars.Context().run(execute, attempt, self._sender)
             self._busy.add(-1)
@@ -78,6 +86,7 @@ class EventLoop:
         self._busy = _Count()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     @property
     def free(self) -> int:
@@ -88,6 +97,11 @@ class EventLoop:
         loop = self._loop or self._begin()
         loop.call_soon_threadsafe(self._spawn, attempt, context=contextvars.Context())
 
+    def close(self) -> None:
+        self._closed = True
+        if self._loop:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
     def _begin(self) -> asyncio.AbstractEventLoop:
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._work, name="taskworks-loop", daemon=True).start()
@@ -97,11 +111,13 @@ class EventLoop:
         loop = self._loop
         assert loop is not None, "begun with a loop"  # noqa: S101
         asyncio.set_event_loop(loop)
-        while True:
+        while not self._closed:
             try:
                 loop.run_forever()
             except BaseException:  # sys.exit() in a child of a task comes out here
                 logger.exception("A task tried to end the event loop; it goes on.")
+        if not self._tasks:
+            loop.close()
 
     def _spawn(self, attempt: Attempt) -> None:
         # The loop itself keeps only weak references to its tasks.

@@ -23,7 +23,8 @@ class Weather:
         if time.monotonic() - self._reported > REPORT_EVERY:
             self._reported = time.monotonic()
             logger.warning("The database does not answer, and the worker waits: %s", error)
-        return min(LONGEST, SHORTEST * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1)  # noqa: S311
+        longest = min(LONGEST, SHORTEST * 2.0 ** min(self._failures, 10))
+        return longest * random.uniform(0.5, 1)  # noqa: S311 - jitter, no secret
 
     def good(self) -> bool:
         """Note a success; whether it ended a storm."""

@@ -8,7 +8,6 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import cast
@@ -25,6 +24,7 @@ from taskworks.models import Worker as WorkerRow
 from taskworks.signals import announce, task_finished
 from taskworks.store import Store, store
 from taskworks.worker.heartbeat import Heartbeat
+from taskworks.worker.observer import Observer
 from taskworks.worker.pools import Pools
 from taskworks.worker.queues import Queues
 from taskworks.worker.shutdown import Shutdown, Stage
@@ -54,14 +54,12 @@ class Worker:
     """One worker process of a backend; ``run`` returns when its work is done."""
 
     def __init__(
-        self,
-        backend: BaseTaskBackend,
-        options: Options,
-        report: Callable[[Attempt], None] = lambda attempt: None,
+        self, backend: BaseTaskBackend, options: Options, observer: Observer | None = None
     ) -> None:
-        self.backend, self.options, self.report = backend, options, report
+        self.backend, self.options = backend, options
         self.label = options.label or f"{platform.node()[:40]}-{os.getpid()}-{uuid4().hex[:8]}"
         self.id = uuid4()
+        self.observer = observer or Observer()
         self.shutdown = Shutdown()
         self.abandoned: list[Attempt] = []
         self._store: Store = store()
@@ -80,13 +78,16 @@ class Worker:
         """Work until told to stop, or until a batch or ``max_tasks`` is done."""
         self._register()
         self._heartbeat.start()
+        self.observer.begins(self.label, str(self.options.queues))
         try:
             while not self._is_done():
                 self._turn()
             self._abandon()
         finally:
+            self._pools.close()
             self._heartbeat.stop()
             self._leave()
+            self.observer.ended(len(self.abandoned))
             self.shutdown.over.set()
 
     def stop(self) -> None:
@@ -187,6 +188,7 @@ class Worker:
 
     def _take_in(self, message: tuple[Attempt, Outcome] | None) -> None:
         if message is None:
+            self.observer.stopping(len(self._in_hand))
             return
         attempt, outcome = message
         attempt.end(outcome)
@@ -222,7 +224,7 @@ class Worker:
                 announce(task_finished, type(self.backend), result)
         else:
             announce(task_finished, type(self.backend), result)
-        self.report(attempt)
+        self.observer.finished(attempt)
 
     def _lose(self, attempt: Attempt) -> None:
         logger.error(

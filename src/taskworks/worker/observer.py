@@ -1,0 +1,19 @@
+"""What a worker tells of itself while it works."""
+
+from taskworks.execution import Attempt
+
+
+class Observer:
+    """Told of a worker's life; does nothing. A command that prints overrides it."""
+
+    def begins(self, label: str, taken: str) -> None:
+        """The worker has registered, and takes these queues."""
+
+    def finished(self, attempt: Attempt) -> None:
+        """The outcome of an attempt is stored."""
+
+    def stopping(self, running: int) -> None:
+        """The worker was asked to stop, with so many runs in hand."""
+
+    def ended(self, released: int) -> None:
+        """The worker has signed off, after giving back so many runs."""
