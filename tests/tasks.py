@@ -103,7 +103,7 @@ def return_nul() -> str:
     return "a\0b"
 
 
-class Unprintable(Exception):
+class Unprintable(Exception):  # noqa: N818 - it is an error only by trade
     def __str__(self) -> str:
         raise RuntimeError("not even a name")
 
@@ -151,3 +151,28 @@ async def wait_for_file_async(path: str) -> str:
     while not Path(path).exists():
         await asyncio.sleep(0.01)
     return "found"
+
+
+@task
+def count_runs() -> int:
+    """Uses the database itself."""
+    from taskworks.models import TaskRun
+
+    return TaskRun.objects.count()
+
+
+@task
+def enqueue_noop(*args: Any) -> str:
+    """A task may enqueue another; here it tells which."""
+    return noop.enqueue(*args).id
+
+
+@task
+def change_its_argument(items: list[int]) -> list[int]:
+    items.append(0)
+    return items
+
+
+@task(takes_context=True)
+async def tell_context_async(context: TaskContext, word: str) -> list[Any]:
+    return [context.task_result.id, context.attempt, word]

@@ -14,6 +14,8 @@ from pathlib import Path, PurePosixPath
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "django-sdist"
 DOWNLOAD_SECONDS = 300
+# The name that the tests are imported by.
+PACKAGE = "tasks"
 
 
 class SdistUnavailableError(Exception):
@@ -60,7 +62,7 @@ def unpack_tests(archive: Path, folder: Path, renames: Mapping[str, str]) -> Pat
     Each dotted name in `renames` is replaced wherever it stands: in imports, in settings and in
     names of loggers.
     """
-    package = folder / "tasks"
+    package = folder / PACKAGE
     package.mkdir()
     for name, source in _read_tests(archive):
         (package / name).write_text(_rename(source, renames), encoding="utf-8")

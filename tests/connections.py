@@ -1,0 +1,57 @@
+"""Do something in another connection of the database: another thread has one of its own."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Event
+from typing import TypeVar
+
+from django.db import connections, transaction
+
+T = TypeVar("T")
+
+
+def elsewhere(do: Callable[[], T]) -> T:
+    """What ``do`` returns in another connection."""
+    return begin_elsewhere(do).result(timeout=30)
+
+
+def begin_elsewhere(do: Callable[[], T]) -> "Future[T]":
+    """Begin ``do`` in another connection, and go on."""
+    executor = ThreadPoolExecutor(max_workers=1)
+    future = executor.submit(_and_close, do)
+    executor.shutdown(wait=False)
+    return future
+
+
+def _and_close(do: Callable[[], T]) -> T:
+    try:
+        return do()
+    finally:
+        connections.close_all()
+
+
+@contextmanager
+def held_elsewhere(do: Callable[[], T]) -> Iterator[T]:
+    """While this lasts, another connection is in a transaction that has done ``do``."""
+    done, release = Event(), Event()
+    results: list[T] = []
+
+    def hold() -> None:
+        try:
+            with transaction.atomic():
+                results.append(do())
+                done.set()
+                release.wait(timeout=30)
+        finally:
+            done.set()
+
+    future = begin_elsewhere(hold)
+    done.wait(timeout=30)
+    if not results:
+        future.result(timeout=1)
+    try:
+        yield results[0]
+    finally:
+        release.set()
+        future.result(timeout=30)

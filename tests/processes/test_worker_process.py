@@ -1,0 +1,200 @@
+"""A worker as a process: what it does with signals, crashes and lost connections."""
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+from taskworks import Task, TaskResult, TaskResultStatus
+from taskworks.models import TaskRun, Worker
+from tests import tasks
+from tests.processes.conftest import WorkerProcess
+from tests.waiting import wait_for
+
+StartWorker = Callable[..., WorkerProcess]
+POLITE = [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT]
+
+
+def run_of(result: TaskResult) -> TaskRun:
+    return TaskRun.objects.get(id=result.id)
+
+
+def wait_for_state(result: TaskResult, state: str, timeout: float = 30) -> TaskRun:
+    wait_for(lambda: run_of(result).state == state, f"{result.id} is {state}", timeout)
+    return run_of(result)
+
+
+def test_a_batch_prints_a_line_a_run_and_exits_with_0(start_worker: StartWorker) -> None:
+    results = [tasks.add.enqueue(1, 2), tasks.add_async.enqueue(3, 4), tasks.fail.enqueue()]
+    worker = start_worker("--batch").wait_until_up()
+    lines = worker.output().splitlines()
+    assert worker.wait() == 0
+    for result, state in zip(results, ["successful", "successful", "failed"], strict=True):
+        assert any(f" {state} {result.task.module_path} {result.id} " in line for line in lines)
+    assert lines[-1] == "The worker has stopped."
+
+
+@pytest.mark.parametrize("number", POLITE)
+def test_an_idle_worker_stops_at_once(start_worker: StartWorker, number: signal.Signals) -> None:
+    worker = start_worker("--interval", "60").wait_until_up()
+    wait_for(Worker.objects.living().exists, "the worker has registered")
+    begun = time.monotonic()
+    worker.send(number)
+    assert worker.wait() == 0
+    assert time.monotonic() - begun < 2
+    assert not Worker.objects.exists()
+
+
+@pytest.mark.parametrize("number", POLITE)
+@pytest.mark.parametrize("task", [tasks.wait_for_file, tasks.wait_for_file_async])
+def test_the_first_signal_lets_runs_finish_and_takes_no_more(
+    start_worker: StartWorker, tmp_path: Path, task: Task, number: signal.Signals
+) -> None:
+    result = task.enqueue(str(tmp_path / "go"))
+    worker = start_worker("--worker-id", "the-label").wait_until_up()
+    assert wait_for_state(result, "running").worker_ids == ["the-label"]
+    worker.send(number)
+    worker.wait_for_line("Stopping: 1 runs may end")
+    later = tasks.noop.enqueue()
+    (tmp_path / "go").touch()
+    assert worker.wait() == 0
+    result.refresh()
+    assert (result.status, result.return_value) == (TaskResultStatus.SUCCESSFUL, "found")
+    assert run_of(later).state == "ready"
+
+
+@pytest.mark.parametrize("task", [tasks.wait_for_file, tasks.wait_for_file_async])
+def test_the_second_signal_releases_what_runs_without_counting_it(
+    start_worker: StartWorker, tmp_path: Path, task: Task
+) -> None:
+    result = task.enqueue(str(tmp_path / "never"))
+    worker = start_worker().wait_until_up()
+    wait_for_state(result, "running")
+    worker.send(signal.SIGINT)
+    worker.wait_for_line("Stopping: 1 runs may end")
+    worker.send(signal.SIGINT)
+    begun = time.monotonic()
+    assert worker.wait() == 0
+    assert time.monotonic() - begun < 3
+    run = run_of(result)
+    assert (run.state, run.attempts, run.worker_ids, run.errors) == ("ready", 0, [], [])
+    assert run.started_at is None
+    (tmp_path / "never").touch()
+    start_worker("--batch").wait()
+    assert wait_for_state(result, "successful").attempts == 1
+
+
+def test_signals_in_a_storm_are_one_release(start_worker: StartWorker, tmp_path: Path) -> None:
+    result = tasks.wait_for_file.enqueue(str(tmp_path / "never"))
+    worker = start_worker().wait_until_up()
+    wait_for_state(result, "running")
+    for number in [*POLITE, *POLITE]:
+        worker.send(number)
+    assert "Traceback" not in worker.output()
+    assert worker.wait() == 0
+    assert run_of(result).state == "ready"
+
+
+def test_the_runs_of_a_killed_worker_are_executed_by_another(
+    start_worker: StartWorker, tmp_path: Path
+) -> None:
+    runs = [task.enqueue(str(tmp_path / "go")) for task in (tasks.wait_for_file,) * 2]
+    killed = start_worker("--worker-id", "killed").wait_until_up()
+    for result in runs:
+        wait_for_state(result, "running")
+    killed.send(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    (tmp_path / "go").touch()
+    start_worker("--worker-id", "second")
+    for result in runs:
+        run = wait_for_state(result, "successful")
+        assert (run.worker_ids, run.attempts, run.errors) == (["killed", "second"], 2, [])
+
+
+def test_a_worker_that_wakes_after_its_rescue_changes_nothing(
+    start_worker: StartWorker, tmp_path: Path
+) -> None:
+    result = tasks.wait_for_file.enqueue(str(tmp_path / "go"))
+    zombie = start_worker("--worker-id", "zombie").wait_until_up()
+    wait_for_state(result, "running")
+    zombie.send(signal.SIGSTOP)
+    start_worker("--worker-id", "second").wait_until_up()
+    wait_for(
+        lambda: run_of(result).worker_ids == ["zombie", "second"], "the second one has the run"
+    )
+    zombie.send(signal.SIGCONT)
+    wait_for(lambda: Worker.objects.living().filter(label="zombie"), "it is registered anew")
+    (tmp_path / "go").touch()
+    run = wait_for_state(result, "successful")
+    zombie.send(signal.SIGTERM)
+    assert f"The outcome of run {result.id} (tests.tasks.wait_for_file) is lost" in zombie.output()
+    assert zombie.wait() == 0
+    run.refresh_from_db()
+    assert (run.state, run.worker_ids, run.attempts) == ("successful", ["zombie", "second"], 2)
+
+
+def test_three_workers_execute_each_run_once(start_worker: StartWorker, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    for number in range(30):
+        tasks.note.enqueue(str(ledger), str(number))
+    workers = [start_worker("--batch") for _ in range(3)]
+    assert [worker.wait() for worker in workers] == [0, 0, 0]
+    assert sorted(ledger.read_text().split(), key=int) == [str(number) for number in range(30)]
+    assert {run.attempts for run in TaskRun.objects.successful()} == {1}
+    assert TaskRun.objects.successful().count() == 30
+
+
+def test_connections_that_died_are_replaced(start_worker: StartWorker, tmp_path: Path) -> None:
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has no connections that die.")
+    worker = start_worker().wait_until_up()
+    before = tasks.count_runs.enqueue()
+    wait_for_state(before, "successful")
+    running = tasks.wait_for_file.enqueue(str(tmp_path / "go"))
+    wait_for_state(running, "running")
+    for _ in range(3):
+        kill_other_connections()
+        wait_for_state(tasks.count_runs.enqueue(), "successful")
+    (tmp_path / "go").touch()
+    assert wait_for_state(running, "successful").attempts == 1
+    worker.send(signal.SIGTERM)
+    assert worker.wait() == 0
+
+
+def kill_other_connections() -> None:
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        else:
+            cursor.execute(
+                "SELECT id FROM information_schema.processlist "
+                "WHERE db = database() AND id <> connection_id()"
+            )
+            for (id_,) in cursor.fetchall():
+                cursor.execute("KILL %s", [id_])
+
+
+def test_changed_code_restarts_a_reloading_worker(
+    start_worker: StartWorker, tmp_path: Path
+) -> None:
+    settings = tmp_path / "reloading_settings.py"
+    settings.write_text("from tests.settings import *\n")
+    start_worker(
+        "--reload", DJANGO_SETTINGS_MODULE="reloading_settings", PYTHONPATH=str(tmp_path)
+    ).wait_until_up()
+    first = Worker.objects.get()
+
+    def restarted() -> bool:
+        # Again and again: the reloader notices only what changes after its first look.
+        settings.write_text(f"from tests.settings import *\nchanged = {time.time()}\n")
+        return Worker.objects.exclude(id=first.id).exists()
+
+    wait_for(restarted, "another worker has registered")
+    assert not Worker.objects.filter(id=first.id).exists()
+    assert wait_for_state(tasks.noop.enqueue(), "successful")

@@ -1,0 +1,106 @@
+"""The cost of the next claim does not depend on how much is ready, scheduled or finished."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from taskworks.models import RunState, TaskRun
+from taskworks.store import Store
+
+ROWS = 5_000
+
+
+@pytest.fixture
+def large_table(store: Store) -> None:
+    now = store.read_clock()
+    states = ["ready", "ready", "scheduled", "successful", "failed"]
+    TaskRun.objects.bulk_create(
+        (
+            TaskRun(
+                backend="default",
+                queue_name=f"queue {number % 3}",
+                task_path="tests.tasks.noop",
+                rank=number % 5,
+                state=states[number % 5],
+                enqueued_at=now,
+                available_at=now + timedelta(days=states[number % 5] == "scheduled"),
+                finished_at=now if number % 5 > 2 else None,
+            )
+            for number in range(ROWS)
+        ),
+        batch_size=2000,
+    )
+    with connection.cursor() as cursor:
+        table = connection.ops.quote_name(TaskRun._meta.db_table)
+        cursor.execute(f"ANALYZE {'TABLE ' if connection.vendor == 'mysql' else ''}{table}")
+        cursor.fetchall() if connection.vendor == "mysql" else None
+
+
+@pytest.mark.usefixtures("large_table")
+@pytest.mark.parametrize("queues", [1, 3])
+def test_a_claim_reads_the_index_of_what_is_ready(store: Store, worker: UUID, queues: int) -> None:
+    names = [f"queue {number}" for number in range(queues)]
+    for plan in plans(lambda: store.claim(worker, "default", names, 10), "rank", "LIMIT"):
+        assert "taskworks_run_ready" in plan
+        assert_no_scan(plan)
+
+
+@pytest.mark.usefixtures("large_table")
+def test_finding_the_queues_probes_the_index_of_what_is_ready(store: Store) -> None:
+    for plan in plans(lambda: store.ready_queues("default"), "queue_name"):
+        if connection.vendor == "mysql":
+            assert "optimized away" in plan or "No matching" in plan
+        else:
+            assert "taskworks_run_ready" in plan
+            assert_no_scan(plan)
+
+
+@pytest.mark.usefixtures("large_table")
+def test_rescue_reads_the_index_of_what_is_in_hand(store: Store) -> None:
+    for plan in plans(lambda: store.rescue(10), "LIMIT"):
+        assert "taskworks_run_in_hand" in plan
+        assert_no_scan(plan)
+
+
+@pytest.mark.usefixtures("large_table")
+def test_pruning_reads_the_index_of_what_has_finished(store: Store) -> None:
+    old = store.prunable(RunState.FAILED, timedelta(days=1), "default", None)
+    for plan in plans(lambda: store.prune(old, 10), "LIMIT"):
+        assert "taskworks_run_finished" in plan
+        assert_no_scan(plan)
+
+
+@pytest.mark.usefixtures("large_table")
+def test_promotion_reads_the_index_of_what_is_scheduled(store: Store) -> None:
+    for plan in plans(lambda: store.promote(10), "available_at", "LIMIT"):
+        assert "taskworks_run_scheduled" in plan
+        assert_no_scan(plan)
+
+
+def plans(do: Callable[[], object], *parts: str) -> list[str]:
+    """The plans of the statements that have these parts in them."""
+    with CaptureQueriesContext(connection) as captured:
+        do()
+    statements = [q["sql"] for q in captured if all(part in q["sql"] for part in parts)]
+    assert statements
+    return [plan(statement) for statement in statements]
+
+
+def plan(statement: str) -> str:
+    explain = "EXPLAIN QUERY PLAN" if connection.vendor == "sqlite" else "EXPLAIN"
+    with connection.cursor() as cursor:
+        cursor.execute(f"{explain} {statement}")
+        return "\n".join(" ".join(map(str, row)) for row in cursor.fetchall())
+
+
+def assert_no_scan(plan: str) -> None:
+    for line in plan.splitlines():
+        assert "Seq Scan on taskworks_taskrun" not in line  # PostgreSQL
+        assert not re.search(r"SCAN taskworks_taskrun(?! USING)", line)  # SQLite
+        assert not re.search(r"taskworks_taskrun (ALL|index) ", line)  # MySQL and MariaDB
+        assert "filesort" not in line
