@@ -1,0 +1,114 @@
+import sys
+import time
+from argparse import ArgumentTypeError
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import CommandError, CommandParser, call_command
+from django.core.management.base import BaseCommand
+
+from sourcestats import surveying
+from sourcestats.draining import drain
+from sourcestats.models import Survey
+from sourcestats.outcome import Outcome, outcome_of
+from sourcestats.processes import ProcessEndedError, sigterm_like_ctrl_c
+from sourcestats.terminal import Terminal
+from sourcestats.waiting import DeadlineError
+
+INTERRUPTED = 130
+
+
+class Command(BaseCommand):
+    help = "Survey Python source with a real worker process, and check the sums."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--source",
+            type=folder,
+            default=settings.SURVEYED_SOURCE,
+            metavar="DIR",
+            help="the folder to survey (default: the installed Django)",
+        )
+        parser.add_argument(
+            "--threads", type=int, default=4, help="threads of the worker (default: 4)"
+        )
+        parser.add_argument(
+            "--deadline",
+            type=float,
+            default=300,
+            metavar="SECONDS",
+            help="give up after this time (default: 300)",
+        )
+
+    def handle(self, *, source: Path, threads: int, deadline: float, **options: Any) -> None:
+        call_command("migrate", interactive=False, verbosity=0)
+        self.terminal = Terminal()
+        try:
+            with sigterm_like_ctrl_c():
+                outcome = self.survey(source, threads, deadline)
+        except (ProcessEndedError, DeadlineError) as problem:
+            raise CommandError(str(problem)) from problem
+        except KeyboardInterrupt:
+            sentence = "Interrupted. The runs that are left wait for the next worker."
+            raise CommandError(sentence, returncode=INTERRUPTED) from None
+        self.show(outcome)
+        if outcome.complaints:
+            sys.exit(1)
+
+    def survey(self, source: Path, threads: int, deadline: float) -> Outcome:
+        begun = time.monotonic()
+        survey = self.enqueue(source)
+        exit_code = drain(
+            survey,
+            threads=threads,
+            deadline=deadline,
+            progress=self.terminal.progress(survey.modules.count()),
+        )
+        seconds = time.monotonic() - begun
+        return outcome_of(survey, worker_exit_code=exit_code, seconds=seconds)
+
+    def enqueue(self, source: Path) -> Survey:
+        begun = time.monotonic()
+        survey = surveying.begin(source)
+        seconds = time.monotonic() - begun
+        self.terminal.say(f"{survey.modules.count()} runs enqueued in {seconds:.2f} seconds")
+        return survey
+
+    def show(self, outcome: Outcome) -> None:
+        self.terminal.show_facts(facts_about(outcome))
+        self.terminal.show_longest(outcome.summary["longest_functions"])
+        for failure in outcome.failures:
+            self.terminal.say(f"Failed: {failure.path}: {failure.reason}")
+        for complaint in outcome.complaints:
+            self.terminal.say(f"Wrong: {complaint}")
+        self.terminal.say(last_line(outcome))
+
+
+def folder(argument: str) -> Path:
+    path = Path(argument).resolve()
+    if not path.is_dir():
+        raise ArgumentTypeError(f"{argument!r} is no folder")
+    return path
+
+
+def facts_about(outcome: Outcome) -> list[tuple[str, str]]:
+    progress, summary = outcome.progress, outcome.summary
+    return [
+        ("modules", f"{progress.modules:,}"),
+        # The last one is the summary.
+        ("runs", f"{progress.runs + 1:,}"),
+        ("failures", f"{progress.failed:,}"),
+        ("functions", f"{summary['functions']:,}"),
+        ("comment share", f"{summary['comment_share']:.1%}"),
+        ("seconds", f"{outcome.seconds:.2f}"),
+    ]
+
+
+def last_line(outcome: Outcome) -> str:
+    progress = outcome.progress
+    return (
+        f"demo: modules={progress.modules} successful={progress.successful} "
+        f"failed={progress.failed} functions={outcome.summary['functions']} "
+        f"seconds={outcome.seconds:.2f}"
+    )
