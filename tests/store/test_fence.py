@@ -133,8 +133,7 @@ def test_release_puts_a_run_back_as_it_was(
     attempt = begun(run)
     if start_was_written:
         store.start([run])
-    attempt.undo()
-    assert store.release([run]) == {run.id}
+    assert store.release([attempt.undone()]) == {run.id}
     changes = {"state": "ready", "claimed_by": None, "claim_token": None}
     assert row(run) == {**before, **changes}
 

@@ -1,6 +1,7 @@
 """One attempt at a run: the run, its task, and the times and counts that change with it."""
 
 import time
+from copy import copy
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -53,11 +54,13 @@ class Attempt:
                 self.run.errors = [*self.run.errors, self._error(exception)]
                 self.run.finished_at = self.now()
 
-    def undo(self) -> None:
-        """The run as it was before it was claimed."""
+    def undone(self) -> TaskRun:
+        """The run as it was before it was claimed; a copy, for it may be executing still."""
+        run = copy(self.run)
         for name, value in self._before.items():
-            setattr(self.run, name, value)
-        self.run.state = RunState.READY.value
+            setattr(run, name, value)
+        run.state = RunState.READY.value
+        return run
 
     def now(self) -> datetime:
         """The database's time."""

@@ -181,7 +181,7 @@ def _stop_on_signals(worker: Worker) -> None:
 
 def _leave(worker: Worker) -> None:
     """Exit without waiting for tasks that were given back and still run in their threads."""
-    if worker.abandoned:
+    if worker.released:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
