@@ -4,7 +4,10 @@ from collections.abc import Iterator
 
 from django.apps import apps
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
+
+from taskworks.conf import conf
 
 
 def check_backend(alias: str) -> Iterator[checks.CheckMessage]:
@@ -16,7 +19,17 @@ def check_backend(alias: str) -> Iterator[checks.CheckMessage]:
             id="taskworks.E001",
         )
         return
+    yield from _check_settings()
     yield from _check_database()
+
+
+def _check_settings() -> Iterator[checks.CheckMessage]:
+    try:
+        conf()
+    except ImproperlyConfigured as error:
+        yield checks.Error(
+            str(error), hint="See the reference of the TASKWORKS setting.", id="taskworks.E004"
+        )
 
 
 def _check_database() -> Iterator[checks.CheckMessage]:

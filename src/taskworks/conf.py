@@ -1,8 +1,8 @@
 """The ``TASKWORKS`` setting: one dict, every key with a default."""
 
+import math
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -23,19 +23,35 @@ class Conf:
 
 def conf() -> Conf:
     """The settings in force now, so that an override in a test takes effect at once."""
-    given = getattr(settings, "TASKWORKS", {})
-    return _conf(tuple(sorted(given.items())))
+    global _given, _conf
+    given = getattr(settings, "TASKWORKS", _NOTHING)
+    if given is not _given:
+        _given, _conf = given, _validated(given)
+    return _conf
 
 
-@lru_cache(maxsize=8)
-def _conf(given: tuple[tuple[str, Any], ...]) -> Conf:
-    known = [field.name.upper() for field in fields(Conf)]
-    for key, value in given:
-        if key not in known:
-            raise ImproperlyConfigured(f"TASKWORKS has no key {key!r}.{nearest(key, known)}")
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            raise ImproperlyConfigured(f"TASKWORKS[{key!r}] must be above 0, not {value!r}.")
-    return Conf(**{key.lower(): value for key, value in given})
+_NOTHING: dict[str, Any] = {}
+_given, _conf = _NOTHING, Conf()
+
+
+def _validated(given: Any) -> Conf:
+    if not isinstance(given, dict):
+        raise ImproperlyConfigured(f"TASKWORKS must be a dict, not {given!r}.")
+    defaults = {field.name.upper(): field.default for field in fields(Conf)}
+    for key, value in given.items():
+        if key not in defaults:
+            raise ImproperlyConfigured(
+                f"TASKWORKS has no key {key!r}.{nearest(str(key), list(defaults))}"
+            )
+        _validate_value(key, value, whole=isinstance(defaults[key], int))
+    return Conf(**{key.lower(): value for key, value in given.items()})
+
+
+def _validate_value(key: str, value: Any, *, whole: bool) -> None:
+    kind = "whole number" if whole else "finite number"
+    right_type = type(value) is int or (type(value) is float and not whole)
+    if not right_type or not 0 < value < math.inf:
+        raise ImproperlyConfigured(f"TASKWORKS[{key!r}] must be a {kind} above 0, not {value!r}.")
 
 
 def nearest(name: str, known: list[str]) -> str:

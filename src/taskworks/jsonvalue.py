@@ -30,26 +30,32 @@ class _Refusal(Exception):  # noqa: N818 - it never leaves this module
         return self
 
 
-def encode(value: Any, name: str) -> str:
+def round_trip(value: Any, name: str) -> Any:
     """
-    The JSON text of a value, for storage.
+    The value as it will be read back.
 
     Raise TypeError ("Unsupported type: ...") or ValueError, in a sentence that begins its way to
-    the culprit at ``name``, such as ``args[0]['when']``.
+    the culprit at ``name``, such as ``args[0]['when']``; ValueError too for more than
+    ``TASKWORKS["MAX_JSON_SIZE"]`` bytes.
     """
-    try:
-        text = _dumps(plain(value, MAX_DEPTH))
-    except _Refusal as refusal:
-        raise refusal.error(
-            f"{refusal.reason} at {name}{refusal.place}. Arguments and results of a task are "
-            "JSON: text, numbers, booleans, None, and lists and dicts of these."
-        ) from None
+    text = encode(value, name)
     if len(text) > (limit := conf().max_json_size):
         raise ValueError(
             f"{name} takes {len(text):,} bytes as JSON, and TASKWORKS['MAX_JSON_SIZE'] allows "
             f"{limit:,}. Store the data elsewhere, and pass its key."
         )
-    return text
+    return decode(text)
+
+
+def encode(value: Any, name: str) -> str:
+    """The JSON text of a value, for storage; errors as above, but for the size."""
+    try:
+        return _dumps(plain(value, MAX_DEPTH))
+    except _Refusal as refusal:
+        raise refusal.error(
+            f"{refusal.reason} at {name}{refusal.place}. Arguments and results of a task are "
+            "JSON: text, numbers, booleans, None, and lists and dicts of these."
+        ) from None
 
 
 def decode(text: str) -> Any:

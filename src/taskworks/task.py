@@ -191,7 +191,7 @@ def resolve(path: str) -> framework.Task:
     """
     try:
         found = import_string(path)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
         raise TaskNotFound(path, error) from error
     if not is_task(found):
         raise InvalidTask(f"{path!r} is no task: it is a {type(found).__name__}.")
@@ -200,9 +200,11 @@ def resolve(path: str) -> framework.Task:
 
 def is_task(candidate: Any) -> bool:
     """Whether this is a task, of this or of another package with the standard's shape."""
-    return isinstance(candidate, framework.Task) or (
-        all(hasattr(candidate, name) for name in ("func", "module_path", "call", "acall"))
-    )
+    if isinstance(candidate, framework.Task):
+        return True
+    # Asked of the class: an object may claim to have any attribute.
+    kind = type(candidate)
+    return all(hasattr(kind, name) for name in ("func", "module_path", "call", "acall"))
 
 
 def restored(path: str, **stored: Any) -> framework.Task:

@@ -1,6 +1,6 @@
 """The backend that stores runs in the project's database, for ``manage.py taskworks worker``."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from taskworks.task import Task, copied, resolve, settled
 
 # Models are imported inside methods: @task makes its backend before the app registry is ready.
 
+MAX_ALIAS = 64
 MAX_QUEUE_NAME = 128
 MAX_TASK_PATH = 512
 
@@ -36,11 +37,7 @@ class DatabaseBackend(BaseTaskBackend):
         """Raise InvalidTask, in a sentence, for a task that could not be stored or executed."""
         if not isinstance(task.priority, int | float) or task.priority != task.priority:
             raise InvalidTask("priority must be a whole number between -100 and 100.")
-        if not isinstance(task.run_after, datetime | timedelta | None):
-            raise InvalidTask(
-                "run_after must be a datetime, a timedelta or None, not "
-                f"{type(task.run_after).__name__}."
-            )
+        _validate_run_after(task.run_after)
         super().validate_task(settled(task))
         _validate_name("The queue name", task.queue_name, MAX_QUEUE_NAME)
         _validate_name("The task's path", task.module_path, MAX_TASK_PATH)
@@ -54,7 +51,12 @@ class DatabaseBackend(BaseTaskBackend):
         """
         self.validate_task(task)
         _validate_path(task)
-        return self._stored(task, _plain_list(args), _plain_dict(kwargs))
+        _validate_name("The backend's alias", self.alias, MAX_ALIAS)
+        return self._stored(
+            task,
+            jsonvalue.round_trip(list(args), "args"),
+            jsonvalue.round_trip(dict(kwargs), "kwargs"),
+        )
 
     def get_result(self, result_id: str) -> TaskResult:
         """
@@ -97,9 +99,25 @@ class DatabaseBackend(BaseTaskBackend):
         return result
 
 
+def _validate_run_after(run_after: Any) -> None:
+    if not isinstance(run_after, datetime | timedelta | None):
+        raise InvalidTask(
+            f"run_after must be a datetime, a timedelta or None, not {type(run_after).__name__}."
+        )
+    if isinstance(run_after, datetime) and run_after.tzinfo:
+        try:
+            run_after.astimezone(UTC)
+        except OverflowError:
+            raise InvalidTask(f"run_after is out of range: {run_after}.") from None
+
+
 def _validate_name(what: str, name: Any, limit: int) -> None:
-    if not isinstance(name, str) or not 0 < len(name) <= limit or not name.isprintable():
-        raise InvalidTask(f"{what} must be 1 to {limit} printable characters, not {name!r}.")
+    fits = isinstance(name, str) and 0 < len(name) <= limit and name.isprintable()
+    if not fits or name != name.strip():
+        raise InvalidTask(
+            f"{what} must be 1 to {limit} printable characters without space around them, "
+            f"not {name!r}."
+        )
 
 
 def _validate_path(task: StandardTask) -> None:
@@ -114,13 +132,3 @@ def _validate_path(task: StandardTask) -> None:
             f"No worker could find this task: {path!r} is something else there. Define it in an "
             "importable module, under the name of its function."
         )
-
-
-def _plain_list(args: Any) -> list[Any]:
-    values: list[Any] = jsonvalue.decode(jsonvalue.encode(list(args), "args"))
-    return values
-
-
-def _plain_dict(kwargs: Any) -> dict[str, Any]:
-    values: dict[str, Any] = jsonvalue.decode(jsonvalue.encode(dict(kwargs), "kwargs"))
-    return values

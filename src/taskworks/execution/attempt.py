@@ -1,7 +1,7 @@
 """One attempt at a run: the run, its task, and the times and counts that change with it."""
 
 import time
-from copy import copy
+from copy import copy, deepcopy
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -84,11 +84,11 @@ class Attempt:
         return self.run.to_result(self.task)
 
     def arguments(self) -> tuple[list[Any], dict[str, Any]]:
-        """What the task's function is called with."""
+        """What the task's function is called with, its own to change."""
         run = self.run
         if not self.task.takes_context:
-            return run.args, run.kwargs
-        return [TaskContext(task_result=self.result()), *run.args], run.kwargs
+            return deepcopy(run.args), deepcopy(run.kwargs)
+        return [TaskContext(task_result=self.result()), *deepcopy(run.args)], deepcopy(run.kwargs)
 
     def _error(self, exception: BaseException) -> dict[str, Any]:
         return {

@@ -5,20 +5,17 @@ Every engine's worker calls ``prepare`` and then ``execute`` or ``aexecute``; a 
 alike wherever it runs. Nothing a task does comes out of here but as an outcome.
 """
 
-import logging
 from datetime import timedelta
 
 from asgiref.sync import sync_to_async
-from django.db import close_old_connections
 
 from taskworks.conf import conf
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.execution.attempt import Attempt
+from taskworks.execution.connections import own_connections, tidy_connections
 from taskworks.execution.outcome import Failed, Outcome, Postponed, success
 from taskworks.signals import aannounce, announce, task_started
 from taskworks.task import resolve
-
-logger = logging.getLogger(__name__)
 
 SHORTEST_WAIT, LONGEST_WAIT = timedelta(seconds=1), timedelta(minutes=1)
 
@@ -36,16 +33,14 @@ def prepare(attempt: Attempt) -> Outcome | None:
 
 def execute(attempt: Attempt, sender: type) -> Outcome:
     """Execute a function in this thread."""
-    tidy_connections()
-    try:
-        attempt.begin()
-        announce(task_started, sender, attempt.result())
-        args, kwargs = attempt.arguments()
-        return success(attempt.task.call(*args, **kwargs))
-    except BaseException as error:  # noqa: BLE001 - sys.exit() in a task ends the task only
-        return Failed(error)
-    finally:
-        tidy_connections()
+    with own_connections():
+        try:
+            attempt.begin()
+            announce(task_started, sender, attempt.result())
+            args, kwargs = attempt.arguments()
+            return success(attempt.task.call(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001 - sys.exit() in a task ends the task only
+            return Failed(error)
 
 
 async def aexecute(attempt: Attempt, sender: type) -> Outcome:
@@ -60,14 +55,6 @@ async def aexecute(attempt: Attempt, sender: type) -> Outcome:
     finally:
         # Coroutines share the thread of their sync_to_async() calls, and so its connections.
         await sync_to_async(tidy_connections, thread_sensitive=True)()
-
-
-def tidy_connections() -> None:
-    """Close this thread's broken or old connections, as Django does around a request."""
-    try:
-        close_old_connections()
-    except Exception:  # a driver that cannot even close must not decide an outcome
-        logger.exception("A database connection could not be closed.")
 
 
 def _not_found(attempt: Attempt, error: TaskNotFound) -> Outcome:

@@ -36,7 +36,7 @@ Outcome = Succeeded | Failed | Postponed
 
 def success(returned: Any) -> Succeeded:
     """The outcome of a task that returned; raise TypeError or ValueError if that is no JSON."""
-    return Succeeded(jsonvalue.decode(jsonvalue.encode(returned, "return_value")))
+    return Succeeded(jsonvalue.round_trip(returned, "return_value"))
 
 
 def error_entry(exception: BaseException) -> dict[str, str]:
@@ -66,4 +66,5 @@ def _cut(text: str, limit: int) -> str:
         return text
     # The end tells what was raised, the beginning how it came to it.
     half = limit // 2
-    return f"{text[:half]}\n... {len(text) - limit:,} characters left out ...\n{text[-half:]}"
+    left_out = f"\n... {len(text) - limit:,} characters left out ...\n"
+    return text[:half] + left_out + text[len(text) - half :]

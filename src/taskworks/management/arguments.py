@@ -8,6 +8,8 @@ from django.core.exceptions import ImproperlyConfigured
 from taskworks.backends.database import DatabaseBackend
 from taskworks.framework import task_backends
 
+CENTURY = 36_500  # days
+
 
 def at_least_one(text: str) -> int:
     """A whole number above 0."""
@@ -28,13 +30,14 @@ def seconds(text: str) -> float:
 
 
 def days(text: str) -> float:
-    """A finite number of days, 0 or more."""
+    """A number of days, up to a hundred years."""
     try:
-        return seconds(text)
-    except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no finite number of days, 0 or more"
-        ) from None
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= CENTURY:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days from 0 to {CENTURY}")
+    return number
 
 
 def worker_label(text: str) -> str:

@@ -90,6 +90,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     """Refuse what does not fit, and work."""
     worker = _worker(command, options)
     _check_reachable(options["backend"].alias)
+    command.check()
     if _reloads(command, options):
         _run_reloading(worker)
     else:

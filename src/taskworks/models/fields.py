@@ -1,10 +1,22 @@
-"""A JSON value in a text column."""
+"""Columns that give back what they were given: a name as it is spelt, a JSON value unchanged."""
 
 from typing import Any
 
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from taskworks import jsonvalue
+
+
+class NameField(models.CharField):
+    """A name that equals itself alone: on MySQL and MariaDB "mail" would be "Mail" as well."""
+
+    _pyi_private_set_type: str
+    _pyi_private_get_type: str
+
+    def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
+        collation = "utf8mb4_bin" if connection.vendor == "mysql" else None
+        return {**super().db_parameters(connection), "collation": collation}
 
 
 class JSONTextField(models.TextField):

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from taskworks import framework
 from taskworks.framework import TaskError, TaskResult, TaskResultStatus
-from taskworks.models.fields import JSONTextField
+from taskworks.models.fields import JSONTextField, NameField
 from taskworks.models.indexes import PartialIndex
 from taskworks.task import restored
 
@@ -90,9 +90,9 @@ class TaskRun(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_run_id, editable=False)
-    backend = models.CharField(max_length=64)
-    queue_name = models.CharField(max_length=128)
-    task_path = models.CharField(max_length=512)
+    backend = NameField(max_length=64)
+    queue_name = NameField(max_length=128)
+    task_path = NameField(max_length=512)
     args = JSONTextField(default=list)
     kwargs = JSONTextField(default=dict)
     # -priority, so that the order of claims is ascending throughout.

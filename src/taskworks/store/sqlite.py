@@ -21,28 +21,25 @@ class SQLiteStore(Store):
         if not queues:
             return []
         runs, workers = self._quoted(TaskRun), self._quoted(Worker)
-        heads = " UNION ALL ".join(
-            [
-                f"""SELECT * FROM (
-                    SELECT id, rank, available_at FROM {runs}
-                    WHERE state = 'ready' AND backend = %s AND queue_name = %s
-                    ORDER BY rank, available_at, id LIMIT %s
-                )"""  # noqa: S608 - only names of tables are put in
-            ]
-            * len(queues)
-        )
         clock, now = DatabaseClock().as_sqlite(None, self.connection)
+        # CROSS JOIN is SQLite's word for "in this order": a read of the index a queue.
         statement = f"""
+            WITH queue (name) AS (VALUES {", ".join(["(%s)"] * len(queues))})
             UPDATE {runs}
             SET state = 'claimed', claimed_by = %s, claim_token = %s, claimed_at = {clock}
             WHERE id IN (
-                SELECT id FROM ({heads}) ORDER BY rank, available_at, id LIMIT %s
+                SELECT head.id FROM queue CROSS JOIN {runs} AS head
+                WHERE head.id IN (
+                    SELECT id FROM {runs}
+                    WHERE state = 'ready' AND backend = %s AND queue_name = queue.name
+                    ORDER BY rank, available_at, id LIMIT %s
+                )
+                ORDER BY head.rank, head.available_at, head.id LIMIT %s
             ) AND EXISTS (SELECT 1 FROM {workers} WHERE id = %s AND given_up_at IS NULL)
             RETURNING *"""  # noqa: S608 - only names of tables are put in
         [holder] = self._prepared("claimed_by", [worker])
         [token] = self._prepared("claim_token", [fresh_token()])
-        ready = [value for queue in queues for value in (backend, queue, limit)]
-        parameters = [holder, token, *now, *ready, limit, holder]
+        parameters = [*queues, holder, token, *now, backend, limit, limit, holder]
         return sorted(self.runs.raw(statement, parameters), key=claim_order)
 
     def _write(

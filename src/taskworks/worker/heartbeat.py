@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import Error as DatabaseError
 
 from taskworks.conf import conf
-from taskworks.execution.executor import tidy_connections
+from taskworks.execution.connections import tidy_connections
 from taskworks.maintenance.rescue import rescue
 from taskworks.store import Store
 

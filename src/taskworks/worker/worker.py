@@ -15,7 +15,7 @@ from uuid import uuid4
 from django.db import Error as DatabaseError
 
 from taskworks.execution import Attempt, Outcome, prepare
-from taskworks.execution.executor import tidy_connections
+from taskworks.execution.connections import tidy_connections
 from taskworks.framework import BaseTaskBackend
 from taskworks.maintenance.promote import promote
 from taskworks.models import TaskRun
@@ -97,10 +97,9 @@ class Worker:
             self._take_stock()
         except DatabaseError as error:
             tidy_connections()
-            seconds = self._weather.bad(error)
+            self._wait(self._weather.bad(error))
         else:
-            seconds = self._seconds_to_wait()
-        self._wait(seconds)
+            self._wait(0 if self._is_done() else self._seconds_to_wait())
 
     # Claim and submit.
 

@@ -13,6 +13,8 @@ SUBCOMMANDS = {"worker": worker, "prune": prune}
 
 class Command(BaseCommand):
     help = "Background work: run a worker, delete old runs."
+    # A worker checks the system when it has found the database, which some checks ask.
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         django_options = [action for action in parser._actions if action.dest != "help"]

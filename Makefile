@@ -1,0 +1,101 @@
+# What a developer types, and what CI runs. Every target sets up what it needs by itself.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# .venv has the oldest Python and Django that are supported; the matrix has the others.
+DJANGO := 5.2
+MATRIX := py3.12-django6.0 py3.13-django6.1
+
+# A Python by its version: from the PATH, else pyenv's newest of that version, else nothing.
+find_python = $(shell for python in python$(1) \
+	$$(ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$(1).*/bin/python$(1) 2>/dev/null | sort -rV); \
+	do "$$python" -c "" 2>/dev/null && echo "$$python" && break; done)
+PYTHON ?= $(or $(call find_python,3.11),python3)
+
+IN_CI = [ "$$CI" = true ]
+
+.PHONY: help demo example test lint types imports migrations matrix check $(MATRIX)
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo: .venv/.installed ## Run the example's main job from start to end, on SQLite
+	.venv/bin/python example/manage.py demo
+
+example: .venv/.installed ## Serve the example, its worker included, to click through
+	.venv/bin/python example/manage.py serve
+
+test: .venv/.installed .venv/.mysqlclient ## Run the tests on each database that is there
+	.venv/bin/python -m tests.on_every_database
+
+lint: .venv/.installed ## Check style and formatting
+	.venv/bin/ruff check src tests example manage.py
+	.venv/bin/ruff format --check src tests example manage.py
+
+types: .venv/.installed ## Check the types, strictly
+	.venv/bin/mypy
+
+imports: .venv/.installed ## Check that imports go down the house, never up
+	.venv/bin/lint-imports
+
+migrations: .venv/.installed ## Check that the migrations are complete
+	$(call check_migrations,.venv)
+
+matrix: $(MATRIX) ## Check migrations and run the tests on the other Pythons and Djangos
+
+check: lint types imports migrations test matrix ## All of the checks: what CI runs
+
+# --- The environments ---
+
+# py3.12-django6.0 -> 3.12 and 6.0
+python_of = $(patsubst py%,%,$(firstword $(subst -django, ,$(1))))
+django_of = $(lastword $(subst -django, ,$(1)))
+
+# $(1) is the environment. The settings' database is looked at, but nothing is written.
+check_migrations = files=$$(mktemp -d) && trap 'rm -r "$$files"' EXIT && \
+	TASKWORKS_TEST_FILES="$$files" $(1)/bin/python manage.py makemigrations --check --dry-run
+
+# $(1) is the environment, $(2) its Python, $(3) its Django.
+define install
+@echo "Setting up $(1) with $(2) and Django $(3), which takes a minute."
+@test -x $(1)/bin/python || $(2) -m venv --clear $(1)
+@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+	--editable ".[dev,example,postgresql]" "Django==$(3).*"
+@touch $@
+endef
+
+$(MATRIX):
+	@if [ -z "$(call find_python,$(call python_of,$@))" ]; then \
+		echo "NOT TESTED: $@: no python$(call python_of,$@) on the PATH or in pyenv" >&2; \
+		! $(IN_CI); \
+	else \
+		$(MAKE) .venvs/$@/.installed .venvs/$@/.mysqlclient && \
+		($(call check_migrations,.venvs/$@)) && \
+		.venvs/$@/bin/python -m tests.on_every_database; \
+	fi
+
+.venv/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed, and $(PYTHON) is none." >&2; exit 1; }
+	@! $(IN_CI) || $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+		{ echo "CI needs Python 3.11: it is not on the PATH and not in pyenv." >&2; exit 1; }
+	$(call install,.venv,$(PYTHON),$(DJANGO))
+
+.venvs/%/.installed: pyproject.toml
+	$(call install,.venvs/$*,$(call find_python,$(call python_of,$*)),$(call django_of,$*))
+
+# The driver is compiled against a C library that the machine may lack; all else works without.
+%/.mysqlclient: %/.installed
+	@if $*/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+		--editable ".[mysql]" >$@.log 2>&1; \
+	then \
+		touch $@; \
+	else \
+		cat $@.log >&2; \
+		echo "NOT INSTALLED in $*: mysqlclient, so nothing is tested on MariaDB or MySQL." >&2; \
+		echo "It needs a C compiler, pkg-config and the headers of libmysqlclient." >&2; \
+		! $(IN_CI); \
+	fi
+
+.PRECIOUS: .venvs/%/.installed %/.installed %/.mysqlclient

@@ -1,0 +1,177 @@
+"""Run the tests on each database: `python -m tests.on_every_database [NAME ...] [-- PYTEST ...]`.
+
+A database that is not there is left out, loudly and by name. It is an error where it was asked for:
+by its name, or by CI=true, which asks for all of them, and for MySQL if MYSQL_HOST is set.
+"""
+
+import argparse
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import django
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.db import ConnectionHandler, Error
+
+from tests.databases import NAMES, database
+
+ROOT = Path(__file__).resolve().parents[1]
+CONNECT_SECONDS = 3
+
+
+class NotThereError(Exception):
+    """A database cannot be tested on this machine; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What became of one database."""
+
+    database: str  # With its version, once that is known.
+    word: str
+    details: str
+    ok: bool
+
+
+def main() -> int:
+    """Run what the command line names; the exit code tells how it went."""
+    names, pytest_args = _parse(sys.argv[1:])
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+    django.setup()
+    demanded = {*names, *(_demanded_by_ci() if os.environ.get("CI") == "true" else ())}
+    # A run that is stopped leaves no process and no file behind. A shell's background job
+    # inherits that SIGINT and SIGQUIT are ignored, which the processes under test must not.
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    with tempfile.TemporaryDirectory(prefix="taskworks-test-") as files:
+        verdicts = [
+            _test(name, Path(files), pytest_args, demanded=name in demanded)
+            for name in names or NAMES
+        ]
+    _summarize(verdicts)
+    return 0 if all(verdict.ok for verdict in verdicts) else 1
+
+
+def _parse(arguments: list[str]) -> tuple[list[str], list[str]]:
+    split = arguments.index("--") if "--" in arguments else len(arguments)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.on_every_database", epilog="What follows -- is for pytest."
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
+    names = parser.parse_args(arguments[:split]).names
+    if unknown := set(names).difference(NAMES):
+        parser.error(f"no such database: {', '.join(sorted(unknown))}")
+    return names, arguments[split + 1 :]
+
+
+def _demanded_by_ci() -> set[str]:
+    return {name for name in NAMES if name != "mysql" or "MYSQL_HOST" in os.environ}
+
+
+def _test(name: str, files: Path, pytest_args: list[str], *, demanded: bool) -> Verdict:
+    try:
+        title = f"{name} {_probe(name, files)}"
+    except NotThereError as error:
+        print(f"\nNOT TESTED: {name}: {error}", flush=True)
+        return Verdict(database=name, word="NOT TESTED", details=str(error), ok=not demanded)
+    print(f"\n=== {_platform()}, {title} ===", flush=True)
+    report = files / f"{name}.xml"
+    began = time.monotonic()
+    code = _run_pytest(name, files, [f"--junitxml={report}", *pytest_args])
+    details = f"{_counts(report)}, {time.monotonic() - began:.0f} s"
+    if code == pytest.ExitCode.NO_TESTS_COLLECTED and pytest_args:
+        return Verdict(database=title, word="no tests", details=details, ok=True)
+    word = "passed" if code == 0 else "FAILED"
+    return Verdict(database=title, word=word, details=details, ok=code == 0)
+
+
+def _probe(name: str, files: Path) -> str:
+    """Return the version of the database, after connecting to it as the tests will."""
+    if name == "mysql" and "MYSQL_HOST" not in os.environ:
+        raise NotThereError("no server named by MYSQL_HOST")
+    try:
+        connection = ConnectionHandler({"default": _without_its_tables(name, files)})["default"]
+        with closing(connection):
+            connection.ensure_connection()
+            version = ".".join(map(str, connection.get_database_version()))
+            if connection.display_name.lower() != name:
+                raise NotThereError(f"the server is {connection.display_name} {version}")
+    except (ImproperlyConfigured, Error) as error:
+        # The first line of an error of a driver says all; hints about its set-up follow.
+        reason = str(error).partition("\n")[0]
+        raise NotThereError(f"cannot connect{_address(name, files)}: {reason}") from None
+    return version
+
+
+def _address(name: str, files: Path) -> str:
+    entry = database(name, files)
+    return f" to {entry['HOST']}:{entry['PORT']}" if "HOST" in entry else ""
+
+
+def _without_its_tables(name: str, files: Path) -> dict[str, Any]:
+    """Return the settings to connect to the server, whatever databases it has."""
+    entry = database(name, files)
+    if name == "sqlite":
+        return {**entry, "NAME": ":memory:"}
+    return {**entry, "NAME": None, "OPTIONS": {"connect_timeout": CONNECT_SECONDS}}
+
+
+def _run_pytest(name: str, files: Path, arguments: list[str]) -> int:
+    environ = {
+        **os.environ,
+        "TASKWORKS_TEST_DATABASE": name,
+        "TASKWORKS_TEST_FILES": str(files),
+    }
+    # A database of a run that was killed is replaced; pytest-django asks nobody.
+    command = [sys.executable, "-m", "pytest", "--create-db", *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, env=environ, process_group=0)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(30)
+        raise
+    finally:
+        # Workers that a test has left behind would claim the runs of the next tests.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _counts(report: Path) -> str:
+    if not report.exists():
+        return "pytest died before its report"
+    suite = ElementTree.parse(report).getroot().find("testsuite")
+    assert suite is not None
+    counts = {word: int(suite.get(word, 0)) for word in ("failures", "errors", "skipped")}
+    passed = int(suite.get("tests", 0)) - sum(counts.values())
+    found = [f"{count} {word}" for word, count in counts.items() if count]
+    return ", ".join([f"{passed} passed", *found])
+
+
+def _summarize(verdicts: list[Verdict]) -> None:
+    print(f"\n=== {_platform()} ===")
+    for verdict in verdicts:
+        print(f"{verdict.database:<20} {verdict.word:<10} {verdict.details}")
+
+
+def _platform() -> str:
+    return f"Python {platform.python_version()}, Django {django.get_version()}"
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
