@@ -1,0 +1,5 @@
+INSTALLED_APPS = [
+    # ...
+    "taskworks",
+]
+TASKS = {"default": {"BACKEND": "taskworks.backends.database.DatabaseBackend"}}

@@ -1,0 +1,12 @@
+from taskworks import task
+
+
+@task
+def import_prices(path: str, currency: str = "EUR") -> int:
+    with open(path) as lines:
+        return sum(1 for line in lines if line.strip())
+
+
+@task(priority=10)
+async def greet(name: str) -> str:
+    return f"Hello, {name}"
