@@ -176,3 +176,8 @@ def change_its_argument(items: list[int]) -> list[int]:
 @task(takes_context=True)
 async def tell_context_async(context: TaskContext, word: str) -> list[Any]:
     return [context.task_result.id, context.attempt, word]
+
+
+@task
+def sleep_for(seconds: float) -> None:
+    time.sleep(seconds)

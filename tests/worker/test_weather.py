@@ -1,0 +1,94 @@
+"""The database goes away at every step of a run: the worker waits, and nothing is lost."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from taskworks.framework import task_backends
+from taskworks.models import TaskRun
+from taskworks.store import Store, store
+from taskworks.worker import Options, Queues, Worker
+from taskworks.worker.weather import Weather
+from tests import tasks
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Let a verb of the store fail a few times, before it does its work or after."""
+    kind = type(store())
+    log: list[str] = []
+
+    def failing(verb: str, *, times: int, after_its_work: bool = False) -> list[str]:
+        whole = getattr(kind, verb)
+
+        def broken(self: Store, *args: Any, **kwargs: Any) -> Any:
+            answer = whole(self, *args, **kwargs) if after_its_work else None
+            if log.count(verb) < times:
+                log.append(verb)
+                raise OperationalError("the server has gone away")
+            return answer if after_its_work else whole(self, *args, **kwargs)
+
+        monkeypatch.setattr(kind, verb, broken)
+        return log
+
+    return failing
+
+
+def drain() -> None:
+    Worker(task_backends["default"], Options(queues=Queues(), batch=True, interval=0.02)).run()
+
+
+@pytest.mark.parametrize("after_its_work", [False, True], ids=["before", "answer lost"])
+@pytest.mark.parametrize("verb", ["ready_queues", "promote", "claim", "finish", "release_strays"])
+def test_every_run_ends_once_whatever_fails(
+    failing: Callable[..., list[str]], verb: str, *, after_its_work: bool
+) -> None:
+    ids = {tasks.add.enqueue(number, 1).id for number in range(10)}
+    if verb == "release_strays":
+        failing("claim", times=1)
+    log = failing(verb, times=2, after_its_work=after_its_work)
+    drain()
+    assert log.count(verb) == 2
+    runs = TaskRun.objects.successful()
+    assert {str(run.id) for run in runs} == ids
+    assert {run.attempts for run in runs} == {1}
+
+
+def test_a_start_that_fails_is_written_with_the_finish(
+    failing: Callable[..., list[str]], tmp_path: Any
+) -> None:
+    result = tasks.sleep_for.enqueue(0.2)
+    log = failing("start", times=1)
+    drain()
+    assert log == ["start"]
+    run = TaskRun.objects.get(id=result.id)
+    assert (run.state, run.attempts) == ("successful", 1)
+    assert run.started_at < run.finished_at
+
+
+def test_a_worker_that_cannot_sign_off_leaves_its_runs_to_be_rescued(
+    failing: Callable[..., list[str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    tasks.noop.enqueue()
+    failing("leave", times=1)
+    drain()
+    assert "could not sign off" in caplog.text
+
+
+def test_the_wait_grows_to_half_a_minute_and_one_line_a_minute_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    weather = Weather()
+    waits = [weather.bad(OperationalError("gone")) for _ in range(50)]
+    assert waits[0] <= 0.2
+    assert 15 <= waits[-1] <= 30
+    assert all(0 < wait <= 30 for wait in waits)
+    assert caplog.text.count("does not answer") == 1
+    assert weather.good()
+    assert "answers again" in caplog.text
+    assert not weather.good()
+    assert weather.bad(OperationalError("gone")) <= 0.2
