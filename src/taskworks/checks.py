@@ -28,7 +28,9 @@ def _check_settings() -> Iterator[checks.CheckMessage]:
         conf()
     except ImproperlyConfigured as error:
         yield checks.Error(
-            str(error), hint="See the reference of the TASKWORKS setting.", id="taskworks.E004"
+            str(error),
+            hint="docs/reference/settings.md has the keys and their units.",
+            id="taskworks.E004",
         )
 
 

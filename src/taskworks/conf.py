@@ -17,7 +17,7 @@ class Conf:
     worker_timeout: float = 30.0  # seconds of silence after which a worker is given up
     shutdown_timeout: float = 25.0  # seconds that running tasks get after SIGTERM
     not_found_patience: float = 600.0  # seconds that a path may fail to import
-    max_json_size: int = 1024 * 1024  # bytes of one run's arguments, and of its result
+    max_json_size: int = 1024 * 1024  # bytes of a run's args, of its kwargs, and of its result
     max_traceback_length: int = 10_000  # characters kept of a failed attempt's traceback
 
 
@@ -44,7 +44,13 @@ def _validated(given: Any) -> Conf:
                 f"TASKWORKS has no key {key!r}.{nearest(str(key), list(defaults))}"
             )
         _validate_value(key, value, whole=isinstance(defaults[key], int))
-    return Conf(**{key.lower(): value for key, value in given.items()})
+    conf = Conf(**{key.lower(): value for key, value in given.items()})
+    if conf.worker_timeout < 3 * conf.heartbeat_interval:
+        raise ImproperlyConfigured(
+            f"TASKWORKS['WORKER_TIMEOUT'] is {conf.worker_timeout} seconds, too short for a "
+            f"heartbeat every {conf.heartbeat_interval}: make it three times as long at least."
+        )
+    return conf
 
 
 def _validate_value(key: str, value: Any, *, whole: bool) -> None:

@@ -46,5 +46,5 @@ class TaskNotFound(TaskException):
         return (
             f"The task {self.path!r} cannot be imported: "
             f"{type(self.reason).__name__}: {self.reason}. "
-            "Deploy the code that defines it, or cancel its runs."
+            "Deploy the code that defines it."
         )

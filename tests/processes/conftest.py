@@ -29,6 +29,7 @@ class WorkerProcess:
     """A real ``manage.py taskworks worker`` on the test's database."""
 
     def __init__(self, *arguments: str, **environment: str) -> None:
+        self.reloads = "--reload" in arguments
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "taskworks", "worker", "--interval", "0.05", *arguments],
             cwd=ROOT,
@@ -64,7 +65,10 @@ class WorkerProcess:
         return self.process.communicate(timeout=30)[0]
 
     def end(self) -> None:
-        """Kill it, and the child of one that reloads."""
+        """Kill it; one that reloads is asked first, for it has a child."""
+        if self.reloads and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(30)
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()

@@ -1,5 +1,6 @@
 """A worker as a process: what it does with signals, crashes and lost connections."""
 
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -57,7 +58,7 @@ def test_the_first_signal_lets_runs_finish_and_takes_no_more(
     worker = start_worker("--worker-id", "the-label").wait_until_up()
     assert wait_for_state(result, "running").worker_ids == ["the-label"]
     worker.send(number)
-    worker.wait_for_line("Stopping: 1 runs may end")
+    worker.wait_for_line("Stopping: 1 run may end")
     later = tasks.noop.enqueue()
     (tmp_path / "go").touch()
     assert worker.wait() == 0
@@ -74,7 +75,7 @@ def test_the_second_signal_releases_what_runs_without_counting_it(
     worker = start_worker().wait_until_up()
     wait_for_state(result, "running")
     worker.send(signal.SIGINT)
-    worker.wait_for_line("Stopping: 1 runs may end")
+    worker.wait_for_line("Stopping: 1 run may end")
     worker.send(signal.SIGINT)
     begun = time.monotonic()
     assert worker.wait() == 0
@@ -198,3 +199,18 @@ def test_changed_code_restarts_a_reloading_worker(
     wait_for(restarted, "another worker has registered")
     assert not Worker.objects.filter(id=first.id).exists()
     assert wait_for_state(tasks.noop.enqueue(), "successful")
+
+
+@pytest.mark.parametrize("number", POLITE)
+def test_a_reloading_worker_stops_as_politely(
+    start_worker: StartWorker, tmp_path: Path, number: signal.Signals
+) -> None:
+    result = tasks.wait_for_file.enqueue(str(tmp_path / "go"))
+    worker = start_worker("--reload").wait_until_up()
+    wait_for_state(result, "running")
+    os.killpg(worker.process.pid, number)
+    worker.wait_for_line("Stopping: 1 run may end")
+    (tmp_path / "go").touch()
+    assert worker.wait() == 0
+    assert run_of(result).state == "successful"
+    assert not Worker.objects.exists()

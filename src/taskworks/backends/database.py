@@ -126,9 +126,12 @@ def _validate_path(task: StandardTask) -> None:
     try:
         found = resolve(path)
     except TaskNotFound as error:
-        raise InvalidTask(f"No worker could import {path!r}: {error.reason}.") from error
+        raise InvalidTask(
+            f"No worker could import {path!r}: {error.reason}. Define the task in an importable "
+            "module, under the name of its function."
+        ) from error
     if found.func is not task.func or path.startswith("__main__."):
         raise InvalidTask(
-            f"No worker could find this task: {path!r} is something else there. Define it in an "
-            "importable module, under the name of its function."
+            f"No worker could find this task: {path!r} is something else there. Define the task "
+            "in an importable module, under the name of its function."
         )

@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from traceback import TracebackException
+from types import TracebackType
 from typing import Any
 
 from taskworks import jsonvalue
 from taskworks.conf import conf
+
+# Modules between a worker and the function of a task.
+OUR_OWN = ("taskworks.execution", "taskworks.framework", "django.tasks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +54,19 @@ def error_entry(exception: BaseException) -> dict[str, str]:
 
 def _traceback(exception: BaseException) -> str:
     try:
-        return "".join(TracebackException.from_exception(exception).format())
+        frames = _of_the_task(exception.__traceback__)
+        return "".join(TracebackException(type(exception), exception, frames).format())
     except Exception as unprintable:  # noqa: BLE001 - a task's exception may do anything
         kind = type(exception)
         return f"{kind.__module__}.{kind.__qualname__}: <no traceback: {unprintable!r}>\n"
+
+
+def _of_the_task(frames: TracebackType | None) -> TracebackType | None:
+    """Without those that lead from the worker to the task, if there are others."""
+    inner = frames
+    while inner and inner.tb_frame.f_globals.get("__name__", "").startswith(OUR_OWN):
+        inner = inner.tb_next
+    return inner or frames
 
 
 def _printable(text: str) -> str:

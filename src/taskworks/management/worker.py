@@ -1,7 +1,6 @@
 """``manage.py taskworks worker``: run the runs of a backend."""
 
 import argparse
-import atexit
 import os
 import signal
 import sys
@@ -13,9 +12,9 @@ from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.core.management.color import Style
 from django.db import Error as DatabaseError
 from django.db import ProgrammingError
-from django.utils import autoreload
 
 from taskworks.execution import Attempt
+from taskworks.management import reload
 from taskworks.management.arguments import (
     at_least_one,
     database_backend,
@@ -28,7 +27,7 @@ from taskworks.store import store
 from taskworks.worker import Observer, Options, Queues, Worker
 
 HELP = "Run a worker: claim runs, execute them, write what became of them."
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 EVERY_QUEUE = ("*",)
 
 
@@ -61,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=4,
         metavar="N",
         help="How many functions run at once (default: 4). Coroutine functions share one event "
-        "loop beside them, 100 at once.",
+        "loop, 100 at once; runs are claimed while both have room.",
     )
     add(
         "--interval",
@@ -88,22 +87,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
     """Refuse what does not fit, and work."""
+    reloads = _reloads(command, options)
+    if reloads and reload.is_parent():
+        reload.start_again_and_again(STOP_SIGNALS)
     worker = _worker(command, options)
     _check_reachable(options["backend"].alias)
     command.check()
-    if _reloads(command, options):
-        _run_reloading(worker)
+    _stop_on_signals(worker)
+    if reloads:
+        reload.work_and_watch(worker)
     else:
-        _stop_on_signals(worker)
         worker.run()
-        _leave(worker)
+    _leave(worker)
 
 
 def _worker(command: BaseCommand, options: dict[str, Any]) -> Worker:
     return Worker(
         options["backend"],
         Options(
-            queues=_queues(options["queues"], options["exclude_queues"]),
+            queues=_queues(command, options),
             threads=options["threads"],
             interval=options["interval"],
             batch=options["batch"],
@@ -114,7 +116,14 @@ def _worker(command: BaseCommand, options: dict[str, Any]) -> Worker:
     )
 
 
-def _queues(taken: tuple[str, ...], excluded: tuple[str, ...]) -> Queues:
+def _queues(command: BaseCommand, options: dict[str, Any]) -> Queues:
+    taken, excluded = options["queues"], options["exclude_queues"]
+    known = options["backend"].queues
+    for name in (*taken, *excluded):
+        if known and name not in {*known, "*"}:
+            command.stderr.write(
+                f"TASKS[{options['backend'].alias!r}] names no queue {name!r}: {sorted(known)}."
+            )
     if excluded and taken != EVERY_QUEUE:
         raise CommandError(
             "--exclude-queues goes with --queues '*' only: a list of queues excludes the others.",
@@ -161,11 +170,11 @@ class Narrator(Observer):
         )
         self._print(line if run.state == RunState.SUCCESSFUL else self._style.ERROR(line))
 
-    def stopping(self, running: int) -> None:
-        self._print(f"Stopping: {running} runs may end; a second signal gives them back.")
+    def draining(self, running: int) -> None:
+        self._print(f"Stopping: {_runs(running)} may end; a second signal gives back what is left.")
 
     def ended(self, released: int) -> None:
-        given_back = f", {released} runs given back" if released else ""
+        given_back = f", and has given back {_runs(released)}" if released else ""
         self._print(f"The worker has stopped{given_back}.")
 
     def _print(self, line: str) -> None:
@@ -173,11 +182,16 @@ class Narrator(Observer):
         self._out.flush()
 
 
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"
+
+
 def _stop_on_signals(worker: Worker) -> None:
     if threading.current_thread() is not threading.main_thread():
         return
     for number in STOP_SIGNALS:
-        signal.signal(number, lambda number, frame: worker.stop())
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, lambda number, frame: worker.stop())
 
 
 def _leave(worker: Worker) -> None:
@@ -193,18 +207,3 @@ def _reloads(command: BaseCommand, options: dict[str, Any]) -> bool:
         command.stderr.write("--reload has no effect with --batch.")
     wanted = settings.DEBUG if options["reload"] is None else options["reload"]
     return bool(wanted and not options["batch"])
-
-
-def _run_reloading(worker: Worker) -> None:
-    """Django's reloader runs the worker in a thread, and ends the process when code changes."""
-
-    def stop_first(**kwargs: Any) -> None:
-        worker.stop()
-        if not worker.shutdown.over.wait(timeout=1):
-            worker.stop()
-            worker.shutdown.over.wait(timeout=5)
-
-    if os.environ.get(autoreload.DJANGO_AUTORELOAD_ENV) == "true":
-        autoreload.file_changed.connect(stop_first, weak=False)
-        atexit.register(stop_first)
-    autoreload.run_with_reloader(worker.run)

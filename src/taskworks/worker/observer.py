@@ -12,8 +12,8 @@ class Observer:
     def finished(self, attempt: Attempt) -> None:
         """The outcome of an attempt is stored."""
 
-    def stopping(self, running: int) -> None:
-        """The worker was asked to stop, with so many runs in hand."""
+    def draining(self, running: int) -> None:
+        """The worker takes no more, and has so many runs in hand."""
 
     def ended(self, released: int) -> None:
         """The worker has signed off, after giving back so many runs."""

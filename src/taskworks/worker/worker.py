@@ -184,7 +184,8 @@ class Worker:
 
     def _take_in(self, message: tuple[Attempt, Outcome] | None) -> None:
         if message is None:
-            self._observer.stopping(len(self._recorder))
+            if self.shutdown.stage is Stage.DRAINING:
+                self._observer.draining(len(self._recorder))
         else:
             self._recorder.end(*message)
             self._pause = min(SHORTEST_PAUSE, self.options.interval)

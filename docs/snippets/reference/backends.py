@@ -1,0 +1,10 @@
+TASKS = {
+    "default": {
+        "BACKEND": "taskworks.backends.database.DatabaseBackend",
+        "QUEUES": ["default", "mail"],
+    },
+    "at_once": {
+        "BACKEND": "taskworks.backends.immediate.ImmediateBackend",
+        "QUEUES": [],
+    },
+}

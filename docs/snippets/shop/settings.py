@@ -1,0 +1,10 @@
+INSTALLED_APPS = [
+    # ...
+    "taskworks",
+]
+TASKS = {
+    "default": {
+        "BACKEND": "taskworks.backends.database.DatabaseBackend",
+        "QUEUES": ["default", "mail"],
+    },
+}

@@ -1,0 +1,6 @@
+from taskworks import task
+
+
+@task
+def count_words(text: str) -> int:
+    return len(text.split())

@@ -1,0 +1,231 @@
+"""Every block of Python in the documentation is a file, and every file is executed here."""
+
+import json
+import unittest
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.core.checks import run_checks
+from django.db import ConnectionHandler
+from django.test import RequestFactory
+from django.utils.module_loading import import_string
+
+from taskworks.conf import Conf
+from taskworks.models import TaskRun
+from taskworks.signals import task_finished
+from tests.docs.conftest import Settings, run, work
+from tests.docs.pages import SNIPPETS, Block, python_blocks, snippet_files
+
+with_database = pytest.mark.django_db(transaction=True)
+Capture = pytest.CaptureFixture[str]
+Test = TypeVar("Test", bound=Callable[..., Any])
+executed: set[str] = set()
+
+
+def executes(*snippets: str) -> Callable[[Test], Test]:
+    """Say which files a test executes."""
+    executed.update(snippets)
+    return lambda test: test
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize("block", python_blocks(), ids=str)
+def test_a_block_is_the_whole_of_its_file(block: Block) -> None:
+    assert block.snippet, "the line before must be <!-- snippet: FOLDER/FILE.py -->"
+    assert block.text == (SNIPPETS / block.snippet).read_text()
+
+
+@pytest.mark.any_database
+def test_every_file_is_on_a_page_and_is_executed() -> None:
+    assert {block.snippet for block in python_blocks()} == snippet_files()
+    assert executed == snippet_files()
+
+
+def only(path: str) -> TaskRun:
+    """The one run of a task."""
+    return TaskRun.objects.get(task_path=path)
+
+
+# README.md
+
+
+@executes("readme/settings.py", "readme/tasks.py", "readme/use.py")
+@with_database
+def test_the_readme(settings: Settings, capsys: Capture) -> None:
+    settings.TASKS = run("readme/settings.py")["TASKS"]
+    Path("prices.csv").write_text("apple,1\n\npear,2\n")
+    run("readme/use.py")
+    assert capsys.readouterr().out == ""
+    assert TaskRun.objects.scheduled().get().task_path == "readme.tasks.greet"
+    import_string("readme.tasks.greet").enqueue("Ada")
+    work()
+    assert only("readme.tasks.import_prices").return_value == 2
+    greeted = TaskRun.objects.successful().get(task_path="readme.tasks.greet")
+    assert greeted.return_value == "Hello, Ada"
+
+
+# The tutorial
+
+
+@executes("shop/settings.py", "reference/backends.py", "readme/settings.py")
+@pytest.mark.any_database
+@pytest.mark.parametrize(
+    "snippet", ["shop/settings.py", "reference/backends.py", "readme/settings.py"]
+)
+def test_settings_of_backends_pass_the_checks(settings: Settings, snippet: str) -> None:
+    names = run(snippet)
+    settings.TASKS = names["TASKS"]
+    if "INSTALLED_APPS" in names:
+        assert "taskworks" in names["INSTALLED_APPS"]
+    assert [message for message in run_checks() if message.id.startswith("taskworks.")] == []
+
+
+@executes("shop/sqlite.py")
+@pytest.mark.any_database
+@pytest.mark.django_db
+def test_the_settings_of_sqlite_pass_its_check(tmp_path: Path) -> None:
+    entry = run("shop/sqlite.py")["DATABASES"]["default"]
+    handler = ConnectionHandler({"default": {**entry, "NAME": tmp_path / "db.sqlite3"}})
+    with closing(handler["default"]) as connection:
+        with connection.cursor() as cursor:
+            assert cursor.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert connection.transaction_mode == "IMMEDIATE"
+
+
+@executes("shop/tasks.py", "shop/enqueue.py")
+@with_database
+@pytest.mark.usefixtures("sleeping_works")
+def test_a_task_is_enqueued_and_its_result_read_back(capsys: Capture) -> None:
+    run("shop/enqueue.py")
+    run_id = only("shop.tasks.count_words").id
+    assert capsys.readouterr().out == f"{run_id} READY\nSUCCESSFUL 6\n"
+
+
+@executes("shop/payments.py", "shop/pay.py")
+@with_database
+@pytest.mark.usefixtures("sleeping_works")
+def test_a_task_that_raises_has_failed(capsys: Capture) -> None:
+    run("shop/pay.py")
+    first, second, *traceback = capsys.readouterr().out.splitlines()
+    assert (first, second) == ("FAILED", "builtins.ValueError")
+    assert traceback[0] == "Traceback (most recent call last):"
+    assert traceback[-2] == "ValueError: order 7 has no card"
+
+
+@executes("shop/orders.py")
+@with_database
+def test_a_transaction_that_is_rolled_back_leaves_no_run() -> None:
+    place_order = run("shop/orders.py")["place_order"]
+    with pytest.raises(ValueError, match="an order needs a note"):
+        place_order("")
+    assert not TaskRun.objects.exists()
+    place_order("two words")
+    work()
+    assert only("shop.tasks.count_words").return_value == 2
+
+
+@executes("shop/options.py")
+@with_database
+def test_options_change_a_copy() -> None:
+    run("shop/options.py")
+    before, mail, later = TaskRun.objects.order_by("id")
+    assert (before.priority, mail.queue_name, later.state) == (50, "mail", "scheduled")
+    assert later.run_after - later.enqueued_at == timedelta(minutes=10)
+    work()
+    assert TaskRun.objects.successful().count() == 2
+
+
+@executes("shop/fetching.py", "shop/views.py")
+@with_database
+def test_views_may_be_asynchronous() -> None:
+    names = run("shop/views.py")
+    request = RequestFactory().get("/")
+    result_id = json.loads(async_to_sync(names["start"])(request).content)["id"]
+    work()
+    answer = json.loads(async_to_sync(names["look"])(request, result_id).content)
+    assert answer == {"status": "SUCCESSFUL", "attempts": 1}
+
+
+@executes("shop/context.py")
+@with_database
+def test_a_context_tells_of_the_attempt() -> None:
+    result = import_string("shop.context.introduce").enqueue("Ada")
+    work()
+    result.refresh()
+    assert result.return_value == f"Ada, attempt 1 of run {result.id}"
+
+
+# The reference
+
+
+@executes("reference/arguments.py")
+@with_database
+def test_an_argument_that_is_no_json_is_refused(capsys: Capture) -> None:
+    run("reference/arguments.py")
+    assert capsys.readouterr().out.startswith(
+        "Unsupported type: <class 'datetime.datetime'> at args[0]['orders'][0]. Arguments and"
+    )
+
+
+@executes("reference/results.py")
+@with_database
+def test_a_result_is_had_again_by_its_id(capsys: Capture) -> None:
+    run("reference/results.py")
+    assert capsys.readouterr().out == "It waits.\ncount_words\n"
+
+
+@executes("reference/test_shop.py")
+@pytest.mark.any_database
+def test_a_test_of_the_readers_own_passes() -> None:
+    case = run("reference/test_shop.py")["CountWordsTests"]
+    outcome = unittest.TestResult()
+    unittest.defaultTestLoader.loadTestsFromTestCase(case).run(outcome)
+    assert (outcome.testsRun, outcome.errors, outcome.failures) == (3, [], [])
+
+
+@executes("reference/settings.py")
+@pytest.mark.any_database
+def test_the_settings_shown_are_the_defaults() -> None:
+    shown = run("reference/settings.py")["TASKWORKS"]
+    assert Conf(**{key.lower(): value for key, value in shown.items()}) == Conf()
+    assert len(shown) == len(Conf.__dataclass_fields__)
+
+
+@executes("reference/record.py")
+@with_database
+def test_the_record_is_read_with_querysets(capsys: Capture) -> None:
+    result = import_string("shop.payments.charge").enqueue(7)
+    work()
+    run("reference/record.py")
+    assert capsys.readouterr().out.splitlines() == [
+        "failed 1",
+        f"shop.payments.charge {result.id} (failed) builtins.ValueError",
+    ]
+
+
+@executes("reference/signals.py")
+@with_database
+def test_a_receiver_is_told_of_a_failure(capsys: Capture) -> None:
+    receive = run("reference/signals.py")["say_what_failed"]
+    try:
+        import_string("shop.payments.charge").enqueue(7)
+        import_string("shop.tasks.count_words").enqueue("one")
+        work()
+    finally:
+        task_finished.disconnect(receive)
+    assert capsys.readouterr().out == "charge builtins.ValueError\n"
+
+
+@executes("reference/exceptions.py")
+@with_database
+def test_exceptions_are_sentences(capsys: Capture) -> None:
+    run("reference/exceptions.py")
+    assert capsys.readouterr().out.splitlines() == [
+        "Queue 'nowhere' is not valid for backend.",
+        "No run has the id nothing",
+    ]
