@@ -193,7 +193,9 @@ def test_changed_code_restarts_a_reloading_worker(
 
     def restarted() -> bool:
         # Again and again: the reloader notices only what changes after its first look.
-        settings.write_text(f"from tests.settings import *\nchanged = {time.time()}\n")
+        changed = tmp_path / "changed"
+        changed.write_text(f"from tests.settings import *\nchanged = {time.time()}\n")
+        changed.replace(settings)
         return Worker.objects.exclude(id=first.id).exists()
 
     wait_for(restarted, "another worker has registered")
