@@ -7,6 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from asgiref.sync import sync_to_async
+from django.db import connection, transaction
+
 from taskworks import TaskContext, task
 
 # Tests that run a worker in their own process may hold its tasks at this gate.
@@ -181,3 +184,55 @@ async def tell_context_async(context: TaskContext, word: str) -> list[Any]:
 @task
 def sleep_for(seconds: float) -> None:
     time.sleep(seconds)
+
+
+@task
+async def read_slowly() -> int:
+    """Reads in several steps, on one connection."""
+    from taskworks.models import TaskRun
+
+    seen = 0
+    async for _ in TaskRun.objects.aiterator(chunk_size=1):
+        seen += 1
+        await asyncio.sleep(0.01)
+    return seen
+
+
+@task
+def leave_atomic() -> None:
+    transaction.atomic().__enter__()
+    connection.close()
+
+
+@task
+async def leave_atomic_async() -> None:
+    await sync_to_async(transaction.atomic().__enter__)()
+
+
+@task
+async def cancel_its_task() -> int:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    return 1
+
+
+class OddNotes(Exception):  # noqa: N818 - as above
+    @property
+    def __notes__(self) -> list[str]:
+        sys.exit(3)
+
+
+@task
+def raise_odd_notes() -> None:
+    raise OddNotes
+
+
+class OddModule:
+    def __format__(self, spec: str) -> str:
+        raise RuntimeError("no name")
+
+
+@task
+def raise_odd_module() -> None:
+    raise type("Odd", (Exception,), {"__module__": OddModule()})

@@ -20,13 +20,18 @@ def announce(signal: Signal, sender: type, task_result: TaskResult) -> None:
     """Send a signal from a worker, which not even a receiver's sys.exit() may stop."""
     try:
         signal.send_robust(sender, task_result=task_result)
-    except BaseException:
-        logger.exception("A receiver tried to end the worker at run %s.", task_result.id)
+    except BaseException as error:  # noqa: BLE001 - a log's handler may meet an odd exception
+        _log_odd(error, task_result)
 
 
 async def aannounce(signal: Signal, sender: type, task_result: TaskResult) -> None:
     """See announce()."""
     try:
         await signal.asend_robust(sender, task_result=task_result)
-    except BaseException:
-        logger.exception("A receiver tried to end the worker at run %s.", task_result.id)
+    except BaseException as error:  # noqa: BLE001 - as above
+        _log_odd(error, task_result)
+
+
+def _log_odd(error: BaseException, task_result: TaskResult) -> None:
+    # Without the traceback: it may be what cannot be printed.
+    logger.error("A signal of run %s ended with %s.", task_result.id, type(error).__name__)

@@ -6,9 +6,8 @@ unknown names follow from that.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime, timedelta
-from types import FunctionType
 from typing import Any, Self, cast, overload
 
 from django.utils import timezone
@@ -200,33 +199,33 @@ def resolve(path: str) -> framework.Task:
 
 def is_task(candidate: Any) -> bool:
     """Whether this is a task, of this or of another package with the standard's shape."""
-    if isinstance(candidate, framework.Task):
-        return True
-    # Asked of the class: an object may claim to have any attribute.
+    # Asked of the class alone: an object may claim to be anything, and to have any attribute.
     kind = type(candidate)
-    return all(hasattr(kind, name) for name in ("func", "module_path", "call", "acall"))
+    return issubclass(kind, framework.Task) or (
+        is_dataclass(kind)
+        and all(hasattr(kind, name) for name in ("module_path", "call", "acall"))
+        and {"func", "priority", "backend", "queue_name", "run_after", "takes_context"}
+        <= {field.name for field in fields(kind)}
+    )
 
 
-def restored(path: str, **stored: Any) -> framework.Task:
-    """The task of a stored run, with the options it was enqueued with, even if its code is gone."""
-    try:
-        task = resolve(path)
-    except (TaskNotFound, InvalidTask) as error:
-        task = _missing(path, error)
+def restored(task: framework.Task, **stored: Any) -> framework.Task:
+    """The task of a stored run, with the options it was enqueued with."""
     if all(getattr(task, name) == value for name, value in stored.items()):
         return task
     return copied(task, **stored)
 
 
-def _missing(path: str, reason: Exception) -> Task:
-    def missing(*args: Any, **kwargs: Any) -> None:
+def missing(path: str, reason: Exception) -> Task:
+    """What stands for a task whose code is gone: called, it raises the reason."""
+
+    def function(*args: Any, **kwargs: Any) -> None:
         raise reason
 
     module, _, name = path.rpartition(".")
-    function = cast(FunctionType, missing)
     function.__module__, function.__name__, function.__qualname__ = module, name, name
     task = object.__new__(Task)
     for field in fields(Task):
         object.__setattr__(task, field.name, field.default)
-    object.__setattr__(task, "func", missing)
+    object.__setattr__(task, "func", function)
     return task

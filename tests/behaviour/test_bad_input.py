@@ -196,7 +196,8 @@ class TestAFunctionThatNoWorkerCouldFind:
             enqueue(task(plain))
 
     def test_because_it_is_another_task_there(self, enqueue: Enqueue) -> None:
-        with refused(InvalidTask, f"'{__name__}.replaced' is something else there", "Define it"):
+        where = f"'{__name__}.replaced' is something else there"
+        with refused(InvalidTask, where, "Define the task"):
             enqueue(first_replaced)
         enqueue(replaced)
 

@@ -27,6 +27,7 @@ DJANGOS = {
     "--pythonpath",
     "--traceback",
     "--no-color",
+    "--skip-checks",
     "--force-color",
 }
 

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import IntegrityError, transaction
 
-from taskworks.execution import Attempt, Failed, Succeeded
+from taskworks.execution import Attempt, Succeeded, failure
 from taskworks.models import TaskRun, Worker
 from taskworks.store import Store
 from tests.store.conftest import Enqueue
@@ -66,7 +66,7 @@ def test_many_finish_in_one_call_each_with_its_own_outcome(
 ) -> None:
     runs = claimed(20)
     for number, run in enumerate(runs):
-        begun(run).end(Succeeded(number) if number % 2 else Failed(ValueError(number)))
+        begun(run).end(Succeeded(number) if number % 2 else failure(ValueError(number)))
     assert store.finish(runs) == {run.id for run in runs}
     for number, run in enumerate(runs):
         stored = TaskRun.objects.get(id=run.id)
@@ -98,7 +98,7 @@ def test_a_run_that_is_not_in_hand_is_not_written(
     store: Store, claimed: Callable[..., list[TaskRun]], verb: str, state: str
 ) -> None:
     [run] = claimed()
-    begun(run).end(Failed(ValueError()))
+    begun(run).end(failure(ValueError()))
     TaskRun.objects.update(state=state, claim_token=uuid4())
     before = row(run)
     assert getattr(store, verb)([run]) == set()

@@ -27,15 +27,15 @@ def test_an_empty_setting_changes_nothing(settings: Settings) -> None:
 
 
 def test_a_key_that_is_set_leaves_the_others(settings: Settings) -> None:
-    settings.TASKWORKS = {"WORKER_TIMEOUT": 7.5}
-    assert conf() == Conf(worker_timeout=7.5)
+    settings.TASKWORKS = {"WORKER_TIMEOUT": 77.5}
+    assert conf() == Conf(worker_timeout=77.5)
 
 
 def test_a_change_takes_effect_at_once(settings: Settings) -> None:
-    settings.TASKWORKS = {"WORKER_TIMEOUT": 7}
-    assert conf().worker_timeout == 7
-    settings.TASKWORKS = {"WORKER_TIMEOUT": 8}
-    assert conf().worker_timeout == 8
+    settings.TASKWORKS = {"WORKER_TIMEOUT": 70}
+    assert conf().worker_timeout == 70
+    settings.TASKWORKS = {"WORKER_TIMEOUT": 80}
+    assert conf().worker_timeout == 80
 
 
 def test_an_unknown_key_is_refused_and_the_nearest_one_named(settings: Settings) -> None:
@@ -80,9 +80,9 @@ def test_what_is_counted_is_whole(settings: Settings, key: str) -> None:
 
 
 def test_true_is_refused_even_if_1_was_taken_before(settings: Settings) -> None:
-    settings.TASKWORKS = {"WORKER_TIMEOUT": 1}
-    assert conf().worker_timeout == 1
-    settings.TASKWORKS = {"WORKER_TIMEOUT": True}
+    settings.TASKWORKS = {"HEARTBEAT_INTERVAL": 1}
+    assert conf().heartbeat_interval == 1
+    settings.TASKWORKS = {"HEARTBEAT_INTERVAL": True}
     with pytest.raises(ImproperlyConfigured):
         conf()
 
@@ -104,3 +104,11 @@ def test_a_key_that_is_no_text_is_refused(settings: Settings, keys: Any) -> None
 def test_the_nearest_name_ends_a_sentence() -> None:
     assert nearest("prio", ["queue", "priority"]) == " Did you mean 'priority'?"
     assert nearest("xyz", ["queue", "priority"]) == " Known are: priority, queue."
+
+
+def test_a_worker_is_not_given_up_between_two_heartbeats(settings: Settings) -> None:
+    settings.TASKWORKS = {"HEARTBEAT_INTERVAL": 10, "WORKER_TIMEOUT": 30}
+    assert conf().worker_timeout == 30
+    settings.TASKWORKS = {"HEARTBEAT_INTERVAL": 10, "WORKER_TIMEOUT": 29}
+    with pytest.raises(ImproperlyConfigured, match="three times as long at least"):
+        conf()

@@ -1,6 +1,7 @@
 """Who may rescue: a worker whose own heartbeats went through all the while."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -13,6 +14,7 @@ from tests import tasks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 INTERVAL, TIMEOUT = 0.2, 1.0  # as in tests.settings
+MINUTE = timedelta(minutes=1)
 
 
 class Clock:
@@ -46,11 +48,11 @@ def heartbeat(clock: Clock) -> Heartbeat:
 
 @pytest.fixture
 def orphan() -> Callable[[], str]:
-    """A run whose worker is gone; says its state."""
+    """A run whose worker is silent; says its state."""
     tasks.noop.enqueue()
     worker = registered()
     [run] = store().claim(worker, "default", ["default"], 1)
-    Worker.objects.filter(id=worker).delete()
+    Worker.objects.filter(id=worker).update(heartbeat_at=store().read_clock() - MINUTE)
     return lambda: TaskRun.objects.get(id=run.id).state
 
 
@@ -86,3 +88,14 @@ def test_one_that_was_given_up_says_so_and_begins_anew(clock: Clock) -> None:
     Worker.objects.filter(id=worker).update(given_up_at=store().read_clock())
     heartbeat.beat()
     assert told == [True]
+
+
+def test_runs_of_a_worker_that_is_certainly_gone_come_back_with_the_first_beat(
+    heartbeat: Heartbeat, orphan: Callable[[], str]
+) -> None:
+    Worker.objects.update(given_up_at=None, heartbeat_at=store().read_clock())
+    heartbeat.beat()
+    assert orphan() == "claimed"
+    Worker.objects.exclude(id=heartbeat._worker()).delete()
+    heartbeat.beat()
+    assert orphan() == "ready"

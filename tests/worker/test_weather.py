@@ -74,7 +74,7 @@ def test_a_worker_that_cannot_sign_off_leaves_its_runs_to_be_rescued(
     failing: Callable[..., list[str]], caplog: pytest.LogCaptureFixture
 ) -> None:
     tasks.noop.enqueue()
-    failing("leave", times=1)
+    failing("leave", times=3)
     drain()
     assert "could not sign off" in caplog.text
 
@@ -83,12 +83,14 @@ def test_the_wait_grows_to_half_a_minute_and_one_line_a_minute_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     weather = Weather()
-    waits = [weather.bad(OperationalError("gone")) for _ in range(50)]
+    waits = [weather.worsen(OperationalError("gone")) for _ in range(50)]
     assert waits[0] <= 0.2
     assert 15 <= waits[-1] <= 30
     assert all(0 < wait <= 30 for wait in waits)
     assert caplog.text.count("does not answer") == 1
-    assert weather.good()
-    assert "answers again" in caplog.text
-    assert not weather.good()
-    assert weather.bad(OperationalError("gone")) <= 0.2
+    assert weather.is_bad
+    weather.clear()
+    weather.clear()
+    assert caplog.text.count("answers again") == 1
+    assert not weather.is_bad
+    assert weather.worsen(OperationalError("gone")) <= 0.2

@@ -23,7 +23,8 @@ MAX_TASK_PATH = 512
 class DatabaseBackend(BaseTaskBackend):
     """
     Runs are rows of the project's database, written in the caller's transaction: a run exists if
-    and only if that commits.
+    and only if that commits. Where a router puts the tables on another alias, it is that alias's
+    transaction.
     """
 
     task_class = Task

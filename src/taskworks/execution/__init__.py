@@ -2,7 +2,7 @@
 
 from taskworks.execution.attempt import Attempt
 from taskworks.execution.executor import aexecute, execute, prepare
-from taskworks.execution.outcome import Failed, Outcome, Postponed, Succeeded
+from taskworks.execution.outcome import Failed, Outcome, Postponed, Succeeded, failure
 
 __all__ = [
     "Attempt",
@@ -12,5 +12,6 @@ __all__ = [
     "Succeeded",
     "aexecute",
     "execute",
+    "failure",
     "prepare",
 ]

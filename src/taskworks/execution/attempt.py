@@ -5,7 +5,7 @@ from copy import copy, deepcopy
 from datetime import datetime, timedelta
 from typing import Any
 
-from taskworks.execution.outcome import Failed, Outcome, Succeeded, error_entry
+from taskworks.execution.outcome import Failed, Outcome, Succeeded
 from taskworks.framework import Task, TaskContext, TaskResult
 from taskworks.models import RunState, TaskRun
 
@@ -27,9 +27,15 @@ class Attempt:
         self._claimed = time.monotonic()
         self._before = {
             name: getattr(run, name)
-            for name in ("attempts", "worker_ids", "started_at", "last_attempted_at")
+            for name in (
+                "attempts",
+                "worker_ids",
+                "started_at",
+                "last_attempted_at",
+                "missing_since",
+            )
         }
-        self.task: Task = run.task
+        self.task: Task  # prepare() finds it
 
     def begin(self) -> None:
         """The first line is about to run."""
@@ -38,6 +44,7 @@ class Attempt:
         run.started_at = run.started_at or run.last_attempted_at
         run.attempts += 1
         run.worker_ids = [*run.worker_ids, self.worker_id]
+        run.missing_since = None
         run.state = RunState.RUNNING.value
         self.begun = True
 
@@ -49,9 +56,9 @@ class Attempt:
                 self.run.state = RunState.SUCCESSFUL.value
                 self.run.return_value = return_value
                 self.run.finished_at = self.now()
-            case Failed(exception):
+            case Failed(_, entry):
                 self.run.state = RunState.FAILED.value
-                self.run.errors = [*self.run.errors, self._error(exception)]
+                self.run.errors = [*self.run.errors, self._error(entry)]
                 self.run.finished_at = self.now()
 
     def undone(self) -> TaskRun:
@@ -90,10 +97,10 @@ class Attempt:
             return deepcopy(run.args), deepcopy(run.kwargs)
         return [TaskContext(task_result=self.result()), *deepcopy(run.args)], deepcopy(run.kwargs)
 
-    def _error(self, exception: BaseException) -> dict[str, Any]:
+    def _error(self, entry: dict[str, str]) -> dict[str, Any]:
         return {
             "attempt": self.run.attempts,
             "at": self.now().isoformat(),
             "worker_id": self.worker_id,
-            **error_entry(exception),
+            **entry,
         }

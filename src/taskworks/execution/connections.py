@@ -1,28 +1,11 @@
 """The database connections of a thread that executes tasks."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from django.db import close_old_connections, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 logger = logging.getLogger(__name__)
-
-
-@contextmanager
-def own_connections() -> Iterator[None]:
-    """
-    Begin with connections that work, and leave nothing open behind: a transaction that a task has
-    begun and not ended is rolled back.
-    """
-    tidy_connections()
-    outside = {connection.alias for connection in _in_transaction()}
-    try:
-        yield
-    finally:
-        _end_transactions(but=outside)
-        tidy_connections()
 
 
 def tidy_connections() -> None:
@@ -33,17 +16,38 @@ def tidy_connections() -> None:
         logger.exception("A database connection could not be closed.")
 
 
-def _end_transactions(but: set[str]) -> None:
-    for connection in _in_transaction():
-        if connection.alias not in but:
-            logger.error("A task left a transaction open on %r.", connection.alias)
-            connection.in_atomic_block = False  # or close() would leave the connection half open
-            connection.close()
+def open_transactions() -> set[str]:
+    """The aliases on which this thread is in a transaction."""
+    return {alias for alias, connection in _opened().items() if connection.in_atomic_block}
 
 
-def _in_transaction() -> list[BaseDatabaseWrapper]:
-    return [
-        connection
-        for connection in connections.all(initialized_only=True)
-        if connection.in_atomic_block
-    ]
+def end_transactions(but: set[str]) -> set[str]:
+    """Roll back what a task has begun and not ended; the aliases where it had."""
+    left_open = open_transactions() - but
+    for alias in left_open:
+        _drop(alias)
+    return left_open
+
+
+def drop_connections() -> set[str]:
+    """End this thread's connections, for the thread itself ends; as ``end_transactions``."""
+    left_open = end_transactions(but=set())
+    for alias in _opened():
+        _drop(alias)
+    return left_open
+
+
+def _opened() -> dict[str, BaseDatabaseWrapper]:
+    return {connection.alias: connection for connection in connections.all(initialized_only=True)}
+
+
+def _drop(alias: str) -> None:
+    connection = connections[alias]
+    try:
+        # Or close() would think of an atomic block to come back to, and keep its half of it.
+        connection.in_atomic_block = connection.closed_in_transaction = False
+        connection.close()
+    except Exception:
+        logger.exception("The database connection %r could not be closed.", alias)
+    finally:
+        del connections[alias]

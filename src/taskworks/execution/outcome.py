@@ -25,6 +25,7 @@ class Failed:
     """The task raised, returned what is no JSON, or could not be begun."""
 
     exception: BaseException
+    entry: dict[str, str]  # what is stored of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,25 @@ def success(returned: Any) -> Succeeded:
     return Succeeded(jsonvalue.round_trip(returned, "return_value"))
 
 
+def failure(exception: BaseException) -> Failed:
+    """The outcome of a task that raised; whatever it raised, this does not."""
+    try:
+        return Failed(exception, error_entry(exception))
+    except BaseException as odd:  # noqa: BLE001 - an exception's class may do anything when asked
+        return Failed(
+            exception,
+            {
+                "exception_class_path": "builtins.BaseException",
+                "traceback": f"{object.__repr__(exception)}, which {type(odd)!r} hides\n",
+            },
+        )
+
+
 def error_entry(exception: BaseException) -> dict[str, str]:
     """What is stored of an exception: its class and its traceback, cleaned and cut."""
     kind = type(exception)
     return {
-        "exception_class_path": _printable(f"{kind.__module__}.{kind.__qualname__}"),
+        "exception_class_path": _printable(f"{kind.__module__}.{kind.__qualname__}")[:512],
         "traceback": _cut(_printable(_traceback(exception)), conf().max_traceback_length),
     }
 

@@ -5,11 +5,9 @@ from taskworks.store import Store
 CHUNK = 1000
 
 
-def promote(store: Store) -> int:
-    """Promote all that is due, in chunks; say how many."""
-    promoted = 0
-    while count := store.promote(CHUNK):
-        promoted += count
-        if count < CHUNK:
-            break
-    return promoted
+def promote(store: Store) -> bool:
+    """
+    Promote what is due, up to a chunk of it, so that a million due runs do not keep a worker from
+    everything else; say whether there may be more.
+    """
+    return store.promote(CHUNK) == CHUNK

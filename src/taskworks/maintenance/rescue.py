@@ -1,4 +1,4 @@
-"""Rescue: give up workers that are silent, and make their runs ready again."""
+"""Rescue: give up workers that are silent, and make the runs of dead ones ready again."""
 
 import logging
 from datetime import timedelta
@@ -10,15 +10,19 @@ CHUNK = 1000
 logger = logging.getLogger(__name__)
 
 
-def rescue(store: Store, silence: timedelta) -> int:
-    """Rescue the runs of all workers silent for so long, in chunks; say how many runs."""
-    if lost := store.give_up(silence):
+def give_up(store: Store, silence: timedelta) -> int:
+    """Give up the workers that were silent for so long; say how many."""
+    lost = store.give_up(silence)
+    if lost:
         logger.warning("Workers given up as silent: %s.", lost)
+    return lost
+
+
+def rescue(store: Store) -> int:
+    """Rescue every run without a living worker, in chunks; say how many."""
     rescued = 0
     while count := store.rescue(CHUNK):
         rescued += count
-        if count < CHUNK:
-            break
     if rescued:
         logger.warning("Runs of lost workers made ready again: %s.", rescued)
     return rescued

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
@@ -29,6 +30,7 @@ from taskworks.worker import Observer, Options, Queues, Worker
 HELP = "Run a worker: claim runs, execute them, write what became of them."
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 EVERY_QUEUE = ("*",)
+EXIT_PATIENCE = 5.0  # seconds for threads that a task has started, and for what runs at exit
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,13 +94,17 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         reload.start_again_and_again(STOP_SIGNALS)
     worker = _worker(command, options)
     _check_reachable(options["backend"].alias)
-    command.check()
-    _stop_on_signals(worker)
+    if not options.get("skip_checks"):
+        command.check()
+    is_process = getattr(command, "_called_from_command_line", False)  # and no call_command()
+    if is_process:
+        _stop_on_signals(worker)
     if reloads:
         reload.work_and_watch(worker)
     else:
         worker.run()
-    _leave(worker)
+    if is_process:
+        _leave(worker)
 
 
 def _worker(command: BaseCommand, options: dict[str, Any]) -> Worker:
@@ -178,8 +184,10 @@ class Narrator(Observer):
         self._print(f"The worker has stopped{given_back}.")
 
     def _print(self, line: str) -> None:
-        self._out.write(line)
-        self._out.flush()
+        # A terminal that has gone, or a name that it cannot show, is no reason to stop.
+        with suppress(OSError, ValueError):
+            self._out.write(line)
+            self._out.flush()
 
 
 def _runs(count: int) -> str:
@@ -187,19 +195,25 @@ def _runs(count: int) -> str:
 
 
 def _stop_on_signals(worker: Worker) -> None:
-    if threading.current_thread() is not threading.main_thread():
-        return
     for number in STOP_SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
             signal.signal(number, lambda number, frame: worker.stop())
 
 
 def _leave(worker: Worker) -> None:
-    """Exit without waiting for tasks that were given back and still run in their threads."""
+    """Exit, without waiting for what tasks have left running in threads."""
     if worker.released:
+        _exit_now()
+    patience = threading.Timer(EXIT_PATIENCE, _exit_now)
+    patience.daemon = True
+    patience.start()
+
+
+def _exit_now() -> None:
+    with suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)
+    os._exit(0)
 
 
 def _reloads(command: BaseCommand, options: dict[str, Any]) -> bool:

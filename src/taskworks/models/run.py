@@ -10,10 +10,11 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from taskworks import framework
+from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.framework import TaskError, TaskResult, TaskResultStatus
 from taskworks.models.fields import JSONTextField, NameField
 from taskworks.models.indexes import PartialIndex
-from taskworks.task import restored
+from taskworks.task import missing, resolve, restored
 
 
 class RunState(models.TextChoices):
@@ -179,8 +180,15 @@ class TaskRun(models.Model):
     @property
     def task(self) -> framework.Task:
         """The task as it was enqueued; one whose code is gone raises TaskNotFound when called."""
+        try:
+            return self.enqueued(resolve(self.task_path))
+        except (TaskNotFound, InvalidTask) as error:
+            return self.enqueued(missing(self.task_path, error))
+
+    def enqueued(self, task: framework.Task) -> framework.Task:
+        """The task with the options that this run was enqueued with."""
         return restored(
-            self.task_path,
+            task,
             priority=self.priority,
             queue_name=self.queue_name,
             backend=self.backend,

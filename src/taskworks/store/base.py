@@ -22,7 +22,14 @@ from taskworks.models.run import FINISHED, IN_HAND, TaskRunQuerySet
 from taskworks.models.worker import WorkerQuerySet
 from taskworks.store.clock import DatabaseClock
 
-STARTED = ("state", "attempts", "worker_ids", "started_at", "last_attempted_at")
+STARTED = (
+    "state",
+    "attempts",
+    "worker_ids",
+    "started_at",
+    "last_attempted_at",
+    "missing_since",
+)
 FINISH = (*STARTED, "finished_at", "return_value", "errors")
 
 
@@ -155,6 +162,11 @@ class Store(ABC):
             claimed_by=None,
             claim_token=None,
         )
+
+    def awaits_rescue(self, silence: timedelta) -> bool:
+        """Whether there are runs that ``give_up`` and ``rescue`` would make ready."""
+        heard = self._their_workers().filter(heartbeat_at__gte=DatabaseClock(-silence))
+        return self.runs.in_hand().filter(~Exists(heard)).exists()
 
     def release_strays(self, worker: UUID, known: Iterable[UUID]) -> int:
         """Give back runs that a claim whose answer was lost has left with this worker."""

@@ -26,21 +26,21 @@ class DatabaseClock(Expression):
 
     def as_postgresql(
         self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
-    ) -> tuple[str, list[Any]]:
-        return "(STATEMENT_TIMESTAMP() + %s)", [self.offset]
+    ) -> tuple[str, tuple[Any, ...]]:
+        return "(STATEMENT_TIMESTAMP() + %s)", (self.offset,)
 
     def as_mysql(
         self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
-    ) -> tuple[str, list[Any]]:
+    ) -> tuple[str, tuple[Any, ...]]:
         # The zone in which Django stores times here, which MySQL itself does not know of.
         zone = ZoneInfo(connection.timezone_name)
         offset = self.offset + (datetime.now(zone).utcoffset() or timedelta())
         microseconds = offset // timedelta(microseconds=1)
-        return "(UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND)", [microseconds]
+        return "(UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND)", (microseconds,)
 
     def as_sqlite(
         self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
-    ) -> tuple[str, list[Any]]:
+    ) -> tuple[str, tuple[Any, ...]]:
         # The database is this machine's: its own clock knows milliseconds only.
         now = timezone.now() + self.offset
-        return "%s", [connection.ops.adapt_datetimefield_value(now)]
+        return "%s", (connection.ops.adapt_datetimefield_value(now),)

@@ -11,8 +11,9 @@ from django.db import Error as DatabaseError
 
 from taskworks.conf import conf
 from taskworks.execution.connections import tidy_connections
-from taskworks.maintenance.rescue import rescue
+from taskworks.maintenance.rescue import give_up, rescue
 from taskworks.store import Store
+from taskworks.worker.weather import Weather
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class Heartbeat(threading.Thread):
         super().__init__(name="taskworks-heartbeat", daemon=True)
         self._store, self._worker, self._given_up = store, worker, given_up
         self._stopped = threading.Event()
+        self._weather = Weather()
         self._steady_since = self._last_beat = time.monotonic()
 
     def run(self) -> None:
@@ -36,9 +38,12 @@ class Heartbeat(threading.Thread):
             try:
                 self.beat()
             except DatabaseError as error:
-                logger.warning("A heartbeat did not go through: %s", error)
-            finally:
-                tidy_connections()
+                self._weather.worsen(error)
+            except Exception:  # without heartbeats the worker would be given up
+                logger.exception("A heartbeat failed.")
+            else:
+                self._weather.clear()
+            tidy_connections()
 
     def stop(self) -> None:
         """No more beats; waits for one under way."""
@@ -48,12 +53,13 @@ class Heartbeat(threading.Thread):
 
     def beat(self) -> None:
         """One sign of life."""
-        if not self._store.heartbeat(self._worker()):
+        if not self._store.heartbeat(self._worker()) and not self._stopped.is_set():
             self._given_up()
             self._steady_since = time.monotonic()
         self._note_beat()
         if self._is_steady():
-            rescue(self._store, timedelta(seconds=conf().worker_timeout))
+            give_up(self._store, timedelta(seconds=conf().worker_timeout))
+        rescue(self._store)
 
     def _note_beat(self) -> None:
         now = time.monotonic()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from inspect import iscoroutinefunction
 from queue import SimpleQueue
 
-from taskworks.execution import Attempt, Outcome, aexecute, execute
+from taskworks.execution import Attempt, Outcome, aexecute, execute, failure
 
 Done = Callable[[Attempt, Outcome], None]
 
@@ -71,8 +71,11 @@ class ThreadPool:
 
     def _work(self) -> None:
         while attempt := self._attempts.get():
-            # A context of its own: what a task sets (a language, a log's context) ends with it.
-            outcome = contextvars.Context().run(execute, attempt, self._sender)
+            try:
+                # A context of its own: what a task sets (a language, a log's context) ends with it.
+                outcome = contextvars.Context().run(execute, attempt, self._sender)
+            except BaseException as error:  # noqa: BLE001 - the thread must not end for it
+                outcome = failure(error)
             self._busy.add(-1)
             self._done(attempt, outcome)
             del attempt, outcome
@@ -111,7 +114,7 @@ class EventLoop:
         loop = self._loop
         assert loop is not None, "begun with a loop"  # noqa: S101
         asyncio.set_event_loop(loop)
-        while not self._closed:
+        while not self._closed and not loop.is_closed():
             try:
                 loop.run_forever()
             except BaseException:  # sys.exit() in a child of a task comes out here
@@ -126,7 +129,10 @@ class EventLoop:
         task.add_done_callback(self._tasks.discard)
 
     async def _execute(self, attempt: Attempt) -> None:
-        outcome = await aexecute(attempt, self._sender)
+        try:
+            outcome = await aexecute(attempt, self._sender)
+        except BaseException as error:  # noqa: BLE001 - an outcome there must be
+            outcome = failure(error)
         self._busy.add(-1)
         self._done(attempt, outcome)
 

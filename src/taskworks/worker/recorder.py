@@ -41,13 +41,16 @@ class Recorder:
         return any(not attempt.start_written for attempt in self._in_hand.values())
 
     def take(self, attempt: Attempt) -> None:
-        """Hold a claimed run."""
+        """Hold a claimed run; an older attempt at it, which was rescued from us, is lost."""
         self._in_hand[attempt.run.id] = attempt
 
     def end(self, attempt: Attempt, outcome: Outcome) -> None:
         """Note what became of it."""
-        attempt.end(outcome)
-        self._ended.append(attempt)
+        if self._in_hand.get(attempt.run.id) is attempt:
+            attempt.end(outcome)
+            self._ended.append(attempt)
+        else:
+            _log_lost(attempt.run)
 
     def record(self) -> None:
         """Write what has ended, many at once, and that what takes longer has begun."""
@@ -110,7 +113,7 @@ def _start_is_due(attempt: Attempt) -> bool:
 
 def _log_lost(run: TaskRun) -> None:
     logger.error(
-        "The outcome of run %s (%s) is lost: this worker was given up, and the run with it.",
+        "The outcome of run %s (%s) is lost: the run was rescued from this worker, or deleted.",
         run.id,
         run.task_path,
     )

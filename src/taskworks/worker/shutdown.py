@@ -1,5 +1,6 @@
 """Stopping politely: first drain, then release."""
 
+import math
 import threading
 import time
 from enum import IntEnum
@@ -30,6 +31,11 @@ class Shutdown:
         self._asked += 1
         if self._asked == 1:
             self._deadline = time.monotonic() + conf().shutdown_timeout
+
+    @property
+    def seconds_left(self) -> float:
+        """Until it releases; infinite while nobody has asked."""
+        return max(0.0, self._deadline - time.monotonic()) if self._asked else math.inf
 
     @property
     def stage(self) -> Stage:

@@ -15,21 +15,26 @@ class Weather:
 
     def __init__(self) -> None:
         self._failures = 0
-        self._reported = float("-inf")
+        self._reported_at = float("-inf")
+        self._is_reported = False
 
-    def bad(self, error: Exception) -> float:
+    @property
+    def is_bad(self) -> bool:
+        """Whether the last that was heard of the database was an error."""
+        return self._failures > 0
+
+    def worsen(self, error: Exception) -> float:
         """Note an error; the seconds to wait."""
         self._failures += 1
-        if time.monotonic() - self._reported > REPORT_EVERY:
-            self._reported = time.monotonic()
+        if time.monotonic() - self._reported_at > REPORT_EVERY:
+            self._reported_at, self._is_reported = time.monotonic(), True
             logger.warning("The database does not answer, and the worker waits: %s", error)
         longest = min(LONGEST, SHORTEST * 2.0 ** min(self._failures, 10))
         return longest * random.uniform(0.5, 1)  # noqa: S311 - jitter, no secret
 
-    def good(self) -> bool:
-        """Note a success; whether it ended a storm."""
-        was_bad, self._failures = self._failures > 0, 0
-        if was_bad:
-            self._reported = float("-inf")
+    def clear(self) -> None:
+        """Note that the database has answered."""
+        self._failures = 0
+        if self._is_reported:
+            self._is_reported = False
             logger.warning("The database answers again.")
-        return was_bad

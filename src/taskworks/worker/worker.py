@@ -8,16 +8,20 @@ import logging
 import os
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from queue import Empty, SimpleQueue
 from uuid import uuid4
 
 from django.db import Error as DatabaseError
 
-from taskworks.execution import Attempt, Outcome, prepare
+from taskworks.conf import conf
+from taskworks.execution import Attempt, Outcome, failure, prepare
 from taskworks.execution.connections import tidy_connections
 from taskworks.framework import BaseTaskBackend
 from taskworks.maintenance.promote import promote
+from taskworks.maintenance.rescue import rescue
 from taskworks.models import TaskRun
 from taskworks.models import Worker as WorkerRow
 from taskworks.store import store
@@ -30,6 +34,7 @@ from taskworks.worker.shutdown import Shutdown, Stage
 from taskworks.worker.weather import Weather
 
 SHORTEST_PAUSE = 0.02  # seconds between two looks at empty queues, just after there was work
+LAST_TRIES = 3  # of a stopping worker to write, before it leaves the rest to others
 LONGEST_WAIT = 1.0  # seconds in which a worker looks up, whatever it waits for
 
 logger = logging.getLogger(__name__)
@@ -66,7 +71,7 @@ class Worker:
         self._pools = Pools(options.threads, options.async_slots, type(backend), self._receive)
         self._heartbeat = Heartbeat(self._store, lambda: self.id, self._register_anew)
         self._weather = Weather()
-        self._found_nothing = False
+        self._is_drained = False
         self._pause = min(SHORTEST_PAUSE, options.interval)
         self._next_look = self._next_promotion = 0.0
 
@@ -97,7 +102,7 @@ class Worker:
             self._take_stock()
         except DatabaseError as error:
             tidy_connections()
-            self._wait(self._weather.bad(error))
+            self._wait(min(self._weather.worsen(error), self.shutdown.seconds_left))
         else:
             self._wait(0 if self._is_done() else self._seconds_to_wait())
 
@@ -128,8 +133,9 @@ class Worker:
 
     def _promote(self) -> None:
         now = time.monotonic()
-        if now >= self._next_promotion:
-            promote(self._store)
+        if now < self._next_promotion:
+            return
+        if not promote(self._store):
             self._next_promotion = now + min(self.options.interval, LONGEST_WAIT)
 
     def _claim(self, wanted: int) -> list[TaskRun]:
@@ -139,24 +145,34 @@ class Worker:
     def _submit(self, run: TaskRun) -> None:
         attempt = Attempt(run, self.label)
         self._recorder.take(attempt)
-        if outcome := prepare(attempt):
+        try:
+            outcome = prepare(attempt)
+        except BaseException as error:  # noqa: BLE001 - whatever a module does to its importer
+            outcome = failure(error)
+        if outcome:
             self._receive(attempt, outcome)
         else:
             self._pools.submit(attempt)
 
     def _plan_next_look(self, *, found: int, wanted: int) -> None:
         """At once where there was more than could be taken; ever later where there is nothing."""
-        self._found_nothing = len(self._recorder) == 0
+        self._is_drained = self.options.batch and len(self._recorder) == 0 and self._is_alone()
         if found == wanted:
             self._next_look = 0.0
         else:
             self._next_look = time.monotonic() + self._pause
             self._pause = min(self._pause * 2, self.options.interval)
 
+    def _is_alone(self) -> bool:
+        """Or a batch stays for the runs of a worker that was killed: none may come after it."""
+        silence = timedelta(seconds=conf().worker_timeout)
+        return not self._store.awaits_rescue(silence)
+
     def _take_stock(self) -> None:
         """After a storm: a claim may have been made whose answer never came."""
-        if self._weather.good():
+        if self._weather.is_bad:
             self._store.release_strays(self.id, self._recorder.ids)
+            self._weather.clear()
 
     # Wait.
 
@@ -201,12 +217,14 @@ class Worker:
         return (
             self.shutdown.stage is Stage.DRAINING
             or self._left <= 0 < (self.options.max_tasks or 0)
-            or (self.options.batch and self._found_nothing)
+            or self._is_drained
         )
 
     def _register(self) -> None:
+        """Begin to live; and the runs of those who live no more come back at once."""
         row = WorkerRow(id=self.id, label=self.label, hostname=platform.node(), pid=os.getpid())
         self._store.register(row)
+        rescue(self._store)
 
     def _register_anew(self) -> None:
         given_up, self.id = self.id, uuid4()
@@ -215,10 +233,21 @@ class Worker:
 
     def _leave(self) -> None:
         """Record what has ended meanwhile, give back what has not, and sign off."""
-        try:
-            self._wait(0)
-            self._recorder.record()
-            self.released = self._recorder.give_back()
-            self._store.leave(self.id)
-        except DatabaseError as error:
-            logger.warning("The worker could not sign off; others will rescue its runs: %s", error)
+        self._wait(0)
+        self._try(self._recorder.record)
+        self._try(self._give_back)
+        self._try(lambda: self._store.leave(self.id))
+
+    def _give_back(self) -> None:
+        self.released = self._recorder.give_back()
+
+    def _try(self, step: Callable[[], None]) -> None:
+        """Also on a connection that died unnoticed: the next one may be better."""
+        for _ in range(LAST_TRIES):
+            try:
+                return step()
+            except DatabaseError as error:
+                tidy_connections()
+                problem = error
+        logger.warning("The worker could not sign off; others will rescue its runs: %s", problem)
+        return None

@@ -1,0 +1,81 @@
+"""What a task does to its surroundings, and what becomes of its neighbours."""
+
+from datetime import timedelta
+
+import pytest
+
+from taskworks import Task, TaskResult, task_backends
+from taskworks.models import TaskRun, Worker
+from taskworks.store import store
+from taskworks.worker import Options, Queues
+from taskworks.worker import Worker as WorkerOfTheTest
+from tests import tasks
+from tests.connections import begin_elsewhere
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def drain() -> None:
+    options = Options(queues=Queues(), batch=True, interval=0.02)
+    WorkerOfTheTest(task_backends["default"], options).run()
+
+
+def state_of(result: TaskResult) -> str:
+    return TaskRun.objects.get(id=result.id).state
+
+
+def error_of(result: TaskResult) -> str:
+    return TaskRun.objects.get(id=result.id).errors[0]["traceback"]
+
+
+def test_coroutines_do_not_share_connections() -> None:
+    reading = [tasks.read_slowly.enqueue() for _ in range(3)]
+    short = [tasks.add_async.enqueue(1, 2) for _ in range(20)]
+    drain()
+    assert {state_of(result) for result in [*reading, *short]} == {"successful"}
+
+
+@pytest.mark.parametrize("task", [tasks.leave_atomic, tasks.leave_atomic_async])
+def test_a_transaction_left_open_is_a_failure_and_strikes_nobody_else(task: Task) -> None:
+    left = [task.enqueue() for _ in range(4)]
+    after = [tasks.count_runs.using(priority=-1).enqueue() for _ in range(8)]
+    drain()
+    assert {state_of(result) for result in left} == {"failed"}
+    assert "left a transaction open on default" in error_of(left[0])
+    assert {state_of(result) for result in after} == {"successful"}
+
+
+@pytest.mark.parametrize(
+    "task", [tasks.cancel_its_task, tasks.raise_odd_notes, tasks.raise_odd_module]
+)
+def test_a_task_that_is_odd_in_its_end_fails_and_the_worker_goes_on(task: Task) -> None:
+    odd, after = task.enqueue(), tasks.noop.using(priority=-1).enqueue()
+    drain()
+    assert (state_of(odd), state_of(after)) == ("failed", "successful")
+
+
+def test_a_batch_stays_for_the_runs_of_a_worker_that_was_killed() -> None:
+    result = tasks.noop.enqueue()
+    killed = Worker(label="killed", hostname="here", pid=1)
+    store().register(killed)
+    assert len(store().claim(killed.id, "default", ["default"], 1)) == 1
+    Worker.objects.update(heartbeat_at=store().read_clock() - timedelta(minutes=1))
+    drain()
+    assert state_of(result) == "successful"
+
+
+def test_a_worker_that_claims_again_what_was_rescued_from_it_records_it_once() -> None:
+    tasks.gate.clear()
+    result = tasks.wait_for_gate.enqueue()
+    worker = WorkerOfTheTest(task_backends["default"], Options(queues=Queues(), label="same"))
+    working = begin_elsewhere(worker.run)
+    wait_for(lambda: state_of(result) == "running", "it runs")
+    # Given up for a moment, it registers anew and rescues its own run.
+    Worker.objects.update(given_up_at=store().read_clock())
+    wait_for(lambda: TaskRun.objects.get(id=result.id).attempts == 2, "it runs a second time")
+    tasks.gate.set()
+    wait_for(lambda: state_of(result) == "successful", "it has ended")
+    worker.stop()
+    working.result(timeout=30)
+    assert TaskRun.objects.get(id=result.id).worker_ids == ["same", "same"]
