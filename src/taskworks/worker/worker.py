@@ -114,7 +114,9 @@ class Worker:
         if wanted <= 0 or time.monotonic() < self._next_look:
             return
         self._promote()
+        is_last_look = self.options.batch and len(self._recorder) == 0 and self._is_alone()
         runs = self._claim(wanted)
+        self._is_drained = is_last_look and not runs
         for run in runs:
             self._submit(run)
         self._plan_next_look(found=len(runs), wanted=wanted)
@@ -156,7 +158,6 @@ class Worker:
 
     def _plan_next_look(self, *, found: int, wanted: int) -> None:
         """At once where there was more than could be taken; ever later where there is nothing."""
-        self._is_drained = self.options.batch and len(self._recorder) == 0 and self._is_alone()
         if found == wanted:
             self._next_look = 0.0
         else:
@@ -164,7 +165,7 @@ class Worker:
             self._pause = min(self._pause * 2, self.options.interval)
 
     def _is_alone(self) -> bool:
-        """Or a batch stays for the runs of a worker that was killed: none may come after it."""
+        """Or a batch stays for the runs of a worker that was killed: no other may come for them."""
         silence = timedelta(seconds=conf().worker_timeout)
         return not self._store.awaits_rescue(silence)
 
