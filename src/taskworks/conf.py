@@ -21,17 +21,17 @@ class Conf:
     max_traceback_length: int = 10_000  # characters kept of a failed attempt's traceback
 
 
+_UNSET: dict[str, Any] = {}
+_in_force: tuple[Any, Conf] = (_UNSET, Conf())
+
+
 def conf() -> Conf:
     """The settings in force now, so that an override in a test takes effect at once."""
-    global _given, _conf
-    given = getattr(settings, "TASKWORKS", _NOTHING)
-    if given is not _given:
-        _given, _conf = given, _validated(given)
-    return _conf
-
-
-_NOTHING: dict[str, Any] = {}
-_given, _conf = _NOTHING, Conf()
+    global _in_force  # noqa: PLW0603 - a cache of one, replaced whole
+    given = getattr(settings, "TASKWORKS", _UNSET)
+    if given is not _in_force[0]:
+        _in_force = (given, _validated(given))
+    return _in_force[1]
 
 
 def _validated(given: Any) -> Conf:

@@ -216,7 +216,7 @@ def restored(task: framework.Task, **stored: Any) -> framework.Task:
     return copied(task, **stored)
 
 
-def missing(path: str, reason: Exception) -> Task:
+def missing(path: str, reason: BaseException) -> Task:
     """What stands for a task whose code is gone: called, it raises the reason."""
 
     def function(*args: Any, **kwargs: Any) -> None:

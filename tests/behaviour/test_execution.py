@@ -342,6 +342,15 @@ class TestAPathThatIsNoTask:
         assert whole.status is SUCCESSFUL
 
 
+def test_a_module_that_interrupts_its_importer_fails_the_run_alone() -> None:
+    broken, whole = tasks.noop.using(priority=1).enqueue(), tasks.noop.enqueue()
+    rewrite(broken, task_path="tests.behaviour.interrupting.task")
+    executed(whole)
+    [error] = run_of(broken).errors
+    assert error["exception_class_path"] == "builtins.KeyboardInterrupt"
+    assert (run_of(broken).state, whole.status) == (RunState.FAILED, SUCCESSFUL)
+
+
 class TestAPathThatDoesNotImport:
     @pytest.mark.parametrize(
         "path",

@@ -133,7 +133,7 @@ def test_a_transaction_that_is_rolled_back_leaves_no_run() -> None:
 @with_database
 def test_options_change_a_copy() -> None:
     run("shop/options.py")
-    before, mail, later = TaskRun.objects.order_by("id")
+    before, mail, later = TaskRun.objects.order_by("enqueued_at")
     assert (before.priority, mail.queue_name, later.state) == (50, "mail", "scheduled")
     assert later.run_after - later.enqueued_at == timedelta(minutes=10)
     work()

@@ -11,7 +11,7 @@ from datetime import timedelta
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 
 from taskworks.conf import conf
-from taskworks.exceptions import InvalidTask, TaskNotFound
+from taskworks.exceptions import TaskNotFound
 from taskworks.execution.attempt import Attempt
 from taskworks.execution.connections import (
     drop_connections,
@@ -34,7 +34,7 @@ def prepare(attempt: Attempt) -> Outcome | None:
     except TaskNotFound as error:
         attempt.task = missing(path, error)
         return _not_found(attempt, error)
-    except InvalidTask as error:
+    except BaseException as error:  # noqa: BLE001 - no task, or what a module does to its importer
         attempt.task = missing(path, error)
         return failure(error)
     return None

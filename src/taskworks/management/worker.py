@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.core.management.color import Style
 from django.db import Error as DatabaseError
@@ -92,7 +93,10 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     reloads = _reloads(command, options)
     if reloads and reload.is_parent():
         reload.start_again_and_again(STOP_SIGNALS)
-    worker = _worker(command, options)
+    try:
+        worker = _worker(command, options)
+    except ImproperlyConfigured as error:
+        raise CommandError(str(error)) from error
     _check_reachable(options["backend"].alias)
     if not options.get("skip_checks"):
         command.check()

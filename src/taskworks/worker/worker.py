@@ -17,7 +17,7 @@ from uuid import uuid4
 from django.db import Error as DatabaseError
 
 from taskworks.conf import conf
-from taskworks.execution import Attempt, Outcome, failure, prepare
+from taskworks.execution import Attempt, Outcome, prepare
 from taskworks.execution.connections import tidy_connections
 from taskworks.framework import BaseTaskBackend
 from taskworks.maintenance.promote import promote
@@ -147,11 +147,7 @@ class Worker:
     def _submit(self, run: TaskRun) -> None:
         attempt = Attempt(run, self.label)
         self._recorder.take(attempt)
-        try:
-            outcome = prepare(attempt)
-        except BaseException as error:  # noqa: BLE001 - whatever a module does to its importer
-            outcome = failure(error)
-        if outcome:
+        if outcome := prepare(attempt):
             self._receive(attempt, outcome)
         else:
             self._pools.submit(attempt)
