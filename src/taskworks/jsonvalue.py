@@ -38,8 +38,9 @@ def round_trip(value: Any, name: str) -> Any:
     the culprit at ``name``, such as ``args[0]['when']``; ValueError too for more than
     ``TASKWORKS["MAX_JSON_SIZE"]`` bytes.
     """
-    text = encode(value, name)
-    if len(text) > (limit := conf().max_json_size):
+    limit = conf().max_json_size
+    text = encode(value, name, limit)
+    if len(text) > limit:
         raise ValueError(
             f"{name} takes {len(text):,} bytes as JSON, and TASKWORKS['MAX_JSON_SIZE'] allows "
             f"{limit:,}. Store the data elsewhere, and pass its key."
@@ -47,10 +48,13 @@ def round_trip(value: Any, name: str) -> Any:
     return decode(text)
 
 
-def encode(value: Any, name: str) -> str:
-    """The JSON text of a value, for storage; errors as above, but for the size."""
+def encode(value: Any, name: str, most: float = math.inf) -> str:
+    """
+    The JSON text of a value, for storage; errors as above, but for the size: ``most`` bounds how
+    many values it is made of, which lists that share others multiply.
+    """
     try:
-        return _dumps(plain(value, MAX_DEPTH))
+        return _dumps(_Walk(most).plain(value, MAX_DEPTH))
     except _Refusal as refusal:
         raise refusal.error(
             f"{refusal.reason} at {name}{refusal.place}. Arguments and results of a task are "
@@ -63,36 +67,42 @@ def decode(text: str) -> Any:
     return json.loads(text)
 
 
-def plain(value: Any, depth: int) -> Any:
-    """The value in JSON's own types; raise _Refusal where there is none."""
-    match value:
-        case None | bool():
-            return value
-        case str():
-            return _text(value)
-        case int():
-            return _whole_number(value)
-        case float():
-            return _finite(value)
-        case _:
-            return _collection(value, depth)
+class _Walk:
+    """A way through a value, into JSON's own types; raises _Refusal where there are none."""
 
+    def __init__(self, most: float) -> None:
+        self.left = most
 
-def _collection(value: Any, depth: int) -> Any:
-    if not isinstance(value, Mapping | Sequence) or isinstance(value, BYTES):
-        raise _Refusal(TypeError, f"Unsupported type: {type(value)}")
-    if depth == 0:
-        raise _Refusal(ValueError, f"A value more than {MAX_DEPTH} levels deep")
-    if isinstance(value, Mapping):
-        return {_key(key): _item(item, key, depth) for key, item in value.items()}
-    return [_item(item, index, depth) for index, item in enumerate(value)]
+    def plain(self, value: Any, depth: int) -> Any:
+        match value:
+            case None | bool():
+                return value
+            case str():
+                return _text(value)
+            case int():
+                return _whole_number(value)
+            case float():
+                return _finite(value)
+            case _:
+                return self._collection(value, depth)
 
+    def _collection(self, value: Any, depth: int) -> Any:
+        if not isinstance(value, Mapping | Sequence) or isinstance(value, BYTES):
+            raise _Refusal(TypeError, f"Unsupported type: {type(value)}")
+        if depth == 0:
+            raise _Refusal(ValueError, f"A value more than {MAX_DEPTH} levels deep")
+        self.left -= len(value)
+        if self.left < 0:
+            raise _Refusal(ValueError, "More values than TASKWORKS['MAX_JSON_SIZE'] has bytes")
+        if isinstance(value, Mapping):
+            return {_key(key): self._item(item, key, depth) for key, item in value.items()}
+        return [self._item(item, index, depth) for index, item in enumerate(value)]
 
-def _item(value: Any, step: str | int, depth: int) -> Any:
-    try:
-        return plain(value, depth - 1)
-    except _Refusal as refusal:
-        raise refusal.inside(f"[{step!r}]") from None
+    def _item(self, value: Any, step: str | int, depth: int) -> Any:
+        try:
+            return self.plain(value, depth - 1)
+        except _Refusal as refusal:
+            raise refusal.inside(f"[{step!r}]") from None
 
 
 def _key(key: Any) -> str:

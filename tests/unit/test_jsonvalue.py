@@ -152,3 +152,11 @@ class TestSize:
         assert jsonvalue.round_trip("ü", "value") == "ü"
         with pytest.raises(ValueError, match="value takes 14 bytes"):
             jsonvalue.round_trip("üü", "value")
+
+
+def test_lists_that_share_others_are_refused_before_they_fill_the_memory() -> None:
+    value: list[Any] = []
+    for _ in range(60):
+        value = [value, value]
+    with pytest.raises(ValueError, match=r"More values than .* bytes at args"):
+        jsonvalue.round_trip(value, "args")
