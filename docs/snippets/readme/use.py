@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 from django.db import transaction
+
 from readme.tasks import greet, import_prices
 
 with transaction.atomic():

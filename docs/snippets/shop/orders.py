@@ -1,4 +1,5 @@
 from django.db import transaction
+
 from shop.tasks import count_words
 
 

@@ -1,4 +1,5 @@
 from django.http import HttpRequest, JsonResponse
+
 from shop.fetching import wait_a_little
 
 
