@@ -6,7 +6,6 @@ class TaskworksConfig(AppConfig):
 
     name = "taskworks"
     verbose_name = "Taskworks"
-    default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         from taskworks import framework  # noqa: F401 - importing it registers its check

@@ -24,8 +24,7 @@ from taskworks.framework import (
     task_backends,
 )
 
-# Zero-argument super() does not work in a slotted dataclass, so the standard's methods are
-# called by name below.
+# Zero-argument super() does not work in a slotted dataclass.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
