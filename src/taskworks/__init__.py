@@ -1,26 +1,38 @@
 """Taskworks: background work for Django, whole."""
 
+from taskworks.context import TaskContext, current_context
+from taskworks.exceptions import TaskCancelled, TaskExpired, TaskTimeout
 from taskworks.framework import (
     DEFAULT_TASK_BACKEND_ALIAS,
     DEFAULT_TASK_QUEUE_NAME,
-    TaskContext,
     TaskError,
-    TaskResult,
     TaskResultStatus,
     default_task_backend,
     task_backends,
 )
+from taskworks.result import TaskMessage, TaskResult, await_for, wait_for
+from taskworks.retry import Backoff, Retry, Snooze
 from taskworks.task import Task, task
 
 __all__ = [
     "DEFAULT_TASK_BACKEND_ALIAS",
     "DEFAULT_TASK_QUEUE_NAME",
+    "Backoff",
+    "Retry",
+    "Snooze",
     "Task",
+    "TaskCancelled",
     "TaskContext",
     "TaskError",
+    "TaskExpired",
+    "TaskMessage",
     "TaskResult",
     "TaskResultStatus",
+    "TaskTimeout",
+    "await_for",
+    "current_context",
     "default_task_backend",
     "task",
     "task_backends",
+    "wait_for",
 ]

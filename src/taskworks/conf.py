@@ -16,9 +16,12 @@ class Conf:
     heartbeat_interval: float = 5.0  # seconds between two signs of life of a worker
     worker_timeout: float = 30.0  # seconds of silence after which a worker is given up
     shutdown_timeout: float = 25.0  # seconds that running tasks get after SIGTERM
+    interrupt_grace: float = 5.0  # seconds that a task gets to end once it is interrupted
     not_found_patience: float = 600.0  # seconds that a path may fail to import
     max_json_size: int = 1024 * 1024  # bytes of a run's args, of its kwargs, and of its result
     max_traceback_length: int = 10_000  # characters kept of a failed attempt's traceback
+    max_messages: int = 100  # kept of a run
+    max_message_length: int = 1_000  # characters kept of a message
 
 
 _UNSET: dict[str, Any] = {}

@@ -5,9 +5,17 @@ TaskException
  ├─ InvalidTask             the task cannot be defined or enqueued like this
  ├─ TaskResultDoesNotExist  no run has this id
  ├─ TaskResultMismatch      the run belongs to another task
- └─ TaskNotFound            a stored path leads to nothing that can be imported
+ ├─ TaskNotFound            a stored path leads to nothing that can be imported
+ ├─ TaskExpired             a run has waited longer than it may
+ └─ TaskCrashed             the process that executed an attempt is gone
+TimeoutError
+ └─ TaskTimeout             an attempt took longer than it may
+BaseException
+ └─ TaskCancelled           a run was cancelled
 ImproperlyConfigured
  └─ InvalidTaskBackend      TASKS names no such backend
+
+``Retry`` and ``Snooze``, which a task raises itself, stand in ``taskworks.retry``.
 """
 
 from taskworks.framework import (
@@ -23,10 +31,14 @@ __all__ = [
     "InvalidTaskBackend",
     "InvalidTaskBackendError",
     "InvalidTaskError",
+    "TaskCancelled",
+    "TaskCrashed",
     "TaskException",
+    "TaskExpired",
     "TaskNotFound",
     "TaskResultDoesNotExist",
     "TaskResultMismatch",
+    "TaskTimeout",
 ]
 
 # The names of the django-tasks package, for those who come from there.
@@ -48,3 +60,22 @@ class TaskNotFound(TaskException):
             f"{type(self.reason).__name__}: {self.reason}. "
             "Deploy the code that defines it."
         )
+
+
+class TaskExpired(TaskException):
+    """A run waited longer than its ``expires`` for a worker, and was not executed."""
+
+
+class TaskCrashed(TaskException):
+    """The child process that executed an attempt ended in the middle of it."""
+
+
+class TaskTimeout(TimeoutError):  # noqa: N818 - a name that others know
+    """An attempt took longer than the ``timeout`` of its task."""
+
+
+class TaskCancelled(BaseException):
+    """
+    A run was cancelled. Like ``asyncio.CancelledError`` it is no ``Exception``, so that a task's
+    own ``except Exception`` does not go on in spite of it.
+    """

@@ -131,3 +131,8 @@ def _finite(value: float) -> float:
     if not math.isfinite(value):
         raise _Refusal(ValueError, f"The number {value}, which JSON does not have,")
     return float(value)
+
+
+def printable(text: str) -> str:
+    """The text without NUL and lone surrogates, which no database takes."""
+    return text.replace("\0", "\\x00").encode(errors="backslashreplace").decode()

@@ -1,25 +1,40 @@
 """
-The standard's three signals; on Django 6.0 and later they are Django's very objects.
+The standard's three signals, on Django 6.0 and later Django's very objects, and two of ours.
 
 ``sender`` is the backend's class, ``task_result`` a snapshot of the run. A receiver that raises
-is logged by ``django.dispatch``, and changes nothing of a run.
+is logged by ``django.dispatch``, and changes nothing of a run. Receivers may be async.
+
+``task_retried`` is sent when an attempt has failed and another follows, with ``delay``, a
+timedelta; ``task_cancelled`` when a run is cancelled, after ``task_finished``.
 """
 
 import logging
+from typing import Any
 
 from django.dispatch import Signal
 
 from taskworks.framework import TaskResult, task_enqueued, task_finished, task_started
 
-__all__ = ["aannounce", "announce", "task_enqueued", "task_finished", "task_started"]
+__all__ = [
+    "aannounce",
+    "announce",
+    "task_cancelled",
+    "task_enqueued",
+    "task_finished",
+    "task_retried",
+    "task_started",
+]
+
+task_retried = Signal()
+task_cancelled = Signal()
 
 logger = logging.getLogger(__name__)
 
 
-def announce(signal: Signal, sender: type, task_result: TaskResult) -> None:
+def announce(signal: Signal, sender: type, task_result: TaskResult, **more: Any) -> None:
     """Send a signal from a worker, which not even a receiver's sys.exit() may stop."""
     try:
-        signal.send_robust(sender, task_result=task_result)
+        signal.send_robust(sender, task_result=task_result, **more)
     except BaseException as error:  # noqa: BLE001 - a log's handler may meet an odd exception
         _log_odd(error, task_result)
 

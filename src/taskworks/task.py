@@ -1,48 +1,88 @@
 """
-The ``@task`` decorator and ``Task``: the standard's, on every Django alike, with room for options.
+The ``@task`` decorator and ``Task``: the standard's, on every Django alike, with our options.
 
 An option of ours is a field of ``Task``: the decorator, ``using()``, pickling and the refusal of
-unknown names follow from that.
+unknown names follow from that. What an option means, and what holds without it, is in ``policy``.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Self, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeVar,
+    cast,
+    overload,
+)
 
+from asgiref.sync import sync_to_async
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from taskworks import framework
+from taskworks import framework, policy
 from taskworks.conf import nearest
+from taskworks.context import TaskContext, enter
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.framework import (
     DEFAULT_TASK_BACKEND_ALIAS,
     DEFAULT_TASK_PRIORITY,
     DEFAULT_TASK_QUEUE_NAME,
-    TaskResult,
     task_backends,
 )
+from taskworks.result import TaskResult
+from taskworks.retry import AskedForDelay, Backoff
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+if TYPE_CHECKING:
+
+    class _Standard(framework.Task[P, R]): ...
+
+else:
+
+    class _Standard(framework.Task, Generic[P, R]):
+        __slots__ = ()
+
+
+Classes = type[BaseException] | Iterable[type[BaseException]]
+Duration = float | timedelta
 
 # Zero-argument super() does not work in a slotted dataclass.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task(framework.Task):
+class Task(_Standard[P, R]):
     """
     A function that can be enqueued, and how its runs are to be treated. It cannot be modified:
     ``using()`` makes a changed copy.
 
     Beyond the standard, ``run_after`` may be a timedelta: a run waits that long from the moment
-    it is enqueued.
+    it is enqueued. An option of ours that is None is as the queue's and the backend's defaults
+    say; ``policy`` tells what is in force.
     """
 
-    func: Callable[..., Any]
+    func: Callable[..., R]
     priority: int = DEFAULT_TASK_PRIORITY
     backend: str = DEFAULT_TASK_BACKEND_ALIAS
     queue_name: str = DEFAULT_TASK_QUEUE_NAME
     run_after: datetime | timedelta | None = None  # type: ignore[assignment]
     takes_context: bool = False
+    max_attempts: int | None = None
+    backoff: Duration | Backoff | AskedForDelay | None = None
+    retry_on: Classes | None = field(default=None, hash=False)
+    give_up_on: Classes | None = field(default=None, hash=False)
+    timeout: Duration | None = None
+    expires: Duration | None = None
+    executor: str | None = None
+    metadata: dict[str, Any] | None = field(default=None, hash=False)
 
     def __new__(cls, **options: Any) -> Self:
         refuse_unknown_options(cls, options)
@@ -55,11 +95,17 @@ class Task(framework.Task):
                 "worker could import: use def."
             )
         self.get_backend().validate_task(settled(self))
+        policy_of(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # As Django 6.1 does it, so that 6.0 pickles too.
         state = {field.name: getattr(self, field.name) for field in fields(self)}
         return (unpickle, (type(self), {**state, "func": self.module_path}))
+
+    @property
+    def policy(self) -> policy.Policy:
+        """The options in force: what was given, else what the settings say, else the defaults."""
+        return policy_of(self)
 
     def using(self, **options: Any) -> Self:
         """
@@ -71,7 +117,7 @@ class Task(framework.Task):
         refuse_unknown_options(type(self), changes, fixed={"func", "takes_context"})
         return replace(self, **changes)
 
-    def enqueue(self, *args: Any, **kwargs: Any) -> TaskResult:
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
         """
         Store a run of this task, and return its result as it is now.
 
@@ -79,25 +125,137 @@ class Task(framework.Task):
         that are no JSON; nothing is written then.
         """
         backend = self.get_backend()
-        return backend.enqueue(_in_time_for(backend, self), list(args), kwargs)
+        result: Any = backend.enqueue(_in_time_for(backend, self), list(args), kwargs)
+        return cast(TaskResult[P, R], result)
 
-    async def aenqueue(self, *args: Any, **kwargs: Any) -> TaskResult:
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
         """See enqueue()."""
         backend = self.get_backend()
-        return await backend.aenqueue(_in_time_for(backend, self), list(args), kwargs)
+        result: Any = await backend.aenqueue(_in_time_for(backend, self), list(args), kwargs)
+        return cast(TaskResult[P, R], result)
+
+    def enqueue_many(
+        self, arguments: Iterable[Sequence[Any] | Mapping[str, Any]]
+    ) -> list[TaskResult[P, R]]:
+        """
+        Store a run for each item: a tuple or list of positional arguments, or a dict of keywords.
+        Their results come in the same order.
+
+        All are written in one transaction, or, if one item is refused, none; errors are those of
+        ``enqueue``, and name the item.
+        """
+        given = [_call_arguments(item, index) for index, item in enumerate(arguments)]
+        backend = self.get_backend()
+        task = _in_time_for(backend, self)
+        if hasattr(backend, "enqueue_many"):
+            return cast(list[TaskResult[P, R]], backend.enqueue_many(task, given))
+        return [cast(Any, backend.enqueue(task, args, kwargs)) for args, kwargs in given]
+
+    async def aenqueue_many(
+        self, arguments: Iterable[Sequence[Any] | Mapping[str, Any]]
+    ) -> list[TaskResult[P, R]]:
+        """See enqueue_many()."""
+        return await sync_to_async(self.enqueue_many)(arguments)
+
+    def enqueue_on_commit(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
+        """
+        Store a run as soon as the transaction around this call commits, and not if it rolls back;
+        at once if there is none. The result has the run's id already.
+
+        Raise what ``enqueue`` raises, here and now, and NotImplementedError if the backend cannot.
+        """
+        backend = self.get_backend()
+        if not hasattr(backend, "enqueue_on_commit"):
+            raise NotImplementedError(
+                f"The backend {backend.alias!r}, a {type(backend).__name__}, does not enqueue on "
+                "commit: use transaction.on_commit()."
+            )
+        result = backend.enqueue_on_commit(_in_time_for(backend, self), list(args), kwargs)
+        return cast(TaskResult[P, R], result)
+
+    async def aenqueue_on_commit(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
+        """See enqueue_on_commit()."""
+        return await sync_to_async(self.enqueue_on_commit)(*args, **kwargs)
+
+    def get_result(self, result_id: str) -> TaskResult[P, R]:
+        """
+        The result of a run of this task, as it is now.
+
+        Raise TaskResultDoesNotExist for an unknown id, TaskResultMismatch for another task's.
+        """
+        return cast(Any, framework.Task.get_result(self, result_id))
+
+    async def aget_result(self, result_id: str) -> TaskResult[P, R]:
+        """See get_result()."""
+        return cast(Any, await framework.Task.aget_result(self, result_id))
+
+    def call(self, *args: Any, **kwargs: Any) -> R:
+        """Call the function here and now, whether it is async or not."""
+        return cast(R, framework.Task.call(self, *_with_context(self, args), **kwargs))
+
+    async def acall(self, *args: Any, **kwargs: Any) -> R:
+        """See call()."""
+        return cast(R, await framework.Task.acall(self, *_with_context(self, args), **kwargs))
+
+
+class _Decorator(Protocol):
+    """``@task(...)`` without takes_context: it knows the parameters and the result's type."""
+
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+class _ContextDecorator(Protocol):
+    """``@task(takes_context=True, ...)``: as above, without the context that the worker gives."""
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[TaskContext, P], Coroutine[Any, Any, R]], /
+    ) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[TaskContext, P], R], /) -> Task[P, R]: ...
 
 
 @overload
-def task(function: Callable[..., Any], /) -> Task: ...
+def task(function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+@overload
+def task(function: Callable[P, R], /) -> Task[P, R]: ...
 @overload
 def task(
     *,
     priority: int = ...,
     queue_name: str = ...,
     backend: str = ...,
-    takes_context: bool = ...,
+    takes_context: Literal[True],
+    max_attempts: int | None = ...,
+    backoff: Duration | Backoff | AskedForDelay | None = ...,
+    retry_on: Classes | None = ...,
+    give_up_on: Classes | None = ...,
+    timeout: Duration | None = ...,
+    expires: Duration | None = ...,
+    executor: str | None = ...,
+    metadata: dict[str, Any] | None = ...,
     **options: Any,
-) -> Callable[[Callable[..., Any]], Task]: ...
+) -> _ContextDecorator: ...
+@overload
+def task(
+    *,
+    priority: int = ...,
+    queue_name: str = ...,
+    backend: str = ...,
+    takes_context: Literal[False] = ...,
+    max_attempts: int | None = ...,
+    backoff: Duration | Backoff | AskedForDelay | None = ...,
+    retry_on: Classes | None = ...,
+    give_up_on: Classes | None = ...,
+    timeout: Duration | None = ...,
+    expires: Duration | None = ...,
+    executor: str | None = ...,
+    metadata: dict[str, Any] | None = ...,
+    **options: Any,
+) -> _Decorator: ...
 def task(
     function: Callable[..., Any] | None = None,
     *,
@@ -106,7 +264,7 @@ def task(
     backend: str = DEFAULT_TASK_BACKEND_ALIAS,
     takes_context: bool = False,
     **options: Any,
-) -> Task | Callable[[Callable[..., Any]], Task]:
+) -> Any:
     """
     Make a module's function a task; the arguments are the standard's and the options of ``Task``.
 
@@ -119,7 +277,7 @@ def task(
             "Use .using(run_after=...) to set it dynamically."
         )
 
-    def define(function: Callable[..., Any]) -> Task:
+    def define(function: Callable[..., Any]) -> Task[..., Any]:
         return task_class(backend)(
             func=function,
             priority=priority,
@@ -130,6 +288,40 @@ def task(
         )
 
     return define(function) if function else define
+
+
+def policy_of(task: framework.Task) -> policy.Policy:
+    """The options in force of any task, one of the standard's own class too."""
+    options = {name: getattr(task, name, None) for name in policy.OPTIONS}
+    return policy.policy_of(options, task.func, task.queue_name, task.get_backend())
+
+
+def options_changed(task: framework.Task, definition: framework.Task) -> dict[str, Any]:
+    """What ``using()`` has changed of our options, beside the definition."""
+    given = {name: getattr(task, name, None) for name in policy.OPTIONS}
+    return {name: v for name, v in given.items() if v != getattr(definition, name, None)}
+
+
+def _with_context(task: Task, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Another package's backend gives the standard's context, which cannot do what ours can."""
+    if not task.takes_context or not args or type(args[0]) is not framework.TaskContext:
+        return args
+    context = TaskContext(task_result=args[0].task_result)
+    enter(lambda: context)
+    return (context, *args[1:])
+
+
+def _call_arguments(item: Any, index: int) -> tuple[list[Any], dict[str, Any]]:
+    match item:
+        case tuple() | list():
+            return [*item], {}
+        case Mapping():
+            return [], dict(item)
+        case _:
+            raise TypeError(
+                f"Item {index} of enqueue_many() is {item!r}: it must be a tuple or a list of "
+                "positional arguments, or a dict of keyword arguments."
+            )
 
 
 def task_class(backend: str) -> type[Task]:
@@ -166,9 +358,9 @@ def _in_time_for(backend: framework.BaseTaskBackend, task: framework.Task) -> fr
 def copied(task: framework.Task, **changes: Any) -> framework.Task:
     """A changed copy that is not validated: what was stored once must stay readable."""
     copy = object.__new__(type(task))
-    for field in fields(task):
-        value = changes.get(field.name, getattr(task, field.name))
-        object.__setattr__(copy, field.name, value)
+    for option in fields(task):
+        value = changes.get(option.name, getattr(task, option.name))
+        object.__setattr__(copy, option.name, value)
     return copy
 
 
@@ -210,7 +402,7 @@ def is_task(candidate: Any) -> bool:
 
 def restored(task: framework.Task, **stored: Any) -> framework.Task:
     """The task of a stored run, with the options it was enqueued with."""
-    if all(getattr(task, name) == value for name, value in stored.items()):
+    if all(getattr(task, name, value) == value for name, value in stored.items()):
         return task
     return copied(task, **stored)
 
@@ -224,7 +416,7 @@ def missing(path: str, reason: BaseException) -> Task:
     module, _, name = path.rpartition(".")
     function.__module__, function.__name__, function.__qualname__ = module, name, name
     task = object.__new__(Task)
-    for field in fields(Task):
-        object.__setattr__(task, field.name, field.default)
+    for option in fields(Task):
+        object.__setattr__(task, option.name, option.default)
     object.__setattr__(task, "func", function)
     return task

@@ -456,7 +456,7 @@ def test_a_transaction_that_a_task_leaves_open_ends_with_it() -> None:
     leave_transaction_open.enqueue()
     worker = Worker(label="me", hostname="", pid=1)
     store().register(worker)
-    [run] = store().claim(worker.id, "default", ["default"], 1)
+    [run] = store().claim(worker.id, "default", ["default"], {"thread": 1})
 
     def leaves_open() -> bool:
         execute(Attempt(run, "me"), DatabaseBackend)

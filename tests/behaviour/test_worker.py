@@ -107,7 +107,7 @@ def test_six_hundred_queues_are_no_more_than_one_claim_takes(settings: Settings)
         tasks.noop.using(queue_name=f"tenant-{number}").enqueue()
     queues = store().ready_queues("default")
     assert len(queues) == 600
-    assert len(store().claim(a_worker().id, "default", queues, 1000)) == 600
+    assert len(store().claim(a_worker().id, "default", queues, {"thread": 1000})) == 600
 
 
 @with_database
@@ -146,7 +146,7 @@ class TestBatch:
 
     def test_leaves_what_others_have_in_hand(self) -> None:
         result = tasks.noop.enqueue()
-        [run] = store().claim(a_worker().id, "default", ["default"], 1)
+        [run] = store().claim(a_worker().id, "default", ["default"], {"thread": 1})
         run_worker()
         assert (run_of(result).state, run_of(result).claim_token) == ("claimed", run.claim_token)
 
@@ -240,7 +240,13 @@ class TestArguments:
             (["--max-tasks", "-1"], "'-1' is no whole number above 0"),
             (["--max-tasks", "1.5"], "'1.5' is no whole number above 0"),
             (["--max-tasks", "²"], "'²' is no whole number above 0"),
-            (["--threads", "0"], "'0' is no whole number above 0"),
+            (["--threads", "-1"], "'-1' is no whole number, 0 or more"),
+            (["--task-processes", "x"], "'x' is no whole number, 0 or more"),
+            (["--max-tasks-per-child", "0"], "'0' is no whole number above 0"),
+            (
+                ["--threads", "0", "--async-slots", "0", "--task-processes", "0"],
+                "A worker needs a place to execute something",
+            ),
             (["--worker-id", ""], "'' is not 1 to 64 printable characters"),
             (["--worker-id", "x" * 65], "is not 1 to 64 printable characters"),
             (["--worker-id", "a\nb"], r"'a\nb' is not 1 to 64 printable characters"),

@@ -131,7 +131,7 @@ def test_a_worker_that_wakes_after_its_rescue_changes_nothing(
     (tmp_path / "go").touch()
     run = wait_for_state(result, "successful")
     zombie.send(signal.SIGTERM)
-    assert f"The outcome of run {result.id} (tests.tasks.wait_for_file) is lost" in zombie.output()
+    assert f"Run {result.id} of tests.tasks.wait_for_file: its outcome is lost" in zombie.output()
     assert zombie.wait() == 0
     run.refresh_from_db()
     assert (run.state, run.worker_ids, run.attempts) == ("successful", ["zombie", "second"], 2)

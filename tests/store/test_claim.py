@@ -23,7 +23,7 @@ def test_a_claim_gives_whole_runs_with_one_fresh_token(
     store: Store, enqueue: Enqueue, worker: UUID
 ) -> None:
     ids = {enqueue(args=[1], kwargs={"a": None}).id for _ in range(2)}
-    runs = store.claim(worker, "default", ["default"], 10)
+    runs = store.claim(worker, "default", ["default"], {"thread": 10})
     assert {run.id for run in runs} == ids
     [token] = {run.claim_token for run in runs}
     for run in runs:
@@ -33,16 +33,16 @@ def test_a_claim_gives_whole_runs_with_one_fresh_token(
         assert stored.claimed_at == run.claimed_at
         assert run.enqueued_at <= run.claimed_at <= store.read_clock()
     enqueue()
-    [other] = store.claim(worker, "default", ["default"], 10)
+    [other] = store.claim(worker, "default", ["default"], {"thread": 10})
     assert other.claim_token != token
 
 
 def test_a_claim_takes_no_more_than_asked(store: Store, enqueue: Enqueue, worker: UUID) -> None:
     for _ in range(5):
         enqueue()
-    assert len(store.claim(worker, "default", ["default"], 3)) == 3
-    assert len(store.claim(worker, "default", ["default"], 3)) == 2
-    assert store.claim(worker, "default", ["default"], 3) == []
+    assert len(store.claim(worker, "default", ["default"], {"thread": 3})) == 3
+    assert len(store.claim(worker, "default", ["default"], {"thread": 3})) == 2
+    assert store.claim(worker, "default", ["default"], {"thread": 3}) == []
 
 
 def test_the_order_is_rank_then_available_at_then_id(
@@ -59,7 +59,7 @@ def test_the_order_is_rank_then_available_at_then_id(
         TaskRun.objects.filter(id=run.id).update(available_at=now - age * SECOND)
     twins = sorted([enqueue(task_path="twin"), enqueue(task_path="twin")], key=lambda run: run.id)
     TaskRun.objects.filter(task_path="twin").update(available_at=now)
-    runs = store.claim(worker, "default", ["default"], 10)
+    runs = store.claim(worker, "default", ["default"], {"thread": 10})
     assert paths(runs) == ["high", "early", "late", "twin", "twin", "low"]
     assert [run.id for run in runs if run.task_path == "twin"] == [run.id for run in twins]
 
@@ -71,12 +71,12 @@ def test_several_queues_are_one_order(store: Store, enqueue: Enqueue, worker: UU
     ):
         run = enqueue(queue_name=queue, task_path=path)
         TaskRun.objects.filter(id=run.id).update(available_at=now + age * -SECOND)
-    assert paths(store.claim(worker, "default", ["a", "b", "c", "empty"], 3)) == [
+    assert paths(store.claim(worker, "default", ["a", "b", "c", "empty"], {"thread": 3})) == [
         "1st",
         "2nd",
         "3rd",
     ]
-    assert paths(store.claim(worker, "default", ["a", "b", "c"], 3)) == ["4th", "5th"]
+    assert paths(store.claim(worker, "default", ["a", "b", "c"], {"thread": 3})) == ["4th", "5th"]
 
 
 def test_other_queues_and_backends_are_left_alone(
@@ -84,8 +84,8 @@ def test_other_queues_and_backends_are_left_alone(
 ) -> None:
     enqueue(queue_name="mail")
     enqueue(backend="other")
-    assert store.claim(worker, "default", ["default"], 10) == []
-    assert store.claim(worker, "default", [], 10) == []
+    assert store.claim(worker, "default", ["default"], {"thread": 10}) == []
+    assert store.claim(worker, "default", [], {"thread": 10}) == []
     assert TaskRun.objects.ready().count() == 2
 
 
@@ -103,9 +103,9 @@ def test_a_worker_that_was_given_up_claims_nothing(
 ) -> None:
     enqueue()
     Worker.objects.update(given_up_at=store.read_clock())
-    assert store.claim(worker, "default", ["default"], 10) == []
+    assert store.claim(worker, "default", ["default"], {"thread": 10}) == []
     Worker.objects.all().delete()
-    assert store.claim(worker, "default", ["default"], 10) == []
+    assert store.claim(worker, "default", ["default"], {"thread": 10}) == []
     assert TaskRun.objects.ready().count() == 1
 
 
@@ -118,7 +118,7 @@ def test_a_run_is_claimed_once_by_many_connections(
 
     def claim_all(worker: UUID) -> list[UUID]:
         claimed = []
-        while runs := store.claim(worker, "default", ["default"], 3):
+        while runs := store.claim(worker, "default", ["default"], {"thread": 3}):
             claimed += [run.id for run in runs]
         return claimed
 
@@ -134,7 +134,9 @@ def test_a_claim_under_way_elsewhere_is_passed_over_without_waiting(
         pytest.skip("SQLite has one writer at a time: no claim sees another under way.")
     first, second = enqueue(), enqueue()
     one, other = new_worker(), new_worker()
-    with held_elsewhere(lambda: store.claim(one, "default", ["default"], 1)) as held:
+    with held_elsewhere(lambda: store.claim(one, "default", ["default"], {"thread": 1})) as held:
         assert [run.id for run in held] == [first.id]
-        assert [run.id for run in store.claim(other, "default", ["default"], 2)] == [second.id]
-        assert store.claim(other, "default", ["default"], 2) == []
+        assert [run.id for run in store.claim(other, "default", ["default"], {"thread": 2})] == [
+            second.id
+        ]
+        assert store.claim(other, "default", ["default"], {"thread": 2}) == []

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import IntegrityError, transaction
 
-from taskworks.execution import Attempt, Succeeded, failure
+from taskworks.execution import Attempt, Postponed, Succeeded, failure
 from taskworks.models import TaskRun, Worker
 from taskworks.store import Store
 from tests.store.conftest import Enqueue
@@ -21,7 +21,7 @@ def claimed(store: Store, enqueue: Enqueue, worker: UUID) -> Callable[..., list[
     def claimed(count: int = 1) -> list[TaskRun]:
         for _ in range(count):
             enqueue()
-        return store.claim(worker, "default", ["default"], count)
+        return store.claim(worker, "default", ["default"], {"thread": count})
 
     return claimed
 
@@ -147,7 +147,7 @@ def test_a_worker_that_was_rescued_from_cannot_finish(
     Worker.objects.update(given_up_at=store.read_clock())
     assert store.rescue(10) == 1
     other = new_worker()
-    [again] = store.claim(other, "default", ["default"], 1)
+    [again] = store.claim(other, "default", ["default"], {"thread": 1})
     assert again.attempts == 1
     begun(again).end(Succeeded("the second's"))
     zombie = Attempt(run, "zombie")
@@ -164,17 +164,22 @@ def test_a_postponed_run_is_scheduled_and_remembers_since_when(
     store: Store, claimed: Callable[..., list[TaskRun]], worker: UUID
 ) -> None:
     [run] = claimed()
-    assert store.postpone(run, MINUTE)
+    assert store.requeue([postponed(run)]) == {run.id}
     stored = TaskRun.objects.get(id=run.id)
     assert (stored.state, stored.attempts, stored.claim_token) == ("scheduled", 0, None)
     assert stored.available_at > store.read_clock() + MINUTE / 2
     since = stored.missing_since
     TaskRun.objects.update(available_at=store.read_clock())
     store.promote(10)
-    [again] = store.claim(worker, "default", ["default"], 1)
-    assert not store.postpone(run, MINUTE)
-    assert store.postpone(again, MINUTE)
+    [again] = store.claim(worker, "default", ["default"], {"thread": 1})
+    assert store.requeue([run]) == set()
+    assert store.requeue([postponed(again)]) == {run.id}
     assert TaskRun.objects.get(id=run.id).missing_since == since
+
+
+def postponed(run: TaskRun) -> TaskRun:
+    Attempt(run, "a label").end(Postponed(MINUTE, ValueError()))
+    return run
 
 
 def test_the_database_itself_refuses_a_rank_out_of_range(enqueue: Enqueue) -> None:

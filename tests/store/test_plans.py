@@ -45,7 +45,9 @@ def large_table(store: Store) -> None:
 @pytest.mark.parametrize("queues", [1, 3])
 def test_a_claim_reads_the_index_of_what_is_ready(store: Store, worker: UUID, queues: int) -> None:
     names = [f"queue {number}" for number in range(queues)]
-    for plan in plans(lambda: store.claim(worker, "default", names, 10), "rank", "LIMIT"):
+    for plan in plans(
+        lambda: store.claim(worker, "default", names, {"thread": 10}), "rank", "LIMIT"
+    ):
         assert "taskworks_run_ready" in plan
         assert_no_scan(plan)
 

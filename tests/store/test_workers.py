@@ -39,7 +39,7 @@ def test_runs_without_a_living_worker_are_rescued_behind_the_others(
     dead, gone, alive = new_worker(), new_worker(), new_worker()
     for worker in (dead, gone, alive):
         enqueue()
-        store.claim(worker, "default", ["default"], 1)
+        store.claim(worker, "default", ["default"], {"thread": 1})
     waiting = enqueue()
     assert store.rescue(10) == 0
     silence(dead, store)
@@ -48,7 +48,7 @@ def test_runs_without_a_living_worker_are_rescued_behind_the_others(
     assert store.rescue(1) == 1
     assert store.rescue(10) == 1
     assert TaskRun.objects.get(claimed_by=alive).state == "claimed"
-    runs = store.claim(alive, "default", ["default"], 10)
+    runs = store.claim(alive, "default", ["default"], {"thread": 10})
     assert len(runs) == 3
     assert runs[0].id == waiting.id
 
@@ -56,7 +56,7 @@ def test_runs_without_a_living_worker_are_rescued_behind_the_others(
 def test_two_sweeps_at_once_rescue_a_run_once(store: Store, enqueue: Enqueue, worker: UUID) -> None:
     for _ in range(50):
         enqueue()
-    store.claim(worker, "default", ["default"], 50)
+    store.claim(worker, "default", ["default"], {"thread": 50})
     Worker.objects.all().delete()
     sweeps = [begin_elsewhere(lambda: store.rescue(100)) for _ in range(4)]
     assert sum(sweep.result(timeout=30) for sweep in sweeps) == 50
@@ -67,7 +67,7 @@ def test_strays_of_a_lost_claim_are_given_back(
     store: Store, enqueue: Enqueue, worker: UUID
 ) -> None:
     known, stray = enqueue(), enqueue()
-    store.claim(worker, "default", ["default"], 2)
+    store.claim(worker, "default", ["default"], {"thread": 2})
     assert store.release_strays(worker, [known.id]) == 1
     assert TaskRun.objects.ready().get().id == stray.id
 

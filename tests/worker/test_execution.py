@@ -59,7 +59,7 @@ def test_a_batch_stays_for_the_runs_of_a_worker_that_was_killed() -> None:
     result = tasks.noop.enqueue()
     killed = Worker(label="killed", hostname="here", pid=1)
     store().register(killed)
-    assert len(store().claim(killed.id, "default", ["default"], 1)) == 1
+    assert len(store().claim(killed.id, "default", ["default"], {"thread": 1})) == 1
     Worker.objects.update(heartbeat_at=store().read_clock() - timedelta(minutes=1))
     drain()
     assert state_of(result) == "successful"

@@ -51,7 +51,7 @@ def orphan() -> Callable[[], str]:
     """A run whose worker is silent; says its state."""
     tasks.noop.enqueue()
     worker = registered()
-    [run] = store().claim(worker, "default", ["default"], 1)
+    [run] = store().claim(worker, "default", ["default"], {"thread": 1})
     Worker.objects.filter(id=worker).update(heartbeat_at=store().read_clock() - MINUTE)
     return lambda: TaskRun.objects.get(id=run.id).state
 

@@ -1,23 +1,42 @@
 """The backend that stores runs in the project's database, for ``manage.py taskworks worker``."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.core.checks import CheckMessage
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from taskworks import jsonvalue
-from taskworks.exceptions import InvalidTask, TaskNotFound, TaskResultDoesNotExist
+from taskworks.exceptions import (
+    InvalidTask,
+    TaskCancelled,
+    TaskNotFound,
+    TaskResultDoesNotExist,
+)
 from taskworks.framework import BaseTaskBackend, TaskResult
 from taskworks.framework import Task as StandardTask
-from taskworks.signals import task_enqueued
-from taskworks.task import Task, copied, resolve, settled
+from taskworks.policy import to_stored
+from taskworks.signals import announce, task_cancelled, task_enqueued, task_finished
+from taskworks.task import Task, copied, options_changed, policy_of, resolve, settled
+
+if TYPE_CHECKING:
+    from taskworks.models import TaskRun
 
 # Models are imported inside methods: @task makes its backend before the app registry is ready.
 
 MAX_ALIAS = 64
 MAX_QUEUE_NAME = 128
 MAX_TASK_PATH = 512
+MAX_IDS = 900  # in one query; SQLite's variables may be as few as 999
+
+
+CANCELLED_WAITING = {
+    "exception_class_path": f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}",
+    "traceback": f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}: "
+    "The run was cancelled before it began.\n",
+}
 
 
 class DatabaseBackend(BaseTaskBackend):
@@ -50,14 +69,53 @@ class DatabaseBackend(BaseTaskBackend):
         Raise InvalidTask for the task, TypeError or ValueError for arguments that are no JSON;
         nothing is written then.
         """
-        self.validate_task(task)
-        _validate_path(task)
-        _validate_name("The backend's alias", self.alias, MAX_ALIAS)
-        return self._stored(
-            task,
-            jsonvalue.round_trip(list(args), "args"),
-            jsonvalue.round_trip(dict(kwargs), "kwargs"),
-        )
+        [result] = self._enqueued(task, [(args, kwargs)], on_commit=False)
+        return result
+
+    def enqueue_many(
+        self, task: StandardTask, arguments: Sequence[tuple[Any, Any]]
+    ) -> list[TaskResult]:
+        """
+        Store a run for each (args, kwargs), in one transaction; their results in the same order.
+
+        Raise as ``enqueue`` does, and name the item; nothing is written then.
+        """
+        return self._enqueued(task, arguments, on_commit=False) if arguments else []
+
+    def enqueue_on_commit(self, task: StandardTask, args: Any, kwargs: Any) -> TaskResult:
+        """
+        Store a run when the caller's transaction commits: the one on the tables' alias, else the
+        one on another; at once if there is none. Raise as ``enqueue`` does, here and now.
+        """
+        [result] = self._enqueued(task, [(args, kwargs)], on_commit=True)
+        return result
+
+    def cancel(self, result_id: str) -> bool:
+        """
+        Cancel a run; False if it had finished before.
+
+        Raise TaskResultDoesNotExist for an id that is unknown or malformed.
+        """
+        from taskworks.models import RunState
+        from taskworks.store import store
+
+        run = self._run(result_id)
+        state = store().cancel(run.id, CANCELLED_WAITING)
+        if state == RunState.CANCELLED:
+            run.refresh_from_db()
+            announce(task_finished, type(self), run.to_result())
+            announce(task_cancelled, type(self), run.to_result())
+        return state is not None
+
+    def retry(self, result_id: str) -> bool:
+        """
+        Make a failed or cancelled run ready again, under its id; False if it is neither.
+
+        Raise TaskResultDoesNotExist for an id that is unknown or malformed.
+        """
+        from taskworks.store import store
+
+        return store().retry(self._run(result_id).id)
 
     def get_result(self, result_id: str) -> TaskResult:
         """
@@ -65,14 +123,38 @@ class DatabaseBackend(BaseTaskBackend):
 
         Raise TaskResultDoesNotExist for an id that is unknown or malformed.
         """
-        from taskworks.models import TaskRun
+        return self._run(result_id).to_result()
+
+    def get_results(self, result_ids: Iterable[str]) -> dict[str, TaskResult]:
+        """The results of those of these runs that there are, by their ids."""
         from taskworks.store import store
 
-        try:
-            run = store().runs.get(id=UUID(str(result_id)), backend=self.alias)
-        except (ValueError, TaskRun.DoesNotExist):
-            raise TaskResultDoesNotExist(result_id) from None
-        return run.to_result()
+        return {
+            str(run.id): run.to_result()
+            for ids in _chunks(result_ids)
+            for run in store().runs.filter(id__in=ids, backend=self.alias)
+        }
+
+    def finished_among(self, result_ids: Iterable[str]) -> set[str]:
+        """
+        Which of these runs have finished, or are gone: there is nothing to wait for.
+
+        Raise RuntimeError in a transaction on the tables' alias, which would see no change.
+        """
+        from taskworks.models.run import FINISHED
+        from taskworks.store import store
+
+        _refuse_to_wait_in_a_transaction(store().alias)
+        ids = [UUID(result_id) for result_id in result_ids]
+        unfinished = {
+            str(run_id)
+            for chunk in _chunks(ids)
+            for run_id in store()
+            .runs.filter(id__in=chunk, backend=self.alias)
+            .exclude(state__in=FINISHED)
+            .values_list("id", flat=True)
+        }
+        return {str(run_id) for run_id in ids} - unfinished
 
     def check(self, **kwargs: Any) -> list[CheckMessage]:
         """What is wrong with the project's settings for this backend."""
@@ -80,24 +162,112 @@ class DatabaseBackend(BaseTaskBackend):
 
         return list(checks.check_backend(self.alias))
 
-    def _stored(self, task: StandardTask, args: list[Any], kwargs: dict[str, Any]) -> TaskResult:
+    def _run(self, result_id: str) -> "TaskRun":
         from taskworks.models import TaskRun
         from taskworks.store import store
 
+        try:
+            return store().runs.get(id=UUID(str(result_id)), backend=self.alias)
+        except (ValueError, TaskRun.DoesNotExist):
+            raise TaskResultDoesNotExist(result_id) from None
+
+    def _enqueued(
+        self, task: StandardTask, arguments: Sequence[tuple[Any, Any]], *, on_commit: bool
+    ) -> list[TaskResult]:
+        """Validate all, then hand over all."""
+        from taskworks.store import store_alias
+
+        runs = self._new_runs(task, arguments)
+        if alias := _transaction_to_await(store_alias(), wanted=on_commit):
+            delay = task.run_after if isinstance(task.run_after, timedelta) else None
+            awaited = copied(task, run_after=None) if delay else task
+            results = [run.to_result(awaited) for run in runs]
+            transaction.on_commit(lambda: self._hand_over(task, runs, results), using=alias)
+            return results
+        return self._hand_over(task, runs, [])
+
+    def _new_runs(
+        self, task: StandardTask, arguments: Sequence[tuple[Any, Any]]
+    ) -> "list[TaskRun]":
+        from taskworks.models import TaskRun
+
+        self.validate_task(task)
+        definition = _validate_path(task)
+        _validate_name("The backend's alias", self.alias, MAX_ALIAS)
+        columns = self._columns(task, definition)
+        return [
+            TaskRun(
+                **columns,
+                args=jsonvalue.round_trip(list(args), _named("args", index, arguments)),
+                kwargs=jsonvalue.round_trip(dict(kwargs), _named("kwargs", index, arguments)),
+            )
+            for index, (args, kwargs) in enumerate(arguments)
+        ]
+
+    def _columns(self, task: StandardTask, definition: StandardTask) -> dict[str, Any]:
+        """What the runs of a task have in common."""
+        changed = options_changed(task, definition)
+        metadata = getattr(task, "metadata", None) or {}
+        return {
+            "backend": self.alias,
+            "queue_name": task.queue_name,
+            "task_path": task.module_path,
+            "rank": -int(task.priority),
+            "run_after": None if isinstance(task.run_after, timedelta) else task.run_after,
+            "executor": policy_of(task).executor,
+            "options": to_stored(changed) if changed else {},
+            "metadata": jsonvalue.round_trip(metadata, "metadata"),
+        }
+
+    def _hand_over(
+        self, task: StandardTask, runs: "list[TaskRun]", awaited: list[TaskResult]
+    ) -> list[TaskResult]:
+        """Store the runs; ``awaited`` are results that were given out before."""
+        from taskworks.store import store
+
         delay = task.run_after if isinstance(task.run_after, timedelta) else None
-        run = TaskRun(
-            backend=self.alias,
-            queue_name=task.queue_name,
-            task_path=task.module_path,
-            args=args,
-            kwargs=kwargs,
-            rank=-int(task.priority),
-            run_after=None if delay is not None else task.run_after,
+        store().enqueue(runs, delay, expires=policy_of(task).expires)
+        enqueued = copied(task, run_after=runs[0].run_after, backend=self.alias)
+        results = [run.to_result(enqueued) for run in runs]
+        for result in results:
+            task_enqueued.send_robust(type(self), task_result=result)
+        for early, result in zip(awaited, results, strict=False):
+            object.__setattr__(early, "enqueued_at", result.enqueued_at)
+        return results
+
+
+def _transaction_to_await(alias: str, *, wanted: bool) -> str | None:
+    """
+    The alias on whose commit a run is handed over; None for now. A transaction on the tables' own
+    alias has nothing to await, unless that is wanted; and where the tables are in the project's
+    main database, others do not decide.
+    """
+    if connections[alias].in_atomic_block:
+        return alias if wanted else None
+    if alias == DEFAULT_DB_ALIAS and not wanted:
+        return None
+    begun = [c.alias for c in connections.all(initialized_only=True) if c.in_atomic_block]
+    return DEFAULT_DB_ALIAS if DEFAULT_DB_ALIAS in begun else next(iter(begun), None)
+
+
+def _refuse_to_wait_in_a_transaction(alias: str) -> None:
+    blocks = connections[alias].atomic_blocks
+    if any(not getattr(block, "_from_testcase", False) for block in blocks):
+        raise RuntimeError(
+            f"Waiting for a run inside a transaction of {alias!r} would not end: workers do not "
+            "see what it has enqueued, and it may not see what they write. Wait after the commit."
         )
-        store().enqueue([run], delay)
-        result = run.to_result(copied(task, run_after=run.run_after, backend=self.alias))
-        task_enqueued.send_robust(type(self), task_result=result)
-        return result
+
+
+def _chunks(ids: Iterable[Any]) -> Iterator[list[Any]]:
+    remaining = [*ids]
+    for start in range(0, len(remaining), MAX_IDS):
+        yield remaining[start : start + MAX_IDS]
+
+
+def _named(what: str, index: int, arguments: Sequence[Any]) -> str:
+    """How an error names an argument; of several items, it names the item too."""
+    return what if len(arguments) == 1 else f"item {index}: {what}"
 
 
 def _validate_run_after(run_after: Any) -> None:
@@ -121,7 +291,7 @@ def _validate_name(what: str, name: Any, limit: int) -> None:
         )
 
 
-def _validate_path(task: StandardTask) -> None:
+def _validate_path(task: StandardTask) -> StandardTask:
     """A worker finds the task by its path alone, so it must lead back to this very function."""
     path = task.module_path
     try:
@@ -136,3 +306,4 @@ def _validate_path(task: StandardTask) -> None:
             f"No worker could find this task: {path!r} is something else there. Define the task "
             "in an importable module, under the name of its function."
         )
+    return found

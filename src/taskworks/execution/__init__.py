@@ -2,16 +2,39 @@
 
 from taskworks.execution.attempt import Attempt
 from taskworks.execution.executor import aexecute, execute, prepare
-from taskworks.execution.outcome import Failed, Outcome, Postponed, Succeeded, failure
+from taskworks.execution.interrupt import CoroutineGuard, Guard, Reason, ThreadGuard
+from taskworks.execution.judgement import judge
+from taskworks.execution.outcome import (
+    Cancelled,
+    Failed,
+    Outcome,
+    Postponed,
+    Released,
+    Retried,
+    Snoozed,
+    Succeeded,
+    cancellation,
+    failure,
+)
 
 __all__ = [
     "Attempt",
+    "Cancelled",
+    "CoroutineGuard",
     "Failed",
+    "Guard",
     "Outcome",
     "Postponed",
+    "Reason",
+    "Released",
+    "Retried",
+    "Snoozed",
     "Succeeded",
+    "ThreadGuard",
     "aexecute",
+    "cancellation",
     "execute",
     "failure",
+    "judge",
     "prepare",
 ]

@@ -1,13 +1,33 @@
 """One attempt at a run: the run, its task, and the times and counts that change with it."""
 
+import math
 import time
 from copy import copy, deepcopy
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
-from taskworks.execution.outcome import Failed, Outcome, Succeeded
-from taskworks.framework import Task, TaskContext, TaskResult
+from taskworks.context import Dialogue, TaskContext, running_for
+from taskworks.execution.interrupt import Guard
+from taskworks.execution.outcome import (
+    Cancelled,
+    Failed,
+    Outcome,
+    Postponed,
+    Released,
+    Retried,
+    Snoozed,
+    Succeeded,
+)
+from taskworks.framework import Task
 from taskworks.models import RunState, TaskRun
+from taskworks.policy import Policy
+from taskworks.result import TaskResult
+
+FULL_TRACEBACKS = 10  # of a run's latest failures; of older ones the last line is kept
+
+# What an attempt changes, and what is put back when it does not count.
+COUNTS = ("attempts", "worker_ids", "started_at", "last_attempted_at", "missing_since")
 
 
 class Attempt:
@@ -18,24 +38,19 @@ class Attempt:
     Times are the database's: its time of the claim, plus what this process has measured since.
     """
 
-    def __init__(self, run: TaskRun, worker_id: str) -> None:
+    def __init__(self, run: TaskRun, worker_id: str, claimed: float | None = None) -> None:
         self.run = run
         self.worker_id = worker_id
-        self.begun = False
+        self.claimed = time.monotonic() if claimed is None else claimed
+        self.began: float | None = None  # by time.monotonic()
         self.start_written = False
         self.outcome: Outcome | None = None
-        self._claimed = time.monotonic()
-        self._before = {
-            name: getattr(run, name)
-            for name in (
-                "attempts",
-                "worker_ids",
-                "started_at",
-                "last_attempted_at",
-                "missing_since",
-            )
-        }
-        self.task: Task  # prepare() finds it
+        self.dialogue = Dialogue(run.messages, run.metadata)
+        self._before = {name: getattr(run, name) for name in COUNTS}
+        # prepare() finds the first two, the pool that executes it makes the third.
+        self.task: Task
+        self.policy: Policy
+        self.guard: Guard
 
     def begin(self) -> None:
         """The first line is about to run."""
@@ -46,26 +61,39 @@ class Attempt:
         run.worker_ids = [*run.worker_ids, self.worker_id]
         run.missing_since = None
         run.state = RunState.RUNNING.value
-        self.begun = True
+        self.began = time.monotonic()
 
     def end(self, outcome: Outcome) -> None:
         """Turn the run into what the outcome makes of it."""
         self.outcome = outcome
         match outcome:
             case Succeeded(return_value):
-                self.run.state = RunState.SUCCESSFUL.value
                 self.run.return_value = return_value
-                self.run.finished_at = self.now()
+                self._finish(RunState.SUCCESSFUL)
             case Failed(_, entry):
-                self.run.state = RunState.FAILED.value
-                self.run.errors = [*self.run.errors, self._error(entry)]
-                self.run.finished_at = self.now()
+                self._add_failure(entry)
+                self._finish(RunState.FAILED)
+            case Cancelled(_, entry):
+                self._add_error(entry)
+                self._finish(RunState.CANCELLED)
+            case Retried(_, entry, delay):
+                self._add_failure(entry)
+                self._requeue(delay)
+            case Snoozed(delay):
+                self._undo(self.run)
+                self._requeue(delay)
+            case Postponed(delay):
+                self._undo(self.run)
+                self.run.missing_since = self.run.missing_since or self.now()
+                self._requeue(delay)
+            case Released():
+                self._undo(self.run)
+                self.run.state = RunState.READY.value
 
     def undone(self) -> TaskRun:
         """The run as it was before it was claimed; a copy, for it may be executing still."""
         run = copy(self.run)
-        for name, value in self._before.items():
-            setattr(run, name, value)
+        self._undo(run)
         run.state = RunState.READY.value
         return run
 
@@ -78,7 +106,12 @@ class Attempt:
     @property
     def age(self) -> float:
         """Seconds since the claim."""
-        return time.monotonic() - self._claimed
+        return time.monotonic() - self.claimed
+
+    @property
+    def deadline(self) -> float:
+        """When its timeout is over, by time.monotonic(); infinite before it has begun."""
+        return math.inf if self.began is None else self.began + self.policy.timeout
 
     @property
     def duration(self) -> timedelta:
@@ -86,21 +119,59 @@ class Attempt:
         end = self.run.finished_at or self.now()
         return end - self.run.last_attempted_at if self.run.last_attempted_at else timedelta()
 
-    def result(self) -> TaskResult:
+    def result(self) -> TaskResult[..., Any]:
         """A snapshot of the run as it is now."""
         return self.run.to_result(self.task)
 
+    @cached_property
+    def context(self) -> TaskContext:
+        """What the task is told of its run, once the attempt has begun."""
+        started_at = self.run.last_attempted_at
+        assert started_at is not None, "it has begun"  # noqa: S101
+        return TaskContext(
+            task_result=self.result(),
+            _dialogue=self.dialogue,
+            **running_for(self.run.attempts, started_at, self.policy.timeout),
+        )
+
     def arguments(self) -> tuple[list[Any], dict[str, Any]]:
         """What the task's function is called with, its own to change."""
-        run = self.run
-        if not self.task.takes_context:
-            return deepcopy(run.args), deepcopy(run.kwargs)
-        return [TaskContext(task_result=self.result()), *deepcopy(run.args)], deepcopy(run.kwargs)
+        args, kwargs = deepcopy(self.run.args), deepcopy(self.run.kwargs)
+        return ([self.context, *args] if self.task.takes_context else args), kwargs
 
-    def _error(self, entry: dict[str, str]) -> dict[str, Any]:
-        return {
+    def _finish(self, state: RunState) -> None:
+        self.run.state = state.value
+        self.run.finished_at = self.now()
+
+    def _requeue(self, delay: timedelta) -> None:
+        self.run.state = (RunState.SCHEDULED if delay else RunState.READY).value
+        self.run.available_at = self.now() + delay
+
+    def _undo(self, run: TaskRun) -> None:
+        for name, value in self._before.items():
+            setattr(run, name, value)
+
+    def _add_failure(self, entry: dict[str, str]) -> None:
+        self._add_error(entry)
+        self.run.failures += 1
+
+    def _add_error(self, entry: dict[str, str]) -> None:
+        facts = {
             "attempt": self.run.attempts,
             "at": self.now().isoformat(),
             "worker_id": self.worker_id,
-            **entry,
         }
+        self.run.errors = [*_shortened(self.run.errors), {**facts, **entry}]
+
+
+def _shortened(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """So that a run that is retried a thousand times does not keep a thousand tracebacks."""
+    recent = len(errors) - FULL_TRACEBACKS + 1
+    return [
+        {**entry, "traceback": _last_line(entry["traceback"])} if index < recent else entry
+        for index, entry in enumerate(errors)
+    ]
+
+
+def _last_line(traceback: str) -> str:
+    return traceback.rstrip("\n").rpartition("\n")[2] + "\n"

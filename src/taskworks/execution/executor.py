@@ -1,5 +1,5 @@
 """
-Execute one attempt: prepare -> begin -> announce -> call -> classify.
+Execute one attempt: prepare -> begin -> announce -> call -> judge.
 
 Every engine's worker calls ``prepare`` and then ``execute`` or ``aexecute``; a task is treated
 alike wherever it runs. Nothing a task does comes out of here but as an outcome.
@@ -11,7 +11,8 @@ from datetime import timedelta
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 
 from taskworks.conf import conf
-from taskworks.exceptions import TaskNotFound
+from taskworks.context import enter
+from taskworks.exceptions import TaskExpired, TaskNotFound
 from taskworks.execution.attempt import Attempt
 from taskworks.execution.connections import (
     drop_connections,
@@ -19,78 +20,99 @@ from taskworks.execution.connections import (
     open_transactions,
     tidy_connections,
 )
-from taskworks.execution.outcome import Outcome, Postponed, Succeeded, failure, success
+from taskworks.execution.interrupt import CoroutineGuard, ThreadGuard
+from taskworks.execution.judgement import judge
+from taskworks.execution.outcome import (
+    Outcome,
+    Postponed,
+    Succeeded,
+    cancellation,
+    failure,
+    success,
+)
+from taskworks.policy import Policy
 from taskworks.signals import aannounce, announce, task_started
-from taskworks.task import missing, resolve
+from taskworks.task import missing, policy_of, resolve
 
 SHORTEST_WAIT, LONGEST_WAIT = timedelta(seconds=1), timedelta(minutes=1)
 
 
 def prepare(attempt: Attempt) -> Outcome | None:
-    """Find the attempt's task; why it cannot be begun, or None if it can."""
+    """Find the attempt's task and its policy; why it cannot be begun, or None if it can."""
     path = attempt.run.task_path
     try:
         attempt.task = attempt.run.enqueued(resolve(path))
+        attempt.policy = policy_of(attempt.task)
     except TaskNotFound as error:
-        attempt.task = missing(path, error)
+        attempt.task, attempt.policy = missing(path, error), Policy()
         return _not_found(attempt, error)
     except BaseException as error:  # noqa: BLE001 - no task, or what a module does to its importer
-        attempt.task = missing(path, error)
+        attempt.task, attempt.policy = missing(path, error), Policy()
         return failure(error)
-    return None
+    return _too_late(attempt)
 
 
-def execute(attempt: Attempt, sender: type) -> Outcome:
-    """Execute a function in this thread."""
+def execute(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
+    """Execute in this thread."""
     tidy_connections()
     outside = open_transactions()
-    outcome = _call(attempt, sender)
-    left_open = end_transactions(but=outside)
-    tidy_connections()
-    return _checked(outcome, left_open)
+    outcome = _call(attempt, guard, sender)
+    if guard.reason:  # it may have struck in the middle of a driver
+        left_open = drop_connections()
+    else:
+        left_open = end_transactions(but=outside)
+        tidy_connections()
+    return _checked(attempt, outcome, left_open)
 
 
-async def aexecute(attempt: Attempt, sender: type) -> Outcome:
+async def aexecute(attempt: Attempt, guard: CoroutineGuard, sender: type) -> Outcome:
     """
     Execute a coroutine function on this event loop, with a thread of its own for what it calls by
     ``sync_to_async``, and so with connections of its own.
     """
     async with ThreadSensitiveContext():
         try:
-            # A task of its own, which it may even cancel.
-            outcome = await asyncio.create_task(_acall(attempt, sender))
+            outcome = await guard.begin(_acall(attempt, guard, sender))
         except asyncio.CancelledError as error:
-            outcome = failure(error)
+            outcome = judge(attempt, guard.meaning(error))
         left_open = await sync_to_async(drop_connections, thread_sensitive=True)()
-        return _checked(outcome, left_open)
+        return _checked(attempt, outcome, left_open)
 
 
-def _call(attempt: Attempt, sender: type) -> Outcome:
+def _call(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
+    if attempt.dialogue.cancel_requested:
+        return cancellation("The run was cancelled before it began.")
     try:
         attempt.begin()
+        enter(lambda: attempt.context)
         announce(task_started, sender, attempt.result())
         args, kwargs = attempt.arguments()
-        return success(attempt.task.call(*args, **kwargs))
+        return success(guard.call(attempt.task.call, *args, **kwargs))
     except BaseException as error:  # noqa: BLE001 - sys.exit() in a task ends the task only
-        return failure(error)
+        return judge(attempt, error)
 
 
-async def _acall(attempt: Attempt, sender: type) -> Outcome:
+async def _acall(attempt: Attempt, guard: CoroutineGuard, sender: type) -> Outcome:
+    if attempt.dialogue.cancel_requested:
+        return cancellation("The run was cancelled before it began.")
     try:
         attempt.begin()
+        enter(lambda: attempt.context)
         await aannounce(task_started, sender, attempt.result())
         args, kwargs = attempt.arguments()
         return success(await attempt.task.acall(*args, **kwargs))
     except BaseException as error:  # noqa: BLE001 - as above
-        return failure(error)
+        return judge(attempt, guard.meaning(error))
 
 
-def _checked(outcome: Outcome, left_open: set[str]) -> Outcome:
+def _checked(attempt: Attempt, outcome: Outcome, left_open: set[str]) -> Outcome:
     """What a task wrote in a transaction that it never ended is gone: that is no success."""
     if not left_open or not isinstance(outcome, Succeeded):
         return outcome
     aliases = ", ".join(sorted(left_open))
-    return failure(RuntimeError(f"The task left a transaction open on {aliases}: rolled back."))
+    return judge(
+        attempt, RuntimeError(f"The task left a transaction open on {aliases}: rolled back.")
+    )
 
 
 def _not_found(attempt: Attempt, error: TaskNotFound) -> Outcome:
@@ -100,3 +122,11 @@ def _not_found(attempt: Attempt, error: TaskNotFound) -> Outcome:
     if missing_for.total_seconds() > conf().not_found_patience:
         return failure(error)
     return Postponed(min(max(missing_for, SHORTEST_WAIT), LONGEST_WAIT), error)
+
+
+def _too_late(attempt: Attempt) -> Outcome | None:
+    """A run that has waited too long for its first attempt gets none."""
+    expires_at = attempt.run.expires_at
+    if expires_at is None or attempt.run.started_at or attempt.now() <= expires_at:
+        return None
+    return failure(TaskExpired(f"The run waited for a worker until {expires_at}, and expired."))

@@ -8,9 +8,10 @@ from typing import Any
 
 from taskworks import jsonvalue
 from taskworks.conf import conf
+from taskworks.exceptions import TaskCancelled
 
 # Modules between a worker and the function of a task.
-OUR_OWN = ("taskworks.execution", "taskworks.framework", "django.tasks")
+OUR_OWN = ("taskworks.execution", "taskworks.framework", "taskworks.task", "django.tasks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,39 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The task raised, returned what is no JSON, or could not be begun."""
+    """The task raised, returned what is no JSON, or could not be begun; there is no other try."""
 
     exception: BaseException
     entry: dict[str, str]  # what is stored of it
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """The attempt failed, and another is made after the delay."""
+
+    exception: BaseException
+    entry: dict[str, str]
+    delay: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Snoozed:
+    """The task asked to be executed later; the attempt does not count."""
+
+    delay: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Somebody did not want the run any more."""
+
+    exception: BaseException
+    entry: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The worker stopped in the middle of it; the attempt does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +66,18 @@ class Postponed:
     reason: Exception
 
 
-Outcome = Succeeded | Failed | Postponed
+Outcome = Succeeded | Failed | Retried | Snoozed | Cancelled | Released | Postponed
 
 
 def success(returned: Any) -> Succeeded:
     """The outcome of a task that returned; raise TypeError or ValueError if that is no JSON."""
     return Succeeded(jsonvalue.round_trip(returned, "return_value"))
+
+
+def cancellation(reason: str) -> Cancelled:
+    """The outcome of a run that is cancelled without the task's own lines having been stopped."""
+    exception = TaskCancelled(reason)
+    return Cancelled(exception, error_entry(exception))
 
 
 def failure(exception: BaseException) -> Failed:
@@ -62,8 +98,8 @@ def error_entry(exception: BaseException) -> dict[str, str]:
     """What is stored of an exception: its class and its traceback, cleaned and cut."""
     kind = type(exception)
     return {
-        "exception_class_path": _printable(f"{kind.__module__}.{kind.__qualname__}")[:512],
-        "traceback": _cut(_printable(_traceback(exception)), conf().max_traceback_length),
+        "exception_class_path": jsonvalue.printable(f"{kind.__module__}.{kind.__qualname__}")[:512],
+        "traceback": _cut(jsonvalue.printable(_traceback(exception)), conf().max_traceback_length),
     }
 
 
@@ -82,11 +118,6 @@ def _of_the_task(frames: TracebackType | None) -> TracebackType | None:
     while inner and inner.tb_frame.f_globals.get("__name__", "").startswith(OUR_OWN):
         inner = inner.tb_next
     return inner or frames
-
-
-def _printable(text: str) -> str:
-    """Without NUL and lone surrogates, which no database takes."""
-    return text.replace("\0", "\\x00").encode(errors="backslashreplace").decode()
 
 
 def _cut(text: str, limit: int) -> str:

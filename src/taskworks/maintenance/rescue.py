@@ -3,6 +3,7 @@
 import logging
 from datetime import timedelta
 
+from taskworks.execution import cancellation
 from taskworks.store import Store
 
 CHUNK = 1000
@@ -19,7 +20,13 @@ def give_up(store: Store, silence: timedelta) -> int:
 
 
 def rescue(store: Store) -> int:
-    """Rescue every run without a living worker, in chunks; say how many."""
+    """
+    Rescue every run without a living worker, in chunks; say how many. One that somebody wants
+    cancelled is cancelled, for nobody is left who would.
+    """
+    entry = cancellation("The run was cancelled, and its worker was lost.").entry
+    while store.cancel_lost(CHUNK, entry):
+        pass
     rescued = 0
     while count := store.rescue(CHUNK):
         rescued += count

@@ -15,21 +15,23 @@ from django.core.management.color import Style
 from django.db import Error as DatabaseError
 from django.db import ProgrammingError
 
-from taskworks.execution import Attempt
+from taskworks.execution import Attempt, Postponed, Released, Retried, Snoozed
 from taskworks.management import reload
 from taskworks.management.arguments import (
     at_least_one,
     database_backend,
     names,
+    none_or_more,
     seconds,
     worker_label,
 )
 from taskworks.models import RunState
 from taskworks.store import store
-from taskworks.worker import Observer, Options, Queues, Worker
+from taskworks.worker import Observer, Options, Queues, Recycling, Sizes, Worker
 
 HELP = "Run a worker: claim runs, execute them, write what became of them."
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+BAD = (RunState.FAILED, RunState.CANCELLED)
 EVERY_QUEUE = ("*",)
 EXIT_PATIENCE = 5.0  # seconds for threads that a task has started, and for what runs at exit
 
@@ -59,11 +61,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--threads",
-        type=at_least_one,
+        type=none_or_more,
         default=4,
         metavar="N",
-        help="How many functions run at once (default: 4). Coroutine functions share one event "
-        "loop, 100 at once; runs are claimed while both have room.",
+        help="How many functions run at once, in threads (default: 4).",
+    )
+    add(
+        "--async-slots",
+        type=none_or_more,
+        default=100,
+        metavar="N",
+        help="How many coroutine functions run at once, on one event loop (default: 100).",
+    )
+    add(
+        "--task-processes",
+        type=none_or_more,
+        default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
+        metavar="N",
+        help="How many tasks with executor='process' run at once, each in a child process, begun "
+        "when first needed (default: the number of processors, here %(default)s).",
+    )
+    add(
+        "--max-tasks-per-child",
+        type=at_least_one,
+        metavar="N",
+        help="Replace a child process after N runs (default: never).",
+    )
+    add(
+        "--max-memory-per-child",
+        type=at_least_one,
+        metavar="MIB",
+        help="Replace a child process that has grown past so many MiB, after the run that it "
+        "executes (default: never).",
     )
     add(
         "--interval",
@@ -116,13 +145,33 @@ def _worker(command: BaseCommand, options: dict[str, Any]) -> Worker:
         options["backend"],
         Options(
             queues=_queues(command, options),
-            threads=options["threads"],
+            sizes=_sizes(options),
             interval=options["interval"],
             batch=options["batch"],
             max_tasks=options["max_tasks"],
             label=options["worker_id"] or "",
         ),
         Narrator(command.stdout, command.style) if options["verbosity"] > 0 else None,
+    )
+
+
+def _sizes(options: dict[str, Any]) -> Sizes:
+    sizes = options["threads"], options["async_slots"], options["task_processes"]
+    if not any(sizes):
+        raise CommandError(
+            "A worker needs a place to execute something: --threads, --async-slots and "
+            "--task-processes are all 0.",
+            returncode=2,
+        )
+    memory = options["max_memory_per_child"]
+    return Sizes(
+        threads=sizes[0],
+        async_slots=sizes[1],
+        task_processes=sizes[2],
+        recycling=Recycling(
+            max_tasks=options["max_tasks_per_child"],
+            max_memory=memory and memory * 1024 * 1024,
+        ),
     )
 
 
@@ -171,14 +220,23 @@ class Narrator(Observer):
     def begins(self, label: str, taken: str) -> None:
         self._print(f"Worker {label} takes {taken}.")
 
-    def finished(self, attempt: Attempt) -> None:
+    def settled(self, attempt: Attempt) -> None:
         run = attempt.run
         milliseconds = attempt.duration.total_seconds() * 1000
         line = (
-            f"{run.finished_at:%Y-%m-%d %H:%M:%S} {run.state} {run.task_path} {run.id} "
+            f"{attempt.now():%Y-%m-%d %H:%M:%S} {_word(attempt)} {run.task_path} {run.id} "
             f"{milliseconds:.1f} ms"
         )
-        self._print(line if run.state == RunState.SUCCESSFUL else self._style.ERROR(line))
+        self._print(line if run.state not in BAD else self._style.ERROR(line))
+
+    def stuck(self, attempt: Attempt) -> None:
+        run = attempt.run
+        self._print(
+            self._style.ERROR(
+                f"{run.task_path} {run.id} cannot be stopped: the worker finishes what else it "
+                "runs, and begins anew."
+            )
+        )
 
     def draining(self, running: int) -> None:
         self._print(f"Stopping: {_runs(running)} may end; a second signal gives back what is left.")
@@ -194,6 +252,19 @@ class Narrator(Observer):
             self._out.flush()
 
 
+def _word(attempt: Attempt) -> str:
+    """What became of it, in a word."""
+    match attempt.outcome:
+        case Retried(_, _, delay):
+            return f"failed, retried in {delay.total_seconds():.1f} s,"
+        case Snoozed(delay) | Postponed(delay):
+            return f"put off for {delay.total_seconds():.1f} s"
+        case Released():
+            return "given back"
+        case _:
+            return attempt.run.state
+
+
 def _runs(count: int) -> str:
     return "1 run" if count == 1 else f"{count} runs"
 
@@ -205,8 +276,14 @@ def _stop_on_signals(worker: Worker) -> None:
 
 
 def _leave(worker: Worker) -> None:
-    """Exit, without waiting for what tasks have left running in threads."""
-    if worker.released:
+    """
+    Exit, without waiting for what tasks have left running in threads; or begin anew, as the same
+    process, which ends them.
+    """
+    if worker.wants_renewal and worker.options.max_tasks is None:
+        _flush()
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - ourselves
+    if worker.released or worker.wants_renewal:
         _exit_now()
     patience = threading.Timer(EXIT_PATIENCE, _exit_now)
     patience.daemon = True
@@ -214,10 +291,14 @@ def _leave(worker: Worker) -> None:
 
 
 def _exit_now() -> None:
+    _flush()
+    os._exit(0)
+
+
+def _flush() -> None:
     with suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()
-    os._exit(0)
 
 
 def _reloads(command: BaseCommand, options: dict[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from copy import deepcopy
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,9 +12,11 @@ from django.utils.translation import gettext_lazy as _
 
 from taskworks import framework
 from taskworks.exceptions import InvalidTask, TaskNotFound
-from taskworks.framework import TaskError, TaskResult, TaskResultStatus
+from taskworks.framework import TaskError, TaskResultStatus
 from taskworks.models.fields import JSONTextField, NameField
 from taskworks.models.indexes import PartialIndex
+from taskworks.policy import EXECUTORS, THREAD, from_stored
+from taskworks.result import TaskMessage, TaskResult
 from taskworks.task import missing, resolve, restored
 
 
@@ -41,6 +44,10 @@ STATUS_OF = {
     RunState.FAILED: TaskResultStatus.FAILED,
     RunState.CANCELLED: TaskResultStatus.FAILED,
 }
+
+
+# What is ready stands in a line for each queue and executor.
+LINE_UP = ["backend", "queue_name", "executor", "rank", "available_at", "id"]
 
 
 def new_run_id() -> UUID:
@@ -99,6 +106,13 @@ class TaskRun(models.Model):
     # -priority, so that the order of claims is ascending throughout.
     rank = models.SmallIntegerField(default=0)
     run_after = models.DateTimeField(null=True)
+    executor = models.CharField(
+        max_length=7, choices=[(name, name) for name in EXECUTORS], default=THREAD
+    )
+    # Those that using() has changed; the others are the code's.
+    options = JSONTextField(default=dict)
+    # Until when its first attempt may begin.
+    expires_at = models.DateTimeField(null=True)
 
     state = models.CharField(max_length=10, choices=RunState, default=RunState.READY)
     enqueued_at = models.DateTimeField()
@@ -110,17 +124,26 @@ class TaskRun(models.Model):
     claim_token = models.UUIDField(null=True)
     claimed_at = models.DateTimeField(null=True)
 
-    # Executions begun, those that a crash ended included.
+    # Executions begun, those that a crash ended included; and those that failed, since the last
+    # time that a person had the run retried.
     attempts = models.PositiveIntegerField(default=0)
+    failures = models.PositiveIntegerField(default=0)
     worker_ids = JSONTextField(default=list)
     started_at = models.DateTimeField(null=True)
     last_attempted_at = models.DateTimeField(null=True)
     # Since when its path has failed to import.
     missing_since = models.DateTimeField(null=True)
 
+    cancel_requested_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     return_value = JSONTextField(null=True)
     errors = JSONTextField(default=list)
+
+    # What the run tells of itself.
+    target = models.BigIntegerField(null=True)
+    progress = models.BigIntegerField(null=True)
+    messages = JSONTextField(default=list)
+    metadata = JSONTextField(default=dict)
 
     objects = TaskRunQuerySet.as_manager()
 
@@ -131,8 +154,8 @@ class TaskRun(models.Model):
             PartialIndex(
                 name="taskworks_run_ready",
                 where=models.Q(state="ready"),
-                fields=["backend", "queue_name", "rank", "available_at", "id"],
-                otherwise=["state", "backend", "queue_name", "rank", "available_at", "id"],
+                fields=LINE_UP,
+                otherwise=["state", *LINE_UP],
             ),
             PartialIndex(
                 name="taskworks_run_scheduled",
@@ -183,21 +206,30 @@ class TaskRun(models.Model):
         try:
             return self.enqueued(resolve(self.task_path))
         except (TaskNotFound, InvalidTask) as error:
-            return self.enqueued(missing(self.task_path, error))
+            return restored(missing(self.task_path, error), **self._standard_options())
 
     def enqueued(self, task: framework.Task) -> framework.Task:
-        """The task with the options that this run was enqueued with."""
-        return restored(
-            task,
-            priority=self.priority,
-            queue_name=self.queue_name,
-            backend=self.backend,
-            run_after=self.run_after,
-        )
+        """
+        The task with the options that this run was enqueued with; raise TaskNotFound if one of
+        them names a class or function that cannot be imported.
+        """
+        try:
+            changed = from_stored(self.options) if self.options else {}
+        except ImportError as error:
+            raise TaskNotFound(self.task_path, error) from error
+        return restored(task, **self._standard_options(), **changed)
 
-    def to_result(self, task: framework.Task | None = None) -> TaskResult:
-        """A snapshot of the run as the standard defines it."""
-        result: TaskResult = TaskResult(
+    def _standard_options(self) -> dict[str, Any]:
+        return {
+            "priority": self.priority,
+            "queue_name": self.queue_name,
+            "backend": self.backend,
+            "run_after": self.run_after,
+        }
+
+    def to_result(self, task: framework.Task | None = None) -> TaskResult[..., Any]:
+        """A snapshot of the run."""
+        result: TaskResult[..., Any] = TaskResult(
             task=task or self.task,
             id=str(self.id),
             status=self.status,
@@ -210,6 +242,12 @@ class TaskRun(models.Model):
             backend=self.backend,
             errors=[_task_error(entry) for entry in self.errors],
             worker_ids=list(self.worker_ids),
+            target=self.target,
+            progress=self.progress,
+            messages=[_message(entry) for entry in self.messages],
+            metadata=deepcopy(self.metadata),
+            is_cancelled=self.state == RunState.CANCELLED,
+            cancel_requested=self.cancel_requested_at is not None,
         )
         object.__setattr__(result, "_return_value", self.return_value)
         return result
@@ -219,6 +257,10 @@ def _task_error(entry: dict[str, Any]) -> TaskError:
     return TaskError(
         exception_class_path=entry["exception_class_path"], traceback=entry["traceback"]
     )
+
+
+def _message(entry: dict[str, Any]) -> TaskMessage:
+    return TaskMessage(datetime.fromisoformat(entry["at"]), entry["level"], entry["text"])
 
 
 def claim_order(run: TaskRun) -> tuple[int, datetime, UUID]:

@@ -6,10 +6,11 @@ the claim. What it returns are the ids of the runs that were still ours; about t
 was written. The runs given to ``start``, ``finish`` and ``release`` carry the values to write.
 """
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID, uuid4
 
 from django.db import connections, models, transaction
@@ -22,6 +23,8 @@ from taskworks.models.run import FINISHED, IN_HAND, TaskRunQuerySet
 from taskworks.models.worker import WorkerQuerySet
 from taskworks.store.clock import DatabaseClock
 
+CHUNK = 2000  # runs inserted by one statement
+
 STARTED = (
     "state",
     "attempts",
@@ -30,7 +33,22 @@ STARTED = (
     "last_attempted_at",
     "missing_since",
 )
-FINISH = (*STARTED, "finished_at", "return_value", "errors")
+FINISH = (*STARTED, "failures", "finished_at", "return_value", "errors")
+TOLD = ("target", "progress", "messages", "metadata")
+REQUEUE = (*STARTED, "failures", "available_at", "errors")
+FORGOTTEN = [f"{name} = NULL" for name in ("claimed_by", "claim_token", "target", "progress")]
+
+# An outcome in spite of which nobody is told that their cancellation came too late.
+STANDS = (RunState.SUCCESSFUL, RunState.CANCELLED)
+HEED_CANCEL = "AND (run.cancel_requested_at IS NULL OR new.state IN ('successful', 'cancelled'))"
+
+
+class Line(NamedTuple):
+    """The ready runs of a queue and an executor, and how many of them may be claimed."""
+
+    queue_name: str
+    executor: str
+    room: int
 
 
 class Store(ABC):
@@ -53,12 +71,18 @@ class Store(ABC):
 
     # From enqueue to finish.
 
-    def enqueue(self, runs: Sequence[TaskRun], delay: timedelta | None = None) -> None:
+    def enqueue(
+        self,
+        runs: Sequence[TaskRun],
+        delay: timedelta | None = None,
+        expires: float = math.inf,
+    ) -> None:
         """
         Insert new runs, in the caller's transaction if there is one.
 
         They become ready, or scheduled if ``run_after`` is ahead; ``delay`` counts a run_after
-        from now. The runs given get their times and states.
+        from now, ``expires`` the seconds that a run may then wait. The runs given get their times
+        and states.
         """
         now = self.read_clock()
         for run in runs:
@@ -67,11 +91,13 @@ class Store(ABC):
             due = run.run_after if run.run_after and run.run_after > now else None
             run.enqueued_at = now
             run.available_at = due or now
+            if expires != math.inf:
+                run.expires_at = run.available_at + timedelta(seconds=expires)
             run.state = (RunState.SCHEDULED if due else RunState.READY).value
         if len(runs) == 1:
             runs[0].save(force_insert=True, using=self.alias)
         else:
-            self.runs.bulk_create(runs)
+            self.runs.bulk_create(runs, batch_size=CHUNK)
 
     def promote(self, limit: int) -> int:
         """Make up to ``limit`` due scheduled runs ready, behind those that are; say how many."""
@@ -98,10 +124,18 @@ class Store(ABC):
         return [name for (name,) in self._fetch(statement, [backend, backend])]
 
     @abstractmethod
-    def claim(self, worker: UUID, backend: str, queues: Sequence[str], limit: int) -> list[TaskRun]:
+    def claim(
+        self,
+        worker: UUID,
+        backend: str,
+        queues: Sequence[str],
+        room: Mapping[str, int],
+        limit: int | None = None,
+    ) -> list[TaskRun]:
         """
-        Take up to ``limit`` ready runs for a worker that is not given up, in the order of claims:
-        rank, available_at, id. They get one fresh token.
+        Take ready runs for a worker that is not given up, in the order of claims (rank,
+        available_at, id): as many of each executor as there is ``room`` for, ``limit`` in all.
+        They get one fresh token.
         """
 
     def start(self, runs: Sequence[TaskRun]) -> set[UUID]:
@@ -114,26 +148,68 @@ class Store(ABC):
 
         May be repeated when its answer was lost: a run that has this outcome already is ours.
         """
-        written = self._write(runs, FINISH, guard=IN_HAND)
+        written = self._write(runs, FINISH, guard=IN_HAND, heed_cancel=True)
         missed = [run for run in runs if run.id not in written]
         return written | self._finished_before(missed) if missed else written
 
+    def requeue(self, runs: Sequence[TaskRun]) -> set[UUID]:
+        """Give runs back to be executed again, at the time they carry, with their new counts."""
+        return self._write(runs, REQUEUE, guard=IN_HAND, forget_claim=True, heed_cancel=True)
+
     def release(self, runs: Sequence[TaskRun]) -> set[UUID]:
         """Give claimed or running runs back, in their old places, with their old counts."""
-        return self._write(runs, STARTED, guard=IN_HAND, forget_claim=True)
+        return self._write(runs, STARTED, guard=IN_HAND, forget_claim=True, heed_cancel=True)
 
-    def postpone(self, run: TaskRun, delay: timedelta) -> bool:
-        """Give back a claimed run whose path does not import, to be claimed after the delay."""
-        ours = self.runs.filter(id=run.id, claim_token=run.claim_token, state__in=IN_HAND)
+    def tell(self, runs: Sequence[TaskRun]) -> set[UUID]:
+        """Write what running tasks have told of their progress."""
+        return self._write(runs, TOLD, guard=IN_HAND)
+
+    # Cancel and retry, by anyone.
+
+    def cancel(self, run_id: UUID, entry: Mapping[str, Any]) -> RunState | None:
+        """
+        Cancel a run that waits, with this entry in its errors, or ask for it if a worker has it;
+        the state that this made, or met. None if it has finished, or there is no such run.
+        """
+        while run := self.runs.filter(id=run_id).exclude(state__in=FINISHED).first():
+            if run.state in IN_HAND:
+                if self._unchanged(run).update(cancel_requested_at=self._asked_since()):
+                    return RunState(run.state)
+            elif self._cancelled(run, entry):
+                return RunState.CANCELLED
+        return None
+
+    def retry(self, run_id: UUID) -> bool:
+        """Make a failed or cancelled run ready; False if it is neither."""
         return bool(
-            ours.update(
-                state=RunState.SCHEDULED,
-                available_at=DatabaseClock(delay),
-                missing_since=Coalesce("missing_since", DatabaseClock()),
+            self.runs.failed()
+            .filter(id=run_id)
+            .update(
+                state=RunState.READY,
+                available_at=DatabaseClock(),
+                failures=0,
+                finished_at=None,
+                expires_at=None,
+                missing_since=None,
+                cancel_requested_at=None,
                 claimed_by=None,
                 claim_token=None,
+                target=None,
+                progress=None,
             )
         )
+
+    def to_cancel(self, worker: UUID) -> set[UUID]:
+        """The runs in this worker's hands that somebody wants cancelled."""
+        wanted = self.runs.in_hand().filter(claimed_by=worker, cancel_requested_at__isnull=False)
+        return set(wanted.values_list("id", flat=True))
+
+    def asked_to_cancel(self, runs: Sequence[TaskRun]) -> set[UUID]:
+        """Which of these claimed runs are still ours, and somebody wants them cancelled."""
+        tokens = {run.id: run.claim_token for run in runs}
+        wanted = self.runs.in_hand().filter(id__in=list(tokens), cancel_requested_at__isnull=False)
+        rows = wanted.values_list("id", "claim_token")
+        return {run_id for run_id, token in rows if token == tokens[run_id]}
 
     # Workers, and the runs of those that died.
 
@@ -155,13 +231,20 @@ class Store(ABC):
     def rescue(self, limit: int) -> int:
         """Make up to ``limit`` runs without a living worker ready, behind the others."""
         return self._update_some(
-            self.runs.in_hand().filter(~Exists(self._their_workers())),
+            self._lost().filter(cancel_requested_at=None),
             limit,
             state=RunState.READY,
             available_at=DatabaseClock(),
             claimed_by=None,
             claim_token=None,
+            target=None,
+            progress=None,
         )
+
+    def cancel_lost(self, limit: int, entry: Mapping[str, Any]) -> list[UUID]:
+        """Cancel up to ``limit`` runs without a living worker that somebody wants cancelled."""
+        lost = self._lost().filter(cancel_requested_at__isnull=False)
+        return [run.id for run in lost[:limit] if self._cancelled(run, entry)]
 
     def awaits_rescue(self, silence: timedelta) -> bool:
         """Whether there are runs that ``give_up`` and ``rescue`` would make ready."""
@@ -208,8 +291,33 @@ class Store(ABC):
         *,
         guard: Sequence[RunState],
         forget_claim: bool = False,
+        heed_cancel: bool = False,
     ) -> set[UUID]:
         """Write each run's own values of the columns where id, token and state fit."""
+
+    def _cancelled(self, run: TaskRun, entry: Mapping[str, Any]) -> bool:
+        now = self.read_clock()
+        facts = {"attempt": run.attempts, "at": now.isoformat(), "worker_id": None}
+        errors = [*run.errors, {**facts, **entry}]
+        changes = {"state": RunState.CANCELLED, "finished_at": now, "errors": errors}
+        return bool(self._unchanged(run).update(cancel_requested_at=self._asked_since(), **changes))
+
+    def _unchanged(self, run: TaskRun) -> TaskRunQuerySet:
+        """The row, if its life has not gone on since it was read."""
+        return self.runs.filter(
+            id=run.id,
+            state=run.state,
+            claim_token=run.claim_token,
+            attempts=run.attempts,
+            failures=run.failures,
+        )
+
+    @staticmethod
+    def _asked_since() -> Coalesce:
+        return Coalesce("cancel_requested_at", DatabaseClock())
+
+    def _lost(self) -> TaskRunQuerySet:
+        return self.runs.in_hand().filter(~Exists(self._their_workers()))
 
     def _update_some(self, some: TaskRunQuerySet, limit: int, **changes: Any) -> int:
         """Update up to ``limit`` of these rows that no other session holds; say how many."""
@@ -245,3 +353,9 @@ class Store(ABC):
 def fresh_token() -> UUID:
     """A claim token: never used twice."""
     return uuid4()
+
+
+def in_line(queues: Sequence[str], room: Mapping[str, int]) -> list[Line]:
+    """The lines to claim from."""
+    wanted = [(executor, free) for executor, free in room.items() if free > 0]
+    return [Line(queue, executor, free) for queue in queues for executor, free in wanted]

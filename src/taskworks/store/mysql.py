@@ -4,7 +4,7 @@ Runs on MySQL and MariaDB, which have no UPDATE ... RETURNING: lock, then write,
 Rows are locked in the order of an index and without waiting, so that two workers cannot deadlock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from taskworks.models import RunState, TaskRun
 from taskworks.models.run import TaskRunQuerySet, claim_order
-from taskworks.store.base import Store, fresh_token
+from taskworks.store.base import FORGOTTEN, STANDS, Line, Store, fresh_token, in_line
 from taskworks.store.clock import DatabaseClock
 
 
@@ -34,16 +34,32 @@ class MySQLStore(Store):
             ready = ready.filter(queue_name__gt=name)
         return queues
 
-    def claim(self, worker: UUID, backend: str, queues: Sequence[str], limit: int) -> list[TaskRun]:
+    def claim(
+        self,
+        worker: UUID,
+        backend: str,
+        queues: Sequence[str],
+        room: Mapping[str, int],
+        limit: int | None = None,
+    ) -> list[TaskRun]:
         with transaction.atomic(using=self.alias):
-            heads = [run for queue in queues for run in self._locked(backend, queue, limit)]
-            runs = sorted(heads, key=claim_order)[:limit]
+            heads: dict[str, list[TaskRun]] = {executor: [] for executor in room}
+            for line in in_line(queues, room):
+                heads[line.executor] += self._locked(backend, line)
+            first = [
+                run
+                for executor, runs in heads.items()
+                for run in sorted(runs, key=claim_order)[: room[executor]]
+            ]
+            runs = sorted(first, key=claim_order)[:limit]
             return self._handed_over(runs, worker) if runs else []
 
-    def _locked(self, backend: str, queue: str, limit: int) -> TaskRunQuerySet:
-        ready = self.runs.ready().filter(backend=backend, queue_name=queue)
+    def _locked(self, backend: str, line: Line) -> TaskRunQuerySet:
+        ready = self.runs.ready().filter(
+            backend=backend, queue_name=line.queue_name, executor=line.executor
+        )
         in_order = ready.order_by("rank", "available_at", "id")
-        return in_order.select_for_update(skip_locked=True)[:limit]
+        return in_order.select_for_update(skip_locked=True)[: line.room]
 
     def _handed_over(self, runs: list[TaskRun], worker: UUID) -> list[TaskRun]:
         now, token = self.read_clock(), fresh_token()
@@ -68,20 +84,25 @@ class MySQLStore(Store):
         *,
         guard: Sequence[RunState],
         forget_claim: bool = False,
+        heed_cancel: bool = False,
     ) -> set[UUID]:
         changes = [f"{column} = %s" for column in columns]
         if forget_claim:
-            changes += ["claimed_by = NULL", "claim_token = NULL"]
+            changes += FORGOTTEN
         statement = f"""
             UPDATE {self._quoted(TaskRun)} SET {", ".join(changes)}
             WHERE id = %s AND claim_token = %s
                 AND state IN ({", ".join(["%s"] * len(guard))})"""  # noqa: S608 - only names
         names = [*columns, "id", "claim_token"]
+        heeding = f"{statement} AND cancel_requested_at IS NULL" if heed_cancel else statement
         written = set()
         with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
             for run in sorted(runs, key=lambda run: run.id):
                 values = [self._prepared(name, [getattr(run, name)])[0] for name in names]
-                cursor.execute(statement, [*values, *(state.value for state in guard)])
+                cursor.execute(
+                    statement if run.state in STANDS else heeding,
+                    [*values, *(state.value for state in guard)],
+                )
                 if cursor.rowcount:
                     written.add(run.id)
         return written

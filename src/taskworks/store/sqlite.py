@@ -1,6 +1,6 @@
 """Runs on SQLite: claim and write many in one statement each, which takes the write lock once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import TaskRunQuerySet, claim_order
-from taskworks.store.base import Store, fresh_token
+from taskworks.store.base import FORGOTTEN, HEED_CANCEL, Store, fresh_token, in_line
 from taskworks.store.clock import DatabaseClock
 
 
@@ -17,29 +17,57 @@ class SQLiteStore(Store):
     def read_clock(self) -> datetime:
         return timezone.now()
 
-    def claim(self, worker: UUID, backend: str, queues: Sequence[str], limit: int) -> list[TaskRun]:
-        if not queues:
+    def claim(
+        self,
+        worker: UUID,
+        backend: str,
+        queues: Sequence[str],
+        room: Mapping[str, int],
+        limit: int | None = None,
+    ) -> list[TaskRun]:
+        lines = in_line(queues, room)
+        if not lines:
             return []
         runs, workers = self._quoted(TaskRun), self._quoted(Worker)
         clock, now = DatabaseClock().as_sqlite(None, self.connection)
-        # CROSS JOIN is SQLite's word for "in this order": a read of the index a queue.
+        # CROSS JOIN is SQLite's word for "in this order": a read of the index a line.
         statement = f"""
-            WITH queue (name) AS (VALUES {", ".join(["(%s)"] * len(queues))})
+            WITH line (queue_name, executor, room) AS (
+                VALUES {", ".join(["(%s, %s, %s)"] * len(lines))}
+            )
             UPDATE {runs}
             SET state = 'claimed', claimed_by = %s, claim_token = %s, claimed_at = {clock}
             WHERE id IN (
-                SELECT head.id FROM queue CROSS JOIN {runs} AS head
-                WHERE head.id IN (
-                    SELECT id FROM {runs}
-                    WHERE state = 'ready' AND backend = %s AND queue_name = queue.name
-                    ORDER BY rank, available_at, id LIMIT %s
+                SELECT id FROM (
+                    SELECT head.id, head.rank, head.available_at, line.room, ROW_NUMBER() OVER (
+                        PARTITION BY line.executor ORDER BY head.rank, head.available_at, head.id
+                    ) AS place
+                    FROM line CROSS JOIN {runs} AS head
+                    WHERE head.id IN (
+                        SELECT id FROM {runs}
+                        WHERE state = 'ready' AND backend = %s
+                            AND queue_name = line.queue_name AND executor = line.executor
+                        ORDER BY rank, available_at, id LIMIT %s
+                    )
                 )
-                ORDER BY head.rank, head.available_at, head.id LIMIT %s
+                WHERE place <= room
+                ORDER BY rank, available_at, id LIMIT %s
             ) AND EXISTS (SELECT 1 FROM {workers} WHERE id = %s AND given_up_at IS NULL)
             RETURNING *"""  # noqa: S608 - only names of tables are put in
         [holder] = self._prepared("claimed_by", [worker])
         [token] = self._prepared("claim_token", [fresh_token()])
-        parameters = [*queues, holder, token, *now, backend, limit, limit, holder]
+        most = max(line.room for line in lines)
+        unlimited = -1
+        parameters = [
+            *(value for line in lines for value in line),
+            holder,
+            token,
+            *now,
+            backend,
+            most,
+            unlimited if limit is None else limit,
+            holder,
+        ]
         return sorted(self.runs.raw(statement, parameters), key=claim_order)
 
     def _write(
@@ -49,13 +77,14 @@ class SQLiteStore(Store):
         *,
         guard: Sequence[RunState],
         forget_claim: bool = False,
+        heed_cancel: bool = False,
     ) -> set[UUID]:
         if not runs:
             return set()
         names = ["id", "claim_token", *columns]
         changes = [f"{column} = new.{column}" for column in columns]
         if forget_claim:
-            changes += ["claimed_by = NULL", "claim_token = NULL"]
+            changes += FORGOTTEN
         row = f"({', '.join(['%s'] * len(names))})"
         statement = f"""
             WITH new ({", ".join(names)}) AS (VALUES {", ".join([row] * len(runs))})
@@ -64,6 +93,7 @@ class SQLiteStore(Store):
             FROM new
             WHERE run.id = new.id AND run.claim_token = new.claim_token
                 AND run.state IN ({", ".join(["%s"] * len(guard))})
+                {HEED_CANCEL if heed_cancel else ""}
             RETURNING id"""  # noqa: S608 - only names of columns are put in
         values = [value for run in runs for name in names for value in self._value(run, name)]
         return {

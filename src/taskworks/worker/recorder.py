@@ -1,15 +1,34 @@
 """What a worker has in hand, and the writing of what becomes of it."""
 
 import logging
+import time
+from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
-from taskworks.execution import Attempt, Failed, Outcome, Postponed
+from django.db import Error as DatabaseError
+
+from taskworks.execution import (
+    Attempt,
+    Cancelled,
+    Failed,
+    Outcome,
+    Postponed,
+    Released,
+    Retried,
+    Snoozed,
+    Succeeded,
+    cancellation,
+)
 from taskworks.models import TaskRun
-from taskworks.signals import announce, task_finished
 from taskworks.store import Store
-from taskworks.worker.observer import Observer
+from taskworks.worker.report import Report
 
 WRITE_START_AFTER = 0.05  # seconds; a shorter attempt's start is written with its finish
+TELL_EVERY = 0.1  # seconds between two writes of a run's progress
+
+REQUEUED = (Retried, Snoozed, Postponed)
+FINISHED = (Succeeded, Failed, Cancelled)
 
 logger = logging.getLogger(__name__)
 
@@ -17,18 +36,25 @@ logger = logging.getLogger(__name__)
 class Recorder:
     """
     Holds attempts from their claim until their outcome is stored. Nothing is forgotten before: a
-    write that fails is done again with the next ``record``.
+    write that fails is done again with the next ``record``. ``wake`` is called, in any thread,
+    when a task has told something.
     """
 
-    def __init__(self, store: Store, sender: type, observer: Observer) -> None:
-        self._store, self._sender, self._observer = store, sender, observer
+    def __init__(self, store: Store, report: Report, wake: Callable[[], None]) -> None:
+        self._store, self._report, self._wake = store, report, wake
         self._in_hand: dict[UUID, Attempt] = {}
         self._ended: list[Attempt] = []
-        self.finished = 0
+        self._telling: dict[Attempt, float] = {}  # and when it may be written
+        self.finished = self.released = 0
 
     def __len__(self) -> int:
         """How many attempts are in hand."""
         return len(self._in_hand)
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """Those in hand that have not ended."""
+        return [attempt for attempt in self._in_hand.values() if attempt.outcome is None]
 
     @property
     def ids(self) -> list[UUID]:
@@ -36,53 +62,116 @@ class Recorder:
         return list(self._in_hand)
 
     @property
-    def awaits_a_start(self) -> bool:
-        """Whether an attempt may soon have lasted long enough for its start to be written."""
-        return any(not attempt.start_written for attempt in self._in_hand.values())
+    def seconds(self) -> float:
+        """Until there may be something to write."""
+        if any(not attempt.start_written for attempt in self._in_hand.values()):
+            return WRITE_START_AFTER / 2
+        return min(self._telling.values(), default=float("inf")) - time.monotonic()
 
     def take(self, attempt: Attempt) -> None:
         """Hold a claimed run; an older attempt at it, which was rescued from us, is lost."""
         self._in_hand[attempt.run.id] = attempt
+        attempt.dialogue.listener = partial(self._hear, attempt)
 
     def end(self, attempt: Attempt, outcome: Outcome) -> None:
         """Note what became of it."""
-        if self._in_hand.get(attempt.run.id) is attempt:
+        if self._in_hand.get(attempt.run.id) is attempt and attempt.outcome is None:
             attempt.end(outcome)
             self._ended.append(attempt)
         else:
-            _log_lost(attempt.run)
+            self._report.lost(attempt)
 
     def record(self) -> None:
-        """Write what has ended, many at once, and that what takes longer has begun."""
-        self._postpone()
-        self._finish()
+        """Write what tasks tell, what has ended, many at once, and that what takes longer began."""
+        self._write_told()
+        while self._ended:
+            self._settle()
         self._start()
 
-    def give_back(self) -> int:
+    def give_back(self) -> None:
         """Release what is still in hand: its attempt does not count, its outcome is fenced off."""
-        runs = [attempt.undone() for attempt in self._in_hand.values()]
-        return len(self._store.release(runs)) if runs else 0
+        # Copies, for it may be executing still.
+        left = [*self._in_hand.values()]
+        self._ended = [Attempt(a.undone(), a.worker_id, a.claimed) for a in left]
+        for attempt in self._ended:
+            attempt.outcome = Released()
+        while self._ended:
+            self._settle()
+        for attempt in left:
+            attempt.dialogue.close()
 
-    def _postpone(self) -> None:
-        for attempt in [*self._ended]:
-            if isinstance(attempt.outcome, Postponed):
-                self._store.postpone(attempt.run, attempt.outcome.delay)
-                logger.warning("%s Run %s waits for it.", attempt.outcome.reason, attempt.run.id)
-                self._ended.remove(attempt)
-                self._let_go(attempt)
+    # What tasks tell.
 
-    def _finish(self) -> None:
-        if not self._ended:
+    def _hear(self, attempt: Attempt) -> None:
+        # In the thread that executes; the dialogue is silent until it is taken.
+        self._telling.setdefault(attempt, time.monotonic())
+        self._wake()
+
+    def _write_told(self) -> None:
+        now = time.monotonic()
+        due = [attempt for attempt, at in [*self._telling.items()] if at <= now]
+        due += [attempt for attempt in self._ended if attempt.dialogue.has_news]
+        telling = {attempt: attempt.dialogue.take() for attempt in dict.fromkeys(due)}
+        for attempt, columns in telling.items():
+            for name, value in (columns or {}).items():
+                setattr(attempt.run, name, value)
+        try:
+            self._store.tell([attempt.run for attempt, columns in telling.items() if columns])
+        except DatabaseError:
+            for attempt in telling:
+                attempt.dialogue.untake()
+            raise
+        for attempt, columns in telling.items():
+            self._told(attempt, more=columns is not None)
+
+    def _told(self, attempt: Attempt, *, more: bool) -> None:
+        attempt.dialogue.written(attempt.dialogue.taken)
+        if more and attempt.outcome is None:
+            self._telling[attempt] = time.monotonic() + TELL_EVERY
+        else:
+            self._telling.pop(attempt, None)
+            if attempt.outcome is None and attempt.dialogue.has_news:
+                self._hear(attempt)
+
+    # What becomes of them.
+
+    def _settle(self) -> None:
+        """Write each kind of outcome; a run that is to be cancelled comes back as that."""
+        self._settle_by(self._store.requeue, REQUEUED)
+        self._settle_by(self._store.release, Released)
+        self._settle_by(self._store.finish, FINISHED)
+
+    def _settle_by(
+        self, write: Callable[[list[TaskRun]], set[UUID]], kinds: type | tuple[type, ...]
+    ) -> None:
+        attempts = [attempt for attempt in self._ended if isinstance(attempt.outcome, kinds)]
+        if not attempts:
             return
-        written = self._store.finish([attempt.run for attempt in self._ended])
-        ended, self._ended = self._ended, []
-        for attempt in ended:
-            self._let_go(attempt)
-            self.finished += 1
-            if attempt.run.id in written:
-                self._tell(attempt)
+        written = write([attempt.run for attempt in attempts])
+        missed = [attempt.run for attempt in attempts if attempt.run.id not in written]
+        to_cancel = self._store.asked_to_cancel(missed) if missed else set()
+        for attempt in attempts:
+            if attempt.run.id in to_cancel:
+                attempt.end(cancellation("The run was cancelled while it was executed."))
             else:
-                _log_lost(attempt.run)
+                self._let_go(attempt, is_written=attempt.run.id in written)
+
+    def _let_go(self, attempt: Attempt, *, is_written: bool) -> None:
+        self._ended.remove(attempt)
+        self._in_hand.pop(attempt.run.id, None)
+        self._telling.pop(attempt, None)
+        attempt.dialogue.close()
+        match attempt.outcome:
+            case Released():
+                self.released += is_written
+            case Postponed():
+                pass
+            case _:
+                self.finished += 1
+        if is_written:
+            self._report.written(attempt)
+        else:
+            self._report.lost(attempt)
 
     def _start(self) -> None:
         begun = [attempt for attempt in self._in_hand.values() if _start_is_due(attempt)]
@@ -92,28 +181,8 @@ class Recorder:
         for attempt in begun:
             attempt.start_written = True
 
-    def _let_go(self, attempt: Attempt) -> None:
-        del self._in_hand[attempt.run.id]
-
-    def _tell(self, attempt: Attempt) -> None:
-        if isinstance(attempt.outcome, Failed):
-            try:
-                # The standard's log line takes a failure's traceback from the context.
-                raise attempt.outcome.exception
-            except BaseException:  # noqa: BLE001 - whatever the task raised
-                announce(task_finished, self._sender, attempt.result())
-        else:
-            announce(task_finished, self._sender, attempt.result())
-        self._observer.finished(attempt)
-
 
 def _start_is_due(attempt: Attempt) -> bool:
-    return attempt.begun and not attempt.start_written and attempt.age > WRITE_START_AFTER
-
-
-def _log_lost(run: TaskRun) -> None:
-    logger.error(
-        "The outcome of run %s (%s) is lost: the run was rescued from this worker, or deleted.",
-        run.id,
-        run.task_path,
+    return (
+        attempt.began is not None and not attempt.start_written and attempt.age > WRITE_START_AFTER
     )

@@ -1,4 +1,4 @@
-"""Stopping politely: first drain, then release."""
+"""Stopping politely: first drain, then ask tasks to stop, then release."""
 
 import math
 import threading
@@ -7,40 +7,56 @@ from enum import IntEnum
 
 from taskworks.conf import conf
 
+ASK_FOR = 2.0  # seconds between asking tasks to stop and giving their runs back
+
 
 class Stage(IntEnum):
     """How far a worker is on its way out."""
 
     WORKING = 0
     DRAINING = 1  # no more claims; what runs may end
-    RELEASING = 2  # what runs is given back
+    ASKING = 2  # what still runs is asked to stop
+    RELEASING = 3  # what runs is given back
 
 
 class Shutdown:
     """
-    Asked once, a worker drains for ``TASKWORKS["SHUTDOWN_TIMEOUT"]`` seconds; asked again, or
-    when these are over, it releases. ``ask`` may be called from a signal handler.
+    Asked once, a worker drains for ``TASKWORKS["SHUTDOWN_TIMEOUT"]`` seconds, then asks its tasks
+    to stop, and then releases; asked again, it releases at once. ``ask`` may be called from a
+    signal handler. To ``renew`` is to go the same way, and then to begin anew.
     """
 
     def __init__(self) -> None:
+        self.renewing = False
         self._asked = 0
-        self._deadline = 0.0
+        self._deadline = math.inf
         self.over = threading.Event()
 
     def ask(self) -> None:
         self._asked += 1
+        self.renewing = False
         if self._asked == 1:
-            self._deadline = time.monotonic() + conf().shutdown_timeout
+            self._set_deadline()
+
+    def renew(self) -> None:
+        if not self._asked and not self.renewing:
+            self.renewing = True
+            self._set_deadline()
 
     @property
     def seconds_left(self) -> float:
-        """Until it releases; infinite while nobody has asked."""
-        return max(0.0, self._deadline - time.monotonic()) if self._asked else math.inf
+        """Until the next stage; infinite while nobody has asked."""
+        left = self._deadline - time.monotonic()
+        return max(0.0, left if left > 0 else left + ASK_FOR)
 
     @property
     def stage(self) -> Stage:
-        if self._asked == 0:
+        if self._deadline == math.inf:
             return Stage.WORKING
-        if self._asked == 1 and time.monotonic() < self._deadline:
-            return Stage.DRAINING
-        return Stage.RELEASING
+        late = time.monotonic() - self._deadline
+        if self._asked > 1 or late > ASK_FOR:
+            return Stage.RELEASING
+        return Stage.ASKING if late > 0 else Stage.DRAINING
+
+    def _set_deadline(self) -> None:
+        self._deadline = min(self._deadline, time.monotonic() + conf().shutdown_timeout)

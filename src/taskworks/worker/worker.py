@@ -1,7 +1,7 @@
 """
 The worker: claim -> submit -> wait, in one thread that does all the writing.
 
-Its threads and its event loop execute; what became of an attempt comes back through the inbox.
+Its pools execute; what became of an attempt comes back through the inbox.
 """
 
 import logging
@@ -9,7 +9,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from queue import Empty, SimpleQueue
 from uuid import uuid4
@@ -17,7 +17,7 @@ from uuid import uuid4
 from django.db import Error as DatabaseError
 
 from taskworks.conf import conf
-from taskworks.execution import Attempt, Outcome, prepare
+from taskworks.execution import Attempt, Outcome, Reason, Retried, judge, prepare
 from taskworks.execution.connections import tidy_connections
 from taskworks.framework import BaseTaskBackend
 from taskworks.maintenance.promote import promote
@@ -26,14 +26,16 @@ from taskworks.models import TaskRun
 from taskworks.models import Worker as WorkerRow
 from taskworks.store import store
 from taskworks.worker.heartbeat import Heartbeat
+from taskworks.worker.looks import Looks
 from taskworks.worker.observer import Observer
-from taskworks.worker.pools import Pools
+from taskworks.worker.pools import Pools, Sizes
 from taskworks.worker.queues import Queues
-from taskworks.worker.recorder import WRITE_START_AFTER, Recorder
+from taskworks.worker.recorder import Recorder
+from taskworks.worker.report import Report
 from taskworks.worker.shutdown import Shutdown, Stage
+from taskworks.worker.watch import Watch
 from taskworks.worker.weather import Weather
 
-SHORTEST_PAUSE = 0.02  # seconds between two looks at empty queues, just after there was work
 LAST_TRIES = 3  # of a stopping worker to write, before it leaves the rest to others
 LONGEST_WAIT = 1.0  # seconds in which a worker looks up, whatever it waits for
 
@@ -45,8 +47,7 @@ class Options:
     """What a worker takes, and how much of it at once."""
 
     queues: Queues
-    threads: int = 4
-    async_slots: int = 100
+    sizes: Sizes = field(default_factory=Sizes)
     interval: float = 1.0  # seconds between two looks at queues that stay empty
     batch: bool = False  # stop when nothing is ready and nothing runs
     max_tasks: int | None = None  # stop after so many runs
@@ -54,7 +55,10 @@ class Options:
 
 
 class Worker:
-    """One worker process of a backend; ``run`` returns when its work is done."""
+    """
+    One worker process of a backend; ``run`` returns when its work is done. ``wants_renewal`` says
+    then that a task is left that cannot be stopped, and that the process should begin anew.
+    """
 
     def __init__(
         self, backend: BaseTaskBackend, options: Options, observer: Observer | None = None
@@ -63,17 +67,30 @@ class Worker:
         self.label = options.label or f"{platform.node()[:40]}-{os.getpid()}-{uuid4().hex[:8]}"
         self.id = uuid4()
         self.shutdown = Shutdown()
-        self.released = 0
         self._observer = observer or Observer()
         self._store = store()
-        self._recorder = Recorder(self._store, type(backend), self._observer)
+        report = Report(type(backend), self._observer)
         self._inbox: SimpleQueue[tuple[Attempt, Outcome] | None] = SimpleQueue()
-        self._pools = Pools(options.threads, options.async_slots, type(backend), self._receive)
+        self._recorder = Recorder(self._store, report, self._wake)
+        self._pools = Pools(options.sizes, type(backend), self._receive)
+        self._watch = Watch(self._store, lambda: self.id, self._give_up)
         self._heartbeat = Heartbeat(self._store, lambda: self.id, self._register_anew)
         self._weather = Weather()
+        self._looks = Looks(options.interval)
+        self._unstoppable: list[tuple[Attempt, Outcome]] = []
         self._is_drained = False
-        self._pause = min(SHORTEST_PAUSE, options.interval)
-        self._next_look = self._next_promotion = 0.0
+        self._is_narrated = False
+        self._next_promotion = 0.0
+
+    @property
+    def released(self) -> int:
+        """How many runs it has given back."""
+        return self._recorder.released
+
+    @property
+    def wants_renewal(self) -> bool:
+        """Whether a task that cannot be stopped is left, and nobody wants the worker to end."""
+        return self.shutdown.renewing
 
     def run(self) -> None:
         """Work until told to stop, or until a batch or ``max_tasks`` is done."""
@@ -93,12 +110,13 @@ class Worker:
     def stop(self) -> None:
         """Drain; asked again, release. Safe in a signal handler, and from any thread."""
         self.shutdown.ask()
-        self._inbox.put(None)
+        self._wake()
 
     def _turn(self) -> None:
         try:
             self._recorder.record()
             self._take_up()
+            self._look_after()
             self._take_stock()
         except DatabaseError as error:
             tidy_connections()
@@ -110,27 +128,30 @@ class Worker:
 
     def _take_up(self) -> None:
         """Claim what can start at once, and submit it."""
-        wanted = self._wanted()
-        if wanted <= 0 or time.monotonic() < self._next_look:
+        room = self._looks.due(self._room())
+        if not room:
             return
         self._promote()
         is_last_look = self.options.batch and len(self._recorder) == 0 and self._is_alone()
-        runs = self._claim(wanted)
+        if is_last_look:
+            room = self._room()  # for every executor
+        runs = self._claim(room)
         self._is_drained = is_last_look and not runs
         for run in runs:
             self._submit(run)
-        self._plan_next_look(found=len(runs), wanted=wanted)
+        self._looks.plan(room, runs)
 
-    def _wanted(self) -> int:
-        if self.shutdown.stage > Stage.WORKING:
-            return 0
-        return min(self._pools.free, self._left)
+    def _room(self) -> dict[str, int]:
+        """How much of what could start at once."""
+        if self.shutdown.stage > Stage.WORKING or self._left <= 0:
+            return {}
+        return {executor: free for executor, free in self._pools.room.items() if free > 0}
 
     @property
-    def _left(self) -> int:
+    def _left(self) -> float:
         """How many more runs this worker may take."""
         if self.options.max_tasks is None:
-            return self._pools.free
+            return float("inf")
         return self.options.max_tasks - self._recorder.finished - len(self._recorder)
 
     def _promote(self) -> None:
@@ -140,9 +161,12 @@ class Worker:
         if not promote(self._store):
             self._next_promotion = now + min(self.options.interval, LONGEST_WAIT)
 
-    def _claim(self, wanted: int) -> list[TaskRun]:
+    def _claim(self, room: dict[str, int]) -> list[TaskRun]:
         queues = self.options.queues.to_claim(self._store, self.backend.alias)
-        return self._store.claim(self.id, self.backend.alias, queues, wanted) if queues else []
+        if not queues:
+            return []
+        limit = None if self.options.max_tasks is None else int(self._left)
+        return self._store.claim(self.id, self.backend.alias, queues, room, limit)
 
     def _submit(self, run: TaskRun) -> None:
         attempt = Attempt(run, self.label)
@@ -151,14 +175,6 @@ class Worker:
             self._receive(attempt, outcome)
         else:
             self._pools.submit(attempt)
-
-    def _plan_next_look(self, *, found: int, wanted: int) -> None:
-        """At once where there was more than could be taken; ever later where there is nothing."""
-        if found == wanted:
-            self._next_look = 0.0
-        else:
-            self._next_look = time.monotonic() + self._pause
-            self._pause = min(self._pause * 2, self.options.interval)
 
     def _is_alone(self) -> bool:
         """Or a batch stays for the runs of a worker that was killed: no other may come for them."""
@@ -171,15 +187,44 @@ class Worker:
             self._store.release_strays(self.id, self._recorder.ids)
             self._weather.clear()
 
+    # Look after what is executed.
+
+    def _look_after(self) -> None:
+        is_asking = self.shutdown.stage is Stage.ASKING
+        self._watch.look(self._recorder.attempts, is_asking=is_asking)
+
+    def _give_up(self, attempt: Attempt, reason: Reason) -> None:
+        """
+        A task that does not stop: its outcome is settled without it, but for a retry, which waits
+        until this process, and the task with it, has gone.
+        """
+        outcome = judge(attempt, reason.exception())
+        self.shutdown.renew()
+        self._observer.stuck(attempt)
+        if isinstance(outcome, Retried):
+            attempt.outcome = outcome
+            self._unstoppable.append((attempt, outcome))
+        else:
+            self._receive(attempt, outcome)
+        if self.shutdown.renewing and not self._is_narrated:
+            self._is_narrated = True
+            logger.error(
+                "Run %s of %s cannot be stopped: the worker finishes its other runs, and begins "
+                "anew.",
+                attempt.run.id,
+                attempt.run.task_path,
+            )
+
     # Wait.
 
     def _seconds_to_wait(self) -> float:
-        waits = [LONGEST_WAIT]
-        if self._wanted() > 0:
-            waits.append(self._next_look - time.monotonic())
-        if self._recorder.awaits_a_start:
-            waits.append(WRITE_START_AFTER / 2)
-        return min(waits)
+        return min(
+            LONGEST_WAIT,
+            self._looks.seconds(self._room()),
+            self._recorder.seconds,
+            self._watch.seconds(self._recorder.attempts),
+            self.shutdown.seconds_left,
+        )
 
     def _wait(self, seconds: float) -> None:
         """Until something comes in, or so long; then take in all that has come."""
@@ -191,28 +236,31 @@ class Worker:
         except Empty:
             pass
 
+    def _wake(self) -> None:
+        self._inbox.put(None)
+
     def _receive(self, attempt: Attempt, outcome: Outcome) -> None:
         # Called in the thread that executed.
         self._inbox.put((attempt, outcome))
 
     def _take_in(self, message: tuple[Attempt, Outcome] | None) -> None:
-        if message is None:
-            if self.shutdown.stage is Stage.DRAINING:
-                self._observer.draining(len(self._recorder))
-        else:
+        if message is not None:
             self._recorder.end(*message)
-            self._pause = min(SHORTEST_PAUSE, self.options.interval)
+            self._looks.hurry()
+        elif self.shutdown.stage is Stage.DRAINING and not self._is_narrated:
+            self._is_narrated = True
+            self._observer.draining(len(self._recorder))
 
     # Come and go.
 
     def _is_done(self) -> bool:
         if self.shutdown.stage is Stage.RELEASING:
             return True
-        return len(self._recorder) == 0 and self._takes_no_more()
+        return len(self._recorder) == len(self._unstoppable) and self._takes_no_more()
 
     def _takes_no_more(self) -> bool:
         return (
-            self.shutdown.stage is Stage.DRAINING
+            self.shutdown.stage > Stage.WORKING
             or self._left <= 0 < (self.options.max_tasks or 0)
             or self._is_drained
         )
@@ -231,12 +279,12 @@ class Worker:
     def _leave(self) -> None:
         """Record what has ended meanwhile, give back what has not, and sign off."""
         self._wait(0)
+        for attempt, outcome in self._unstoppable:
+            attempt.outcome = None
+            self._recorder.end(attempt, outcome)
         self._try(self._recorder.record)
-        self._try(self._give_back)
+        self._try(self._recorder.give_back)
         self._try(lambda: self._store.leave(self.id))
-
-    def _give_back(self) -> None:
-        self.released = self._recorder.give_back()
 
     def _try(self, step: Callable[[], None]) -> None:
         """Also on a connection that died unnoticed: the next one may be better."""

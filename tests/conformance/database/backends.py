@@ -5,7 +5,7 @@ from typing import Any
 from taskworks.backends.database import DatabaseBackend
 from taskworks.framework import Task, TaskResult
 from taskworks.models import TaskRun
-from taskworks.worker import Options, Queues, Worker
+from taskworks.worker import Options, Queues, Sizes, Worker
 
 
 class Shim(DatabaseBackend):
@@ -33,6 +33,8 @@ class Eager(DatabaseBackend):
     def enqueue(self, task: Task, args: Any, kwargs: Any) -> TaskResult:
         """Store a run, and let a worker do what is ready; the result is as it is after that."""
         result = super().enqueue(task, args, kwargs)
-        Worker(self, Options(queues=Queues(), threads=1, batch=True, interval=0.01)).run()
+        Worker(
+            self, Options(queues=Queues(), sizes=Sizes(threads=1), batch=True, interval=0.01)
+        ).run()
         result.refresh()
         return result

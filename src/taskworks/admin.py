@@ -1,0 +1,1 @@
+"""Runs and workers in the admin."""

@@ -1,0 +1,72 @@
+"""What follows from what a task has raised: a failure, another try, a later one, or the end."""
+
+import logging
+from datetime import timedelta
+
+from taskworks.exceptions import TaskCancelled
+from taskworks.execution.attempt import Attempt
+from taskworks.execution.interrupt import WorkerStops
+from taskworks.execution.outcome import (
+    Cancelled,
+    Outcome,
+    Released,
+    Retried,
+    Snoozed,
+    error_entry,
+    failure,
+)
+from taskworks.retry import AskedForDelay, Backoff, Retry, Snooze, seconds
+
+logger = logging.getLogger(__name__)
+
+
+def judge(attempt: Attempt, exception: BaseException) -> Outcome:
+    """The outcome of an attempt that raised; whatever it raised, this does not."""
+    match exception:
+        case WorkerStops():
+            return Released()
+        case TaskCancelled():
+            return Cancelled(exception, error_entry(exception))
+        case Snooze(after=float(after)):
+            return Snoozed(timedelta(seconds=after))
+        case _:
+            return _failed_or_retried(attempt, exception)
+
+
+def _failed_or_retried(attempt: Attempt, exception: BaseException) -> Outcome:
+    failed = failure(exception)
+    try:
+        delay = _delay(attempt, exception)
+    except BaseException as odd:  # noqa: BLE001 - an exception's class may do anything when asked
+        logger.error("Whether to retry run %s is unknown: %s", attempt.run.id, type(odd).__name__)
+        delay = None
+    return failed if delay is None else Retried(exception, failed.entry, timedelta(seconds=delay))
+
+
+def _delay(attempt: Attempt, exception: BaseException) -> float | None:
+    """Seconds until the next attempt; None if there is none."""
+    if attempt.run.failures + 1 >= attempt.policy.max_attempts:
+        return None
+    if isinstance(exception, Retry):
+        return _backoff(attempt, exception) if exception.after is None else exception.after
+    return _backoff(attempt, exception) if attempt.policy.retries(exception) else None
+
+
+def _backoff(attempt: Attempt, exception: BaseException) -> float | None:
+    match attempt.policy.backoff:
+        case Backoff() as backoff:
+            return backoff.delay(attempt.run.failures + 1)
+        case int() | float() as constant:
+            return constant
+        case asked:
+            return _asked(attempt, exception, asked)
+
+
+def _asked(attempt: Attempt, exception: BaseException, backoff: AskedForDelay) -> float | None:
+    """A function that answers nonsense must not cost a run its other attempts."""
+    try:
+        delay = backoff(exception, attempt.result())
+        return None if delay is None else seconds(delay, "The delay that backoff returned")
+    except BaseException:
+        logger.exception("The backoff of %s failed; the default is used.", attempt.run.task_path)
+        return Backoff().delay(attempt.run.failures + 1)

@@ -1,0 +1,255 @@
+"""
+The options of a task: what is valid, what is in force, and how a changed one is stored.
+
+An option that was not given is None on the task; then ``QUEUE_DEFAULTS``, ``TASK_DEFAULTS`` of
+``TASKS[alias]["OPTIONS"]``, and at last the defaults of ``Policy`` hold, as they are when the run
+is executed. Options changed by ``using()`` are stored with the run.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from inspect import iscoroutinefunction
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from taskworks.conf import nearest
+from taskworks.exceptions import InvalidTask
+from taskworks.framework import BaseTaskBackend
+from taskworks.retry import AskedForDelay, Backoff, seconds
+
+THREAD, PROCESS, ASYNC = EXECUTORS = ("thread", "process", "async")
+DEFAULT_BACKOFF = Backoff()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How the runs of a task are treated: its options, with every default in its place."""
+
+    max_attempts: int = 1  # failures after which no more attempt is made
+    backoff: float | Backoff | AskedForDelay = DEFAULT_BACKOFF  # seconds between two attempts
+    retry_on: tuple[type[BaseException], ...] = (BaseException,)
+    give_up_on: tuple[type[BaseException], ...] = ()
+    timeout: float = math.inf  # seconds that an attempt may take
+    expires: float = math.inf  # seconds that a run may wait for its first attempt
+    executor: str = THREAD
+
+    def retries(self, exception: BaseException) -> bool:
+        """Whether an attempt that failed so is worth another."""
+        return isinstance(exception, self.retry_on) and not isinstance(exception, self.give_up_on)
+
+
+OPTIONS = tuple(field.name for field in fields(Policy))
+# What a changed "expires" means is written when the run is enqueued.
+STORED = ("max_attempts", "backoff", "retry_on", "give_up_on", "timeout", "executor")
+
+
+def validated(options: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    The options given (not None), in the types of ``Policy``.
+
+    Raise InvalidTask for the first that is not valid, in a sentence that names it.
+    """
+    given = {name: options.get(name) for name in OPTIONS}
+    try:
+        return {
+            name: VALID[name](value, name) for name, value in given.items() if value is not None
+        }
+    except ValueError as error:
+        raise InvalidTask(str(error)) from None
+
+
+def policy_of(
+    options: Mapping[str, Any],
+    function: Callable[..., Any],
+    queue_name: str,
+    backend: BaseTaskBackend,
+) -> Policy:
+    """The policy of a task with these options; raise InvalidTask for one that is not valid."""
+    kind = ASYNC if iscoroutinefunction(function) else THREAD
+    inherited = defaults_of(backend).of(queue_name)
+    given = validated(options)
+    executor = given.get("executor", inherited.get("executor", kind))
+    if executor not in (kind, PROCESS):
+        if "executor" in given:
+            raise InvalidTask(
+                f"executor={executor!r} does not fit {function.__qualname__!r}, which is "
+                f"{'a coroutine' if kind == ASYNC else 'no coroutine'} function: "
+                f"it is executed by {kind!r} or {PROCESS!r}."
+            )
+        executor = kind  # a default is for the tasks that it fits
+    return Policy(**{**inherited, **given, "executor": executor})
+
+
+# Defaults in settings.
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """TASK_DEFAULTS and QUEUE_DEFAULTS of a backend."""
+
+    tasks: Mapping[str, Any]
+    queues: Mapping[str, Mapping[str, Any]]
+
+    def of(self, queue_name: str) -> Mapping[str, Any]:
+        """What holds in a queue."""
+        return self.queues.get(queue_name, self.tasks)
+
+
+_defaults: WeakKeyDictionary[BaseTaskBackend, Defaults] = WeakKeyDictionary()
+
+
+def defaults_of(backend: BaseTaskBackend) -> Defaults:
+    """The defaults in a backend's OPTIONS; raise ImproperlyConfigured for bad ones."""
+    if backend not in _defaults:
+        _defaults[backend] = _read_defaults(backend)
+    return _defaults[backend]
+
+
+def _read_defaults(backend: BaseTaskBackend) -> Defaults:
+    place = f"TASKS[{backend.alias!r}]['OPTIONS']"
+    tasks = _valid_defaults(backend.options.get("TASK_DEFAULTS", {}), f"{place}['TASK_DEFAULTS']")
+    queues = backend.options.get("QUEUE_DEFAULTS", {})
+    if not isinstance(queues, Mapping):
+        raise ImproperlyConfigured(f"{place}['QUEUE_DEFAULTS'] must be a dict, not {queues!r}.")
+    return Defaults(
+        tasks,
+        {
+            queue: {**tasks, **_valid_defaults(given, f"{place}['QUEUE_DEFAULTS'][{queue!r}]")}
+            for queue, given in queues.items()
+        },
+    )
+
+
+def _valid_defaults(given: Any, place: str) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        raise ImproperlyConfigured(f"{place} must be a dict of options, not {given!r}.")
+    for name in given:
+        if name not in OPTIONS:
+            raise ImproperlyConfigured(
+                f"{place} has no option {name!r}.{nearest(str(name), list(OPTIONS))}"
+            )
+    try:
+        return validated({name: _imported(name, value) for name, value in given.items()})
+    except (InvalidTask, ImportError) as error:
+        raise ImproperlyConfigured(f"{place}: {error}") from error
+
+
+def _imported(name: str, value: Any) -> Any:
+    """Settings, like rows, name classes and functions by their paths."""
+    if name in ("retry_on", "give_up_on") and not isinstance(value, type):
+        paths = [value] if isinstance(value, str) else value
+        return [import_string(item) if isinstance(item, str) else item for item in paths]
+    if name == "backoff" and isinstance(value, str):
+        return import_string(value)
+    return value
+
+
+# Rows.
+
+
+def to_stored(changed: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Changed options as JSON; raise InvalidTask for a class or function that has no path by which
+    a worker could import it.
+    """
+    given = validated(changed)
+    return {name: _as_json(given[name], name) for name in STORED if name in given}
+
+
+def from_stored(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The options again; raise ImportError if a class or function is gone."""
+    return {name: _from_json(value, name) for name, value in stored.items()}
+
+
+def _as_json(value: Any, name: str) -> Any:
+    match value:
+        case tuple():
+            return [_path(item, name) for item in value]
+        case Backoff(initial, factor, maximum, jitter):
+            return [initial, factor, maximum, jitter]
+        case math.inf:
+            return None
+        case int() | float() | str():
+            return value
+        case _:
+            return _path(value, name)
+
+
+def _from_json(value: Any, name: str) -> Any:
+    if name == "timeout" and value is None:
+        return math.inf
+    if name == "backoff" and isinstance(value, list):
+        return Backoff(*value)
+    return _imported(name, value)
+
+
+def _path(named: Any, option: str) -> str:
+    path = f"{named.__module__}.{getattr(named, '__qualname__', type(named).__qualname__)}"
+    try:
+        found = import_string(path)
+    except ImportError:
+        found = None
+    if found is not named:
+        raise InvalidTask(
+            f"{option}={named!r} cannot be stored with a run: {path!r} does not lead to it. "
+            "Define it under its own name in an importable module, or give it to @task."
+        )
+    return path
+
+
+# What is valid.
+
+
+def _attempts(value: Any, name: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**31:
+        raise ValueError(f"{name} must be a whole number from 1 on, not {value!r}.")
+    return value
+
+
+def _backoff(value: Any, name: str) -> Any:
+    if isinstance(value, Backoff) or (callable(value) and not isinstance(value, type)):
+        return value
+    if isinstance(value, int | float | timedelta):
+        return seconds(value, name)
+    raise ValueError(
+        f"{name} must be seconds, a timedelta, a Backoff, or a function of an exception and a "
+        f"task result, not {value!r}."
+    )
+
+
+def _classes(value: Any, name: str) -> tuple[type[BaseException], ...]:
+    items = value if isinstance(value, Iterable) and not isinstance(value, str | type) else [value]
+    classes = tuple(items)
+    for item in classes:
+        if not isinstance(item, type) or not issubclass(item, BaseException):
+            raise ValueError(f"{name} must be exception classes, and {item!r} is none.")
+    return classes
+
+
+def _limit(value: Any, name: str) -> float:
+    limit = math.inf if value == math.inf else seconds(value, name)
+    if not limit:
+        raise ValueError(f"{name} must be above 0; float('inf') is no limit.")
+    return limit
+
+
+def _executor(value: Any, name: str) -> str:
+    if value not in EXECUTORS:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, EXECUTORS))}, not {value!r}.")
+    return str(value)
+
+
+VALID: dict[str, Callable[[Any, str], Any]] = {
+    "max_attempts": _attempts,
+    "backoff": _backoff,
+    "retry_on": _classes,
+    "give_up_on": _classes,
+    "timeout": _limit,
+    "expires": _limit,
+    "executor": _executor,
+}

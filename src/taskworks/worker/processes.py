@@ -1,0 +1,252 @@
+"""Child processes, for what is heavy or untrusted: one a slot, spawned, over a pipe."""
+
+import json
+import logging
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from itertools import count
+from queue import SimpleQueue
+from typing import Any
+
+from django.db import connections
+
+from taskworks.exceptions import TaskCrashed
+from taskworks.execution import Attempt, Guard, Outcome, Postponed, Reason, cancellation, judge
+from taskworks.worker.slots import Done, Slots
+from taskworks.worker.wire import Asked, Begun, Ended, Interrupted, Order, Told, Written
+
+SPAWNS = 3  # tries to have a child that lives long enough to begin
+SPAWN_AGAIN_AFTER = timedelta(seconds=10)
+
+# What the child does first. The app registry must be ready before anything of ours is imported.
+BOOT = """
+import json, sys
+descriptor, path, databases = json.loads(sys.argv[1])
+sys.path[:] = path
+import django
+django.setup()
+from django.db import connections
+for alias, name in databases.items():
+    connections.databases[alias]["NAME"] = name
+from taskworks.worker.child import work
+work(descriptor)
+"""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recycling:
+    """After how many runs, and past how much memory in bytes, a child is replaced."""
+
+    max_tasks: int | None = None
+    max_memory: int | None = None
+
+    def is_due(self, tasks: int, memory: int) -> bool:
+        return (self.max_tasks is not None and tasks >= self.max_tasks) or (
+            self.max_memory is not None and memory > self.max_memory
+        )
+
+
+class ProcessPool(Slots):
+    """A fixed number of slots, each with a thread that speaks with its child."""
+
+    def __init__(self, size: int, recycling: Recycling, sender: type, done: Done) -> None:
+        super().__init__(size)
+        self._recycling, self._sender, self._done = recycling, sender, done
+        self._attempts: SimpleQueue[Attempt | None] = SimpleQueue()
+        self._slots: list[Slot] = []
+
+    def submit(self, attempt: Attempt) -> None:
+        busy = self.occupy()
+        attempt.guard = ChildGuard()
+        self._attempts.put(attempt)
+        if len(self._slots) < min(max(self.size, 1), busy):
+            slot = Slot(self._recycling, self._sender)
+            self._slots.append(slot)
+            name = f"taskworks-process-{len(self._slots)}"
+            threading.Thread(target=self._work, args=[slot], name=name, daemon=True).start()
+
+    def close(self) -> None:
+        for slot in self._slots:
+            self._attempts.put(None)
+            slot.close()
+
+    def _work(self, slot: "Slot") -> None:
+        while attempt := self._attempts.get():
+            try:
+                outcome = slot.execute(attempt)
+            except BaseException as error:  # noqa: BLE001 - the thread must not end for it
+                outcome = judge(attempt, error)
+            self.vacate()
+            self._done(attempt, outcome)
+            del attempt, outcome
+
+
+class ChildGuard(Guard):
+    """An attempt in a child process, once it is there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._child: Child | None = None
+        self._number = 0
+
+    def attach(self, child: "Child", number: int) -> None:
+        with self._lock:
+            self._child, self._number = child, number
+
+    def detach(self) -> None:
+        """The attempt is over: the child's next one is another's."""
+        with self._lock:
+            self._child = None
+
+    def ask(self) -> None:
+        with self._lock:
+            if self._child:
+                self._child.send(Asked(self._number))
+
+    def interrupt(self, reason: Reason) -> None:
+        with self._lock:
+            if self._child:
+                self.reason = self.reason or reason
+                self._child.send(Interrupted(self._number, reason))
+
+    def kill(self, reason: Reason) -> bool:
+        with self._lock:
+            if self._child:
+                self.reason = self.reason or reason
+                self._child.kill()
+        return True
+
+
+class Slot:
+    """A place for one attempt after another, in one child after another."""
+
+    def __init__(self, recycling: Recycling, sender: type) -> None:
+        self._recycling, self._sender = recycling, sender
+        self._numbers = count(1)
+        self._child: Child | None = None
+        self._is_closed = False
+
+    def execute(self, attempt: Attempt) -> Outcome:
+        """Have the attempt executed in the child, and in a new one if that has died meanwhile."""
+        for _ in range(SPAWNS):
+            if attempt.dialogue.cancel_requested:
+                return cancellation("The run was cancelled before it began.")
+            child = self._child = self._child or Child()
+            try:
+                outcome = self._executed(attempt, child)
+            finally:
+                self._replace_if_due(child)
+            if outcome:
+                return outcome
+        error = TaskCrashed("No child process could be started; its standard error says why.")
+        return Postponed(SPAWN_AGAIN_AFTER, error)
+
+    def close(self) -> None:
+        self._is_closed = True
+        if child := self._child:
+            child.kill()
+
+    def _executed(self, attempt: Attempt, child: "Child") -> Outcome | None:
+        """The outcome; None if the child was gone before the attempt began."""
+        guard, number = attempt.guard, next(self._numbers)
+        assert isinstance(guard, ChildGuard)  # noqa: S101
+        guard.attach(child, number)
+        try:
+            child.send(self._order(attempt, number))
+            return self._followed(attempt, child, number)
+        except (EOFError, OSError):
+            exit_code = child.end()
+            if attempt.began is None:
+                return None
+            reason = guard.reason
+            return judge(attempt, reason.exception() if reason else _crash(exit_code))
+        finally:
+            guard.detach()
+
+    def _order(self, attempt: Attempt, number: int) -> Order:
+        cancel_requested = attempt.dialogue.cancel_requested
+        return Order(
+            number, attempt.run, attempt.worker_id, attempt.claimed, cancel_requested, self._sender
+        )
+
+    def _followed(self, attempt: Attempt, child: "Child", number: int) -> Outcome:
+        while True:
+            match child.receive():
+                case Begun():
+                    attempt.begin()
+                case Told(columns, changes):
+                    written = partial(child.send, Written(number, changes))
+                    attempt.dialogue.adopt(columns, written)
+                case Ended(outcome, memory):
+                    child.tasks += 1
+                    child.memory = memory
+                    return outcome
+
+    def _replace_if_due(self, child: "Child") -> None:
+        if self._is_closed or child.is_dying or self._recycling.is_due(child.tasks, child.memory):
+            child.end()
+            self._child = None
+
+
+class Child:
+    """One child process, and this end of the pipe to it."""
+
+    def __init__(self) -> None:
+        self.tasks = self.memory = 0
+        self.is_dying = False
+        self._sending = threading.Lock()
+        self._connection, theirs = multiprocessing.Pipe()
+        databases = {alias: str(connections[alias].settings_dict["NAME"]) for alias in connections}
+        boot = json.dumps([theirs.fileno(), sys.path, databases])
+        # A process group of its own, so that Ctrl-C in a terminal reaches its worker alone.
+        self._process = subprocess.Popen(  # noqa: S603 - our own words
+            [sys.executable, "-c", BOOT, boot],
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            process_group=0,
+        )
+        theirs.close()
+
+    def send(self, message: Any) -> None:
+        """Say something, if it can still hear; that it cannot is seen when it is listened to."""
+        with self._sending, suppress(OSError):
+            self._connection.send(message)
+
+    def receive(self) -> Any:
+        """What it says next; raise EOFError or OSError if it has ended."""
+        return self._connection.recv()
+
+    def kill(self) -> None:
+        """End it and what it has started, at once."""
+        self.is_dying = True
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def end(self) -> int:
+        """Let it end, and say with which code."""
+        self.is_dying = True
+        with self._sending:
+            self._connection.close()
+        try:
+            return self._process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return self._process.wait()
+
+
+def _crash(exit_code: int) -> TaskCrashed:
+    if exit_code < 0:
+        with suppress(ValueError):
+            return TaskCrashed(f"Its process was ended by {signal.Signals(-exit_code).name}.")
+    return TaskCrashed(f"Its process ended with exit code {exit_code}.")

@@ -1,0 +1,95 @@
+"""What a worker tells the world of an outcome: signals, a line in the log, its observer."""
+
+import logging
+from typing import Any
+
+from taskworks.execution import (
+    Attempt,
+    Cancelled,
+    Failed,
+    Postponed,
+    Released,
+    Retried,
+    Snoozed,
+    Succeeded,
+)
+from taskworks.signals import announce, task_cancelled, task_finished, task_retried
+from taskworks.worker.observer import Observer
+
+logger = logging.getLogger("taskworks.runs")
+
+
+class Report:
+    """Told of every outcome, once it is stored; ``sender`` is the backend's class."""
+
+    def __init__(self, sender: type, observer: Observer) -> None:
+        self._sender, self._observer = sender, observer
+
+    def written(self, attempt: Attempt) -> None:
+        """The outcome is stored."""
+        match attempt.outcome:
+            case Succeeded():
+                self._finished(attempt)
+            case Failed(exception):
+                self._in_the_context_of(exception, self._finished, attempt)
+            case Cancelled(exception):
+                self._in_the_context_of(exception, self._cancelled, attempt)
+            case Retried(exception):
+                self._in_the_context_of(exception, self._retried, attempt)
+            case Snoozed(delay):
+                _log(attempt, logging.INFO, "snoozed for %s s", delay.total_seconds())
+            case Postponed(delay, reason):
+                seconds = delay.total_seconds()
+                _log(attempt, logging.WARNING, "postponed for %s s: %s", seconds, reason)
+            case Released():
+                _log(attempt, logging.INFO, "given back")
+        self._observer.settled(attempt)
+
+    def lost(self, attempt: Attempt) -> None:
+        """The outcome was not stored: the run is another worker's now, or gone."""
+        _log(
+            attempt,
+            logging.ERROR,
+            "its outcome is lost: the run was rescued from this worker, given up or deleted",
+        )
+
+    def _finished(self, attempt: Attempt) -> None:
+        _log(attempt, logging.INFO, attempt.run.state)
+        announce(task_finished, self._sender, attempt.result())
+
+    def _cancelled(self, attempt: Attempt) -> None:
+        self._finished(attempt)
+        announce(task_cancelled, self._sender, attempt.result())
+
+    def _retried(self, attempt: Attempt) -> None:
+        delay = attempt.outcome.delay  # type: ignore[union-attr]
+        seconds = delay.total_seconds()
+        _log(attempt, logging.WARNING, "failed, and is retried in %s s", seconds, exc_info=True)
+        announce(task_retried, self._sender, attempt.result(), delay=delay)
+
+    def _in_the_context_of(self, exception: BaseException, tell: Any, attempt: Attempt) -> None:
+        try:
+            # The standard's log line takes a failure's traceback from the context.
+            raise exception
+        except BaseException:  # noqa: BLE001 - whatever the task raised
+            tell(attempt)
+
+
+def _log(attempt: Attempt, level: int, what: str, *args: Any, exc_info: bool = False) -> None:
+    if not logger.isEnabledFor(level):
+        return
+    run = attempt.run
+    extra = {
+        "task_id": str(run.id),
+        "task_path": run.task_path,
+        "task_queue": run.queue_name,
+        "task_attempt": run.attempts,
+        "task_duration": attempt.duration.total_seconds(),
+        "task_worker": attempt.worker_id,
+        "task_state": run.state,
+    }
+    try:
+        message = f"Run %s of %s: {what}."
+        logger.log(level, message, run.id, run.task_path, *args, exc_info=exc_info, extra=extra)
+    except Exception:  # noqa: BLE001 - a log's handler may meet an odd exception
+        logger.log(level, "Run %s of %s: %s.", run.id, run.task_path, run.state, extra=extra)
