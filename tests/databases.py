@@ -7,16 +7,16 @@ from typing import Any
 NAMES = ("sqlite", "postgresql", "mariadb", "mysql")
 
 
-def database(name: str, files: Path) -> dict[str, Any]:
-    """The entry of DATABASES for one of NAMES."""
+def database(name: str, files: Path, suffix: str = "") -> dict[str, Any]:
+    """The entry of DATABASES for one of NAMES; another one with another suffix."""
     if name == "sqlite":
-        return _sqlite(files)
-    return {**_server(name), "TEST": {"NAME": f"test_taskworks_{name}"}}
+        return _sqlite(files / f"taskworks-test-{os.getuid()}{suffix}.sqlite3")
+    return {**_server(name), "TEST": {"NAME": f"test_taskworks_{name}{suffix}"}}
 
 
-def _sqlite(files: Path) -> dict[str, Any]:
+def _sqlite(file: Path) -> dict[str, Any]:
     # A file, not memory: workers are other threads and other processes.
-    path = str(files / f"taskworks-test-{os.getuid()}.sqlite3")
+    path = str(file)
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": path,

@@ -11,8 +11,42 @@ SECRET_KEY = "of the tests"
 DEBUG = False
 USE_TZ = True
 TIME_ZONE = "Europe/Berlin"
-INSTALLED_APPS = ["django.contrib.contenttypes", "taskworks", "tests"]
-DATABASES = {"default": database(DATABASE, Path(os.environ.get("TASKWORKS_TEST_FILES", "/tmp")))}
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "taskworks",
+    "tests",
+]
+# What the admin needs; sessions have no table.
+ROOT_URLCONF = "tests.faces.urls"
+SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    },
+]
+STATIC_URL = "static/"
+FILES = Path(os.environ.get("TASKWORKS_TEST_FILES", "/tmp"))
+DATABASES = {
+    "default": database(DATABASE, FILES),
+    # For the tests that have our tables on another alias.
+    "queue": database(DATABASE, FILES, "_queue"),
+}
 TASKS = {
     "default": {
         "BACKEND": "taskworks.backends.database.DatabaseBackend",

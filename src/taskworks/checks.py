@@ -7,7 +7,11 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from taskworks.conf import conf
+from taskworks.conf import conf, nearest
+from taskworks.framework import task_backends
+from taskworks.policy import defaults_of
+
+KNOWN_OPTIONS = ["TASK_DEFAULTS", "QUEUE_DEFAULTS"]
 
 
 def check_backend(alias: str) -> Iterator[checks.CheckMessage]:
@@ -20,6 +24,7 @@ def check_backend(alias: str) -> Iterator[checks.CheckMessage]:
         )
         return
     yield from _check_settings()
+    yield from _check_defaults(alias)
     yield from _check_database()
 
 
@@ -32,6 +37,24 @@ def _check_settings() -> Iterator[checks.CheckMessage]:
             hint="docs/reference/settings.md has the keys and their units.",
             id="taskworks.E004",
         )
+
+
+def _check_defaults(alias: str) -> Iterator[checks.CheckMessage]:
+    try:
+        defaults_of(task_backends[alias])
+    except ImproperlyConfigured as error:
+        yield checks.Error(
+            str(error),
+            hint="docs/reference/tasks.md has the options of a task.",
+            id="taskworks.E005",
+        )
+    for name in task_backends[alias].options:
+        if name not in KNOWN_OPTIONS:
+            yield checks.Warning(
+                f"TASKS[{alias!r}]['OPTIONS'] has a key that Taskworks does not know: {name!r}."
+                f"{nearest(str(name), KNOWN_OPTIONS)}",
+                id="taskworks.W002",
+            )
 
 
 def _check_database() -> Iterator[checks.CheckMessage]:

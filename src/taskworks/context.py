@@ -8,11 +8,12 @@ record when it likes. So a call costs nothing that a loop would notice.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
@@ -45,27 +46,36 @@ class Dialogue:
     ) -> None:
         self.cancel_requested = False
         self.listener: Callable[[], None] | None = None
+        self.before_waiting: Callable[[], None] | None = None
         self.target: int | None = None
         self.progress: int | None = None
         self.messages = list(messages or [])
         self.metadata = deepcopy(metadata or {})
         self._saved = metadata or {}
         self._lock = threading.Lock()
+        self._moving = threading.Lock()
         self._is_told = False
         self._changes = self._taken = self._written = 0
         self._waiting: list[tuple[int, Callable[[], None]]] = []
 
     # By the task.
 
-    def move(self, progress: int, target: int | None, *, by: int = 0) -> None:
-        """Set the progress, or move it; it stays between 0 and its target."""
-        with self._lock:
-            moved = (self.progress or 0) + by if by else progress
-            highest = MOST if target is None else target
-            self.progress = 0 if moved < 0 else highest if moved > highest else moved
-            self._changes += 1
+    def set(self, progress: int) -> None:
+        """How far it is; clamped to 0 and the target."""
+        highest = MOST if self.target is None else self.target
+        if progress < 0:
+            progress = 0
+        elif progress > highest:
+            progress = highest
+        self.progress = progress
+        self._changes += 1  # after the change itself, so that no change can be overlooked
         if not self._is_told:
             self._tell()
+
+    def inc(self, difference: int) -> None:
+        """That it is so much further; threads of one task may say so at once."""
+        with self._moving:
+            self.set((self.progress or 0) + difference)
 
     def aim(self, target: int | None) -> None:
         """Set the target, which bounds the progress."""
@@ -85,6 +95,8 @@ class Dialogue:
 
     def save(self, when_written: Callable[[], None]) -> None:
         """Take over the metadata as it is now; raise TypeError or ValueError if it is no JSON."""
+        if self.listener and self.before_waiting:
+            self.before_waiting()
         saved = jsonvalue.round_trip(self.metadata, "metadata")
         with self._lock:
             self._saved = saved
@@ -93,11 +105,11 @@ class Dialogue:
         self._tell()
 
     def _tell(self) -> None:
-        self._is_told = True
-        if self.listener:
-            self.listener()
-        else:
+        if not self.listener:
             self.written(self._changes)
+        elif not self._is_told:
+            self._is_told = True
+            self.listener()
 
     # By its worker.
 
@@ -159,7 +171,7 @@ class Dialogue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskContext(_Standard):
+class TaskContext(_Standard):  # type: ignore[misc] # only Django's stubs have it unfrozen
     """
     What a task that takes a context is given: the standard's ``task_result`` and ``attempt``, and
     a way to tell how far it is. None of it can fail a task by itself, but for ``save_metadata``
@@ -196,17 +208,15 @@ class TaskContext(_Standard):
 
     def set_target(self, n: int | None) -> None:
         """What progress counts up to, 0 or more; None if that is not known."""
-        self._dialogue.aim(None if n is None else _count(n))
+        self._dialogue.aim(None if n is None else max(0, _count(n)))
 
     def set_progress(self, n: int) -> None:
         """How far the task is: from 0 to its target, to which other numbers are clamped."""
-        dialogue = self._dialogue
-        dialogue.move(n if type(n) is int else _count(n), dialogue.target)
+        self._dialogue.set(n if type(n) is int and n < MOST else _count(n))
 
     def inc_progress(self, n: int = 1) -> None:
         """That it is so much further, from 0 if no progress was set; clamped in the same way."""
-        dialogue = self._dialogue
-        dialogue.move(0, dialogue.target, by=n if type(n) is int else _count(n))
+        self._dialogue.inc(n if type(n) is int and n < MOST else _count(n))
 
     def add_message(self, text: object, level: str = "info") -> None:
         """
@@ -216,7 +226,7 @@ class TaskContext(_Standard):
         characters of each.
         """
         if level not in LEVELS:
-            logger.warning("A message has the level %r, which is none of %s.", level, LEVELS)
+            logger.warning("The level %s of a message is none of %s.", _message(level), LEVELS)
             level = "info"
         at = timezone.now().isoformat()
         self._dialogue.say({"at": at, "level": level, "text": _message(text)})
@@ -232,7 +242,8 @@ class TaskContext(_Standard):
         """
         Store the metadata, and return when it is stored.
 
-        Raise TypeError or ValueError, and store nothing, if it is no JSON.
+        Raise TypeError or ValueError, and store nothing, if it is no JSON; RuntimeError inside a
+        transaction on SQLite, which would wait for itself: its lock keeps the worker from writing.
         """
         written = threading.Event()
         self._dialogue.save(written.set)
@@ -282,22 +293,21 @@ def enter(make: Callable[[], TaskContext]) -> None:
     _current.set(make)
 
 
-def running_for(attempt: int, started_at: datetime, timeout: float) -> dict[str, Any]:
-    """What a context says of an attempt that begins now and may take so many seconds."""
-    if timeout == float("inf"):
-        return {"_number": attempt}
-    return {
-        "_number": attempt,
-        "deadline": started_at + timedelta(seconds=timeout),
-        "_ends": time.monotonic() + timeout,
-    }
+@contextmanager
+def entered(context: TaskContext) -> Iterator[TaskContext]:
+    """Make this the context of what is executed here, for as long as that lasts."""
+    token = _current.set(lambda: context)
+    try:
+        yield context
+    finally:
+        _current.reset(token)
 
 
 def _count(n: Any) -> int:
     try:
         return min(int(n), MOST)
-    except (TypeError, ValueError, OverflowError):
-        logger.warning("Progress is counted in whole numbers, not in %r.", n)
+    except Exception:  # noqa: BLE001 - what is no number may do anything when asked for one
+        logger.warning("Progress is counted in whole numbers, not in %s.", _message(n))
         return 0
 
 
@@ -307,5 +317,5 @@ def _message(text: object) -> str:
     except Exception as error:  # noqa: BLE001 - what cannot be printed fails nobody
         words = f"<a {type(text).__name__} that cannot be printed: {type(error).__name__}>"
     limit = conf().max_message_length
-    cut = words if len(words) <= limit else f"{words[: limit - 1]}…"
-    return jsonvalue.printable(cut)
+    clean = jsonvalue.printable(words[: limit + 1])
+    return clean if len(clean) <= limit else f"{clean[: limit - 1]}…"

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from functools import lru_cache
 from inspect import iscoroutinefunction
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -44,8 +45,6 @@ class Policy:
 
 
 OPTIONS = tuple(field.name for field in fields(Policy))
-# What a changed "expires" means is written when the run is enqueued.
-STORED = ("max_attempts", "backoff", "retry_on", "give_up_on", "timeout", "executor")
 
 
 def validated(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,9 +69,22 @@ def policy_of(
     backend: BaseTaskBackend,
 ) -> Policy:
     """The policy of a task with these options; raise InvalidTask for one that is not valid."""
+    given = tuple((name, value) for name, value in options.items() if value is not None)
+    try:
+        return _remembered(given, function, queue_name, backend)
+    except TypeError:  # one of them cannot be hashed
+        return _policy(given, function, queue_name, backend)
+
+
+def _policy(
+    options: tuple[tuple[str, Any], ...],
+    function: Callable[..., Any],
+    queue_name: str,
+    backend: BaseTaskBackend,
+) -> Policy:
     kind = ASYNC if iscoroutinefunction(function) else THREAD
     inherited = defaults_of(backend).of(queue_name)
-    given = validated(options)
+    given = validated(dict(options))
     executor = given.get("executor", inherited.get("executor", kind))
     if executor not in (kind, PROCESS):
         if "executor" in given:
@@ -83,6 +95,9 @@ def policy_of(
             )
         executor = kind  # a default is for the tasks that it fits
     return Policy(**{**inherited, **given, "executor": executor})
+
+
+_remembered = lru_cache(maxsize=1000)(_policy)  # it is asked for with every run
 
 
 # Defaults in settings.
@@ -116,6 +131,12 @@ def _read_defaults(backend: BaseTaskBackend) -> Defaults:
     queues = backend.options.get("QUEUE_DEFAULTS", {})
     if not isinstance(queues, Mapping):
         raise ImproperlyConfigured(f"{place}['QUEUE_DEFAULTS'] must be a dict, not {queues!r}.")
+    for queue in queues:
+        if backend.queues and queue not in backend.queues:
+            raise ImproperlyConfigured(
+                f"{place}['QUEUE_DEFAULTS'] has the queue {queue!r}, which is not in 'QUEUES'."
+                f"{nearest(str(queue), list(backend.queues))}"
+            )
     return Defaults(
         tasks,
         {
@@ -135,18 +156,19 @@ def _valid_defaults(given: Any, place: str) -> dict[str, Any]:
             )
     try:
         return validated({name: _imported(name, value) for name, value in given.items()})
-    except (InvalidTask, ImportError) as error:
+    except Exception as error:  # a module may raise anything while it is imported
         raise ImproperlyConfigured(f"{place}: {error}") from error
 
 
 def _imported(name: str, value: Any) -> Any:
     """Settings, like rows, name classes and functions by their paths."""
-    if name in ("retry_on", "give_up_on") and not isinstance(value, type):
-        paths = [value] if isinstance(value, str) else value
-        return [import_string(item) if isinstance(item, str) else item for item in paths]
-    if name == "backoff" and isinstance(value, str):
-        return import_string(value)
-    return value
+    match name, value:
+        case "retry_on" | "give_up_on" | "backoff", str(path):
+            return import_string(path)
+        case "retry_on" | "give_up_on", list() | tuple() | set():
+            return tuple(_imported(name, item) for item in value)
+        case _:
+            return value
 
 
 # Rows.
@@ -158,12 +180,15 @@ def to_stored(changed: Mapping[str, Any]) -> dict[str, Any]:
     a worker could import it.
     """
     given = validated(changed)
-    return {name: _as_json(given[name], name) for name in STORED if name in given}
+    return {name: _as_json(value, name) for name, value in given.items()}
 
 
 def from_stored(stored: Mapping[str, Any]) -> dict[str, Any]:
     """The options again; raise ImportError if a class or function is gone."""
-    return {name: _from_json(value, name) for name, value in stored.items()}
+    try:
+        return {name: _from_json(value, name) for name, value in stored.items()}
+    except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
+        raise ImportError(f"{type(error).__name__}: {error}") from error
 
 
 def _as_json(value: Any, name: str) -> Any:
@@ -181,7 +206,7 @@ def _as_json(value: Any, name: str) -> Any:
 
 
 def _from_json(value: Any, name: str) -> Any:
-    if name == "timeout" and value is None:
+    if value is None:
         return math.inf
     if name == "backoff" and isinstance(value, list):
         return Backoff(*value)
@@ -212,7 +237,8 @@ def _attempts(value: Any, name: str) -> int:
 
 
 def _backoff(value: Any, name: str) -> Any:
-    if isinstance(value, Backoff) or (callable(value) and not isinstance(value, type)):
+    is_function = callable(value) and not isinstance(value, type) and not iscoroutinefunction(value)
+    if isinstance(value, Backoff) or is_function:
         return value
     if isinstance(value, int | float | timedelta):
         return seconds(value, name)

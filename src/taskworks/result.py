@@ -4,13 +4,14 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
 
 from asgiref.sync import sync_to_async
 
 from taskworks import framework
 from taskworks.exceptions import TaskResultDoesNotExist
+from taskworks.retry import seconds
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,6 +26,8 @@ else:
         __slots__ = ()
 
 
+Timeout = float | timedelta | None
+
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 1.0  # seconds between two looks at what is waited for
 
 
@@ -37,8 +40,13 @@ class TaskMessage:
     text: str
 
 
+def message(entry: dict[str, str]) -> TaskMessage:
+    """The message of a stored entry."""
+    return TaskMessage(datetime.fromisoformat(entry["at"]), entry["level"], entry["text"])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskResult(_Standard[P, R]):
+class TaskResult(_Standard[P, R]):  # type: ignore[misc] # only Django's stubs have it unfrozen
     """A run as it stood when it was read, and what can be done about it."""
 
     target: int | None = None  # what progress counts up to
@@ -85,12 +93,12 @@ class TaskResult(_Standard[P, R]):
         """See retry()."""
         return await sync_to_async(self.retry)()
 
-    def wait(self, timeout: float | None = None) -> Self:
+    def wait(self, timeout: Timeout = None) -> Self:
         """Wait until the run has finished, and return this result, refreshed; see wait_for()."""
         wait_for([self], timeout)
         return self
 
-    async def await_(self, timeout: float | None = None) -> Self:
+    async def await_(self, timeout: Timeout = None) -> Self:
         """See wait()."""
         await await_for([self], timeout)
         return self
@@ -141,7 +149,7 @@ def ours(result: Any) -> "TaskResult[..., Any]":
 Results = Iterable["TaskResult[..., Any]"]
 
 
-def wait_for(results: Results, timeout: float | None = None) -> "list[TaskResult[..., Any]]":
+def wait_for(results: Results, timeout: Timeout = None) -> "list[TaskResult[..., Any]]":
     """
     Wait until all of these runs have finished, and return their results, refreshed.
 
@@ -159,7 +167,7 @@ def wait_for(results: Results, timeout: float | None = None) -> "list[TaskResult
     return waited_for
 
 
-async def await_for(results: Results, timeout: float | None = None) -> "list[TaskResult[..., Any]]":
+async def await_for(results: Results, timeout: Timeout = None) -> "list[TaskResult[..., Any]]":
     """See wait_for()."""
     waited_for = list(results)
     for pause in _pauses(waited_for, timeout):
@@ -170,9 +178,10 @@ async def await_for(results: Results, timeout: float | None = None) -> "list[Tas
     return waited_for
 
 
-def _pauses(results: Sequence[Any], timeout: float | None) -> Iterator[float]:
+def _pauses(results: Sequence[Any], timeout: Timeout) -> Iterator[float]:
     """The pauses between two looks; the last look is when the time is over."""
-    deadline = None if timeout is None else time.monotonic() + timeout
+    limit = None if timeout is None else seconds(timeout, "timeout")
+    deadline = None if limit is None else time.monotonic() + limit
     pause = SHORTEST_PAUSE
     while True:
         left = pause if deadline is None else deadline - time.monotonic()
@@ -181,7 +190,7 @@ def _pauses(results: Sequence[Any], timeout: float | None) -> Iterator[float]:
         if deadline is not None and left <= 0:
             pending = _pending(results)
             raise TimeoutError(
-                f"{len(pending)} of {len(results)} runs have not finished within {timeout} s, "
+                f"{len(pending)} of {len(results)} runs have not finished within {limit:g} s, "
                 f"such as {pending[0].id}."
             )
 

@@ -1,6 +1,5 @@
 """Again, and when: ``Backoff``, and what a task raises to be run again."""
 
-import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -46,9 +45,9 @@ class Backoff:
     def delay(self, failures: int) -> float:
         """Seconds to wait after so many failures."""
         try:
-            wait = min(self.maximum, self.initial * self.factor ** (failures - 1))
+            wait = min(self.maximum, self.initial * float(self.factor) ** (failures - 1))
         except OverflowError:
-            wait = self.maximum
+            wait = self.maximum if self.initial else 0.0
         return wait * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311 - no secret
 
 
@@ -90,7 +89,7 @@ def seconds(given: Any, name: str) -> float:
     """A number of seconds, or a timedelta, as a float; ValueError for what is no time to wait."""
     number = given.total_seconds() if isinstance(given, timedelta) else given
     is_number = isinstance(number, int | float) and not isinstance(number, bool)
-    if not is_number or math.isnan(number) or not 0 <= number <= LONGEST_DELAY:
+    if not is_number or not 0 <= number <= LONGEST_DELAY:
         raise ValueError(
             f"{name} must be seconds or a timedelta, from 0 to ten years, not {given!r}."
         )

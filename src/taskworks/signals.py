@@ -18,6 +18,7 @@ from taskworks.framework import TaskResult, task_enqueued, task_finished, task_s
 __all__ = [
     "aannounce",
     "announce",
+    "announce_cancelled",
     "task_cancelled",
     "task_enqueued",
     "task_finished",
@@ -45,6 +46,12 @@ async def aannounce(signal: Signal, sender: type, task_result: TaskResult) -> No
         await signal.asend_robust(sender, task_result=task_result)
     except BaseException as error:  # noqa: BLE001 - as above
         _log_odd(error, task_result)
+
+
+def announce_cancelled(sender: type, task_result: TaskResult) -> None:
+    """A run is cancelled, and has thereby finished."""
+    announce(task_finished, sender, task_result)
+    announce(task_cancelled, sender, task_result)
 
 
 def _log_odd(error: BaseException, task_result: TaskResult) -> None:

@@ -5,7 +5,8 @@ An option of ours is a field of ``Task``: the decorator, ``using()``, pickling a
 unknown names follow from that. What an option means, and what holds without it, is in ``policy``.
 """
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import datetime, timedelta
 from typing import (
@@ -26,9 +27,9 @@ from asgiref.sync import sync_to_async
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from taskworks import framework, policy
+from taskworks import framework, jsonvalue, policy
 from taskworks.conf import nearest
-from taskworks.context import TaskContext, enter
+from taskworks.context import TaskContext, current_context, entered
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.framework import (
     DEFAULT_TASK_BACKEND_ALIAS,
@@ -94,6 +95,9 @@ class Task(_Standard[P, R]):
                 "Task function must be defined at a module level. A lambda has no name that a "
                 "worker could import: use def."
             )
+        for name, value in policy.validated(_options(self)).items():
+            object.__setattr__(self, name, value)
+        _validate_metadata(self.metadata)
         self.get_backend().validate_task(settled(self))
         policy_of(self)
 
@@ -149,6 +153,9 @@ class Task(_Standard[P, R]):
         task = _in_time_for(backend, self)
         if hasattr(backend, "enqueue_many"):
             return cast(list[TaskResult[P, R]], backend.enqueue_many(task, given))
+        for index, (args, kwargs) in enumerate(given):
+            jsonvalue.round_trip(args, f"item {index}: args")
+            jsonvalue.round_trip(kwargs, f"item {index}: kwargs")
         return [cast(Any, backend.enqueue(task, args, kwargs)) for args, kwargs in given]
 
     async def aenqueue_many(
@@ -183,19 +190,21 @@ class Task(_Standard[P, R]):
 
         Raise TaskResultDoesNotExist for an unknown id, TaskResultMismatch for another task's.
         """
-        return cast(Any, framework.Task.get_result(self, result_id))
+        return cast(TaskResult[P, R], framework.Task.get_result(self, result_id))
 
     async def aget_result(self, result_id: str) -> TaskResult[P, R]:
         """See get_result()."""
-        return cast(Any, await framework.Task.aget_result(self, result_id))
+        return cast(TaskResult[P, R], await framework.Task.aget_result(self, result_id))
 
     def call(self, *args: Any, **kwargs: Any) -> R:
         """Call the function here and now, whether it is async or not."""
-        return cast(R, framework.Task.call(self, *_with_context(self, args), **kwargs))
+        with _with_context(self, args) as given:
+            return framework.Task.call(self, *given, **kwargs)
 
     async def acall(self, *args: Any, **kwargs: Any) -> R:
         """See call()."""
-        return cast(R, await framework.Task.acall(self, *_with_context(self, args), **kwargs))
+        with _with_context(self, args) as given:
+            return await framework.Task.acall(self, *given, **kwargs)
 
 
 class _Decorator(Protocol):
@@ -292,23 +301,37 @@ def task(
 
 def policy_of(task: framework.Task) -> policy.Policy:
     """The options in force of any task, one of the standard's own class too."""
-    options = {name: getattr(task, name, None) for name in policy.OPTIONS}
-    return policy.policy_of(options, task.func, task.queue_name, task.get_backend())
+    return policy.policy_of(_options(task), task.func, task.queue_name, task.get_backend())
 
 
 def options_changed(task: framework.Task, definition: framework.Task) -> dict[str, Any]:
     """What ``using()`` has changed of our options, beside the definition."""
-    given = {name: getattr(task, name, None) for name in policy.OPTIONS}
-    return {name: v for name, v in given.items() if v != getattr(definition, name, None)}
+    before = _options(definition)
+    return {name: v for name, v in _options(task).items() if v != before[name]}
 
 
-def _with_context(task: Task, args: tuple[Any, ...]) -> tuple[Any, ...]:
+def _options(task: framework.Task) -> dict[str, Any]:
+    """Our options as they were given."""
+    return {name: getattr(task, name, None) for name in policy.OPTIONS}
+
+
+def _validate_metadata(metadata: Any) -> None:
+    if not isinstance(metadata, Mapping | None):
+        raise InvalidTask(f"metadata must be a dict, not {metadata!r}.")
+
+
+@contextmanager
+def _with_context(task: Task, args: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
     """Another package's backend gives the standard's context, which cannot do what ours can."""
     if not task.takes_context or not args or type(args[0]) is not framework.TaskContext:
-        return args
-    context = TaskContext(task_result=args[0].task_result)
-    enter(lambda: context)
-    return (context, *args[1:])
+        yield args
+        return
+    outer = current_context()
+    if outer and outer.task_result is args[0].task_result:
+        yield (outer, *args[1:])
+        return
+    with entered(TaskContext(task_result=args[0].task_result)) as context:
+        yield (context, *args[1:])
 
 
 def _call_arguments(item: Any, index: int) -> tuple[list[Any], dict[str, Any]]:

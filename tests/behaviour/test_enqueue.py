@@ -103,7 +103,7 @@ def test_enqueueing_is_one_insert_and_at_most_a_look_at_the_clock(enqueue: Enque
     with CaptureQueriesContext(connection) as captured:
         enqueue(tasks.noop, 1)
     statements = [query["sql"] for query in captured.captured_queries]
-    inserts = [sql for sql in statements if sql.startswith("INSERT")]
+    inserts = [sql for sql in statements if sql.lstrip().startswith("INSERT")]
     assert len(inserts) == 1
     assert len(statements) <= 2
 

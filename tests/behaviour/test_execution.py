@@ -13,7 +13,7 @@ from django.utils import translation
 from taskworks import TaskResult, TaskResultStatus, task
 from taskworks.backends.database import DatabaseBackend
 from taskworks.exceptions import InvalidTask, TaskNotFound
-from taskworks.execution import Attempt, execute
+from taskworks.execution import Attempt, ThreadGuard, execute, prepare
 from taskworks.framework import LOGGER_NAME
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.signals import task_finished, task_started
@@ -459,7 +459,9 @@ def test_a_transaction_that_a_task_leaves_open_ends_with_it() -> None:
     [run] = store().claim(worker.id, "default", ["default"], {"thread": 1})
 
     def leaves_open() -> bool:
-        execute(Attempt(run, "me"), DatabaseBackend)
+        attempt = Attempt(run, "me")
+        prepare(attempt)
+        execute(attempt, ThreadGuard(), DatabaseBackend)
         return connection.in_atomic_block
 
     assert not elsewhere(leaves_open)

@@ -13,6 +13,7 @@ from taskworks import Task, TaskResultStatus, default_task_backend, framework, t
 from taskworks.backends.dummy import DummyBackend
 from taskworks.backends.immediate import ImmediateBackend
 from taskworks.exceptions import InvalidTask
+from taskworks.testing import run_tasks
 from tests.behaviour import DATABASE_BACKEND, LABELLING_BACKEND, LabelledTask, Settings
 
 STANDARD = "django.tasks" if django.VERSION >= (6, 0) else "taskworks.framework.backport"
@@ -193,11 +194,10 @@ def test_a_task_of_the_standards_decorator_has_our_ways(settings: Settings, path
         made.using(prio=5)
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db
 def test_a_task_of_the_standards_class_can_be_stored_and_executed() -> None:
-    from tests.behaviour import executed
-
-    result = executed(halve.enqueue(42))
+    halve.enqueue(42)
+    [result] = run_tasks()
     assert result.return_value == 21
     assert result.task == halve
 

@@ -10,6 +10,7 @@ from taskworks.maintenance.promote import promote
 from taskworks.models import RunState, TaskRun
 from taskworks.signals import task_started
 from taskworks.store import store
+from taskworks.testing import clock, run_tasks
 from tests import tasks
 from tests.behaviour import Enqueue, database_now, executed, received, rewrite, run_of, run_worker
 
@@ -103,8 +104,9 @@ class TestRunAfter:
 
     def test_lets_a_run_go_when_it_is_due(self, enqueue: Enqueue) -> None:
         result = enqueue(tasks.noop.using(run_after=HOUR))
-        rewrite(result, available_at=database_now())
-        assert executed(result).status is TaskResultStatus.SUCCESSFUL
+        with clock() as moved:
+            moved.advance(HOUR)
+            assert [done.id for done in run_tasks()] == [result.id]
 
     def test_of_a_delay_counts_from_the_enqueueing_by_the_databases_clock(
         self, enqueue: Enqueue, monkeypatch: pytest.MonkeyPatch

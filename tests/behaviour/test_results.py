@@ -14,13 +14,13 @@ from taskworks import TaskError, TaskResult, TaskResultStatus, task, task_backen
 from taskworks.exceptions import TaskResultDoesNotExist, TaskResultMismatch
 from taskworks.models import RunState, TaskRun
 from taskworks.store import store
+from taskworks.testing import run_tasks
 from tests import tasks
 from tests.behaviour import (
     LABELLING_BACKEND,
     LabelledTask,
     Settings,
     database_now,
-    executed,
     rewrite,
     run_of,
 )
@@ -98,10 +98,9 @@ def test_a_result_outlives_its_task(get_result: GetResult, path: str) -> None:
     assert again.args == [1]
 
 
-@pytest.mark.django_db(transaction=True)
 def test_refreshing_takes_over_all_that_has_changed(refresh: Refresh) -> None:
     result = tasks.add.enqueue(1, 2)
-    executed(tasks.add.get_result(result.id))
+    run_tasks()
     assert result.status is TaskResultStatus.READY
     refresh(result)
     assert result == tasks.add.get_result(result.id)
@@ -110,10 +109,9 @@ def test_refreshing_takes_over_all_that_has_changed(refresh: Refresh) -> None:
     assert None not in (result.started_at, result.last_attempted_at, result.finished_at)
 
 
-@pytest.mark.django_db(transaction=True)
 def test_refreshing_takes_over_errors(refresh: Refresh) -> None:
     result = tasks.fail.enqueue()
-    executed(tasks.fail.get_result(result.id))
+    run_tasks(raise_failures=False)
     refresh(result)
     assert result.status is TaskResultStatus.FAILED
     assert [error.exception_class for error in result.errors] == [ValueError]

@@ -1,4 +1,5 @@
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,11 +7,19 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connections
+from django.utils import timezone
 
+from taskworks import default_task_backend
+from taskworks.models import TaskRun
+from taskworks.worker import Options, Queues, Worker
 from tests.docs.pages import SNIPPETS
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 Settings = Any
+Capture = pytest.CaptureFixture[str]
+
+with_database = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
@@ -25,10 +34,39 @@ def _as_a_reader_has_it(
 
 @pytest.fixture
 def sleeping_works(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """While a snippet sleeps, a worker runs what is ready."""
-    monkeypatch.setattr(time, "sleep", lambda seconds: work())
+    """While a snippet sleeps, a worker runs what is ready, and what waits for its time."""
+
+    really_sleep = time.sleep
+
+    def sleep(seconds: float) -> None:
+        if threading.current_thread() is threading.main_thread():
+            make_due()
+            work()
+        else:  # a thread of the worker's
+            really_sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", sleep)
     yield
     monkeypatch.undo()
+
+
+@pytest.fixture
+def works_beside() -> Iterator[None]:
+    """A worker in a thread, while the snippet goes on."""
+    worker = Worker(default_task_backend, Options(queues=Queues(None), interval=0.05))
+
+    def run() -> None:
+        try:
+            worker.run()
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield
+    worker.stop()
+    thread.join(timeout=30)
+    assert not thread.is_alive()
 
 
 def run(snippet: str) -> dict[str, Any]:
@@ -47,3 +85,13 @@ def work() -> None:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def make_due() -> None:
+    """What waits for its time need not wait any more."""
+    TaskRun.objects.scheduled().update(available_at=timezone.now())
+
+
+def only(path: str) -> TaskRun:
+    """The one run of a task."""
+    return TaskRun.objects.get(task_path=path)

@@ -1,9 +1,10 @@
 """The pages of the documentation, their blocks and their links."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -14,6 +15,8 @@ PAGES = sorted(
     if page.exists()
 )
 PYTHON = {"python", "python3", "py", "pycon"}
+Test = TypeVar("Test", bound=Callable[..., Any])
+executed: set[str] = set()
 
 _BLOCK = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 _MARKER = re.compile(r"<!-- snippet: (\S+) -->\n\Z")
@@ -66,6 +69,12 @@ def snippet_files() -> set[str]:
         for path in SNIPPETS.rglob("*.py")
         if path.name != "__init__.py"
     }
+
+
+def executes(*snippets: str) -> Callable[[Test], Test]:
+    """Say which files a test executes."""
+    executed.update(snippets)
+    return lambda test: test
 
 
 def relative_links(page: Path) -> list[str]:

@@ -1,9 +1,11 @@
 """The reference mentions everything that there is."""
 
 import argparse
+import math
 import re
-from dataclasses import fields
+from dataclasses import Field, fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import load_command_class
@@ -11,13 +13,23 @@ from django.dispatch import Signal
 
 import taskworks
 from taskworks import exceptions, framework, signals
+from taskworks.backends.database import DatabaseBackend
 from taskworks.conf import Conf
+from taskworks.control import Verdict
+from taskworks.framework import BaseTaskBackend
+from taskworks.management.commands.taskworks import SUBCOMMANDS
+from taskworks.management.output import DETAILS, SUMMARY
 from taskworks.models import RunState, TaskRun, Worker
+from taskworks.policy import Policy
 from tests.docs.pages import PAGES, ROOT, anchors, reference, relative_links
 
 pytestmark = pytest.mark.any_database
 
 SOURCE = ROOT / "src" / "taskworks"
+# Keys of TASKS, which are not of TASKWORKS.
+OF_TASKS = {"BACKEND", "QUEUES", "OPTIONS", "TASK_DEFAULTS", "QUEUE_DEFAULTS"}
+# Its default depends on the machine.
+NUMBER_OF_PROCESSORS = "--task-processes"
 # Django's own options of any command.
 DJANGOS = {
     "--help",
@@ -44,6 +56,11 @@ def row(page: str, name: str) -> str:
     return found[0]
 
 
+def flags(subcommand: str) -> list[argparse.Action]:
+    """The options that a subcommand has, its positional arguments left out."""
+    return [option for option in options(subcommand) if option.option_strings]
+
+
 def options(subcommand: str) -> list[argparse.Action]:
     parser = load_command_class("taskworks", "taskworks").create_parser("manage.py", "taskworks")
     [subparsers] = [action for action in parser._actions if action.dest == "subcommand"]
@@ -63,7 +80,7 @@ def test_settings_has_every_key_with_its_default(field: object) -> None:
 def test_settings_has_no_key_that_there_is_not() -> None:
     keys = set(re.findall(r"^\| `([A-Z_]{8,})` \|", reference("settings"), re.MULTILINE))
     assert keys >= {field.name.upper() for field in fields(Conf)}
-    assert keys - {field.name.upper() for field in fields(Conf)} <= {"BACKEND", "QUEUES", "OPTIONS"}
+    assert keys - {field.name.upper() for field in fields(Conf)} <= OF_TASKS
 
 
 def test_checks_has_every_id() -> None:
@@ -73,21 +90,53 @@ def test_checks_has_every_id() -> None:
     assert used == shown
 
 
-@pytest.mark.parametrize("subcommand", ["worker", "prune"])
+def about(subcommand: str) -> str:
+    """A subcommand's own page, or its section of the page that the others share."""
+    if subcommand in ("worker", "prune"):
+        return reference(subcommand)
+    return section(reference("command-line"), subcommand)
+
+
+def section(page: str, name: str) -> str:
+    parts = re.split(r"^## ", page, flags=re.MULTILINE)
+    [found] = [part for part in parts if part.startswith(f"`{name}`\n")]
+    return found
+
+
+@pytest.mark.parametrize("subcommand", SUBCOMMANDS)
 def test_every_option_of_a_command_has_a_row_with_its_default(subcommand: str) -> None:
-    page = reference(subcommand)
-    for option in options(subcommand):
+    page = about(subcommand)
+    for option in flags(subcommand):
         line = row(page, option.option_strings[0])
         for name in option.option_strings:
             assert mentions(line, name), name
-        if isinstance(option.default, int | float) and not isinstance(option.default, bool):
+        if option.option_strings[0] == NUMBER_OF_PROCESSORS:
+            assert "| the number of processors |" in line
+        elif isinstance(option.default, int | float) and not isinstance(option.default, bool):
             assert f"| {option.default:g} |" in line
 
 
 def test_no_option_is_documented_that_there_is_not() -> None:
-    for subcommand in ("worker", "prune"):
-        shown = re.findall(r"^\| `(--[\w-]+)", reference(subcommand), re.MULTILINE)
-        assert shown == [option.option_strings[0] for option in options(subcommand)]
+    for subcommand in SUBCOMMANDS:
+        shown = re.findall(r"^\| `(--[\w-]+)", about(subcommand), re.MULTILINE)
+        assert shown == [option.option_strings[0] for option in flags(subcommand)]
+
+
+def test_the_command_line_has_every_subcommand() -> None:
+    page = reference("command-line")
+    for subcommand in SUBCOMMANDS:
+        assert mentions(page, subcommand)
+        assert about(subcommand)
+
+
+def test_every_key_of_json_is_mentioned() -> None:
+    page = reference("command-line")
+    for subcommand, keys in (("list", SUMMARY), ("show", DETAILS[len(SUMMARY) :])):
+        for key in keys:
+            assert mentions(section(page, subcommand), key), key
+    for verdict in Verdict:
+        assert mentions(page, verdict)
+        assert mentions(reference("admin"), verdict)
 
 
 def test_signals_has_every_signal() -> None:
@@ -95,6 +144,52 @@ def test_signals_has_every_signal() -> None:
     assert len(names) >= 3
     for name in names:
         row(reference("signals"), name)
+
+
+def test_signals_has_every_extra_of_the_log() -> None:
+    source = (SOURCE / "worker" / "report.py").read_text()
+    extras = re.findall(r'^ {8}"(task_\w+)": ', source, re.MULTILINE)
+    assert len(extras) >= 7
+    for extra in extras:
+        row(reference("signals"), extra)
+
+
+@pytest.mark.parametrize("option", fields(taskworks.Task), ids=lambda option: option.name)
+def test_tasks_has_every_option_with_its_default(option: Field[Any]) -> None:
+    page = reference("tasks")
+    if option.name in ("func", "run_after"):
+        assert mentions(page, option.name)
+    else:
+        line = row(page, option.name)
+        default = getattr(Policy(), option.name, None)
+        if type(default) is int:
+            assert f"| {default} |" in line
+        elif default == math.inf:
+            assert "| no limit |" in line
+
+
+@pytest.mark.parametrize(
+    ("page", "kind"),
+    [
+        ("tasks", taskworks.Task),
+        ("results", taskworks.TaskResult),
+        ("results", taskworks.TaskMessage),
+        ("context", taskworks.TaskContext),
+        ("retry", taskworks.Backoff),
+        ("backends", DatabaseBackend),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_every_public_attribute_is_mentioned(page: str, kind: type) -> None:
+    own = kind is DatabaseBackend
+    for name in set(dir(kind)) - set(dir(BaseTaskBackend) if own else ()):
+        if not name.startswith("_") and name not in {"supports_relative_run_after"}:
+            assert mentions(reference(page), name), name
+
+
+@pytest.mark.parametrize("field", fields(taskworks.Backoff), ids=lambda field: field.name)
+def test_retry_has_every_field_with_its_default(field: Field[Any]) -> None:
+    assert f"| {field.default:g} |" in row(reference("retry"), field.name)
 
 
 @pytest.mark.parametrize("name", taskworks.__all__)
@@ -119,7 +214,7 @@ def test_every_column_has_a_row(model: type) -> None:
 def test_every_state_and_status_is_mentioned() -> None:
     for state in RunState:
         assert mentions(reference("record"), state.value)
-    for result_field in fields(framework.TaskResult):
+    for result_field in fields(taskworks.TaskResult):
         if not result_field.name.startswith("_"):
             assert mentions(reference("results"), result_field.name)
     for status in framework.TaskResultStatus:

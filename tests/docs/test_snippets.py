@@ -2,11 +2,10 @@
 
 import json
 import unittest
-from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -18,19 +17,8 @@ from django.utils.module_loading import import_string
 from taskworks.conf import Conf
 from taskworks.models import TaskRun
 from taskworks.signals import task_finished
-from tests.docs.conftest import Settings, run, work
-from tests.docs.pages import SNIPPETS, Block, python_blocks, snippet_files
-
-with_database = pytest.mark.django_db(transaction=True)
-Capture = pytest.CaptureFixture[str]
-Test = TypeVar("Test", bound=Callable[..., Any])
-executed: set[str] = set()
-
-
-def executes(*snippets: str) -> Callable[[Test], Test]:
-    """Say which files a test executes."""
-    executed.update(snippets)
-    return lambda test: test
+from tests.docs.conftest import Capture, Settings, only, run, with_database, work
+from tests.docs.pages import SNIPPETS, Block, executed, executes, python_blocks, snippet_files
 
 
 @pytest.mark.any_database
@@ -42,13 +30,10 @@ def test_a_block_is_the_whole_of_its_file(block: Block) -> None:
 
 @pytest.mark.any_database
 def test_every_file_is_on_a_page_and_is_executed() -> None:
+    for module in ("test_howto", "test_testing"):  # execute some, even if they are not run now
+        import_module(f"tests.docs.{module}")
     assert {block.snippet for block in python_blocks()} == snippet_files()
     assert executed == snippet_files()
-
-
-def only(path: str) -> TaskRun:
-    """The one run of a task."""
-    return TaskRun.objects.get(task_path=path)
 
 
 # README.md

@@ -27,7 +27,7 @@ def test_a_run_is_ready_and_has_the_times_of_the_database(store: Store, enqueue:
 def test_one_insert_enqueues_a_run(enqueue: Enqueue) -> None:
     with CaptureQueriesContext(connection) as queries:
         enqueue()
-    assert [q["sql"][:6] for q in queries if "INSERT" in q["sql"]] == ["INSERT"]
+    assert [q["sql"].lstrip()[:6] for q in queries if "INSERT" in q["sql"]] == ["INSERT"]
 
 
 def test_many_runs_are_a_few_inserts(store: Store) -> None:

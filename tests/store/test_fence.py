@@ -133,7 +133,7 @@ def test_release_puts_a_run_back_as_it_was(
     attempt = begun(run)
     if start_was_written:
         store.start([run])
-    assert store.release([attempt.undone()]) == {run.id}
+    assert store.release([attempt.undone().run]) == {run.id}
     changes = {"state": "ready", "claimed_by": None, "claim_token": None}
     assert row(run) == {**before, **changes}
 

@@ -15,10 +15,11 @@ from taskworks.exceptions import (
     TaskNotFound,
     TaskResultDoesNotExist,
 )
-from taskworks.framework import BaseTaskBackend, TaskResult
+from taskworks.framework import BaseTaskBackend
 from taskworks.framework import Task as StandardTask
 from taskworks.policy import to_stored
-from taskworks.signals import announce, task_cancelled, task_enqueued, task_finished
+from taskworks.result import TaskResult
+from taskworks.signals import announce_cancelled, task_enqueued
 from taskworks.task import Task, copied, options_changed, policy_of, resolve, settled
 
 if TYPE_CHECKING:
@@ -103,8 +104,7 @@ class DatabaseBackend(BaseTaskBackend):
         state = store().cancel(run.id, CANCELLED_WAITING)
         if state == RunState.CANCELLED:
             run.refresh_from_db()
-            announce(task_finished, type(self), run.to_result())
-            announce(task_cancelled, type(self), run.to_result())
+            announce_cancelled(type(self), run.to_result())
         return state is not None
 
     def retry(self, result_id: str) -> bool:
@@ -233,6 +233,7 @@ class DatabaseBackend(BaseTaskBackend):
             task_enqueued.send_robust(type(self), task_result=result)
         for early, result in zip(awaited, results, strict=False):
             object.__setattr__(early, "enqueued_at", result.enqueued_at)
+            object.__setattr__(early, "task", result.task)
         return results
 
 

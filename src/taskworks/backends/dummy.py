@@ -5,7 +5,7 @@ from typing import Any
 
 from taskworks import framework
 from taskworks.backends.awaiting import EnqueueOnCommit
-from taskworks.result import TaskResult, ours
+from taskworks.result import ours
 from taskworks.task import Task
 
 
@@ -14,7 +14,7 @@ class DummyBackend(EnqueueOnCommit, framework.DummyBackend):
 
     task_class = Task
 
-    def enqueue(self, task: framework.Task, args: Any, kwargs: Any) -> TaskResult[..., Any]:
+    def enqueue(self, task: framework.Task, args: Any, kwargs: Any) -> Any:
         """Remember a run, and return its result as it is now."""
         super().enqueue(task, args, kwargs)
         self.results[-1] = remembered = ours(self.results[-1])

@@ -4,7 +4,8 @@ from typing import Any
 
 from taskworks import framework
 from taskworks.backends.awaiting import EnqueueOnCommit
-from taskworks.result import TaskResult, ours
+from taskworks.context import Dialogue, TaskContext, entered
+from taskworks.result import message, ours
 from taskworks.task import Task
 
 
@@ -16,6 +17,22 @@ class ImmediateBackend(EnqueueOnCommit, framework.ImmediateBackend):
 
     task_class = Task
 
-    def enqueue(self, task: framework.Task, args: Any, kwargs: Any) -> TaskResult[..., Any]:
-        """Execute a run, and return its result."""
-        return ours(super().enqueue(task, args, kwargs))
+    def __init__(self, alias: str, params: dict[str, Any]) -> None:
+        super().__init__(alias, params)
+        self._dialogues: dict[str, Dialogue] = {}
+
+    def enqueue(self, task: framework.Task, args: Any, kwargs: Any) -> Any:
+        """Execute a run, and return its result, with what it has told of itself."""
+        result = ours(super().enqueue(task, args, kwargs))
+        told = self._dialogues.pop(result.id).columns
+        told["messages"] = [message(entry) for entry in told["messages"]]
+        for name, value in told.items():
+            object.__setattr__(result, name, value)
+        return result
+
+    def _execute_task(self, result: Any) -> None:
+        # The task may itself be executed in another's run, whose context is not its own.
+        dialogue = Dialogue(metadata=getattr(result.task, "metadata", None))
+        self._dialogues[result.id] = dialogue
+        with entered(TaskContext(task_result=result, _dialogue=dialogue)):
+            super()._execute_task(result)  # type: ignore[misc] # Django's stubs leave it out

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from taskworks.context import Dialogue, TaskContext, running_for
+from taskworks.context import Dialogue, TaskContext
+from taskworks.execution.connections import refuse_to_wait_for_oneself
 from taskworks.execution.interrupt import Guard
 from taskworks.execution.outcome import (
     Cancelled,
@@ -42,15 +43,17 @@ class Attempt:
         self.run = run
         self.worker_id = worker_id
         self.claimed = time.monotonic() if claimed is None else claimed
-        self.began: float | None = None  # by time.monotonic()
+        self.began: float | None = None  # these two by time.monotonic()
+        self.ended: float | None = None
         self.start_written = False
         self.outcome: Outcome | None = None
         self.dialogue = Dialogue(run.messages, run.metadata)
+        self.dialogue.before_waiting = refuse_to_wait_for_oneself
         self._before = {name: getattr(run, name) for name in COUNTS}
-        # prepare() finds the first two, the pool that executes it makes the third.
+        self.guard = Guard()  # until the pool that executes it has one that fits
+        # prepare() finds these.
         self.task: Task
         self.policy: Policy
-        self.guard: Guard
 
     def begin(self) -> None:
         """The first line is about to run."""
@@ -66,6 +69,7 @@ class Attempt:
     def end(self, outcome: Outcome) -> None:
         """Turn the run into what the outcome makes of it."""
         self.outcome = outcome
+        self.ended = time.monotonic()
         match outcome:
             case Succeeded(return_value):
                 self.run.return_value = return_value
@@ -90,12 +94,12 @@ class Attempt:
                 self._undo(self.run)
                 self.run.state = RunState.READY.value
 
-    def undone(self) -> TaskRun:
-        """The run as it was before it was claimed; a copy, for it may be executing still."""
-        run = copy(self.run)
-        self._undo(run)
-        run.state = RunState.READY.value
-        return run
+    def undone(self) -> "Attempt":
+        """It with its run as before the claim, released; a copy, for it may be executing still."""
+        attempt = copy(self)
+        attempt.run, attempt.outcome = copy(self.run), None
+        attempt.end(Released())
+        return attempt
 
     def now(self) -> datetime:
         """The database's time."""
@@ -114,10 +118,9 @@ class Attempt:
         return math.inf if self.began is None else self.began + self.policy.timeout
 
     @property
-    def duration(self) -> timedelta:
-        """How long the attempt took, or has taken."""
-        end = self.run.finished_at or self.now()
-        return end - self.run.last_attempted_at if self.run.last_attempted_at else timedelta()
+    def duration(self) -> float:
+        """Seconds that the attempt took, or has taken; 0 before it has begun."""
+        return 0.0 if self.began is None else (self.ended or time.monotonic()) - self.began
 
     def result(self) -> TaskResult[..., Any]:
         """A snapshot of the run as it is now."""
@@ -131,7 +134,8 @@ class Attempt:
         return TaskContext(
             task_result=self.result(),
             _dialogue=self.dialogue,
-            **running_for(self.run.attempts, started_at, self.policy.timeout),
+            _number=self.run.attempts,
+            **_limits(started_at, self.policy.timeout, self.deadline),
         )
 
     def arguments(self) -> tuple[list[Any], dict[str, Any]]:
@@ -162,6 +166,13 @@ class Attempt:
             "worker_id": self.worker_id,
         }
         self.run.errors = [*_shortened(self.run.errors), {**facts, **entry}]
+
+
+def _limits(started_at: datetime, timeout: float, ends: float) -> dict[str, Any]:
+    """What a context says of an attempt's end, if it has one."""
+    if timeout == math.inf:
+        return {}
+    return {"deadline": started_at + timedelta(seconds=timeout), "_ends": ends}
 
 
 def _shortened(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,18 +2,25 @@
 
 import logging
 
-from django.db import close_old_connections, connections
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from taskworks.store import store_alias
 
 logger = logging.getLogger(__name__)
 
 
 def tidy_connections() -> None:
-    """Close this thread's broken or old connections, as Django does around a request."""
-    try:
-        close_old_connections()
-    except Exception:  # a driver that cannot even close must not decide an outcome
-        logger.exception("A database connection could not be closed.")
+    """
+    Close this thread's broken or old connections, as Django does around a request; but not in the
+    middle of a transaction, which is then that of a test.
+    """
+    for connection in _opened().values():
+        try:
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
+        except Exception:  # a driver that cannot even close must not decide an outcome
+            logger.exception("The database connection %r could not be closed.", connection.alias)
 
 
 def open_transactions() -> set[str]:
@@ -35,6 +42,17 @@ def drop_connections() -> set[str]:
     for alias in _opened():
         _drop(alias)
     return left_open
+
+
+def refuse_to_wait_for_oneself() -> None:
+    """Raise RuntimeError if this thread holds the lock that keeps the worker from writing."""
+    connection = connections[store_alias()]
+    if connection.vendor == "sqlite" and connection.in_atomic_block:
+        raise RuntimeError(
+            "save_metadata() inside a transaction on SQLite would wait for itself: the worker "
+            "stores the metadata, and the transaction's lock keeps it from writing. Save before "
+            "the transaction, or after it."
+        )
 
 
 def _opened() -> dict[str, BaseDatabaseWrapper]:

@@ -7,6 +7,7 @@ alike wherever it runs. Nothing a task does comes out of here but as an outcome.
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 
@@ -72,7 +73,7 @@ async def aexecute(attempt: Attempt, guard: CoroutineGuard, sender: type) -> Out
     """
     async with ThreadSensitiveContext():
         try:
-            outcome = await guard.begin(_acall(attempt, guard, sender))
+            outcome = await _acall(attempt, guard, sender)
         except asyncio.CancelledError as error:
             outcome = judge(attempt, guard.meaning(error))
         left_open = await sync_to_async(drop_connections, thread_sensitive=True)()
@@ -100,6 +101,16 @@ async def _acall(attempt: Attempt, guard: CoroutineGuard, sender: type) -> Outco
         enter(lambda: attempt.context)
         await aannounce(task_started, sender, attempt.result())
         args, kwargs = attempt.arguments()
+    except BaseException as error:  # noqa: BLE001 - as above
+        return judge(attempt, error)
+    return await guard.begin(_await(attempt, guard, args, kwargs))
+
+
+async def _await(
+    attempt: Attempt, guard: CoroutineGuard, args: list[Any], kwargs: dict[str, Any]
+) -> Outcome:
+    """In an asyncio task of its own, which may be cancelled; nothing else can be."""
+    try:
         return success(await attempt.task.acall(*args, **kwargs))
     except BaseException as error:  # noqa: BLE001 - as above
         return judge(attempt, guard.meaning(error))

@@ -7,13 +7,20 @@ raised in them is private, and turned at their border into what it means.
 
 import asyncio
 import ctypes
+import sys
 import threading
-from abc import ABC, abstractmethod
+import time
 from collections.abc import Callable, Coroutine
 from enum import Enum
 from typing import Any
 
 from taskworks.exceptions import TaskCancelled, TaskTimeout
+
+# Functions that take a lock or give it back: left by an exception, it would stay taken for good.
+AT_LOCKS = ("__enter__", "__exit__", "acquire", "release", "_acquireLock", "_releaseLock")
+# From Python 3.13 on an exception may come one call later than where the thread is seen.
+OF_LOCKS = ("threading", "queue", "logging") if sys.version_info >= (3, 13) else ()
+AWAIT_LOCKS = 0.1  # seconds that an interruption waits for such code, which may be stuck
 
 
 class Reason(Enum):
@@ -42,18 +49,18 @@ class Interrupt(BaseException):
     """Raised in a thread; no Exception, so that a task's own handlers let it pass."""
 
 
-class Guard(ABC):
-    """How one attempt can be stopped; ``reason`` says why it was."""
+class Guard:
+    """How one attempt can be stopped, here before it is executed; ``reason`` says why it was."""
 
     def __init__(self) -> None:
         self.reason: Reason | None = None
 
-    def ask(self) -> None:  # noqa: B027 - the context says it already, in this process
+    def ask(self) -> None:
         """Let the task know that its run is cancelled."""
 
-    @abstractmethod
     def interrupt(self, reason: Reason) -> None:
         """Stop the task if it is being executed; may be called again, for it may not listen."""
+        self.reason = self.reason or reason
 
     def kill(self, reason: Reason) -> bool:
         """Stop it whether it listens or not; False if there is no way to."""
@@ -78,10 +85,14 @@ class ThreadGuard(Guard):
                 returned = function(*args, **kwargs)
             finally:
                 self.disarm()
-        except Interrupt as interrupt:
+        except BaseException as error:
             self.disarm()
-            if returned is _NOTHING:
-                raise self._meaning(interrupt) from None
+            if returned is not _NOTHING:
+                return returned
+            meaning = _meaning(error, self.reason, Interrupt)
+            if meaning is error:
+                raise
+            raise meaning from None
         return returned
 
     def interrupt(self, reason: Reason) -> None:
@@ -89,6 +100,7 @@ class ThreadGuard(Guard):
             if not self._is_over:
                 self.reason = self.reason or reason
                 if self._thread:
+                    _await_locks(self._thread)
                     _set_async_exception(self._thread, Interrupt)
 
     def disarm(self) -> None:
@@ -108,10 +120,6 @@ class ThreadGuard(Guard):
             if self.reason:
                 raise self.reason.exception()
             self._thread = threading.get_ident()
-
-    def _meaning(self, interrupt: Interrupt) -> BaseException:
-        assert self.reason is not None, "interrupted for a reason"  # noqa: S101
-        return self.reason.exception().with_traceback(interrupt.__traceback__)
 
 
 class CoroutineGuard(Guard):
@@ -137,12 +145,47 @@ class CoroutineGuard(Guard):
 
     def meaning(self, error: BaseException) -> BaseException:
         """What a cancellation means, if it came from here."""
-        if self.reason and isinstance(error, asyncio.CancelledError):
-            return self.reason.exception().with_traceback(error.__traceback__)
-        return error
+        return _meaning(error, self.reason, asyncio.CancelledError)
 
 
 _NOTHING = object()
+
+
+def _meaning(
+    error: BaseException, reason: Reason | None, means: type[BaseException]
+) -> BaseException:
+    """The reason as an exception, if an interruption by these means led to the error."""
+    if reason is None or not _stems_from(error, means):
+        return error
+    return reason.exception().with_traceback(error.__traceback__)
+
+
+def _stems_from(error: BaseException, means: type[BaseException]) -> bool:
+    """Whether it is one of these, or was raised while one was handled, or has one in its group."""
+    seen: set[int] = set()
+    origins: list[BaseException | None] = [error]
+    while origins:
+        origin = origins.pop()
+        if isinstance(origin, means):
+            return True
+        if origin and id(origin) not in seen:
+            seen.add(id(origin))
+            origins += [origin.__cause__, origin.__context__]
+            origins += origin.exceptions if isinstance(origin, BaseExceptionGroup) else []
+    return False
+
+
+def _await_locks(thread: int) -> None:
+    patience = time.monotonic() + AWAIT_LOCKS
+    while _is_at_a_lock(thread) and time.monotonic() < patience:
+        time.sleep(0.001)
+
+
+def _is_at_a_lock(thread: int) -> bool:
+    frame = sys._current_frames().get(thread)
+    return frame is not None and (
+        frame.f_code.co_name in AT_LOCKS or frame.f_globals.get("__name__") in OF_LOCKS
+    )
 
 
 def _set_async_exception(thread: int, exception: type[BaseException] | None) -> None:

@@ -1,9 +1,13 @@
 """Rescue: give up workers that are silent, and make the runs of dead ones ready again."""
 
 import logging
+from contextlib import suppress
 from datetime import timedelta
 
 from taskworks.execution import cancellation
+from taskworks.framework import InvalidTaskBackend, task_backends
+from taskworks.models import TaskRun
+from taskworks.signals import announce_cancelled
 from taskworks.store import Store
 
 CHUNK = 1000
@@ -25,11 +29,17 @@ def rescue(store: Store) -> int:
     cancelled is cancelled, for nobody is left who would.
     """
     entry = cancellation("The run was cancelled, and its worker was lost.").entry
-    while store.cancel_lost(CHUNK, entry):
-        pass
+    while cancelled := store.cancel_lost(CHUNK, entry):
+        for run in cancelled:
+            _tell_cancelled(run)
     rescued = 0
     while count := store.rescue(CHUNK):
         rescued += count
     if rescued:
         logger.warning("Runs of lost workers made ready again: %s.", rescued)
     return rescued
+
+
+def _tell_cancelled(run: TaskRun) -> None:
+    with suppress(InvalidTaskBackend):  # this process may not know the backend
+        announce_cancelled(type(task_backends[run.backend]), run.to_result())

@@ -1,12 +1,23 @@
 """Types of command line arguments: each refuses bad input in a sentence, with exit code 2."""
 
 import argparse
+import json
 import math
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from taskworks.backends.database import DatabaseBackend
-from taskworks.framework import task_backends
+from taskworks.conf import nearest
+from taskworks.exceptions import InvalidTask, TaskNotFound
+from taskworks.framework import Task, task_backends
+from taskworks.models import RunState
+from taskworks.task import resolve
 
 CENTURY = 36_500  # days
 
@@ -76,3 +87,94 @@ def database_backend(alias: str) -> DatabaseBackend:
             "taskworks.backends.database.DatabaseBackend in TASKS"
         )
     return backend
+
+
+def run_id(text: str) -> UUID:
+    """The id of a run, whole."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no run's id, which is a whole UUID such as "
+            "01a1f8df-5ec6-7cde-b965-e85c13a6d376"
+        ) from None
+
+
+def state(text: str) -> RunState:
+    """The state of a run."""
+    try:
+        return RunState(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no state of a run.{nearest(text, RunState.values)}"
+        ) from None
+
+
+def task(path: str) -> Task:
+    """The task at a dotted path."""
+    try:
+        return resolve(path)
+    except InvalidTask as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    except TaskNotFound as error:
+        reason = error.reason
+        raise argparse.ArgumentTypeError(
+            f"{path!r} cannot be imported: {type(reason).__name__}: {reason}"
+        ) from error
+
+
+def whole_number(text: str) -> int:
+    """A whole number, which may be negative."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+
+
+def point_in_time(text: str) -> datetime | timedelta:
+    """An ISO 8601 date and time, in the project's zone unless it names one; or seconds from now."""
+    try:
+        return timedelta(seconds=float(text))
+    except (ValueError, OverflowError):
+        return _date_and_time(text)
+
+
+def _date_and_time(text: str) -> datetime:
+    try:
+        moment = parse_datetime(text)
+        if moment is None:
+            raise ValueError
+        return _as_stored(moment)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a date and time such as 2026-11-20T12:30 nor a finite number of "
+            "seconds from now"
+        ) from None
+
+
+def _as_stored(moment: datetime) -> datetime:
+    if timezone.is_aware(moment) == settings.USE_TZ:
+        return moment
+    return timezone.make_aware(moment) if settings.USE_TZ else timezone.make_naive(moment)
+
+
+def json_list(text: str) -> list[Any]:
+    """A JSON array."""
+    value: list[Any] = _json(text, list, 'a JSON array such as [1, "two"]')
+    return value
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """A JSON object."""
+    value: dict[str, Any] = _json(text, dict, 'a JSON object such as {"to": "Ada"}')
+    return value
+
+
+def _json(text: str, kind: type, wanted: str) -> Any:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}: {error}") from None
+    if type(value) is not kind:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+    return value

@@ -12,8 +12,6 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.core.management.color import Style
-from django.db import Error as DatabaseError
-from django.db import ProgrammingError
 
 from taskworks.execution import Attempt, Postponed, Released, Retried, Snoozed
 from taskworks.management import reload
@@ -25,8 +23,8 @@ from taskworks.management.arguments import (
     seconds,
     worker_label,
 )
+from taskworks.management.reach import check_reachable
 from taskworks.models import RunState
-from taskworks.store import store
 from taskworks.worker import Observer, Options, Queues, Recycling, Sizes, Worker
 
 HELP = "Run a worker: claim runs, execute them, write what became of them."
@@ -126,7 +124,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         worker = _worker(command, options)
     except ImproperlyConfigured as error:
         raise CommandError(str(error)) from error
-    _check_reachable(options["backend"].alias)
+    check_reachable(options["backend"].alias)
     if not options.get("skip_checks"):
         command.check()
     is_process = getattr(command, "_called_from_command_line", False)  # and no call_command()
@@ -191,26 +189,6 @@ def _queues(command: BaseCommand, options: dict[str, Any]) -> Queues:
     return Queues(None if "*" in taken else taken, frozenset(excluded))
 
 
-def _check_reachable(alias: str) -> None:
-    """An error here is a person's: later ones are weather."""
-    try:
-        store().ready_queues(alias)
-    except ProgrammingError as error:
-        raise CommandError(f"{_missing_tables()} ({error})") from error
-    except DatabaseError as error:
-        if "no such table" in str(error):
-            raise CommandError(f"{_missing_tables()} ({error})") from error
-        raise CommandError(
-            f"The database {store().alias!r} cannot be reached: {str(error).strip()}"
-        ) from error
-
-
-def _missing_tables() -> str:
-    return (
-        f"The database {store().alias!r} has no table of runs: run 'manage.py migrate taskworks'."
-    )
-
-
 class Narrator(Observer):
     """Prints what a worker tells, a line a run."""
 
@@ -222,7 +200,7 @@ class Narrator(Observer):
 
     def settled(self, attempt: Attempt) -> None:
         run = attempt.run
-        milliseconds = attempt.duration.total_seconds() * 1000
+        milliseconds = attempt.duration * 1000
         line = (
             f"{attempt.now():%Y-%m-%d %H:%M:%S} {_word(attempt)} {run.task_path} {run.id} "
             f"{milliseconds:.1f} ms"

@@ -7,6 +7,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from taskworks import jsonvalue
 
+EMPTY: dict[type, str] = {list: "[]", dict: "{}"}  # most columns of most runs
+
 
 class NameField(models.CharField):
     """A name that equals itself alone: on MySQL and MariaDB "mail" would be "Mail" as well."""
@@ -31,6 +33,8 @@ class JSONTextField(models.TextField):
     _pyi_private_get_type: Any
 
     def get_prep_value(self, value: Any) -> str | None:
+        if not value and (empty := EMPTY.get(type(value))):
+            return empty
         return None if value is None else jsonvalue.encode(value, self.attname)
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:

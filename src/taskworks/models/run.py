@@ -16,7 +16,7 @@ from taskworks.framework import TaskError, TaskResultStatus
 from taskworks.models.fields import JSONTextField, NameField
 from taskworks.models.indexes import PartialIndex
 from taskworks.policy import EXECUTORS, THREAD, from_stored
-from taskworks.result import TaskMessage, TaskResult
+from taskworks.result import TaskResult, message
 from taskworks.task import missing, resolve, restored
 
 
@@ -204,9 +204,13 @@ class TaskRun(models.Model):
     def task(self) -> framework.Task:
         """The task as it was enqueued; one whose code is gone raises TaskNotFound when called."""
         try:
-            return self.enqueued(resolve(self.task_path))
+            definition = resolve(self.task_path)
         except (TaskNotFound, InvalidTask) as error:
             return restored(missing(self.task_path, error), **self._standard_options())
+        try:
+            return self.enqueued(definition)
+        except TaskNotFound:  # of what using() has named; the task itself is there
+            return restored(definition, **self._standard_options())
 
     def enqueued(self, task: framework.Task) -> framework.Task:
         """
@@ -244,7 +248,7 @@ class TaskRun(models.Model):
             worker_ids=list(self.worker_ids),
             target=self.target,
             progress=self.progress,
-            messages=[_message(entry) for entry in self.messages],
+            messages=[message(entry) for entry in self.messages],
             metadata=deepcopy(self.metadata),
             is_cancelled=self.state == RunState.CANCELLED,
             cancel_requested=self.cancel_requested_at is not None,
@@ -257,10 +261,6 @@ def _task_error(entry: dict[str, Any]) -> TaskError:
     return TaskError(
         exception_class_path=entry["exception_class_path"], traceback=entry["traceback"]
     )
-
-
-def _message(entry: dict[str, Any]) -> TaskMessage:
-    return TaskMessage(datetime.fromisoformat(entry["at"]), entry["level"], entry["text"])
 
 
 def claim_order(run: TaskRun) -> tuple[int, datetime, UUID]:

@@ -24,6 +24,7 @@ from taskworks.models.worker import WorkerQuerySet
 from taskworks.store.clock import DatabaseClock
 
 CHUNK = 2000  # runs inserted by one statement
+OWN = ("id", "args", "kwargs")  # columns in which runs that are enqueued together differ
 
 STARTED = (
     "state",
@@ -80,9 +81,9 @@ class Store(ABC):
         """
         Insert new runs, in the caller's transaction if there is one.
 
-        They become ready, or scheduled if ``run_after`` is ahead; ``delay`` counts a run_after
-        from now, ``expires`` the seconds that a run may then wait. The runs given get their times
-        and states.
+        Several may differ in their ids and arguments alone. They become ready, or scheduled if
+        ``run_after`` is ahead; ``delay`` counts a run_after from now, ``expires`` the seconds that
+        a run may then wait. The runs given get their times and states.
         """
         now = self.read_clock()
         for run in runs:
@@ -92,12 +93,14 @@ class Store(ABC):
             run.enqueued_at = now
             run.available_at = due or now
             if expires != math.inf:
-                run.expires_at = run.available_at + timedelta(seconds=expires)
+                run.expires_at = _later(run.available_at, expires)
             run.state = (RunState.SCHEDULED if due else RunState.READY).value
-        if len(runs) == 1:
-            runs[0].save(force_insert=True, using=self.alias)
-        else:
-            self.runs.bulk_create(runs, batch_size=CHUNK)
+        if len(runs) <= CHUNK:
+            self._insert(runs)
+            return
+        with transaction.atomic(using=self.alias):
+            for start in range(0, len(runs), CHUNK):
+                self._insert(runs[start : start + CHUNK])
 
     def promote(self, limit: int) -> int:
         """Make up to ``limit`` due scheduled runs ready, behind those that are; say how many."""
@@ -123,7 +126,6 @@ class Store(ABC):
             SELECT name FROM queue WHERE name IS NOT NULL"""  # noqa: S608 - a table's name
         return [name for (name,) in self._fetch(statement, [backend, backend])]
 
-    @abstractmethod
     def claim(
         self,
         worker: UUID,
@@ -137,6 +139,10 @@ class Store(ABC):
         available_at, id): as many of each executor as there is ``room`` for, ``limit`` in all.
         They get one fresh token.
         """
+        most = sum(room.values())
+        return self._claim(
+            worker, backend, queues, room, most if limit is None else min(limit, most)
+        )
 
     def start(self, runs: Sequence[TaskRun]) -> set[UUID]:
         """Write that the attempts of these claimed runs have begun."""
@@ -171,7 +177,7 @@ class Store(ABC):
         Cancel a run that waits, with this entry in its errors, or ask for it if a worker has it;
         the state that this made, or met. None if it has finished, or there is no such run.
         """
-        while run := self.runs.filter(id=run_id).exclude(state__in=FINISHED).first():
+        while run := self._unfinished(run_id).first():
             if run.state in IN_HAND:
                 if self._unchanged(run).update(cancel_requested_at=self._asked_since()):
                     return RunState(run.state)
@@ -241,10 +247,10 @@ class Store(ABC):
             progress=None,
         )
 
-    def cancel_lost(self, limit: int, entry: Mapping[str, Any]) -> list[UUID]:
+    def cancel_lost(self, limit: int, entry: Mapping[str, Any]) -> list[TaskRun]:
         """Cancel up to ``limit`` runs without a living worker that somebody wants cancelled."""
         lost = self._lost().filter(cancel_requested_at__isnull=False)
-        return [run.id for run in lost[:limit] if self._cancelled(run, entry)]
+        return [run for run in lost[:limit] if self._cancelled(run, entry)]
 
     def awaits_rescue(self, silence: timedelta) -> bool:
         """Whether there are runs that ``give_up`` and ``rescue`` would make ready."""
@@ -280,8 +286,23 @@ class Store(ABC):
     # Below the verbs.
 
     @abstractmethod
+    def _claim(
+        self,
+        worker: UUID,
+        backend: str,
+        queues: Sequence[str],
+        room: Mapping[str, int],
+        limit: int,
+    ) -> list[TaskRun]:
+        """See claim()."""
+
+    @abstractmethod
     def read_clock(self) -> datetime:
         """The database's time, as Django would read it from a column."""
+
+    def _insert(self, runs: Sequence[TaskRun]) -> None:
+        """Insert runs that differ in their ids and arguments alone."""
+        self.runs.bulk_create(runs)
 
     @abstractmethod
     def _write(
@@ -299,8 +320,14 @@ class Store(ABC):
         now = self.read_clock()
         facts = {"attempt": run.attempts, "at": now.isoformat(), "worker_id": None}
         errors = [*run.errors, {**facts, **entry}]
-        changes = {"state": RunState.CANCELLED, "finished_at": now, "errors": errors}
-        return bool(self._unchanged(run).update(cancel_requested_at=self._asked_since(), **changes))
+        changes = {"state": RunState.CANCELLED.value, "finished_at": now, "errors": errors}
+        rows = self._unchanged(run)
+        for name, value in changes.items():
+            setattr(run, name, value)
+        return bool(rows.update(cancel_requested_at=self._asked_since(), **changes))
+
+    def _unfinished(self, run_id: UUID) -> TaskRunQuerySet:
+        return self.runs.filter(id=run_id).exclude(state__in=FINISHED)
 
     def _unchanged(self, run: TaskRun) -> TaskRunQuerySet:
         """The row, if its life has not gone on since it was read."""
@@ -345,9 +372,27 @@ class Store(ABC):
     def _quoted(self, model: type[models.Model]) -> str:
         return self.connection.ops.quote_name(model._meta.db_table)
 
+    def _in_common(self, runs: Sequence[TaskRun]) -> dict[str, Any]:
+        """What runs that are enqueued together have in common, prepared once for all of them."""
+        names = [field.attname for field in TaskRun._meta.concrete_fields]
+        return {
+            name: self._prepared(name, [getattr(runs[0], name)])[0]
+            for name in names
+            if name not in OWN
+        }
+
     def _prepared(self, column: str, values: Iterable[Any]) -> list[Any]:
         field = cast("models.Field[Any, Any]", TaskRun._meta.get_field(column))
-        return [field.get_db_prep_save(value, self.connection) for value in values]
+        connection = self.connection  # which takes a while to find
+        return [field.get_db_prep_save(value, connection) for value in values]
+
+
+def _later(moment: datetime, seconds: float) -> datetime | None:
+    """So many seconds after this moment; None if no date is as late."""
+    try:
+        return moment + timedelta(seconds=seconds)
+    except OverflowError:
+        return None
 
 
 def fresh_token() -> UUID:

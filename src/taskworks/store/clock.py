@@ -1,7 +1,7 @@
 """The database's clock, as an expression: workers and web servers may disagree about the time."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from django.db import models
@@ -20,6 +20,9 @@ class DatabaseClock(Expression):
 
     output_field = models.DateTimeField()
 
+    # How far tests have moved it, as this process sees it.
+    moved: ClassVar[timedelta] = timedelta()
+
     def __init__(self, offset: timedelta = timedelta()) -> None:
         super().__init__()
         self.offset = offset
@@ -27,14 +30,14 @@ class DatabaseClock(Expression):
     def as_postgresql(
         self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, tuple[Any, ...]]:
-        return "(STATEMENT_TIMESTAMP() + %s)", (self.offset,)
+        return "(STATEMENT_TIMESTAMP() + %s)", (self.offset + self.moved,)
 
     def as_mysql(
         self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, tuple[Any, ...]]:
         # The zone in which Django stores times here, which MySQL itself does not know of.
         zone = ZoneInfo(connection.timezone_name)
-        offset = self.offset + (datetime.now(zone).utcoffset() or timedelta())
+        offset = self.offset + self.moved + (datetime.now(zone).utcoffset() or timedelta())
         microseconds = offset // timedelta(microseconds=1)
         return "(UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND)", (microseconds,)
 
@@ -42,5 +45,5 @@ class DatabaseClock(Expression):
         self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, tuple[Any, ...]]:
         # The database is this machine's: its own clock knows milliseconds only.
-        now = timezone.now() + self.offset
+        now = timezone.now() + self.offset + self.moved
         return "%s", (connection.ops.adapt_datetimefield_value(now),)

@@ -6,6 +6,7 @@ Rows are locked in the order of an index and without waiting, so that two worker
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -34,13 +35,13 @@ class MySQLStore(Store):
             ready = ready.filter(queue_name__gt=name)
         return queues
 
-    def claim(
+    def _claim(
         self,
         worker: UUID,
         backend: str,
         queues: Sequence[str],
         room: Mapping[str, int],
-        limit: int | None = None,
+        limit: int,
     ) -> list[TaskRun]:
         with transaction.atomic(using=self.alias):
             heads: dict[str, list[TaskRun]] = {executor: [] for executor in room}
@@ -76,6 +77,14 @@ class MySQLStore(Store):
             for name, value in changes.items():
                 setattr(run, name, value)
         return runs
+
+    def cancel(self, run_id: UUID, entry: Mapping[str, Any]) -> RunState | None:
+        with transaction.atomic(using=self.alias):
+            return super().cancel(run_id, entry)
+
+    def _unfinished(self, run_id: UUID) -> TaskRunQuerySet:
+        # A REPEATABLE READ transaction would see the row as it was, however often it looked.
+        return super()._unfinished(run_id).select_for_update()
 
     def _write(
         self,

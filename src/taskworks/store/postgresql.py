@@ -6,21 +6,23 @@ from uuid import UUID
 
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import claim_order
-from taskworks.store.base import FORGOTTEN, HEED_CANCEL, Store, fresh_token, in_line
+from taskworks.store.base import FORGOTTEN, HEED_CANCEL, OWN, Store, fresh_token, in_line
+from taskworks.store.clock import DatabaseClock
 
 
 class PostgreSQLStore(Store):
     def read_clock(self) -> datetime:
-        [(now,)] = self._fetch("SELECT STATEMENT_TIMESTAMP()", [])
+        clock, offset = DatabaseClock().as_postgresql(None, self.connection)
+        [(now,)] = self._fetch(f"SELECT {clock}", offset)
         return now  # type: ignore[no-any-return]
 
-    def claim(
+    def _claim(
         self,
         worker: UUID,
         backend: str,
         queues: Sequence[str],
         room: Mapping[str, int],
-        limit: int | None = None,
+        limit: int,
     ) -> list[TaskRun]:
         runs, workers = self._quoted(TaskRun), self._quoted(Worker)
         # Materialised, or the planner may execute the locking read more than once; a read a line,
@@ -47,7 +49,7 @@ class PostgreSQLStore(Store):
             )
             UPDATE {runs} AS run
             SET state = 'claimed', claimed_by = %(worker)s, claim_token = %(token)s,
-                claimed_at = STATEMENT_TIMESTAMP()
+                claimed_at = STATEMENT_TIMESTAMP() + %(moved)s
             FROM head
             WHERE run.id = head.id AND EXISTS (
                 SELECT 1 FROM {workers} WHERE id = %(worker)s AND given_up_at IS NULL
@@ -57,6 +59,7 @@ class PostgreSQLStore(Store):
         parameters = {
             "worker": worker,
             "token": fresh_token(),
+            "moved": DatabaseClock.moved,
             "backend": backend,
             "queues": [line.queue_name for line in lines],
             "executors": [line.executor for line in lines],
@@ -91,6 +94,18 @@ class PostgreSQLStore(Store):
             run_id
             for (run_id,) in self._fetch(statement, [*values, [state.value for state in guard]])
         }
+
+    def _insert(self, runs: Sequence[TaskRun]) -> None:
+        common = self._in_common(runs)
+        arrays = ", ".join(f"%s::{self._type(name)}[]" for name in OWN)
+        constants = ", ".join(f"%s::{self._type(name)}" for name in common)
+        statement = f"""
+            INSERT INTO {self._quoted(TaskRun)} ({", ".join([*OWN, *common])})
+            SELECT new.*, {constants}
+            FROM UNNEST({arrays}) AS new ({", ".join(OWN)})"""  # noqa: S608 - names and types
+        own = [self._prepared(name, (getattr(run, name) for run in runs)) for name in OWN]
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, [*common.values(), *own])
 
     def _type(self, column: str) -> str:
         return TaskRun._meta.get_field(column).db_type(self.connection) or ""

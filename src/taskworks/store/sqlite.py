@@ -9,21 +9,21 @@ from django.utils import timezone
 
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import TaskRunQuerySet, claim_order
-from taskworks.store.base import FORGOTTEN, HEED_CANCEL, Store, fresh_token, in_line
+from taskworks.store.base import FORGOTTEN, HEED_CANCEL, OWN, Store, fresh_token, in_line
 from taskworks.store.clock import DatabaseClock
 
 
 class SQLiteStore(Store):
     def read_clock(self) -> datetime:
-        return timezone.now()
+        return timezone.now() + DatabaseClock.moved
 
-    def claim(
+    def _claim(
         self,
         worker: UUID,
         backend: str,
         queues: Sequence[str],
         room: Mapping[str, int],
-        limit: int | None = None,
+        limit: int,
     ) -> list[TaskRun]:
         lines = in_line(queues, room)
         if not lines:
@@ -57,7 +57,6 @@ class SQLiteStore(Store):
         [holder] = self._prepared("claimed_by", [worker])
         [token] = self._prepared("claim_token", [fresh_token()])
         most = max(line.room for line in lines)
-        unlimited = -1
         parameters = [
             *(value for line in lines for value in line),
             holder,
@@ -65,7 +64,7 @@ class SQLiteStore(Store):
             *now,
             backend,
             most,
-            unlimited if limit is None else limit,
+            limit,
             holder,
         ]
         return sorted(self.runs.raw(statement, parameters), key=claim_order)
@@ -95,14 +94,25 @@ class SQLiteStore(Store):
                 AND run.state IN ({", ".join(["%s"] * len(guard))})
                 {HEED_CANCEL if heed_cancel else ""}
             RETURNING id"""  # noqa: S608 - only names of columns are put in
-        values = [value for run in runs for name in names for value in self._value(run, name)]
+        values = self._row_by_row(runs, names)
         return {
             UUID(run_id)
             for (run_id,) in self._fetch(statement, [*values, *(state.value for state in guard)])
         }
 
-    def _value(self, run: TaskRun, name: str) -> list[object]:
-        return self._prepared(name, [getattr(run, name)])
+    def _insert(self, runs: Sequence[TaskRun]) -> None:
+        common = self._in_common(runs)
+        statement = f"""
+            INSERT INTO {self._quoted(TaskRun)} ({", ".join([*OWN, *common])})
+            WITH new ({", ".join(OWN)}) AS (VALUES {", ".join(["(%s, %s, %s)"] * len(runs))})
+            SELECT new.*, {", ".join(["%s"] * len(common))} FROM new"""  # noqa: S608 - only names
+        own = self._row_by_row(runs, OWN)
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, [*own, *common.values()])
+
+    def _row_by_row(self, runs: Sequence[TaskRun], names: Sequence[str]) -> list[Any]:
+        columns = [self._prepared(name, (getattr(run, name) for run in runs)) for name in names]
+        return [value for row in zip(*columns, strict=True) for value in row]
 
     def _update_some(self, some: TaskRunQuerySet, limit: int, **changes: Any) -> int:
         # A transaction that reads before it writes may find that it cannot write any more.

@@ -1,1 +1,30 @@
-"""For the tests of a project that uses Taskworks."""
+"""
+For the tests of a project that uses Taskworks: execute what is queued, look at what waits, and
+move the clock. ``plugin`` has the same as fixtures of pytest.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from taskworks.testing.moving import Clock, clock
+    from taskworks.testing.running import run_tasks
+    from taskworks.testing.waiting import assert_enqueued, assert_not_enqueued, enqueued
+
+__all__ = ["Clock", "assert_enqueued", "assert_not_enqueued", "clock", "enqueued", "run_tasks"]
+
+_MODULES = {
+    "Clock": "moving",
+    "assert_enqueued": "waiting",
+    "assert_not_enqueued": "waiting",
+    "clock": "moving",
+    "enqueued": "waiting",
+    "run_tasks": "running",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when first used: pytest loads the plugin before Django is set up.
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,7 +1,8 @@
 """The worker process: claim -> submit -> wait, until it is told to stop."""
 
 from taskworks.worker.observer import Observer
-from taskworks.worker.pools import Recycling, Sizes
+from taskworks.worker.pools import Sizes
+from taskworks.worker.processes import Recycling
 from taskworks.worker.queues import Queues
 from taskworks.worker.worker import Options, Worker
 

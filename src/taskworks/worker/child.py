@@ -5,16 +5,19 @@ It lives as long as its worker: the end of the pipe is its end.
 """
 
 import contextvars
+import ctypes
 import os
 import resource
 import signal
 import sys
 import threading
 import time
+import traceback
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from taskworks.execution import (
@@ -22,15 +25,28 @@ from taskworks.execution import (
     Cancelled,
     Failed,
     Outcome,
+    Postponed,
     Retried,
     ThreadGuard,
     execute,
+    failure,
     judge,
     prepare,
 )
-from taskworks.worker.wire import Asked, Begun, Ended, InChild, Interrupted, Order, Told, Written
+from taskworks.worker.wire import (
+    Asked,
+    Begun,
+    Ended,
+    InChild,
+    Interrupted,
+    Order,
+    Ready,
+    Told,
+    Written,
+)
 
 TELL_EVERY = 0.1  # seconds
+PR_SET_PDEATHSIG = 1
 
 
 def work(descriptor: int) -> None:
@@ -38,61 +54,93 @@ def work(descriptor: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         # Its worker decides. No SIG_IGN, which programs that a task starts would inherit.
         signal.signal(number, lambda *_: None)
-    Child(Connection(descriptor)).work()
+    connection = Connection(descriptor)
+    _keep_to_itself(connection)
+    _die_with_the_worker()
+    Child(connection).work()
+
+
+def _keep_to_itself(connection: Connection) -> None:
+    """Programs that a task leaves behind must not hold the pipe open."""
+    os.set_inheritable(connection.fileno(), False)
+    os.register_at_fork(after_in_child=connection.close)
+
+
+def _die_with_the_worker() -> None:
+    """Even if a task lets no other thread see the end of the pipe; Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Child:
+    """This end of the pipe."""
+
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._sending = threading.Lock()
-        self._orders: SimpleQueue[Order] = SimpleQueue()
+        self._orders: SimpleQueue[_Current] = SimpleQueue()
         self._current: _Current | None = None
-        self._has_news = threading.Event()
+        # No Event: an interrupted task might leave its lock taken.
+        self._news: SimpleQueue[None] = SimpleQueue()
 
     def work(self) -> None:
         threading.Thread(target=self._listen, name="taskworks-listen", daemon=True).start()
         threading.Thread(target=self._tell, name="taskworks-tell", daemon=True).start()
+        self._send(Ready())
         while True:
             self._execute(self._orders.get())
 
     # In the main thread.
 
-    def _execute(self, order: Order) -> None:
-        current = self._current = _Current(order)
-        current.attempt.dialogue.listener = self._has_news.set
+    def _execute(self, current: "_Current") -> None:
+        current.attempt.dialogue.listener = partial(self._news.put, None)
         self._send(Begun())
         outcome = current.execute()
-        self._current = None
-        self._send_news(current)
-        self._send(Ended(_portable(outcome), _memory()))
+        _flush()
+        with self._sending:
+            self._send_what_is_new()
+            self._current = None
+            self._connection.send(Ended(_portable(outcome), _memory()))
 
     # In threads of their own.
 
     def _listen(self) -> None:
-        with suppress(EOFError, OSError):
+        try:
             while True:
                 self._hear(self._connection.recv())
-        os._exit(0)
+        except (EOFError, OSError):
+            os._exit(0)
+        except BaseException:  # noqa: BLE001 - a child that is deaf is of no use
+            traceback.print_exc()
+            os._exit(1)
 
     def _hear(self, message: Any) -> None:
-        current = self._current
         if isinstance(message, Order):
-            self._orders.put(message)
-        elif current and message.number == current.number:
+            self._current = _Current(message)
+            self._orders.put(self._current)
+        elif (current := self._current) and message.number == current.number:
             current.hear(message)
 
     def _tell(self) -> None:
         """The first news at once, then no more often than a person could read them."""
-        while self._has_news.wait():
-            self._has_news.clear()
-            if current := self._current:
-                self._send_news(current)
+        while True:
+            self._await_news()
+            with self._sending:
+                self._send_what_is_new()
             time.sleep(TELL_EVERY)
 
-    def _send_news(self, current: "_Current") -> None:
-        with self._sending:
-            if columns := current.attempt.dialogue.take():
-                self._connection.send(Told(columns, current.attempt.dialogue.taken))
+    def _await_news(self) -> None:
+        self._news.get()
+        with suppress(Empty):
+            while True:
+                self._news.get_nowait()
+
+    def _send_what_is_new(self) -> None:
+        if not (current := self._current):
+            return
+        dialogue = current.attempt.dialogue
+        if columns := dialogue.take():
+            self._connection.send(Told(columns, dialogue.taken))
 
     def _send(self, message: Any) -> None:
         with self._sending:
@@ -130,13 +178,26 @@ class _Current:
                 self.attempt.dialogue.written(changes)
 
 
+def _flush() -> None:
+    """What a task has printed is seen, and not lost if the child is killed."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+
+
 def _portable(outcome: Outcome) -> Outcome:
     """Without the exception itself, which only this process may be able to make."""
     match outcome:
+        case Postponed(delay, reason):
+            return Postponed(delay, InChild(_last_line(failure(reason).entry["traceback"])))
         case Failed(_, entry) | Retried(_, entry, _) | Cancelled(_, entry):
             return replace(outcome, exception=InChild(entry["traceback"]))
         case _:
             return outcome
+
+
+def _last_line(text: str) -> str:
+    return text.rstrip("\n").rpartition("\n")[2]
 
 
 def _memory() -> int:

@@ -19,12 +19,22 @@ from typing import Any
 from django.db import connections
 
 from taskworks.exceptions import TaskCrashed
-from taskworks.execution import Attempt, Guard, Outcome, Postponed, Reason, cancellation, judge
+from taskworks.execution import (
+    Attempt,
+    Guard,
+    Outcome,
+    Postponed,
+    Reason,
+    Released,
+    cancellation,
+    judge,
+)
 from taskworks.worker.slots import Done, Slots
 from taskworks.worker.wire import Asked, Begun, Ended, Interrupted, Order, Told, Written
 
 SPAWNS = 3  # tries to have a child that lives long enough to begin
 SPAWN_AGAIN_AFTER = timedelta(seconds=10)
+ANSWER_WITHIN = 60.0  # seconds for a child to be ready, and to begin what it is given
 
 # What the child does first. The app registry must be ready before anything of ours is imported.
 BOOT = """
@@ -89,6 +99,7 @@ class ProcessPool(Slots):
             self.vacate()
             self._done(attempt, outcome)
             del attempt, outcome
+        slot.end()
 
 
 class ChildGuard(Guard):
@@ -140,22 +151,38 @@ class Slot:
     def execute(self, attempt: Attempt) -> Outcome:
         """Have the attempt executed in the child, and in a new one if that has died meanwhile."""
         for _ in range(SPAWNS):
+            child = self._ready_child()
+            if self._is_closed:
+                return Released()
             if attempt.dialogue.cancel_requested:
                 return cancellation("The run was cancelled before it began.")
-            child = self._child = self._child or Child()
-            try:
-                outcome = self._executed(attempt, child)
-            finally:
-                self._replace_if_due(child)
-            if outcome:
+            if child and (outcome := self._executed(attempt, child)):
                 return outcome
         error = TaskCrashed("No child process could be started; its standard error says why.")
         return Postponed(SPAWN_AGAIN_AFTER, error)
 
     def close(self) -> None:
+        """No more attempts; what is executed is given back."""
         self._is_closed = True
         if child := self._child:
             child.kill()
+
+    def end(self) -> None:
+        """Let the child end, if there is one."""
+        if child := self._child:
+            self._child = None
+            child.end()
+
+    def _ready_child(self) -> "Child | None":
+        """The child, or a new one; None if it could not be started."""
+        try:
+            if not self._child:
+                self._child = Child()
+                self._child.receive(ANSWER_WITHIN)
+        except (EOFError, OSError) as error:
+            logger.warning("A child process could not be started: %r", error)
+            self.end()
+        return self._child
 
     def _executed(self, attempt: Attempt, child: "Child") -> Outcome | None:
         """The outcome; None if the child was gone before the attempt began."""
@@ -167,12 +194,18 @@ class Slot:
             return self._followed(attempt, child, number)
         except (EOFError, OSError):
             exit_code = child.end()
-            if attempt.began is None:
-                return None
-            reason = guard.reason
-            return judge(attempt, reason.exception() if reason else _crash(exit_code))
+            return self._broken_off(attempt, exit_code) if attempt.began else None
+        except BaseException:
+            child.kill()  # who knows what else it would say
+            raise
         finally:
             guard.detach()
+            self._replace_if_due(child)
+
+    def _broken_off(self, attempt: Attempt, exit_code: int) -> Outcome:
+        if reason := attempt.guard.reason:
+            return judge(attempt, reason.exception())
+        return Released() if self._is_closed else judge(attempt, _crash(exit_code))
 
     def _order(self, attempt: Attempt, number: int) -> Order:
         cancel_requested = attempt.dialogue.cancel_requested
@@ -182,7 +215,7 @@ class Slot:
 
     def _followed(self, attempt: Attempt, child: "Child", number: int) -> Outcome:
         while True:
-            match child.receive():
+            match child.receive(ANSWER_WITHIN if attempt.began is None else None):
                 case Begun():
                     attempt.begin()
                 case Told(columns, changes):
@@ -195,8 +228,7 @@ class Slot:
 
     def _replace_if_due(self, child: "Child") -> None:
         if self._is_closed or child.is_dying or self._recycling.is_due(child.tasks, child.memory):
-            child.end()
-            self._child = None
+            self.end()
 
 
 class Child:
@@ -209,29 +241,32 @@ class Child:
         self._connection, theirs = multiprocessing.Pipe()
         databases = {alias: str(connections[alias].settings_dict["NAME"]) for alias in connections}
         boot = json.dumps([theirs.fileno(), sys.path, databases])
-        # A process group of its own, so that Ctrl-C in a terminal reaches its worker alone.
-        self._process = subprocess.Popen(  # noqa: S603 - our own words
-            [sys.executable, "-c", BOOT, boot],
-            stdin=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
-            process_group=0,
-        )
-        theirs.close()
+        with theirs:
+            # A process group of its own, so that Ctrl-C in a terminal reaches its worker alone.
+            self._process = subprocess.Popen(  # noqa: S603 - our own words
+                [sys.executable, "-c", BOOT, boot],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                process_group=0,
+            )
 
     def send(self, message: Any) -> None:
         """Say something, if it can still hear; that it cannot is seen when it is listened to."""
         with self._sending, suppress(OSError):
             self._connection.send(message)
 
-    def receive(self) -> Any:
-        """What it says next; raise EOFError or OSError if it has ended."""
+    def receive(self, within: float | None = None) -> Any:
+        """What it says next; raise EOFError or OSError if it has ended, or says nothing in time."""
+        if within is not None and not self._connection.poll(within):
+            raise TimeoutError(f"A child process says nothing for {within} s.")
         return self._connection.recv()
 
     def kill(self) -> None:
         """End it and what it has started, at once."""
         self.is_dying = True
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process.poll() is None:  # or its number may be another's by now
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def end(self) -> int:
         """Let it end, and say with which code."""

@@ -44,12 +44,13 @@ class Recorder:
         self._store, self._report, self._wake = store, report, wake
         self._in_hand: dict[UUID, Attempt] = {}
         self._ended: list[Attempt] = []
+        self._held: list[tuple[Attempt, Outcome]] = []
         self._telling: dict[Attempt, float] = {}  # and when it may be written
         self.finished = self.released = 0
 
     def __len__(self) -> int:
-        """How many attempts are in hand."""
-        return len(self._in_hand)
+        """How many attempts are in hand, and may still end."""
+        return len(self._in_hand) - len(self._held)
 
     @property
     def attempts(self) -> list[Attempt]:
@@ -81,6 +82,11 @@ class Recorder:
         else:
             self._report.lost(attempt)
 
+    def hold(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Note what will become of it, once this worker and with it its thread have gone."""
+        attempt.outcome = outcome
+        self._held.append((attempt, outcome))
+
     def record(self) -> None:
         """Write what tasks tell, what has ended, many at once, and that what takes longer began."""
         self._write_told()
@@ -89,12 +95,18 @@ class Recorder:
         self._start()
 
     def give_back(self) -> None:
-        """Release what is still in hand: its attempt does not count, its outcome is fenced off."""
+        """
+        Let go of everything: what was held gets its outcome; what is still executed is released,
+        does not count as an attempt, and its outcome is fenced off.
+        """
+        held, self._held = self._held, []
+        for attempt, outcome in held:
+            attempt.outcome = None
+            self.end(attempt, outcome)
+        self.record()
         # Copies, for it may be executing still.
         left = [*self._in_hand.values()]
-        self._ended = [Attempt(a.undone(), a.worker_id, a.claimed) for a in left]
-        for attempt in self._ended:
-            attempt.outcome = Released()
+        self._ended = [attempt.undone() for attempt in left]
         while self._ended:
             self._settle()
         for attempt in left:

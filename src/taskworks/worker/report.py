@@ -1,6 +1,9 @@
 """What a worker tells the world of an outcome: signals, a line in the log, its observer."""
 
 import logging
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from taskworks.execution import (
@@ -13,7 +16,7 @@ from taskworks.execution import (
     Snoozed,
     Succeeded,
 )
-from taskworks.signals import announce, task_cancelled, task_finished, task_retried
+from taskworks.signals import announce, announce_cancelled, task_finished, task_retried
 from taskworks.worker.observer import Observer
 
 logger = logging.getLogger("taskworks.runs")
@@ -34,8 +37,8 @@ class Report:
                 self._in_the_context_of(exception, self._finished, attempt)
             case Cancelled(exception):
                 self._in_the_context_of(exception, self._cancelled, attempt)
-            case Retried(exception):
-                self._in_the_context_of(exception, self._retried, attempt)
+            case Retried(exception, _, delay):
+                self._in_the_context_of(exception, partial(self._retried, delay=delay), attempt)
             case Snoozed(delay):
                 _log(attempt, logging.INFO, "snoozed for %s s", delay.total_seconds())
             case Postponed(delay, reason):
@@ -58,16 +61,17 @@ class Report:
         announce(task_finished, self._sender, attempt.result())
 
     def _cancelled(self, attempt: Attempt) -> None:
-        self._finished(attempt)
-        announce(task_cancelled, self._sender, attempt.result())
+        _log(attempt, logging.INFO, attempt.run.state)
+        announce_cancelled(self._sender, attempt.result())
 
-    def _retried(self, attempt: Attempt) -> None:
-        delay = attempt.outcome.delay  # type: ignore[union-attr]
+    def _retried(self, attempt: Attempt, delay: timedelta) -> None:
         seconds = delay.total_seconds()
         _log(attempt, logging.WARNING, "failed, and is retried in %s s", seconds, exc_info=True)
         announce(task_retried, self._sender, attempt.result(), delay=delay)
 
-    def _in_the_context_of(self, exception: BaseException, tell: Any, attempt: Attempt) -> None:
+    def _in_the_context_of(
+        self, exception: BaseException, tell: Callable[[Attempt], None], attempt: Attempt
+    ) -> None:
         try:
             # The standard's log line takes a failure's traceback from the context.
             raise exception
@@ -84,12 +88,12 @@ def _log(attempt: Attempt, level: int, what: str, *args: Any, exc_info: bool = F
         "task_path": run.task_path,
         "task_queue": run.queue_name,
         "task_attempt": run.attempts,
-        "task_duration": attempt.duration.total_seconds(),
+        "task_duration": attempt.duration,
         "task_worker": attempt.worker_id,
         "task_state": run.state,
     }
     try:
         message = f"Run %s of %s: {what}."
         logger.log(level, message, run.id, run.task_path, *args, exc_info=exc_info, extra=extra)
-    except Exception:  # noqa: BLE001 - a log's handler may meet an odd exception
+    except BaseException:  # noqa: BLE001 - a log's handler may meet an odd exception
         logger.log(level, "Run %s of %s: %s.", run.id, run.task_path, run.state, extra=extra)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db import Error as DatabaseError
+
 from taskworks.conf import conf
 from taskworks.execution import Attempt, Reason
 from taskworks.store import Store
@@ -34,11 +36,11 @@ class Watch:
     ) -> None:
         self._store, self._worker, self._give_up = store, worker, give_up
         self._stops: dict[Attempt, Stop] = {}
-        self._next_question = 0.0
+        self._next_question = self._looked_at = 0.0
 
     def look(self, attempts: list[Attempt], *, is_asking: bool) -> None:
         """See to the attempts in hand; ``is_asking`` says that all of them are to stop."""
-        now = time.monotonic()
+        now = self._looked_at = time.monotonic()
         self._forget_others(attempts)
         self._ask_for_cancellations(attempts, now)
         for attempt in attempts:
@@ -50,20 +52,23 @@ class Watch:
                 self._press(attempt, self._stops[attempt], now)
 
     def seconds(self, attempts: list[Attempt]) -> float:
-        """Until there may be something to see."""
-        moments = [self._next_question] if _old_enough(attempts) else []
-        moments += [attempt.deadline for attempt in attempts if attempt not in self._stops]
-        moments += [_next_step(stop) for stop in self._stops.values()]
+        """Until there may be something to see; 0 if that moment came since the last look."""
+        moments = [attempt.deadline for attempt in attempts if attempt not in self._stops]
+        moments += [step for stop in self._stops.values() for step in _steps(stop)]
         if attempts:
-            moments.append(min(attempt.claimed for attempt in attempts) + ASK_EVERY)
-        now = time.monotonic()
-        return min((moment - now for moment in moments if moment > now), default=float("inf"))
+            oldest = min(attempt.claimed for attempt in attempts)
+            moments.append(max(oldest + ASK_EVERY, self._next_question))
+        ahead = (moment for moment in moments if moment > self._looked_at)
+        return max(0.0, min(ahead, default=float("inf")) - time.monotonic())
 
     def _ask_for_cancellations(self, attempts: list[Attempt], now: float) -> None:
         if now < self._next_question or not _old_enough(attempts):
             return
         self._next_question = now + ASK_EVERY
-        wanted = self._store.to_cancel(self._worker())
+        try:
+            wanted = self._store.to_cancel(self._worker())
+        except DatabaseError:  # a deadline holds in bad weather too, of which others take care
+            return
         for attempt in attempts:
             if attempt.run.id in wanted and not attempt.dialogue.cancel_requested:
                 attempt.dialogue.cancel_requested = True
@@ -75,12 +80,12 @@ class Watch:
 
     def _press(self, attempt: Attempt, stop: Stop, now: float) -> None:
         """The next step, if it is time for it."""
-        pressed = now - stop.since
-        if pressed >= conf().interrupt_grace:
+        pressed, grace = now - stop.since, conf().interrupt_grace
+        if pressed >= KILL_AFTER and attempt.guard.kill(stop.reason):
+            return
+        if pressed >= grace and stop.reason is not Reason.SHUTDOWN:  # that has an end of its own
             self._give_up(attempt, stop.reason)
-        elif pressed >= KILL_AFTER and attempt.guard.kill(stop.reason):
-            pass
-        elif pressed >= stop.interrupts * conf().interrupt_grace / 2:
+        elif pressed >= stop.interrupts * grace / 2:
             stop.interrupts += 1
             attempt.guard.interrupt(stop.reason)
 
@@ -95,7 +100,6 @@ def _old_enough(attempts: list[Attempt]) -> bool:
     return any(attempt.age >= ASK_EVERY for attempt in attempts)
 
 
-def _next_step(stop: Stop) -> float:
-    steps = [stop.interrupts * conf().interrupt_grace / 2, KILL_AFTER, conf().interrupt_grace]
-    now = time.monotonic()
-    return min((stop.since + step for step in steps if stop.since + step > now), default=now + 0.1)
+def _steps(stop: Stop) -> list[float]:
+    grace = conf().interrupt_grace
+    return [stop.since + after for after in (stop.interrupts * grace / 2, KILL_AFTER, grace)]

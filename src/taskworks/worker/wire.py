@@ -48,6 +48,11 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class Ready:
+    """It has started, and listens."""
+
+
+@dataclass(frozen=True, slots=True)
 class Begun:
     """Its first line is about to run."""
 

@@ -77,7 +77,6 @@ class Worker:
         self._heartbeat = Heartbeat(self._store, lambda: self.id, self._register_anew)
         self._weather = Weather()
         self._looks = Looks(options.interval)
-        self._unstoppable: list[tuple[Attempt, Outcome]] = []
         self._is_drained = False
         self._is_narrated = False
         self._next_promotion = 0.0
@@ -113,10 +112,10 @@ class Worker:
         self._wake()
 
     def _turn(self) -> None:
+        self._look_after()
         try:
             self._recorder.record()
             self._take_up()
-            self._look_after()
             self._take_stock()
         except DatabaseError as error:
             tidy_connections()
@@ -202,8 +201,7 @@ class Worker:
         self.shutdown.renew()
         self._observer.stuck(attempt)
         if isinstance(outcome, Retried):
-            attempt.outcome = outcome
-            self._unstoppable.append((attempt, outcome))
+            self._recorder.hold(attempt, outcome)
         else:
             self._receive(attempt, outcome)
         if self.shutdown.renewing and not self._is_narrated:
@@ -256,7 +254,7 @@ class Worker:
     def _is_done(self) -> bool:
         if self.shutdown.stage is Stage.RELEASING:
             return True
-        return len(self._recorder) == len(self._unstoppable) and self._takes_no_more()
+        return len(self._recorder) == 0 and self._takes_no_more()
 
     def _takes_no_more(self) -> bool:
         return (
@@ -279,9 +277,6 @@ class Worker:
     def _leave(self) -> None:
         """Record what has ended meanwhile, give back what has not, and sign off."""
         self._wait(0)
-        for attempt, outcome in self._unstoppable:
-            attempt.outcome = None
-            self._recorder.end(attempt, outcome)
         self._try(self._recorder.record)
         self._try(self._recorder.give_back)
         self._try(lambda: self._store.leave(self.id))

@@ -6,13 +6,22 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from taskworks.management import prune, worker
+from taskworks.management import cancel, listing, prune, retry, run, show, status, worker
 
-SUBCOMMANDS = {"worker": worker, "prune": prune}
+SUBCOMMANDS = {
+    "worker": worker,
+    "prune": prune,
+    "status": status,
+    "list": listing,
+    "show": show,
+    "run": run,
+    "retry": retry,
+    "cancel": cancel,
+}
 
 
 class Command(BaseCommand):
-    help = "Background work: run a worker, delete old runs."
+    help = "Background work: run a worker, look at runs, enqueue, retry, cancel and delete them."
     # A worker checks the system when it has found the database, which some checks ask.
     requires_system_checks = ()
 

@@ -1,0 +1,102 @@
+"""``manage.py taskworks status``: how many runs there are, how long they wait, who works."""
+
+import argparse
+from collections import defaultdict
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from taskworks.management.output import add_json, print_json, print_line, print_table, span
+from taskworks.management.reach import check_reachable
+from taskworks.models import RunState
+from taskworks.store import stats, store
+from taskworks.store.stats import Tally, Working
+
+HELP = "Count the runs of each queue, and list the workers."
+RECENTLY = timedelta(days=1)  # what finished before is not counted: it may be very much
+TITLES = ("WORKER", "HOST", "PID", "HEARTBEAT", "RUNS IN HAND")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_json(parser)
+
+
+def run(command: BaseCommand, options: dict[str, Any]) -> None:
+    check_reachable()
+    tallies = stats.tallies(store(), RECENTLY)
+    wait = stats.longest_wait(store())
+    workers = stats.workers(store())
+    if options["json"]:
+        print_json(command, _keyed(tallies, wait, workers))
+        return
+    _print_runs(command, tallies)
+    print_line(command, _about_waiting(wait))
+    print_line(command)
+    _print_workers(command, workers)
+
+
+def _keyed(tallies: list[Tally], wait: timedelta | None, workers: list[Working]) -> dict[str, Any]:
+    return {
+        "runs": [_tally_keyed(tally) for tally in tallies],
+        "finished_within_seconds": RECENTLY.total_seconds(),
+        "longest_wait_seconds": None if wait is None else wait.total_seconds(),
+        "workers": [
+            {
+                "id": worker.id,
+                "label": worker.label,
+                "hostname": worker.hostname,
+                "pid": worker.pid,
+                "started_at": worker.started_at,
+                "heartbeat_at": worker.heartbeat_at,
+                "given_up_at": worker.given_up_at,
+                "seconds_since_heartbeat": silence.total_seconds(),
+                "runs_in_hand": runs_in_hand,
+            }
+            for worker, silence, runs_in_hand in workers
+        ],
+    }
+
+
+def _tally_keyed(tally: Tally) -> dict[str, Any]:
+    return {
+        "backend": tally.backend,
+        "queue_name": tally.queue_name,
+        "state": tally.state,
+        "count": tally.number,
+    }
+
+
+def _print_runs(command: BaseCommand, tallies: list[Tally]) -> None:
+    if not tallies:
+        print_line(command, "No run waits, is executed, or has finished in the last 24 hours.")
+        return
+    counts: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for backend, queue, state, number in tallies:
+        counts[backend, queue][state] = number
+    print_table(
+        command,
+        ("BACKEND", "QUEUE", *map(str.upper, RunState.values)),
+        (
+            (*line, *(states.get(state) for state in RunState.values))
+            for line, states in counts.items()
+        ),
+    )
+    print_line(command, "Finished runs are those of the last 24 hours.")
+
+
+def _about_waiting(wait: timedelta | None) -> str:
+    return "No run is ready." if wait is None else f"The oldest ready run has waited {span(wait)}."
+
+
+def _print_workers(command: BaseCommand, workers: list[Working]) -> None:
+    if not workers:
+        print_line(command, "No worker runs.")
+        return
+    print_table(command, TITLES, map(_row, workers))
+
+
+def _row(working: Working) -> tuple[Any, ...]:
+    worker, silence, runs_in_hand = working
+    heartbeat = "given up" if worker.given_up_at else f"{span(silence)} ago"
+    return worker.label, worker.hostname, worker.pid, heartbeat, runs_in_hand

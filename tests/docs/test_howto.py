@@ -1,0 +1,338 @@
+"""The code of the pages on runs that are retried, limited, cancelled, watched, and enqueued."""
+
+import io
+import json
+import urllib.request
+from collections.abc import Callable
+from datetime import timedelta
+from email.message import Message
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+
+import pytest
+from django.core.checks import run_checks
+from django.test import RequestFactory
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from taskworks.models import TaskRun
+from taskworks.signals import task_cancelled, task_retried
+from tests.docs.conftest import Capture, Settings, make_due, only, run, with_database, work
+from tests.docs.pages import executes
+
+sleeping_works = pytest.mark.usefixtures("sleeping_works")
+works_beside = pytest.mark.usefixtures("works_beside")
+Answers = Callable[..., None]
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    """What the network gives to a module: bytes, or an exception that is raised."""
+
+    def give(module: str, *given: Any) -> None:
+        left = list(given)
+
+        def urlopen(url: str, timeout: float) -> io.BytesIO:
+            answer = left.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return io.BytesIO(answer)
+
+        monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+        monkeypatch.setattr(f"{module}.urlopen", urlopen)
+
+    return give
+
+
+def http_error(code: int, **headers: str) -> HTTPError:
+    message = Message()
+    for name, value in headers.items():
+        message[name.replace("_", "-")] = value
+    return HTTPError("https://carrier.example.com/7", code, "no", message, None)
+
+
+# Retry
+
+
+@executes("shop/rates.py", "shop/fetch.py")
+@with_database
+@sleeping_works
+def test_a_task_is_attempted_until_it_succeeds(answers: Answers, capsys: Capture) -> None:
+    answers("shop.rates", URLError("no route"), URLError("no route"), b"0.93")
+    run("shop/fetch.py")
+    assert capsys.readouterr().out.splitlines() == [
+        "SUCCESSFUL 0.93 3",
+        "urllib.error.URLError",
+        "urllib.error.URLError",
+    ]
+
+
+@executes("shop/carrier.py")
+@with_database
+def test_a_task_says_itself_when_it_comes_back(answers: Answers) -> None:
+    too_early, busy, unknown = 425, 429, 404
+    result = import_string("shop.carrier.book_parcel").enqueue(7)
+    answers(
+        "shop.carrier",
+        http_error(too_early),
+        http_error(busy, Retry_After="120"),
+        http_error(unknown),
+    )
+    for waits, attempts, failures in ((3600, 0, 0), (120, 1, 1)):
+        before = timezone.now()
+        work()
+        waiting = only("shop.carrier.book_parcel")
+        assert (waiting.state, waiting.attempts, waiting.failures) == (
+            "scheduled",
+            attempts,
+            failures,
+        )
+        assert (
+            timedelta(0)
+            <= waiting.available_at - before - timedelta(seconds=waits)
+            < (timedelta(seconds=30))
+        )
+        make_due()
+    work()
+    result.refresh()
+    assert [error.exception_class_path for error in result.errors] == [
+        "taskworks.retry.Retry",
+        "urllib.error.HTTPError",
+    ]
+    assert (result.status, result.attempts) == ("FAILED", 2)
+
+
+@executes("shop/backoff.py")
+@with_database
+def test_a_function_says_how_long_to_wait() -> None:
+    count_lines = import_string("shop.backoff.count_lines")
+    result = count_lines.enqueue("orders.txt")
+    for attempt in (1, 2):
+        before = timezone.now()
+        work()
+        waited = only("shop.backoff.count_lines").available_at - before
+        assert timedelta(minutes=attempt) <= waited < timedelta(minutes=attempt, seconds=30)
+        make_due()
+    Path("orders.txt").write_text("one\ntwo\n")
+    work()
+    result.refresh()
+    assert (result.return_value, result.attempts) == (2, 3)
+    assert import_string("shop.backoff.patience")(PermissionError(), result) is None
+
+
+@executes("shop/again.py")
+@with_database
+@sleeping_works
+def test_a_person_has_a_run_retried(capsys: Capture) -> None:
+    run("shop/again.py")
+    assert capsys.readouterr().out == "FAILED 1\nREADY 1\nFAILED 2\n"
+
+
+@executes("reference/retry.py")
+@pytest.mark.any_database
+def test_a_backoff_grows(capsys: Capture) -> None:
+    run("reference/retry.py")
+    assert capsys.readouterr().out == "[10.0, 20.0, 40.0, 60.0, 60.0]\n"
+
+
+# Limits
+
+
+@executes("shop/limits.py", "shop/too_long.py")
+@with_database
+@sleeping_works
+def test_a_task_that_takes_too_long_is_stopped(capsys: Capture) -> None:
+    run("shop/too_long.py")
+    assert capsys.readouterr().out == "FAILED taskworks.exceptions.TaskTimeout\n"
+
+
+@with_database
+def test_a_run_that_waited_too_long_is_not_executed() -> None:
+    result = import_string("shop.limits.say_good_morning").enqueue("Ada")
+    waiting = only("shop.limits.say_good_morning")
+    assert waiting.expires_at - waiting.enqueued_at == timedelta(minutes=5)
+    TaskRun.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    work()
+    result.refresh()
+    assert result.errors[0].exception_class_path == "taskworks.exceptions.TaskExpired"
+    assert (result.status, result.attempts) == ("FAILED", 0)
+
+
+@executes("shop/tidy.py")
+@with_database
+def test_a_task_ends_before_its_time_is_over(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.tmp").touch()
+    tidy = import_string("shop.tidy.tidy")
+    hurried, patient = tidy.using(timeout=4), tidy
+    for task, deleted in ((hurried, 0), (patient, 3)):
+        result = task.enqueue(str(tmp_path))
+        work()
+        result.refresh()
+        assert result.return_value == deleted
+
+
+# Cancel
+
+
+@executes("shop/exports.py", "shop/cancel.py")
+@with_database
+@works_beside
+def test_a_run_is_cancelled(capsys: Capture) -> None:
+    run("shop/cancel.py")
+    assert capsys.readouterr().out == "True\nFAILED True taskworks.exceptions.TaskCancelled\n"
+    assert [*Path().glob("orders*")] == []
+
+
+@executes("shop/stop.py")
+@with_database
+def test_a_view_cancels_a_run() -> None:
+    result = import_string("shop.tasks.count_words").enqueue("one")
+    stop, request = run("shop/stop.py")["stop"], RequestFactory().post("/")
+    assert json.loads(stop(request, result.id).content) == {"cancelled": True}
+    assert json.loads(stop(request, result.id).content) == {"cancelled": False}
+    assert only("shop.tasks.count_words").state == "cancelled"
+
+
+@executes("reference/receivers.py")
+@with_database
+def test_receivers_are_told_of_retries_and_cancellations(capsys: Capture) -> None:
+    names = run("reference/receivers.py")
+    try:
+        import_string("shop.payments.charge").using(max_attempts=2, backoff=60).enqueue(7)
+        work()
+        import_string("shop.tasks.count_words").enqueue("one").cancel()
+    finally:
+        task_retried.disconnect(names["say_when"])
+        task_cancelled.disconnect(names["say_who"])
+    assert capsys.readouterr().out == "charge again in 0:01:00\ncount_words was cancelled\n"
+
+
+# Progress
+
+
+@executes("shop/imports.py", "shop/progress.py")
+@with_database
+def test_a_view_shows_progress() -> None:
+    Path("orders.txt").write_text("one\n\nthree\n")
+    result = import_string("shop.imports.import_orders").enqueue("orders.txt")
+    view = run("shop/progress.py")["progress"]
+    request = RequestFactory().get("/")
+    before = json.loads(view(request, result.id).content)
+    assert before == {"status": "READY", "progress": None, "target": None, "messages": []}
+    work()
+    assert json.loads(view(request, result.id).content) == {
+        "status": "SUCCESSFUL",
+        "progress": 3,
+        "target": 3,
+        "messages": ["warning: Line 2 is empty."],
+    }
+
+
+@executes("shop/stock.py")
+@with_database
+def test_a_function_further_down_finds_the_context() -> None:
+    assert import_string("shop.stock.count_stock").call(2) == 30
+    result = import_string("shop.stock.count_stock").enqueue(2)
+    work()
+    result.refresh()
+    assert result.return_value == 30
+    assert [message.text for message in result.messages] == [
+        "Counting shelf 1.",
+        "Counting shelf 2.",
+    ]
+
+
+@executes("shop/resume.py")
+@with_database
+def test_metadata_lasts_from_attempt_to_attempt() -> None:
+    Path("prices.txt").write_text("1.5\n2.5\nthree\n4\n")
+    result = import_string("shop.resume.import_prices").enqueue("prices.txt")
+    work()
+    assert only("shop.resume.import_prices").metadata == {"lines": 2}
+    Path("prices.txt").write_text("not read again\n2.5\n3\n4\n")
+    make_due()
+    work()
+    result.refresh()
+    assert (result.return_value, result.attempts) == (4, 2)
+
+
+@executes("reference/context.py")
+@with_database
+def test_a_context_has_it_all() -> None:
+    result = import_string("reference.context.report").enqueue(3)
+    work()
+    result.refresh()
+    assert result.return_value == "attempt 1, 60 s left"
+    assert (result.progress, result.target, result.metadata) == (3, 3, {"steps": 3})
+    assert [(message.level, message.text) for message in result.messages] == [("info", "Done.")]
+
+
+# Child processes
+
+
+@executes("shop/primes.py", "shop/crash.py", "shop/work_apart.py")
+@with_database
+@sleeping_works
+def test_a_child_process_may_crash(capsys: Capture) -> None:
+    run("shop/work_apart.py")
+    assert capsys.readouterr().out.splitlines() == [
+        "1229",
+        "taskworks.exceptions.TaskCrashed: Its process ended with exit code 7.",
+        "",
+    ]
+
+
+# Enqueue
+
+
+@executes("shop/newsletter.py", "shop/send.py")
+@with_database
+@sleeping_works
+def test_many_are_enqueued_at_once(capsys: Capture) -> None:
+    run("shop/send.py")
+    assert capsys.readouterr().out == "Dear Ada\nCher Blaise\nDear Charles\n"
+
+
+@executes("shop/invoices.py")
+@with_database
+def test_a_run_is_stored_on_commit() -> None:
+    write_invoice = run("shop/invoices.py")["write_invoice"]
+    with pytest.raises(ValueError, match="an invoice needs a note"):
+        write_invoice("")
+    assert not TaskRun.objects.exists()
+    assert write_invoice("two words") == str(only("shop.tasks.count_words").id)
+
+
+@executes("reference/waiting.py")
+@with_database
+@sleeping_works
+def test_results_are_waited_for(capsys: Capture) -> None:
+    run("reference/waiting.py")
+    assert capsys.readouterr().out == "3\n[1, 2]\n"
+
+
+# Options
+
+
+@executes("shop/defaults.py", "shop/in_force.py")
+@pytest.mark.any_database
+@pytest.mark.django_db
+def test_settings_have_defaults(settings: Settings, capsys: Capture) -> None:
+    settings.TASKS = run("shop/defaults.py")["TASKS"]
+    run("shop/in_force.py")
+    assert capsys.readouterr().out == "count_words 300.0 3\nwrite_to 30.0 10\nfetch_rate 300.0 5\n"
+    assert [message for message in run_checks() if message.id.startswith("taskworks.E")] == []
+
+
+@executes("reference/invalid.py")
+@pytest.mark.any_database
+def test_an_option_that_is_not_valid_is_refused(capsys: Capture) -> None:
+    run("reference/invalid.py")
+    assert capsys.readouterr().out.splitlines() == [
+        "max_attempts must be a whole number from 1 on, not 0.",
+        "timeout must be seconds or a timedelta, from 0 to ten years, not -1.",
+        "executor='async' does not fit 'count_words', which is no coroutine function: it is "
+        "executed by 'thread' or 'process'.",
+    ]

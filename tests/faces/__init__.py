@@ -1,0 +1,1 @@
+"""What a person and a program see of runs: the admin, the command line."""

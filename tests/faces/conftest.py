@@ -1,0 +1,47 @@
+"""Runs as the faces find them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from taskworks import TaskResult
+from taskworks.models import RunState, TaskRun, Worker
+from taskworks.store import store
+from tests import tasks
+
+MakeRun = Callable[..., TaskRun]
+LONG_AGO = "2020-01-01T00:00:00+00:00"
+
+
+@pytest.fixture
+def make_run() -> MakeRun:
+    """``make_run(state, **columns)``: a run that is in this state."""
+
+    def make_run(state: str = "ready", task: Any = tasks.noop, **columns: Any) -> TaskRun:
+        result: TaskResult = task.enqueue()
+        if state in ("successful", "failed", "cancelled"):
+            columns = {"finished_at": store().read_clock(), **columns}
+        assert TaskRun.objects.filter(id=result.id).update(state=state, **columns) == 1
+        return TaskRun.objects.get(id=result.id)
+
+    return make_run
+
+
+@pytest.fixture
+def failed_run(make_run: MakeRun) -> TaskRun:
+    entry = {
+        "attempt": 1,
+        "at": LONG_AGO,
+        "worker_id": "<b>w</b>",
+        "exception_class_path": "builtins.ValueError",
+        "traceback": 'Traceback:\n  File "<script>alert(1)</script>"\nValueError: \x1b[31mred',
+    }
+    return make_run(RunState.FAILED, errors=[entry], attempts=1, failures=1)
+
+
+@pytest.fixture
+def worker() -> Worker:
+    row = Worker(label="of a test", hostname="here", pid=77)
+    store().register(row)
+    return Worker.objects.get()

@@ -1,0 +1,384 @@
+"""Runs and workers in the admin."""
+
+import re
+import subprocess
+import sys
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.contrib.messages import get_messages
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from taskworks import admin
+from taskworks.models import RunState, TaskRun, Worker
+from taskworks.models.run import new_run_id
+from taskworks.signals import task_cancelled
+from tests import tasks
+from tests.behaviour import received
+from tests.faces.conftest import MakeRun
+
+pytestmark = pytest.mark.django_db
+
+LIST = "/admin/taskworks/taskrun/"
+WORKERS = "/admin/taskworks/worker/"
+
+
+@pytest.fixture
+def admin_client(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("root"))
+    return client
+
+
+@pytest.fixture
+def reader(client: Client) -> Client:
+    """Somebody who may only look."""
+    user = User.objects.create_user("reader", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_taskrun"))
+    client.force_login(user)
+    return client
+
+
+def page(client: Client, url: str = LIST, **query: Any) -> str:
+    response = client.get(url, query)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def page_of(client: Client, run: TaskRun) -> str:
+    return page(client, reverse("admin:taskworks_taskrun_change", args=[run.id]))
+
+
+def listed(client: Client, **query: Any) -> set[str]:
+    """The ids of the runs that the list shows."""
+    return set(re.findall(rf"{LIST}([0-9a-f-]{{36}})/change/", page(client, **query)))
+
+
+def ids(*runs: TaskRun) -> set[str]:
+    return {str(run.id) for run in runs}
+
+
+def act(client: Client, action: str, *runs: TaskRun, **more: Any) -> list[str]:
+    """What the admin says after an action."""
+    data = {"action": action, "_selected_action": [str(run.id) for run in runs], **more}
+    response = client.post(LIST, data)
+    assert response.status_code in (200, 302), response.content
+    return sorted(str(message) for message in get_messages(response.wsgi_request))
+
+
+def state_of(run: TaskRun) -> str:
+    return TaskRun.objects.get(id=run.id).state
+
+
+class TestTheList:
+    def test_shows_each_run_in_a_row(self, admin_client: Client, make_run: MakeRun) -> None:
+        task = tasks.noop.using(priority=7)
+        make_run("running", task, target=30, progress=12, attempts=41)
+        text = page(admin_client)
+        for shown in ("tests.tasks.noop", "default", "Running", ">7<", ">41<", "12 of 30"):
+            assert shown in text
+
+    @pytest.mark.parametrize("state", RunState.values)
+    def test_says_each_state_in_a_word(
+        self, admin_client: Client, make_run: MakeRun, state: str
+    ) -> None:
+        make_run(state)
+        assert f'<span class="taskworks-{state}">{state.title()}</span>' in page(admin_client)
+
+    def test_says_that_a_run_was_asked_to_stop(
+        self, admin_client: Client, make_run: MakeRun
+    ) -> None:
+        run = make_run("running")
+        run.cancel_requested_at = run.enqueued_at
+        run.save()
+        assert "Running, asked to stop" in page(admin_client)
+
+    def test_tells_how_long_the_latest_attempt_took(
+        self, admin_client: Client, make_run: MakeRun
+    ) -> None:
+        run = make_run("successful")
+        run.last_attempted_at = run.finished_at - timedelta(seconds=2.5)
+        run.save()
+        assert "2.500 s" in page(admin_client)
+        run.last_attempted_at = run.finished_at - timedelta(hours=2, seconds=1.5)
+        run.save()
+        assert "2:00:01" in page(admin_client)
+
+    def test_has_the_newest_first(self, admin_client: Client, make_run: MakeRun) -> None:
+        old, new = make_run(), make_run()
+        early, late = sorted([old.id, new.id], key=str)
+        text = page(admin_client)
+        assert text.index(str(late)) < text.index(str(early))
+
+    @pytest.mark.parametrize(
+        ("query", "columns"),
+        [
+            ({"state__exact": "failed"}, {"state": "failed"}),
+            ({"queue_name": "mail"}, {"queue_name": "mail"}),
+            ({"backend": "other"}, {"backend": "other"}),
+            ({"backend": "gone"}, {"backend": "gone"}),
+            ({"executor__exact": "process"}, {"executor": "process"}),
+        ],
+    )
+    def test_is_filtered(
+        self,
+        admin_client: Client,
+        make_run: MakeRun,
+        query: dict[str, str],
+        columns: dict[str, str],
+    ) -> None:
+        make_run()
+        wanted = make_run()
+        TaskRun.objects.filter(id=wanted.id).update(**columns)
+        assert listed(admin_client, **query) == ids(wanted)
+
+    def test_is_filtered_by_when_a_run_finished(
+        self, admin_client: Client, make_run: MakeRun
+    ) -> None:
+        new, old = make_run("successful"), make_run("successful")
+        long_ago = old.finished_at - timedelta(days=400)
+        TaskRun.objects.filter(id=old.id).update(finished_at=long_ago)
+        since = (new.finished_at - timedelta(days=7)).isoformat()
+        assert listed(admin_client, finished_at__gte=since) == ids(new)
+
+    def test_offers_the_queues_of_the_settings_and_those_where_a_run_is_ready(
+        self, admin_client: Client, make_run: MakeRun
+    ) -> None:
+        TaskRun.objects.filter(id=make_run().id).update(backend="other", queue_name="surprise")
+        text = page(admin_client)
+        for queue in ("default", "mail", "imports", "surprise"):
+            assert f"?queue_name={queue}" in text
+        for backend in ("default", "other"):
+            assert f"?backend={backend}" in text
+        assert "?backend=dummy" not in text
+
+    def test_is_searched_by_id(self, admin_client: Client, make_run: MakeRun) -> None:
+        wanted = make_run()
+        make_run()
+        assert listed(admin_client, q=f" {wanted.id} ") == ids(wanted)
+        assert listed(admin_client, q=str(new_run_id())) == set()
+
+    def test_is_searched_by_a_part_of_a_path(self, admin_client: Client, make_run: MakeRun) -> None:
+        make_run()
+        wanted = make_run(task=tasks.count_runs)
+        assert listed(admin_client, q="count_r") == ids(wanted)
+
+
+class TestALongList:
+    def test_is_counted_so_far_and_no_further(
+        self, admin_client: Client, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(admin, "MOST_COUNTED", 3)
+        for _ in range(3):
+            make_run()
+        assert "\n3 task runs" in page(admin_client)
+        make_run()
+        with CaptureQueriesContext(connection) as captured:
+            assert "\n3+ task runs" in page(admin_client)
+        counts = [query["sql"] for query in captured if "COUNT(" in query["sql"]]
+        assert counts
+        assert all("LIMIT 4" in count for count in counts)
+
+    def test_is_read_without_distinct_values_large_columns_and_many_statements(
+        self, admin_client: Client, make_run: MakeRun
+    ) -> None:
+        for _ in range(5):
+            make_run()
+        with CaptureQueriesContext(connection) as captured:
+            page(admin_client)
+        statements = [query["sql"] for query in captured if "taskworks_taskrun" in query["sql"]]
+        probes = [statement for statement in statements if "MIN(" in statement.upper()]
+        assert len(statements) - len(probes) == 2  # the count and the rows
+        assert len(probes) <= 2 * 2  # queues, of two backends
+        assert not any("DISTINCT" in statement for statement in statements)
+        [rows] = [statement for statement in statements if "task_path" in statement]
+        for column in ("args", "return_value", "errors", "messages"):
+            assert column not in rows
+
+    def test_cannot_be_sorted_by_what_no_index_has(
+        self, admin_client: Client, make_run: MakeRun
+    ) -> None:
+        make_run()
+        with CaptureQueriesContext(connection) as captured:
+            page(admin_client, o="3")
+        [rows] = [query["sql"] for query in captured if "task_path" in query["sql"]]
+        order = rows.partition("ORDER BY")[2]
+        assert "id" in order
+        assert "queue_name" not in order
+
+
+class TestARun:
+    def test_is_shown_with_its_traceback_escaped(
+        self, admin_client: Client, failed_run: TaskRun
+    ) -> None:
+        text = page_of(admin_client, failed_run)
+        assert "<script>alert" not in text
+        assert "<b>w</b>" not in text
+        assert "<pre>Traceback:\n" in text
+        assert '  File "<script>alert(1)</script>"\nValueError' in unescape(text)
+        assert "Attempt 1: builtins.ValueError" in text
+
+    def test_is_shown_with_what_it_was_given_and_gave(
+        self, admin_client: Client, make_run: MakeRun
+    ) -> None:
+        run = make_run(
+            "successful",
+            args=["<i>ä</i>"],
+            kwargs={"to": "Ada"},
+            return_value={"sent": 3},
+            metadata={"trace": "abc"},
+            messages=[{"at": "2020-01-01T10:00:00+00:00", "level": "info", "text": "<u>half</u>"}],
+            worker_ids=["w1", "w2"],
+        )
+        raw = page_of(admin_client, run)
+        assert "<i>" not in raw
+        assert "<u>" not in raw
+        text = unescape(raw)
+        for shown in ("<i>ä</i>", '"to": "Ada"', '"sent": 3', '"trace": "abc"', "w1, w2"):
+            assert shown in text
+        assert "info: <u>half</u>" in text
+
+    @pytest.mark.parametrize("state", RunState.values)
+    def test_is_shown_in_every_state(
+        self, admin_client: Client, make_run: MakeRun, state: str
+    ) -> None:
+        text = page_of(admin_client, make_run(state))
+        assert state.title() in text
+        assert ">None<" not in text
+
+    def test_of_a_backend_and_a_task_that_are_gone_is_shown(
+        self, admin_client: Client, make_run: MakeRun
+    ) -> None:
+        run = make_run(backend="gone", task_path="gone.tasks.gone")
+        assert "gone.tasks.gone" in page_of(admin_client, run)
+        assert listed(admin_client) == ids(run)
+
+    def test_cannot_be_added_changed_or_deleted(
+        self, admin_client: Client, make_run: MakeRun
+    ) -> None:
+        run = make_run()
+        assert 'name="_save"' not in page_of(admin_client, run)
+        for view, arguments in (("add", []), ("delete", [run.id]), ("change", [run.id])):
+            url = reverse(f"admin:taskworks_taskrun_{view}", args=arguments)
+            assert admin_client.post(url, {"queue_name": "mail"}).status_code == 403
+        assert "delete_selected" not in page(admin_client)
+        assert TaskRun.objects.get().queue_name == "default"
+
+    def test_that_is_unknown_is_no_error(self, admin_client: Client) -> None:
+        url = reverse("admin:taskworks_taskrun_change", args=[new_run_id()])
+        assert admin_client.get(url).status_code == 302
+
+
+class TestActions:
+    def test_retry_what_has_failed(self, admin_client: Client, make_run: MakeRun) -> None:
+        failed, cancelled = make_run("failed"), make_run("cancelled")
+        done = make_run("successful")
+        assert act(admin_client, "retry", failed, cancelled, done) == [
+            "1 task run: not applicable. Only a failed or cancelled run is retried.",
+            "2 task runs: retried.",
+        ]
+        assert [state_of(run) for run in (failed, cancelled, done)] == [
+            "ready",
+            "ready",
+            "successful",
+        ]
+
+    def test_cancel_what_has_not_finished(self, admin_client: Client, make_run: MakeRun) -> None:
+        ready, scheduled = make_run(), make_run("scheduled")
+        running, done = make_run("running"), make_run("successful")
+        with received(task_cancelled) as sent:
+            said = act(admin_client, "cancel", ready, scheduled, running, done)
+        assert said == [
+            "1 task run: asked to stop.",
+            "1 task run: not applicable. It had finished before.",
+            "2 task runs: cancelled.",
+        ]
+        assert {signal["task_result"].id for signal in sent} == ids(ready, scheduled)
+        assert state_of(ready) == state_of(scheduled) == "cancelled"
+        running.refresh_from_db()
+        assert (running.state, running.cancel_requested_at is None) == ("running", False)
+
+    @pytest.mark.parametrize("action", ["retry", "cancel"])
+    def test_say_that_a_backend_is_gone(
+        self, admin_client: Client, make_run: MakeRun, action: str
+    ) -> None:
+        run, other = make_run("failed", backend="gone"), make_run(backend="dummy")
+        first, second = act(admin_client, action, run, other)
+        assert "'dummy', a DummyBackend, cannot" in first
+        assert "'gone' is not in TASKS" in second
+        assert (state_of(run), state_of(other)) == ("failed", "ready")
+
+    def test_reach_all_that_a_filter_shows(self, admin_client: Client, make_run: MakeRun) -> None:
+        first, second, failed = make_run(), make_run(), make_run("failed")
+        data = {"action": "cancel", "_selected_action": [str(first.id)], "select_across": "1"}
+        admin_client.post(f"{LIST}?state__exact=ready", data)
+        assert state_of(first) == state_of(second) == "cancelled"
+        assert state_of(failed) == "failed"
+
+    def test_take_so_many_at_once(
+        self, admin_client: Client, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(admin, "MOST_AT_ONCE", 2)
+        runs = [make_run("failed") for _ in range(3)]
+        taken, left = act(admin_client, "retry", *runs)
+        assert taken == "2 task runs: retried."
+        assert left.startswith("Only the first 2 of the selected task runs were taken.")
+        assert TaskRun.objects.failed().count() == 1
+
+    def test_need_the_permission_to_change(self, reader: Client, make_run: MakeRun) -> None:
+        run = make_run("failed")
+        text = page(reader)
+        assert str(run.id) in text
+        assert 'value="retry"' not in text
+        assert 'value="cancel"' not in text
+        assert act(reader, "retry", run) != ["1 task run: retried."]
+        assert state_of(run) == "failed"
+
+    def test_are_offered_to_who_may_change(self, reader: Client, make_run: MakeRun) -> None:
+        user = User.objects.get()
+        user.user_permissions.add(Permission.objects.get(codename="change_taskrun"))
+        run = make_run("failed")
+        assert 'value="retry"' in page(reader)
+        assert act(reader, "retry", run) == ["1 task run: retried."]
+
+
+class TestWorkers:
+    def test_are_listed_with_their_runs(
+        self, admin_client: Client, make_run: MakeRun, worker: Worker
+    ) -> None:
+        make_run("running", claimed_by=worker.id)
+        make_run("claimed", claimed_by=worker.id)
+        make_run("successful", claimed_by=worker.id)
+        text = page(admin_client, WORKERS)
+        assert "of a test" in text
+        assert '<td class="field-runs_in_hand">2</td>' in text
+
+    def test_without_runs_have_none(self, admin_client: Client, worker: Worker) -> None:
+        assert '<td class="field-runs_in_hand">0</td>' in page(admin_client, WORKERS)
+
+    def test_are_shown_and_nothing_more(self, admin_client: Client, worker: Worker) -> None:
+        url = reverse("admin:taskworks_worker_change", args=[worker.id])
+        assert "77" in page(admin_client, url)
+        assert admin_client.post(url, {"label": "new"}).status_code == 403
+        assert admin_client.get(f"{WORKERS}add/").status_code == 403
+        assert "delete_selected" not in page(admin_client, WORKERS)
+
+
+@pytest.mark.any_database
+def test_without_the_admin_installed_nothing_needs_it() -> None:
+    code = """if True:
+        import django
+        from django.conf import settings
+        settings.configure(INSTALLED_APPS=["taskworks"])
+        django.setup()
+        import sys
+        assert "taskworks.models" in sys.modules
+        assert "django.contrib.admin" not in sys.modules
+        assert "taskworks.admin" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -1,0 +1,117 @@
+"""clock(): time passes for runs, and nobody has to wait for it."""
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.utils import timezone
+
+from taskworks.models import TaskRun, Worker
+from taskworks.store import store
+from taskworks.store.clock import DatabaseClock
+from taskworks.testing import clock, run_tasks
+from tests import tasks
+from tests.behaviour import Settings, database_now, rewrite, run_of
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.usefixtures("database")
+
+HOUR = timedelta(hours=1)
+MOMENT = datetime(2050, 6, 1, 12, tzinfo=UTC)
+
+
+def is_at(moment: datetime) -> bool:
+    return timedelta(0) <= store().read_clock() - moment < timedelta(minutes=1)
+
+
+def test_it_is_moved_by_units_and_by_timedeltas() -> None:
+    before = store().read_clock()
+    with clock() as moved:
+        moved.advance(days=1, hours=2)
+        assert is_at(before + timedelta(hours=26))
+        moved.advance(-2 * HOUR)
+        assert is_at(before + timedelta(days=1))
+
+
+def test_it_is_moved_to_a_moment() -> None:
+    with clock() as moved:
+        moved.move_to(MOMENT)
+        assert is_at(MOMENT)
+        moved.move_to(MOMENT - HOUR)
+        assert is_at(MOMENT - HOUR)
+        assert is_at(moved.now())
+
+
+def test_it_is_what_it_was_afterwards() -> None:
+    before = store().read_clock()
+    with clock() as outer:
+        outer.advance(HOUR)
+        with suppress(RuntimeError), clock() as inner:
+            inner.advance(HOUR)
+            assert is_at(before + 2 * HOUR)
+            raise RuntimeError
+        assert is_at(before + HOUR)
+    assert DatabaseClock.moved == timedelta(0)
+    assert is_at(before)
+
+
+def test_it_ticks_on() -> None:
+    with clock() as moved:
+        moved.move_to(MOMENT)
+        before = moved.now()
+        wait_for(lambda: moved.now() > before, "a later time")
+
+
+def test_every_time_that_is_written_is_its() -> None:
+    with clock() as moved:
+        moved.move_to(MOMENT)
+        result = tasks.noop.enqueue()
+        run_tasks()
+        rewrite(result, missing_since=database_now())
+    run = run_of(result)
+    times = [run.enqueued_at, run.claimed_at, run.started_at, run.finished_at, run.missing_since]
+    assert sorted(times) == times
+    assert times[0] >= MOMENT
+    assert times[-1] < MOMENT + timedelta(minutes=1)
+
+
+def test_a_delay_counts_from_it() -> None:
+    with clock() as moved:
+        moved.move_to(MOMENT)
+        result = tasks.noop.using(run_after=HOUR).enqueue()
+        assert result.task.run_after == result.enqueued_at + HOUR
+        moved.advance(HOUR)
+        assert len(run_tasks()) == 1
+
+
+def test_the_clock_of_the_process_is_not_moved() -> None:
+    before = timezone.now()
+    with clock() as moved:
+        moved.advance(HOUR)
+        assert timezone.now() - before < HOUR
+
+
+def test_an_hour_is_an_hour_without_time_zones(settings: Settings) -> None:
+    settings.USE_TZ = False
+    result = tasks.noop.using(run_after=HOUR).enqueue()
+    with clock() as moved:
+        moved.move_to(result.enqueued_at + HOUR / 2)
+        assert run_tasks() == []
+        moved.advance(HOUR / 2)
+        assert len(run_tasks()) == 1
+
+
+def test_a_moment_of_the_other_kind_is_refused(settings: Settings) -> None:
+    with clock() as moved, pytest.raises(ValueError, match=r"it must be aware\.$"):
+        moved.move_to(datetime(2050, 6, 1))
+    settings.USE_TZ = False
+    with clock() as moved, pytest.raises(ValueError, match=r"it must be naive\.$"):
+        moved.move_to(MOMENT)
+
+
+def test_no_worker_of_the_kit_is_left_by_it() -> None:
+    tasks.noop.enqueue()
+    with clock() as moved:
+        moved.advance(HOUR)
+        run_tasks()
+    assert (TaskRun.objects.in_hand().count(), Worker.objects.count()) == (0, 0)

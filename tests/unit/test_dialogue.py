@@ -1,0 +1,390 @@
+"""What a task tells of its progress, and what its worker takes of it, without a database."""
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from taskworks import TaskCancelled, TaskContext
+from taskworks.context import MOST, Dialogue, entered
+from tests.behaviour import Settings
+
+HUGE = 10**30
+TARGETS = [(0, 0), (5, 5), (-5, 0), (HUGE, MOST), (-HUGE, 0), (2.9, 2), (True, 1), ("7", 7)]
+
+
+class Odd:
+    """What breaks whoever asks it for anything."""
+
+    def __int__(self) -> int:
+        raise RuntimeError("no number")
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+NONSENSE = [float("nan"), float("inf"), float("-inf"), "many", None, [], object(), Odd(), 1j]
+
+
+@pytest.fixture
+def dialogue() -> Dialogue:
+    return Dialogue()
+
+
+@pytest.fixture
+def context(dialogue: Dialogue) -> TaskContext:
+    return TaskContext(task_result=None, _dialogue=dialogue)
+
+
+class TestProgress:
+    def test_is_unknown_at_first(self, dialogue: Dialogue) -> None:
+        assert (dialogue.target, dialogue.progress) == (None, None)
+        assert dialogue.take() is None
+
+    @pytest.mark.parametrize(("given", "kept"), TARGETS)
+    def test_has_a_target(self, context: TaskContext, given: Any, kept: int) -> None:
+        context.set_target(given)
+        assert context._dialogue.target == kept
+        assert type(context._dialogue.target) is int
+
+    def test_may_lose_its_target(self, context: TaskContext, dialogue: Dialogue) -> None:
+        context.set_target(5)
+        context.set_target(None)
+        context.set_progress(100)
+        assert (dialogue.target, dialogue.progress) == (None, 100)
+
+    @pytest.mark.parametrize(
+        ("given", "kept"),
+        [*TARGETS[:3], (10, 10), (11, 10), (HUGE, 10), (-HUGE, 0), (9.9, 9), ("7", 7), (True, 1)],
+    )
+    def test_is_clamped_to_its_target(self, context: TaskContext, given: Any, kept: int) -> None:
+        context.set_target(10)
+        context.set_progress(given)
+        assert context._dialogue.progress == kept
+        assert type(context._dialogue.progress) is int
+
+    @pytest.mark.parametrize(("given", "kept"), [(HUGE, MOST), (-HUGE, 0), (MOST, MOST)])
+    def test_is_clamped_to_what_a_column_holds(
+        self, context: TaskContext, dialogue: Dialogue, given: int, kept: int
+    ) -> None:
+        context.set_progress(given)
+        assert dialogue.progress == kept
+        context.inc_progress(given)
+        assert dialogue.progress == kept
+
+    def test_counts_from_nothing(self, context: TaskContext, dialogue: Dialogue) -> None:
+        context.inc_progress()
+        assert dialogue.progress == 1
+        context.inc_progress(5)
+        context.inc_progress(-2)
+        assert dialogue.progress == 4
+
+    @pytest.mark.parametrize(("by", "kept"), [(3, 10), (-9, 0), (HUGE, 10), (-HUGE, 0), (1.9, 9)])
+    def test_is_moved_within_its_bounds(
+        self, context: TaskContext, dialogue: Dialogue, by: Any, kept: int
+    ) -> None:
+        context.set_target(10)
+        context.set_progress(8)
+        context.inc_progress(by)
+        assert dialogue.progress == kept
+
+    @pytest.mark.parametrize("by", [0, *NONSENSE], ids=lambda by: type(by).__name__)
+    def test_is_left_where_it_is_by_nothing(
+        self, context: TaskContext, dialogue: Dialogue, by: Any
+    ) -> None:
+        context.set_progress(8)
+        context.inc_progress(by)
+        assert dialogue.progress == 8
+
+    def test_moved_by_nothing_begins(self, context: TaskContext, dialogue: Dialogue) -> None:
+        context.inc_progress(0)
+        assert dialogue.progress == 0
+
+    def test_comes_down_to_a_smaller_target(self, context: TaskContext, dialogue: Dialogue) -> None:
+        context.set_progress(8)
+        context.set_target(5)
+        assert dialogue.progress == 5
+        context.set_target(-1)
+        assert (dialogue.target, dialogue.progress) == (0, 0)
+
+    @pytest.mark.parametrize("given", NONSENSE, ids=lambda given: type(given).__name__)
+    def test_of_nonsense_is_none_and_logged(
+        self, context: TaskContext, given: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        context.set_progress(given)
+        assert context._dialogue.progress == 0
+        assert "Progress is counted in whole numbers, not in" in caplog.text
+
+    def test_of_many_threads_is_their_sum(self, context: TaskContext, dialogue: Dialogue) -> None:
+        def count() -> None:
+            for _ in range(5000):
+                context.inc_progress()
+
+        threads = [threading.Thread(target=count) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert dialogue.progress == 20_000
+
+    def test_costs_next_to_nothing(self, context: TaskContext, dialogue: Dialogue) -> None:
+        calls: list[int] = []
+        dialogue.listener = lambda: calls.append(1)
+        began = time.process_time()
+        for _ in range(100_000):
+            context.inc_progress()
+        assert calls == [1]
+        assert time.process_time() - began < 1  # 10 µs a call, so that a slow machine may pass
+
+
+class TestMessages:
+    def said(self, context: TaskContext, text: object, **options: Any) -> str:
+        context.add_message(text, **options)
+        kept: str = context._dialogue.messages[-1]["text"]
+        return kept
+
+    def test_have_a_time_a_level_and_a_text(self, context: TaskContext) -> None:
+        context.add_message("hello")
+        [message] = context._dialogue.messages
+        assert (message["level"], message["text"]) == ("info", "hello")
+        assert message["at"].startswith("20")
+
+    @pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
+    def test_have_one_of_four_levels(self, context: TaskContext, level: str) -> None:
+        context.add_message("hello", level=level)
+        assert context._dialogue.messages[0]["level"] == level
+
+    @pytest.mark.parametrize(
+        "level", ["fatal", "INFO", "", None, 20, [], Odd()], ids=lambda level: type(level).__name__
+    )
+    def test_of_an_unknown_level_are_informative(
+        self, context: TaskContext, caplog: pytest.LogCaptureFixture, level: Any
+    ) -> None:
+        context.add_message("hello", level=level)
+        assert context._dialogue.messages[0]["level"] == "info"
+        assert "of a message is none of" in caplog.text
+
+    @pytest.mark.parametrize(("given", "kept"), [(5, "5"), (None, "None"), ([1], "[1]"), ("", "")])
+    def test_may_be_anything(self, context: TaskContext, given: object, kept: str) -> None:
+        assert self.said(context, given) == kept
+
+    def test_that_cannot_be_printed_say_so(self, context: TaskContext) -> None:
+        assert self.said(context, Odd()) == "<a Odd that cannot be printed: RuntimeError>"
+
+    def test_of_a_megabyte_are_cut(self, context: TaskContext) -> None:
+        assert self.said(context, "x" * 2**20) == "x" * 999 + "…"
+        assert self.said(context, "x" * 1001) == "x" * 999 + "…"
+        assert self.said(context, "x" * 1000) == "x" * 1000
+
+    @pytest.mark.parametrize("limit", [1, 2, 10])
+    def test_are_as_long_as_the_setting_allows(
+        self, context: TaskContext, settings: Settings, limit: int
+    ) -> None:
+        settings.TASKWORKS = {"MAX_MESSAGE_LENGTH": limit}
+        assert self.said(context, "x" * 100) == "x" * (limit - 1) + "…"
+
+    @pytest.mark.parametrize("character", ["\0", "\ud800"])
+    def test_have_no_character_that_a_database_refuses(
+        self, context: TaskContext, character: str
+    ) -> None:
+        text = self.said(context, f"a{character}b")
+        assert character not in text
+        assert text.startswith("a\\")
+        text.encode()
+        assert len(self.said(context, character * 5000)) == 1000
+
+    def test_are_the_newest_so_many(self, context: TaskContext, settings: Settings) -> None:
+        settings.TASKWORKS = {"MAX_MESSAGES": 3}
+        for number in range(10):
+            context.add_message(number)
+        assert [entry["text"] for entry in context._dialogue.messages] == ["7", "8", "9"]
+
+    def test_of_earlier_attempts_are_kept(self) -> None:
+        before = [{"at": "", "level": "info", "text": "before"}]
+        dialogue = Dialogue(before)
+        TaskContext(task_result=None, _dialogue=dialogue).add_message("now")
+        assert [entry["text"] for entry in dialogue.messages] == ["before", "now"]
+        assert len(before) == 1
+
+
+class TestMetadata:
+    def test_is_its_own_to_change(self) -> None:
+        given = {"a": [1]}
+        dialogue = Dialogue(metadata=given)
+        dialogue.metadata["a"].append(2)
+        assert given == {"a": [1]}
+        TaskContext(task_result=None, _dialogue=dialogue).set_progress(1)
+        assert (dialogue.take() or {})["metadata"] == {"a": [1]}
+
+    def test_is_told_as_it_was_saved(self, dialogue: Dialogue) -> None:
+        dialogue.listener = lambda: None
+        dialogue.metadata["a"] = [1]
+        dialogue.save(lambda: None)
+        dialogue.metadata["a"].append(2)
+        assert (dialogue.take() or {})["metadata"] == {"a": [1]}
+
+    @pytest.mark.parametrize("value", [object(), {1: 2}, {1}, b"bytes"])
+    def test_that_is_no_json_is_refused(self, dialogue: Dialogue, value: Any) -> None:
+        dialogue.metadata["a"] = value
+        with pytest.raises(TypeError, match=r"at metadata\['a'\]"):
+            dialogue.save(lambda: None)
+        assert dialogue.take() is None
+
+    @pytest.mark.parametrize("value", [float("nan"), "\0", "\ud800", 2**64, "x" * 2**20])
+    def test_that_no_database_takes_is_refused(self, dialogue: Dialogue, value: Any) -> None:
+        dialogue.metadata["a"] = value
+        with pytest.raises(ValueError, match="metadata"):
+            dialogue.save(lambda: None)
+        assert dialogue.take() is None
+
+    def test_is_saved_when_it_is_written(self, context: TaskContext, dialogue: Dialogue) -> None:
+        dialogue.listener = lambda: None
+        context.metadata["a"] = 1
+        saving = threading.Thread(target=context.save_metadata)
+        saving.start()
+        while (columns := dialogue.take()) is None:
+            time.sleep(0.001)
+        assert saving.is_alive()
+        assert columns["metadata"] == {"a": 1}
+        dialogue.written(dialogue.taken)
+        saving.join(5)
+        assert not saving.is_alive()
+
+    def test_is_saved_at_once_where_nobody_writes(self, context: TaskContext) -> None:
+        context.save_metadata()
+        asyncio.run(context.asave_metadata())
+
+    def test_is_waited_for_no_longer_when_nobody_writes_any_more(
+        self, context: TaskContext, dialogue: Dialogue
+    ) -> None:
+        heard = threading.Event()
+        dialogue.listener = heard.set
+        saving = threading.Thread(target=context.save_metadata)
+        saving.start()
+        assert heard.wait(5)
+        dialogue.close()
+        saving.join(5)
+        assert not saving.is_alive()
+
+
+class TestTheWorkersSide:
+    @pytest.fixture
+    def heard(self, dialogue: Dialogue) -> list[int]:
+        heard: list[int] = []
+        dialogue.listener = lambda: heard.append(1)
+        return heard
+
+    def test_hears_of_the_first_change_until_it_has_looked(
+        self, context: TaskContext, dialogue: Dialogue, heard: list[int]
+    ) -> None:
+        for number in range(1, 1000):
+            context.set_progress(number)
+        assert heard == [1]
+        assert (dialogue.take() or {})["progress"] == 999
+        context.set_progress(1000)
+        assert heard == [1, 1]
+
+    def test_takes_nothing_twice(self, context: TaskContext, dialogue: Dialogue) -> None:
+        dialogue.listener = lambda: None
+        context.set_progress(5)
+        assert dialogue.take() is not None
+        assert dialogue.take() is None
+
+    def test_takes_again_what_could_not_be_written(
+        self, context: TaskContext, dialogue: Dialogue, heard: list[int]
+    ) -> None:
+        context.set_progress(5)
+        first = dialogue.take()
+        dialogue.untake()
+        assert dialogue.has_news
+        assert dialogue.take() == first
+        dialogue.written(dialogue.taken)
+        assert not dialogue.has_news
+
+    def test_has_news_until_the_last_is_written(
+        self, context: TaskContext, dialogue: Dialogue, heard: list[int]
+    ) -> None:
+        context.set_progress(1)
+        dialogue.take()
+        context.set_progress(2)
+        dialogue.written(dialogue.taken)
+        assert dialogue.has_news
+        assert (dialogue.take() or {})["progress"] == 2
+
+    def test_writes_no_more_than_progress_messages_and_metadata(
+        self, context: TaskContext, dialogue: Dialogue, heard: list[int]
+    ) -> None:
+        context.set_target(2)
+        assert set(dialogue.take() or {}) == {"target", "progress", "messages", "metadata"}
+
+
+class TestTwins:
+    def test_do_the_same(self, dialogue: Dialogue, context: TaskContext) -> None:
+        async def tell() -> None:
+            await context.aset_target(10)
+            await context.aset_progress(3)
+            await context.ainc_progress(4)
+            await context.ainc_progress()
+            await context.aadd_message("hello", level="error")
+            context.metadata["a"] = 1
+            await context.asave_metadata()
+
+        asyncio.run(tell())
+        assert (dialogue.target, dialogue.progress) == (10, 8)
+        assert [(m["level"], m["text"]) for m in dialogue.messages] == [("error", "hello")]
+        assert (dialogue.take() or {})["metadata"] == {"a": 1}
+
+    def test_let_the_loop_go_on(self, dialogue: Dialogue, context: TaskContext) -> None:
+        async def save_and_write() -> None:
+            heard = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            dialogue.listener = lambda: loop.call_soon_threadsafe(heard.set)
+            saving = asyncio.create_task(context.asave_metadata())
+            await heard.wait()
+            assert not saving.done()
+            dialogue.take()
+            dialogue.written(dialogue.taken)
+            await asyncio.wait_for(saving, 5)
+
+        asyncio.run(save_and_write())
+
+
+class TestTime:
+    def test_is_unlimited_without_a_timeout(self, context: TaskContext) -> None:
+        assert (context.deadline, context.remaining()) == (None, None)
+
+    def test_runs_out(self) -> None:
+        context = TaskContext(task_result=None, _ends=time.monotonic() + 100)
+        assert 99 < (context.remaining() or 0) <= 100
+        over = TaskContext(task_result=None, _ends=time.monotonic() - 1)
+        assert over.remaining() == 0.0
+
+
+class TestCancellation:
+    def test_is_asked_for(self, context: TaskContext, dialogue: Dialogue) -> None:
+        assert not context.cancel_requested
+        context.raise_if_cancelled()
+        dialogue.cancel_requested = True
+        assert context.cancel_requested
+        with pytest.raises(TaskCancelled, match=r"^The run was cancelled\.$"):
+            context.raise_if_cancelled()
+
+    def test_passes_a_tasks_own_handlers(self) -> None:
+        assert not issubclass(TaskCancelled, Exception)
+
+
+def test_a_context_is_current_for_as_long_as_it_is_entered(context: TaskContext) -> None:
+    from taskworks import current_context
+
+    inner = TaskContext(task_result=None)
+    assert current_context() is None
+    with entered(context):
+        assert current_context() is context
+        with entered(inner):
+            assert current_context() is inner
+        assert current_context() is context
+    assert current_context() is None
