@@ -30,8 +30,8 @@ test: .venv/.installed .venv/.mysqlclient ## Run the tests on each database that
 	.venv/bin/python -m tests.on_every_database
 
 lint: .venv/.installed ## Check style and formatting
-	.venv/bin/ruff check src tests docs example manage.py
-	.venv/bin/ruff format --check src tests docs example manage.py
+	.venv/bin/ruff check src tests docs example benchmarks manage.py
+	.venv/bin/ruff format --check src tests docs example benchmarks manage.py
 
 types: .venv/.installed ## Check the types, strictly
 	.venv/bin/mypy

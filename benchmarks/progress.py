@@ -1,5 +1,6 @@
 """
-What telling one's progress adds to a loop, while a worker writes it: ``python -m benchmarks.progress``.
+What telling one's progress adds to a loop, while a worker writes it:
+``python -m benchmarks.progress``.
 
 A loop of a million calls, in a task that a real worker executes in a thread, on SQLite.
 """

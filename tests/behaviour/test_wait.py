@@ -96,7 +96,7 @@ class TestOne:
 
     @pytest.mark.parametrize("timeout", [-1, float("nan"), "5", True])
     def test_for_what_is_no_time_is_refused(self, wait_one: Wait, timeout: Any) -> None:
-        with pytest.raises(ValueError, match="^timeout must be seconds or a timedelta"):
+        with pytest.raises(ValueError, match=r"^timeout must be seconds or a timedelta"):
             wait_one(tasks.noop.enqueue(), timeout)
 
     def test_that_has_finished_is_found_without_any_time(self, wait_one: Wait) -> None:

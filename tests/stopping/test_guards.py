@@ -97,7 +97,8 @@ def end_of(guard: ThreadGuard, function: Callable[..., int], *args: Any) -> str:
 @often
 def test_no_interruption_strikes_the_next_call_in_a_thread(thread: OneThread) -> None:
     ends: Counter[str] = Counter()
-    for number in range(ROUNDS):
+    delay = 0.0  # it looks for the very end of the call: later if too early, and the reverse
+    for _ in range(ROUNDS):
         guard, innocent, end = ThreadGuard(), ThreadGuard(), []
         future = thread.begin(
             lambda g=guard, i=innocent, e=end: (
@@ -107,11 +108,12 @@ def test_no_interruption_strikes_the_next_call_in_a_thread(thread: OneThread) ->
             )
         )
         end.append(True)
-        wait_busily((number % 50) * 1e-6)
+        wait_busily(delay)
         guard.interrupt(Reason.TIMEOUT)
         struck, between, left_alone = future.result(timeout=10)
         assert (between, left_alone) == (20, "returned")
         ends[struck] += 1
+        delay = max(0.0, delay + (-1e-6 if struck == "returned" else 1e-6))
     assert set(ends) == {"returned", "TaskTimeout"}, ends
     assert min(ends.values()) > ROUNDS / 100, ends
 

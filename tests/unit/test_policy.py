@@ -336,6 +336,15 @@ def from_json(stored: dict[str, Any]) -> Any:
 def test_bad_defaults_are_refused_by_their_place(
     settings: Settings, options: dict[str, Any], sentence: str
 ) -> None:
-    settings.TASKS = {"default": {"BACKEND": DATABASE_BACKEND, "OPTIONS": options}}
+    backend = {"BACKEND": DATABASE_BACKEND, "QUEUES": ["default", "mail"], "OPTIONS": options}
+    settings.TASKS = {"default": backend}
     with pytest.raises(ImproperlyConfigured, match=sentence):
         task(plain)
+
+
+def test_defaults_of_a_queue_that_there_is_not_are_refused(settings: Settings) -> None:
+    options = {"QUEUE_DEFAULTS": {"mial": {"timeout": 5}}}
+    backend = {"BACKEND": DATABASE_BACKEND, "QUEUES": ["default", "mail"], "OPTIONS": options}
+    settings.TASKS = {"default": backend}
+    with pytest.raises(ImproperlyConfigured, match="'mial', which is not in 'QUEUES'.*'mail'"):
+        defaults_of(task_backends["default"])

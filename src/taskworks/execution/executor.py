@@ -103,7 +103,8 @@ async def _acall(attempt: Attempt, guard: CoroutineGuard, sender: type) -> Outco
         args, kwargs = attempt.arguments()
     except BaseException as error:  # noqa: BLE001 - as above
         return judge(attempt, error)
-    return await guard.begin(_await(attempt, guard, args, kwargs))
+    outcome: Outcome = await guard.begin(_await(attempt, guard, args, kwargs))
+    return outcome
 
 
 async def _await(

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from enum import Enum
+from types import TracebackType
 from typing import Any
 
 from taskworks.exceptions import TaskCancelled, TaskTimeout
@@ -61,6 +62,10 @@ class Guard:
     def interrupt(self, reason: Reason) -> None:
         """Stop the task if it is being executed; may be called again, for it may not listen."""
         self.reason = self.reason or reason
+
+    def whereabouts(self) -> TracebackType | None:
+        """Where the task is at this moment, as a traceback, if that is known."""
+        return None
 
     def kill(self, reason: Reason) -> bool:
         """Stop it whether it listens or not; False if there is no way to."""
@@ -114,6 +119,14 @@ class ThreadGuard(Guard):
                 return
             except Interrupt:
                 continue
+
+    def whereabouts(self) -> TracebackType | None:
+        frame = sys._current_frames().get(self._thread or 0)
+        traceback = None
+        while frame and frame.f_code is not ThreadGuard.call.__code__:
+            traceback = TracebackType(traceback, frame, frame.f_lasti, frame.f_lineno or 0)
+            frame = frame.f_back
+        return traceback
 
     def _arm(self) -> None:
         with self._lock:

@@ -3,9 +3,9 @@
 import logging
 from datetime import timedelta
 
-from taskworks.exceptions import TaskCancelled
+from taskworks.exceptions import TaskCancelled, TaskTimeout
 from taskworks.execution.attempt import Attempt
-from taskworks.execution.interrupt import WorkerStops
+from taskworks.execution.interrupt import Reason, WorkerStops
 from taskworks.execution.outcome import (
     Cancelled,
     Outcome,
@@ -25,6 +25,9 @@ def judge(attempt: Attempt, exception: BaseException) -> Outcome:
     match exception:
         case WorkerStops():
             return Released()
+        case TaskTimeout(args=(Reason.TIMEOUT.value,)):
+            exception.args = (f"The attempt took longer than {attempt.policy.timeout:g} s.",)
+            return _failed_or_retried(attempt, exception)
         case TaskCancelled():
             return Cancelled(exception, error_entry(exception))
         case Snooze(after=float(after)):

@@ -117,6 +117,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
     """Refuse what does not fit, and work."""
+    home = os.getcwd()
     reloads = _reloads(command, options)
     if reloads and reload.is_parent():
         reload.start_again_and_again(STOP_SIGNALS)
@@ -135,7 +136,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     else:
         worker.run()
     if is_process:
-        _leave(worker)
+        _leave(worker, home)
 
 
 def _worker(command: BaseCommand, options: dict[str, Any]) -> Worker:
@@ -207,15 +208,6 @@ class Narrator(Observer):
         )
         self._print(line if run.state not in BAD else self._style.ERROR(line))
 
-    def stuck(self, attempt: Attempt) -> None:
-        run = attempt.run
-        self._print(
-            self._style.ERROR(
-                f"{run.task_path} {run.id} cannot be stopped: the worker finishes what else it "
-                "runs, and begins anew."
-            )
-        )
-
     def draining(self, running: int) -> None:
         self._print(f"Stopping: {_runs(running)} may end; a second signal gives back what is left.")
 
@@ -253,13 +245,14 @@ def _stop_on_signals(worker: Worker) -> None:
             signal.signal(number, lambda number, frame: worker.stop())
 
 
-def _leave(worker: Worker) -> None:
+def _leave(worker: Worker, home: str) -> None:
     """
     Exit, without waiting for what tasks have left running in threads; or begin anew, as the same
     process, which ends them.
     """
     if worker.wants_renewal and worker.options.max_tasks is None:
         _flush()
+        os.chdir(home)  # a task may have gone elsewhere
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - ourselves
     if worker.released or worker.wants_renewal:
         _exit_now()

@@ -12,9 +12,6 @@ class Observer:
     def settled(self, attempt: Attempt) -> None:
         """The outcome of an attempt is stored."""
 
-    def stuck(self, attempt: Attempt) -> None:
-        """A task cannot be stopped: the worker will begin anew."""
-
     def draining(self, running: int) -> None:
         """The worker takes no more, and has so many runs in hand."""
 

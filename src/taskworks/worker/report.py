@@ -56,6 +56,14 @@ class Report:
             "its outcome is lost: the run was rescued from this worker, given up or deleted",
         )
 
+    def stuck(self, attempt: Attempt) -> None:
+        """Its task does not end, whatever is done."""
+        _log(
+            attempt,
+            logging.ERROR,
+            "cannot be stopped, so the worker finishes its other runs, and begins anew",
+        )
+
     def _finished(self, attempt: Attempt) -> None:
         _log(attempt, logging.INFO, attempt.run.state)
         announce(task_finished, self._sender, attempt.result())

@@ -9,7 +9,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from queue import Empty, SimpleQueue
 from uuid import uuid4
@@ -37,6 +37,7 @@ from taskworks.worker.watch import Watch
 from taskworks.worker.weather import Weather
 
 LAST_TRIES = 3  # of a stopping worker to write, before it leaves the rest to others
+RETRY_STUCK_AFTER = timedelta(seconds=1)  # by then this process, and the old attempt, has gone
 LONGEST_WAIT = 1.0  # seconds in which a worker looks up, whatever it waits for
 
 logger = logging.getLogger(__name__)
@@ -69,16 +70,16 @@ class Worker:
         self.shutdown = Shutdown()
         self._observer = observer or Observer()
         self._store = store()
-        report = Report(type(backend), self._observer)
+        self._report = Report(type(backend), self._observer)
         self._inbox: SimpleQueue[tuple[Attempt, Outcome] | None] = SimpleQueue()
-        self._recorder = Recorder(self._store, report, self._wake)
+        self._recorder = Recorder(self._store, self._report, self._wake)
         self._pools = Pools(options.sizes, type(backend), self._receive)
         self._watch = Watch(self._store, lambda: self.id, self._give_up)
         self._heartbeat = Heartbeat(self._store, lambda: self.id, self._register_anew)
         self._weather = Weather()
         self._looks = Looks(options.interval)
         self._is_drained = False
-        self._is_narrated = False
+        self._says_that_it_drains = False
         self._next_promotion = 0.0
 
     @property
@@ -197,21 +198,15 @@ class Worker:
         A task that does not stop: its outcome is settled without it, but for a retry, which waits
         until this process, and the task with it, has gone.
         """
-        outcome = judge(attempt, reason.exception())
+        where = attempt.guard.whereabouts()
+        outcome = judge(attempt, reason.exception().with_traceback(where))
+        self._report.stuck(attempt)
         self.shutdown.renew()
-        self._observer.stuck(attempt)
         if isinstance(outcome, Retried):
-            self._recorder.hold(attempt, outcome)
+            delay = max(outcome.delay, RETRY_STUCK_AFTER)
+            self._recorder.hold(attempt, replace(outcome, delay=delay))
         else:
             self._receive(attempt, outcome)
-        if self.shutdown.renewing and not self._is_narrated:
-            self._is_narrated = True
-            logger.error(
-                "Run %s of %s cannot be stopped: the worker finishes its other runs, and begins "
-                "anew.",
-                attempt.run.id,
-                attempt.run.task_path,
-            )
 
     # Wait.
 
@@ -245,8 +240,8 @@ class Worker:
         if message is not None:
             self._recorder.end(*message)
             self._looks.hurry()
-        elif self.shutdown.stage is Stage.DRAINING and not self._is_narrated:
-            self._is_narrated = True
+        elif self.shutdown.stage is Stage.DRAINING and not self._says_that_it_drains:
+            self._says_that_it_drains = True
             self._observer.draining(len(self._recorder))
 
     # Come and go.
