@@ -1,5 +1,6 @@
 """What does not depend on the database runs once, with SQLite."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ ROOT = Path(__file__).parent
 FOLDERS = [ROOT / "example", ROOT / "framework", ROOT / "unit"]
 
 
+# They execute real workers, and take minutes: in CI, and when they are asked for.
+THOROUGH = [ROOT / "stopping", ROOT / "conformance"]
+THOROUGH_ON_SERVERS = [ROOT / "processes", ROOT / "faces", ROOT / "testing"]
 # What Django's flush would empty, and fill again after every test.
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}
 
@@ -33,14 +37,31 @@ def _delete_all_rows(test: Any) -> None:
         ):
             for table in sorted({*tables} - KEPT):
                 cursor.execute(f"DELETE FROM {connection.ops.quote_name(table)}")
+            cursor.execute("DELETE FROM django_content_type WHERE app_label = 'tests'")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if settings.DATABASE == "sqlite":
-        return
-    once = [item for item in items if _is_for_any_database(item)]
-    config.hook.pytest_deselected(items=once)
-    items[:] = [item for item in items if item not in once]
+    left_out = [item for item in items if _is_left_out(config, item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _is_left_out(config: pytest.Config, item: pytest.Item) -> bool:
+    folders = THOROUGH
+    if settings.DATABASE != "sqlite":
+        if _is_for_any_database(item):
+            return True
+        folders = [*THOROUGH, *THOROUGH_ON_SERVERS]
+    is_thorough = any(folder in item.path.parents for folder in folders)
+    return is_thorough and not _is_asked_for(config, item)
+
+
+def _is_asked_for(config: pytest.Config, item: pytest.Item) -> bool:
+    """In CI, on the command line by its path, or by TASKWORKS_TEST_THOROUGHLY."""
+    if os.environ.get("TASKWORKS_TEST_THOROUGHLY", os.environ.get("CI")) == "true":
+        return True
+    named = [Path(argument.partition("::")[0]).resolve() for argument in config.args]
+    return any(path != ROOT and (path == item.path or path in item.path.parents) for path in named)
 
 
 def _is_for_any_database(item: pytest.Item) -> bool:

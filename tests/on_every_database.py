@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ from tests.databases import NAMES, database
 
 ROOT = Path(__file__).resolve().parents[1]
 CONNECT_SECONDS = 3
+AT_ONCE = 2  # databases; the tests of one wait more than they compute
+
+_running: list[subprocess.Popen[bytes]] = []
 
 
 class NotThereError(Exception):
@@ -53,13 +57,26 @@ def main() -> int:
     # inherits that SIGINT and SIGQUIT are ignored, which the processes under test must not.
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    with tempfile.TemporaryDirectory(prefix="taskworks-test-") as files:
-        verdicts = [
-            _test(name, Path(files), pytest_args, demanded=name in demanded)
+    with (
+        tempfile.TemporaryDirectory(prefix="taskworks-test-") as files,
+        ThreadPoolExecutor(AT_ONCE) as executor,
+    ):
+        tests = [
+            executor.submit(_test, name, Path(files), pytest_args, demanded=name in demanded)
             for name in names or NAMES
         ]
+        verdicts = _verdicts(tests)
     _summarize(verdicts)
     return 0 if all(verdict.ok for verdict in verdicts) else 1
+
+
+def _verdicts(tests: list[Future[Verdict]]) -> list[Verdict]:
+    try:
+        return [test.result() for test in tests]
+    except KeyboardInterrupt:
+        for process in _running:
+            process.send_signal(signal.SIGINT)
+        raise
 
 
 def _parse(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -84,10 +101,11 @@ def _test(name: str, files: Path, pytest_args: list[str], *, demanded: bool) -> 
     except NotThereError as error:
         print(f"\nNOT TESTED: {name}: {error}", flush=True)
         return Verdict(database=name, word="NOT TESTED", details=str(error), ok=not demanded)
-    print(f"\n=== {_platform()}, {title} ===", flush=True)
+    print(f"\n=== {_platform()}, {title}: begins ===", flush=True)
     report = files / f"{name}.xml"
     began = time.monotonic()
-    code = _run_pytest(name, files, [f"--junitxml={report}", *pytest_args])
+    code, output = _run_pytest(name, files, [f"--junitxml={report}", *pytest_args])
+    print(f"\n=== {_platform()}, {title} ===\n{output}", flush=True)
     details = f"{_counts(report)}, {time.monotonic() - began:.0f} s"
     if code == pytest.ExitCode.NO_TESTS_COLLECTED and pytest_args:
         return Verdict(database=title, word="no tests", details=details, ok=True)
@@ -126,7 +144,8 @@ def _without_its_tables(name: str, files: Path) -> dict[str, Any]:
     return {**entry, "NAME": None, "OPTIONS": {"connect_timeout": CONNECT_SECONDS}}
 
 
-def _run_pytest(name: str, files: Path, arguments: list[str]) -> int:
+def _run_pytest(name: str, files: Path, arguments: list[str]) -> tuple[int, str]:
+    """Its exit code, and what it has said: of two at once nobody could read anything."""
     environ = {
         **os.environ,
         "TASKWORKS_TEST_DATABASE": name,
@@ -134,14 +153,15 @@ def _run_pytest(name: str, files: Path, arguments: list[str]) -> int:
     }
     # A database of a run that was killed is replaced; pytest-django asks nobody.
     command = [sys.executable, "-m", "pytest", "--create-db", *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, env=environ, process_group=0)
+    said = files / f"{name}.log"
+    with said.open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environ, process_group=0, stdout=log, stderr=log
+        )
+    _running.append(process)
     try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(30)
-        raise
+        code = process.wait()
+        return code, said.read_text(errors="replace")
     finally:
         # Workers that a test has left behind would claim the runs of the next tests.
         with suppress(ProcessLookupError):
