@@ -14,8 +14,8 @@ ROOT = Path(__file__).parent
 FOLDERS = [ROOT / "example", ROOT / "framework", ROOT / "unit"]
 
 
-# They execute real workers, and take minutes: in CI, and when they are asked for.
-THOROUGH = [ROOT / "stopping", ROOT / "conformance"]
+# They take minutes: in CI, and when they are asked for.
+THOROUGH = [ROOT / "stopping"]
 THOROUGH_ON_SERVERS = [ROOT / "processes", ROOT / "faces", ROOT / "testing"]
 # What Django's flush would empty, and fill again after every test.
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}
