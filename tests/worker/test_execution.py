@@ -1,14 +1,18 @@
 """What a task does to its surroundings, and what becomes of its neighbours."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from taskworks import Task, TaskResult, task_backends
+from taskworks.backends.database import DatabaseBackend
 from taskworks.models import TaskRun, Worker
 from taskworks.store import store
-from taskworks.worker import Options, Queues
+from taskworks.worker import Observer, Options, Queues
 from taskworks.worker import Worker as WorkerOfTheTest
+from taskworks.worker.recorder import Recorder
+from taskworks.worker.report import Report
 from tests import tasks
 from tests.connections import begin_elsewhere
 from tests.waiting import wait_for
@@ -79,3 +83,12 @@ def test_a_worker_that_claims_again_what_was_rescued_from_it_records_it_once() -
     worker.stop()
     working.result(timeout=30)
     assert TaskRun.objects.get(id=result.id).worker_ids == ["same", "same"]
+
+
+def test_a_recorder_with_nothing_to_write_asks_the_database_nothing(
+    django_assert_num_queries: Any,
+) -> None:
+    recorder = Recorder(store(), Report(DatabaseBackend, Observer()), lambda: None)
+    with django_assert_num_queries(0):
+        recorder.record()
+        recorder.give_back()

@@ -124,17 +124,19 @@ class Recorder:
         due = [attempt for attempt, at in [*self._telling.items()] if at <= now]
         due += [attempt for attempt in self._ended if attempt.dialogue.has_news]
         telling = {attempt: attempt.dialogue.take() for attempt in dict.fromkeys(due)}
-        for attempt, columns in telling.items():
-            for name, value in (columns or {}).items():
+        news = {attempt: columns for attempt, columns in telling.items() if columns}
+        for attempt, columns in news.items():
+            for name, value in columns.items():
                 setattr(attempt.run, name, value)
         try:
-            self._store.tell([attempt.run for attempt, columns in telling.items() if columns])
+            if news:
+                self._store.tell([attempt.run for attempt in news])
         except DatabaseError:
             for attempt in telling:
                 attempt.dialogue.untake()
             raise
-        for attempt, columns in telling.items():
-            self._told(attempt, more=columns is not None)
+        for attempt in telling:
+            self._told(attempt, more=attempt in news)
 
     def _told(self, attempt: Attempt, *, more: bool) -> None:
         attempt.dialogue.written(attempt.dialogue.taken)
