@@ -43,8 +43,8 @@ CANCELLED_WAITING = {
 class DatabaseBackend(BaseTaskBackend):
     """
     Runs are rows of the project's database, written in the caller's transaction: a run exists if
-    and only if that commits. Where a router puts the tables on another alias, it is that alias's
-    transaction.
+    and only if that commits. Where a router puts the tables on another alias, runs are handed over
+    to it on that commit, unless the caller is in a transaction of that alias too.
     """
 
     task_class = Task
