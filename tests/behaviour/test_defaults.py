@@ -210,8 +210,9 @@ class TestBadDefaults:
     @pytest.mark.parametrize("options", BAD, ids=str)
     def test_are_found_by_a_system_check(self, settings: Settings, options: Any) -> None:
         settings.TASKS = {"default": {"BACKEND": DATABASE_BACKEND, "OPTIONS": options}}
-        found = [error for error in checks.run_checks() if "['OPTIONS']" in error.msg]
-        assert [error.level for error in found] == [checks.ERROR]
+        # The standard's check is there twice where the backport is imported beside it.
+        found = {e.msg: e.level for e in checks.run_checks() if "['OPTIONS']" in e.msg}
+        assert [*found.values()] == [checks.ERROR]
 
 
 class TestStoredOptions:
