@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -50,8 +49,8 @@ class Dialogue:
         self.target: int | None = None
         self.progress: int | None = None
         self.messages = list(messages or [])
-        self.metadata = deepcopy(metadata or {})
         self._saved = metadata or {}
+        self.metadata = jsonvalue.copied(self._saved)
         self._lock = threading.Lock()
         self._moving = threading.Lock()
         self._is_told = False

@@ -38,6 +38,8 @@ def round_trip(value: Any, name: str) -> Any:
     the culprit at ``name``, such as ``args[0]['when']``; ValueError too for more than
     ``TASKWORKS["MAX_JSON_SIZE"]`` bytes.
     """
+    if value is None or value is True or value is False:
+        return value
     limit = conf().max_json_size
     text = encode(value, name, limit)
     if len(text) > limit:
@@ -65,6 +67,15 @@ def encode(value: Any, name: str, most: float = math.inf) -> str:
 def decode(text: str) -> Any:
     """The value of a stored text."""
     return json.loads(text)
+
+
+def copied(value: Any) -> Any:
+    """A copy of a value that was decoded, with lists and dicts of its own."""
+    if type(value) is list:
+        return [copied(item) for item in value]
+    if type(value) is dict:
+        return {key: copied(item) for key, item in value.items()}
+    return value
 
 
 class _Walk:

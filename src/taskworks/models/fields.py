@@ -10,6 +10,13 @@ from taskworks import jsonvalue
 EMPTY: dict[type, str] = {list: "[]", dict: "{}"}  # most columns of most runs
 
 
+def decoded(text: str) -> Any:
+    """The value of a column's text."""
+    if text == "[]":
+        return []
+    return {} if text == "{}" else jsonvalue.decode(text)
+
+
 class NameField(models.CharField):
     """A name that equals itself alone: on MySQL and MariaDB "mail" would be "Mail" as well."""
 
@@ -38,7 +45,7 @@ class JSONTextField(models.TextField):
         return None if value is None else jsonvalue.encode(value, self.attname)
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
-        return None if value is None else jsonvalue.decode(value)
+        return None if value is None else decoded(value)
 
     def value_to_string(self, obj: models.Model) -> str:
         return self.get_prep_value(self.value_from_object(obj)) or ""

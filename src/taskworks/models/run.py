@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import models
+from django.db.models.base import ModelState
 from django.utils.translation import gettext_lazy as _
 
 from taskworks import framework
@@ -184,6 +185,18 @@ class TaskRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.task_path} {self.id} ({self.state})"
+
+    @classmethod
+    def of_columns(cls, alias: str, columns: dict[str, Any]) -> "TaskRun":
+        """
+        A stored run, of all its columns; a quarter of what it costs to have Django make it, which
+        a worker that claims thousands a second would feel.
+        """
+        run = cls.__new__(cls)
+        run.__dict__.update(columns)
+        run._state = ModelState()
+        run._state.db, run._state.adding = alias, False
+        return run
 
     @property
     def priority(self) -> int:

@@ -8,8 +8,9 @@ was written. The runs given to ``start``, ``finish`` and ``release`` carry the v
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, NamedTuple, cast
 from uuid import UUID, uuid4
 
@@ -19,8 +20,10 @@ from django.db.models import Exists, OuterRef
 from django.db.models.functions import Coalesce
 
 from taskworks.models import RunState, TaskRun, Worker
-from taskworks.models.run import FINISHED, IN_HAND, TaskRunQuerySet
+from taskworks.models.fields import JSONTextField, decoded
+from taskworks.models.run import FINISHED, IN_HAND, TaskRunQuerySet, claim_order
 from taskworks.models.worker import WorkerQuerySet
+from taskworks.store.change import Change, change_of
 from taskworks.store.clock import DatabaseClock
 
 CHUNK = 2000  # runs inserted by one statement
@@ -37,11 +40,9 @@ STARTED = (
 FINISH = (*STARTED, "failures", "finished_at", "return_value", "errors")
 TOLD = ("target", "progress", "messages", "metadata")
 REQUEUE = (*STARTED, "failures", "available_at", "errors")
-FORGOTTEN = [f"{name} = NULL" for name in ("claimed_by", "claim_token", "target", "progress")]
-
-# An outcome in spite of which nobody is told that their cancellation came too late.
-STANDS = (RunState.SUCCESSFUL, RunState.CANCELLED)
-HEED_CANCEL = "AND (run.cancel_requested_at IS NULL OR new.state IN ('successful', 'cancelled'))"
+# What a claim itself has just written, and what is empty in a run that was ready.
+CLAIM = ("state", "claimed_by", "claim_token")
+BLANK = ("cancel_requested_at", "finished_at", "return_value", "target", "progress")
 
 
 class Line(NamedTuple):
@@ -154,17 +155,17 @@ class Store(ABC):
 
         May be repeated when its answer was lost: a run that has this outcome already is ours.
         """
-        written = self._write(runs, FINISH, guard=IN_HAND, heed_cancel=True)
+        written = self._write(runs, FINISH, guard=IN_HAND, heeds_cancel=True)
         missed = [run for run in runs if run.id not in written]
         return written | self._finished_before(missed) if missed else written
 
     def requeue(self, runs: Sequence[TaskRun]) -> set[UUID]:
         """Give runs back to be executed again, at the time they carry, with their new counts."""
-        return self._write(runs, REQUEUE, guard=IN_HAND, forget_claim=True, heed_cancel=True)
+        return self._write(runs, REQUEUE, guard=IN_HAND, forgets_claim=True, heeds_cancel=True)
 
     def release(self, runs: Sequence[TaskRun]) -> set[UUID]:
         """Give claimed or running runs back, in their old places, with their old counts."""
-        return self._write(runs, STARTED, guard=IN_HAND, forget_claim=True, heed_cancel=True)
+        return self._write(runs, STARTED, guard=IN_HAND, forgets_claim=True, heeds_cancel=True)
 
     def tell(self, runs: Sequence[TaskRun]) -> set[UUID]:
         """Write what running tasks have told of their progress."""
@@ -304,17 +305,44 @@ class Store(ABC):
         """Insert runs that differ in their ids and arguments alone."""
         self.runs.bulk_create(runs)
 
+    def _write(self, runs: Sequence[TaskRun], columns: Sequence[str], **how: Any) -> set[UUID]:
+        """Write these columns of the runs that are still ours; ``how`` is that of ``change_of``."""
+        return self._apply(change_of(runs, columns, self._plain, **how)) if runs else set()
+
     @abstractmethod
-    def _write(
-        self,
-        runs: Sequence[TaskRun],
-        columns: Sequence[str],
-        *,
-        guard: Sequence[RunState],
-        forget_claim: bool = False,
-        heed_cancel: bool = False,
-    ) -> set[UUID]:
-        """Write each run's own values of the columns where id, token and state fit."""
+    def _apply(self, change: Change) -> set[UUID]:
+        """Write a change; the ids of the runs that were still as expected."""
+
+    def _plain(self, column: str, value: Any) -> Any:
+        """A value of a column as a parameter."""
+        field = cast("models.Field[Any, Any]", TaskRun._meta.get_field(column))
+        return field.get_db_prep_save(value, self.connection)
+
+    def _claimed(self, rows: Iterable[Sequence[Any]], **claim: Any) -> list[TaskRun]:
+        """The runs of these rows, of what ``_to_read`` names, in the order of claims."""
+        names, readers = self._to_read, self._readers()
+        known = {**dict.fromkeys(BLANK), "state": RunState.CLAIMED.value, **claim}
+        runs = []
+        for row in rows:
+            columns = dict(zip(names, row, strict=True))
+            for name, read in readers:
+                if columns[name] is not None:
+                    columns[name] = read(columns[name])
+            runs.append(TaskRun.of_columns(self.alias, {**columns, **known}))
+        return sorted(runs, key=claim_order)
+
+    @cached_property
+    def _to_read(self) -> list[str]:
+        names = [field.attname for field in TaskRun._meta.concrete_fields]
+        return [name for name in names if name not in (*CLAIM, *BLANK)]
+
+    def _columns(self, table: str = "") -> str:
+        return ", ".join(table + self.connection.ops.quote_name(name) for name in self._to_read)
+
+    def _readers(self) -> list[tuple[str, Callable[[Any], Any]]]:
+        """How columns are read that the driver does not give as Python has them."""
+        fields = [TaskRun._meta.get_field(name) for name in self._to_read]
+        return [(f.attname, read) for f in fields if (read := _reader(f, self.connection))]
 
     def _cancelled(self, run: TaskRun, entry: Mapping[str, Any]) -> bool:
         now = self.read_clock()
@@ -364,7 +392,7 @@ class Store(ABC):
     def _their_workers() -> WorkerQuerySet:
         return Worker.objects.living().filter(id=OuterRef("claimed_by"))
 
-    def _fetch(self, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def _fetch(self, statement: str, parameters: Any) -> list[tuple[Any, ...]]:
         with self.connection.cursor() as cursor:
             cursor.execute(statement, parameters)
             return list(cursor.fetchall())
@@ -393,6 +421,17 @@ def _later(moment: datetime, seconds: float) -> datetime | None:
         return moment + timedelta(seconds=seconds)
     except OverflowError:
         return None
+
+
+def _reader(field: Any, connection: BaseDatabaseWrapper) -> Callable[[Any], Any] | None:
+    if isinstance(field, JSONTextField):
+        return decoded
+    column = field.get_col(TaskRun._meta.db_table)
+    converters = connection.ops.get_db_converters(column) + field.get_db_converters(connection)
+    if not converters:
+        return None
+    [convert] = converters
+    return lambda value: convert(value, column, connection)
 
 
 def fresh_token() -> UUID:

@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from taskworks.models import RunState, TaskRun
 from taskworks.models.run import TaskRunQuerySet, claim_order
-from taskworks.store.base import FORGOTTEN, STANDS, Line, Store, fresh_token, in_line
+from taskworks.store.base import Line, Store, fresh_token, in_line
+from taskworks.store.change import Change
 from taskworks.store.clock import DatabaseClock
 
 
@@ -55,27 +56,23 @@ class MySQLStore(Store):
             runs = sorted(first, key=claim_order)[:limit]
             return self._handed_over(runs, worker) if runs else []
 
-    def _locked(self, backend: str, line: Line) -> TaskRunQuerySet:
-        ready = self.runs.ready().filter(
-            backend=backend, queue_name=line.queue_name, executor=line.executor
-        )
-        in_order = ready.order_by("rank", "available_at", "id")
-        return in_order.select_for_update(skip_locked=True)[: line.room]
+    def _locked(self, backend: str, line: Line) -> list[TaskRun]:
+        statement = f"""
+            SELECT {self._columns()} FROM {self._quoted(TaskRun)}
+            WHERE state = 'ready' AND backend = %s AND queue_name = %s AND executor = %s
+            ORDER BY `rank`, available_at, id LIMIT %s
+            FOR UPDATE SKIP LOCKED"""  # noqa: S608 - only names are put in
+        return self._claimed(self._fetch(statement, [backend, *line]))
 
     def _handed_over(self, runs: list[TaskRun], worker: UUID) -> list[TaskRun]:
         now, token = self.read_clock(), fresh_token()
         if not self.workers.living().filter(id=worker).exists():
             return []
-        changes = {
-            "state": RunState.CLAIMED,
-            "claimed_by": worker,
-            "claim_token": token,
-            "claimed_at": now,
-        }
-        self.runs.filter(id__in=[run.id for run in runs]).update(**changes)
+        claim = {"claimed_by": worker, "claim_token": token, "claimed_at": now}
+        ids = [run.id for run in runs]
+        self.runs.filter(id__in=ids).update(state=RunState.CLAIMED, **claim)
         for run in runs:
-            for name, value in changes.items():
-                setattr(run, name, value)
+            run.__dict__.update(claim)
         return runs
 
     def cancel(self, run_id: UUID, entry: Mapping[str, Any]) -> RunState | None:
@@ -86,32 +83,26 @@ class MySQLStore(Store):
         # A REPEATABLE READ transaction would see the row as it was, however often it looked.
         return super()._unfinished(run_id).select_for_update()
 
-    def _write(
-        self,
-        runs: Sequence[TaskRun],
-        columns: Sequence[str],
-        *,
-        guard: Sequence[RunState],
-        forget_claim: bool = False,
-        heed_cancel: bool = False,
-    ) -> set[UUID]:
-        changes = [f"{column} = %s" for column in columns]
-        if forget_claim:
-            changes += FORGOTTEN
-        statement = f"""
-            UPDATE {self._quoted(TaskRun)} SET {", ".join(changes)}
-            WHERE id = %s AND claim_token = %s
-                AND state IN ({", ".join(["%s"] * len(guard))})"""  # noqa: S608 - only names
-        names = [*columns, "id", "claim_token"]
-        heeding = f"{statement} AND cancel_requested_at IS NULL" if heed_cancel else statement
-        written = set()
+    def _apply(self, change: Change) -> set[UUID]:
+        """Lock those that are still ours, then write these."""
+        row = "SELECT " + ", ".join(f"%s AS {name}" for name in change.own)
+        new = f"({' UNION ALL '.join([row] * len(change.rows))}) AS new"
+        values = [value for row in change.rows for value in row]
         with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
-            for run in sorted(runs, key=lambda run: run.id):
-                values = [self._prepared(name, [getattr(run, name)])[0] for name in names]
+            cursor.execute(
+                f"""
+                SELECT run.id FROM {self._quoted(TaskRun)} AS run
+                JOIN {new} ON run.id = new.id
+                WHERE {change.condition} ORDER BY run.id FOR UPDATE""",  # noqa: S608 - names
+                [*values, *change.token],
+            )
+            ours = {row[0] for row in cursor.fetchall()}
+            if ours:
                 cursor.execute(
-                    statement if run.state in STANDS else heeding,
-                    [*values, *(state.value for state in guard)],
+                    f"""
+                    UPDATE {self._quoted(TaskRun)} AS run JOIN {new} ON run.id = new.id
+                    SET {change.settings("run.")}
+                    WHERE {change.condition}""",  # noqa: S608 - only names are put in
+                    [*values, *change.values, *change.token],
                 )
-                if cursor.rowcount:
-                    written.add(run.id)
-        return written
+        return {UUID(str(run_id)) for run_id in ours}

@@ -1,12 +1,14 @@
 """Runs on PostgreSQL: claim and write many in one statement each."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from taskworks.models import RunState, TaskRun, Worker
-from taskworks.models.run import claim_order
-from taskworks.store.base import FORGOTTEN, HEED_CANCEL, OWN, Store, fresh_token, in_line
+from taskworks.models import TaskRun, Worker
+from taskworks.store.base import OWN, Store, fresh_token, in_line
+from taskworks.store.change import Change
 from taskworks.store.clock import DatabaseClock
 
 
@@ -54,11 +56,11 @@ class PostgreSQLStore(Store):
             WHERE run.id = head.id AND EXISTS (
                 SELECT 1 FROM {workers} WHERE id = %(worker)s AND given_up_at IS NULL
             )
-            RETURNING run.*"""  # noqa: S608 - only names of tables are put in
-        lines = in_line(queues, room)
+            RETURNING {self._columns("run.")}"""  # noqa: S608 - only names are put in
+        lines, token = in_line(queues, room), fresh_token()
         parameters = {
             "worker": worker,
-            "token": fresh_token(),
+            "token": token,
             "moved": DatabaseClock.moved,
             "backend": backend,
             "queues": [line.queue_name for line in lines],
@@ -66,34 +68,26 @@ class PostgreSQLStore(Store):
             "rooms": [line.room for line in lines],
             "limit": limit,
         }
-        return sorted(self.runs.raw(statement, parameters), key=claim_order)
+        rows = self._fetch(statement, parameters)
+        return self._claimed(rows, claimed_by=worker, claim_token=token)
 
-    def _write(
-        self,
-        runs: Sequence[TaskRun],
-        columns: Sequence[str],
-        *,
-        guard: Sequence[RunState],
-        forget_claim: bool = False,
-        heed_cancel: bool = False,
-    ) -> set[UUID]:
-        names = ["id", "claim_token", *columns]
-        arrays = ", ".join(f"%s::{self._type(name)}[]" for name in names)
-        changes = [f"{column} = new.{column}" for column in columns]
-        if forget_claim:
-            changes += FORGOTTEN
+    def _apply(self, change: Change) -> set[UUID]:
+        # One JSON document, which Python writes three times as fast as arrays.
+        columns = ", ".join(f"{name} {self._type(name)}" for name in change.own)
         statement = f"""
-            UPDATE {self._quoted(TaskRun)} AS run
-            SET {", ".join(changes)}
-            FROM UNNEST({arrays}) AS new ({", ".join(names)})
-            WHERE run.id = new.id AND run.claim_token = new.claim_token AND run.state = ANY(%s)
-                {HEED_CANCEL if heed_cancel else ""}
+            UPDATE {self._quoted(TaskRun)} AS run SET {change.settings()}
+            FROM JSON_TO_RECORDSET(%s::json) AS new ({columns})
+            WHERE run.id = new.id AND {change.condition}
             RETURNING run.id"""  # noqa: S608 - only names and types of columns are put in
-        values = [self._prepared(name, (getattr(run, name) for run in runs)) for name in names]
-        return {
-            run_id
-            for (run_id,) in self._fetch(statement, [*values, [state.value for state in guard]])
-        }
+        rows = json.dumps([dict(zip(change.own, row, strict=True)) for row in change.rows])
+        written = self._fetch(statement, [*change.values, rows, *change.token])
+        return {run_id for (run_id,) in written}
+
+    def _plain(self, column: str, value: Any) -> Any:
+        # As JSON has it, which is also what PostgreSQL reads.
+        if isinstance(value, datetime):
+            return value.isoformat()
+        return str(value) if isinstance(value, UUID) else super()._plain(column, value)
 
     def _insert(self, runs: Sequence[TaskRun]) -> None:
         common = self._in_common(runs)

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from taskworks.models import RunState, TaskRun, Worker
-from taskworks.models.run import TaskRunQuerySet, claim_order
-from taskworks.store.base import FORGOTTEN, HEED_CANCEL, OWN, Store, fresh_token, in_line
+from taskworks.models import TaskRun, Worker
+from taskworks.models.run import TaskRunQuerySet
+from taskworks.store.base import OWN, Store, fresh_token, in_line
+from taskworks.store.change import Change
 from taskworks.store.clock import DatabaseClock
 
 
@@ -53,52 +54,34 @@ class SQLiteStore(Store):
                 WHERE place <= room
                 ORDER BY rank, available_at, id LIMIT %s
             ) AND EXISTS (SELECT 1 FROM {workers} WHERE id = %s AND given_up_at IS NULL)
-            RETURNING *"""  # noqa: S608 - only names of tables are put in
-        [holder] = self._prepared("claimed_by", [worker])
-        [token] = self._prepared("claim_token", [fresh_token()])
+            RETURNING {self._columns()}"""  # noqa: S608 - only names are put in
+        token = fresh_token()
+        holder = self._plain("claimed_by", worker)
         most = max(line.room for line in lines)
         parameters = [
             *(value for line in lines for value in line),
             holder,
-            token,
+            self._plain("claim_token", token),
             *now,
             backend,
             most,
             limit,
             holder,
         ]
-        return sorted(self.runs.raw(statement, parameters), key=claim_order)
+        rows = self._fetch(statement, parameters)
+        return self._claimed(rows, claimed_by=worker, claim_token=token)
 
-    def _write(
-        self,
-        runs: Sequence[TaskRun],
-        columns: Sequence[str],
-        *,
-        guard: Sequence[RunState],
-        forget_claim: bool = False,
-        heed_cancel: bool = False,
-    ) -> set[UUID]:
-        if not runs:
-            return set()
-        names = ["id", "claim_token", *columns]
-        changes = [f"{column} = new.{column}" for column in columns]
-        if forget_claim:
-            changes += FORGOTTEN
-        row = f"({', '.join(['%s'] * len(names))})"
+    def _apply(self, change: Change) -> set[UUID]:
+        row = f"({', '.join(['%s'] * len(change.own))})"
         statement = f"""
-            WITH new ({", ".join(names)}) AS (VALUES {", ".join([row] * len(runs))})
-            UPDATE {self._quoted(TaskRun)} AS run
-            SET {", ".join(changes)}
+            WITH new ({", ".join(change.own)}) AS (VALUES {", ".join([row] * len(change.rows))})
+            UPDATE {self._quoted(TaskRun)} AS run SET {change.settings()}
             FROM new
-            WHERE run.id = new.id AND run.claim_token = new.claim_token
-                AND run.state IN ({", ".join(["%s"] * len(guard))})
-                {HEED_CANCEL if heed_cancel else ""}
+            WHERE run.id = new.id AND {change.condition}
             RETURNING id"""  # noqa: S608 - only names of columns are put in
-        values = self._row_by_row(runs, names)
-        return {
-            UUID(run_id)
-            for (run_id,) in self._fetch(statement, [*values, *(state.value for state in guard)])
-        }
+        new = [value for row in change.rows for value in row]
+        written = self._fetch(statement, [*new, *change.values, *change.token])
+        return {UUID(run_id) for (run_id,) in written}
 
     def _insert(self, runs: Sequence[TaskRun]) -> None:
         common = self._in_common(runs)

@@ -1,0 +1,102 @@
+"""What is written of many runs in one statement: what they share once, the rest row by row."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from taskworks.models import RunState, TaskRun
+
+KEY = ("id", "claim_token")
+# In these 1 equals True, and is not the same.
+TO_THE_LETTER = ("return_value", "metadata")
+# What no claim outlives.
+FORGOTTEN = ("claimed_by", "claim_token", "target", "progress")
+# An outcome in spite of which nobody is told that their cancellation came too late.
+STANDS = (RunState.SUCCESSFUL, RunState.CANCELLED)
+
+Prepare = Callable[[str, Any], Any]  # a column's name and a value, as the driver wants it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """
+    New values of some runs, each to be written only where id, token and state are as expected.
+
+    In SQL the runs are called ``run``, and the values of each run's own ``new``.
+    """
+
+    shared: dict[str, Any]
+    own: list[str]
+    rows: list[tuple[Any, ...]]
+    guard: Sequence[RunState]
+    forgets_claim: bool
+    heeds_cancel: bool  # where somebody wants a run cancelled, only what stands is written
+
+    def settings(self, table: str = "") -> str:
+        """What SET says; ``table`` stands before a column's name, where that is wanted."""
+        return ", ".join(
+            [f"{table}{name} = %s" for name in self.shared if name not in KEY]
+            + [f"{table}{name} = new.{name}" for name in self.own if name not in KEY]
+            + ([f"{table}{name} = NULL" for name in FORGOTTEN] if self.forgets_claim else [])
+        )
+
+    @property
+    def values(self) -> list[Any]:
+        """The parameters of ``settings``."""
+        return [value for name, value in self.shared.items() if name not in KEY]
+
+    @property
+    def condition(self) -> str:
+        """Which rows are still ours, beside the id."""
+        token = "%s" if "claim_token" in self.shared else "new.claim_token"  # noqa: S105
+        states = ", ".join(f"'{state.value}'" for state in self.guard)
+        return f"run.claim_token = {token} AND run.state IN ({states}){self._heed}"
+
+    @property
+    def token(self) -> list[Any]:
+        """The parameter of ``condition``, if it has one."""
+        return [self.shared["claim_token"]] if "claim_token" in self.shared else []
+
+    @property
+    def _heed(self) -> str:
+        if not self.heeds_cancel or self.shared.get("state") in STANDS:
+            return ""
+        nobody_asked = "run.cancel_requested_at IS NULL"
+        if "state" in self.shared:
+            return f" AND {nobody_asked}"
+        stands = ", ".join(f"'{state.value}'" for state in STANDS)
+        return f" AND ({nobody_asked} OR new.state IN ({stands}))"
+
+
+def change_of(
+    runs: Sequence[TaskRun],
+    columns: Sequence[str],
+    prepare: Prepare,
+    *,
+    guard: Sequence[RunState],
+    forgets_claim: bool = False,
+    heeds_cancel: bool = False,
+) -> Change:
+    """The values that these runs have in these columns."""
+    shared: dict[str, Any] = {}
+    own: dict[str, list[Any]] = {}
+    for name in (*KEY, *columns):
+        values = [getattr(run, name) for run in runs]
+        if name in TO_THE_LETTER:
+            values = [value if value is None else prepare(name, value) for value in values]
+        if name != "id" and values.count(values[0]) == len(values):
+            shared[name] = _prepared(prepare, name, values[0])
+        else:
+            own[name] = [_prepared(prepare, name, value) for value in values]
+    return Change(
+        shared=shared,
+        own=list(own),
+        rows=list(zip(*own.values(), strict=True)),
+        guard=guard,
+        forgets_claim=forgets_claim,
+        heeds_cancel=heeds_cancel,
+    )
+
+
+def _prepared(prepare: Prepare, name: str, value: Any) -> Any:
+    return value if value is None or name in TO_THE_LETTER else prepare(name, value)
