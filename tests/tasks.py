@@ -236,3 +236,8 @@ class OddModule:
 @task
 def raise_odd_module() -> None:
     raise type("Odd", (Exception,), {"__module__": OddModule()})
+
+
+@task
+async def noop_async(*args: Any, **kwargs: Any) -> None:
+    return None

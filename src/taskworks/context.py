@@ -49,8 +49,8 @@ class Dialogue:
         self.target: int | None = None
         self.progress: int | None = None
         self.messages = list(messages or [])
-        self._saved = metadata or {}
-        self.metadata = jsonvalue.copied(self._saved)
+        self._saved: dict[str, Any] = metadata or {}
+        self.metadata: dict[str, Any] = jsonvalue.copied(self._saved)
         self._lock = threading.Lock()
         self._moving = threading.Lock()
         self._is_told = False

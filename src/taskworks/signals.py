@@ -9,11 +9,21 @@ timedelta; ``task_cancelled`` when a run is cancelled, after ``task_finished``.
 """
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.dispatch import Signal
+from django.utils.log import RequireDebugTrue
 
-from taskworks.framework import TaskResult, task_enqueued, task_finished, task_started
+from taskworks.framework import (
+    LOG_RECEIVERS,
+    LOGGER_NAME,
+    TaskResult,
+    task_enqueued,
+    task_finished,
+    task_started,
+)
 
 __all__ = [
     "aannounce",
@@ -32,28 +42,72 @@ task_cancelled = Signal()
 logger = logging.getLogger(__name__)
 
 
-def announce(signal: Signal, sender: type, task_result: TaskResult, **more: Any) -> None:
-    """Send a signal from a worker, which not even a receiver's sys.exit() may stop."""
+Snapshot = Callable[[], TaskResult]  # made only if somebody listens: it costs more than a short run
+
+
+def announce(
+    signal: Signal, sender: type, snapshot: Snapshot, level: int = logging.INFO, **more: Any
+) -> None:
+    """
+    Send a signal from a worker, which not even a receiver's sys.exit() may stop. ``level`` is that
+    of the line which the standard's own receiver logs.
+    """
+    if not _is_heard(signal, level):
+        return
     try:
-        signal.send_robust(sender, task_result=task_result, **more)
+        signal.send_robust(sender, task_result=snapshot(), **more)
     except BaseException as error:  # noqa: BLE001 - a log's handler may meet an odd exception
-        _log_odd(error, task_result)
+        _log_odd(error)
 
 
-async def aannounce(signal: Signal, sender: type, task_result: TaskResult) -> None:
+async def aannounce(signal: Signal, sender: type, snapshot: Snapshot) -> None:
     """See announce()."""
+    if not _is_heard(signal, logging.INFO):
+        return
     try:
-        await signal.asend_robust(sender, task_result=task_result)
+        await signal.asend_robust(sender, task_result=snapshot())
     except BaseException as error:  # noqa: BLE001 - as above
-        _log_odd(error, task_result)
+        _log_odd(error)
 
 
 def announce_cancelled(sender: type, task_result: TaskResult) -> None:
     """A run is cancelled, and has thereby finished."""
-    announce(task_finished, sender, task_result)
-    announce(task_cancelled, sender, task_result)
+    announce(task_finished, sender, lambda: task_result, logging.ERROR)
+    announce(task_cancelled, sender, lambda: task_result)
 
 
-def _log_odd(error: BaseException, task_result: TaskResult) -> None:
+def _is_heard(signal: Signal, level: int) -> bool:
+    """Whether somebody receives it, beside the standard's own log that nobody reads."""
+    if any(key not in _OF_THE_LOG for key, *_ in signal.receivers):
+        return True
+    return bool(signal.receivers) and is_read(_standard_log, level)
+
+
+def is_read(log: logging.Logger, level: int) -> bool:
+    """
+    Whether a line of this level would reach anybody: in Django's own default, the console's
+    handler is there and lets nothing pass unless DEBUG is on.
+    """
+    if not log.isEnabledFor(level):
+        return False
+    place: logging.Logger | None = log
+    handlers: list[logging.Handler] = []
+    while place:
+        handlers += place.handlers
+        place = place.parent if place.propagate else None
+    if not handlers:
+        return level >= logging.WARNING  # logging.lastResort
+    return any(level >= handler.level and not _is_shut(handler) for handler in handlers)
+
+
+def _is_shut(handler: logging.Handler) -> bool:
+    return not settings.DEBUG and any(type(f) is RequireDebugTrue for f in handler.filters)
+
+
+def _log_odd(error: BaseException) -> None:
     # Without the traceback: it may be what cannot be printed.
-    logger.error("A signal of run %s ended with %s.", task_result.id, type(error).__name__)
+    logger.error("A signal of a run ended with %s.", type(error).__name__)
+
+
+_standard_log = logging.getLogger(LOGGER_NAME)
+_OF_THE_LOG = {(id(receiver), id(None)) for receiver in LOG_RECEIVERS}

@@ -1,10 +1,12 @@
 """One attempt at a run: the run, its task, and the times and counts that change with it."""
 
 import math
+import threading
 import time
-from copy import copy, deepcopy
+from collections.abc import Callable
+from copy import copy
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from taskworks.context import Dialogue, TaskContext
@@ -21,9 +23,12 @@ from taskworks.execution.outcome import (
     Succeeded,
 )
 from taskworks.framework import Task
+from taskworks.jsonvalue import copied
 from taskworks.models import RunState, TaskRun
 from taskworks.policy import Policy
 from taskworks.result import TaskResult
+
+_first = threading.Lock()
 
 FULL_TRACEBACKS = 10  # of a run's latest failures; of older ones the last line is kept
 
@@ -47,8 +52,8 @@ class Attempt:
         self.ended: float | None = None
         self.start_written = False
         self.outcome: Outcome | None = None
-        self.dialogue = Dialogue(run.messages, run.metadata)
-        self.dialogue.before_waiting = refuse_to_wait_for_oneself
+        self.listener: Callable[[Attempt], None] | None = None  # told when the task tells something
+        self._dialogue: Dialogue | None = None
         self._before = {name: getattr(run, name) for name in COUNTS}
         self.guard = Guard()  # until the pool that executes it has one that fits
         # prepare() finds these.
@@ -66,10 +71,15 @@ class Attempt:
         run.state = RunState.RUNNING.value
         self.began = time.monotonic()
 
+    def over(self) -> None:
+        """Its last line has run."""
+        self.ended = time.monotonic()
+
     def end(self, outcome: Outcome) -> None:
         """Turn the run into what the outcome makes of it."""
         self.outcome = outcome
-        self.ended = time.monotonic()
+        self.ended = self.ended or time.monotonic()
+        self.run.return_value = None
         match outcome:
             case Succeeded(return_value):
                 self.run.return_value = return_value
@@ -97,15 +107,43 @@ class Attempt:
     def undone(self) -> "Attempt":
         """It with its run as before the claim, released; a copy, for it may be executing still."""
         attempt = copy(self)
-        attempt.run, attempt.outcome = copy(self.run), None
+        attempt.run, attempt.outcome, attempt.ended = copy(self.run), None, None
         attempt.end(Released())
         return attempt
 
     def now(self) -> datetime:
         """The database's time."""
+        return self._time_at(time.monotonic())
+
+    @property
+    def _ended_at(self) -> datetime:
+        return self._time_at(self.ended or time.monotonic())
+
+    def _time_at(self, moment: float) -> datetime:
         claimed_at = self.run.claimed_at
         assert claimed_at is not None, "an attempt is made of a claimed run"  # noqa: S101
-        return claimed_at + timedelta(seconds=self.age)
+        return claimed_at + timedelta(seconds=moment - self.claimed)
+
+    @property
+    def dialogue(self) -> Dialogue:
+        """What task and worker tell each other; made when the first of them asks for it."""
+        return self._dialogue or self._first_dialogue()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody wants the run to stop."""
+        return self._dialogue is not None and self._dialogue.cancel_requested
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the task has told something that is not written yet."""
+        return self._dialogue is not None and self._dialogue.has_news
+
+    def hang_up(self) -> None:
+        """Nobody listens any more."""
+        self.listener = None
+        if self._dialogue:
+            self._dialogue.close()
 
     @property
     def age(self) -> float:
@@ -140,12 +178,21 @@ class Attempt:
 
     def arguments(self) -> tuple[list[Any], dict[str, Any]]:
         """What the task's function is called with, its own to change."""
-        args, kwargs = deepcopy(self.run.args), deepcopy(self.run.kwargs)
+        args, kwargs = copied(self.run.args), copied(self.run.kwargs)
         return ([self.context, *args] if self.task.takes_context else args), kwargs
+
+    def _first_dialogue(self) -> Dialogue:
+        dialogue = Dialogue(self.run.messages, self.run.metadata)
+        dialogue.before_waiting = refuse_to_wait_for_oneself
+        if self.listener:
+            dialogue.listener = partial(self.listener, self)
+        with _first:  # its thread and its worker may ask at once
+            self._dialogue = self._dialogue or dialogue
+        return self._dialogue
 
     def _finish(self, state: RunState) -> None:
         self.run.state = state.value
-        self.run.finished_at = self.now()
+        self.run.finished_at = self._ended_at
 
     def _requeue(self, delay: timedelta) -> None:
         self.run.state = (RunState.SCHEDULED if delay else RunState.READY).value
@@ -162,7 +209,7 @@ class Attempt:
     def _add_error(self, entry: dict[str, str]) -> None:
         facts = {
             "attempt": self.run.attempts,
-            "at": self.now().isoformat(),
+            "at": self._ended_at.isoformat(),
             "worker_id": self.worker_id,
         }
         self.run.errors = [*_shortened(self.run.errors), {**facts, **entry}]

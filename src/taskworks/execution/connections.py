@@ -15,31 +15,39 @@ def tidy_connections() -> None:
     Close this thread's broken or old connections, as Django does around a request; but not in the
     middle of a transaction, which is then that of a test.
     """
-    for connection in _opened().values():
-        try:
-            if not connection.in_atomic_block:
-                connection.close_if_unusable_or_obsolete()
-        except Exception:  # a driver that cannot even close must not decide an outcome
-            logger.exception("The database connection %r could not be closed.", connection.alias)
+    _tidy(_opened())
 
 
 def open_transactions() -> set[str]:
     """The aliases on which this thread is in a transaction."""
-    return {alias for alias, connection in _opened().items() if connection.in_atomic_block}
+    return _in_transaction(_opened())
 
 
-def end_transactions(but: set[str]) -> set[str]:
-    """Roll back what a task has begun and not ended; the aliases where it had."""
-    left_open = open_transactions() - but
+def tidy_before() -> set[str]:
+    """Tidy up before a task; the aliases on which this thread is in a transaction already."""
+    opened = _opened()
+    _tidy(opened)
+    return _in_transaction(opened)
+
+
+def tidy_after(outside: set[str]) -> set[str]:
+    """
+    Tidy up after a task, and roll back what it has begun and not ended; the aliases where it had.
+    """
+    opened = _opened()
+    left_open = _in_transaction(opened) - outside
     for alias in left_open:
         _drop(alias)
+        del opened[alias]
+    _tidy(opened)
     return left_open
 
 
 def drop_connections() -> set[str]:
-    """End this thread's connections, for the thread itself ends; as ``end_transactions``."""
-    left_open = end_transactions(but=set())
-    for alias in _opened():
+    """End this thread's connections, for the thread itself ends; as ``tidy_after``."""
+    opened = _opened()
+    left_open = _in_transaction(opened)
+    for alias in opened:
         _drop(alias)
     return left_open
 
@@ -57,6 +65,19 @@ def refuse_to_wait_for_oneself() -> None:
 
 def _opened() -> dict[str, BaseDatabaseWrapper]:
     return {connection.alias: connection for connection in connections.all(initialized_only=True)}
+
+
+def _in_transaction(opened: dict[str, BaseDatabaseWrapper]) -> set[str]:
+    return {alias for alias, connection in opened.items() if connection.in_atomic_block}
+
+
+def _tidy(opened: dict[str, BaseDatabaseWrapper]) -> None:
+    for connection in opened.values():
+        try:
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
+        except Exception:  # a driver that cannot even close must not decide an outcome
+            logger.exception("The database connection %r could not be closed.", connection.alias)
 
 
 def _drop(alias: str) -> None:

@@ -9,7 +9,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 
 from taskworks.conf import conf
 from taskworks.context import enter
@@ -17,10 +17,10 @@ from taskworks.exceptions import TaskExpired, TaskNotFound
 from taskworks.execution.attempt import Attempt
 from taskworks.execution.connections import (
     drop_connections,
-    end_transactions,
-    open_transactions,
-    tidy_connections,
+    tidy_after,
+    tidy_before,
 )
+from taskworks.execution.definition import definition_of
 from taskworks.execution.interrupt import CoroutineGuard, ThreadGuard
 from taskworks.execution.judgement import judge
 from taskworks.execution.outcome import (
@@ -33,7 +33,7 @@ from taskworks.execution.outcome import (
 )
 from taskworks.policy import Policy
 from taskworks.signals import aannounce, announce, task_started
-from taskworks.task import missing, policy_of, resolve
+from taskworks.task import missing
 
 SHORTEST_WAIT, LONGEST_WAIT = timedelta(seconds=1), timedelta(minutes=1)
 
@@ -42,8 +42,7 @@ def prepare(attempt: Attempt) -> Outcome | None:
     """Find the attempt's task and its policy; why it cannot be begun, or None if it can."""
     path = attempt.run.task_path
     try:
-        attempt.task = attempt.run.enqueued(resolve(path))
-        attempt.policy = policy_of(attempt.task)
+        attempt.task, attempt.policy = definition_of(attempt.run)
     except TaskNotFound as error:
         attempt.task, attempt.policy = missing(path, error), Policy()
         return _not_found(attempt, error)
@@ -55,15 +54,12 @@ def prepare(attempt: Attempt) -> Outcome | None:
 
 def execute(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
     """Execute in this thread."""
-    tidy_connections()
-    outside = open_transactions()
+    outside = tidy_before()
     outcome = _call(attempt, guard, sender)
-    if guard.reason:  # it may have struck in the middle of a driver
-        left_open = drop_connections()
-    else:
-        left_open = end_transactions(but=outside)
-        tidy_connections()
-    return _checked(attempt, outcome, left_open)
+    attempt.over()
+    # An interruption may have struck in the middle of a driver.
+    left_open = drop_connections() if guard.reason else tidy_after(outside)
+    return _checked(attempt, outcome, left_open) if left_open else outcome
 
 
 async def aexecute(attempt: Attempt, guard: CoroutineGuard, sender: type) -> Outcome:
@@ -71,22 +67,25 @@ async def aexecute(attempt: Attempt, guard: CoroutineGuard, sender: type) -> Out
     Execute a coroutine function on this event loop, with a thread of its own for what it calls by
     ``sync_to_async``, and so with connections of its own.
     """
-    async with ThreadSensitiveContext():
+    async with ThreadSensitiveContext() as thread:
         try:
             outcome = await _acall(attempt, guard, sender)
         except asyncio.CancelledError as error:
             outcome = judge(attempt, guard.meaning(error))
+        attempt.over()
+        if thread not in SyncToAsync.context_to_thread_executor:
+            return outcome
         left_open = await sync_to_async(drop_connections, thread_sensitive=True)()
-        return _checked(attempt, outcome, left_open)
+        return _checked(attempt, outcome, left_open) if left_open else outcome
 
 
 def _call(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
-    if attempt.dialogue.cancel_requested:
+    if attempt.is_cancelled:
         return cancellation("The run was cancelled before it began.")
     try:
         attempt.begin()
         enter(lambda: attempt.context)
-        announce(task_started, sender, attempt.result())
+        announce(task_started, sender, attempt.result)
         args, kwargs = attempt.arguments()
         return success(guard.call(attempt.task.call, *args, **kwargs))
     except BaseException as error:  # noqa: BLE001 - sys.exit() in a task ends the task only
@@ -94,12 +93,12 @@ def _call(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
 
 
 async def _acall(attempt: Attempt, guard: CoroutineGuard, sender: type) -> Outcome:
-    if attempt.dialogue.cancel_requested:
+    if attempt.is_cancelled:
         return cancellation("The run was cancelled before it began.")
     try:
         attempt.begin()
         enter(lambda: attempt.context)
-        await aannounce(task_started, sender, attempt.result())
+        await aannounce(task_started, sender, attempt.result)
         args, kwargs = attempt.arguments()
     except BaseException as error:  # noqa: BLE001 - as above
         return judge(attempt, error)
@@ -119,7 +118,7 @@ async def _await(
 
 def _checked(attempt: Attempt, outcome: Outcome, left_open: set[str]) -> Outcome:
     """What a task wrote in a transaction that it never ended is gone: that is no success."""
-    if not left_open or not isinstance(outcome, Succeeded):
+    if not isinstance(outcome, Succeeded):
         return outcome
     aliases = ", ".join(sorted(left_open))
     return judge(

@@ -31,7 +31,13 @@ if TYPE_CHECKING or find_spec("django.tasks"):
         TaskResultDoesNotExist,
         TaskResultMismatch,
     )
-    from django.tasks.signals import task_enqueued, task_finished, task_started
+    from django.tasks.signals import (
+        log_task_finished,
+        log_task_started,
+        task_enqueued,
+        task_finished,
+        task_started,
+    )
 
     LOGGER_NAME = "django.tasks"
 else:
@@ -59,13 +65,24 @@ else:
         TaskResultDoesNotExist,
         TaskResultMismatch,
     )
-    from .backport.signals import LOGGER_NAME, task_enqueued, task_finished, task_started
+    from .backport.signals import (
+        LOGGER_NAME,
+        log_task_finished,
+        log_task_started,
+        task_enqueued,
+        task_finished,
+        task_started,
+    )
+
+# The standard's own receivers of its signals, which do nothing but log.
+LOG_RECEIVERS = (log_task_started, log_task_finished)
 
 __all__ = [
     "DEFAULT_TASK_BACKEND_ALIAS",
     "DEFAULT_TASK_PRIORITY",
     "DEFAULT_TASK_QUEUE_NAME",
     "LOGGER_NAME",
+    "LOG_RECEIVERS",
     "TASK_MAX_PRIORITY",
     "TASK_MIN_PRIORITY",
     "BaseTaskBackend",

@@ -341,8 +341,11 @@ class Store(ABC):
 
     def _readers(self) -> list[tuple[str, Callable[[Any], Any]]]:
         """How columns are read that the driver does not give as Python has them."""
-        fields = [TaskRun._meta.get_field(name) for name in self._to_read]
-        return [(f.attname, read) for f in fields if (read := _reader(f, self.connection))]
+        readers = [
+            (name, _reader(TaskRun._meta.get_field(name), self.connection))
+            for name in self._to_read
+        ]
+        return [(name, read) for name, read in readers if read]
 
     def _cancelled(self, run: TaskRun, entry: Mapping[str, Any]) -> bool:
         now = self.read_clock()

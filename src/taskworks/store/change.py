@@ -48,7 +48,7 @@ class Change:
     @property
     def condition(self) -> str:
         """Which rows are still ours, beside the id."""
-        token = "%s" if "claim_token" in self.shared else "new.claim_token"  # noqa: S105
+        token = "%s" if "claim_token" in self.shared else "new.claim_token"
         states = ", ".join(f"'{state.value}'" for state in self.guard)
         return f"run.claim_token = {token} AND run.state IN ({states}){self._heed}"
 

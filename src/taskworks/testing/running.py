@@ -116,7 +116,7 @@ class Runner(Observer):
         """Make an attempt at the run, and store what becomes of it."""
         attempt = Attempt(run, LABEL)
         self._recorder.take(attempt)
-        attempt.dialogue.close()  # nobody writes meanwhile, so nobody is to wait for that
+        attempt.hang_up()  # nobody writes meanwhile, so nobody is to wait for that
         outcome = prepare(attempt) or _executed(attempt, type(self._backend))
         self._write_told(attempt)
         self._recorder.end(attempt, outcome)

@@ -15,7 +15,6 @@ import time
 import traceback
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -93,7 +92,7 @@ class Child:
     # In the main thread.
 
     def _execute(self, current: "_Current") -> None:
-        current.attempt.dialogue.listener = partial(self._news.put, None)
+        current.attempt.listener = lambda attempt: self._news.put(None)
         self._send(Begun())
         outcome = current.execute()
         _flush()
@@ -138,6 +137,8 @@ class Child:
     def _send_what_is_new(self) -> None:
         if not (current := self._current):
             return
+        if not current.attempt.has_news:
+            return
         dialogue = current.attempt.dialogue
         if columns := dialogue.take():
             self._connection.send(Told(columns, dialogue.taken))
@@ -153,7 +154,8 @@ class _Current:
     def __init__(self, order: Order) -> None:
         self.number = order.number
         self.attempt = Attempt(order.run, order.worker_id, order.claimed)
-        self.attempt.dialogue.cancel_requested = order.cancel_requested
+        if order.cancel_requested:
+            self.attempt.dialogue.cancel_requested = True
         self._guard = ThreadGuard()
         self._sender = order.sender
 

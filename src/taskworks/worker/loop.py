@@ -21,18 +21,16 @@ class EventLoop(Slots):
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    def submit(self, attempt: Attempt) -> None:
-        self.occupy()
-        attempt.guard = guard = CoroutineGuard()
-        loop = self._loop or self._begin()
-        loop.call_soon_threadsafe(self._spawn, attempt, guard, context=contextvars.Context())
-
     def close(self) -> None:
         self._closed = True
         if self._loop:
             self._loop.call_soon_threadsafe(self._loop.stop)
 
-    def _begin(self) -> asyncio.AbstractEventLoop:
+    def _begin(self, count: int) -> None:
+        loop = self._loop or self._new_loop()
+        loop.call_soon_threadsafe(self._fill, context=contextvars.Context())
+
+    def _new_loop(self) -> asyncio.AbstractEventLoop:
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._work, name="taskworks-loop", daemon=True).start()
         return self._loop
@@ -49,11 +47,25 @@ class EventLoop(Slots):
         if not self._tasks:
             loop.close()
 
-    def _spawn(self, attempt: Attempt, guard: CoroutineGuard) -> None:
+    # On the loop.
+
+    def _fill(self) -> None:
+        """Begin what waits, as far as there are places."""
+        while len(self._tasks) < max(self.size, 1) and (attempt := self._next()):
+            self._spawn(attempt)
+
+    def _spawn(self, attempt: Attempt) -> None:
+        attempt.guard = guard = CoroutineGuard()
         # The loop itself keeps only weak references to its tasks.
-        task = asyncio.get_running_loop().create_task(self._execute(attempt, guard))
+        task = asyncio.get_running_loop().create_task(
+            self._execute(attempt, guard), context=contextvars.Context()
+        )
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._despawn)
+
+    def _despawn(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._fill()
 
     async def _execute(self, attempt: Attempt, guard: CoroutineGuard) -> None:
         try:

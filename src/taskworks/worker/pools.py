@@ -1,6 +1,7 @@
 """Where attempts are executed, behind one ``submit``."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from taskworks.execution import Attempt
@@ -33,12 +34,31 @@ class Pools:
 
     @property
     def room(self) -> Mapping[str, int]:
-        """How many attempts of each executor would start at once."""
-        return {executor: pool.free for executor, pool in self._pools.items()}
+        """How many runs of each executor to claim now."""
+        return {executor: pool.room for executor, pool in self._pools.items()}
 
-    def submit(self, attempt: Attempt) -> None:
-        """Execute an attempt where its task belongs."""
-        self._pools[attempt.policy.executor].submit(attempt)
+    def submit(self, attempts: Iterable[Attempt]) -> None:
+        """Execute attempts where their tasks belong."""
+        by_executor: dict[str, list[Attempt]] = {}
+        for attempt in attempts:
+            by_executor.setdefault(attempt.policy.executor, []).append(attempt)
+        for executor, of_one in by_executor.items():
+            self._pools[executor].submit(of_one)
+
+    def note(self, attempt: Attempt) -> None:
+        """Learn from an attempt that has ended how far ahead to claim."""
+        if attempt.began is not None:
+            self._pools[attempt.policy.executor].pace.note(attempt.duration)
+
+    def withdraw(self, longer_than: float = 0.0) -> list[Attempt]:
+        """What was claimed ahead and waits, from pools where the first does for so many seconds."""
+        now = time.monotonic()
+        return [
+            attempt
+            for pool in self._pools.values()
+            if pool.waits_since is not None and now - pool.waits_since >= longer_than
+            for attempt in pool.withdraw()
+        ]
 
     def close(self) -> None:
         """Let the pools end as soon as they have nothing to execute."""

@@ -72,14 +72,18 @@ class ProcessPool(Slots):
     def __init__(self, size: int, recycling: Recycling, sender: type, done: Done) -> None:
         super().__init__(size)
         self._recycling, self._sender, self._done = recycling, sender, done
-        self._attempts: SimpleQueue[Attempt | None] = SimpleQueue()
+        self._calls: SimpleQueue[bool] = SimpleQueue()  # to look at what waits; False is to end
         self._slots: list[Slot] = []
 
-    def submit(self, attempt: Attempt) -> None:
-        busy = self.occupy()
-        attempt.guard = ChildGuard()
-        self._attempts.put(attempt)
-        if len(self._slots) < min(max(self.size, 1), busy):
+    @property
+    def ahead(self) -> int:
+        """Nothing waits for a child: what goes there takes long, or may crash."""
+        return 0
+
+    def _begin(self, count: int) -> None:
+        for _ in range(count):
+            self._calls.put(True)
+        while len(self._slots) < min(max(self.size, 1), self._busy):
             slot = Slot(self._recycling, self._sender)
             self._slots.append(slot)
             name = f"taskworks-process-{len(self._slots)}"
@@ -87,19 +91,24 @@ class ProcessPool(Slots):
 
     def close(self) -> None:
         for slot in self._slots:
-            self._attempts.put(None)
+            self._calls.put(False)
             slot.close()
 
     def _work(self, slot: "Slot") -> None:
-        while attempt := self._attempts.get():
-            try:
-                outcome = slot.execute(attempt)
-            except BaseException as error:  # noqa: BLE001 - the thread must not end for it
-                outcome = judge(attempt, error)
-            self.vacate()
-            self._done(attempt, outcome)
-            del attempt, outcome
+        while self._calls.get():
+            if attempt := self._next():
+                outcome = self._execute(attempt, slot)
+                self.vacate()
+                self._done(attempt, outcome)
+                del attempt, outcome
         slot.end()
+
+    def _execute(self, attempt: Attempt, slot: "Slot") -> Outcome:
+        attempt.guard = ChildGuard()
+        try:
+            return slot.execute(attempt)
+        except BaseException as error:  # noqa: BLE001 - the thread must not end for it
+            return judge(attempt, error)
 
 
 class ChildGuard(Guard):
@@ -154,7 +163,7 @@ class Slot:
             child = self._ready_child()
             if self._is_closed:
                 return Released()
-            if attempt.dialogue.cancel_requested:
+            if attempt.is_cancelled:
                 return cancellation("The run was cancelled before it began.")
             if child and (outcome := self._executed(attempt, child)):
                 return outcome
@@ -208,9 +217,13 @@ class Slot:
         return Released() if self._is_closed else judge(attempt, _crash(exit_code))
 
     def _order(self, attempt: Attempt, number: int) -> Order:
-        cancel_requested = attempt.dialogue.cancel_requested
         return Order(
-            number, attempt.run, attempt.worker_id, attempt.claimed, cancel_requested, self._sender
+            number,
+            attempt.run,
+            attempt.worker_id,
+            attempt.claimed,
+            attempt.is_cancelled,
+            self._sender,
         )
 
     def _followed(self, attempt: Attempt, child: "Child", number: int) -> Outcome:

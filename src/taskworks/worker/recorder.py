@@ -1,9 +1,8 @@
 """What a worker has in hand, and the writing of what becomes of it."""
 
-import logging
+import math
 import time
 from collections.abc import Callable
-from functools import partial
 from uuid import UUID
 
 from django.db import Error as DatabaseError
@@ -20,17 +19,17 @@ from taskworks.execution import (
     Succeeded,
     cancellation,
 )
-from taskworks.models import TaskRun
 from taskworks.store import Store
+from taskworks.worker.batch import Batch, Write
 from taskworks.worker.report import Report
 
 WRITE_START_AFTER = 0.05  # seconds; a shorter attempt's start is written with its finish
+HOLD_FOR = 0.003  # seconds that an outcome waits for others, to be written with them
+HOLD_UP_TO = 100  # outcomes
 TELL_EVERY = 0.1  # seconds between two writes of a run's progress
 
 REQUEUED = (Retried, Snoozed, Postponed)
 FINISHED = (Succeeded, Failed, Cancelled)
-
-logger = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -46,6 +45,8 @@ class Recorder:
         self._ended: list[Attempt] = []
         self._held: list[tuple[Attempt, Outcome]] = []
         self._telling: dict[Attempt, float] = {}  # and when it may be written
+        self._held_since = 0.0  # the first of those that have ended
+        self._batch = Batch()
         self.finished = self.released = 0
 
     def __len__(self) -> int:
@@ -65,19 +66,24 @@ class Recorder:
     @property
     def seconds(self) -> float:
         """Until there may be something to write."""
-        if any(not attempt.start_written for attempt in self._in_hand.values()):
-            return WRITE_START_AFTER / 2
-        return min(self._telling.values(), default=float("inf")) - time.monotonic()
+        now = time.monotonic()
+        if self._ended:
+            return 0.0 if self._is_due else self._held_since + HOLD_FOR - now
+        if self._in_hand:
+            return min([WRITE_START_AFTER / 2, *(at - now for at in [*self._telling.values()])])
+        return math.inf
 
     def take(self, attempt: Attempt) -> None:
         """Hold a claimed run; an older attempt at it, which was rescued from us, is lost."""
         self._in_hand[attempt.run.id] = attempt
-        attempt.dialogue.listener = partial(self._hear, attempt)
+        attempt.listener = self._hear
 
     def end(self, attempt: Attempt, outcome: Outcome) -> None:
         """Note what became of it."""
         if self._in_hand.get(attempt.run.id) is attempt and attempt.outcome is None:
             attempt.end(outcome)
+            if not self._ended:
+                self._held_since = time.monotonic()
             self._ended.append(attempt)
         else:
             self._report.lost(attempt)
@@ -90,9 +96,17 @@ class Recorder:
     def record(self) -> None:
         """Write what tasks tell, what has ended, many at once, and that what takes longer began."""
         self._write_told()
-        while self._ended:
+        while self._is_due:
             self._settle()
         self._start()
+
+    @property
+    def _is_due(self) -> bool:
+        """Whether to write what has ended: at once, unless more will end in a moment."""
+        return bool(self._ended) and (
+            len(self._ended) >= min(len(self._in_hand), HOLD_UP_TO)
+            or time.monotonic() - self._held_since >= HOLD_FOR
+        )
 
     def give_back(self) -> None:
         """
@@ -103,14 +117,15 @@ class Recorder:
         for attempt, outcome in held:
             attempt.outcome = None
             self.end(attempt, outcome)
-        self.record()
+        while self._ended:
+            self._settle()
         # Copies, for it may be executing still.
         left = [*self._in_hand.values()]
         self._ended = [attempt.undone() for attempt in left]
         while self._ended:
             self._settle()
         for attempt in left:
-            attempt.dialogue.close()
+            attempt.hang_up()
 
     # What tasks tell.
 
@@ -120,9 +135,11 @@ class Recorder:
         self._wake()
 
     def _write_told(self) -> None:
+        if not self._telling:
+            return
         now = time.monotonic()
         due = [attempt for attempt, at in [*self._telling.items()] if at <= now]
-        due += [attempt for attempt in self._ended if attempt.dialogue.has_news]
+        due += [attempt for attempt in self._ended if attempt.has_news]
         telling = {attempt: attempt.dialogue.take() for attempt in dict.fromkeys(due)}
         news = {attempt: columns for attempt, columns in telling.items() if columns}
         for attempt, columns in news.items():
@@ -155,26 +172,27 @@ class Recorder:
         self._settle_by(self._store.release, Released)
         self._settle_by(self._store.finish, FINISHED)
 
-    def _settle_by(
-        self, write: Callable[[list[TaskRun]], set[UUID]], kinds: type | tuple[type, ...]
-    ) -> None:
+    def _settle_by(self, write: Write, kinds: type | tuple[type, ...]) -> None:
         attempts = [attempt for attempt in self._ended if isinstance(attempt.outcome, kinds)]
-        if not attempts:
-            return
-        written = write([attempt.run for attempt in attempts])
-        missed = [attempt.run for attempt in attempts if attempt.run.id not in written]
-        to_cancel = self._store.asked_to_cancel(missed) if missed else set()
-        for attempt in attempts:
-            if attempt.run.id in to_cancel:
-                attempt.end(cancellation("The run was cancelled while it was executed."))
-            else:
-                self._let_go(attempt, is_written=attempt.run.id in written)
+        for some in self._batch.of(attempts):
+            written = self._batch.write(write, some)
+            missed = [attempt.run for attempt in some if attempt.run.id not in written]
+            to_cancel = self._store.asked_to_cancel(missed) if missed else set()
+            self._let_go([a for a in some if a.run.id not in to_cancel], written)
+            for attempt in some:
+                if attempt.run.id in to_cancel:
+                    attempt.end(cancellation("The run was cancelled while it was executed."))
 
-    def _let_go(self, attempt: Attempt, *, is_written: bool) -> None:
-        self._ended.remove(attempt)
-        self._in_hand.pop(attempt.run.id, None)
-        self._telling.pop(attempt, None)
-        attempt.dialogue.close()
+    def _let_go(self, attempts: list[Attempt], written: set[UUID]) -> None:
+        gone = set(attempts)
+        self._ended = [attempt for attempt in self._ended if attempt not in gone]
+        for attempt in attempts:
+            self._in_hand.pop(attempt.run.id, None)
+            self._telling.pop(attempt, None)
+            attempt.hang_up()
+            self._count(attempt, is_written=attempt.run.id in written)
+
+    def _count(self, attempt: Attempt, *, is_written: bool) -> None:
         match attempt.outcome:
             case Released():
                 self.released += is_written

@@ -66,7 +66,8 @@ class Report:
 
     def _finished(self, attempt: Attempt) -> None:
         _log(attempt, logging.INFO, attempt.run.state)
-        announce(task_finished, self._sender, attempt.result())
+        level = logging.INFO if isinstance(attempt.outcome, Succeeded) else logging.ERROR
+        announce(task_finished, self._sender, attempt.result, level)
 
     def _cancelled(self, attempt: Attempt) -> None:
         _log(attempt, logging.INFO, attempt.run.state)
@@ -75,7 +76,7 @@ class Report:
     def _retried(self, attempt: Attempt, delay: timedelta) -> None:
         seconds = delay.total_seconds()
         _log(attempt, logging.WARNING, "failed, and is retried in %s s", seconds, exc_info=True)
-        announce(task_retried, self._sender, attempt.result(), delay=delay)
+        announce(task_retried, self._sender, attempt.result, delay=delay)
 
     def _in_the_context_of(
         self, exception: BaseException, tell: Callable[[Attempt], None], attempt: Attempt

@@ -1,42 +1,83 @@
-"""How many attempts are executed at once, in one way."""
+"""How many attempts are executed at once, in one way, and how many wait for that here."""
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 
 from taskworks.execution import Attempt, Outcome
+from taskworks.worker.pace import Pace
 
 Done = Callable[[Attempt, Outcome], None]
 
 
 class Slots(ABC):
-    """So many places to execute attempts; ``done`` is called in a thread of their own."""
+    """
+    So many places to execute attempts; ``done`` is called in a thread of their own. What is
+    submitted beyond that waits, in order, and may be withdrawn.
+    """
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._busy = 0
+        self.pace = Pace()
+        self._waiting: deque[Attempt] = deque()
+        self._busy = 0  # places taken, and attempts that wait for one
         self._lock = threading.Lock()
 
     @property
-    def free(self) -> int:
-        """How many attempts would start at once."""
-        return self.size - self._busy
+    def ahead(self) -> int:
+        """How many attempts should wait here, so that places do not stay empty."""
+        return self.pace.ahead(self.size)
 
-    @abstractmethod
-    def submit(self, attempt: Attempt) -> None:
-        """Execute an attempt, as soon as there is a place."""
+    @property
+    def room(self) -> int:
+        """
+        How many runs to claim now: to fill empty places, and what waits, but that only when half
+        of it is gone, so that runs are claimed many at once.
+        """
+        capacity = self.size + self.ahead
+        left = capacity - self._busy
+        return max(0, left) if self._busy < self.size or 2 * left >= capacity else 0
+
+    @property
+    def waits_since(self) -> float | None:
+        """When the first that waits here was claimed, by time.monotonic(); None if none does."""
+        try:
+            return self._waiting[0].claimed
+        except IndexError:
+            return None
+
+    def submit(self, attempts: Sequence[Attempt]) -> None:
+        """Execute these attempts, as soon as there are places."""
+        with self._lock:
+            self._busy += len(attempts)
+        self._waiting.extend(attempts)
+        self._begin(len(attempts))
+
+    def withdraw(self) -> list[Attempt]:
+        """Take back what still waits for a place."""
+        withdrawn = []
+        while attempt := self._next():
+            withdrawn.append(attempt)
+        self.vacate(len(withdrawn))
+        return withdrawn
 
     @abstractmethod
     def close(self) -> None:
         """End as soon as there is nothing to execute."""
 
-    def occupy(self) -> int:
-        """Take a place; say how many are taken."""
-        with self._lock:
-            self._busy += 1
-            return self._busy
+    @abstractmethod
+    def _begin(self, count: int) -> None:
+        """So many attempts more are waiting."""
 
-    def vacate(self) -> None:
-        """Leave a place."""
+    def _next(self) -> Attempt | None:
+        """The first that waits, for whoever asks first; None if none does."""
+        try:
+            return self._waiting.popleft()
+        except IndexError:
+            return None
+
+    def vacate(self, count: int = 1) -> None:
+        """Leave a place, or so many."""
         with self._lock:
-            self._busy -= 1
+            self._busy -= count

@@ -11,6 +11,7 @@ from taskworks.conf import conf
 from taskworks.execution import Attempt, Reason
 from taskworks.store import Store
 
+LOOK_EVERY = 0.05  # seconds between two looks at deadlines
 ASK_EVERY = 0.4  # seconds between two looks at whose cancellation is wanted
 HEED_WITHIN = 0.25  # seconds that a task gets to look at cancel_requested by itself
 KILL_AFTER = 1.0  # seconds between interrupting a child process and killing it
@@ -36,11 +37,12 @@ class Watch:
     ) -> None:
         self._store, self._worker, self._give_up = store, worker, give_up
         self._stops: dict[Attempt, Stop] = {}
-        self._next_question = self._looked_at = 0.0
+        self._next_question = self._next_look = 0.0
 
     def look(self, attempts: list[Attempt], *, is_asking: bool) -> None:
         """See to the attempts in hand; ``is_asking`` says that all of them are to stop."""
-        now = self._looked_at = time.monotonic()
+        now = time.monotonic()
+        self._next_look = now + LOOK_EVERY
         self._forget_others(attempts)
         self._ask_for_cancellations(attempts, now)
         for attempt in attempts:
@@ -51,15 +53,10 @@ class Watch:
             if attempt in self._stops and attempt.began:
                 self._press(attempt, self._stops[attempt], now)
 
-    def seconds(self, attempts: list[Attempt]) -> float:
-        """Until there may be something to see; 0 if that moment came since the last look."""
-        moments = [attempt.deadline for attempt in attempts if attempt not in self._stops]
-        moments += [step for stop in self._stops.values() for step in _steps(stop)]
-        if attempts:
-            oldest = min(attempt.claimed for attempt in attempts)
-            moments.append(max(oldest + ASK_EVERY, self._next_question))
-        ahead = (moment for moment in moments if moment > self._looked_at)
-        return max(0.0, min(ahead, default=float("inf")) - time.monotonic())
+    @property
+    def seconds(self) -> float:
+        """Until it is time to look again."""
+        return max(0.0, self._next_look - time.monotonic())
 
     def _ask_for_cancellations(self, attempts: list[Attempt], now: float) -> None:
         if now < self._next_question or not _old_enough(attempts):
@@ -70,7 +67,7 @@ class Watch:
         except DatabaseError:  # a deadline holds in bad weather too, of which others take care
             return
         for attempt in attempts:
-            if attempt.run.id in wanted and not attempt.dialogue.cancel_requested:
+            if attempt.run.id in wanted and not attempt.is_cancelled:
                 attempt.dialogue.cancel_requested = True
                 attempt.guard.ask()
                 self._stop(attempt, Reason.CANCEL, now + HEED_WITHIN)
@@ -98,8 +95,3 @@ class Watch:
 def _old_enough(attempts: list[Attempt]) -> bool:
     """A run that is done at once is not worth a question."""
     return any(attempt.age >= ASK_EVERY for attempt in attempts)
-
-
-def _steps(stop: Stop) -> list[float]:
-    grace = conf().interrupt_grace
-    return [stop.since + after for after in (stop.interrupts * grace / 2, KILL_AFTER, grace)]

@@ -5,19 +5,21 @@ Its pools execute; what became of an attempt comes back through the inbox.
 """
 
 import logging
+import math
 import os
 import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from queue import Empty, SimpleQueue
 from uuid import uuid4
 
 from django.db import Error as DatabaseError
 
 from taskworks.conf import conf
-from taskworks.execution import Attempt, Outcome, Reason, Retried, judge, prepare
+from taskworks.execution import Attempt, Outcome, Reason, Released, Retried, judge, prepare
 from taskworks.execution.connections import tidy_connections
 from taskworks.framework import BaseTaskBackend
 from taskworks.maintenance.promote import promote
@@ -38,6 +40,8 @@ from taskworks.worker.weather import Weather
 
 LAST_TRIES = 3  # of a stopping worker to write, before it leaves the rest to others
 RETRY_STUCK_AFTER = timedelta(seconds=1)  # by then this process, and the old attempt, has gone
+SURVEY_EVERY = 0.2  # seconds between two looks at which queues there are, at the least
+WAIT_AHEAD = 0.1  # seconds that a claimed run may wait to begin, before it is given back
 LONGEST_WAIT = 1.0  # seconds in which a worker looks up, whatever it waits for
 
 logger = logging.getLogger(__name__)
@@ -80,7 +84,8 @@ class Worker:
         self._looks = Looks(options.interval)
         self._is_drained = False
         self._says_that_it_drains = False
-        self._next_promotion = 0.0
+        self._next_promotion = self._next_survey = 0.0
+        self._queues: list[str] = []
 
     @property
     def released(self) -> int:
@@ -134,11 +139,10 @@ class Worker:
         self._promote()
         is_last_look = self.options.batch and len(self._recorder) == 0 and self._is_alone()
         if is_last_look:
-            room = self._room()  # for every executor
+            room, self._next_survey = self._room(), 0.0  # for every executor, from every queue
         runs = self._claim(room)
         self._is_drained = is_last_look and not runs
-        for run in runs:
-            self._submit(run)
+        self._submit(runs)
         self._looks.plan(room, runs)
 
     def _room(self) -> dict[str, int]:
@@ -162,19 +166,32 @@ class Worker:
             self._next_promotion = now + min(self.options.interval, LONGEST_WAIT)
 
     def _claim(self, room: dict[str, int]) -> list[TaskRun]:
-        queues = self.options.queues.to_claim(self._store, self.backend.alias)
-        if not queues:
-            return []
+        self._survey()
         limit = None if self.options.max_tasks is None else int(self._left)
-        return self._store.claim(self.id, self.backend.alias, queues, room, limit)
+        claim = partial(self._store.claim, self.id, self.backend.alias, self._queues)
+        runs = claim(room, limit) if self._queues else []
+        if len(runs) < sum(room.values()):
+            self._next_survey = 0.0
+        return runs
 
-    def _submit(self, run: TaskRun) -> None:
-        attempt = Attempt(run, self.label)
-        self._recorder.take(attempt)
-        if outcome := prepare(attempt):
-            self._receive(attempt, outcome)
-        else:
-            self._pools.submit(attempt)
+    def _survey(self) -> None:
+        """Which queues have ready runs; not asked with every claim, while they are answered."""
+        now = time.monotonic()
+        if now >= self._next_survey:
+            self._queues = self.options.queues.to_claim(self._store, self.backend.alias)
+            self._next_survey = now + SURVEY_EVERY
+
+    def _submit(self, runs: list[TaskRun]) -> None:
+        attempts = [Attempt(run, self.label) for run in runs]
+        for attempt in attempts:
+            self._recorder.take(attempt)
+        self._pools.submit(attempt for attempt in attempts if self._prepared(attempt))
+
+    def _prepared(self, attempt: Attempt) -> bool:
+        outcome = prepare(attempt)
+        if outcome:
+            self._recorder.end(attempt, outcome)
+        return outcome is None
 
     def _is_alone(self) -> bool:
         """Or a batch stays for the runs of a worker that was killed: no other may come for them."""
@@ -190,8 +207,16 @@ class Worker:
     # Look after what is executed.
 
     def _look_after(self) -> None:
-        is_asking = self.shutdown.stage is Stage.ASKING
-        self._watch.look(self._recorder.attempts, is_asking=is_asking)
+        if not self._watch.seconds or self.shutdown.stage > Stage.WORKING:
+            is_asking = self.shutdown.stage is Stage.ASKING
+            self._watch.look(self._recorder.attempts, is_asking=is_asking)
+            self._give_back_what_waits()
+
+    def _give_back_what_waits(self) -> None:
+        """What was claimed ahead belongs to others if it cannot begin soon, or if we stop."""
+        longest = WAIT_AHEAD if self.shutdown.stage is Stage.WORKING else 0.0
+        for attempt in self._pools.withdraw(longest):
+            self._recorder.end(attempt, Released())
 
     def _give_up(self, attempt: Attempt, reason: Reason) -> None:
         """
@@ -215,7 +240,7 @@ class Worker:
             LONGEST_WAIT,
             self._looks.seconds(self._room()),
             self._recorder.seconds,
-            self._watch.seconds(self._recorder.attempts),
+            self._watch.seconds if len(self._recorder) else math.inf,
             self.shutdown.seconds_left,
         )
 
@@ -238,7 +263,9 @@ class Worker:
 
     def _take_in(self, message: tuple[Attempt, Outcome] | None) -> None:
         if message is not None:
-            self._recorder.end(*message)
+            attempt, outcome = message
+            self._recorder.end(attempt, outcome)
+            self._pools.note(attempt)
             self._looks.hurry()
         elif self.shutdown.stage is Stage.DRAINING and not self._says_that_it_drains:
             self._says_that_it_drains = True
