@@ -206,7 +206,7 @@ class Recorder:
             self._report.lost(attempt)
 
     def _start(self) -> None:
-        begun = [attempt for attempt in self._in_hand.values() if _start_is_due(attempt)]
+        begun = [attempt for attempt in self.attempts if _start_is_due(attempt)]
         if not begun:
             return
         self._store.start([attempt.run for attempt in begun])
