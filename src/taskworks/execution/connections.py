@@ -1,9 +1,13 @@
 """The database connections of a thread that executes tasks."""
 
 import logging
+import threading
+from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+from django.dispatch import receiver
 
 from taskworks.store import store_alias
 
@@ -64,7 +68,24 @@ def refuse_to_wait_for_oneself() -> None:
 
 
 def _opened() -> dict[str, BaseDatabaseWrapper]:
-    return {connection.alias: connection for connection in connections.all(initialized_only=True)}
+    """Those of this thread. Most short tasks open none, and to ask Django takes a while."""
+    if not _here.may_be_connected:
+        return {}
+    opened = {c.alias: c for c in connections.all(initialized_only=True) if c.connection}
+    _here.may_be_connected = bool(opened)
+    return opened
+
+
+class _Here(threading.local):
+    may_be_connected = True  # until somebody has looked
+
+
+_here = _Here()
+
+
+@receiver(connection_created)
+def _note_connection(**kwargs: Any) -> None:
+    _here.may_be_connected = True
 
 
 def _in_transaction(opened: dict[str, BaseDatabaseWrapper]) -> set[str]:
