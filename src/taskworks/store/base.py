@@ -41,7 +41,7 @@ STARTED = (
 )
 FINISH = (*STARTED, "failures", "finished_at", "return_value", "errors")
 TOLD = ("target", "progress", "messages", "metadata")
-REQUEUE = (*STARTED, "failures", "available_at", "errors")
+REQUEUE = (*STARTED, "failures", "available_at", "expires_at", "errors")
 # What a claim itself has just written, and what is empty in a run that was ready.
 CLAIM = ("state", "claimed_by", "claim_token")
 BLANK = ("cancel_requested_at", "finished_at", "return_value", "target", "progress")
