@@ -8,7 +8,7 @@ was written. The runs given to ``start``, ``finish`` and ``release`` carry the v
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple, cast
@@ -26,9 +26,8 @@ from taskworks.models.run import FINISHED, IN_HAND, TaskRunQuerySet, claim_order
 from taskworks.models.worker import WorkerQuerySet
 from taskworks.store.change import Change, change_of
 from taskworks.store.clock import DatabaseClock
+from taskworks.store.pieces import pieces
 
-CHUNK = 2000  # runs inserted by one statement
-CHUNK_BYTES = 4 * 1024 * 1024  # of their JSON; MariaDB refuses a statement of 16 MiB
 OWN = ("id", "args", "kwargs")  # columns in which runs that are enqueued together differ
 
 STARTED = (
@@ -98,13 +97,13 @@ class Store(ABC):
             if expires != math.inf:
                 run.expires_at = _later(run.available_at, expires)
             run.state = (RunState.SCHEDULED if due else RunState.READY).value
-        chunks = [*_chunks(runs)]
-        if len(chunks) == 1:
+        some = [*pieces(runs, _size)]
+        if len(some) == 1:
             self._insert(runs)
             return
         with transaction.atomic(using=self.alias):
-            for chunk in chunks:
-                self._insert(chunk)
+            for piece in some:
+                self._insert(piece)
 
     def promote(self, limit: int) -> int:
         """Make up to ``limit`` due scheduled runs ready, behind those that are; say how many."""
@@ -421,16 +420,9 @@ class Store(ABC):
         return [field.get_db_prep_save(value, connection) for value in values]
 
 
-def _chunks(runs: Sequence[TaskRun]) -> Iterator[Sequence[TaskRun]]:
-    """The runs in order, so many at a time that one statement can insert them."""
-    start = size = 0
-    for index, run in enumerate(runs):
-        bytes_ = sum(map(jsonvalue.size, (run.args, run.kwargs, run.metadata)))
-        if index - start == CHUNK or (index > start and size + bytes_ > CHUNK_BYTES):
-            yield runs[start:index]
-            start, size = index, 0
-        size += bytes_
-    yield runs[start:]
+def _size(run: TaskRun) -> int:
+    """The bytes of a new run that may be many."""
+    return sum(map(jsonvalue.size, (run.args, run.kwargs, run.metadata)))
 
 
 def _later(moment: datetime, seconds: float) -> datetime | None:
