@@ -13,6 +13,11 @@ find_python = $(shell for python in python$(1) \
 	do "$$python" -c "" 2>/dev/null && echo "$$python" && break; done)
 PYTHON ?= $(or $(call find_python,3.11),python3)
 
+# What a project knows of our types that has neither django-stubs nor our configuration.
+without_stubs = MYPYPATH=src .venv/bin/mypy --strict --config-file= \
+	--cache-dir=.mypy_cache/without-stubs --no-site-packages --ignore-missing-imports \
+	--follow-imports=silent --no-warn-unused-ignores
+
 IN_CI = [ "$$CI" = true ]
 
 .PHONY: help demo example test lint types imports migrations matrix check $(MATRIX)
@@ -35,6 +40,7 @@ lint: .venv/.installed ## Check style and formatting
 
 types: .venv/.installed ## Check the types, strictly
 	.venv/bin/mypy
+	$(without_stubs) tests/types/sample.py
 
 imports: .venv/.installed ## Check that imports go down the house, never up
 	.venv/bin/lint-imports

@@ -12,6 +12,7 @@ from taskworks.framework import task_backends
 from taskworks.policy import defaults_of
 
 KNOWN_OPTIONS = ["TASK_DEFAULTS", "QUEUE_DEFAULTS"]
+READ_COMMITTED = "read committed"
 
 
 def check_backend(alias: str) -> Iterator[checks.CheckMessage]:
@@ -70,6 +71,8 @@ def _check_database() -> Iterator[checks.CheckMessage]:
         )
     elif connection.vendor == "sqlite":
         yield from _check_sqlite(connection.alias)
+    elif connection.vendor == "mysql":
+        yield from _check_mysql(connection.alias)
 
 
 def _check_sqlite(alias: str) -> Iterator[checks.CheckMessage]:
@@ -89,4 +92,17 @@ def _check_sqlite(alias: str) -> Iterator[checks.CheckMessage]:
             hint="Set OPTIONS['transaction_mode'] to 'IMMEDIATE', and OPTIONS['init_command'] to "
             "'PRAGMA journal_mode=WAL;'.",
             id="taskworks.W001",
+        )
+
+
+def _check_mysql(alias: str) -> Iterator[checks.CheckMessage]:
+    options = connections[alias].settings_dict["OPTIONS"]
+    level = options.get("isolation_level", READ_COMMITTED)  # without the option, Django's default
+    if str(level).lower() != READ_COMMITTED:
+        yield checks.Warning(
+            f"Transactions of the database {alias!r} have the isolation level {level!r}, in "
+            "which enqueues and claims may lock each other out ('Deadlock found ...').",
+            hint=f"Set OPTIONS['isolation_level'] to {READ_COMMITTED!r}, Django's default; None is "
+            "the server's own, which is REPEATABLE READ.",
+            id="taskworks.W003",
         )

@@ -107,6 +107,11 @@ def copied(value: Any) -> Any:
     return value
 
 
+def size(value: Any) -> int:
+    """The bytes of the JSON of a value that was read back."""
+    return len(_dumps(value))
+
+
 class _Walk:
     """A way through a value, into JSON's own types; raises _Refusal where there are none."""
 

@@ -195,7 +195,7 @@ def _as_json(value: Any, name: str) -> Any:
     match value:
         case tuple():
             return [_path(item, name) for item in value]
-        case Backoff(initial, factor, maximum, jitter):
+        case Backoff(initial, factor, maximum, jitter) if type(value) is Backoff:
             return [initial, factor, maximum, jitter]
         case math.inf:
             return None

@@ -17,8 +17,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 if TYPE_CHECKING:
-
-    class _Standard(framework.TaskResult[P, R]): ...
+    # Said once more, for those who check their types without django-stubs.
+    class _Standard(framework.TaskResult[P, R], Generic[P, R]):
+        @property
+        def return_value(self) -> R: ...
 
 else:
 

@@ -98,7 +98,8 @@ class Task(_Standard[P, R]):
         for name, value in policy.validated(_options(self)).items():
             object.__setattr__(self, name, value)
         _validate_metadata(self.metadata)
-        self.get_backend().validate_task(settled(self))
+        backend = self.get_backend()
+        backend.validate_task(_in_time_for(backend, self))
         policy_of(self)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -136,6 +136,26 @@ class TestChecks:
         assert (warning.id, warning.level) == ("taskworks.W001", checks.WARNING)
         assert "'transaction_mode'" in warning.hint
 
+    @pytest.mark.skipif("connection.vendor != 'mysql'", reason="MySQL's and MariaDB's own check")
+    @pytest.mark.parametrize("level", ["REPEATABLE READ", "serializable", None])
+    def test_another_isolation_level_of_mysql_is_a_warning(
+        self, monkeypatch: pytest.MonkeyPatch, level: str | None
+    ) -> None:
+        monkeypatch.setitem(connection.settings_dict["OPTIONS"], "isolation_level", level)
+        [warning] = self.found()
+        assert (warning.id, warning.level) == ("taskworks.W003", checks.WARNING)
+        assert repr(level) in warning.msg
+        assert "'read committed'" in warning.hint
+
+    @pytest.mark.skipif("connection.vendor != 'mysql'", reason="MySQL's and MariaDB's own check")
+    def test_djangos_isolation_level_of_mysql_is_none(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(
+            connection.settings_dict["OPTIONS"], "isolation_level", "READ COMMITTED"
+        )
+        assert self.found() == []
+
     def test_what_is_no_database_backend_is_not_checked(self) -> None:
         assert self.found("immediate") == []
         assert self.found("dummy") == []

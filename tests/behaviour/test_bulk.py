@@ -232,6 +232,27 @@ def test_no_run_is_lost_between_two_statements(count: int) -> None:
     assert {str(id_): given for id_, given in args.items()} == {r.id: r.args for r in results}
 
 
+@pytest.mark.parametrize("large", ["args", "metadata"])
+def test_large_runs_are_enqueued_however_many_they_are(large: str) -> None:
+    """In one statement these would be more than a server takes; quotes are doubled twice."""
+    text = '"' * 5_000
+    if large == "args":
+        results = tasks.echo.enqueue_many([(n, text) for n in range(2000)])
+    else:
+        made = tasks.echo.using(metadata={"text": text})
+        results = made.enqueue_many([(n,) for n in range(2000)])
+    assert TaskRun.objects.count() == len({result.id for result in results}) == 2000
+    assert run_of(results[-1]).args == results[-1].args
+    assert results[-1].args[0] == 1999
+
+
+def test_a_run_as_large_as_may_be_is_a_statement_of_its_own() -> None:
+    text = '"' * 500_000
+    made = tasks.echo.using(metadata={"text": text})
+    results = made.enqueue_many([{"a": text}] * 3)
+    assert [run_of(result).kwargs for result in results] == [{"a": text}] * 3
+
+
 class TestInATransaction:
     def test_runs_are_seen_by_others_on_commit(self, enqueue_many: EnqueueMany) -> None:
         with transaction.atomic():

@@ -169,11 +169,20 @@ def test_a_run_that_a_crash_ended_does_not_expire() -> None:
     assert expired(result).status is SUCCESSFUL
 
 
-def test_a_run_that_was_snoozed_may_expire() -> None:
-    result = executed(snooze_for_a_day.enqueue())
-    assert run_of(result).state == RunState.SCHEDULED
+@pytest.mark.parametrize("executor", ["thread", "process"])
+def test_a_run_that_was_snoozed_waits_anew_from_when_it_is_due(executor: str) -> None:
+    result = executed(snooze_for_a_day.using(executor=executor).enqueue())
+    run = run_of(result)
+    assert run.state == RunState.SCHEDULED
+    assert run.available_at > run.enqueued_at + 23 * HOUR
+    assert run.expires_at == run.available_at + HOUR
     rewrite(result, available_at=database_now())
     assert expired(result).errors[0].exception_class is TaskExpired
+
+
+def test_a_snooze_gives_no_time_to_a_run_that_has_no_limit() -> None:
+    result = executed(snooze_for_a_day.using(expires=float("inf")).enqueue())
+    assert (run_of(result).state, run_of(result).expires_at) == (RunState.SCHEDULED, None)
 
 
 def test_a_retry_by_a_person_knows_no_expiry() -> None:

@@ -44,6 +44,17 @@ def sleep_for_ever() -> None:
     time.sleep(3600)
 
 
+def think_for_ever(exception: BaseException, result: Any) -> float:
+    """A backoff that never ends."""
+    while True:
+        time.sleep(3600)
+
+
+@task(max_attempts=2, backoff=think_for_ever)
+def fail_and_think_for_ever() -> None:
+    raise ValueError
+
+
 @task
 def hold_the_interpreter() -> None:
     """The engine of regular expressions lets no other thread run."""

@@ -8,6 +8,7 @@ import pytest
 
 from taskworks import TaskResult
 from taskworks.models import TaskRun
+from taskworks.worker import processes
 from tests.processes.conftest import WorkerProcess
 from tests.stopping import shelf
 from tests.stopping.runs import error_of, finished, is_alive, run_of, wait_until, working
@@ -77,6 +78,17 @@ def test_a_child_that_cannot_start_fails_nobody(monkeypatch: pytest.MonkeyPatch)
             assert (run.attempts, run.worker_ids, run.errors) == (0, [], [])
         TaskRun.objects.filter(id=result.id).update(available_at=run.enqueued_at)
         wait_until(result, "successful")
+
+
+@pytest.mark.any_database
+def test_a_run_that_was_claimed_in_time_does_not_expire_while_a_child_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processes, "BOOT", f"import time; time.sleep(2)\n{processes.BOOT}")
+    with working(task_processes=1):
+        run = wait_until(PID.using(expires=2).enqueue(), "successful", "failed")
+        assert (run.state, run.attempts, run.errors) == ("successful", 1, [])
+        assert run.finished_at > run.expires_at
 
 
 @pytest.mark.any_database

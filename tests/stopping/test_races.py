@@ -15,8 +15,8 @@ from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# In all three executors and both ways, a thousand on SQLite.
-RUNS = 1000 // 6 if settings.DATABASE == "sqlite" or os.environ.get("CI") == "true" else 50
+# In all three executors and both ways, a thousand and two on SQLite.
+RUNS = 167 if settings.DATABASE == "sqlite" or os.environ.get("CI") == "true" else 50
 LASTING = 0.05  # seconds, about as long as what is to stop them takes
 EXECUTORS = [
     (shelf.sleep_briefly, "thread"),

@@ -79,6 +79,16 @@ def test_a_retry_is_not_begun_before_the_first_attempt_is_gone(
     assert float(whole_lines[-1]) < float(run.return_value)
 
 
+def test_a_backoff_that_does_not_end_is_not_asked_again(start_worker: StartWorker) -> None:
+    worker = start_worker(**IMPATIENT).wait_until_up()
+    result = shelf.fail_and_think_for_ever.using(timeout=0.2).enqueue()
+    run = wait_until(result, "scheduled", timeout=15)
+    assert (error_of(run), run.attempts, run.failures) == ("TaskTimeout", 1, 1)
+    wait_until(shelf.sleep_briefly.enqueue(0), "successful")
+    worker.send(signal.SIGTERM)
+    assert worker.wait() == 0
+
+
 def test_a_signal_meanwhile_ends_the_worker(start_worker: StartWorker) -> None:
     worker = start_worker(**IMPATIENT).wait_until_up()
     stuck = shelf.sleep_for_ever.using(timeout=0.1).enqueue()

@@ -61,6 +61,22 @@ def test_finish_writes_the_start_as_well(
     assert stored.enqueued_at <= stored.started_at <= stored.finished_at <= store.read_clock()
 
 
+@pytest.mark.parametrize(
+    ("verb", "column"), [("finish", "return_value"), ("tell", "metadata"), ("tell", "messages")]
+)
+def test_what_is_written_of_many_may_be_more_than_a_statement_holds(
+    store: Store, claimed: Callable[..., list[TaskRun]], verb: str, column: str
+) -> None:
+    runs = claimed(20)
+    for run in runs:
+        if verb == "finish":
+            begun(run).end(Succeeded(None))
+        setattr(run, column, [str(run.id), "\N{SNOWMAN}" * 150_000])
+    assert getattr(store, verb)(runs) == {run.id for run in runs}
+    stored = dict(TaskRun.objects.values_list("id", column))
+    assert stored == {run.id: getattr(run, column) for run in runs}
+
+
 def test_many_finish_in_one_call_each_with_its_own_outcome(
     store: Store, claimed: Callable[..., list[TaskRun]]
 ) -> None:

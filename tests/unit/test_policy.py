@@ -38,6 +38,13 @@ class Asked:
 asked = Asked()
 
 
+class Leisure(Backoff):
+    """Its numbers alone would not tell how long it waits."""
+
+    def delay(self, failures: int) -> float:
+        return 5
+
+
 class CarrierError(Exception):
     """What the tests retry."""
 
@@ -273,6 +280,7 @@ class TestStored:
             ({"backoff": lambda exception, result: 5}, "backoff"),
             ({"backoff": asked}, "backoff"),
             ({"backoff": asked.__call__}, "backoff"),
+            ({"backoff": Leisure()}, "backoff"),
             ({"retry_on": type("Local", (Exception,), {})}, "retry_on"),
             ({"give_up_on": [ValueError, type("Local", (Exception,), {})]}, "give_up_on"),
         ],

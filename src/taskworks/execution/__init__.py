@@ -3,7 +3,7 @@
 from taskworks.execution.attempt import Attempt
 from taskworks.execution.executor import aexecute, execute, prepare
 from taskworks.execution.interrupt import CoroutineGuard, Guard, Reason, ThreadGuard
-from taskworks.execution.judgement import judge
+from taskworks.execution.judgement import judge, judge_unasked
 from taskworks.execution.outcome import (
     Cancelled,
     Failed,
@@ -36,5 +36,6 @@ __all__ = [
     "execute",
     "failure",
     "judge",
+    "judge_unasked",
     "prepare",
 ]

@@ -96,6 +96,7 @@ class Attempt:
             case Snoozed(delay):
                 self._undo(self.run)
                 self._requeue(delay)
+                self._wait_anew()
             case Postponed(delay):
                 self._undo(self.run)
                 self.run.missing_since = self.run.missing_since or self.now()
@@ -197,6 +198,14 @@ class Attempt:
     def _requeue(self, delay: timedelta) -> None:
         self.run.state = (RunState.SCHEDULED if delay else RunState.READY).value
         self.run.available_at = self.now() + delay
+
+    def _wait_anew(self) -> None:
+        """A worker had time for it; what it may wait counts from when it is due again."""
+        if not self.run.expires_at:
+            return
+        self.run.expires_at = None
+        if self.policy.expires < math.inf:
+            self.run.expires_at = self.run.available_at + timedelta(seconds=self.policy.expires)
 
     def _undo(self, run: TaskRun) -> None:
         for name, value in self._before.items():

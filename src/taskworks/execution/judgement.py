@@ -1,6 +1,7 @@
 """What follows from what a task has raised: a failure, another try, a later one, or the end."""
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 
 from taskworks.exceptions import TaskCancelled, TaskTimeout
@@ -15,6 +16,7 @@ from taskworks.execution.outcome import (
     error_entry,
     failure,
 )
+from taskworks.policy import DEFAULT_BACKOFF
 from taskworks.retry import AskedForDelay, Backoff, Retry, Snooze, seconds
 
 logger = logging.getLogger(__name__)
@@ -34,6 +36,13 @@ def judge(attempt: Attempt, exception: BaseException) -> Outcome:
             return Snoozed(timedelta(seconds=after))
         case _:
             return _failed_or_retried(attempt, exception)
+
+
+def judge_unasked(attempt: Attempt, exception: BaseException) -> Outcome:
+    """As judge(), of a task that does not end: a function that is its backoff might not either."""
+    if not isinstance(attempt.policy.backoff, Backoff | float):
+        attempt.policy = replace(attempt.policy, backoff=DEFAULT_BACKOFF)
+    return judge(attempt, exception)
 
 
 def _failed_or_retried(attempt: Attempt, exception: BaseException) -> Outcome:

@@ -19,14 +19,15 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Coalesce
 
+from taskworks import jsonvalue
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.fields import JSONTextField, decoded
 from taskworks.models.run import FINISHED, IN_HAND, TaskRunQuerySet, claim_order
 from taskworks.models.worker import WorkerQuerySet
 from taskworks.store.change import Change, change_of
 from taskworks.store.clock import DatabaseClock
+from taskworks.store.pieces import pieces
 
-CHUNK = 2000  # runs inserted by one statement
 OWN = ("id", "args", "kwargs")  # columns in which runs that are enqueued together differ
 
 STARTED = (
@@ -39,7 +40,7 @@ STARTED = (
 )
 FINISH = (*STARTED, "failures", "finished_at", "return_value", "errors")
 TOLD = ("target", "progress", "messages", "metadata")
-REQUEUE = (*STARTED, "failures", "available_at", "errors")
+REQUEUE = (*STARTED, "failures", "available_at", "expires_at", "errors")
 # What a claim itself has just written, and what is empty in a run that was ready.
 CLAIM = ("state", "claimed_by", "claim_token")
 BLANK = ("cancel_requested_at", "finished_at", "return_value", "target", "progress")
@@ -96,12 +97,13 @@ class Store(ABC):
             if expires != math.inf:
                 run.expires_at = _later(run.available_at, expires)
             run.state = (RunState.SCHEDULED if due else RunState.READY).value
-        if len(runs) <= CHUNK:
+        some = [*pieces(runs, _size)]
+        if len(some) == 1:
             self._insert(runs)
             return
         with transaction.atomic(using=self.alias):
-            for start in range(0, len(runs), CHUNK):
-                self._insert(runs[start : start + CHUNK])
+            for piece in some:
+                self._insert(piece)
 
     def promote(self, limit: int) -> int:
         """Make up to ``limit`` due scheduled runs ready, behind those that are; say how many."""
@@ -416,6 +418,11 @@ class Store(ABC):
         field = cast("models.Field[Any, Any]", TaskRun._meta.get_field(column))
         connection = self.connection  # which takes a while to find
         return [field.get_db_prep_save(value, connection) for value in values]
+
+
+def _size(run: TaskRun) -> int:
+    """The bytes of a new run that may be many."""
+    return sum(map(jsonvalue.size, (run.args, run.kwargs, run.metadata)))
 
 
 def _later(moment: datetime, seconds: float) -> datetime | None:

@@ -5,6 +5,7 @@ Rows are locked in the order of an index and without waiting, so that two worker
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,7 @@ from taskworks.models.run import TaskRunQuerySet, claim_order
 from taskworks.store.base import Line, Store, fresh_token, in_line
 from taskworks.store.change import Change
 from taskworks.store.clock import DatabaseClock
+from taskworks.store.pieces import pieces
 
 
 class MySQLStore(Store):
@@ -84,6 +86,12 @@ class MySQLStore(Store):
         return super()._unfinished(run_id).select_for_update()
 
     def _apply(self, change: Change) -> set[UUID]:
+        written: set[UUID] = set()
+        for rows in pieces(change.rows, _size):
+            written |= self._apply_at_once(replace(change, rows=[*rows]))
+        return written
+
+    def _apply_at_once(self, change: Change) -> set[UUID]:
         """Lock those that are still ours, then write these."""
         row = "SELECT " + ", ".join(f"%s AS {name}" for name in change.own)
         new = f"({' UNION ALL '.join([row] * len(change.rows))}) AS new"
@@ -106,3 +114,7 @@ class MySQLStore(Store):
                     [*values, *change.values, *change.token],
                 )
         return {UUID(str(run_id)) for run_id in ours}
+
+
+def _size(row: tuple[Any, ...]) -> int:
+    return sum(len(value) for value in row if isinstance(value, str))

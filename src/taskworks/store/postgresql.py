@@ -91,15 +91,17 @@ class PostgreSQLStore(Store):
 
     def _insert(self, runs: Sequence[TaskRun]) -> None:
         common = self._in_common(runs)
-        arrays = ", ".join(f"%s::{self._type(name)}[]" for name in OWN)
+        columns = ", ".join(f"{name} {self._type(name)}" for name in OWN)
         constants = ", ".join(f"%s::{self._type(name)}" for name in common)
         statement = f"""
             INSERT INTO {self._quoted(TaskRun)} ({", ".join([*OWN, *common])})
             SELECT new.*, {constants}
-            FROM UNNEST({arrays}) AS new ({", ".join(OWN)})"""  # noqa: S608 - names and types
+            FROM JSON_TO_RECORDSET(%s::json) AS new ({columns})"""  # noqa: S608 - names and types
+        # No arrays: psycopg quotes each quotation mark in them by itself, and JSON is full of them.
         own = [self._prepared(name, (getattr(run, name) for run in runs)) for name in OWN]
+        rows = [dict(zip(OWN, values, strict=True)) for values in zip(*own, strict=True)]
         with self.connection.cursor() as cursor:
-            cursor.execute(statement, [*common.values(), *own])
+            cursor.execute(statement, [*common.values(), json.dumps(rows, default=str)])
 
     def _type(self, column: str) -> str:
         return TaskRun._meta.get_field(column).db_type(self.connection) or ""

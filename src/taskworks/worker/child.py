@@ -153,6 +153,7 @@ class _Current:
 
     def __init__(self, order: Order) -> None:
         self.number = order.number
+        order.run.expires_at = None  # its worker has looked, and has counted the attempt since
         self.attempt = Attempt(order.run, order.worker_id, order.claimed)
         if order.cancel_requested:
             self.attempt.dialogue.cancel_requested = True

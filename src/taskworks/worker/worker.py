@@ -19,7 +19,15 @@ from uuid import uuid4
 from django.db import Error as DatabaseError
 
 from taskworks.conf import conf
-from taskworks.execution import Attempt, Outcome, Reason, Released, Retried, judge, prepare
+from taskworks.execution import (
+    Attempt,
+    Outcome,
+    Reason,
+    Released,
+    Retried,
+    judge_unasked,
+    prepare,
+)
 from taskworks.execution.connections import tidy_connections
 from taskworks.framework import BaseTaskBackend
 from taskworks.maintenance.promote import promote
@@ -224,7 +232,7 @@ class Worker:
         until this process, and the task with it, has gone.
         """
         where = attempt.guard.whereabouts()
-        outcome = judge(attempt, reason.exception().with_traceback(where))
+        outcome = judge_unasked(attempt, reason.exception().with_traceback(where))
         self._report.stuck(attempt)
         self.shutdown.renew()
         if isinstance(outcome, Retried):
