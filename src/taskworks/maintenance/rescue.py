@@ -3,6 +3,7 @@
 import logging
 from contextlib import suppress
 from datetime import timedelta
+from uuid import UUID
 
 from taskworks.execution import cancellation
 from taskworks.framework import InvalidTaskBackend, task_backends
@@ -21,6 +22,12 @@ def give_up(store: Store, silence: timedelta) -> int:
     if lost:
         logger.warning("Workers given up as silent: %s.", lost)
     return lost
+
+
+def give_up_dead(store: Store, worker: UUID) -> None:
+    """Give up a worker whose process has ended without a word."""
+    if store.give_up_dead(worker):
+        logger.warning("Worker %s given up, for its process has died.", worker)
 
 
 def rescue(store: Store) -> int:

@@ -2,8 +2,6 @@
 
 import argparse
 import os
-import signal
-import sys
 import threading
 from contextlib import suppress
 from typing import Any
@@ -23,12 +21,14 @@ from taskworks.management.arguments import (
     seconds,
     worker_label,
 )
+from taskworks.management.process import STOP_SIGNALS, flush, its_command, stop_on_signals
 from taskworks.management.reach import check_reachable
+from taskworks.management.supervise import supervise
 from taskworks.models import RunState
 from taskworks.worker import Observer, Options, Queues, Recycling, Sizes, Worker
+from taskworks.worker.lifeline import Lifeline
 
 HELP = "Run a worker: claim runs, execute them, write what became of them."
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 BAD = (RunState.FAILED, RunState.CANCELLED)
 EVERY_QUEUE = ("*",)
 EXIT_PATIENCE = 5.0  # seconds for threads that a task has started, and for what runs at exit
@@ -56,6 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=(),
         metavar="NAME,NAME",
         help="Queues to leave to others; only with --queues '*'.",
+    )
+    add(
+        "--processes",
+        type=at_least_one,
+        default=1,
+        metavar="N",
+        help="How many worker processes there are; a supervisor looks after several (default: 1).",
     )
     add(
         "--threads",
@@ -100,7 +107,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="The longest pause between two looks at queues that stay empty (default: 1).",
     )
     add("--batch", action="store_true", help="Drain: run all that is ready, then exit.")
-    add("--max-tasks", type=at_least_one, metavar="N", help="Exit after N runs.")
+    add(
+        "--max-tasks",
+        type=at_least_one,
+        metavar="N",
+        help="Exit after N runs, each process after N of its own.",
+    )
     add(
         "--worker-id",
         type=worker_label,
@@ -111,46 +123,69 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--reload",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="Restart when code changes (default: if DEBUG is on, and not with --batch).",
+        help="Restart when code changes (default: if DEBUG is on, and not with --batch or "
+        "several --processes).",
     )
 
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
-    """Refuse what does not fit, and work."""
+    """Refuse what does not fit, and work, or have several processes work."""
+    lifeline = Lifeline.given()
+    arguments = _arguments(options)
+    if not lifeline:
+        _warn_of_unknown_queues(command, options)
+    if options["processes"] > 1 and not lifeline:
+        supervise(command, options)
+    else:
+        _work(command, options, arguments, lifeline)
+
+
+def _work(
+    command: BaseCommand, options: dict[str, Any], arguments: Options, lifeline: Lifeline | None
+) -> None:
     home = os.getcwd()
     reloads = _reloads(command, options)
     if reloads and reload.is_parent():
         reload.start_again_and_again(STOP_SIGNALS)
-    try:
-        worker = _worker(command, options)
-    except ImproperlyConfigured as error:
-        raise CommandError(str(error)) from error
+    worker = _worker(command, options, arguments, lifeline)
     check_reachable(options["backend"].alias)
     if not options.get("skip_checks"):
         command.check()
+    if lifeline:
+        lifeline.watch(worker.stop)
     is_process = getattr(command, "_called_from_command_line", False)  # and no call_command()
     if is_process:
-        _stop_on_signals(worker)
+        stop_on_signals(lifeline.ask_once if lifeline else worker.stop)
     if reloads:
         reload.work_and_watch(worker)
     else:
         worker.run()
     if is_process:
-        _leave(worker, home)
+        _leave(worker, home, lifeline)
 
 
-def _worker(command: BaseCommand, options: dict[str, Any]) -> Worker:
-    return Worker(
-        options["backend"],
-        Options(
-            queues=_queues(command, options),
-            sizes=_sizes(options),
-            interval=options["interval"],
-            batch=options["batch"],
-            max_tasks=options["max_tasks"],
-            label=options["worker_id"] or "",
-        ),
-        Narrator(command.stdout, command.style) if options["verbosity"] > 0 else None,
+def _worker(
+    command: BaseCommand, options: dict[str, Any], arguments: Options, lifeline: Lifeline | None
+) -> Worker:
+    try:
+        return Worker(
+            options["backend"],
+            arguments,
+            Narrator(command.stdout, command.style) if options["verbosity"] > 0 else None,
+            lifeline.tell if lifeline else None,
+        )
+    except ImproperlyConfigured as error:
+        raise CommandError(str(error)) from error
+
+
+def _arguments(options: dict[str, Any]) -> Options:
+    return Options(
+        queues=_queues(options),
+        sizes=_sizes(options),
+        interval=options["interval"],
+        batch=options["batch"],
+        max_tasks=options["max_tasks"],
+        label=options["worker_id"] or "",
     )
 
 
@@ -174,20 +209,23 @@ def _sizes(options: dict[str, Any]) -> Sizes:
     )
 
 
-def _queues(command: BaseCommand, options: dict[str, Any]) -> Queues:
+def _queues(options: dict[str, Any]) -> Queues:
     taken, excluded = options["queues"], options["exclude_queues"]
-    known = options["backend"].queues
-    for name in (*taken, *excluded):
-        if known and name not in {*known, "*"}:
-            command.stderr.write(
-                f"TASKS[{options['backend'].alias!r}] names no queue {name!r}: {sorted(known)}."
-            )
     if excluded and taken != EVERY_QUEUE:
         raise CommandError(
             "--exclude-queues goes with --queues '*' only: a list of queues excludes the others.",
             returncode=2,
         )
     return Queues(None if "*" in taken else taken, frozenset(excluded))
+
+
+def _warn_of_unknown_queues(command: BaseCommand, options: dict[str, Any]) -> None:
+    known = options["backend"].queues
+    for name in (*options["queues"], *options["exclude_queues"]):
+        if known and name not in {*known, "*"}:
+            command.stderr.write(
+                f"TASKS[{options['backend'].alias!r}] names no queue {name!r}: {sorted(known)}."
+            )
 
 
 class Narrator(Observer):
@@ -239,21 +277,18 @@ def _runs(count: int) -> str:
     return "1 run" if count == 1 else f"{count} runs"
 
 
-def _stop_on_signals(worker: Worker) -> None:
-    for number in STOP_SIGNALS:
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
-            signal.signal(number, lambda number, frame: worker.stop())
-
-
-def _leave(worker: Worker, home: str) -> None:
+def _leave(worker: Worker, home: str, lifeline: Lifeline | None) -> None:
     """
     Exit, without waiting for what tasks have left running in threads; or begin anew, as the same
     process, which ends them.
     """
     if worker.wants_renewal and worker.options.max_tasks is None:
-        _flush()
+        flush()
         os.chdir(home)  # a task may have gone elsewhere
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - ourselves
+        if lifeline:
+            lifeline.pass_on()
+        command = its_command()
+        os.execv(command[0], command)  # noqa: S606 - ourselves
     if worker.released or worker.wants_renewal:
         _exit_now()
     patience = threading.Timer(EXIT_PATIENCE, _exit_now)
@@ -262,18 +297,12 @@ def _leave(worker: Worker, home: str) -> None:
 
 
 def _exit_now() -> None:
-    _flush()
+    flush()
     os._exit(0)
-
-
-def _flush() -> None:
-    with suppress(OSError, ValueError):
-        sys.stdout.flush()
-        sys.stderr.flush()
 
 
 def _reloads(command: BaseCommand, options: dict[str, Any]) -> bool:
     if options["reload"] and options["batch"]:
         command.stderr.write("--reload has no effect with --batch.")
     wanted = settings.DEBUG if options["reload"] is None else options["reload"]
-    return bool(wanted and not options["batch"])
+    return bool(wanted and not options["batch"] and options["processes"] == 1)

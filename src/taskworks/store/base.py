@@ -237,6 +237,11 @@ class Store(ABC):
         silent = self.workers.living().filter(heartbeat_at__lt=DatabaseClock(-silence))
         return silent.update(given_up_at=DatabaseClock())
 
+    def give_up_dead(self, worker: UUID) -> bool:
+        """Give up a worker that has surely died; False if that was done, or it has left."""
+        alive = self.workers.living().filter(id=worker)
+        return bool(alive.update(given_up_at=DatabaseClock()))
+
     def rescue(self, limit: int) -> int:
         """Make up to ``limit`` runs without a living worker ready, behind the others."""
         return self._update_some(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from queue import Empty, SimpleQueue
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.db import Error as DatabaseError
 
@@ -71,16 +71,22 @@ class Worker:
     """
     One worker process of a backend; ``run`` returns when its work is done. ``wants_renewal`` says
     then that a task is left that cannot be stopped, and that the process should begin anew.
+    ``announce`` is called with each id that it takes, before it registers by that.
     """
 
     def __init__(
-        self, backend: BaseTaskBackend, options: Options, observer: Observer | None = None
+        self,
+        backend: BaseTaskBackend,
+        options: Options,
+        observer: Observer | None = None,
+        announce: Callable[[UUID], None] | None = None,
     ) -> None:
         self.backend, self.options = backend, options
         self.label = options.label or f"{platform.node()[:40]}-{os.getpid()}-{uuid4().hex[:8]}"
         self.id = uuid4()
         self.shutdown = Shutdown()
         self._observer = observer or Observer()
+        self._announce = announce or (lambda worker: None)
         self._store = store()
         self._report = Report(type(backend), self._observer)
         self._inbox: SimpleQueue[tuple[Attempt, Outcome] | None] = SimpleQueue()
@@ -295,6 +301,7 @@ class Worker:
 
     def _register(self) -> None:
         """Begin to live; and the runs of those who live no more come back at once."""
+        self._announce(self.id)
         row = WorkerRow(id=self.id, label=self.label, hostname=platform.node(), pid=os.getpid())
         self._store.register(row)
         rescue(self._store)

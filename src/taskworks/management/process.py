@@ -1,0 +1,27 @@
+"""This process: by which command it was started, and what stops it."""
+
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+
+
+def its_command() -> list[str]:
+    """The command that starts the like of it, in the directory in which it was started."""
+    return [sys.executable, *sys.orig_argv[1:]]
+
+
+def stop_on_signals(stop: Callable[[], None]) -> None:
+    """Call ``stop`` for each signal that asks a process to end."""
+    for number in STOP_SIGNALS:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, lambda number, frame: stop())
+
+
+def flush() -> None:
+    """Let go of what was printed."""
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()

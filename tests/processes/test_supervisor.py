@@ -1,0 +1,364 @@
+"""Several worker processes under a supervisor: what becomes of them, and of their runs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from taskworks import TaskResult
+from taskworks.models import TaskRun, Worker
+from taskworks.worker import supervisor as module
+from tests import tasks
+from tests.connections import begin_elsewhere
+from tests.processes.conftest import WorkerProcess
+from tests.stopping import shelf
+from tests.waiting import wait_for
+
+DEFAULT_TIMES = {"DJANGO_SETTINGS_MODULE": "tests.processes.patient"}
+STORM = [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM]
+
+
+class Supervised:
+    """A supervisor, and the workers under it."""
+
+    def __init__(self, supervisor: WorkerProcess, number: int) -> None:
+        self.supervisor, self.number = supervisor, number
+        self.pid = supervisor.process.pid
+
+    def wait_until_up(self) -> "Supervised":
+        wait_for(lambda: len(self.pids()) == self.number, "all workers have registered")
+        return self
+
+    def pids(self) -> set[int]:
+        """Of the workers that live, by their rows."""
+        return {*Worker.objects.living().values_list("pid", flat=True)}
+
+    def processes(self) -> set[int]:
+        """All that it has started, and what these have, but itself."""
+        listed = subprocess.run(
+            ["ps", "-o", "pid=", "--sid", str(self.pid)], stdout=subprocess.PIPE, check=False
+        )
+        return {int(pid) for pid in listed.stdout.split()} - {self.pid}
+
+    def end(self) -> None:
+        self.supervisor.process.kill()
+        for pid in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+Supervise = Callable[..., Supervised]
+
+
+@pytest.fixture
+def supervise(start_worker: Callable[..., WorkerProcess]) -> Iterator[Supervise]:
+    started: list[Supervised] = []
+
+    def supervise(*arguments: str, number: int = 2, **environment: str) -> Supervised:
+        worker = start_worker("--processes", str(number), *arguments, **environment)
+        started.append(Supervised(worker, number))
+        return started[-1]
+
+    yield supervise
+    for supervised in started:
+        supervised.end()
+
+
+def state_of(result: TaskResult) -> str:
+    return TaskRun.objects.get(id=result.id).state
+
+
+def wait_for_state(result: TaskResult, state: str, timeout: float = 30) -> TaskRun:
+    wait_for(lambda: state_of(result) == state, f"{result.id} is {state}", timeout)
+    return TaskRun.objects.get(id=result.id)
+
+
+def holder(result: TaskResult) -> Worker:
+    """The worker that executes it."""
+    run = wait_for_state(result, "running")
+    return Worker.objects.get(id=run.claimed_by)
+
+
+def test_each_process_is_a_worker_and_each_run_is_executed_once(
+    supervise: Supervise, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger"
+    supervised = supervise().wait_until_up()
+    assert supervised.pids() == supervised.processes()
+    for number in range(100):
+        tasks.note.enqueue(str(ledger), str(number))
+    wait_for(lambda: TaskRun.objects.successful().count() == 100, "all have ended")
+    assert sorted(map(int, ledger.read_text().split())) == [*range(100)]
+    supervised.supervisor.send(signal.SIGTERM)
+    assert supervised.supervisor.wait() == 0
+    assert not Worker.objects.exists()
+
+
+def test_the_runs_of_a_killed_process_are_executed_at_once_and_another_takes_its_place(
+    supervise: Supervise, tmp_path: Path
+) -> None:
+    supervised = supervise(**DEFAULT_TIMES).wait_until_up()
+    result = tasks.wait_for_file.enqueue(str(tmp_path / "go"))
+    killed = holder(result)
+    (tmp_path / "go").touch()
+    os.kill(killed.pid, signal.SIGSTOP)  # or it might end the run before it dies
+    begun = time.monotonic()
+    os.kill(killed.pid, signal.SIGKILL)
+    run = wait_for_state(result, "successful")
+    seconds = time.monotonic() - begun
+    print(f"executed again {seconds:.2f} s after kill -9")
+    assert seconds < 2
+    assert run.attempts == 2
+    wait_for(
+        lambda: len(supervised.pids()) == 2 and killed.pid not in supervised.pids(),
+        "another has taken its place",
+    )
+
+
+def test_a_supervisor_has_no_connection_while_nobody_dies(supervise: Supervise) -> None:
+    supervised = supervise().wait_until_up()
+    descriptors = Path(f"/proc/{supervised.pid}/fd")
+    links = [os.readlink(link) for link in descriptors.iterdir()]
+    # A pipe to each child is a socket too.
+    assert sum(link.startswith("socket:") for link in links) == supervised.number
+    assert not any("sqlite" in link for link in links)
+
+
+def test_a_killed_supervisor_takes_no_run_with_it_and_leaves_no_orphan(
+    supervise: Supervise, tmp_path: Path
+) -> None:
+    supervised = supervise(**DEFAULT_TIMES).wait_until_up()
+    running = [tasks.wait_for_file.enqueue(str(tmp_path / "go")) for _ in range(6)]
+    for result in running:
+        wait_for_state(result, "running")
+    supervised.supervisor.send(signal.SIGKILL)
+    supervised.supervisor.wait_for_line("Stopping: ")
+    later = tasks.noop.enqueue()
+    (tmp_path / "go").touch()
+    wait_for(lambda: not supervised.processes(), "all have gone")
+    assert {state_of(result) for result in running} == {"successful"}
+    assert {run.attempts for run in TaskRun.objects.successful()} == {1}
+    assert state_of(later) == "ready"
+    assert not Worker.objects.exists()
+
+
+def test_the_first_signal_lets_runs_finish(supervise: Supervise, tmp_path: Path) -> None:
+    supervised = supervise().wait_until_up()
+    result = tasks.wait_for_file.enqueue(str(tmp_path / "go"))
+    wait_for_state(result, "running")
+    supervised.supervisor.send(signal.SIGTERM)
+    supervised.supervisor.wait_for_line("Stopping: 1 run may end")
+    (tmp_path / "go").touch()
+    assert supervised.supervisor.wait() == 0
+    assert (state_of(result), supervised.processes()) == ("successful", set())
+    assert not Worker.objects.exists()
+
+
+def test_a_signal_to_every_process_is_one(supervise: Supervise, tmp_path: Path) -> None:
+    supervised = supervise().wait_until_up()
+    results = [tasks.wait_for_file.enqueue(str(tmp_path / "go")) for _ in range(8)]
+    for result in results:
+        wait_for_state(result, "running")
+    for pid in [*supervised.processes(), supervised.pid]:
+        os.kill(pid, signal.SIGTERM)
+    for _ in range(supervised.number):
+        supervised.supervisor.wait_for_line("Stopping: 4 runs may end")
+    (tmp_path / "go").touch()
+    assert supervised.supervisor.wait() == 0
+    assert {state_of(result) for result in results} == {"successful"}
+
+
+def test_a_storm_of_signals_is_one_release(supervise: Supervise, tmp_path: Path) -> None:
+    supervised = supervise(**DEFAULT_TIMES).wait_until_up()
+    result = tasks.wait_for_file.enqueue(str(tmp_path / "never"))
+    wait_for_state(result, "running")
+    begun = time.monotonic()
+    for number in STORM:
+        supervised.supervisor.send(number)
+    output = supervised.supervisor.output()
+    assert supervised.supervisor.wait() == 0
+    assert time.monotonic() - begun < 10
+    assert "Traceback" not in output
+    run = TaskRun.objects.get(id=result.id)
+    assert (run.state, run.attempts) == ("ready", 0)
+    assert not Worker.objects.exists()
+    assert not supervised.processes()
+
+
+def test_signals_reach_processes_that_have_just_been_started(supervise: Supervise) -> None:
+    supervised = supervise(**DEFAULT_TIMES)
+    supervised.supervisor.wait_for_line("The supervisor")
+    wait_for(lambda: len(supervised.processes()) == 2, "they are started")
+    for number in STORM:
+        supervised.supervisor.send(number)
+    assert "Traceback" not in supervised.supervisor.output()
+    assert supervised.supervisor.wait() == 0
+    assert not Worker.objects.exists()
+
+
+def test_a_process_that_somebody_stops_is_replaced(supervise: Supervise) -> None:
+    supervised = supervise().wait_until_up()
+    first = min(supervised.pids())
+    os.kill(first, signal.SIGTERM)
+    wait_for(
+        lambda: first not in supervised.pids() and len(supervised.pids()) == 2, "it is replaced"
+    )
+
+
+def test_processes_that_cannot_start_are_tried_ever_more_slowly(
+    supervise: Supervise, tmp_path: Path
+) -> None:
+    broken, starts = tmp_path / "broken", tmp_path / "starts"
+    (tmp_path / "breaking.py").write_text(
+        "import os, time\n"
+        "from pathlib import Path\n"
+        "from tests.processes.patient import *\n"
+        f"with Path({str(starts)!r}).open('a') as file:\n"
+        "    file.write(f'{time.monotonic()}\\n')\n"
+        f"if Path({str(broken)!r}).exists():\n"
+        "    os._exit(7)\n"
+    )
+    supervised = supervise(
+        DJANGO_SETTINGS_MODULE="breaking", PYTHONPATH=str(tmp_path)
+    ).wait_until_up()
+    broken.touch()
+    before = len(starts.read_text().split())
+    killed = min(supervised.pids())
+    os.kill(killed, signal.SIGKILL)
+
+    def since() -> list[float]:
+        return [float(moment) for moment in starts.read_text().split()[before:]]
+
+    moments = wait_for(lambda: since() if len(since()) >= 4 else None, "it is tried four times")
+    pauses = [after - earlier for earlier, after in pairwise(moments)]
+    assert pauses[0] < pauses[1] < pauses[2]
+    assert pauses[2] >= 2
+    # The other one works, and when it is whole again, so does this one.
+    assert wait_for_state(tasks.noop.enqueue(), "successful").attempts == 1
+    broken.unlink()
+    wait_for(lambda: len(supervised.pids()) == 2, "it has started")
+
+
+def test_if_none_can_start_the_supervisor_says_so_by_its_exit_code(
+    supervise: Supervise, tmp_path: Path
+) -> None:
+    (tmp_path / "refusing.py").write_text(
+        "from tests.settings import *\n"
+        "TASKS = {**TASKS, 'broken': {**TASKS['default'],\n"
+        "    'OPTIONS': {'TASK_DEFAULTS': {'timeout': -1}}}}\n"
+    )
+    supervised = supervise(DJANGO_SETTINGS_MODULE="refusing", PYTHONPATH=str(tmp_path))
+    assert "SystemCheckError" in supervised.supervisor.output()
+    assert supervised.supervisor.wait() == 1
+    assert not supervised.processes()
+
+
+def test_a_worker_that_begins_anew_keeps_its_supervisor(
+    supervise: Supervise, tmp_path: Path
+) -> None:
+    supervised = supervise(
+        number=2, DJANGO_SETTINGS_MODULE="tests.processes.impatient"
+    ).wait_until_up()
+    result = shelf.sleep_for_ever.using(timeout=0.5).enqueue()
+    first = holder(result)
+    wait_for_state(result, "failed")
+    renewed = wait_for(
+        lambda: Worker.objects.living().filter(pid=first.pid).exclude(id=first.id).first(),
+        "it has begun anew, under the same pid",
+    )
+    wait_for(lambda: Worker.objects.count() == 2, "nobody has taken its place")
+    # Its death is noticed as ever, by its new id.
+    (other,) = supervised.pids() - {first.pid}
+    os.kill(other, signal.SIGSTOP)
+    again = tasks.wait_for_file.enqueue(str(tmp_path / "go"))
+    assert holder(again).id == renewed.id
+    os.kill(other, signal.SIGCONT)
+    os.kill(first.pid, signal.SIGKILL)
+    wait_for(lambda: TaskRun.objects.get(id=again.id).attempts == 2, "it runs again", timeout=3)
+    # And so is its supervisor's.
+    supervised.supervisor.send(signal.SIGKILL)
+    (tmp_path / "go").touch()
+    wait_for(lambda: not supervised.processes(), "all have gone")
+    assert state_of(again) == "successful"
+
+
+def test_a_renewed_worker_sees_the_end_of_its_supervisor(supervise: Supervise) -> None:
+    supervised = supervise(
+        number=2, DJANGO_SETTINGS_MODULE="tests.processes.impatient"
+    ).wait_until_up()
+    result = shelf.sleep_for_ever.using(timeout=0.5).enqueue()
+    first = holder(result)
+    wait_for(
+        Worker.objects.living().filter(pid=first.pid).exclude(id=first.id).exists,
+        "it has begun anew",
+    )
+    supervised.supervisor.send(signal.SIGKILL)
+    wait_for(lambda: not supervised.processes(), "all have gone")
+    assert not Worker.objects.exists()
+
+
+def test_a_batch_ends_when_all_have_ended(supervise: Supervise, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    for number in range(50):
+        tasks.note.enqueue(str(ledger), str(number))
+    supervised = supervise("--batch")
+    assert supervised.supervisor.wait() == 0
+    assert sorted(map(int, ledger.read_text().split())) == [*range(50)]
+    assert not supervised.processes()
+
+
+def test_each_process_ends_after_its_own_number_of_runs(supervise: Supervise) -> None:
+    for _ in range(10):
+        tasks.noop.enqueue()
+    supervised = supervise("--max-tasks", "3")
+    assert supervised.supervisor.wait() == 0
+    assert TaskRun.objects.successful().count() == 6
+
+
+@pytest.mark.any_database
+def test_a_process_that_does_not_stop_is_killed(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.2)
+    settings.TASKWORKS = {"SHUTDOWN_TIMEOUT": 0.1}
+    deaf = tmp_path / "deaf"
+    supervisor = module.Supervisor(
+        [
+            sys.executable,
+            "-c",
+            "import pathlib, signal, time\n"
+            "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+            f"pathlib.Path({str(deaf)!r}).touch()\n"
+            "time.sleep(60)",
+        ],
+        number=1,
+        end_by_themselves=False,
+    )
+
+    def stop() -> None:
+        wait_for(deaf.exists, "it has begun")
+        supervisor.stop()
+        os.kill(os.getpid(), signal.SIGCHLD)  # as a signal does, it wakes the supervisor
+
+    stopping = begin_elsewhere(stop)
+    assert supervisor.run() == 1
+    stopping.result(timeout=30)
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [({"processes": 2}, "command line only"), ({"processes": 2, "reload": True}, "one process")],
+)
+def test_what_does_not_fit_is_refused(arguments: dict[str, object], words: str) -> None:
+    with pytest.raises(CommandError, match=words):
+        call_command("taskworks", "worker", **arguments)
