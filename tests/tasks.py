@@ -27,6 +27,11 @@ def echo(*args: Any, **kwargs: Any) -> Any:
 
 
 @task
+def now() -> float:
+    return time.time()
+
+
+@task
 def add(a: int, b: int) -> int:
     return a + b
 

@@ -22,6 +22,7 @@ class Conf:
     max_traceback_length: int = 10_000  # characters kept of a failed attempt's traceback
     max_messages: int = 100  # kept of a run
     max_message_length: int = 1_000  # characters kept of a message
+    notify: bool = True  # tell workers of new runs at once, where the database can
 
 
 _UNSET: dict[str, Any] = {}
@@ -46,7 +47,10 @@ def _validated(given: Any) -> Conf:
             raise ImproperlyConfigured(
                 f"TASKWORKS has no key {key!r}.{nearest(str(key), list(defaults))}"
             )
-        _validate_value(key, value, whole=isinstance(defaults[key], int))
+        if isinstance(defaults[key], bool):
+            _validate_switch(key, value)
+        else:
+            _validate_value(key, value, whole=isinstance(defaults[key], int))
     conf = Conf(**{key.lower(): value for key, value in given.items()})
     if conf.worker_timeout < 3 * conf.heartbeat_interval:
         raise ImproperlyConfigured(
@@ -61,6 +65,11 @@ def _validate_value(key: str, value: Any, *, whole: bool) -> None:
     right_type = type(value) is int or (type(value) is float and not whole)
     if not right_type or not 0 < value < math.inf:
         raise ImproperlyConfigured(f"TASKWORKS[{key!r}] must be a {kind} above 0, not {value!r}.")
+
+
+def _validate_switch(key: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise ImproperlyConfigured(f"TASKWORKS[{key!r}] must be True or False, not {value!r}.")
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -55,13 +55,20 @@ def test_a_key_like_no_other_is_refused_and_all_are_named(settings: Settings) ->
         conf()
 
 
-@pytest.mark.parametrize("key", [name.upper() for name in Conf.__slots__])
+@pytest.mark.parametrize("key", [name.upper() for name in Conf.__slots__ if name != "notify"])
 @pytest.mark.parametrize("value", [0, -1, "5", None, True])
 def test_a_value_that_is_no_number_above_nought_is_refused(
     settings: Settings, key: str, value: Any
 ) -> None:
     settings.TASKWORKS = {key: value}
     with pytest.raises(ImproperlyConfigured, match=rf"TASKWORKS\['{key}'\] must be "):
+        conf()
+
+
+@pytest.mark.parametrize("value", [0, 1, "yes", None])
+def test_a_switch_is_on_or_off(settings: Settings, value: Any) -> None:
+    settings.TASKWORKS = {"NOTIFY": value}
+    with pytest.raises(ImproperlyConfigured, match=r"TASKWORKS\['NOTIFY'\] must be True or False"):
         conf()
 
 

@@ -20,12 +20,14 @@ from django.db.models import Exists, OuterRef
 from django.db.models.functions import Coalesce
 
 from taskworks import jsonvalue
+from taskworks.conf import conf
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.fields import JSONTextField, decoded
 from taskworks.models.run import FINISHED, IN_HAND, TaskRunQuerySet, claim_order
 from taskworks.models.worker import WorkerQuerySet
 from taskworks.store.change import Change, change_of
 from taskworks.store.clock import DatabaseClock
+from taskworks.store.notices import SOON, Listener, Notice, tell
 from taskworks.store.pieces import pieces
 
 OWN = ("id", "args", "kwargs")  # columns in which runs that are enqueued together differ
@@ -46,6 +48,13 @@ CLAIM = ("state", "claimed_by", "claim_token")
 BLANK = ("cancel_requested_at", "finished_at", "return_value", "target", "progress")
 
 
+class Outlook(NamedTuple):
+    """What there is to claim, and when there will be more."""
+
+    queues: list[str]  # those with a ready run
+    due_in: float  # seconds until the next scheduled run is due, below 0 if one is
+
+
 class Line(NamedTuple):
     """The ready runs of a queue and an executor, and how many of them may be claimed."""
 
@@ -56,6 +65,8 @@ class Line(NamedTuple):
 
 class Store(ABC):
     """What can be done to runs and workers in one database."""
+
+    can_notify = False  # whether workers can be told of new runs
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
@@ -97,37 +108,37 @@ class Store(ABC):
             if expires != math.inf:
                 run.expires_at = _later(run.available_at, expires)
             run.state = (RunState.SCHEDULED if due else RunState.READY).value
-        some = [*pieces(runs, _size)]
-        if len(some) == 1:
-            self._insert(runs)
-            return
-        with transaction.atomic(using=self.alias):
-            for piece in some:
-                self._insert(piece)
+        self._insert_all(runs)
+        if runs and runs[0].available_at - now < SOON:
+            self.tell_workers(runs[0].backend, runs[0].queue_name)
 
     def promote(self, limit: int) -> int:
         """Make up to ``limit`` due scheduled runs ready, behind those that are; say how many."""
         due = self.runs.scheduled().filter(available_at__lte=DatabaseClock())
-        return self._update_some(
+        promoted = self._update_some(
             due.order_by("available_at", "id"),
             limit,
             state=RunState.READY,
             available_at=DatabaseClock(),
         )
+        return self._told(promoted)
 
     def ready_queues(self, backend: str) -> list[str]:
         """The queues that have a ready run; costs an index probe a queue, however long they are."""
-        table = self._quoted(TaskRun)
-        ready = f"FROM {table} WHERE state = 'ready' AND backend = %s"
+        return [name for name, _ in self._fetch(self._ready_queues(), [backend, backend])]
+
+    def outlook(self, backend: str) -> Outlook:
+        """The queues that have a ready run, and in how long the next scheduled one is due."""
+        due_in, clock = self._due_in()
         statement = f"""
-            WITH RECURSIVE queue (name) AS (
-                SELECT MIN(queue_name) {ready}
-                UNION ALL
-                SELECT (SELECT MIN(queue_name) {ready} AND queue_name > queue.name)
-                FROM queue WHERE queue.name IS NOT NULL
-            )
-            SELECT name FROM queue WHERE name IS NOT NULL"""  # noqa: S608 - a table's name
-        return [name for (name,) in self._fetch(statement, [backend, backend])]
+            {self._ready_queues()}
+            UNION ALL
+            SELECT NULL, {due_in} FROM {self._quoted(TaskRun)}
+            WHERE state = 'scheduled'"""  # noqa: S608 - a table's name and our own expression
+        rows = self._fetch(statement, [backend, backend, *clock])
+        queues = [name for name, _ in rows if name is not None]
+        [seconds] = [seconds for name, seconds in rows if name is None]
+        return Outlook(queues, math.inf if seconds is None else float(seconds))
 
     def claim(
         self,
@@ -163,11 +174,13 @@ class Store(ABC):
 
     def requeue(self, runs: Sequence[TaskRun]) -> set[UUID]:
         """Give runs back to be executed again, at the time they carry, with their new counts."""
-        return self._write(runs, REQUEUE, guard=IN_HAND, forgets_claim=True, heeds_cancel=True)
+        written = self._write(runs, REQUEUE, guard=IN_HAND, forgets_claim=True, heeds_cancel=True)
+        return self._told_of(runs, written)
 
     def release(self, runs: Sequence[TaskRun]) -> set[UUID]:
         """Give claimed or running runs back, in their old places, with their old counts."""
-        return self._write(runs, STARTED, guard=IN_HAND, forgets_claim=True, heeds_cancel=True)
+        written = self._write(runs, STARTED, guard=IN_HAND, forgets_claim=True, heeds_cancel=True)
+        return self._told_of(runs, written)
 
     def tell(self, runs: Sequence[TaskRun]) -> set[UUID]:
         """Write what running tasks have told of their progress."""
@@ -190,7 +203,7 @@ class Store(ABC):
 
     def retry(self, run_id: UUID) -> bool:
         """Make a failed or cancelled run ready; False if it is neither."""
-        return bool(
+        retried = (
             self.runs.failed()
             .filter(id=run_id)
             .update(
@@ -207,6 +220,7 @@ class Store(ABC):
                 progress=None,
             )
         )
+        return bool(self._told(retried))
 
     def to_cancel(self, worker: UUID) -> set[UUID]:
         """The runs in this worker's hands that somebody wants cancelled."""
@@ -244,7 +258,7 @@ class Store(ABC):
 
     def rescue(self, limit: int) -> int:
         """Make up to ``limit`` runs without a living worker ready, behind the others."""
-        return self._update_some(
+        rescued = self._update_some(
             self._lost().filter(cancel_requested_at=None),
             limit,
             state=RunState.READY,
@@ -254,6 +268,7 @@ class Store(ABC):
             target=None,
             progress=None,
         )
+        return self._told(rescued)
 
     def cancel_lost(self, limit: int, entry: Mapping[str, Any]) -> list[TaskRun]:
         """Cancel up to ``limit`` runs without a living worker that somebody wants cancelled."""
@@ -268,14 +283,30 @@ class Store(ABC):
     def release_strays(self, worker: UUID, known: Iterable[UUID]) -> int:
         """Give back runs that a claim whose answer was lost has left with this worker."""
         strays = self.runs.filter(state=RunState.CLAIMED, claimed_by=worker)
-        return strays.exclude(id__in=list(known)).update(
+        released = strays.exclude(id__in=list(known)).update(
             state=RunState.READY, claimed_by=None, claim_token=None
         )
+        return self._told(released)
 
     def leave(self, worker: UUID) -> None:
         """Remove a worker's row, and rows of workers given up a day ago."""
         past = self.workers.filter(given_up_at__lt=DatabaseClock(-timedelta(days=1)))
         (past | self.workers.filter(id=worker)).delete()
+
+    # Tell workers that there is something to claim. Where the database cannot, they look.
+
+    def tell_workers(self, backend: str | None = None, queue_name: str | None = None) -> None:
+        """Tell them, when it is committed, that runs of a queue have become ready; or of any."""
+        if self.can_notify and conf().notify:
+            tell(Notice(self.alias, backend, queue_name, self.notify), self.connection)
+
+    def notify(self, payload: str) -> None:
+        """Send a notice, here and now."""
+        raise NotImplementedError(f"The database {self.alias!r} sends no notices.")
+
+    def listener(self) -> Listener | None:
+        """Who hears notices; None if nobody can, or is to."""
+        return None
 
     # Retention.
 
@@ -307,6 +338,42 @@ class Store(ABC):
     @abstractmethod
     def read_clock(self) -> datetime:
         """The database's time, as Django would read it from a column."""
+
+    def _told(self, count: int) -> int:
+        """Tell workers, if runs of any queues have become ready."""
+        if count:
+            self.tell_workers()
+        return count
+
+    def _told_of(self, runs: Sequence[TaskRun], written: set[UUID]) -> set[UUID]:
+        """Tell workers of the queues of those runs that were written."""
+        for backend, name in {(run.backend, run.queue_name) for run in runs if run.id in written}:
+            self.tell_workers(backend, name)
+        return written
+
+    def _ready_queues(self) -> str:
+        ready = f"FROM {self._quoted(TaskRun)} WHERE state = 'ready' AND backend = %s"
+        return f"""
+            WITH RECURSIVE queue (name) AS (
+                SELECT MIN(queue_name) {ready}
+                UNION ALL
+                SELECT (SELECT MIN(queue_name) {ready} AND queue_name > queue.name)
+                FROM queue WHERE queue.name IS NOT NULL
+            )
+            SELECT name, NULL FROM queue WHERE name IS NOT NULL"""  # noqa: S608 - a table's name
+
+    @abstractmethod
+    def _due_in(self) -> tuple[str, Sequence[Any]]:
+        """SQL for the seconds from now to the first available_at, and its parameters."""
+
+    def _insert_all(self, runs: Sequence[TaskRun]) -> None:
+        some = [*pieces(runs, _size)]
+        if len(some) == 1:
+            self._insert(runs)
+            return
+        with transaction.atomic(using=self.alias):
+            for piece in some:
+                self._insert(piece)
 
     def _insert(self, runs: Sequence[TaskRun]) -> None:
         """Insert runs that differ in their ids and arguments alone."""

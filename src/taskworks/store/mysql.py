@@ -4,7 +4,8 @@ Runs on MySQL and MariaDB, which have no UPDATE ... RETURNING: lock, then write,
 Rows are locked in the order of an index and without waiting, so that two workers cannot deadlock.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -16,7 +17,7 @@ from django.utils import timezone
 
 from taskworks.models import RunState, TaskRun
 from taskworks.models.run import TaskRunQuerySet, claim_order
-from taskworks.store.base import Line, Store, fresh_token, in_line
+from taskworks.store.base import Line, Outlook, Store, fresh_token, in_line
 from taskworks.store.change import Change
 from taskworks.store.clock import DatabaseClock
 from taskworks.store.pieces import pieces
@@ -31,12 +32,27 @@ class MySQLStore(Store):
 
     def ready_queues(self, backend: str) -> list[str]:
         # A probe a queue: MySQL reads all that is ready for one recursive query, or a DISTINCT.
+        return [*self._ready_queues_after("", backend)]
+
+    def _ready_queues_after(self, name: str, backend: str) -> Iterator[str]:
         ready = self.runs.ready().filter(backend=backend)
-        queues: list[str] = []
-        while name := ready.aggregate(name=Min("queue_name"))["name"]:
-            queues.append(name)
-            ready = ready.filter(queue_name__gt=name)
-        return queues
+        while name := ready.filter(queue_name__gt=name).aggregate(name=Min("queue_name"))["name"]:
+            yield name
+
+    def outlook(self, backend: str) -> Outlook:
+        due_in, clock = self._due_in()
+        table = self._quoted(TaskRun)
+        statement = f"""
+            SELECT
+                (SELECT MIN(queue_name) FROM {table} WHERE state = 'ready' AND backend = %s),
+                (SELECT {due_in} FROM {table} WHERE state = 'scheduled')"""  # noqa: S608 - a name
+        [(first, seconds)] = self._fetch(statement, [backend, *clock])
+        queues = [] if first is None else [first, *self._ready_queues_after(first, backend)]
+        return Outlook(queues, math.inf if seconds is None else float(seconds))
+
+    def _due_in(self) -> tuple[str, Sequence[Any]]:
+        clock, offset = DatabaseClock().as_mysql(None, self.connection)
+        return f"TIMESTAMPDIFF(MICROSECOND, {clock}, MIN(available_at)) / 1000000", offset
 
     def _claim(
         self,

@@ -6,17 +6,36 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from taskworks.conf import conf
 from taskworks.models import TaskRun, Worker
 from taskworks.store.base import OWN, Store, fresh_token, in_line
 from taskworks.store.change import Change
 from taskworks.store.clock import DatabaseClock
+from taskworks.store.notices import CHANNEL, Listener
 
 
 class PostgreSQLStore(Store):
+    can_notify = True
+
     def read_clock(self) -> datetime:
         clock, offset = DatabaseClock().as_postgresql(None, self.connection)
         [(now,)] = self._fetch(f"SELECT {clock}", offset)
         return now  # type: ignore[no-any-return]
+
+    def notify(self, payload: str) -> None:
+        # A transaction with a notice in it is written to disk like any other; for this one nobody
+        # needs to wait.
+        self._fetch(
+            "SELECT SET_CONFIG('synchronous_commit', 'off', TRUE), PG_NOTIFY(%s, %s)",
+            [CHANNEL, payload],
+        )
+
+    def listener(self) -> Listener | None:
+        return Listener(self.connection) if conf().notify else None
+
+    def _due_in(self) -> tuple[str, Sequence[Any]]:
+        clock, offset = DatabaseClock().as_postgresql(None, self.connection)
+        return f"EXTRACT(EPOCH FROM MIN(available_at) - {clock})", offset
 
     def _claim(
         self,

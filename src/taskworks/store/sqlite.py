@@ -18,6 +18,10 @@ class SQLiteStore(Store):
     def read_clock(self) -> datetime:
         return timezone.now() + DatabaseClock.moved
 
+    def _due_in(self) -> tuple[str, Sequence[Any]]:
+        clock, now = DatabaseClock().as_sqlite(None, self.connection)
+        return f"(JULIANDAY(MIN(available_at)) - JULIANDAY({clock})) * 86400", now
+
     def _claim(
         self,
         worker: UUID,

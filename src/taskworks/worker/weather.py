@@ -13,7 +13,12 @@ REPORT_EVERY = 60.0  # seconds
 class Weather:
     """How long to wait after a database's error, longer and longer, with jitter."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        worse: str = "The database does not answer, and the worker waits",
+        better: str = "The database answers again.",
+    ) -> None:
+        self._worse, self._better = worse, better
         self._failures = 0
         self._reported_at = float("-inf")
         self._is_reported = False
@@ -28,7 +33,7 @@ class Weather:
         self._failures += 1
         if time.monotonic() - self._reported_at > REPORT_EVERY:
             self._reported_at, self._is_reported = time.monotonic(), True
-            logger.warning("The database does not answer, and the worker waits: %s", error)
+            logger.warning("%s: %s", self._worse, error)
         longest = min(LONGEST, SHORTEST * 2.0 ** min(self._failures, 10))
         return longest * random.uniform(0.5, 1)  # noqa: S311 - jitter, no secret
 
@@ -37,4 +42,4 @@ class Weather:
         self._failures = 0
         if self._is_reported:
             self._is_reported = False
-            logger.warning("The database answers again.")
+            logger.warning(self._better)

@@ -43,6 +43,7 @@ from taskworks.worker.queues import Queues
 from taskworks.worker.recorder import Recorder
 from taskworks.worker.report import Report
 from taskworks.worker.shutdown import Shutdown, Stage
+from taskworks.worker.wakeup import Wakeup
 from taskworks.worker.watch import Watch
 from taskworks.worker.weather import Weather
 
@@ -95,10 +96,11 @@ class Worker:
         self._watch = Watch(self._store, lambda: self.id, self._give_up)
         self._heartbeat = Heartbeat(self._store, lambda: self.id, self._register_anew)
         self._weather = Weather()
-        self._looks = Looks(options.interval)
+        self._wakeup = Wakeup(self._store, backend.alias, options.queues, self._wake)
+        self._looks = Looks(options.interval, is_told=lambda: self._wakeup.works)
         self._is_drained = False
         self._says_that_it_drains = False
-        self._next_promotion = self._next_survey = 0.0
+        self._next_survey = 0.0
         self._queues: list[str] = []
 
     @property
@@ -115,12 +117,15 @@ class Worker:
         """Work until told to stop, or until a batch or ``max_tasks`` is done."""
         self._register()
         self._heartbeat.start()
+        if not self.options.batch:
+            self._wakeup.start()
         self._observer.begins(self.label, str(self.options.queues))
         try:
             while not self._is_done():
                 self._turn()
         finally:
             self._pools.close()
+            self._wakeup.stop()
             self._heartbeat.stop()
             self._leave()
             self._observer.ended(self.released)
@@ -147,10 +152,12 @@ class Worker:
 
     def _take_up(self) -> None:
         """Claim what can start at once, and submit it."""
+        if self._wakeup.take():
+            self._next_survey = 0.0
+            self._looks.wake()
         room = self._looks.due(self._room())
         if not room:
             return
-        self._promote()
         is_last_look = self.options.batch and len(self._recorder) == 0 and self._is_alone()
         if is_last_look:
             room, self._next_survey = self._room(), 0.0  # for every executor, from every queue
@@ -172,13 +179,6 @@ class Worker:
             return float("inf")
         return self.options.max_tasks - self._recorder.finished - len(self._recorder)
 
-    def _promote(self) -> None:
-        now = time.monotonic()
-        if now < self._next_promotion:
-            return
-        if not promote(self._store):
-            self._next_promotion = now + min(self.options.interval, LONGEST_WAIT)
-
     def _claim(self, room: dict[str, int]) -> list[TaskRun]:
         self._survey()
         limit = None if self.options.max_tasks is None else int(self._left)
@@ -189,11 +189,20 @@ class Worker:
         return runs
 
     def _survey(self) -> None:
-        """Which queues have ready runs; not asked with every claim, while they are answered."""
+        """
+        Which queues have ready runs, once what is due is ready too; not asked with every claim,
+        while they are answered.
+        """
         now = time.monotonic()
-        if now >= self._next_survey:
-            self._queues = self.options.queues.to_claim(self._store, self.backend.alias)
-            self._next_survey = now + SURVEY_EVERY
+        if now < self._next_survey:
+            return
+        outlook = self._store.outlook(self.backend.alias)
+        if outlook.due_in <= 0:
+            promote(self._store)
+            outlook = self._store.outlook(self.backend.alias)
+        self._looks.expect(outlook.due_in)
+        self._queues = [name for name in outlook.queues if self.options.queues.takes(name)]
+        self._next_survey = now + SURVEY_EVERY
 
     def _submit(self, runs: list[TaskRun]) -> None:
         attempts = [Attempt(run, self.label) for run in runs]

@@ -1,0 +1,132 @@
+"""A worker's ear for notices of new runs, where the database sends them."""
+
+import logging
+import multiprocessing
+import random
+import threading
+import time
+from collections.abc import Callable
+from uuid import uuid4
+
+from django.db import Error as DatabaseError
+from django.db import connections
+
+from taskworks.store import Store
+from taskworks.store.notices import Listener, payload_of_test, read
+from taskworks.worker.queues import Queues
+from taskworks.worker.weather import Weather
+
+TEST_EVERY = 30.0  # seconds between two tests of whether notices arrive
+ARRIVES_WITHIN = 3.0  # seconds in which they do
+
+logger = logging.getLogger(__name__)
+
+
+class Wakeup(threading.Thread):
+    """
+    Listens for notices about queues that the worker takes, and calls ``wake``, in this thread;
+    ``take`` says then that there were some. It calls, too, whenever it may have missed one.
+    """
+
+    def __init__(
+        self, store: Store, backend: str, queues: Queues, wake: Callable[[], None]
+    ) -> None:
+        super().__init__(name="taskworks-wakeup", daemon=True)
+        self._store, self._backend, self._queues, self._wake = store, backend, queues, wake
+        self._test = payload_of_test(uuid4().hex)
+        self._hush, self._hushing = multiprocessing.Pipe(duplex=False)
+        self._is_stopped = False
+        self._has_news = self._says_that_it_is_deaf = False
+        self._weather = Weather(
+            "The worker cannot listen for notifications, and polls",
+            "The worker listens for notifications again.",
+        )
+        self.works = False
+
+    def take(self) -> bool:
+        """Whether runs may have become ready since this was asked last."""
+        if not self._has_news:
+            return False
+        self._has_news = False  # not before it was seen, or what comes just now would be lost
+        return True
+
+    def run(self) -> None:
+        while not self._is_stopped and (listener := self._store.listener()):
+            pause = self._listen_as_long_as_possible(listener)
+            connections.close_all()
+            if not self._is_stopped:
+                self.works = False
+                self._note_news()  # or the worker would go on looking as rarely
+                self._hush.poll(pause)
+
+    def stop(self) -> None:
+        """Listen no more; waits until the connection is closed."""
+        self._is_stopped = True
+        self._hushing.send_bytes(b"hush")
+        if self.is_alive():
+            self.join(ARRIVES_WITHIN)
+
+    def _listen_as_long_as_possible(self, listener: Listener) -> float:
+        """Seconds to wait before the next try."""
+        try:
+            with listener:
+                self._listen(listener)
+        except DatabaseError as error:
+            return self._weather.worsen(error)
+        except Exception:
+            logger.exception("Listening for notifications failed.")
+        return _about(TEST_EVERY)
+
+    def _listen(self, listener: Listener) -> None:
+        """Until nothing arrives any more."""
+        self._note_news()  # what came before
+        while not self._is_stopped:
+            self._store.notify(self._test)
+            connections[self._store.alias].close()  # so as not to hold two of them
+            if not self._hears(listener, for_test=True, seconds=ARRIVES_WITHIN):
+                return self._note_deafness()
+            self._note_hearing()
+            self._hears(listener, for_test=False, seconds=_about(TEST_EVERY))
+        return None
+
+    def _hears(self, listener: Listener, *, for_test: bool, seconds: float) -> bool:
+        """Hear for so long, or until our own test arrives; say whether it has."""
+        deadline = time.monotonic() + seconds
+        while not self._is_stopped and (left := deadline - time.monotonic()) > 0:
+            payloads = listener.wait(left, self._hush)
+            if any(self._concerns_us(payload) for payload in payloads):
+                self._note_news()
+            if for_test and self._test in payloads:
+                return True
+        return False
+
+    def _concerns_us(self, payload: str) -> bool:
+        if (meant := read(payload)) is None:
+            return False
+        backend, queue_name = meant
+        takes_queue = queue_name is None or self._queues.takes(queue_name)
+        return backend in (None, self._backend) and takes_queue
+
+    def _note_news(self) -> None:
+        if not self._has_news:
+            self._has_news = True
+            self._wake()
+
+    def _note_hearing(self) -> None:
+        self.works = True
+        self._weather.clear()
+        if self._says_that_it_is_deaf:
+            self._says_that_it_is_deaf = False
+            logger.warning("Notifications of the database arrive again.")
+
+    def _note_deafness(self) -> None:
+        if not self._is_stopped and not self._says_that_it_is_deaf:
+            self._says_that_it_is_deaf = True
+            logger.warning(
+                "Notifications of the database do not arrive; a connection pooler may be in "
+                "between. The worker polls."
+            )
+
+
+def _about(seconds: float) -> float:
+    return seconds * random.uniform(0.8, 1)  # noqa: S311 - jitter, no secret

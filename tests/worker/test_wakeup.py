@@ -1,0 +1,389 @@
+"""How soon an idle worker finds what is ready, and what its idleness costs."""
+
+import json
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connection, connections, transaction
+from django.db.backends.utils import CursorWrapper
+
+from taskworks import TaskResult, task_backends
+from taskworks.maintenance.promote import promote
+from taskworks.maintenance.rescue import rescue
+from taskworks.models import TaskRun
+from taskworks.models import Worker as WorkerRow
+from taskworks.store import notices, store
+from taskworks.store.notices import WINDOW, Listener
+from taskworks.worker import Options, Queues, Sizes, Worker
+from taskworks.worker import wakeup as module
+from tests import tasks
+from tests.connections import begin_elsewhere
+from tests.settings import DATABASE
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.django_db(transaction=True)
+on_postgresql = pytest.mark.skipif(DATABASE != "postgresql", reason="only PostgreSQL notifies")
+
+StartWorker = Callable[..., Worker]
+AT_ONCE = 1.0  # seconds; a worker that did not hear of a run would look after sixty
+
+
+@pytest.fixture
+def start_worker() -> Iterator[StartWorker]:
+    started = []
+
+    def start_worker(**options: Any) -> Worker:
+        options = {"queues": Queues(), "interval": 60.0, **options}
+        worker = Worker(task_backends["default"], Options(**options))
+        started.append((worker, begin_elsewhere(worker.run)))
+        return worker
+
+    yield start_worker
+    for worker, _ in started:
+        worker.stop()
+    for _, working in started:
+        working.result(timeout=30)
+
+
+@pytest.fixture
+def idle_worker(start_worker: StartWorker) -> Worker:
+    return idle(start_worker())
+
+
+@pytest.fixture(autouse=True)
+def _nobody_has_told() -> None:
+    notices._told.clear()
+
+
+def idle(worker: Worker) -> Worker:
+    """As soon as it listens, and has looked, and looks no more."""
+    wait_for(lambda: worker._wakeup.works, "notifications arrive")
+    wait_for(lambda: worker._looks.seconds({"thread": 1}) > 2, "it waits to be told")
+    return worker
+
+
+def wait_until_executed(*results: TaskResult, within: float = AT_ONCE) -> None:
+    ids = [result.id for result in results]
+    done = TaskRun.objects.successful().filter(id__in=ids)
+    wait_for(lambda: done.count() == len(ids), f"{len(ids)} runs have ended", within)
+
+
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """The notices of runs that were sent meanwhile, as another connection hears them."""
+    payloads: list[str] = []
+    hush, _hushing = multiprocessing.Pipe(duplex=False)
+    listener = store().listener()
+    assert listener
+    with listener:
+        yield payloads
+        store().notify('["the", "end"]')
+        while '["the", "end"]' not in payloads:
+            payloads += listener.wait(10, hush)
+    payloads.remove('["the", "end"]')
+
+
+@contextmanager
+def rolled_back() -> Iterator[None]:
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+def notice(backend: str | None = None, queue: str | None = None) -> str:
+    return json.dumps([backend, queue])
+
+
+# Found at once.
+
+
+@on_postgresql
+def test_an_idle_worker_is_told_at_once(idle_worker: Worker) -> None:
+    latencies = []
+    for _ in range(30):
+        notices._told.clear()  # as if the last one was long ago
+        result = tasks.now.enqueue()
+        enqueued = time.time()
+        wait_until_executed(result)
+        result.refresh()
+        latencies.append(1000 * (result.return_value - enqueued))
+    print(
+        f"enqueued to first line: p50 {statistics.median(latencies):.1f} ms, "
+        f"worst {max(latencies):.1f} ms"
+    )
+    assert statistics.median(latencies) < 50
+
+
+@on_postgresql
+def test_a_worker_for_named_queues_is_told_of_these(start_worker: StartWorker) -> None:
+    worker = idle(start_worker(queues=Queues(("mail",))))
+    wait_until_executed(tasks.send_mail.enqueue("you"))
+    with heard() as payloads:
+        tasks.noop.enqueue()
+    assert payloads == [notice("default", "default")]
+    assert not worker._wakeup._concerns_us(notice("default", "default"))
+    assert not worker._wakeup._concerns_us(notice("other", "mail"))
+    assert worker._wakeup._concerns_us(notice())
+
+
+@on_postgresql
+def test_many_runs_are_told_of_rarely_and_all_are_executed_at_once(idle_worker: Worker) -> None:
+    begun = time.monotonic()
+    with heard() as payloads:
+        results = [tasks.noop.enqueue() for _ in range(1000)]
+        seconds = time.monotonic() - begun
+    own = payloads.count(notice("default", "default"))
+    print(f"1,000 runs enqueued in {seconds:.2f} s, told of {own} times")
+    assert 1 <= own <= seconds / WINDOW + 1
+    wait_until_executed(*results, within=30)
+    # The last one too, of which nobody may have told.
+    ended = TaskRun.objects.latest("finished_at").finished_at
+    last = max(run.enqueued_at for run in TaskRun.objects.all())
+    assert (ended - last).total_seconds() < 10
+
+
+@on_postgresql
+def test_what_is_throttled_is_found_when_the_window_is_over(idle_worker: Worker) -> None:
+    tasks.noop.enqueue()
+    later = [tasks.noop.enqueue() for _ in range(3)]
+    wait_until_executed(*later)
+
+
+def test_a_scheduled_run_is_executed_when_it_is_due(start_worker: StartWorker) -> None:
+    worker = start_worker(interval=0.3)
+    if DATABASE == "postgresql":
+        idle(worker)
+    result = tasks.noop.using(run_after=timedelta(seconds=1.5)).enqueue()
+    wait_until_executed(result, within=10)
+    run = TaskRun.objects.get(id=result.id)
+    late = (run.started_at - run.run_after).total_seconds()
+    print(f"begun {1000 * late:.0f} ms after it was due")
+    assert 0 <= late < 0.5
+
+
+# When it is told, and when not.
+
+
+@on_postgresql
+def test_nothing_is_told_before_the_commit_and_nothing_of_a_rollback() -> None:
+    with heard() as payloads:
+        with rolled_back():
+            tasks.noop.enqueue()
+        with transaction.atomic():
+            tasks.send_mail.enqueue("you")
+            with rolled_back():
+                tasks.noop.enqueue()
+            [(sent,)] = fetch("SELECT PG_NOTIFICATION_QUEUE_USAGE()")
+            assert sent == 0
+    assert payloads == [notice("default", "mail")]
+
+
+@on_postgresql
+def test_a_commit_tells_of_each_queue_once() -> None:
+    with heard() as payloads, transaction.atomic():
+        for _ in range(100):
+            tasks.noop.enqueue()
+            tasks.send_mail.enqueue("you")
+        tasks.noop.enqueue_many([() for _ in range(100)])
+    assert sorted(payloads) == [notice("default", "default"), notice("default", "mail")]
+
+
+@on_postgresql
+def test_a_commit_waits_for_one_notice_however_many_runs_it_has() -> None:
+    with transaction.atomic():
+        for _ in range(100):
+            tasks.noop.enqueue()
+        assert len(connection.run_on_commit) == 1
+
+
+@on_postgresql
+def test_nothing_is_told_where_it_is_switched_off(settings: Any) -> None:
+    with heard() as payloads:
+        settings.TASKWORKS = {**settings.TASKWORKS, "NOTIFY": False}
+        tasks.noop.enqueue()
+    assert payloads == []
+    assert store().listener() is None
+
+
+def test_without_notices_a_worker_polls(settings: Any, start_worker: StartWorker) -> None:
+    settings.TASKWORKS = {**settings.TASKWORKS, "NOTIFY": False}
+    worker = start_worker(interval=0.2)
+    wait_for(lambda: worker._looks._pause == 0.2, "it looks rarely")
+    wait_until_executed(tasks.noop.enqueue(), within=5)
+    assert not worker._wakeup.works
+    assert not worker._wakeup.is_alive()
+
+
+@on_postgresql
+@pytest.mark.parametrize("way", ["promote", "rescue", "retry", "requeue", "release", "strays"])
+def test_whatever_makes_a_run_ready_tells(way: str) -> None:
+    result = tasks.noop.enqueue()
+    worker = WorkerRow(id=uuid4(), label="of a test", hostname="here", pid=1)
+    store().register(worker)
+    runs = store().claim(worker.id, "default", ["default"], {"thread": 1})
+    notices._told.clear()
+    with heard() as payloads:
+        match way:
+            case "promote":
+                TaskRun.objects.update(state="scheduled")
+                promote(store())
+            case "rescue":
+                store().leave(worker.id)
+                rescue(store())
+            case "retry":
+                TaskRun.objects.update(state="failed")
+                result.retry()
+            case "requeue":
+                runs[0].state = "ready"
+                store().requeue(runs)
+            case "release":
+                runs[0].state = "ready"
+                store().release(runs)
+            case "strays":
+                store().release_strays(worker.id, [])
+    assert TaskRun.objects.get().state == "ready"
+    of_a_queue = way in ("requeue", "release")
+    assert payloads == [notice("default", "default") if of_a_queue else notice()]
+
+
+@on_postgresql
+def test_what_is_due_soon_is_told_and_what_is_due_later_is_not() -> None:
+    with heard() as payloads:
+        tasks.noop.using(run_after=timedelta(hours=1)).enqueue()
+        tasks.send_mail.using(run_after=timedelta(seconds=3)).enqueue("you")
+    assert payloads == [notice("default", "mail")]
+
+
+@on_postgresql
+def test_a_run_is_enqueued_though_nobody_can_be_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(notices, "CHANNEL", "x")
+    monkeypatch.setattr("taskworks.store.postgresql.CHANNEL", "x" * 64)  # one sign too many
+    tasks.noop.enqueue()
+    assert TaskRun.objects.ready().count() == 1
+    assert "could not be told" in caplog.text
+
+
+# When the connection that listens is lost, or deaf.
+
+
+@on_postgresql
+def test_a_listener_that_is_cut_off_comes_back_and_misses_nothing(idle_worker: Worker) -> None:
+    before = listeners()
+    for _ in range(3):
+        cut_off_listeners()
+        wait_until_executed(tasks.noop.enqueue(), within=3)
+        wait_for(lambda: idle_worker._wakeup.works, "it listens again")
+    assert len(listeners()) == 1
+    assert before != listeners()
+    idle(idle_worker)
+    wait_until_executed(tasks.noop.enqueue())
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True, databases=["default", "queue"])
+def test_a_worker_that_hears_nothing_polls_until_it_hears_again(
+    start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "ARRIVES_WITHIN", 0.3)
+    monkeypatch.setattr(module, "TEST_EVERY", 0.5)
+    whole = type(store()).listener
+    # As behind a pooler in transaction mode: what is sent here does not arrive there.
+    monkeypatch.setattr(type(store()), "listener", lambda self: Listener(connections["queue"]))
+    worker = start_worker(interval=0.2)
+    wait_for(lambda: "do not arrive" in caplog.text, "it notices")
+    wait_until_executed(tasks.noop.enqueue(), within=5)
+    assert not worker._wakeup.works
+    monkeypatch.setattr(type(store()), "listener", whole)
+    wait_for(lambda: worker._wakeup.works, "it hears again")
+    assert "arrive again" in caplog.text
+    assert caplog.text.count("do not arrive") == 1
+    wait_until_executed(tasks.noop.enqueue())
+
+
+@on_postgresql
+def test_a_listener_takes_no_connection_of_a_pool() -> None:
+    copy = connection.copy()
+    copy.settings_dict["OPTIONS"] = {**copy.settings_dict["OPTIONS"], "pool": True}
+    listener = Listener(copy)
+    assert "pool" not in listener._connection.settings_dict["OPTIONS"]
+    assert copy.settings_dict["OPTIONS"]["pool"]
+    with listener:
+        assert len(listeners()) == 1
+    wait_for(lambda: not listeners(), "it is closed")
+
+
+# What it costs.
+
+
+@on_postgresql
+def test_a_busy_worker_is_woken_without_a_query(
+    start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks.gate.clear()
+    worker = idle(start_worker(sizes=Sizes(threads=1, async_slots=0, task_processes=0)))
+    busy = tasks.wait_for_gate.enqueue()
+    wait_for(lambda: TaskRun.objects.get(id=busy.id).state == "running", "it is busy")
+    asked: list[str] = []
+    outlook = type(store()).outlook
+    monkeypatch.setattr(
+        type(store()), "outlook", lambda self, alias: asked.append(alias) or outlook(self, alias)
+    )
+    waiting = []
+    for _ in range(5):
+        notices._told.clear()
+        waiting.append(tasks.noop.enqueue())
+        wait_for(lambda: worker._looks._again_at > time.monotonic(), "it has heard")
+        worker._looks._again_at = 0.0
+    assert asked == []
+    tasks.gate.set()
+    wait_until_executed(busy, *waiting, within=5)
+
+
+def test_an_idle_worker_asks_little(
+    start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.TASKWORKS = {}  # the times of a project
+    statements: list[str] = []
+    execute = CursorWrapper.execute
+
+    def counted(self: CursorWrapper, sql: str, params: Any = None) -> Any:
+        statements.append(" ".join(sql.split()))
+        return execute(self, sql, params)
+
+    worker = start_worker(interval=1.0)
+    if DATABASE == "postgresql":
+        idle(worker)
+    else:
+        wait_for(lambda: worker._looks._pause == 1.0, "it is idle")
+    monkeypatch.setattr(CursorWrapper, "execute", counted)
+    begun, seconds = time.monotonic(), 15.0
+    wait_for(lambda: time.monotonic() - begun >= seconds, "time goes by")
+    rate = len(statements) / seconds
+    print(f"an idle worker asks {rate:.2f} times a second")
+    assert rate <= (1.3 if DATABASE == "postgresql" else 2.3), statements
+
+
+def fetch(statement: str) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return list(cursor.fetchall())
+
+
+LISTENING = "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'"
+
+
+def listeners() -> set[int]:
+    return {pid for (pid,) in fetch(f"SELECT pid {LISTENING}")}
+
+
+def cut_off_listeners() -> None:
+    assert fetch(f"SELECT pg_terminate_backend(pid) {LISTENING}")
