@@ -7,11 +7,12 @@ import pytest
 
 from taskworks import Task, TaskResult, task_backends
 from taskworks.backends.database import DatabaseBackend
+from taskworks.execution import Attempt, Succeeded, prepare
 from taskworks.models import TaskRun, Worker
 from taskworks.store import store
 from taskworks.worker import Observer, Options, Queues
 from taskworks.worker import Worker as WorkerOfTheTest
-from taskworks.worker.recorder import Recorder
+from taskworks.worker.recorder import WRITE_START_AFTER, Recorder
 from taskworks.worker.report import Report
 from tests import tasks
 from tests.connections import begin_elsewhere
@@ -92,3 +93,25 @@ def test_a_recorder_with_nothing_to_write_asks_the_database_nothing(
     with django_assert_num_queries(0):
         recorder.record()
         recorder.give_back()
+
+
+def test_what_has_ended_and_waits_to_be_written_is_not_written_as_begun() -> None:
+    tasks.noop.enqueue_many([(), ()])
+    row = Worker(label="of a test", hostname="here", pid=1)
+    store().register(row)
+    recorder = Recorder(store(), Report(DatabaseBackend, Observer()), lambda: None)
+    attempts = [
+        Attempt(run, "of a test")
+        for run in store().claim(row.id, "default", ["default"], {"thread": 2})
+    ]
+    for attempt in attempts:
+        assert prepare(attempt) is None
+        recorder.take(attempt)
+        attempt.begin()
+    wait_for(lambda: attempts[0].age > WRITE_START_AFTER, "their start is to be written")
+    recorder.end(attempts[0], Succeeded(None))
+    recorder.record()
+    assert not TaskRun.objects.successful().filter(finished_at=None).exists()
+    recorder.end(attempts[1], Succeeded(None))
+    recorder.record()
+    assert TaskRun.objects.successful().exclude(finished_at=None).count() == 2

@@ -270,6 +270,10 @@ class Store(ABC):
         )
         return self._told(rescued)
 
+    def has_lost(self) -> bool:
+        """Whether there are runs without a living worker."""
+        return self._lost().exists()
+
     def cancel_lost(self, limit: int, entry: Mapping[str, Any]) -> list[TaskRun]:
         """Cancel up to ``limit`` runs without a living worker that somebody wants cancelled."""
         lost = self._lost().filter(cancel_requested_at__isnull=False)
