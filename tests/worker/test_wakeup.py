@@ -32,6 +32,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 on_postgresql = pytest.mark.skipif(DATABASE != "postgresql", reason="only PostgreSQL notifies")
 
 StartWorker = Callable[..., Worker]
+PING = notices.payload_of_test("a token")
 AT_ONCE = 1.0  # seconds; a worker that did not hear of a run would look after sixty
 
 
@@ -123,14 +124,26 @@ def test_an_idle_worker_is_told_at_once(idle_worker: Worker) -> None:
 
 @on_postgresql
 def test_a_worker_for_named_queues_is_told_of_these(start_worker: StartWorker) -> None:
-    worker = idle(start_worker(queues=Queues(("mail",))))
+    idle(start_worker(queues=Queues(("mail",))))
     wait_until_executed(tasks.send_mail.enqueue("you"))
-    with heard() as payloads:
-        tasks.noop.enqueue()
-    assert payloads == [notice("default", "default")]
-    assert not worker._wakeup._concerns_us(notice("default", "default"))
-    assert not worker._wakeup._concerns_us(notice("other", "mail"))
-    assert worker._wakeup._concerns_us(notice())
+
+
+def test_a_worker_heeds_what_concerns_it_and_is_woken_once() -> None:
+    woken: list[bool] = []
+    ear = module.Wakeup(store(), "default", Queues(("mail", "news")), lambda: woken.append(True))
+    for payload in (notice("default", "default"), notice("other", "mail"), PING):
+        ear._hear(payload)
+    assert (ear.take(), woken) == (set(), [])
+    for payload in (notice("default", "mail"), notice("default", "news"), notice("other")):
+        ear._hear(payload)
+    assert woken == [True]
+    assert ear.take() == {"mail", "news"}
+    ear._hear(notice())
+    assert (ear.take(), woken) == ({None}, [True, True])
+    for _ in range(module.MOST_NEWS + 1):
+        ear._hear(notice("default", "mail"))
+    assert ear.take() == {"mail", None}
+    assert ear.take() == set()
 
 
 @on_postgresql

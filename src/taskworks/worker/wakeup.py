@@ -5,7 +5,9 @@ import multiprocessing
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from uuid import uuid4
 
 from django.db import Error as DatabaseError
@@ -18,6 +20,7 @@ from taskworks.worker.weather import Weather
 
 TEST_EVERY = 30.0  # seconds between two tests of whether notices arrive
 ARRIVES_WITHIN = 3.0  # seconds in which they do
+MOST_NEWS = 100  # queues by name; then any is meant
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +28,7 @@ logger = logging.getLogger(__name__)
 class Wakeup(threading.Thread):
     """
     Listens for notices about queues that the worker takes, and calls ``wake``, in this thread;
-    ``take`` says then that there were some. It calls, too, whenever it may have missed one.
+    ``take`` says then what was told. It calls, too, whenever it may have missed something.
     """
 
     def __init__(
@@ -36,19 +39,21 @@ class Wakeup(threading.Thread):
         self._test = payload_of_test(uuid4().hex)
         self._hush, self._hushing = multiprocessing.Pipe(duplex=False)
         self._is_stopped = False
-        self._has_news = self._says_that_it_is_deaf = False
+        self._news: deque[str | None] = deque(maxlen=MOST_NEWS)
+        self._says_that_it_is_deaf = False
         self._weather = Weather(
             "The worker cannot listen for notifications, and polls",
             "The worker listens for notifications again.",
         )
         self.works = False
 
-    def take(self) -> bool:
-        """Whether runs may have become ready since this was asked last."""
-        if not self._has_news:
-            return False
-        self._has_news = False  # not before it was seen, or what comes just now would be lost
-        return True
+    def take(self) -> set[str | None]:
+        """The queues that were told of since this was asked last; None is any."""
+        taken: set[str | None] = {None} if len(self._news) == MOST_NEWS else set()
+        with suppress(IndexError):
+            while True:
+                taken.add(self._news.popleft())
+        return taken
 
     def run(self) -> None:
         while not self._is_stopped and (listener := self._store.listener()):
@@ -56,7 +61,7 @@ class Wakeup(threading.Thread):
             connections.close_all()
             if not self._is_stopped:
                 self.works = False
-                self._note_news()  # or the worker would go on looking as rarely
+                self._note(None)  # or the worker would go on looking as rarely
                 self._hush.poll(pause)
 
     def stop(self) -> None:
@@ -79,7 +84,7 @@ class Wakeup(threading.Thread):
 
     def _listen(self, listener: Listener) -> None:
         """Until nothing arrives any more."""
-        self._note_news()  # what came before
+        self._note(None)  # what came before
         while not self._is_stopped:
             self._store.notify(self._test)
             connections[self._store.alias].close()  # so as not to hold two of them
@@ -94,22 +99,22 @@ class Wakeup(threading.Thread):
         deadline = time.monotonic() + seconds
         while not self._is_stopped and (left := deadline - time.monotonic()) > 0:
             payloads = listener.wait(left, self._hush)
-            if any(self._concerns_us(payload) for payload in payloads):
-                self._note_news()
+            for payload in payloads:
+                self._hear(payload)
             if for_test and self._test in payloads:
                 return True
         return False
 
-    def _concerns_us(self, payload: str) -> bool:
-        if (meant := read(payload)) is None:
-            return False
-        backend, queue_name = meant
-        takes_queue = queue_name is None or self._queues.takes(queue_name)
-        return backend in (None, self._backend) and takes_queue
+    def _hear(self, payload: str) -> None:
+        if meant := read(payload):
+            backend, queue_name = meant
+            takes_queue = queue_name is None or self._queues.takes(queue_name)
+            if backend in (None, self._backend) and takes_queue:
+                self._note(queue_name)
 
-    def _note_news(self) -> None:
-        if not self._has_news:
-            self._has_news = True
+    def _note(self, queue_name: str | None) -> None:
+        self._news.append(queue_name)
+        if len(self._news) <= 1:  # others have woken the worker, who has not come yet
             self._wake()
 
     def _note_hearing(self) -> None:

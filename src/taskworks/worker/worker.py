@@ -152,9 +152,7 @@ class Worker:
 
     def _take_up(self) -> None:
         """Claim what can start at once, and submit it."""
-        if self._wakeup.take():
-            self._next_survey = 0.0
-            self._looks.wake()
+        self._heed_news()
         room = self._looks.due(self._room())
         if not room:
             return
@@ -165,6 +163,16 @@ class Worker:
         self._is_drained = is_last_look and not runs
         self._submit(runs)
         self._looks.plan(room, runs)
+
+    def _heed_news(self) -> None:
+        if not (told := self._wakeup.take()):
+            return
+        self._looks.wake()
+        named = [name for name in told if name is not None]
+        if self._queues or len(named) < len(told):
+            self._next_survey = 0.0  # what waits in other queues may come first
+        else:
+            self._queues, self._next_survey = named, time.monotonic() + SURVEY_EVERY
 
     def _room(self) -> dict[str, int]:
         """How much of what could start at once."""
