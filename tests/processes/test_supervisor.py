@@ -141,7 +141,8 @@ def test_a_killed_supervisor_takes_no_run_with_it_and_leaves_no_orphan(
     for result in running:
         wait_for_state(result, "running")
     supervised.supervisor.send(signal.SIGKILL)
-    supervised.supervisor.wait_for_line("Stopping: ")
+    for _ in range(supervised.number):
+        supervised.supervisor.wait_for_line("Stopping: ")
     later = tasks.noop.enqueue()
     (tmp_path / "go").touch()
     wait_for(lambda: not supervised.processes(), "all have gone")
