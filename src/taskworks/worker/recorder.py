@@ -215,6 +215,6 @@ class Recorder:
 
 
 def _start_is_due(attempt: Attempt) -> bool:
-    """Of one that has ended, the run has its outcome already, which ``finish`` writes."""
-    is_begun = attempt.began is not None and attempt.outcome is None
-    return is_begun and not attempt.start_written and attempt.age > WRITE_START_AFTER
+    return (
+        attempt.began is not None and not attempt.start_written and attempt.age > WRITE_START_AFTER
+    )
