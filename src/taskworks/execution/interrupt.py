@@ -114,7 +114,7 @@ class ThreadGuard(Guard):
             try:
                 with self._lock:
                     self._is_over = True
-                if self._thread:
+                if self._thread and self.reason:  # or nobody has set one
                     _set_async_exception(self._thread, None)
                 return
             except Interrupt:

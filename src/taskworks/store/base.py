@@ -397,8 +397,9 @@ class Store(ABC):
         return field.get_db_prep_save(value, self.connection)
 
     def _claimed(self, rows: Iterable[Sequence[Any]], **claim: Any) -> list[TaskRun]:
-        """The runs of these rows, of what ``_to_read`` names, in the order of claims."""
-        names, readers = self._to_read, self._readers()
+        """The runs of these rows, of what ``_columns`` selects, in the order of claims."""
+        names = [field.attname for field in self._fields_to_read]
+        readers = self._readers()
         known = {**dict.fromkeys(BLANK), "state": RunState.CLAIMED.value, **claim}
         runs = []
         for row in rows:
@@ -410,20 +411,32 @@ class Store(ABC):
         return sorted(runs, key=claim_order)
 
     @cached_property
-    def _to_read(self) -> list[str]:
-        names = [field.attname for field in TaskRun._meta.concrete_fields]
-        return [name for name in names if name not in (*CLAIM, *BLANK)]
+    def _fields_to_read(self) -> list[Any]:
+        known = (*CLAIM, *BLANK)
+        return [field for field in TaskRun._meta.concrete_fields if field.attname not in known]
 
-    def _columns(self, table: str = "") -> str:
-        return ", ".join(table + self.connection.ops.quote_name(name) for name in self._to_read)
+    def _columns(self) -> str:
+        return ", ".join(map(self._expression, self._fields_to_read))
 
     def _readers(self) -> list[tuple[str, Callable[[Any], Any]]]:
         """How columns are read that the driver does not give as Python has them."""
-        readers = [
-            (name, _reader(TaskRun._meta.get_field(name), self.connection))
-            for name in self._to_read
-        ]
+        readers = [(field.attname, self._reader(field)) for field in self._fields_to_read]
         return [(name, read) for name, read in readers if read]
+
+    def _expression(self, field: Any) -> str:
+        """What a claim selects of a column."""
+        return self.connection.ops.quote_name(field.attname)
+
+    def _reader(self, field: Any) -> Callable[[Any], Any] | None:
+        """What makes a value of it; None if it is one already."""
+        if isinstance(field, JSONTextField):
+            return decoded
+        connection, column = self.connection, field.get_col(TaskRun._meta.db_table)
+        converters = connection.ops.get_db_converters(column) + field.get_db_converters(connection)
+        if not converters:
+            return None
+        [convert] = converters
+        return lambda value: convert(value, column, connection)
 
     def _cancelled(self, run: TaskRun, entry: Mapping[str, Any]) -> bool:
         now = self.read_clock()
@@ -507,17 +520,6 @@ def _later(moment: datetime, seconds: float) -> datetime | None:
         return moment + timedelta(seconds=seconds)
     except OverflowError:
         return None
-
-
-def _reader(field: Any, connection: BaseDatabaseWrapper) -> Callable[[Any], Any] | None:
-    if isinstance(field, JSONTextField):
-        return decoded
-    column = field.get_col(TaskRun._meta.db_table)
-    converters = connection.ops.get_db_converters(column) + field.get_db_converters(connection)
-    if not converters:
-        return None
-    [convert] = converters
-    return lambda value: convert(value, column, connection)
 
 
 def fresh_token() -> UUID:

@@ -1,10 +1,13 @@
 """Runs on PostgreSQL: claim and write many in one statement each."""
 
 import json
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
+
+from django.conf import settings
+from django.db import models
 
 from taskworks.conf import conf
 from taskworks.models import TaskRun, Worker
@@ -75,7 +78,7 @@ class PostgreSQLStore(Store):
             WHERE run.id = head.id AND EXISTS (
                 SELECT 1 FROM {workers} WHERE id = %(worker)s AND given_up_at IS NULL
             )
-            RETURNING {self._columns("run.")}"""  # noqa: S608 - only names are put in
+            RETURNING {self._columns()}"""  # noqa: S608 - only names are put in
         lines, token = in_line(queues, room), fresh_token()
         parameters = {
             "worker": worker,
@@ -102,6 +105,17 @@ class PostgreSQLStore(Store):
         written = self._fetch(statement, [*change.values, rows, *change.token])
         return {run_id for (run_id,) in written}
 
+    def _expression(self, field: Any) -> str:
+        # A number, of which a driver makes Python's tenfold faster than of a timestamp.
+        if isinstance(field, models.DateTimeField) and settings.USE_TZ:
+            return f"(EXTRACT(EPOCH FROM run.{field.attname}) * 1000000)::bigint"
+        return f"run.{super()._expression(field)}"
+
+    def _reader(self, field: Any) -> Callable[[Any], Any] | None:
+        if isinstance(field, models.DateTimeField) and settings.USE_TZ:
+            return _moment
+        return super()._reader(field)
+
     def _plain(self, column: str, value: Any) -> Any:
         # As JSON has it, which is also what PostgreSQL reads.
         if isinstance(value, datetime):
@@ -124,3 +138,10 @@ class PostgreSQLStore(Store):
 
     def _type(self, column: str) -> str:
         return TaskRun._meta.get_field(column).db_type(self.connection) or ""
+
+
+def _moment(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
