@@ -45,12 +45,11 @@ class Change:
         """The parameters of ``settings``."""
         return [value for name, value in self.shared.items() if name not in KEY]
 
-    @property
-    def condition(self) -> str:
-        """Which rows are still ours, beside the id."""
+    def condition(self, state: str = "run.state") -> str:
+        """Which rows are still ours, beside the id; ``state`` is how the state is written."""
         token = "%s" if "claim_token" in self.shared else "new.claim_token"
         states = ", ".join(f"'{state.value}'" for state in self.guard)
-        return f"run.claim_token = {token} AND run.state IN ({states}){self._heed}"
+        return f"run.claim_token = {token} AND {state} IN ({states}){self._heed}"
 
     @property
     def token(self) -> list[Any]:

@@ -117,7 +117,7 @@ class MySQLStore(Store):
                 f"""
                 SELECT run.id FROM {self._quoted(TaskRun)} AS run
                 JOIN {new} ON run.id = new.id
-                WHERE {change.condition} ORDER BY run.id FOR UPDATE""",  # noqa: S608 - names
+                WHERE {change.condition()} ORDER BY run.id FOR UPDATE""",  # noqa: S608 - names
                 [*values, *change.token],
             )
             ours = {row[0] for row in cursor.fetchall()}
@@ -126,7 +126,7 @@ class MySQLStore(Store):
                     f"""
                     UPDATE {self._quoted(TaskRun)} AS run JOIN {new} ON run.id = new.id
                     SET {change.settings("run.")}
-                    WHERE {change.condition}""",  # noqa: S608 - only names are put in
+                    WHERE {change.condition()}""",  # noqa: S608 - only names are put in
                     [*values, *change.values, *change.token],
                 )
         return {UUID(str(run_id)) for run_id in ours}

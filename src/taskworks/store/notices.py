@@ -1,6 +1,5 @@
 """Telling workers that runs have become ready, and hearing it; where the database can do that."""
 
-import copy
 import json
 import logging
 import time
@@ -14,6 +13,8 @@ from typing import Any, Self
 from django.db import Error as DatabaseError
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from taskworks.store.reserved import copy_of
 
 CHANNEL = "taskworks"
 WINDOW = 0.05  # seconds between two notices of a queue by a process
@@ -92,10 +93,7 @@ class Listener:
     """
 
     def __init__(self, like: BaseDatabaseWrapper) -> None:
-        settings = copy.deepcopy(like.settings_dict)
-        settings["OPTIONS"] = {**settings["OPTIONS"]}
-        settings["OPTIONS"].pop("pool", None)
-        self._connection = type(like)(settings, like.alias)
+        self._connection = copy_of(like)
 
     def __enter__(self) -> Self:
         try:

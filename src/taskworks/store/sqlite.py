@@ -81,7 +81,7 @@ class SQLiteStore(Store):
             WITH new ({", ".join(change.own)}) AS (VALUES {", ".join([row] * len(change.rows))})
             UPDATE {self._quoted(TaskRun)} AS run SET {change.settings()}
             FROM new
-            WHERE run.id = new.id AND {change.condition}
+            WHERE run.id = new.id AND {change.condition()}
             RETURNING id"""  # noqa: S608 - only names of columns are put in
         new = [value for row in change.rows for value in row]
         written = self._fetch(statement, [*new, *change.values, *change.token])

@@ -13,6 +13,7 @@ from taskworks.conf import conf
 from taskworks.execution.connections import tidy_connections
 from taskworks.maintenance.rescue import give_up, rescue
 from taskworks.store import Store
+from taskworks.store.reserved import reserved_connection
 from taskworks.worker.weather import Weather
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,10 @@ class Heartbeat(threading.Thread):
         self._steady_since = self._last_beat = time.monotonic()
 
     def run(self) -> None:
+        with reserved_connection(self._store.alias):
+            self._beat_until_stopped()
+
+    def _beat_until_stopped(self) -> None:
         while not self._stopped.wait(conf().heartbeat_interval):
             try:
                 self.beat()

@@ -35,6 +35,7 @@ from taskworks.maintenance.rescue import rescue
 from taskworks.models import TaskRun
 from taskworks.models import Worker as WorkerRow
 from taskworks.store import store
+from taskworks.store.reserved import reserved_connection
 from taskworks.worker.heartbeat import Heartbeat
 from taskworks.worker.looks import Looks
 from taskworks.worker.observer import Observer
@@ -115,6 +116,10 @@ class Worker:
 
     def run(self) -> None:
         """Work until told to stop, or until a batch or ``max_tasks`` is done."""
+        with reserved_connection(self._store.alias):
+            self._run()
+
+    def _run(self) -> None:
         self._register()
         self._heartbeat.start()
         if not self.options.batch:
