@@ -1,0 +1,84 @@
+"""``python -m benchmarks``: Taskworks and its peers, in turns, on this machine."""
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import report
+from benchmarks.benchmark import Benchmark
+from benchmarks.contenders import STORES
+from benchmarks.figures import Figures
+from benchmarks.measures import drain
+from benchmarks.systems import BY_NAME
+
+PARTS = {
+    "drain": drain.measure,
+}
+QUICK = 0.25  # of the runs, in one round
+LAST = Path(__file__).resolve().parents[1] / ".cache" / "benchmarks.json"
+
+
+def main() -> None:
+    """Measure what the command line names, and report."""
+    arguments = _parse(sys.argv[1:])
+    if arguments.from_file:
+        figures = Figures.load(arguments.from_file)
+    else:
+        figures = Figures()
+        _measure(arguments, figures)
+    report.show(figures)
+
+
+def _measure(arguments: argparse.Namespace, figures: Figures) -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    with tempfile.TemporaryDirectory(prefix="taskworks-bench-") as files:
+        benchmark = Benchmark(
+            systems=arguments.systems,
+            stores=arguments.databases,
+            rounds=arguments.rounds or (1 if arguments.quick else 3),
+            scale=QUICK if arguments.quick else 1,
+            files=Path(files),
+            figures=figures,
+        )
+        try:
+            for part in arguments.parts:
+                began = time.monotonic()
+                print(f"\n=== {part} ===", flush=True)
+                PARTS[part](benchmark)
+                print(f"  ({time.monotonic() - began:.0f} s)", flush=True)
+        except KeyboardInterrupt:
+            print("\ninterrupted", file=sys.stderr)
+        finally:
+            figures.save(arguments.save)
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    add = parser.add_argument
+    add("--parts", type=_names(PARTS), default=[*PARTS], help=", ".join(PARTS))
+    add("--systems", type=_names(BY_NAME), default=[*BY_NAME], help=", ".join(BY_NAME))
+    add("--databases", type=_names(STORES), default=STORES, help=", ".join(STORES))
+    add("--rounds", type=int, help="how often each is measured (3; quick: 1)")
+    add("--quick", action="store_true", help="a quarter of the tasks, one round")
+    add("--save", type=Path, default=LAST, help="where the figures go, as JSON")
+    add("--from-file", type=Path, help="measure nothing, report figures that were saved")
+    return parser.parse_args(arguments)
+
+
+def _names(known: Sequence[str] | dict[str, object]) -> object:
+    def parse(text: str) -> list[str]:
+        names = text.split(",")
+        if unknown := [name for name in names if name not in known]:
+            raise argparse.ArgumentTypeError(f"no such name: {', '.join(unknown)}")
+        return names
+
+    return parse
+
+
+if __name__ == "__main__":
+    main()
