@@ -27,15 +27,17 @@ class Marker:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._pid = self._file = -1
+        self._opened = (-1, -1)  # by which process, and the file: two threads may open it
 
     def __call__(self, number: int) -> None:
         """Say that this task is executed now."""
         now = time.monotonic()
-        if self._pid != os.getpid():
-            self._pid = os.getpid()
-            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        os.write(self._file, FORM.pack(number, self._pid, now))
+        pid, file = self._opened
+        if pid != os.getpid():
+            pid = os.getpid()
+            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            self._opened = (pid, file)
+        os.write(file, FORM.pack(number, pid, now))
 
 
 def empty(path: str) -> None:

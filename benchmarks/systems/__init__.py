@@ -2,9 +2,14 @@
 
 from benchmarks.place import Place
 from benchmarks.systems.bare import Bare
+from benchmarks.systems.celery import Celery
 from benchmarks.systems.dj_queue import DjQueue
+from benchmarks.systems.django_ox import DjangoOx
 from benchmarks.systems.django_tasks_db import DjangoTasksDB
+from benchmarks.systems.dramatiq import Dramatiq
+from benchmarks.systems.huey import Huey
 from benchmarks.systems.pgqueuer import PgQueuer
+from benchmarks.systems.procrastinate import Procrastinate
 from benchmarks.systems.system import System
 from benchmarks.systems.taskworks import Taskworks, TaskworksAsync
 
@@ -13,8 +18,13 @@ ALL: tuple[type[System], ...] = (
     TaskworksAsync,
     Bare,
     DjangoTasksDB,
+    DjangoOx,
     DjQueue,
+    Procrastinate,
     PgQueuer,
+    Celery,
+    Dramatiq,
+    Huey,
 )
 BY_NAME = {system.name: system for system in ALL}
 

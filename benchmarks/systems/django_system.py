@@ -16,7 +16,7 @@ class DjangoSystem(System):
 
     apps: ClassVar[list[str]]
     app: ClassVar[str]  # the label of the one that has the tables
-    backend: ClassVar[str]
+    backend: ClassVar[str] = "django.tasks.backends.dummy.DummyBackend"
     options: ClassVar[dict[str, Any]] = {}
     tasks: ClassVar[str] = "benchmarks.project.standard_noops"
     task: ClassVar[str] = "noop"
