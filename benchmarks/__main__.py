@@ -12,11 +12,14 @@ from benchmarks import report
 from benchmarks.benchmark import Benchmark
 from benchmarks.contenders import STORES
 from benchmarks.figures import Figures
-from benchmarks.measures import drain
+from benchmarks.measures import drain, enqueue, idle, latency
 from benchmarks.systems import BY_NAME
 
 PARTS = {
+    "enqueue": enqueue.measure,
     "drain": drain.measure,
+    "latency": latency.measure,
+    "idle": idle.measure,
 }
 QUICK = 0.25  # of the runs, in one round
 LAST = Path(__file__).resolve().parents[1] / ".cache" / "benchmarks.json"
