@@ -12,7 +12,7 @@ from benchmarks import report
 from benchmarks.benchmark import Benchmark
 from benchmarks.contenders import STORES
 from benchmarks.figures import Figures
-from benchmarks.measures import drain, enqueue, idle, latency
+from benchmarks.measures import drain, enqueue, growth, held, idle, latency, variants
 from benchmarks.systems import BY_NAME
 
 PARTS = {
@@ -20,6 +20,9 @@ PARTS = {
     "drain": drain.measure,
     "latency": latency.measure,
     "idle": idle.measure,
+    "growth": growth.measure,
+    "held": held.measure,
+    "variants": variants.measure,
 }
 QUICK = 0.25  # of the runs, in one round
 LAST = Path(__file__).resolve().parents[1] / ".cache" / "benchmarks.json"

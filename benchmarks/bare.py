@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from benchmarks import databases
-from benchmarks.systems.bare import Bare
+from benchmarks.systems.taskworks import Taskworks
 
 BATCH = 100
 UUID_TEXT = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
@@ -24,7 +24,7 @@ Values = Sequence[Any] | dict[str, Any]
 # What is measured: called in the producer.
 
 
-def drain(system: Bare, size: int, binding: str = "as Django", indexes: str = "all") -> float:
+def drain(system: Taskworks, size: int, binding: str = "as Django", indexes: str = "all") -> float:
     """Claim and finish so many runs, a hundred at a time; how many a second."""
     with only_these_indexes(indexes):
         system.clear()
@@ -33,30 +33,34 @@ def drain(system: Bare, size: int, binding: str = "as Django", indexes: str = "a
         register(system)
         system.fill(size)
         databases.settle(system.place)
-        driver = Driver(binding)
-        begin, finished = time.perf_counter(), 0
-        while ids := claim.send(driver):
-            finish.send(driver, ids)
-            finished += len(ids)
-        seconds = time.perf_counter() - begin
-        driver.close()
-        assert finished == size == system.done(), f"{finished} of {size} were finished"
-        return size / seconds
+        return size / _seconds_to_drain(claim, finish, size, binding)
 
 
-def enqueue(system: Bare, size: int) -> float:
+def _seconds_to_drain(claim: "Verb", finish: "Verb", size: int, binding: str) -> float:
+    driver = Driver(binding)
+    begin, finished = time.perf_counter(), 0
+    while ids := claim.send(driver):
+        finish.send(driver, ids)
+        finished += len(ids)
+    seconds = time.perf_counter() - begin
+    driver.close()
+    assert finished == size, f"{finished} of {size} were finished"
+    return seconds
+
+
+def enqueue(system: Taskworks, size: int) -> float:
     """Insert so many runs, each committed; how many a second."""
     system.clear()
     return size / _seconds_to_insert(system, size, 1)
 
 
-def enqueue_many(system: Bare, size: int, chunk: int) -> float:
+def enqueue_many(system: Taskworks, size: int, chunk: int) -> float:
     """Insert so many runs, ``chunk`` in a transaction; how many a second."""
     system.clear()
     return size / _seconds_to_insert(system, size, chunk)
 
 
-def _seconds_to_insert(system: Bare, size: int, chunk: int) -> float:
+def _seconds_to_insert(system: Taskworks, size: int, chunk: int) -> float:
     insert, driver = insertion(system, chunk), Driver()
     ids = [insert.fresh_ids() for _ in range(size // chunk)]
     begin = time.perf_counter()
@@ -95,7 +99,7 @@ def caught() -> Iterator[list[Statement]]:
         yield statements
 
 
-def verbs(system: Bare) -> tuple["Verb", "Verb"]:
+def verbs(system: Taskworks) -> tuple["Verb", "Verb"]:
     """The claim and the finish of a hundred runs."""
     from taskworks.policy import THREAD
     from taskworks.store import store
@@ -114,7 +118,7 @@ def verbs(system: Bare) -> tuple["Verb", "Verb"]:
     return Verb(claiming, ids), Verb(finishing, ids)
 
 
-def insertion(system: Bare, size: int) -> "Verb":
+def insertion(system: Taskworks, size: int) -> "Verb":
     """The INSERTs of so many runs."""
     with caught() as statements:
         if size == 1:
@@ -130,7 +134,7 @@ def insertion(system: Bare, size: int) -> "Verb":
     return Verb(inserts, ids)
 
 
-def register(system: Bare) -> UUID:
+def register(system: Taskworks) -> UUID:
     """A worker that lives, always the same."""
     from taskworks.models import Worker
     from taskworks.store import store
@@ -166,17 +170,26 @@ class Verb:
 
         return [self._templates[0].form(new_run_id()) for _ in range(self._size)]
 
-    def send(self, driver: "Driver", ids: Sequence[Any] = ()) -> list[Any]:
-        """Send them for these runs, and return the runs that a SELECT or RETURNING named."""
-        if self._is_atomic:
+    def send(self, driver: "Driver", ids: Sequence[Any] = (), *, within: bool = False) -> list[Any]:
+        """
+        Send them for these runs, and return the runs that a SELECT or RETURNING named; in a
+        transaction of their own if they were in one, and not ``within`` the caller's.
+        """
+        if self._is_atomic and not within:
             driver.begin()
         for template in self._templates:
             if template.names_runs and not ids:
                 break
             ids = driver.execute(template, ids) or ids
-        if self._is_atomic:
+        if self._is_atomic and not within:
             driver.commit()
         return list(ids)
+
+    @property
+    def only(self) -> "Template":
+        """Its statement, if it is one."""
+        [template] = self._templates
+        return template
 
 
 class Template:
@@ -244,6 +257,20 @@ class Driver:
         """And ends it."""
         self._cursor.execute("COMMIT")
 
+    def roll_back(self) -> None:
+        """As if nothing had been sent."""
+        self._cursor.execute("ROLLBACK")
+
+    def ask(self, question: str, verb: Verb) -> Any:
+        """What the database says of a statement."""
+        self._cursor.execute(question + verb.only.text, verb.only.values(()))
+        return self._cursor.fetchone()[0]
+
+    def fetch(self, statement: str) -> list[Any]:
+        """All rows."""
+        self._cursor.execute(statement)
+        return list(self._cursor.fetchall())
+
     def execute(self, template: Template, ids: Sequence[Any]) -> list[Any]:
         """Send it, read all that comes, and return the ids in it."""
         text = template.text if self._vendor != "sqlite" else _with_marks(template)
@@ -260,6 +287,16 @@ def _with_marks(template: Template) -> str:
     if not hasattr(template, "marked"):
         template.marked = template.text.replace("%s", "?").replace("%%", "%")
     return template.marked
+
+
+def prepared(column: str, values: Sequence[Any]) -> list[Any]:
+    """As they are sent to the database."""
+    from django.db import connection
+
+    from taskworks.models import TaskRun
+
+    field = TaskRun._meta.get_field(column)
+    return [field.get_db_prep_save(value, connection) for value in values]
 
 
 def _items(values: Values) -> Iterator[tuple[Any, Any]]:

@@ -50,8 +50,11 @@ class Benchmark:
         everyone: Sequence[Contender],
         measure: Callable[[Contender], dict[str, float]],
         rounds: int = 0,
-    ) -> None:
-        """A B C A B C, so that whatever slows the machine slows all of them."""
+    ) -> bool:
+        """
+        A B C A B C, so that whatever slows the machine slows all of them; whether each of them
+        could be measured.
+        """
         out = set()
         for number in range(rounds or self.rounds):
             for contender in everyone:
@@ -62,6 +65,7 @@ class Benchmark:
                 except NotMeasuredError as error:
                     self.gap(part, contender.name, contender.place.store, str(error))
                     out.add(contender)
+        return not out
 
     def note(self, part: str, contender: Contender, number: int, values: dict[str, float]) -> None:
         """Keep the figures of a round, and show them."""

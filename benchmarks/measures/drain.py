@@ -6,7 +6,7 @@ process has begun, until the store shows all of them as successful. So starting 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from benchmarks import bare, databases, marks, processes
 from benchmarks.benchmark import Benchmark
@@ -36,10 +36,15 @@ def _both(benchmark: Benchmark, contender: Contender) -> dict[str, float]:
     }
 
 
-def rate(contender: Contender, size: int, workers: int) -> float:
-    """Tasks a second."""
+def rate(
+    contender: Contender, size: int, workers: int, empty: Callable[[], object] | None = None
+) -> float:
+    """Tasks a second; ``empty`` makes place for them, if not the whole store is to be emptied."""
     client, place = contender.client, contender.place
-    client.call("clear")
+    if empty:
+        empty()
+    else:
+        client.call("clear")
     client.call("fill", size)
     databases.settle(place)
     marks.empty(place.marks)
