@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -33,18 +34,20 @@ def drain(system: Taskworks, size: int, binding: str = "as Django", indexes: str
         register(system)
         system.fill(size)
         databases.settle(system.place)
-        return size / _seconds_to_drain(claim, finish, size, binding)
+        seconds = _seconds_to_drain(claim, finish, size, binding)
+        assert system.done() == size, f"{system.done()} of {size} were finished"
+        return size / seconds
 
 
 def _seconds_to_drain(claim: "Verb", finish: "Verb", size: int, binding: str) -> float:
     driver = Driver(binding)
-    begin, finished = time.perf_counter(), 0
-    while ids := claim.send(driver):
+    begin = time.perf_counter()
+    for _ in range(0, size, BATCH):
+        ids = claim.send(driver)
+        assert len(ids) == BATCH, f"{len(ids)} were claimed"
         finish.send(driver, ids)
-        finished += len(ids)
     seconds = time.perf_counter() - begin
     driver.close()
-    assert finished == size, f"{finished} of {size} were finished"
     return seconds
 
 
@@ -109,8 +112,8 @@ def verbs(system: Taskworks) -> tuple["Verb", "Verb"]:
     with caught() as claiming:
         runs = store().claim(worker, "default", ["default"], {THREAD: BATCH})
     assert len(runs) == BATCH, f"{len(runs)} were claimed"
-    for run in runs:
-        _succeed(run)
+    for number, run in enumerate(runs):
+        _succeed(run, number)
     with caught() as finishing:
         written = store().finish(runs)
     assert len(written) == BATCH, f"{len(written)} were finished"
@@ -145,11 +148,12 @@ def register(system: Taskworks) -> UUID:
     return worker
 
 
-def _succeed(run: Any) -> None:
-    """As the executor leaves a run that has returned its argument."""
+def _succeed(run: Any, number: int) -> None:
+    """As the executor leaves a run that has returned its argument, at a time of its own."""
     run.state, run.attempts, run.worker_ids = "successful", 1, ["bench-1234-0123abcd"]
-    run.started_at = run.last_attempted_at = run.finished_at = run.claimed_at
-    run.return_value = run.args[0]
+    run.started_at = run.last_attempted_at = run.claimed_at + timedelta(microseconds=50 * number)
+    run.finished_at = run.started_at + timedelta(microseconds=40)
+    run.return_value = number
 
 
 # Send again.
@@ -200,6 +204,7 @@ class Template:
         self.text, self._values = statement.text, statement.values
         self._single: list[tuple[Any, int]] = []
         self._lists: list[tuple[Any, list[int]]] = []
+        self._documents: list[tuple[Any, Document]] = []
         self.form: Callable[[UUID], Any] = lambda run_id: run_id
         for key, value in _items(self._values):
             if (place := places.get(_uuid(value))) is not None:
@@ -207,7 +212,9 @@ class Template:
                 self.form = _form(value)
             elif isinstance(value, list) and value and _uuid(value[0]) in places:
                 self._lists.append((key, [places[_uuid(one)] for one in value]))
-        self.names_runs = bool(self._single or self._lists)
+            elif isinstance(value, str) and (document := Document(value, places)).places:
+                self._documents.append((key, document))
+        self.names_runs = bool(self._single or self._lists or self._documents)
 
     def values(self, ids: Sequence[Any]) -> Values:
         """Its parameters, with these ids."""
@@ -218,7 +225,30 @@ class Template:
             values[key] = ids[place]
         for key, places in self._lists:
             values[key] = [ids[place] for place in places]
+        for key, document in self._documents:
+            values[key] = document.text(ids)
         return values
+
+
+class Document:
+    """A parameter that is a text with the ids of many runs in it, such as JSON."""
+
+    def __init__(self, text: str, places: dict[UUID, int]) -> None:
+        self.places: list[int] = []
+        self._pieces, end = [], 0
+        for found in UUID_TEXT.finditer(text):
+            if (place := places.get(UUID(found[0]))) is not None:
+                self.places.append(place)
+                self._pieces.append(text[end : found.start()])
+                end = found.end()
+        self._rest = text[end:]
+
+    def text(self, ids: Sequence[Any]) -> str:
+        """With these ids."""
+        pairs = zip(self._pieces, self.places, strict=True)
+        return "".join([part for piece, place in pairs for part in (piece, str(ids[place]))]) + (
+            self._rest
+        )
 
 
 class Driver:
