@@ -8,11 +8,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import report
+from benchmarks import machine, page, report
 from benchmarks.benchmark import Benchmark
 from benchmarks.contenders import STORES
 from benchmarks.figures import Figures
 from benchmarks.measures import drain, enqueue, growth, held, idle, latency, variants
+from benchmarks.processes import ROOT
 from benchmarks.systems import BY_NAME
 
 PARTS = {
@@ -25,7 +26,7 @@ PARTS = {
     "variants": variants.measure,
 }
 QUICK = 0.25  # of the runs, in one round
-LAST = Path(__file__).resolve().parents[1] / ".cache" / "benchmarks.json"
+LAST = ROOT / ".cache" / "benchmarks.json"
 
 
 def main() -> None:
@@ -34,14 +35,16 @@ def main() -> None:
     if arguments.from_file:
         figures = Figures.load(arguments.from_file)
     else:
-        figures = Figures()
+        figures = Figures(facts=machine.facts())
         _measure(arguments, figures)
     report.show(figures)
+    if arguments.write:
+        page.write(figures)
 
 
 def _measure(arguments: argparse.Namespace, figures: Figures) -> None:
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     with tempfile.TemporaryDirectory(prefix="taskworks-bench-") as files:
         benchmark = Benchmark(
             systems=arguments.systems,
@@ -51,16 +54,32 @@ def _measure(arguments: argparse.Namespace, figures: Figures) -> None:
             files=Path(files),
             figures=figures,
         )
+        figures.facts |= {"rounds": benchmark.rounds, "scale": benchmark.scale}
         try:
             for part in arguments.parts:
-                began = time.monotonic()
-                print(f"\n=== {part} ===", flush=True)
-                PARTS[part](benchmark)
-                print(f"  ({time.monotonic() - began:.0f} s)", flush=True)
+                _measure_part(part, benchmark)
         except KeyboardInterrupt:
-            print("\ninterrupted", file=sys.stderr)
+            report.show(figures)
+            sys.exit(
+                "interrupted: these are the figures that there were, and nothing is left behind"
+            )
         finally:
+            figures.facts["load after"] = machine.load()
             figures.save(arguments.save)
+
+
+def _measure_part(part: str, benchmark: Benchmark) -> None:
+    began = time.monotonic()
+    print(f"\n=== {part} ===", flush=True)
+    PARTS[part](benchmark)
+    print(f"  ({time.monotonic() - began:.0f} s)", flush=True)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """Once: what is there has to be cleaned up."""
+    for again in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(again, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -71,6 +90,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--databases", type=_names(STORES), default=STORES, help=", ".join(STORES))
     add("--rounds", type=int, help="how often each is measured (3; quick: 1)")
     add("--quick", action="store_true", help="a quarter of the tasks, one round")
+    add("--write", action="store_true", help=f"write {page.PAGE.relative_to(ROOT)} and its chart")
     add("--save", type=Path, default=LAST, help="where the figures go, as JSON")
     add("--from-file", type=Path, help="measure nothing, report figures that were saved")
     return parser.parse_args(arguments)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import machine
 from benchmarks.client import NotMeasuredError
 from benchmarks.contenders import GROUPS, Contender, contenders, matching
 from benchmarks.figures import Figures, Gap, Key
@@ -27,12 +28,14 @@ class Benchmark:
     ) -> Iterator[list[Contender]]:
         """Those who are compared with each other on one kind of database."""
         stores = [store for store in GROUPS[group] if store in self.stores]
-        systems = [name for name in self.systems if not only or name in only]
+        systems = [name for name in self.systems if name in (only or self.systems)]
 
         def gap(system: str, store: str, reason: str) -> None:
             self.gap(part, system, store, reason)
 
-        with contenders(matching(systems, stores), self.files, gap, variant) as ready:
+        with contenders(matching(part, systems, stores), self.files, gap, variant) as ready:
+            for contender in ready:
+                self._describe(contender)
             yield ready
 
     @property
@@ -74,6 +77,15 @@ class Benchmark:
             self.figures.add(Key(part, measure, name, store), value)
         shown = ", ".join(f"{measure} {value:,.1f}" for measure, value in values.items())
         print(f"  {part} {number + 1}: {name} on {store}: {shown}", flush=True)
+
+    def _describe(self, contender: Contender) -> None:
+        store, system = contender.place.store, contender.system
+        self.figures.facts.setdefault("servers", {}).setdefault(store, machine.server(store))
+        self.figures.facts.setdefault("systems", {})[f"{contender.name} {store}"] = {
+            "versions": system.versions(),
+            "setting": system.setting,
+            "differs": system.differs,
+        }
 
     def gap(self, part: str, system: str, store: str, reason: str) -> None:
         """Say loudly that there is no figure."""

@@ -70,12 +70,14 @@ def _prepared(system: type[System], place: Place) -> Iterator[Contender]:
         databases.drop(place)
 
 
-def matching(systems: Sequence[str], stores: Sequence[str]) -> list[tuple[type[System], str]]:
-    """The systems of these names at these stores."""
+def matching(
+    part: str, systems: Sequence[str], stores: Sequence[str]
+) -> list[tuple[type[System], str]]:
+    """The systems of these names at these stores that take part."""
     return [
         (system, store)
         for system in ALL
-        if system.name in systems
+        if system.name in systems and part in system.parts
         for store in system.stores
         if store in stores
     ]

@@ -99,6 +99,15 @@ def results() -> int:
     return _redis()[1].dbsize()
 
 
+def describe_redis() -> str:
+    """Its version, and whether it keeps anything on disk."""
+    client = _redis()[0]
+    keeps = {name: client.config_get(name)[name] for name in ("appendonly", "save")}
+    return f"{client.info('server')['redis_version']}; " + ", ".join(
+        f"{name} {value or 'nothing'}" for name, value in keeps.items()
+    )
+
+
 def _take_redis() -> None:
     for client in _redis():
         keys = client.dbsize()

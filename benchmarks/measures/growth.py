@@ -15,8 +15,8 @@ def measure(benchmark: Benchmark) -> None:
     """Ours alone, on each kind of database."""
     for group in benchmark.groups:
         with (
-            benchmark.group("growth", group, only=["taskworks"], variant="alone") as alone,
-            benchmark.group("growth", group, only=["taskworks"], variant="grown") as grown,
+            benchmark.group("growth", group, variant="alone") as alone,
+            benchmark.group("growth", group, variant="grown") as grown,
         ):
             if alone and grown:
                 _compare(benchmark, alone[0], grown[0])

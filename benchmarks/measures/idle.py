@@ -30,8 +30,7 @@ def measure(benchmark: Benchmark) -> None:
     """Each system once: an idle worker is not in a hurry."""
     for group in benchmark.groups:
         with benchmark.group("idle", group) as everyone:
-            served = [one for one in everyone if one.system.is_served]
-            benchmark.in_turns("idle", served, lambda one: _cost(benchmark, one), rounds=1)
+            benchmark.in_turns("idle", everyone, lambda one: _cost(benchmark, one), rounds=1)
 
 
 def _cost(benchmark: Benchmark, contender: Contender) -> dict[str, float]:

@@ -25,8 +25,7 @@ def measure(benchmark: Benchmark) -> None:
     """Each system in its turn, with one worker."""
     for group in benchmark.groups:
         with benchmark.group("latency", group) as everyone:
-            served = [one for one in everyone if one.system.is_served]
-            benchmark.in_turns("latency", served, _of(benchmark))
+            benchmark.in_turns("latency", everyone, _of(benchmark))
 
 
 def _of(benchmark: Benchmark) -> Callable[[Contender], dict[str, float]]:

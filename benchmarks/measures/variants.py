@@ -24,7 +24,7 @@ VARIANTS = {
 def measure(benchmark: Benchmark) -> None:
     """Each variant in its turn."""
     for group in benchmark.groups:
-        with benchmark.group("variants", group, only=["bare"]) as everyone:
+        with benchmark.group("variants", group) as everyone:
             benchmark.in_turns("variants", everyone, lambda one: _all(benchmark, one))
 
 

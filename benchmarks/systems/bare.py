@@ -9,3 +9,4 @@ class Bare(Taskworks):
     setting = "the statements that our store sends, from a loop in Python: claim 100, finish 100"
     differs = "No task is executed."
     is_served = False
+    parts = ("enqueue", "drain", "held", "variants")

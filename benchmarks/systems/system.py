@@ -28,6 +28,7 @@ class System:
     drains: ClassVar[int] = 1_000  # runs that one worker is given
     has_bulk: ClassVar[bool] = True
     is_served: ClassVar[bool] = True  # by worker processes
+    parts: ClassVar[tuple[str, ...]] = ("enqueue", "drain", "latency", "idle", "held")
 
     def __init__(self, place: Place) -> None:
         self.place = place

@@ -14,6 +14,7 @@ class Taskworks(DjangoSystem):
     setting = "`taskworks worker`, as it is; a function"
     drains = 20_000
     apps = ["taskworks"]
+    parts = ("enqueue", "drain", "latency", "idle", "held", "growth")
     app = "taskworks"
     backend = "taskworks.backends.database.DatabaseBackend"
     tasks = "benchmarks.project.taskworks_noops"
@@ -43,4 +44,5 @@ class Taskworks(DjangoSystem):
 class TaskworksAsync(Taskworks):
     name = "taskworks-async"
     setting = "`taskworks worker`, as it is; a coroutine function"
+    parts = ("drain", "latency")
     task = "noop_async"
