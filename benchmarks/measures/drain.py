@@ -57,7 +57,7 @@ def rate(
             raise NotMeasuredError(
                 f"not all of {size} became successful; {client.call('done')} did"
             )
-    return _rate(marks.read(place.marks), size, workers, end)
+    return rate_of(marks.read(place.marks), size, workers, end)
 
 
 def await_marks(contender: Contender, workers: Sequence[Process], size: int) -> None:
@@ -74,7 +74,8 @@ def await_marks(contender: Contender, workers: Sequence[Process], size: int) -> 
         time.sleep(0.01)
 
 
-def _rate(left: Sequence[Mark], size: int, workers: int, end: float) -> float:
+def rate_of(left: Sequence[Mark], size: int, workers: int, end: float) -> float:
+    """Tasks a second by their marks, and by when the last was stored."""
     if len({mark.number for mark in left}) != size:
         raise NotMeasuredError("a task was lost")
     begun: dict[int, float] = {}
