@@ -53,6 +53,7 @@ def _measure(arguments: argparse.Namespace, figures: Figures) -> None:
             scale=QUICK if arguments.quick else 1,
             files=Path(files),
             figures=figures,
+            options=dict(arguments.options),
         )
         figures.facts |= {"rounds": benchmark.rounds, "scale": benchmark.scale}
         try:
@@ -88,6 +89,14 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--parts", type=_names(PARTS), default=[*PARTS], help=", ".join(PARTS))
     add("--systems", type=_names(BY_NAME), default=[*BY_NAME], help=", ".join(BY_NAME))
     add("--databases", type=_names(STORES), default=STORES, help=", ".join(STORES))
+    add(
+        "--options",
+        type=_options,
+        action="append",
+        default=[],
+        metavar="SYSTEM=OPTIONS",
+        help="more options for a system's worker, as in 'taskworks=--threads 8'",
+    )
     add("--rounds", type=int, help="how often each is measured (3; quick: 1)")
     add("--quick", action="store_true", help="a quarter of the tasks, one round")
     add("--write", action="store_true", help=f"write {page.PAGE.relative_to(ROOT)} and its chart")
@@ -104,6 +113,13 @@ def _names(known: Sequence[str] | dict[str, object]) -> object:
         return names
 
     return parse
+
+
+def _options(text: str) -> tuple[str, str]:
+    system, _, options = text.partition("=")
+    if system not in BY_NAME:
+        raise argparse.ArgumentTypeError(f"no such system: {system}")
+    return system, options
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """A run of the benchmark: who takes part, how often, and where the figures go."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import machine
@@ -21,6 +21,7 @@ class Benchmark:
     scale: float  # of the numbers of runs; 1 is the whole
     files: Path
     figures: Figures
+    options: Mapping[str, str] = field(default_factory=dict)  # of a system's worker, besides
 
     @contextmanager
     def group(
@@ -33,7 +34,8 @@ class Benchmark:
         def gap(system: str, store: str, reason: str) -> None:
             self.gap(part, system, store, reason)
 
-        with contenders(matching(part, systems, stores), self.files, gap, variant) as ready:
+        wanted = matching(part, systems, stores)
+        with contenders(wanted, self.files, gap, variant, self.options) as ready:
             for contender in ready:
                 self._describe(contender)
             yield ready
@@ -83,7 +85,7 @@ class Benchmark:
         self.figures.facts.setdefault("servers", {}).setdefault(store, machine.server(store))
         self.figures.facts.setdefault("systems", {})[f"{contender.name} {store}"] = {
             "versions": system.versions(),
-            "setting": system.setting,
+            "setting": f"{system.setting} {system.place.options}".strip(),
             "differs": system.differs,
         }
 

@@ -1,7 +1,7 @@
 """Who is measured: a system with its store, prepared, and its producer."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -44,12 +44,19 @@ def contenders(
     files: Path,
     gap: Callable[[str, str, str], None],
     variant: str = "",
+    options: Mapping[str, str] | None = None,
 ) -> Iterator[list[Contender]]:
     """Those of the wanted systems and stores that can be measured; ``gap`` hears of the others."""
     with ExitStack() as stack:
         ready = []
         for system, store in wanted:
-            place = Place(system=system.name, store=store, files=str(files), variant=variant)
+            place = Place(
+                system=system.name,
+                store=store,
+                files=str(files),
+                variant=variant,
+                options=(options or {}).get(system.name, ""),
+            )
             try:
                 ready.append(stack.enter_context(_prepared(system, place)))
             except NotMeasuredError as error:

@@ -81,6 +81,11 @@ NOT_MEASURED = """\
 - MySQL."""
 
 
+QUICK = """
+> This is a quick run: few tasks, one round. It shows that the benchmark works, and no more.
+"""
+
+
 def write(figures: Figures) -> None:
     """Both files."""
     CHART.write_text(chart.draw(figures))
@@ -89,7 +94,9 @@ def write(figures: Figures) -> None:
 
 
 def _sections(figures: Figures) -> Iterator[str]:
-    yield HEAD.format(rounds=figures.facts.get("rounds", "?")).strip()
+    yield HEAD.format(rounds=figures.facts["rounds"]).strip()
+    if figures.facts["scale"] < 1:
+        yield QUICK.strip()
     for part, text in PARTS.items():
         if found := tables(figures, part):
             yield text

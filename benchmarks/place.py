@@ -16,6 +16,7 @@ class Place:
     store: str  # postgresql, mariadb, sqlite, redis, rabbitmq
     files: str
     variant: str = ""  # of the database, where one system needs two
+    options: str = ""  # of its worker, besides
 
     @classmethod
     def here(cls) -> "Place":

@@ -49,7 +49,7 @@ def rate(
     databases.settle(place)
     marks.empty(place.marks)
     with processes.running(
-        workers, contender.system.worker, place.environ, contender.log
+        workers, contender.system.command, place.environ, contender.log
     ) as started:
         await_marks(contender, started, size)
         end = client.call("await_done", size, STALLED)

@@ -43,7 +43,7 @@ def _of_worker(contender: Contender, window: float) -> dict[str, float]:
     marks.empty(contender.place.marks)
     with (
         _wired(contender) as (wire, environ),
-        processes.running(1, contender.system.worker, environ, contender.log) as workers,
+        processes.running(1, contender.system.command, environ, contender.log) as workers,
     ):
         contender.client.call("enqueue", [0])
         await_marks(contender, workers, 1)

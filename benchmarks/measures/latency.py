@@ -49,7 +49,7 @@ def _waits(contender: Contender, tasks: int, rare: int) -> tuple[list[float], li
     client, place = contender.client, contender.place
     client.call("clear")
     marks.empty(place.marks)
-    with processes.running(1, contender.system.worker, place.environ, contender.log) as workers:
+    with processes.running(1, contender.system.command, place.environ, contender.log) as workers:
         client.call("enqueue", [0])
         await_marks(contender, workers, 1)
         times = client.run(trickle, 1, tasks, *GAPS)

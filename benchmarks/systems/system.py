@@ -1,5 +1,6 @@
 """What the benchmark must know of a system to measure it."""
 
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -47,6 +48,11 @@ class System:
     def worker(self) -> list[str]:
         """The command of one worker."""
         raise NotImplementedError
+
+    @property
+    def command(self) -> list[str]:
+        """With the options that were given on the command line."""
+        return [*self.worker, *shlex.split(self.place.options)]
 
     def open(self) -> None:
         """Import what is needed and connect."""
