@@ -25,7 +25,8 @@ PARTS = {
     "held": held.measure,
     "variants": variants.measure,
 }
-QUICK = 0.25  # of the runs, in one round
+QUICK = 0.25  # of the runs, in one round, of these systems
+QUICK_SYSTEMS = ["taskworks", "taskworks-async", "bare", "django-tasks-db", "pgqueuer"]
 LAST = ROOT / ".cache" / "benchmarks.json"
 
 
@@ -47,7 +48,7 @@ def _measure(arguments: argparse.Namespace, figures: Figures) -> None:
         signal.signal(number, _interrupt)
     with tempfile.TemporaryDirectory(prefix="taskworks-bench-") as files:
         benchmark = Benchmark(
-            systems=arguments.systems,
+            systems=arguments.systems or (QUICK_SYSTEMS if arguments.quick else [*BY_NAME]),
             stores=arguments.databases,
             rounds=arguments.rounds or (1 if arguments.quick else 3),
             scale=QUICK if arguments.quick else 1,
@@ -87,7 +88,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     add = parser.add_argument
     add("--parts", type=_names(PARTS), default=[*PARTS], help=", ".join(PARTS))
-    add("--systems", type=_names(BY_NAME), default=[*BY_NAME], help=", ".join(BY_NAME))
+    add("--systems", type=_names(BY_NAME), help=", ".join(BY_NAME))
     add("--databases", type=_names(STORES), default=STORES, help=", ".join(STORES))
     add(
         "--options",
@@ -98,7 +99,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="more options for a system's worker, as in 'taskworks=--threads 8'",
     )
     add("--rounds", type=int, help="how often each is measured (3; quick: 1)")
-    add("--quick", action="store_true", help="a quarter of the tasks, one round")
+    add("--quick", action="store_true", help="a quarter of the tasks, one round, few systems")
     add("--write", action="store_true", help=f"write {page.PAGE.relative_to(ROOT)} and its chart")
     add("--save", type=Path, default=LAST, help="where the figures go, as JSON")
     add("--from-file", type=Path, help="measure nothing, report figures that were saved")

@@ -41,9 +41,9 @@ one row and of many.""",
 ## Latency
 
 How long a task waits for an idle worker: milliseconds from the commit of its enqueue to its first
-line. 100 tasks come 40 to 60 ms apart, then some come 1.5 to 2.5 seconds apart. "With the call"
-counts from before the call of enqueue. A figure below nought is a task that began before the
-commit's answer had come.""",
+line. 100 tasks come 40 to 60 ms apart. "With the call" counts from before the call of enqueue. A
+worker that looks the more rarely the longer nothing came is then given three that come 1.5 to 2.5
+seconds apart. A figure below nought is a task that began before the commit's answer had come.""",
     "idle": """\
 ## Idle
 

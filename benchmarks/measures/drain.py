@@ -32,7 +32,7 @@ def _both(benchmark: Benchmark, contender: Contender) -> dict[str, float]:
         return {"1 worker": contender.client.run(bare.drain, size)}
     return {
         "1 worker": rate(contender, size, 1),
-        "2 workers": rate(contender, size * 3 // 2, 2),
+        "2 workers": rate(contender, size, 2),
     }
 
 

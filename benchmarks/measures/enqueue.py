@@ -5,7 +5,7 @@ from benchmarks.benchmark import Benchmark
 from benchmarks.contenders import Contender
 from benchmarks.systems.system import BULK
 
-SINGLE, MANY = 1_500, 20_000
+SINGLE, MANY = 1_000, 20_000
 
 
 def measure(benchmark: Benchmark) -> None:

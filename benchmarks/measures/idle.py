@@ -17,8 +17,8 @@ from benchmarks.systems.django_system import DjangoSystem
 from benchmarks.systems.system import MANAGE
 from benchmarks.wire import Wire, counted
 
-CALM = 3.0  # seconds after a first task
-WINDOW = 10.0  # seconds
+CALM = 2.0  # seconds after a first task
+WINDOW = 8.0  # seconds
 MIB = 1024  # kB
 VARIABLES = {
     "postgresql": ("PGHOST", "PGPORT"),

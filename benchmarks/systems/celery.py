@@ -18,7 +18,7 @@ class Celery(System):
         "gossip, mingle, heartbeat and remote control; results in Redis"
     )
     differs = "Not durable as set up here; a task whose worker was killed is lost (early ack)."
-    drains = 3_000
+    drains = 2_000
     has_bulk = False
 
     @property

@@ -12,7 +12,7 @@ class DjQueue(DjangoSystem):
     packages = ("dj-queue",)
     setting = "`dj_queue`: 4 processes, of which one worker with 8 threads, prefetch_multiplier 50"
     differs = "A task whose worker was killed is failed after 5 minutes, and not run again."
-    drains = 1_500
+    drains = 1_200
     apps = ["dj_queue"]
     app = "dj_queue"
     backend = "dj_queue.backend.DjQueueBackend"

@@ -11,6 +11,7 @@ class DjangoOx(DjangoSystem):
     stores = ("postgresql", "sqlite")
     packages = ("django-ox",)
     differs = "A task whose worker was killed runs again after 5 minutes."
+    drains = 600
     apps = ["django_ox"]
     app = "django_ox"
     backend = "django_ox.backend.OxBackend"

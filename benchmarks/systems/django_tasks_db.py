@@ -10,6 +10,7 @@ class DjangoTasksDB(DjangoSystem):
     packages = ("django-tasks-db",)
     setting = "`db_worker --no-startup-delay -v0`, a task at a time"
     differs = "A task whose worker was killed stays RUNNING for ever."
+    drains = 600
     has_bulk = False
     apps = ["django_tasks_db"]
     app = "django_tasks_database"

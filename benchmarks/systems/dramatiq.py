@@ -15,7 +15,8 @@ class Dramatiq(System):
     packages = ("dramatiq", "redis")
     setting = "`dramatiq --processes 1 --threads 8`; the Results middleware, in Redis"
     differs = "Not durable as set up here."
-    drains = 5_000
+    drains = 4_000
+    slows_down = True
     has_bulk = False
 
     @property

@@ -14,7 +14,8 @@ class Huey(System):
     packages = ("huey", "redis")
     setting = "`huey_consumer`, one thread; results stored"
     differs = "A task whose worker was killed is lost."
-    drains = 5_000
+    drains = 4_000
+    slows_down = True
     has_bulk = False
 
     @property

@@ -12,6 +12,7 @@ class Procrastinate(DjangoSystem):
     packages = ("procrastinate",)
     setting = "`procrastinate worker --concurrency 10`; a coroutine function"
     differs = "Keeps no return value."
+    drains = 800
     apps = ["procrastinate.contrib.django"]
     tasks = "benchmarks.project.procrastinate_noops"
     settings = {"PROCRASTINATE_IMPORT_PATHS": [tasks]}

@@ -29,6 +29,7 @@ class System:
     drains: ClassVar[int] = 1_000  # runs that one worker is given
     has_bulk: ClassVar[bool] = True
     is_served: ClassVar[bool] = True  # by worker processes
+    slows_down: ClassVar[bool] = False  # looks for tasks the more rarely the longer none came
     parts: ClassVar[tuple[str, ...]] = ("enqueue", "drain", "latency", "idle", "held")
 
     def __init__(self, place: Place) -> None:

@@ -15,6 +15,7 @@ class Taskworks(DjangoSystem):
     drains = 20_000
     apps = ["taskworks"]
     parts = ("enqueue", "drain", "latency", "idle", "held", "growth")
+    slows_down = True
     app = "taskworks"
     backend = "taskworks.backends.database.DatabaseBackend"
     tasks = "benchmarks.project.taskworks_noops"
