@@ -15,7 +15,7 @@ HEAD = """\
 
 This page is written by `make bench`, as is every figure on it: Taskworks and its peers, on one
 machine, one after the other and again from the beginning, so that whatever slows the machine slows
-all of them. Figures are medians of {rounds} rounds, with the least and the greatest. Read the
+all of them. Rounds: {rounds}. A figure is the median, with the least and the greatest. Read the
 ratios; a rate of its own says nothing of another machine.
 
 ![Tasks a second that one worker executes](../pictures/benchmarks.svg)
