@@ -113,7 +113,7 @@ def number(value: float) -> str:
 
 def ratio(value: float) -> str:
     """Likewise."""
-    return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 2 else f"{value:.2f}"
 
 
 def parts(figures: Figures) -> Sequence[str]:
