@@ -7,9 +7,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import which
 
 PATIENCE = 10.0  # seconds for a worker that was asked to stop
 ROOT = Path(__file__).resolve().parents[1]
+# Where there is setpriv, a worker ends with a benchmark that was killed.
+LEASH = ["setpriv", "--pdeathsig", "KILL"] if which("setpriv") else []
 
 
 class Process:
@@ -19,7 +22,7 @@ class Process:
         self._log = log
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                command,
+                [*LEASH, *command],
                 cwd=ROOT,
                 env=environ,
                 stdin=subprocess.DEVNULL,
