@@ -20,7 +20,7 @@ without_stubs = MYPYPATH=src .venv/bin/mypy --strict --config-file= \
 
 IN_CI = [ "$$CI" = true ]
 
-.PHONY: help demo example test lint types imports migrations matrix check $(MATRIX)
+.PHONY: help demo example test bench lint types imports migrations matrix check $(MATRIX)
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +33,10 @@ example: .venv/.installed ## Serve the example, its worker included, to click th
 
 test: .venv/.installed .venv/.mysqlclient ## Run the tests on each database that is there
 	.venv/bin/python -m tests.on_every_database
+
+# BENCH="--quick" and whatever else `.venvs/bench/bin/python -m benchmarks --help` lists.
+bench: .venvs/bench/.installed .venvs/bench/.mysqlclient ## Measure Taskworks and its peers, half an hour
+	.venvs/bench/bin/python -m benchmarks $(or $(BENCH),--write)
 
 lint: .venv/.installed ## Check style and formatting
 	.venv/bin/ruff check src tests docs example benchmarks manage.py
@@ -90,6 +94,20 @@ $(MATRIX):
 
 .venvs/%/.installed: pyproject.toml
 	$(call install,.venvs/$*,$(call find_python,$(call python_of,$*)),$(call django_of,$*))
+
+# The peers, each of them if it can be had; the benchmark names those that it misses.
+.venvs/bench/.installed: pyproject.toml benchmarks/requirements.txt
+	@echo "Setting up .venvs/bench with the peers, which takes a minute."
+	@test -x .venvs/bench/bin/python || $(BENCH_PYTHON) -m venv --clear .venvs/bench
+	@$(BENCH_INSTALL) --requirement benchmarks/requirements.txt || \
+		sed '/^#/d' benchmarks/requirements.txt | while read -r peer; do \
+			$(BENCH_INSTALL) "$$peer" </dev/null || echo "NOT INSTALLED: $$peer" >&2; \
+		done
+	@$(BENCH_INSTALL) --editable ".[postgresql]"
+	@touch $@
+
+BENCH_PYTHON = $(or $(call find_python,3.13),$(call find_python,3.12),$(PYTHON))
+BENCH_INSTALL = .venvs/bench/bin/python -m pip install --quiet --disable-pip-version-check --no-input
 
 # The driver is compiled against a C library that the machine may lack; all else works without.
 %/.mysqlclient: %/.installed

@@ -1,0 +1,109 @@
+"""The speed that is to be reached, as ratios within one run, and what was reached."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from benchmarks.figures import Figures, Key
+from benchmarks.tables import OURS, Table, named, number, ratio
+
+# Of ours to theirs, at least.
+DRAIN = {
+    ("django-tasks-db", "postgresql"): 25,
+    ("django-ox", "postgresql"): 15,
+    ("dj-queue", "postgresql"): 6,
+    ("procrastinate", "postgresql"): 10,
+    ("celery", "redis"): 4,
+    ("celery", "rabbitmq"): 4,
+    ("pgqueuer", "postgresql"): 1,
+    ("bare", "postgresql"): 0.6,
+    ("django-tasks-db", "mariadb"): 15,
+    ("bare", "mariadb"): 1 / 3,
+    ("django-tasks-db", "sqlite"): 35,
+}
+ENQUEUE = {
+    ("one by one", "bare"): 0.5,
+    ("one by one", "django-tasks-db"): 2,
+    ("in bulk", "bare"): 0.5,
+    ("in bulk", "pgqueuer"): 1,
+}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What is wanted of one figure, or of the ratio of two."""
+
+    text: str
+    wanted: float
+    above: Key
+    below: Key | None = None
+    at_most: bool = False
+
+    def value(self, figures: Figures) -> float | None:
+        """What was reached."""
+        above = figures.median(self.above)
+        below = figures.median(self.below) if self.below else 1
+        return above / below if above is not None and below else None
+
+    def row(self, value: float) -> list[str]:
+        """As a table has it."""
+        shown: Callable[[float], str] = ratio if self.below else number
+        reached = value <= self.wanted if self.at_most else value >= self.wanted
+        least = "at most" if self.at_most else "at least"
+        verdict = "reached" if reached else "NOT reached"
+        return [self.text, f"{least} {shown(self.wanted)}", shown(value), verdict]
+
+
+def table(figures: Figures) -> Table | None:
+    """Those of which there are figures."""
+    reached = [(bar, bar.value(figures)) for bar in bars()]
+    rows = [bar.row(value) for bar, value in reached if value is not None]
+    return Table("Bars", [["", "wanted", "measured", ""], *rows]) if rows else None
+
+
+def bars() -> Iterator[Bar]:
+    """All of them."""
+    for system in (OURS, f"{OURS}-async"):
+        yield from _drain(system)
+    for (measure, peer), wanted in ENQUEUE.items():
+        ours = Key("enqueue", measure, OURS, "postgresql")
+        theirs = Key("enqueue", measure, peer, "postgresql")
+        yield Bar(f"enqueue {measure}, beside {peer}", wanted, ours, theirs)
+    yield Bar("latency p50, ms", 3, _latency("p50 ms"), at_most=True)
+    yield Bar("latency p99, ms", 12, _latency("p99 ms"), at_most=True)
+    for store in ("postgresql", "mariadb", "sqlite"):
+        yield from _of_store(store)
+
+
+def _drain(system: str) -> Iterator[Bar]:
+    for (peer, store), wanted in DRAIN.items():
+        own = store if store in ("mariadb", "sqlite") else "postgresql"
+        ours, theirs = (
+            Key("drain", "1 worker", system, own),
+            Key("drain", "1 worker", peer, store),
+        )
+        yield Bar(f"{system}: drain on {own}, beside {named(peer, store)}", wanted, ours, theirs)
+    ours = Key("drain", "2 workers", system, "postgresql")
+    one = ours._replace(measure="1 worker")
+    yield Bar(f"{system}: two workers beside one (on four processors or more)", 1.6, ours, one)
+
+
+def _of_store(store: str) -> Iterator[Bar]:
+    grown = Key("growth", "drain, grown", OURS, store)
+    alone = grown._replace(measure="drain, alone")
+    yield Bar(f"drain on {store} among two million others, beside alone", 0.8, grown, alone)
+    for what in ("buffers", "buffers to find the runs", "rows read"):
+        grown = Key("growth", f"claim of 100, {what}, grown", OURS, store)
+        alone = grown._replace(measure=f"claim of 100, {what}, alone")
+        yield Bar(f"claim on {store} among two million others: {what}", 1, grown, alone, True)
+    held = Key("held", "drain, with a transaction open", OURS, store)
+    free = held._replace(measure="drain")
+    yield Bar(f"drain on {store} with a transaction open", 0.5, held, free)
+    worker = Key("idle", "RSS MiB", OURS, store)
+    shell = worker._replace(measure="shell RSS MiB")
+    yield Bar(f"memory of an idle worker on {store}, beside a shell", 1.15, worker, shell, True)
+    statements = Key("idle", "statements/s", OURS, store)
+    yield Bar(f"statements a second of an idle worker on {store}", 1.2, statements, at_most=True)
+
+
+def _latency(measure: str) -> Key:
+    return Key("latency", measure, OURS, "postgresql")

@@ -1,0 +1,95 @@
+"""A run of the benchmark: who takes part, how often, and where the figures go."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import machine
+from benchmarks.client import NotMeasuredError
+from benchmarks.contenders import GROUPS, Contender, contenders, matching
+from benchmarks.figures import Figures, Gap, Key
+
+
+@dataclass
+class Benchmark:
+    """What the command line asked for, and what has come of it."""
+
+    systems: Sequence[str]
+    stores: Sequence[str]
+    rounds: int
+    scale: float  # of the numbers of runs; 1 is the whole
+    files: Path
+    figures: Figures
+    options: Mapping[str, str] = field(default_factory=dict)  # of a system's worker, besides
+
+    @contextmanager
+    def group(
+        self, part: str, group: str, only: Sequence[str] = (), variant: str = ""
+    ) -> Iterator[list[Contender]]:
+        """Those who are compared with each other on one kind of database."""
+        stores = [store for store in GROUPS[group] if store in self.stores]
+        systems = [name for name in self.systems if name in (only or self.systems)]
+
+        def gap(system: str, store: str, reason: str) -> None:
+            self.gap(part, system, store, reason)
+
+        wanted = matching(part, systems, stores)
+        with contenders(wanted, self.files, gap, variant, self.options) as ready:
+            for contender in ready:
+                self._describe(contender)
+            yield ready
+
+    @property
+    def groups(self) -> list[str]:
+        """The kinds of databases to go through."""
+        return [name for name, stores in GROUPS.items() if {*stores} & {*self.stores}]
+
+    def size(self, whole: int, least: int = 100) -> int:
+        """A number of runs, in hundreds."""
+        return max(least, round(whole * self.scale / 100) * 100)
+
+    def in_turns(
+        self,
+        part: str,
+        everyone: Sequence[Contender],
+        measure: Callable[[Contender], dict[str, float]],
+        rounds: int = 0,
+    ) -> bool:
+        """
+        A B C A B C, so that whatever slows the machine slows all of them; whether each of them
+        could be measured.
+        """
+        out = set()
+        for number in range(rounds or self.rounds):
+            for contender in everyone:
+                if contender in out:
+                    continue
+                try:
+                    self.note(part, contender, number, measure(contender))
+                except NotMeasuredError as error:
+                    self.gap(part, contender.name, contender.place.store, str(error))
+                    out.add(contender)
+        return not out
+
+    def note(self, part: str, contender: Contender, number: int, values: dict[str, float]) -> None:
+        """Keep the figures of a round, and show them."""
+        name, store = contender.name, contender.place.store
+        for measure, value in values.items():
+            self.figures.add(Key(part, measure, name, store), value)
+        shown = ", ".join(f"{measure} {value:,.1f}" for measure, value in values.items())
+        print(f"  {part} {number + 1}: {name} on {store}: {shown}", flush=True)
+
+    def _describe(self, contender: Contender) -> None:
+        store, system = contender.place.store, contender.system
+        self.figures.facts.setdefault("servers", {}).setdefault(store, machine.server(store))
+        self.figures.facts.setdefault("systems", {})[f"{contender.name} {store}"] = {
+            "versions": system.versions(),
+            "setting": f"{system.setting} {system.place.options}".strip(),
+            "differs": system.differs,
+        }
+
+    def gap(self, part: str, system: str, store: str, reason: str) -> None:
+        """Say loudly that there is no figure."""
+        print(f"NOT MEASURED: {part}: {system} on {store}: {reason}", flush=True)
+        self.figures.gaps.append(Gap(part, system, store, reason))

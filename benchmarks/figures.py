@@ -1,0 +1,63 @@
+"""What was measured, and what was not."""
+
+import json
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+
+class Key(NamedTuple):
+    """What a figure is of."""
+
+    part: str
+    measure: str
+    system: str
+    store: str
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Something that was not measured, and why."""
+
+    part: str
+    system: str
+    store: str
+    reason: str
+
+
+@dataclass
+class Figures:
+    """Values of each round by what they are of; facts, which are not repeated; and the gaps."""
+
+    values: dict[Key, list[float]] = field(default_factory=lambda: defaultdict(list))
+    facts: dict[str, Any] = field(default_factory=dict)
+    gaps: list[Gap] = field(default_factory=list)
+
+    def add(self, key: Key, value: float) -> None:
+        """One round's."""
+        self.values[key].append(value)
+
+    def median(self, key: Key) -> float | None:
+        """The middle one of the rounds."""
+        return median(self.values[key]) if self.values.get(key) else None
+
+    def save(self, path: Path) -> None:
+        """For a report that is made later."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = {
+            "values": [[*key, values] for key, values in self.values.items()],
+            "facts": self.facts,
+            "gaps": [asdict(gap) for gap in self.gaps],
+        }
+        path.write_text(json.dumps(content, indent=1))
+
+    @classmethod
+    def load(cls, path: Path) -> "Figures":
+        """What ``save`` has written."""
+        content = json.loads(path.read_text())
+        figures = cls(facts=content["facts"], gaps=[Gap(**gap) for gap in content["gaps"]])
+        for *key, values in content["values"]:
+            figures.values[Key(*key)] = values
+        return figures

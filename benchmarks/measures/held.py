@@ -1,0 +1,53 @@
+"""
+Drain while another session holds a transaction open, as a report or a backup does: no row that a
+claim has left behind can be cleaned up meanwhile.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from benchmarks import bare, databases
+from benchmarks.benchmark import Benchmark
+from benchmarks.contenders import Contender
+from benchmarks.measures import drain
+from benchmarks.place import Place
+
+STATEMENTS = {
+    "postgresql": ("BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT txid_current()"),
+    "mariadb": ("START TRANSACTION WITH CONSISTENT SNAPSHOT",),
+}
+SYSTEMS = ("taskworks", "bare", "pgqueuer")
+
+
+def measure(benchmark: Benchmark) -> None:
+    """With and without, in turns."""
+    for group in benchmark.groups:
+        if group not in STATEMENTS:
+            continue
+        with benchmark.group("held", group, only=SYSTEMS) as everyone:
+            benchmark.in_turns("held", everyone, lambda one: _both(benchmark, one))
+
+
+def _both(benchmark: Benchmark, contender: Contender) -> dict[str, float]:
+    size = benchmark.size(contender.system.drains)
+    rates = {"drain": _rate(contender, size)}
+    with held_open(contender.place):
+        rates["drain, with a transaction open"] = _rate(contender, size)
+    return rates
+
+
+def _rate(contender: Contender, size: int) -> float:
+    if contender.system.is_served:
+        return drain.rate(contender, size, 1)
+    return contender.client.run(bare.drain, size)
+
+
+@contextmanager
+def held_open(place: Place) -> Iterator[None]:
+    """A transaction of another session, with a snapshot of its own."""
+    with closing(databases.connect(place)) as connection:
+        cursor = connection.cursor()
+        for statement in STATEMENTS[place.store]:
+            cursor.execute(statement)
+        yield
+        cursor.execute("ROLLBACK")

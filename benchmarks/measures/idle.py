@@ -1,0 +1,107 @@
+"""
+What a worker costs that has nothing to do: statements, processor time and memory, all its
+processes together; and what ``manage.py shell`` of the same project takes in memory.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks import databases, marks, processes
+from benchmarks.benchmark import Benchmark
+from benchmarks.contenders import Contender
+from benchmarks.measures.drain import await_marks
+from benchmarks.processes import Process
+from benchmarks.systems.django_system import DjangoSystem
+from benchmarks.systems.system import MANAGE
+from benchmarks.wire import Wire, counted
+
+CALM = 2.0  # seconds after a first task
+WINDOW = 8.0  # seconds
+MIB = 1024  # kB
+VARIABLES = {
+    "postgresql": ("PGHOST", "PGPORT"),
+    "mariadb": ("MARIADB_HOST", "MARIADB_PORT"),
+}
+
+
+def measure(benchmark: Benchmark) -> None:
+    """Each system once: an idle worker is not in a hurry."""
+    for group in benchmark.groups:
+        with benchmark.group("idle", group) as everyone:
+            benchmark.in_turns("idle", everyone, lambda one: _cost(benchmark, one), rounds=1)
+
+
+def _cost(benchmark: Benchmark, contender: Contender) -> dict[str, float]:
+    window = WINDOW if benchmark.scale == 1 else WINDOW / 2
+    return {**_of_worker(contender, window), **_of_shell(contender)}
+
+
+def _of_worker(contender: Contender, window: float) -> dict[str, float]:
+    contender.client.call("clear")
+    marks.empty(contender.place.marks)
+    with (
+        _wired(contender) as (wire, environ),
+        processes.running(1, contender.system.command, environ, contender.log) as workers,
+    ):
+        contender.client.call("enqueue", [0])
+        await_marks(contender, workers, 1)
+        time.sleep(CALM)
+        statements, seconds = wire.statements if wire else 0, cpu_seconds(workers[0])
+        began = time.monotonic()
+        time.sleep(window)
+        passed = time.monotonic() - began
+        costs = {"CPU ms/s": (cpu_seconds(workers[0]) - seconds) / passed * 1000}
+        if wire:
+            costs["statements/s"] = (wire.statements - statements) / passed
+        return {**costs, **memory(workers[0]), "processes": len(workers[0].pids)}
+
+
+@contextmanager
+def _wired(contender: Contender) -> Iterator[tuple[Wire | None, dict[str, str]]]:
+    """The environment of a worker whose statements are counted, where that can be done."""
+    place = contender.place
+    if place.store not in VARIABLES:
+        yield None, place.environ
+        return
+    entry = databases.settings(place)
+    with counted(place.store, entry["HOST"], int(entry["PORT"])) as wire:
+        host, port = VARIABLES[place.store]
+        yield wire, {**place.environ, host: "127.0.0.1", port: str(wire.port)}
+
+
+def _of_shell(contender: Contender) -> dict[str, float]:
+    if not isinstance(contender.system, DjangoSystem):
+        return {}
+    ready = Path(contender.place.marks + ".shell")
+    code = f"import pathlib, time; pathlib.Path({str(ready)!r}).touch(); time.sleep(60)"
+    command = [*MANAGE, "shell", "-c", code]
+    with processes.running(1, command, contender.place.environ, contender.log) as [shell]:
+        while not ready.exists() and shell.is_alive:
+            time.sleep(0.05)
+        ready.unlink(missing_ok=True)
+        return {f"shell {name}": value for name, value in memory(shell).items()}
+
+
+# From /proc.
+
+
+def cpu_seconds(process: Process) -> float:
+    """Processor time of all its processes, threads that have ended not included."""
+    nanoseconds = 0
+    for pid in process.pids:
+        for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            nanoseconds += int(path.read_text().split()[0])
+    return nanoseconds / 1e9
+
+
+def memory(process: Process) -> dict[str, float]:
+    """In MiB: resident, and with what processes share divided among them."""
+    kilobytes = {"Rss": 0, "Pss": 0}
+    for pid in process.pids:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name in kilobytes:
+                kilobytes[name] += int(value.split()[0])
+    return {"RSS MiB": kilobytes["Rss"] / MIB, "PSS MiB": kilobytes["Pss"] / MIB}

@@ -1,0 +1,34 @@
+"""The no-op as a task of huey."""
+
+from typing import Any
+
+from huey import Huey, RedisHuey
+from huey.storage import SqliteStorage
+
+from benchmarks import databases
+from benchmarks.marks import Marker
+from benchmarks.place import Place
+
+
+class Storage(SqliteStorage):
+    """As durable as the databases of the others are here, where huey would ask for more."""
+
+    def _create_connection(self) -> Any:
+        connection = super()._create_connection()
+        connection.execute("PRAGMA synchronous = NORMAL")
+        return connection
+
+
+place = Place.here()
+mark = Marker(place.marks)
+if place.store == "redis":
+    queue = RedisHuey(place.database, url=f"{databases.REDIS}/{databases.QUEUES}")
+else:
+    file = databases.settings(place)["NAME"]
+    queue = Huey(place.database, storage_class=Storage, filename=file)
+
+
+@queue.task()
+def noop(number: int, word: str) -> int:
+    mark(number)
+    return number

@@ -1,0 +1,19 @@
+"""The no-op as a task of ours."""
+
+from benchmarks.marks import Marker
+from benchmarks.place import Place
+from taskworks import task
+
+mark = Marker(Place.here().marks)
+
+
+@task
+def noop(number: int, word: str) -> int:
+    mark(number)
+    return number
+
+
+@task
+async def noop_async(number: int, word: str) -> int:
+    mark(number)
+    return number

@@ -1,0 +1,34 @@
+"""The systems that are measured, a file each, in the order in which they are shown."""
+
+from benchmarks.place import Place
+from benchmarks.systems.bare import Bare
+from benchmarks.systems.celery import Celery
+from benchmarks.systems.dj_queue import DjQueue
+from benchmarks.systems.django_ox import DjangoOx
+from benchmarks.systems.django_tasks_db import DjangoTasksDB
+from benchmarks.systems.dramatiq import Dramatiq
+from benchmarks.systems.huey import Huey
+from benchmarks.systems.pgqueuer import PgQueuer
+from benchmarks.systems.procrastinate import Procrastinate
+from benchmarks.systems.system import System
+from benchmarks.systems.taskworks import Taskworks, TaskworksAsync
+
+ALL: tuple[type[System], ...] = (
+    Taskworks,
+    TaskworksAsync,
+    Bare,
+    DjangoTasksDB,
+    DjangoOx,
+    DjQueue,
+    Procrastinate,
+    PgQueuer,
+    Celery,
+    Dramatiq,
+    Huey,
+)
+BY_NAME = {system.name: system for system in ALL}
+
+
+def system_at(place: Place) -> System:
+    """The system that a place is for."""
+    return BY_NAME[place.system](place)

@@ -1,0 +1,12 @@
+"""The database alone: our own statements on our own table, without a task system."""
+
+from benchmarks.systems.taskworks import Taskworks
+
+
+class Bare(Taskworks):
+    name = "bare"
+    packages = ()
+    setting = "the statements that our store sends, from a loop in Python: claim 100, finish 100"
+    differs = "No task is executed."
+    is_served = False
+    parts = ("enqueue", "drain", "held", "variants")

@@ -1,0 +1,54 @@
+"""Celery, with Redis and with RabbitMQ between; results in Redis."""
+
+import sys
+from collections.abc import Sequence
+
+from benchmarks import databases
+from benchmarks.systems.system import System
+
+APP = "benchmarks.project.celery_noops"
+
+
+class Celery(System):
+    name = "celery"
+    stores = ("redis", "rabbitmq")
+    packages = ("celery", "redis")
+    setting = (
+        "`celery worker` with a child process a processor, worker_prefetch_multiplier 64, without "
+        "gossip, mingle, heartbeat and remote control; results in Redis"
+    )
+    differs = "Not durable as set up here; a task whose worker was killed is lost (early ack)."
+    drains = 2_000
+    has_bulk = False
+
+    @property
+    def worker(self) -> list[str]:
+        calm = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        return [sys.executable, "-m", "celery", "-A", APP, "worker", "-l", "ERROR", *calm]
+
+    def open(self) -> None:
+        from benchmarks.project.celery_noops import app, noop
+
+        self.app, self.noop = app, noop
+
+    def close(self) -> None:
+        self.app.control.purge()
+        if self.place.store == "rabbitmq":
+            with self.app.connection_for_write() as connection:
+                connection.default_channel.queue_delete(self.place.database)
+                connection.default_channel.exchange_delete(self.place.database)
+
+    def prepare(self) -> None:
+        with self.app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1)
+
+    def clear(self) -> None:
+        self.app.control.purge()
+        databases.flush_redis()
+
+    def enqueue(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            self.noop.delay(number, "hello-world")
+
+    def done(self) -> int:
+        return databases.results()

@@ -1,0 +1,26 @@
+"""django-tasks-db: the reference's own backend for databases."""
+
+from benchmarks.systems.django_system import DjangoSystem
+from benchmarks.systems.system import MANAGE
+
+
+class DjangoTasksDB(DjangoSystem):
+    name = "django-tasks-db"
+    stores = ("postgresql", "mariadb", "sqlite")
+    packages = ("django-tasks-db",)
+    setting = "`db_worker --no-startup-delay -v0`, a task at a time"
+    differs = "A task whose worker was killed stays RUNNING for ever."
+    drains = 600
+    has_bulk = False
+    apps = ["django_tasks_db"]
+    app = "django_tasks_database"
+    backend = "django_tasks_db.DatabaseBackend"
+
+    @property
+    def worker(self) -> list[str]:
+        return [*MANAGE, "db_worker", "--no-startup-delay", "-v0"]
+
+    def done(self) -> int:
+        from django_tasks_db.models import DBTaskResult
+
+        return DBTaskResult.objects.successful().count()

@@ -1,0 +1,47 @@
+"""What becomes of figures."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import bars, chart
+from benchmarks.figures import Figures, Gap, Key
+from benchmarks.tables import tables
+
+pytestmark = pytest.mark.any_database
+
+
+@pytest.fixture
+def figures() -> Figures:
+    """Two systems in three rounds."""
+    figures = Figures(facts={"rounds": 3}, gaps=[Gap("drain", "huey", "redis", "no server")])
+    for system, values in {
+        "taskworks": (9000, 8000, 10000),
+        "django-tasks-db": (200, 300, 150),
+    }.items():
+        for value in values:
+            figures.add(Key("drain", "1 worker", system, "postgresql"), value)
+    return figures
+
+
+def test_a_table_has_medians_spreads_and_ratios(figures: Figures) -> None:
+    [table] = tables(figures, "drain")
+    assert table.rows[1:] == [
+        ["taskworks", "9,000 (8,000 to 10,000)", ""],
+        ["django-tasks-db", "200 (150 to 300)", "45 x"],
+    ]
+
+
+def test_bars_are_compared_with_what_was_measured(figures: Figures) -> None:
+    table = bars.table(figures)
+    assert table is not None
+    assert [row[1:] for row in table.rows[1:]] == [["at least 25", "45", "reached"]]
+
+
+def test_figures_are_saved_and_loaded(figures: Figures, tmp_path: Path) -> None:
+    figures.save(tmp_path / "figures.json")
+    assert Figures.load(tmp_path / "figures.json") == figures
+
+
+def test_the_chart_has_a_bar_a_system(figures: Figures) -> None:
+    assert chart.draw(figures).count("<rect") == 3  # and its ground
