@@ -56,7 +56,7 @@ SECTIONS: dict[str | None, tuple[str, ...]] = {
         "messages_shown",
         "metadata_shown",
     ),
-    "Attempts": ("attempts", "failures", "workers", "claimed_by", "duration"),
+    "Attempts": ("attempts", "failures", "crashes", "workers", "claimed_by", "duration"),
     "How it was enqueued": (
         "backend",
         "queue_name",
@@ -64,6 +64,7 @@ SECTIONS: dict[str | None, tuple[str, ...]] = {
         "executor",
         "run_after",
         "expires_at",
+        "at_most_once",
         "options_shown",
     ),
     "Times": (

@@ -9,7 +9,7 @@ from django.db import connections
 
 from taskworks.conf import conf, nearest
 from taskworks.framework import task_backends
-from taskworks.policy import defaults_of
+from taskworks.policy import Policy, defaults_of
 
 KNOWN_OPTIONS = ["TASK_DEFAULTS", "QUEUE_DEFAULTS"]
 READ_COMMITTED = "read committed"
@@ -27,6 +27,7 @@ def check_backend(alias: str) -> Iterator[checks.CheckMessage]:
     yield from _check_settings()
     yield from _check_defaults(alias)
     yield from _check_database()
+    yield from _check_transactions(alias)
 
 
 def _check_settings() -> Iterator[checks.CheckMessage]:
@@ -73,6 +74,24 @@ def _check_database() -> Iterator[checks.CheckMessage]:
         yield from _check_sqlite(connection.alias)
     elif connection.vendor == "mysql":
         yield from _check_mysql(connection.alias)
+
+
+def _check_transactions(alias: str) -> Iterator[checks.CheckMessage]:
+    """What tasks say themselves is refused when they are enqueued."""
+    from taskworks.execution.transaction import obstacle
+
+    try:
+        defaults = defaults_of(task_backends[alias])
+    except ImproperlyConfigured:  # which has an error of its own
+        return
+    policies = [Policy(**given) for given in [defaults.tasks, *defaults.queues.values()]]
+    for reason in dict.fromkeys(obstacle(p) for p in policies if p.transactional):
+        if reason:
+            yield checks.Error(
+                f"The defaults in TASKS[{alias!r}]['OPTIONS'] cannot be kept. {reason}",
+                hint="Give the option to the tasks that need it; docs/howto/choose-a-delivery.md.",
+                id="taskworks.E006",
+            )
 
 
 def _check_sqlite(alias: str) -> Iterator[checks.CheckMessage]:

@@ -7,7 +7,9 @@ TaskException
  ├─ TaskResultMismatch      the run belongs to another task
  ├─ TaskNotFound            a stored path leads to nothing that can be imported
  ├─ TaskExpired             a run has waited longer than it may
- └─ TaskCrashed             the process that executed an attempt is gone
+ ├─ TaskCrashed             the process that executed an attempt is gone
+ ├─ TaskPoisoned            a run has crashed its process too often
+ └─ TaskLost                nobody knows how far a run has got that may be executed once only
 TimeoutError
  └─ TaskTimeout             an attempt took longer than it may
 BaseException
@@ -35,7 +37,9 @@ __all__ = [
     "TaskCrashed",
     "TaskException",
     "TaskExpired",
+    "TaskLost",
     "TaskNotFound",
+    "TaskPoisoned",
     "TaskResultDoesNotExist",
     "TaskResultMismatch",
     "TaskTimeout",
@@ -68,6 +72,17 @@ class TaskExpired(TaskException):
 
 class TaskCrashed(TaskException):
     """The child process that executed an attempt ended in the middle of it."""
+
+
+class TaskPoisoned(TaskException):
+    """A run crashed its process three times, although it was executed alone."""
+
+
+class TaskLost(TaskException):
+    """
+    The worker of a run with ``delivery="at_most_once"`` was gone before the attempt had ended. It
+    may have been executed in part, and is not executed again.
+    """
 
 
 class TaskTimeout(TimeoutError):  # noqa: N818 - a name that others know

@@ -24,6 +24,10 @@ from taskworks.framework import BaseTaskBackend
 from taskworks.retry import AskedForDelay, Backoff, seconds
 
 THREAD, PROCESS, ASYNC = EXECUTORS = ("thread", "process", "async")
+# In a child process, for what was in the hands of a worker that died; no option of a task.
+ALONE = "alone"
+LINES = (*EXECUTORS, ALONE)  # in which ready runs wait
+AT_LEAST_ONCE, AT_MOST_ONCE = DELIVERIES = ("at_least_once", "at_most_once")
 DEFAULT_BACKOFF = Backoff()
 
 
@@ -38,6 +42,8 @@ class Policy:
     timeout: float = math.inf  # seconds that an attempt may take
     expires: float = math.inf  # seconds that a run may wait for its first attempt
     executor: str = THREAD
+    delivery: str = AT_LEAST_ONCE
+    transactional: bool = False  # the task and its finish are one transaction
 
     def retries(self, exception: BaseException) -> bool:
         """Whether an attempt that failed so is worth another."""
@@ -82,19 +88,43 @@ def _policy(
     queue_name: str,
     backend: BaseTaskBackend,
 ) -> Policy:
-    kind = ASYNC if iscoroutinefunction(function) else THREAD
     inherited = defaults_of(backend).of(queue_name)
     given = validated(dict(options))
-    executor = given.get("executor", inherited.get("executor", kind))
-    if executor not in (kind, PROCESS):
-        if "executor" in given:
-            raise InvalidTask(
-                f"executor={executor!r} does not fit {function.__qualname__!r}, which is "
-                f"{'a coroutine' if kind == ASYNC else 'no coroutine'} function: "
-                f"it is executed by {kind!r} or {PROCESS!r}."
-            )
-        executor = kind  # a default is for the tasks that it fits
-    return Policy(**{**inherited, **given, "executor": executor})
+    executor = _executor_in_force(function, given, inherited)
+    transactional = _transactional_in_force(function, executor, given, inherited)
+    return Policy(**{**inherited, **given, "executor": executor, "transactional": transactional})
+
+
+def _executor_in_force(
+    function: Callable[..., Any], given: Mapping[str, Any], inherited: Mapping[str, Any]
+) -> str:
+    kind = ASYNC if iscoroutinefunction(function) else THREAD
+    executor: str = given.get("executor", inherited.get("executor", kind))
+    if executor in (kind, PROCESS):
+        return executor
+    if "executor" in given:
+        raise InvalidTask(
+            f"executor={executor!r} does not fit {function.__qualname__!r}, which is "
+            f"{'a coroutine' if kind == ASYNC else 'no coroutine'} function: "
+            f"it is executed by {kind!r} or {PROCESS!r}."
+        )
+    return kind  # a default is for the tasks that it fits
+
+
+def _transactional_in_force(
+    function: Callable[..., Any],
+    executor: str,
+    given: Mapping[str, Any],
+    inherited: Mapping[str, Any],
+) -> bool:
+    wanted: bool = given.get("transactional", inherited.get("transactional", False))
+    if wanted and executor == ASYNC and "transactional" in given:
+        raise InvalidTask(
+            f"transactional=True does not fit {function.__qualname__!r}, a coroutine function on "
+            "the event loop, where a transaction would not be its own: give it "
+            f"executor={PROCESS!r}, or make it a function."
+        )
+    return wanted and executor != ASYNC  # as above
 
 
 _remembered = lru_cache(maxsize=1000)(_policy)  # it is asked for with every run
@@ -270,6 +300,20 @@ def _executor(value: Any, name: str) -> str:
     return str(value)
 
 
+def _delivery(value: Any, name: str) -> str:
+    if value not in DELIVERIES:
+        raise ValueError(
+            f"{name} must be one of {', '.join(map(repr, DELIVERIES))}, not {value!r}."
+        )
+    return str(value)
+
+
+def _flag(value: Any, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be True or False, not {value!r}.")
+    return value
+
+
 VALID: dict[str, Callable[[Any, str], Any]] = {
     "max_attempts": _attempts,
     "backoff": _backoff,
@@ -278,4 +322,6 @@ VALID: dict[str, Callable[[Any, str], Any]] = {
     "timeout": _limit,
     "expires": _limit,
     "executor": _executor,
+    "delivery": _delivery,
+    "transactional": _flag,
 }

@@ -1,11 +1,13 @@
 """
-The standard's three signals, on Django 6.0 and later Django's very objects, and two of ours.
+The standard's three signals, on Django 6.0 and later Django's very objects, and four of ours.
 
 ``sender`` is the backend's class, ``task_result`` a snapshot of the run. A receiver that raises
 is logged by ``django.dispatch``, and changes nothing of a run. Receivers may be async.
 
 ``task_retried`` is sent when an attempt has failed and another follows, with ``delay``, a
-timedelta; ``task_cancelled`` when a run is cancelled, after ``task_finished``.
+timedelta; ``task_cancelled`` when a run is cancelled, after ``task_finished``; ``task_rescued``
+when a run is ready again whose worker has died; ``task_lost`` when one is failed instead, because
+it may be executed once only, after ``task_finished``.
 """
 
 import logging
@@ -29,15 +31,20 @@ __all__ = [
     "aannounce",
     "announce",
     "announce_cancelled",
+    "announce_lost",
     "task_cancelled",
     "task_enqueued",
     "task_finished",
+    "task_lost",
+    "task_rescued",
     "task_retried",
     "task_started",
 ]
 
 task_retried = Signal()
 task_cancelled = Signal()
+task_rescued = Signal()
+task_lost = Signal()
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +81,12 @@ def announce_cancelled(sender: type, task_result: TaskResult) -> None:
     """A run is cancelled, and has thereby finished."""
     announce(task_finished, sender, lambda: task_result, logging.ERROR)
     announce(task_cancelled, sender, lambda: task_result)
+
+
+def announce_lost(sender: type, snapshot: Snapshot) -> None:
+    """A run is failed as lost, and has thereby finished."""
+    announce(task_finished, sender, snapshot, logging.ERROR)
+    announce(task_lost, sender, snapshot)
 
 
 def _is_heard(signal: Signal, level: int) -> bool:

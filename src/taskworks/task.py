@@ -83,6 +83,8 @@ class Task(_Standard[P, R]):
     timeout: Duration | None = None
     expires: Duration | None = None
     executor: str | None = None
+    delivery: str | None = None
+    transactional: bool | None = None
     metadata: dict[str, Any] | None = field(default=None, hash=False)
 
     def __new__(cls, **options: Any) -> Self:
@@ -246,6 +248,8 @@ def task(
     timeout: Duration | None = ...,
     expires: Duration | None = ...,
     executor: str | None = ...,
+    delivery: str | None = ...,
+    transactional: bool | None = ...,
     metadata: dict[str, Any] | None = ...,
     **options: Any,
 ) -> _ContextDecorator: ...
@@ -263,6 +267,8 @@ def task(
     timeout: Duration | None = ...,
     expires: Duration | None = ...,
     executor: str | None = ...,
+    delivery: str | None = ...,
+    transactional: bool | None = ...,
     metadata: dict[str, Any] | None = ...,
     **options: Any,
 ) -> _Decorator: ...

@@ -16,10 +16,18 @@ from django.test import RequestFactory
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from taskworks.backends.database import DatabaseBackend
 from taskworks.models import TaskRun
-from taskworks.signals import task_cancelled, task_retried
+from taskworks.signals import (
+    announce,
+    announce_lost,
+    task_cancelled,
+    task_rescued,
+    task_retried,
+)
 from tests.docs.conftest import Capture, Settings, make_due, only, run, with_database, work
 from tests.docs.pages import executes
+from tests.waiting import wait_for
 
 sleeping_works = pytest.mark.usefixtures("sleeping_works")
 works_beside = pytest.mark.usefixtures("works_beside")
@@ -311,6 +319,25 @@ def test_a_run_is_stored_on_commit() -> None:
 def test_results_are_waited_for(capsys: Capture) -> None:
     run("reference/waiting.py")
     assert capsys.readouterr().out == "3\n[1, 2]\n"
+
+
+@executes("shop/accounts.py", "shop/close.py", "reference/deaths.py")
+@with_database
+@works_beside
+def test_an_account_is_closed_once(capsys: Capture) -> None:
+    run("shop/close.py")
+    assert capsys.readouterr().out == "SUCCESSFUL 1\n"
+    wait_for(lambda: only("shop.accounts.say_goodbye").state == "successful", "the letter is sent")
+    run_of_the_letter = only("shop.accounts.say_goodbye")
+    assert run_of_the_letter.at_most_once
+    deaths = run("reference/deaths.py")
+    announce(task_rescued, DatabaseBackend, run_of_the_letter.to_result)
+    announce_lost(DatabaseBackend, run_of_the_letter.to_result)
+    assert capsys.readouterr().out.splitlines() == [
+        "say_goodbye is executed again",
+        "say_goodbye has to be looked at",
+    ]
+    assert deaths["say_what_is_lost"]
 
 
 # Options

@@ -161,9 +161,9 @@ def test_a_worker_that_was_rescued_from_cannot_finish(
     begun(run)
     store.start([run])
     Worker.objects.update(given_up_at=store.read_clock())
-    assert store.rescue(10) == 1
+    assert [rescued.id for rescued in store.rescue(10)] == [run.id]
     other = new_worker()
-    [again] = store.claim(other, "default", ["default"], {"thread": 1})
+    [again] = store.claim(other, "default", ["default"], {"alone": 1})
     assert again.attempts == 1
     begun(again).end(Succeeded("the second's"))
     zombie = Attempt(run, "zombie")

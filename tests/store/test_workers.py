@@ -26,11 +26,11 @@ def test_a_heartbeat_is_the_databases_time(store: Store, worker: UUID) -> None:
 def test_only_the_silent_are_given_up(store: Store, new_worker: Callable[[], UUID]) -> None:
     silent, lively = new_worker(), new_worker()
     silence(silent, store)
-    assert store.give_up(MINUTE / 2) == 1
+    assert store.give_up(MINUTE / 2, lively) == 1
     assert [row.id for row in Worker.objects.living()] == [lively]
     assert not store.heartbeat(silent)
     assert store.heartbeat(lively)
-    assert store.give_up(MINUTE / 2) == 0
+    assert store.give_up(MINUTE / 2, lively) == 0
 
 
 def test_runs_without_a_living_worker_are_rescued_behind_the_others(
@@ -41,14 +41,13 @@ def test_runs_without_a_living_worker_are_rescued_behind_the_others(
         enqueue()
         store.claim(worker, "default", ["default"], {"thread": 1})
     waiting = enqueue()
-    assert store.rescue(10) == 0
+    assert store.rescue(10) == []
     silence(dead, store)
-    store.give_up(MINUTE / 2)
+    store.give_up(MINUTE / 2, alive)
     Worker.objects.filter(id=gone).delete()
-    assert store.rescue(1) == 1
-    assert store.rescue(10) == 1
+    assert len(store.rescue(1)) == len(store.rescue(10)) == 1
     assert TaskRun.objects.get(claimed_by=alive).state == "claimed"
-    runs = store.claim(alive, "default", ["default"], {"thread": 10})
+    runs = store.claim(alive, "default", ["default"], {"thread": 10, "alone": 10})
     assert len(runs) == 3
     assert runs[0].id == waiting.id
 
@@ -59,8 +58,22 @@ def test_two_sweeps_at_once_rescue_a_run_once(store: Store, enqueue: Enqueue, wo
     store.claim(worker, "default", ["default"], {"thread": 50})
     Worker.objects.all().delete()
     sweeps = [begin_elsewhere(lambda: store.rescue(100)) for _ in range(4)]
-    assert sum(sweep.result(timeout=30) for sweep in sweeps) == 50
+    assert sum(len(sweep.result(timeout=30)) for sweep in sweeps) == 50
     assert TaskRun.objects.ready().count() == 50
+
+
+def test_one_that_was_silent_itself_gives_nobody_up(
+    store: Store, new_worker: Callable[[], UUID]
+) -> None:
+    """What kept the others from the database may have kept its own statement."""
+    witness, other, unknown = new_worker(), new_worker(), new_worker()
+    silence(witness, store)
+    silence(other, store)
+    Worker.objects.filter(id=unknown).delete()
+    assert store.give_up(MINUTE / 2, witness) == store.give_up(MINUTE / 2, unknown) == 0
+    store.heartbeat(witness)
+    assert store.give_up(MINUTE / 2, witness) == 1
+    assert [row.id for row in Worker.objects.living()] == [witness]
 
 
 def test_strays_of_a_lost_claim_are_given_back(

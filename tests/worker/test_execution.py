@@ -15,7 +15,6 @@ from taskworks.worker import Worker as WorkerOfTheTest
 from taskworks.worker.recorder import WRITE_START_AFTER, Recorder
 from taskworks.worker.report import Report
 from tests import tasks
-from tests.connections import begin_elsewhere
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -68,22 +67,6 @@ def test_a_batch_stays_for_the_runs_of_a_worker_that_was_killed() -> None:
     Worker.objects.update(heartbeat_at=store().read_clock() - timedelta(minutes=1))
     drain()
     assert state_of(result) == "successful"
-
-
-def test_a_worker_that_claims_again_what_was_rescued_from_it_records_it_once() -> None:
-    tasks.gate.clear()
-    result = tasks.wait_for_gate.enqueue()
-    worker = WorkerOfTheTest(task_backends["default"], Options(queues=Queues(), label="same"))
-    working = begin_elsewhere(worker.run)
-    wait_for(lambda: state_of(result) == "running", "it runs")
-    # Given up for a moment, it registers anew and rescues its own run.
-    Worker.objects.update(given_up_at=store().read_clock())
-    wait_for(lambda: TaskRun.objects.get(id=result.id).attempts == 2, "it runs a second time")
-    tasks.gate.set()
-    wait_for(lambda: state_of(result) == "successful", "it has ended")
-    worker.stop()
-    working.result(timeout=30)
-    assert TaskRun.objects.get(id=result.id).worker_ids == ["same", "same"]
 
 
 def test_a_recorder_with_nothing_to_write_asks_the_database_nothing(

@@ -1,16 +1,19 @@
 """Who may rescue: a worker whose own heartbeats went through all the while."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from django.db import connection, connections
 
 from taskworks.models import TaskRun, Worker
 from taskworks.store import store
 from taskworks.worker import heartbeat as module
 from taskworks.worker.heartbeat import Heartbeat
 from tests import tasks
+from tests.black_hole import BlackHole
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 INTERVAL, TIMEOUT = 0.2, 1.0  # as in tests.settings
@@ -43,7 +46,7 @@ def registered() -> UUID:
 @pytest.fixture
 def heartbeat(clock: Clock) -> Heartbeat:
     worker = registered()
-    return Heartbeat(store(), lambda: worker, lambda: None)
+    return Heartbeat(store(), lambda: worker, lambda given_up: None)
 
 
 @pytest.fixture
@@ -83,11 +86,11 @@ def test_after_an_outage_nobody_is_given_up_at_once(
 
 def test_one_that_was_given_up_says_so_and_begins_anew(clock: Clock) -> None:
     worker = registered()
-    told: list[bool] = []
-    heartbeat = Heartbeat(store(), lambda: worker, lambda: told.append(True))
+    told: list[UUID] = []
+    heartbeat = Heartbeat(store(), lambda: worker, told.append)
     Worker.objects.filter(id=worker).update(given_up_at=store().read_clock())
     heartbeat.beat()
-    assert told == [True]
+    assert told == [worker]
 
 
 def test_runs_of_a_worker_that_is_certainly_gone_come_back_with_the_first_beat(
@@ -99,3 +102,40 @@ def test_runs_of_a_worker_that_is_certainly_gone_come_back_with_the_first_beat(
     Worker.objects.exclude(id=heartbeat._worker()).delete()
     heartbeat.beat()
     assert orphan() == "ready"
+
+
+@pytest.fixture
+def black_hole(monkeypatch: pytest.MonkeyPatch) -> Iterator[BlackHole]:
+    """What connects to the database from now on goes through it."""
+    if connection.vendor == "sqlite":
+        pytest.skip("There is no way to a file on which something could get lost.")
+    connection.ensure_connection()
+    server = connections.settings["default"]
+    hole = BlackHole(server["HOST"], int(server["PORT"]))
+    monkeypatch.setitem(server, "PORT", str(hole.port))
+    yield hole
+    hole.end()
+
+
+def test_a_black_hole_is_nobody_s_death(black_hole: BlackHole) -> None:
+    workers = [registered() for _ in range(3)]
+    heartbeats = [Heartbeat(store(), lambda w=w: w, lambda given_up: None) for w in workers]
+    for heartbeat in heartbeats:
+        heartbeat.start()
+    try:
+        wait_for(lambda: all(h._is_steady() for h in heartbeats), "each may give up others")
+        with black_hole.closed():
+            wait_for(lambda: max(silences()) > 2.5 * TIMEOUT, "nobody's heartbeat goes through")
+            assert Worker.objects.living().count() == 3
+        # Through the moments in which all that was held up arrives, and until each may again.
+        wait_for(lambda: max(silences()) < TIMEOUT, "all beat again")
+        wait_for(lambda: all(h._is_steady() for h in heartbeats), "each may give up others")
+        assert Worker.objects.living().count() == 3
+    finally:
+        for heartbeat in heartbeats:
+            heartbeat.stop()
+
+
+def silences() -> list[float]:
+    now = store().read_clock()
+    return [(now - worker.heartbeat_at).total_seconds() for worker in Worker.objects.all()]

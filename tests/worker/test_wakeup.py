@@ -343,6 +343,7 @@ def test_a_busy_worker_is_woken_without_a_query(
 ) -> None:
     tasks.gate.clear()
     worker = idle(start_worker(sizes=Sizes(threads=1, async_slots=0, task_processes=0)))
+    worker._pools._pools["alone"].size = 0  # or it always has a place for a suspect
     busy = tasks.wait_for_gate.enqueue()
     wait_for(lambda: TaskRun.objects.get(id=busy.id).state == "running", "it is busy")
     asked: list[str] = []

@@ -17,7 +17,7 @@ from taskworks.exceptions import (
 )
 from taskworks.framework import BaseTaskBackend
 from taskworks.framework import Task as StandardTask
-from taskworks.policy import to_stored
+from taskworks.policy import ALONE, AT_MOST_ONCE, Policy, to_stored
 from taskworks.result import TaskResult
 from taskworks.signals import announce_cancelled, task_enqueued
 from taskworks.task import Task, copied, options_changed, policy_of, resolve, settled
@@ -115,7 +115,8 @@ class DatabaseBackend(BaseTaskBackend):
         """
         from taskworks.store import store
 
-        return store().retry(self._run(result_id).id)
+        run = self._run(result_id)
+        return store().retry(run.id, _executor_of_its_task(run) if run.executor == ALONE else None)
 
     def get_result(self, result_id: str) -> TaskResult:
         """
@@ -206,7 +207,8 @@ class DatabaseBackend(BaseTaskBackend):
 
     def _columns(self, task: StandardTask, definition: StandardTask) -> dict[str, Any]:
         """What the runs of a task have in common."""
-        changed = options_changed(task, definition)
+        policy, changed = policy_of(task), options_changed(task, definition)
+        _validate_transaction(policy)
         metadata = getattr(task, "metadata", None) or {}
         return {
             "backend": self.alias,
@@ -214,7 +216,8 @@ class DatabaseBackend(BaseTaskBackend):
             "task_path": task.module_path,
             "rank": -int(task.priority),
             "run_after": None if isinstance(task.run_after, timedelta) else task.run_after,
-            "executor": policy_of(task).executor,
+            "executor": policy.executor,
+            "at_most_once": policy.delivery == AT_MOST_ONCE,
             "options": to_stored(changed) if changed else {},
             "metadata": jsonvalue.round_trip(metadata, "metadata"),
         }
@@ -235,6 +238,14 @@ class DatabaseBackend(BaseTaskBackend):
             object.__setattr__(early, "enqueued_at", result.enqueued_at)
             object.__setattr__(early, "task", result.task)
         return results
+
+
+def _executor_of_its_task(run: "TaskRun") -> str | None:
+    """What a person's retry acquits a suspect to; None if this process does not know its code."""
+    try:
+        return policy_of(run.enqueued(resolve(run.task_path))).executor
+    except (TaskNotFound, InvalidTask):
+        return None
 
 
 def _transaction_to_await(alias: str, *, wanted: bool) -> str | None:
@@ -290,6 +301,13 @@ def _validate_name(what: str, name: Any, limit: int) -> None:
             f"{what} must be 1 to {limit} printable characters without space around them, "
             f"not {name!r}."
         )
+
+
+def _validate_transaction(policy: Policy) -> None:
+    from taskworks.execution.transaction import obstacle
+
+    if policy.transactional and (reason := obstacle(policy)):
+        raise InvalidTask(reason)
 
 
 def _validate_path(task: StandardTask) -> StandardTask:

@@ -1,13 +1,20 @@
 """Execute one attempt of a run, and say what became of it."""
 
 from taskworks.execution.attempt import Attempt
+from taskworks.execution.crash import crash
 from taskworks.execution.executor import aexecute, execute, prepare
 from taskworks.execution.interrupt import CoroutineGuard, Guard, Reason, ThreadGuard
 from taskworks.execution.judgement import judge, judge_unasked
 from taskworks.execution.outcome import (
     Cancelled,
+    Committed,
+    Crashed,
     Failed,
+    Fenced,
+    InDoubt,
+    Lost,
     Outcome,
+    Poisoned,
     Postponed,
     Released,
     Retried,
@@ -15,15 +22,22 @@ from taskworks.execution.outcome import (
     Succeeded,
     cancellation,
     failure,
+    loss,
 )
 
 __all__ = [
     "Attempt",
     "Cancelled",
+    "Committed",
     "CoroutineGuard",
+    "Crashed",
     "Failed",
+    "Fenced",
     "Guard",
+    "InDoubt",
+    "Lost",
     "Outcome",
+    "Poisoned",
     "Postponed",
     "Reason",
     "Released",
@@ -33,9 +47,11 @@ __all__ = [
     "ThreadGuard",
     "aexecute",
     "cancellation",
+    "crash",
     "execute",
     "failure",
     "judge",
     "judge_unasked",
+    "loss",
     "prepare",
 ]

@@ -7,33 +7,49 @@ from collections.abc import Callable
 from copy import copy
 from datetime import datetime, timedelta
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from taskworks.context import Dialogue, TaskContext
 from taskworks.execution.connections import refuse_to_wait_for_oneself
 from taskworks.execution.interrupt import Guard
 from taskworks.execution.outcome import (
     Cancelled,
+    Committed,
+    Crashed,
     Failed,
+    Lost,
     Outcome,
+    Poisoned,
     Postponed,
     Released,
     Retried,
     Snoozed,
     Succeeded,
+    loss,
 )
 from taskworks.framework import Task
 from taskworks.jsonvalue import copied
 from taskworks.models import RunState, TaskRun
-from taskworks.policy import Policy
+from taskworks.policy import ALONE, Policy
 from taskworks.result import TaskResult
 
 _first = threading.Lock()
+
+AnyGuard = TypeVar("AnyGuard", bound=Guard)
 
 FULL_TRACEBACKS = 10  # of a run's latest failures; of older ones the last line is kept
 
 # What an attempt changes, and what is put back when it does not count.
 COUNTS = ("attempts", "worker_ids", "started_at", "last_attempted_at", "missing_since")
+
+
+class Finisher(Protocol):
+    """Who writes the finish of a transactional task, over the connection of the calling thread."""
+
+    alias: str
+
+    def commit(self, run: TaskRun) -> bool:
+        """Write the run's outcome; False if the run is not ours any more."""
 
 
 class Attempt:
@@ -55,21 +71,33 @@ class Attempt:
         self.listener: Callable[[Attempt], None] | None = None  # told when the task tells something
         self._dialogue: Dialogue | None = None
         self._before = {name: getattr(run, name) for name in COUNTS}
+        self.finisher: Finisher | None = None
         self.guard = Guard()  # until the pool that executes it has one that fits
         # prepare() finds these.
         self.task: Task
         self.policy: Policy
 
+    @property
+    def must_be_known(self) -> bool:
+        """Whether its start must have been written when its first line runs."""
+        return self.run.at_most_once or self.run.executor == ALONE or self.policy.transactional
+
     def begin(self) -> None:
         """The first line is about to run."""
+        self.count()
+        self.began = time.monotonic()
+
+    def count(self) -> None:
+        """Count it as begun, if that has not been done before its first line."""
         run = self.run
+        if run.state == RunState.RUNNING:
+            return
         run.last_attempted_at = self.now()
         run.started_at = run.started_at or run.last_attempted_at
         run.attempts += 1
         run.worker_ids = [*run.worker_ids, self.worker_id]
         run.missing_since = None
         run.state = RunState.RUNNING.value
-        self.began = time.monotonic()
 
     def over(self) -> None:
         """Its last line has run."""
@@ -81,36 +109,37 @@ class Attempt:
         self.ended = self.ended or time.monotonic()
         self.run.return_value = None
         match outcome:
-            case Succeeded(return_value):
-                self.run.return_value = return_value
-                self._finish(RunState.SUCCESSFUL)
-            case Failed(_, entry):
-                self._add_failure(entry)
-                self._finish(RunState.FAILED)
-            case Cancelled(_, entry):
-                self._add_error(entry)
-                self._finish(RunState.CANCELLED)
-            case Retried(_, entry, delay):
-                self._add_failure(entry)
-                self._requeue(delay)
-            case Snoozed(delay):
-                self._undo(self.run)
-                self._requeue(delay)
-                self._wait_anew()
-            case Postponed(delay):
-                self._undo(self.run)
-                self.run.missing_since = self.run.missing_since or self.now()
-                self._requeue(delay)
+            case Retried() | Snoozed() | Postponed() | Crashed():
+                self._put_back(outcome)
             case Released():
                 self._undo(self.run)
                 self.run.state = RunState.READY.value
+            case _:
+                self._conclude(outcome)
 
     def undone(self) -> "Attempt":
         """It with its run as before the claim, released; a copy, for it may be executing still."""
+        return self.ended_by(self.break_off())
+
+    def ended_by(self, outcome: Outcome) -> "Attempt":
+        """A copy of it with this outcome."""
         attempt = copy(self)
         attempt.run, attempt.outcome, attempt.ended = copy(self.run), None, None
-        attempt.end(Released())
+        attempt.end(outcome)
         return attempt
+
+    def break_off(self) -> Released | Lost:
+        """The outcome of one whose end is not waited for; if it has not begun, it never will."""
+        if self.run.at_most_once and not self._withdrawn():
+            return loss("Its worker stopped, or was given up, in the middle of it.")
+        return Released()
+
+    def guarded_by(self, guard: AnyGuard) -> AnyGuard:
+        """It is about to be executed, and this is how to stop it; it may have been withdrawn."""
+        before, self.guard = self.guard, guard
+        if before.reason:
+            guard.withdraw()
+        return guard
 
     def now(self) -> datetime:
         """The database's time."""
@@ -182,6 +211,12 @@ class Attempt:
         args, kwargs = copied(self.run.args), copied(self.run.kwargs)
         return ([self.context, *args] if self.task.takes_context else args), kwargs
 
+    def _withdrawn(self) -> bool:
+        guard = self.guard
+        withdrawn = guard.withdraw()
+        # It may have got another guard in between.
+        return withdrawn if self.guard is guard else self._withdrawn()
+
     def _first_dialogue(self) -> Dialogue:
         dialogue = Dialogue(self.run.messages, self.run.metadata)
         dialogue.before_waiting = refuse_to_wait_for_oneself
@@ -190,6 +225,47 @@ class Attempt:
         with _first:  # its thread and its worker may ask at once
             self._dialogue = self._dialogue or dialogue
         return self._dialogue
+
+    def _conclude(self, outcome: Outcome) -> None:
+        match outcome:
+            case Succeeded(return_value):
+                self.run.return_value = return_value
+                self._finish(RunState.SUCCESSFUL)
+            case Committed(return_value, finished_at):
+                self.run.return_value = return_value
+                self._finish(RunState.SUCCESSFUL)
+                self.run.finished_at = finished_at
+            case Failed(_, entry):
+                self._add_failure(entry)
+                self._finish(RunState.FAILED)
+            case Poisoned(_, entry):
+                self._add_crash(entry)
+                self._finish(RunState.FAILED)
+            case Lost(_, entry):
+                self._add_error(entry)
+                self._finish(RunState.FAILED)
+            case Cancelled(_, entry):
+                self._add_error(entry)
+                self._finish(RunState.CANCELLED)
+
+    def _put_back(self, outcome: Retried | Snoozed | Postponed | Crashed) -> None:
+        match outcome:
+            case Retried(_, entry, delay):
+                self._add_failure(entry)
+                self._acquit()
+                self._requeue(delay)
+            case Snoozed(delay):
+                self._undo(self.run)
+                self._acquit()
+                self._requeue(delay)
+                self._wait_anew()
+            case Postponed(delay):
+                self._undo(self.run)
+                self.run.missing_since = self.run.missing_since or self.now()
+                self._requeue(delay)
+            case Crashed(_, entry):
+                self._add_crash(entry)
+                self._requeue(timedelta())
 
     def _finish(self, state: RunState) -> None:
         self.run.state = state.value
@@ -214,6 +290,15 @@ class Attempt:
     def _add_failure(self, entry: dict[str, str]) -> None:
         self._add_error(entry)
         self.run.failures += 1
+
+    def _add_crash(self, entry: dict[str, str]) -> None:
+        self._add_error(entry)
+        self.run.crashes += 1
+
+    def _acquit(self) -> None:
+        """It was suspected of a crash, and has not crashed."""
+        if self.run.executor == ALONE:
+            self.run.executor = self.policy.executor
 
     def _add_error(self, entry: dict[str, str]) -> None:
         facts = {

@@ -7,6 +7,7 @@ alike wherever it runs. Nothing a task does comes out of here but as an outcome.
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
@@ -31,6 +32,7 @@ from taskworks.execution.outcome import (
     failure,
     success,
 )
+from taskworks.execution.transaction import in_transaction
 from taskworks.policy import Policy
 from taskworks.signals import aannounce, announce, task_started
 from taskworks.task import missing
@@ -87,7 +89,8 @@ def _call(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
         enter(lambda: attempt.context)
         announce(task_started, sender, attempt.result)
         args, kwargs = attempt.arguments()
-        return success(guard.call(attempt.task.call, *args, **kwargs))
+        call = partial(guard.call, attempt.task.call, *args, **kwargs)
+        return in_transaction(attempt, call) if attempt.policy.transactional else success(call())
     except BaseException as error:  # noqa: BLE001 - sys.exit() in a task ends the task only
         return judge(attempt, error)
 

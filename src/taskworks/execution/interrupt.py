@@ -30,6 +30,7 @@ class Reason(Enum):
     TIMEOUT = "It took longer than its timeout allows."
     CANCEL = "The run was cancelled."
     SHUTDOWN = "The worker stops."
+    GIVEN_UP = "The worker was given up."
 
     def exception(self) -> BaseException:
         """What it means to the run."""
@@ -38,7 +39,7 @@ class Reason(Enum):
                 return TaskTimeout(self.value)
             case Reason.CANCEL:
                 return TaskCancelled(self.value)
-            case Reason.SHUTDOWN:
+            case Reason.SHUTDOWN | Reason.GIVEN_UP:
                 return WorkerStops(self.value)
 
 
@@ -62,6 +63,11 @@ class Guard:
     def interrupt(self, reason: Reason) -> None:
         """Stop the task if it is being executed; may be called again, for it may not listen."""
         self.reason = self.reason or reason
+
+    def withdraw(self) -> bool:
+        """Keep the task from beginning; False if its first line may have run already."""
+        self.reason = self.reason or Reason.SHUTDOWN
+        return True
 
     def whereabouts(self) -> TracebackType | None:
         """Where the task is at this moment, as a traceback, if that is known."""
@@ -107,6 +113,12 @@ class ThreadGuard(Guard):
                 if self._thread:
                     _await_locks(self._thread)
                     _set_async_exception(self._thread, Interrupt)
+
+    def withdraw(self) -> bool:
+        with self._lock:
+            if self._thread is None:
+                self.reason = self.reason or Reason.SHUTDOWN
+            return self._thread is None
 
     def disarm(self) -> None:
         """No interruption reaches this thread from now on, not even one that is on its way."""
@@ -155,6 +167,10 @@ class CoroutineGuard(Guard):
         self.reason = self.reason or reason
         if self._loop and self._task and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._task.cancel)
+
+    def withdraw(self) -> bool:
+        self.reason = self.reason or Reason.SHUTDOWN  # begin() looks at it after it has its task
+        return self._task is None
 
     def meaning(self, error: BaseException) -> BaseException:
         """What a cancellation means, if it came from here."""

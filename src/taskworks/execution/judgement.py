@@ -10,7 +10,6 @@ from taskworks.execution.interrupt import Reason, WorkerStops
 from taskworks.execution.outcome import (
     Cancelled,
     Outcome,
-    Released,
     Retried,
     Snoozed,
     error_entry,
@@ -26,7 +25,7 @@ def judge(attempt: Attempt, exception: BaseException) -> Outcome:
     """The outcome of an attempt that raised; whatever it raised, this does not."""
     match exception:
         case WorkerStops():
-            return Released()
+            return attempt.break_off()
         case TaskTimeout(args=(Reason.TIMEOUT.value,)):
             exception.args = (f"The attempt took longer than {attempt.policy.timeout:g} s.",)
             return _failed_or_retried(attempt, exception)

@@ -1,14 +1,14 @@
 """What became of an attempt, as a value."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from traceback import TracebackException
 from types import TracebackType
 from typing import Any
 
 from taskworks import jsonvalue
 from taskworks.conf import conf
-from taskworks.exceptions import TaskCancelled
+from taskworks.exceptions import TaskCancelled, TaskLost
 
 # Modules between a worker and the function of a task.
 OUR_OWN = ("taskworks.execution", "taskworks.framework", "taskworks.task", "django.tasks")
@@ -59,6 +59,50 @@ class Released:
 
 
 @dataclass(frozen=True, slots=True)
+class Crashed:
+    """It was executed alone, and its process has died of it; that is no failure."""
+
+    exception: BaseException
+    entry: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Poisoned:
+    """That has happened too often: there is no other try."""
+
+    exception: BaseException
+    entry: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """It may be executed once only, and nobody knows how far it has got."""
+
+    exception: BaseException
+    entry: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The task returned, and that is stored already: it was the end of the task's transaction."""
+
+    return_value: Any
+    finished_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """The run was somebody else's by then: the task's transaction was rolled back."""
+
+
+@dataclass(frozen=True, slots=True)
+class InDoubt:
+    """Only the run tells whether its task's transaction was committed; ``otherwise`` if not."""
+
+    otherwise: "Outcome"
+
+
+@dataclass(frozen=True, slots=True)
 class Postponed:
     """Nothing was executed: the path does not import yet, and may after a deploy."""
 
@@ -66,7 +110,21 @@ class Postponed:
     reason: Exception
 
 
-Outcome = Succeeded | Failed | Retried | Snoozed | Cancelled | Released | Postponed
+Outcome = (
+    Succeeded
+    | Failed
+    | Retried
+    | Snoozed
+    | Cancelled
+    | Released
+    | Postponed
+    | Crashed
+    | Poisoned
+    | Lost
+    | Committed
+    | Fenced
+    | InDoubt
+)
 
 
 def success(returned: Any) -> Succeeded:
@@ -78,6 +136,12 @@ def cancellation(reason: str) -> Cancelled:
     """The outcome of a run that is cancelled without the task's own lines having been stopped."""
     exception = TaskCancelled(reason)
     return Cancelled(exception, error_entry(exception))
+
+
+def loss(reason: str) -> Lost:
+    """The outcome of a run that nobody knows the end of, and that is not executed again."""
+    exception = TaskLost(reason)
+    return Lost(exception, error_entry(exception))
 
 
 def failure(exception: BaseException) -> Failed:

@@ -38,6 +38,8 @@ DETAILS = (
     "missing_since",
     "cancel_requested_at",
     "failures",
+    "crashes",
+    "at_most_once",
     "worker_ids",
     "options",
     "args",

@@ -16,7 +16,7 @@ from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.framework import TaskError, TaskResultStatus
 from taskworks.models.fields import JSONTextField, NameField
 from taskworks.models.indexes import PartialIndex
-from taskworks.policy import EXECUTORS, THREAD, from_stored
+from taskworks.policy import LINES, THREAD, from_stored
 from taskworks.result import TaskResult, message
 from taskworks.task import missing, resolve, restored
 
@@ -108,12 +108,14 @@ class TaskRun(models.Model):
     rank = models.SmallIntegerField(default=0)
     run_after = models.DateTimeField(null=True)
     executor = models.CharField(
-        max_length=7, choices=[(name, name) for name in EXECUTORS], default=THREAD
+        max_length=7, choices=[(name, name) for name in LINES], default=THREAD
     )
     # Those that using() has changed; the others are the code's.
     options = JSONTextField(default=dict)
     # Until when its first attempt may begin.
     expires_at = models.DateTimeField(null=True)
+    # Whether it is failed, and not executed again, when its worker dies after its start.
+    at_most_once = models.BooleanField(default=False)
 
     state = models.CharField(max_length=10, choices=RunState, default=RunState.READY)
     enqueued_at = models.DateTimeField()
@@ -129,6 +131,8 @@ class TaskRun(models.Model):
     # time that a person had the run retried.
     attempts = models.PositiveIntegerField(default=0)
     failures = models.PositiveIntegerField(default=0)
+    # How often the process in which it was executed alone has died of it, since the same.
+    crashes = models.PositiveSmallIntegerField(default=0)
     worker_ids = JSONTextField(default=list)
     started_at = models.DateTimeField(null=True)
     last_attempted_at = models.DateTimeField(null=True)

@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 
 from django.db import connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Exists, OuterRef
+from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
 from django.db.models.functions import Coalesce
 
 from taskworks import jsonvalue
@@ -25,6 +25,7 @@ from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.fields import JSONTextField, decoded
 from taskworks.models.run import FINISHED, IN_HAND, TaskRunQuerySet, claim_order
 from taskworks.models.worker import WorkerQuerySet
+from taskworks.policy import ALONE
 from taskworks.store.change import Change, change_of
 from taskworks.store.clock import DatabaseClock
 from taskworks.store.notices import SOON, Listener, Notice, tell
@@ -42,10 +43,26 @@ STARTED = (
 )
 FINISH = (*STARTED, "failures", "finished_at", "return_value", "errors")
 TOLD = ("target", "progress", "messages", "metadata")
-REQUEUE = (*STARTED, "failures", "available_at", "expires_at", "errors")
+REQUEUE = (
+    *STARTED,
+    "failures",
+    "crashes",
+    "executor",
+    "available_at",
+    "expires_at",
+    "errors",
+)
 # What a claim itself has just written, and what is empty in a run that was ready.
 CLAIM = ("state", "claimed_by", "claim_token")
 BLANK = ("cancel_requested_at", "finished_at", "return_value", "target", "progress")
+# Of a run that a worker has no more.
+RESCUED = {
+    "state": RunState.READY.value,
+    "claimed_by": None,
+    "claim_token": None,
+    "target": None,
+    "progress": None,
+}
 
 
 class Outlook(NamedTuple):
@@ -159,8 +176,12 @@ class Store(ABC):
         )
 
     def start(self, runs: Sequence[TaskRun]) -> set[UUID]:
-        """Write that the attempts of these claimed runs have begun."""
-        return self._write(runs, STARTED, guard=(RunState.CLAIMED,))
+        """
+        Write that the attempts of these claimed runs have begun.
+
+        May be repeated when its answer was lost.
+        """
+        return self._write(runs, STARTED, guard=IN_HAND)
 
     def finish(self, runs: Sequence[TaskRun]) -> set[UUID]:
         """
@@ -168,9 +189,34 @@ class Store(ABC):
 
         May be repeated when its answer was lost: a run that has this outcome already is ours.
         """
-        written = self._write(runs, FINISH, guard=IN_HAND, heeds_cancel=True)
-        missed = [run for run in runs if run.id not in written]
-        return written | self._finished_before(missed) if missed else written
+        return self._finish(runs, FINISH)
+
+    def poison(self, runs: Sequence[TaskRun]) -> set[UUID]:
+        """Finish these runs, and write how often they have crashed; as ``finish``."""
+        return self._finish(runs, (*FINISH, "crashes"))
+
+    def commit(self, run: TaskRun) -> bool:
+        """
+        Write a run's outcome, and what it has told, in the transaction of its own task, which is
+        to commit next; False if the run is not ours any more.
+        """
+        return bool(self._write([run], (*FINISH, *TOLD), guard=IN_HAND))
+
+    def committed(self, runs: Sequence[TaskRun]) -> dict[UUID, TaskRun | None]:
+        """
+        The rows of these claimed runs if their tasks' own transactions have made them successful,
+        else None; nothing of those whose transactions may still commit.
+        """
+        ids = [run.id for run in runs]
+        with transaction.atomic(using=self.alias):  # such a transaction holds its row
+            free = self.runs.select_for_update(skip_locked=True).filter(id__in=ids)
+            rows = {row.id: row for row in free}
+        held = set(self.runs.filter(id__in=ids).values_list("id", flat=True)) - set(rows)
+        return {
+            run.id: row if (row := rows.get(run.id)) and _is_success_of(run, row) else None
+            for run in runs
+            if run.id not in held
+        }
 
     def requeue(self, runs: Sequence[TaskRun]) -> set[UUID]:
         """Give runs back to be executed again, at the time they carry, with their new counts."""
@@ -201,8 +247,11 @@ class Store(ABC):
                 return RunState.CANCELLED
         return None
 
-    def retry(self, run_id: UUID) -> bool:
-        """Make a failed or cancelled run ready; False if it is neither."""
+    def retry(self, run_id: UUID, executor: str | None = None) -> bool:
+        """
+        Make a failed or cancelled run ready, for another executor if one is given; False if it is
+        neither.
+        """
         retried = (
             self.runs.failed()
             .filter(id=run_id)
@@ -210,6 +259,8 @@ class Store(ABC):
                 state=RunState.READY,
                 available_at=DatabaseClock(),
                 failures=0,
+                crashes=0,
+                executor=F("executor") if executor is None else executor,
                 finished_at=None,
                 expires_at=None,
                 missing_since=None,
@@ -246,9 +297,18 @@ class Store(ABC):
         alive = self.workers.living().filter(id=worker)
         return bool(alive.update(heartbeat_at=DatabaseClock()))
 
-    def give_up(self, silence: timedelta) -> int:
-        """Give up the workers that were silent for so long; say how many."""
-        silent = self.workers.living().filter(heartbeat_at__lt=DatabaseClock(-silence))
+    def give_up(self, silence: timedelta, witness: UUID) -> int:
+        """
+        Give up the workers whose latest sign of life is so much older than that of the witness, a
+        living worker; say how many.
+
+        Not older than now: what kept them from the database may have kept this statement, too.
+        """
+        living = self.workers.living().filter(id=witness)
+        heard = living.values_list("heartbeat_at", flat=True).first()
+        if heard is None:
+            return 0
+        silent = self.workers.living().filter(heartbeat_at__lt=heard - silence)
         return silent.update(given_up_at=DatabaseClock())
 
     def give_up_dead(self, worker: UUID) -> bool:
@@ -256,19 +316,40 @@ class Store(ABC):
         alive = self.workers.living().filter(id=worker)
         return bool(alive.update(given_up_at=DatabaseClock()))
 
-    def rescue(self, limit: int) -> int:
-        """Make up to ``limit`` runs without a living worker ready, behind the others."""
-        rescued = self._update_some(
-            self._lost().filter(cancel_requested_at=None),
+    def rescue(self, limit: int) -> list[TaskRun]:
+        """
+        Make up to ``limit`` runs without a living worker ready, behind the others; the runs.
+        Those that ``fail_lost`` and ``cancel_lost`` see to are left to them.
+
+        Each may be what its worker has died of, so it is to be executed alone. One that may be
+        executed once only has not begun, or its start would be known.
+        """
+        begun = Q(at_most_once=True, state=RunState.RUNNING)
+        suspects = When(at_most_once=False, then=Value(ALONE))
+        rescued = self._change_some(
+            self._lost().filter(cancel_requested_at=None).exclude(begun),
             limit,
-            state=RunState.READY,
+            **RESCUED,
             available_at=DatabaseClock(),
-            claimed_by=None,
-            claim_token=None,
-            target=None,
-            progress=None,
+            executor=Case(suspects, default=F("executor")),
         )
-        return self._told(rescued)
+        for run in rescued:
+            for name, value in RESCUED.items():
+                setattr(run, name, value)
+        self._told(len(rescued))
+        return rescued
+
+    def fail_lost(self, limit: int, entry: Mapping[str, Any]) -> list[TaskRun]:
+        """
+        Fail up to ``limit`` runs without a living worker that have begun, and may be executed
+        once only, with this entry in their errors; the runs.
+        """
+        begun = self._lost().filter(at_most_once=True, state=RunState.RUNNING)
+        return [
+            run
+            for run in begun.filter(cancel_requested_at=None)[:limit]
+            if self._ended(run, RunState.FAILED, entry)
+        ]
 
     def has_lost(self) -> bool:
         """Whether there are runs without a living worker."""
@@ -438,15 +519,24 @@ class Store(ABC):
         [convert] = converters
         return lambda value: convert(value, column, connection)
 
+    def _finish(self, runs: Sequence[TaskRun], columns: Sequence[str]) -> set[UUID]:
+        written = self._write(runs, columns, guard=IN_HAND, heeds_cancel=True)
+        missed = [run for run in runs if run.id not in written]
+        return written | self._finished_before(missed) if missed else written
+
     def _cancelled(self, run: TaskRun, entry: Mapping[str, Any]) -> bool:
+        asked = {"cancel_requested_at": self._asked_since()}
+        return self._ended(run, RunState.CANCELLED, entry, **asked)
+
+    def _ended(self, run: TaskRun, state: RunState, entry: Mapping[str, Any], **more: Any) -> bool:
         now = self.read_clock()
         facts = {"attempt": run.attempts, "at": now.isoformat(), "worker_id": None}
         errors = [*run.errors, {**facts, **entry}]
-        changes = {"state": RunState.CANCELLED.value, "finished_at": now, "errors": errors}
+        changes = {"state": state.value, "finished_at": now, "errors": errors}
         rows = self._unchanged(run)
         for name, value in changes.items():
             setattr(run, name, value)
-        return bool(rows.update(cancel_requested_at=self._asked_since(), **changes))
+        return bool(rows.update(claim_token=None, **changes, **more))  # nobody finishes it twice
 
     def _unfinished(self, run_id: UUID) -> TaskRunQuerySet:
         return self.runs.filter(id=run_id).exclude(state__in=FINISHED)
@@ -475,6 +565,13 @@ class Store(ABC):
             free = some.select_for_update(skip_locked=True).values_list("id", flat=True)
             ids = list(free[:limit])
             return self.runs.filter(id__in=ids).update(**changes) if ids else 0
+
+    def _change_some(self, some: TaskRunQuerySet, limit: int, **changes: Any) -> list[TaskRun]:
+        """As ``_update_some``; the rows as they were."""
+        with transaction.atomic(using=self.alias):
+            runs = list(some.select_for_update(skip_locked=True)[:limit])
+            self.runs.filter(id__in=[run.id for run in runs]).update(**changes)
+        return runs
 
     def _finished_before(self, runs: Sequence[TaskRun]) -> set[UUID]:
         tokens = {run.id: run.claim_token for run in runs}
@@ -512,6 +609,10 @@ class Store(ABC):
 def _size(run: TaskRun) -> int:
     """The bytes of a new run that may be many."""
     return sum(map(jsonvalue.size, (run.args, run.kwargs, run.metadata)))
+
+
+def _is_success_of(run: TaskRun, row: TaskRun) -> bool:
+    return row.state == RunState.SUCCESSFUL and row.claim_token == run.claim_token
 
 
 def _later(moment: datetime, seconds: float) -> datetime | None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.utils import timezone
 
 from taskworks.models import TaskRun, Worker
@@ -104,3 +105,11 @@ class SQLiteStore(Store):
     def _update_some(self, some: TaskRunQuerySet, limit: int, **changes: Any) -> int:
         # A transaction that reads before it writes may find that it cannot write any more.
         return some.order_by().filter(id__in=some.values("id")[:limit]).update(**changes)
+
+    def _change_some(self, some: TaskRunQuerySet, limit: int, **changes: Any) -> list[TaskRun]:
+        runs = list(some[:limit])  # before the transaction, as above
+        with transaction.atomic(using=self.alias):
+            return [run for run in runs if self._as_read(run).update(**changes)]
+
+    def _as_read(self, run: TaskRun) -> TaskRunQuerySet:
+        return self._unchanged(run).filter(cancel_requested_at=run.cancel_requested_at)

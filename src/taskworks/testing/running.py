@@ -24,7 +24,7 @@ from taskworks.execution import (
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, task_backends
 from taskworks.maintenance.promote import promote
 from taskworks.models import TaskRun, Worker
-from taskworks.policy import EXECUTORS
+from taskworks.policy import LINES
 from taskworks.result import TaskResult
 from taskworks.store import store
 from taskworks.testing.transactions import as_without_transactions
@@ -35,7 +35,7 @@ from taskworks.worker.report import Report
 
 LABEL = "run_tasks"
 MOST = 10_000  # attempts, after which the queue is thought to be endless
-ONE_OF_EACH = dict.fromkeys(EXECUTORS, 1)
+ONE_OF_EACH = dict.fromkeys(LINES, 1)
 
 
 def run_tasks(
@@ -117,11 +117,18 @@ class Runner(Observer):
         attempt = Attempt(run, LABEL)
         self._recorder.take(attempt)
         attempt.hang_up()  # nobody writes meanwhile, so nobody is to wait for that
-        outcome = prepare(attempt) or _executed(attempt, type(self._backend))
+        attempt.finisher = self._store
+        outcome = prepare(attempt) or self._begun(attempt)
         self._write_told(attempt)
         self._recorder.end(attempt, outcome)
         self._recorder.record()
         return attempt.outcome or outcome
+
+    def _begun(self, attempt: Attempt) -> Outcome:
+        if attempt.must_be_known:
+            attempt.count()
+            attempt.start_written = bool(self._store.start([attempt.run]))
+        return _executed(attempt, type(self._backend))
 
     def settled(self, attempt: Attempt) -> None:
         if not isinstance(attempt.outcome, Released):

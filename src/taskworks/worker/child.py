@@ -23,6 +23,8 @@ from taskworks.execution import (
     Attempt,
     Cancelled,
     Failed,
+    InDoubt,
+    Lost,
     Outcome,
     Postponed,
     Retried,
@@ -32,6 +34,7 @@ from taskworks.execution import (
     judge,
     prepare,
 )
+from taskworks.store import store
 from taskworks.worker.wire import (
     Asked,
     Begun,
@@ -157,7 +160,8 @@ class _Current:
         self.attempt = Attempt(order.run, order.worker_id, order.claimed)
         if order.cancel_requested:
             self.attempt.dialogue.cancel_requested = True
-        self._guard = ThreadGuard()
+        self.attempt.finisher = store()
+        self.attempt.guard = self._guard = ThreadGuard()
         self._sender = order.sender
 
     def execute(self) -> Outcome:
@@ -193,7 +197,9 @@ def _portable(outcome: Outcome) -> Outcome:
     match outcome:
         case Postponed(delay, reason):
             return Postponed(delay, InChild(_last_line(failure(reason).entry["traceback"])))
-        case Failed(_, entry) | Retried(_, entry, _) | Cancelled(_, entry):
+        case InDoubt(otherwise):
+            return InDoubt(_portable(otherwise))
+        case Failed(_, entry) | Retried(_, entry, _) | Cancelled(_, entry) | Lost(_, entry):
             return replace(outcome, exception=InChild(entry["traceback"]))
         case _:
             return outcome

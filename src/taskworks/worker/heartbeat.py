@@ -22,11 +22,15 @@ logger = logging.getLogger(__name__)
 class Heartbeat(threading.Thread):
     """
     Beat every few seconds; whenever a beat went through, rescue the runs of workers that are
-    silent. ``given_up`` is called when it finds itself given up.
+    silent. ``given_up`` is called with the id of a worker that finds itself given up; one that
+    has no id, because it was, does not beat.
     """
 
     def __init__(
-        self, store: Store, worker: Callable[[], UUID], given_up: Callable[[], None]
+        self,
+        store: Store,
+        worker: Callable[[], UUID | None],
+        given_up: Callable[[UUID], None],
     ) -> None:
         super().__init__(name="taskworks-heartbeat", daemon=True)
         self._store, self._worker, self._given_up = store, worker, given_up
@@ -56,15 +60,28 @@ class Heartbeat(threading.Thread):
         if self.is_alive():
             self.join(conf().heartbeat_interval)
 
+    def begin_anew(self) -> None:
+        """Count the silence from now: the worker has just registered."""
+        self._steady_since = self._last_beat = time.monotonic()
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the latest sign of life that went through."""
+        return time.monotonic() - self._last_beat
+
     def beat(self) -> None:
         """One sign of life."""
-        if not self._store.heartbeat(self._worker()) and not self._stopped.is_set():
-            self._given_up()
-            self._steady_since = time.monotonic()
+        worker = self._worker()
+        if worker is None:
+            return
+        if not self._store.heartbeat(worker):
+            if not self._stopped.is_set():
+                self._given_up(worker)
+            return
         self._note_beat()
         if self._is_steady():
-            give_up(self._store, timedelta(seconds=conf().worker_timeout))
-        rescue(self._store)
+            give_up(self._store, timedelta(seconds=conf().worker_timeout), witness=worker)
+        rescue(self._store, within=conf().heartbeat_interval)
 
     def _note_beat(self) -> None:
         now = time.monotonic()

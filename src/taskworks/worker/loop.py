@@ -55,7 +55,7 @@ class EventLoop(Slots):
             self._spawn(attempt)
 
     def _spawn(self, attempt: Attempt) -> None:
-        attempt.guard = guard = CoroutineGuard()
+        guard = attempt.guarded_by(CoroutineGuard())
         # The loop itself keeps only weak references to its tasks.
         task = asyncio.get_running_loop().create_task(
             self._execute(attempt, guard), context=contextvars.Context()

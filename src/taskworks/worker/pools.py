@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from taskworks.execution import Attempt
-from taskworks.policy import ASYNC, PROCESS, THREAD
+from taskworks.policy import ALONE, ASYNC, PROCESS, THREAD
 from taskworks.worker.loop import EventLoop
 from taskworks.worker.processes import ProcessPool, Recycling
 from taskworks.worker.slots import Done, Slots
@@ -30,6 +30,8 @@ class Pools:
             THREAD: ThreadPool(sizes.threads, sender, done),
             ASYNC: EventLoop(sizes.async_slots, sender, done),
             PROCESS: ProcessPool(sizes.task_processes, sizes.recycling, sender, done),
+            # No worker is without a place for these, or they might wait for ever.
+            ALONE: ProcessPool(max(1, sizes.task_processes), sizes.recycling, sender, done),
         }
 
     @property
@@ -37,18 +39,33 @@ class Pools:
         """How many runs of each executor to claim now."""
         return {executor: pool.room for executor, pool in self._pools.items()}
 
+    @property
+    def free(self) -> dict[str, int]:
+        """How many attempts of each line would begin at once."""
+        return {line: pool.free for line, pool in self._pools.items()}
+
     def submit(self, attempts: Iterable[Attempt]) -> None:
         """Execute attempts where their tasks belong."""
-        by_executor: dict[str, list[Attempt]] = {}
-        for attempt in attempts:
-            by_executor.setdefault(attempt.policy.executor, []).append(attempt)
-        for executor, of_one in by_executor.items():
-            self._pools[executor].submit(of_one)
+        for line, of_one in _by_line(attempts).items():
+            self._pools[line].submit(of_one)
+
+    def reserve(self, attempts: Iterable[Attempt]) -> None:
+        """Count attempts as if they were submitted, which they may be later."""
+        for line, of_one in _by_line(attempts).items():
+            self._pools[line].reserve(len(of_one))
+
+    def cancel_reservation(self, attempts: Iterable[Attempt]) -> None:
+        """See reserve()."""
+        for line, of_one in _by_line(attempts).items():
+            self._pools[line].reserve(-len(of_one))
 
     def note(self, attempt: Attempt) -> None:
         """Learn from an attempt that has ended how far ahead to claim."""
         if attempt.began is not None:
-            self._pools[attempt.policy.executor].pace.note(attempt.duration)
+            # One that may be executed once only begins no sooner than its start is written, so
+            # what is claimed ahead of it waits longer than it takes.
+            takes = attempt.age if attempt.run.at_most_once else attempt.duration
+            self._pools[line_of(attempt)].pace.note(takes)
 
     def withdraw(self, longer_than: float = 0.0) -> list[Attempt]:
         """What was claimed ahead and waits, from pools where the first does for so many seconds."""
@@ -64,3 +81,15 @@ class Pools:
         """Let the pools end as soon as they have nothing to execute."""
         for pool in self._pools.values():
             pool.close()
+
+
+def line_of(attempt: Attempt) -> str:
+    """Where an attempt belongs."""
+    return ALONE if attempt.run.executor == ALONE else attempt.policy.executor
+
+
+def _by_line(attempts: Iterable[Attempt]) -> dict[str, list[Attempt]]:
+    lines: dict[str, list[Attempt]] = {}
+    for attempt in attempts:
+        lines.setdefault(line_of(attempt), []).append(attempt)
+    return lines

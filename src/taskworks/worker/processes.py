@@ -27,6 +27,7 @@ from taskworks.execution import (
     Reason,
     Released,
     cancellation,
+    crash,
     judge,
 )
 from taskworks.worker.slots import Done, Slots
@@ -104,7 +105,7 @@ class ProcessPool(Slots):
         slot.end()
 
     def _execute(self, attempt: Attempt, slot: "Slot") -> Outcome:
-        attempt.guard = ChildGuard()
+        attempt.guarded_by(ChildGuard())
         try:
             return slot.execute(attempt)
         except BaseException as error:  # noqa: BLE001 - the thread must not end for it
@@ -119,10 +120,15 @@ class ChildGuard(Guard):
         self._lock = threading.Lock()
         self._child: Child | None = None
         self._number = 0
+        self._is_ordered = self._is_withdrawn = False
 
-    def attach(self, child: "Child", number: int) -> None:
+    def attach(self, child: "Child", number: int) -> bool:
+        """It is about to be ordered; False if it was withdrawn before."""
         with self._lock:
-            self._child, self._number = child, number
+            if not self._is_withdrawn:
+                self._child, self._number = child, number
+                self._is_ordered = True
+            return not self._is_withdrawn
 
     def detach(self) -> None:
         """The attempt is over: the child's next one is another's."""
@@ -133,6 +139,11 @@ class ChildGuard(Guard):
         with self._lock:
             if self._child:
                 self._child.send(Asked(self._number))
+
+    def withdraw(self) -> bool:
+        with self._lock:
+            self._is_withdrawn = self._is_withdrawn or not self._is_ordered
+            return self._is_withdrawn
 
     def interrupt(self, reason: Reason) -> None:
         with self._lock:
@@ -197,7 +208,8 @@ class Slot:
         """The outcome; None if the child was gone before the attempt began."""
         guard, number = attempt.guard, next(self._numbers)
         assert isinstance(guard, ChildGuard)  # noqa: S101
-        guard.attach(child, number)
+        if not guard.attach(child, number):
+            return Released()
         try:
             child.send(self._order(attempt, number))
             return self._followed(attempt, child, number)
@@ -214,7 +226,7 @@ class Slot:
     def _broken_off(self, attempt: Attempt, exit_code: int) -> Outcome:
         if reason := attempt.guard.reason:
             return judge(attempt, reason.exception())
-        return Released() if self._is_closed else judge(attempt, _crash(exit_code))
+        return attempt.break_off() if self._is_closed else crash(attempt, _crash(exit_code))
 
     def _order(self, attempt: Attempt, number: int) -> Order:
         return Order(

@@ -10,8 +10,14 @@ from django.db import Error as DatabaseError
 from taskworks.execution import (
     Attempt,
     Cancelled,
+    Committed,
+    Crashed,
     Failed,
+    Fenced,
+    InDoubt,
+    Lost,
     Outcome,
+    Poisoned,
     Postponed,
     Released,
     Retried,
@@ -21,6 +27,7 @@ from taskworks.execution import (
 )
 from taskworks.store import Store
 from taskworks.worker.batch import Batch, Write
+from taskworks.worker.doubts import Doubts
 from taskworks.worker.report import Report
 
 WRITE_START_AFTER = 0.05  # seconds; a shorter attempt's start is written with its finish
@@ -28,8 +35,8 @@ HOLD_FOR = 0.003  # seconds that an outcome waits for others, to be written with
 HOLD_UP_TO = 100  # outcomes
 TELL_EVERY = 0.1  # seconds between two writes of a run's progress
 
-REQUEUED = (Retried, Snoozed, Postponed)
-FINISHED = (Succeeded, Failed, Cancelled)
+REQUEUED = (Retried, Snoozed, Postponed, Crashed)
+FINISHED = (Succeeded, Failed, Cancelled, Lost)
 
 
 class Recorder:
@@ -47,6 +54,7 @@ class Recorder:
         self._telling: dict[Attempt, float] = {}  # and when it may be written
         self._held_since = 0.0  # the first of those that have ended
         self._batch = Batch()
+        self._doubts = Doubts(store)
         self.finished = self.released = 0
 
     def __len__(self) -> int:
@@ -80,13 +88,16 @@ class Recorder:
 
     def end(self, attempt: Attempt, outcome: Outcome) -> None:
         """Note what became of it."""
-        if self._in_hand.get(attempt.run.id) is attempt and attempt.outcome is None:
+        if self._in_hand.get(attempt.run.id) is not attempt or attempt.outcome is not None:
+            self._report.lost(attempt)
+        elif isinstance(outcome, InDoubt):
+            attempt.outcome = outcome
+            self._doubts.add(attempt, outcome)
+        else:
             attempt.end(outcome)
             if not self._ended:
                 self._held_since = time.monotonic()
             self._ended.append(attempt)
-        else:
-            self._report.lost(attempt)
 
     def hold(self, attempt: Attempt, outcome: Outcome) -> None:
         """Note what will become of it, once this worker and with it its thread have gone."""
@@ -95,6 +106,7 @@ class Recorder:
 
     def record(self) -> None:
         """Write what tasks tell, what has ended, many at once, and that what takes longer began."""
+        self._end_doubts()
         self._write_told()
         while self._is_due:
             self._settle()
@@ -120,12 +132,17 @@ class Recorder:
         while self._ended:
             self._settle()
         # Copies, for it may be executing still.
-        left = [*self._in_hand.values()]
+        left = [attempt for attempt in self._in_hand.values() if attempt not in self._doubts]
         self._ended = [attempt.undone() for attempt in left]
         while self._ended:
             self._settle()
         for attempt in left:
             attempt.hang_up()
+
+    def _end_doubts(self) -> None:
+        for attempt, outcome in self._doubts.settled():
+            attempt.outcome = None
+            self.end(attempt, outcome)
 
     # What tasks tell.
 
@@ -171,6 +188,9 @@ class Recorder:
         self._settle_by(self._store.requeue, REQUEUED)
         self._settle_by(self._store.release, Released)
         self._settle_by(self._store.finish, FINISHED)
+        self._settle_by(self._store.poison, Poisoned)
+        self._settle_by(lambda runs: {run.id for run in runs}, Committed)  # by the task's thread
+        self._settle_by(lambda runs: set(), Fenced)
 
     def _settle_by(self, write: Write, kinds: type | tuple[type, ...]) -> None:
         attempts = [attempt for attempt in self._ended if isinstance(attempt.outcome, kinds)]

@@ -9,14 +9,24 @@ from typing import Any
 from taskworks.execution import (
     Attempt,
     Cancelled,
+    Committed,
+    Crashed,
     Failed,
+    Lost,
+    Poisoned,
     Postponed,
     Released,
     Retried,
     Snoozed,
     Succeeded,
 )
-from taskworks.signals import announce, announce_cancelled, task_finished, task_retried
+from taskworks.signals import (
+    announce,
+    announce_cancelled,
+    announce_lost,
+    task_finished,
+    task_retried,
+)
 from taskworks.worker.observer import Observer
 
 logger = logging.getLogger("taskworks.runs")
@@ -31,21 +41,18 @@ class Report:
     def written(self, attempt: Attempt) -> None:
         """The outcome is stored."""
         match attempt.outcome:
-            case Succeeded():
+            case Succeeded() | Committed():
                 self._finished(attempt)
-            case Failed(exception):
+            case Failed(exception) | Poisoned(exception):
                 self._in_the_context_of(exception, self._finished, attempt)
+            case Lost(exception):
+                self._in_the_context_of(exception, self._lost_for_good, attempt)
             case Cancelled(exception):
                 self._in_the_context_of(exception, self._cancelled, attempt)
             case Retried(exception, _, delay):
                 self._in_the_context_of(exception, partial(self._retried, delay=delay), attempt)
-            case Snoozed(delay):
-                _log(attempt, logging.INFO, "snoozed for %s s", delay.total_seconds())
-            case Postponed(delay, reason):
-                seconds = delay.total_seconds()
-                _log(attempt, logging.WARNING, "postponed for %s s: %s", seconds, reason)
-            case Released():
-                _log(attempt, logging.INFO, "given back")
+            case _:
+                _log_return(attempt)
         self._observer.settled(attempt)
 
     def lost(self, attempt: Attempt) -> None:
@@ -66,8 +73,14 @@ class Report:
 
     def _finished(self, attempt: Attempt) -> None:
         _log(attempt, logging.INFO, attempt.run.state)
-        level = logging.INFO if isinstance(attempt.outcome, Succeeded) else logging.ERROR
+        level = (
+            logging.INFO if isinstance(attempt.outcome, Succeeded | Committed) else logging.ERROR
+        )
         announce(task_finished, self._sender, attempt.result, level)
+
+    def _lost_for_good(self, attempt: Attempt) -> None:
+        _log(attempt, logging.ERROR, "is lost, and is not executed again")
+        announce_lost(self._sender, attempt.result)
 
     def _cancelled(self, attempt: Attempt) -> None:
         _log(attempt, logging.INFO, attempt.run.state)
@@ -86,6 +99,20 @@ class Report:
             raise exception
         except BaseException:  # noqa: BLE001 - whatever the task raised
             tell(attempt)
+
+
+def _log_return(attempt: Attempt) -> None:
+    """It waits again, and has not failed."""
+    match attempt.outcome:
+        case Snoozed(delay):
+            _log(attempt, logging.INFO, "snoozed for %s s", delay.total_seconds())
+        case Postponed(delay, reason):
+            seconds = delay.total_seconds()
+            _log(attempt, logging.WARNING, "postponed for %s s: %s", seconds, reason)
+        case Crashed(exception):
+            _log(attempt, logging.ERROR, "executed alone, it has crashed: %s", exception)
+        case Released():
+            _log(attempt, logging.INFO, "given back")
 
 
 def _log(attempt: Attempt, level: int, what: str, *args: Any, exc_info: bool = False) -> None:

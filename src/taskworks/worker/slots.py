@@ -21,7 +21,8 @@ class Slots(ABC):
         self.size = size
         self.pace = Pace()
         self._waiting: deque[Attempt] = deque()
-        self._busy = 0  # places taken, and attempts that wait for one
+        self._busy = 0  # places taken or reserved, and attempts that wait for one
+        self._reserved = 0
         self._lock = threading.Lock()
 
     @property
@@ -38,6 +39,17 @@ class Slots(ABC):
         capacity = self.size + self.ahead
         left = capacity - self._busy
         return max(0, left) if self._busy < self.size or 2 * left >= capacity else 0
+
+    @property
+    def free(self) -> int:
+        """How many of those that have reserved a place would begin at once."""
+        return max(0, self.size - (self._busy - self._reserved))
+
+    def reserve(self, count: int) -> None:
+        """Count so many attempts as if they waited here, or so many less."""
+        with self._lock:
+            self._busy += count
+            self._reserved += count
 
     @property
     def waits_since(self) -> float | None:

@@ -44,7 +44,7 @@ class ThreadPool(Slots):
                 del attempt, outcome
 
     def _execute(self, attempt: Attempt) -> Outcome:
-        attempt.guard = guard = ThreadGuard()
+        guard = attempt.guarded_by(ThreadGuard())
         try:
             # A context of its own: what a task sets (a language, a log's context) ends with it.
             return contextvars.Context().run(execute, attempt, guard, self._sender)

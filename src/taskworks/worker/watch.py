@@ -45,13 +45,19 @@ class Watch:
         self._next_look = now + LOOK_EVERY
         self._forget_others(attempts)
         self._ask_for_cancellations(attempts, now)
+        worker = self._worker()
         for attempt in attempts:
+            if attempt.run.claimed_by != worker:  # it was given up since
+                self._stop(attempt, Reason.GIVEN_UP, now)
             if is_asking:
                 self._stop(attempt, Reason.SHUTDOWN, now)
             if now >= attempt.deadline:
                 self._stop(attempt, Reason.TIMEOUT, now)
-            if attempt in self._stops and attempt.began:
-                self._press(attempt, self._stops[attempt], now)
+            if stop := self._stops.get(attempt):
+                if attempt.began:
+                    self._press(attempt, stop, now)
+                elif stop.reason is Reason.GIVEN_UP:
+                    attempt.guard.interrupt(stop.reason)
 
     @property
     def seconds(self) -> float:

@@ -31,9 +31,7 @@ from taskworks.execution import (
 from taskworks.execution.connections import tidy_connections
 from taskworks.framework import BaseTaskBackend
 from taskworks.maintenance.promote import promote
-from taskworks.maintenance.rescue import rescue
 from taskworks.models import TaskRun
-from taskworks.models import Worker as WorkerRow
 from taskworks.store import store
 from taskworks.store.reserved import reserved_connection
 from taskworks.worker.heartbeat import Heartbeat
@@ -42,8 +40,10 @@ from taskworks.worker.observer import Observer
 from taskworks.worker.pools import Pools, Sizes
 from taskworks.worker.queues import Queues
 from taskworks.worker.recorder import Recorder
+from taskworks.worker.registration import Registration
 from taskworks.worker.report import Report
 from taskworks.worker.shutdown import Shutdown, Stage
+from taskworks.worker.starts import Starts
 from taskworks.worker.wakeup import Wakeup
 from taskworks.worker.watch import Watch
 from taskworks.worker.weather import Weather
@@ -85,17 +85,19 @@ class Worker:
     ) -> None:
         self.backend, self.options = backend, options
         self.label = options.label or f"{platform.node()[:40]}-{os.getpid()}-{uuid4().hex[:8]}"
-        self.id = uuid4()
         self.shutdown = Shutdown()
         self._observer = observer or Observer()
-        self._announce = announce or (lambda worker: None)
         self._store = store()
         self._report = Report(type(backend), self._observer)
         self._inbox: SimpleQueue[tuple[Attempt, Outcome] | None] = SimpleQueue()
         self._recorder = Recorder(self._store, self._report, self._wake)
+        self._registration = Registration(self._store, self.label, announce)
         self._pools = Pools(options.sizes, type(backend), self._receive)
+        self._starts = Starts(self._store, self._pools, self._recorder.end)
         self._watch = Watch(self._store, lambda: self.id, self._give_up)
-        self._heartbeat = Heartbeat(self._store, lambda: self.id, self._register_anew)
+        self._heartbeat = Heartbeat(
+            self._store, lambda: self._registration.living_id, self._given_up
+        )
         self._weather = Weather()
         self._wakeup = Wakeup(self._store, backend.alias, options.queues, self._wake)
         self._looks = Looks(options.interval, is_told=lambda: self._wakeup.works)
@@ -103,6 +105,11 @@ class Worker:
         self._says_that_it_drains = False
         self._next_survey = 0.0
         self._queues: list[str] = []
+
+    @property
+    def id(self) -> UUID:
+        """Of its row; another one after it was given up."""
+        return self._registration.id
 
     @property
     def released(self) -> int:
@@ -120,7 +127,7 @@ class Worker:
             self._run()
 
     def _run(self) -> None:
-        self._register()
+        self._registration.begin()
         self._heartbeat.start()
         if not self.options.batch:
             self._wakeup.start()
@@ -145,11 +152,13 @@ class Worker:
         self._look_after()
         try:
             self._recorder.record()
+            self._begin_anew()
             self._take_up()
+            self._start()
             self._take_stock()
         except DatabaseError as error:
             tidy_connections()
-            self._wait(min(self._weather.worsen(error), self.shutdown.seconds_left))
+            self._wait_out(min(self._weather.worsen(error), self.shutdown.seconds_left))
         else:
             self._wait(0 if self._is_done() else self._seconds_to_wait())
 
@@ -181,7 +190,7 @@ class Worker:
 
     def _room(self) -> dict[str, int]:
         """How much of what could start at once."""
-        if self.shutdown.stage > Stage.WORKING or self._left <= 0:
+        if self.shutdown.stage > Stage.WORKING or self._left <= 0 or not self._registration.holds:
             return {}
         return {executor: free for executor, free in self._pools.room.items() if free > 0}
 
@@ -220,14 +229,22 @@ class Worker:
     def _submit(self, runs: list[TaskRun]) -> None:
         attempts = [Attempt(run, self.label) for run in runs]
         for attempt in attempts:
+            attempt.finisher = self._store
             self._recorder.take(attempt)
-        self._pools.submit(attempt for attempt in attempts if self._prepared(attempt))
+        prepared = [attempt for attempt in attempts if self._prepared(attempt)]
+        self._pools.submit(attempt for attempt in prepared if not attempt.must_be_known)
+        self._starts.hold([attempt for attempt in prepared if attempt.must_be_known])
 
     def _prepared(self, attempt: Attempt) -> bool:
         outcome = prepare(attempt)
         if outcome:
             self._recorder.end(attempt, outcome)
         return outcome is None
+
+    def _start(self) -> None:
+        """Begin what is not begun before that is written."""
+        if self._registration.holds:
+            self._starts.write()
 
     def _is_alone(self) -> bool:
         """Or a batch stays for the runs of a worker that was killed: no other may come for them."""
@@ -244,15 +261,31 @@ class Worker:
 
     def _look_after(self) -> None:
         if not self._watch.seconds or self.shutdown.stage > Stage.WORKING:
+            if self._heartbeat.silence > conf().worker_timeout:
+                self._given_up(self.id, "has no heartbeat that goes through")
             is_asking = self.shutdown.stage is Stage.ASKING
             self._watch.look(self._recorder.attempts, is_asking=is_asking)
             self._give_back_what_waits()
 
     def _give_back_what_waits(self) -> None:
         """What was claimed ahead belongs to others if it cannot begin soon, or if we stop."""
-        longest = WAIT_AHEAD if self.shutdown.stage is Stage.WORKING else 0.0
-        for attempt in self._pools.withdraw(longest):
+        goes_on = self.shutdown.stage is Stage.WORKING and self._registration.holds
+        longest = WAIT_AHEAD if goes_on else 0.0
+        for attempt in [*self._pools.withdraw(longest), *self._starts.withdraw(longest)]:
             self._recorder.end(attempt, Released())
+
+    def _given_up(self, worker: UUID, how: str = "was given up for dead") -> None:
+        # Called in the heartbeat's thread, too.
+        self._registration.lose(worker, how)
+        self._wake()
+
+    def _begin_anew(self) -> None:
+        """Live again, as soon as nothing is executed any more that was claimed before."""
+        if self._registration.holds:
+            return
+        if not self._recorder.attempts:
+            self._registration.renew()
+            self._heartbeat.begin_anew()
 
     def _give_up(self, attempt: Attempt, reason: Reason) -> None:
         """
@@ -290,6 +323,13 @@ class Worker:
         except Empty:
             pass
 
+    def _wait_out(self, seconds: float) -> None:
+        """So long, for the database; what is executed is looked after meanwhile."""
+        over = time.monotonic() + seconds
+        while (left := over - time.monotonic()) > 0 and self._inbox.empty():
+            self._look_after()
+            self._wait(min(left, LONGEST_WAIT))
+
     def _wake(self) -> None:
         self._inbox.put(None)
 
@@ -321,24 +361,12 @@ class Worker:
             or self._is_drained
         )
 
-    def _register(self) -> None:
-        """Begin to live; and the runs of those who live no more come back at once."""
-        self._announce(self.id)
-        row = WorkerRow(id=self.id, label=self.label, hostname=platform.node(), pid=os.getpid())
-        self._store.register(row)
-        rescue(self._store)
-
-    def _register_anew(self) -> None:
-        given_up, self.id = self.id, uuid4()
-        logger.warning("Worker %s was given up for dead; it goes on as %s.", given_up, self.id)
-        self._register()
-
     def _leave(self) -> None:
         """Record what has ended meanwhile, give back what has not, and sign off."""
         self._wait(0)
         self._try(self._recorder.record)
         self._try(self._recorder.give_back)
-        self._try(lambda: self._store.leave(self.id))
+        self._try(self._registration.leave)
 
     def _try(self, step: Callable[[], None]) -> None:
         """Also on a connection that died unnoticed: the next one may be better."""

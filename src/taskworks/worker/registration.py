@@ -1,0 +1,77 @@
+"""The worker's row: by it others know that it lives, and it knows whether they still think so."""
+
+import logging
+import os
+import platform
+import threading
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+from django.db import Error as DatabaseError
+
+from taskworks.conf import conf
+from taskworks.maintenance.rescue import rescue
+from taskworks.models import Worker as WorkerRow
+from taskworks.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+class Registration:
+    """
+    A worker that may have been given up has no row: its ``id`` is a new one, under which nothing
+    is known yet, and what it claimed under another id is not its own any more. ``announce`` is
+    called with each id before it has a row.
+    """
+
+    def __init__(
+        self, store: Store, label: str, announce: Callable[[UUID], None] | None = None
+    ) -> None:
+        self._store, self._label = store, label
+        self._announce = announce or (lambda worker: None)
+        self._former: UUID | None = None
+        self._lock = threading.Lock()
+        self.id = uuid4()
+        self.holds = False
+
+    @property
+    def living_id(self) -> UUID | None:
+        """The id, if it has a row."""
+        with self._lock:
+            return self.id if self.holds else None
+
+    def begin(self) -> None:
+        """Begin to live; and the runs of those who live no more come back at once."""
+        self._announce(self.id)
+        row = WorkerRow(id=self.id, label=self._label, hostname=platform.node(), pid=os.getpid())
+        try:
+            self._store.register(row)
+        except DatabaseError:  # but perhaps it is there: then nobody will use it
+            self.id = uuid4()
+            raise
+        self.holds = True
+        rescue(self._store, within=conf().heartbeat_interval)
+
+    def lose(self, worker: UUID, why: str) -> None:
+        """Note, in any thread, that this id is not to be relied on any more."""
+        with self._lock:
+            if not self.holds or self.id != worker:
+                return
+            self.holds, self._former, self.id = False, worker, uuid4()
+        logger.warning("Worker %s %s: it claims nothing, and stops what it executes.", worker, why)
+
+    def renew(self) -> None:
+        """Begin to live again, under the new id."""
+        former = self._former
+        self._forget_former()
+        self.begin()
+        logger.warning("Worker %s was given up for dead; it goes on as %s.", former, self.id)
+
+    def leave(self) -> None:
+        """Remove the row."""
+        self._forget_former()
+        self._store.leave(self.id)
+
+    def _forget_former(self) -> None:
+        if self._former:
+            self._store.leave(self._former)
