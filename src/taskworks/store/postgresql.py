@@ -16,7 +16,6 @@ from taskworks.store.change import Change
 from taskworks.store.clock import DatabaseClock
 from taskworks.store.notices import CHANNEL, Listener
 
-
 # So that no plan reads all that is in hand, by the index of it, for a few rows of known ids.
 STATE = "run.state || ''"
 
