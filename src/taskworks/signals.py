@@ -19,9 +19,10 @@ from django.dispatch import Signal
 from django.utils.log import RequireDebugTrue
 
 from taskworks.framework import (
-    LOG_RECEIVERS,
     LOGGER_NAME,
     TaskResult,
+    log_task_finished,
+    log_task_started,
     task_enqueued,
     task_finished,
     task_started,
@@ -123,4 +124,5 @@ def _log_odd(error: BaseException) -> None:
 
 
 _standard_log = logging.getLogger(LOGGER_NAME)
-_OF_THE_LOG = {(id(receiver), id(None)) for receiver in LOG_RECEIVERS}
+# The standard's own receivers, which do nothing but log.
+_OF_THE_LOG = {(id(receiver), id(None)) for receiver in (log_task_started, log_task_finished)}

@@ -74,15 +74,11 @@ else:
         task_started,
     )
 
-# The standard's own receivers of its signals, which do nothing but log.
-LOG_RECEIVERS = (log_task_started, log_task_finished)
-
 __all__ = [
     "DEFAULT_TASK_BACKEND_ALIAS",
     "DEFAULT_TASK_PRIORITY",
     "DEFAULT_TASK_QUEUE_NAME",
     "LOGGER_NAME",
-    "LOG_RECEIVERS",
     "TASK_MAX_PRIORITY",
     "TASK_MIN_PRIORITY",
     "BaseTaskBackend",
@@ -100,6 +96,8 @@ __all__ = [
     "TaskResultStatus",
     "check_tasks",
     "default_task_backend",
+    "log_task_finished",
+    "log_task_started",
     "task_backends",
     "task_enqueued",
     "task_finished",

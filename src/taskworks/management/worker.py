@@ -1,6 +1,7 @@
 """``manage.py taskworks worker``: run the runs of a backend."""
 
 import argparse
+import gc
 import os
 import threading
 from contextlib import suppress
@@ -156,12 +157,19 @@ def _work(
     is_process = getattr(command, "_called_from_command_line", False)  # and no call_command()
     if is_process:
         stop_on_signals(lifeline.ask_once if lifeline else worker.stop)
+        _spare_the_collector()
     if reloads:
         reload.work_and_watch(worker)
     else:
         worker.run()
     if is_process:
         _leave(worker, home, lifeline)
+
+
+def _spare_the_collector() -> None:
+    """What is there by now lives as long as the process: no collection need go through it."""
+    gc.collect()
+    gc.freeze()
 
 
 def _worker(
