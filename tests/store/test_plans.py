@@ -9,7 +9,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from taskworks.models import RunState, TaskRun
+from taskworks.models import TaskRun
+from taskworks.retention import Rule
 from taskworks.store import Store
 
 ROWS = 5_000
@@ -71,8 +72,8 @@ def test_rescue_reads_the_index_of_what_is_in_hand(store: Store) -> None:
 
 @pytest.mark.usefixtures("large_table")
 def test_pruning_reads_the_index_of_what_has_finished(store: Store) -> None:
-    old = store.prunable(RunState.FAILED, timedelta(days=1), "default", None)
-    for plan in plans(lambda: store.prune(old, 10), "LIMIT"):
+    rule = Rule("default", "failed", timedelta())
+    for plan in plans(lambda: store.aged(rule, None, 10), "LIMIT"):
         assert "taskworks_run_finished" in plan
         assert_no_scan(plan)
 

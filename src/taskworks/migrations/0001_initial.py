@@ -139,7 +139,7 @@ class Migration(migrations.Migration):
                         where=models.Q(("state__in", ["claimed", "running"])),
                     ),
                     taskworks.models.indexes.PartialIndex(
-                        fields=["finished_at", "id"],
+                        fields=["state", "finished_at", "id"],
                         name="taskworks_run_finished",
                         otherwise=["state", "finished_at", "id"],
                         where=models.Q(("finished_at__isnull", False)),

@@ -113,3 +113,6 @@ class SQLiteStore(Store):
 
     def _as_read(self, run: TaskRun) -> TaskRunQuerySet:
         return self._unchanged(run).filter(cancel_requested_at=run.cancel_requested_at)
+
+    def _delete(self, some: TaskRunQuerySet) -> int:
+        return some._raw_delete(self.alias)

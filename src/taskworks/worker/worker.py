@@ -32,9 +32,11 @@ from taskworks.execution.connections import tidy_connections
 from taskworks.framework import BaseTaskBackend
 from taskworks.maintenance.promote import promote
 from taskworks.models import TaskRun
+from taskworks.retention import retention_of
 from taskworks.store import store
 from taskworks.store.reserved import reserved_connection
 from taskworks.worker.heartbeat import Heartbeat
+from taskworks.worker.housekeeping import Housekeeping
 from taskworks.worker.looks import Looks
 from taskworks.worker.observer import Observer
 from taskworks.worker.pools import Pools, Sizes
@@ -98,6 +100,7 @@ class Worker:
         self._heartbeat = Heartbeat(
             self._store, lambda: self._registration.living_id, self._given_up
         )
+        self._housekeeping = Housekeeping(self._store, retention_of(backend))
         self._weather = Weather()
         self._wakeup = Wakeup(self._store, backend.alias, options.queues, self._wake)
         self._looks = Looks(options.interval, is_told=lambda: self._wakeup.works)
@@ -131,6 +134,7 @@ class Worker:
         self._heartbeat.start()
         if not self.options.batch:
             self._wakeup.start()
+            self._housekeeping.start()
         self._observer.begins(self.label, str(self.options.queues))
         try:
             while not self._is_done():
@@ -138,6 +142,7 @@ class Worker:
         finally:
             self._pools.close()
             self._wakeup.stop()
+            self._housekeeping.stop()
             self._heartbeat.stop()
             self._leave()
             self._observer.ended(self.released)
