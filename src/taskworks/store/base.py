@@ -30,6 +30,7 @@ from taskworks.retention import Rule
 from taskworks.store.aged import Aged
 from taskworks.store.change import Change, change_of
 from taskworks.store.clock import DatabaseClock
+from taskworks.store.cursor import Cursor, Place, Places
 from taskworks.store.notices import SOON, Listener, Notice, tell
 from taskworks.store.pieces import pieces
 
@@ -80,12 +81,14 @@ class Line(NamedTuple):
     queue_name: str
     executor: str
     room: int
+    after: Place | None = None  # where to begin, if the database is faster so
 
 
 class Store(ABC):
     """What can be done to runs and workers in one database."""
 
     can_notify = False  # whether workers can be told of new runs
+    uses_cursors = False  # whether claims that go on from a place are cheaper
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
@@ -166,16 +169,24 @@ class Store(ABC):
         queues: Sequence[str],
         room: Mapping[str, int],
         limit: int | None = None,
+        *,
+        cursor: Cursor | None = None,
     ) -> list[TaskRun]:
         """
         Take ready runs for a worker that is not given up, in the order of claims (rank,
         available_at, id): as many of each executor as there is ``room`` for, ``limit`` in all.
-        They get one fresh token.
+        What is claimed at once gets one fresh token. A ``cursor`` makes it faster where the
+        database can use it, and for a moment blind to what comes to stand before that.
         """
         most = sum(room.values())
-        return self._claim(
-            worker, backend, queues, room, most if limit is None else min(limit, most)
-        )
+        limit = most if limit is None else min(limit, most)
+
+        def ask(room: Mapping[str, int], limit: int, places: Places) -> list[TaskRun]:
+            return self._claim(worker, backend, in_line(queues, room, places), room, limit)
+
+        if cursor and self.uses_cursors:
+            return cursor.claim(ask, room, limit)
+        return ask(room, limit, {})
 
     def start(self, runs: Sequence[TaskRun]) -> set[UUID]:
         """
@@ -428,7 +439,7 @@ class Store(ABC):
         self,
         worker: UUID,
         backend: str,
-        queues: Sequence[str],
+        lines: Sequence[Line],
         room: Mapping[str, int],
         limit: int,
     ) -> list[TaskRun]:
@@ -653,7 +664,11 @@ def fresh_token() -> UUID:
     return uuid4()
 
 
-def in_line(queues: Sequence[str], room: Mapping[str, int]) -> list[Line]:
+def in_line(queues: Sequence[str], room: Mapping[str, int], places: Places) -> list[Line]:
     """The lines to claim from."""
     wanted = [(executor, free) for executor, free in room.items() if free > 0]
-    return [Line(queue, executor, free) for queue in queues for executor, free in wanted]
+    return [
+        Line(queue, executor, free, places.get((queue, executor)))
+        for queue in queues
+        for executor, free in wanted
+    ]

@@ -34,6 +34,7 @@ from taskworks.maintenance.promote import promote
 from taskworks.models import TaskRun
 from taskworks.retention import retention_of
 from taskworks.store import store
+from taskworks.store.cursor import Cursor
 from taskworks.store.reserved import reserved_connection
 from taskworks.worker.heartbeat import Heartbeat
 from taskworks.worker.housekeeping import Housekeeping
@@ -104,6 +105,7 @@ class Worker:
         self._weather = Weather()
         self._wakeup = Wakeup(self._store, backend.alias, options.queues, self._wake)
         self._looks = Looks(options.interval, is_told=lambda: self._wakeup.works)
+        self._cursor = Cursor()
         self._is_drained = False
         self._says_that_it_drains = False
         self._next_survey = 0.0
@@ -178,15 +180,18 @@ class Worker:
         is_last_look = self.options.batch and len(self._recorder) == 0 and self._is_alone()
         if is_last_look:
             room, self._next_survey = self._room(), 0.0  # for every executor, from every queue
-        runs = self._claim(room)
+        runs = self._claim(room, None if is_last_look else self._cursor)
         self._is_drained = is_last_look and not runs
         self._submit(runs)
         self._looks.plan(room, runs)
+        if self._cursor.owes:
+            self._looks.look_again(self._cursor.seconds)
 
     def _heed_news(self) -> None:
         if not (told := self._wakeup.take()):
             return
         self._looks.wake()
+        self._cursor.look_back()
         named = [name for name in told if name is not None]
         if self._queues or len(named) < len(told):
             self._next_survey = 0.0  # what waits in other queues may come first
@@ -206,11 +211,11 @@ class Worker:
             return float("inf")
         return self.options.max_tasks - self._recorder.finished - len(self._recorder)
 
-    def _claim(self, room: dict[str, int]) -> list[TaskRun]:
+    def _claim(self, room: dict[str, int], cursor: Cursor | None) -> list[TaskRun]:
         self._survey()
         limit = None if self.options.max_tasks is None else int(self._left)
         claim = partial(self._store.claim, self.id, self.backend.alias, self._queues)
-        runs = claim(room, limit) if self._queues else []
+        runs = claim(room, limit, cursor=cursor) if self._queues else []
         if len(runs) < sum(room.values()):
             self._next_survey = 0.0
         return runs
