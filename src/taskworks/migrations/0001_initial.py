@@ -7,6 +7,7 @@ from django.db import migrations, models
 import taskworks.models.fields
 import taskworks.models.indexes
 import taskworks.models.run
+import taskworks.models.storage
 
 
 class Migration(migrations.Migration):
@@ -153,4 +154,5 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        taskworks.models.storage.SetStorage("taskrun", taskworks.models.storage.OF_RUNS),
     ]
