@@ -18,8 +18,8 @@ from tests.store.conftest import Enqueue
 
 ROWS = 5_000
 LONG = 1_000_000 if os.environ.get("TASKWORKS_TEST_THOROUGHLY") == "true" else 50_000
-# Pages more, for ten rows that are claimed: each is found by its primary key and entered there anew,
-# and that index is two levels deeper when there are two million.
+# Pages more, for ten rows that are claimed: each is found by its primary key and entered there
+# anew, and that index is two levels deeper when there are two million.
 A_FEW = 50
 
 
