@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from datetime import timedelta
+from threading import Event
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from taskworks.models import TaskRun
 from taskworks.retention import Rule, retention_of
 from taskworks.store import store
 from taskworks.worker import Options, Queues, Worker, housekeeping
-from taskworks.worker.housekeeping import SWEEP_EVERY, Housekeeping
+from taskworks.worker.housekeeping import Housekeeping
 from tests import tasks
 from tests.connections import begin_elsewhere
 from tests.waiting import wait_for
@@ -48,16 +49,31 @@ def ended(days: float, count: int = 1, **fields: Any) -> None:
     )
 
 
+class Rests(Event):
+    """Notes how long one would have rested."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds.append(timeout or 0.0)
+        return False
+
+
 def keeper() -> Housekeeping:
-    return Housekeeping(store(), retention_of(task_backends["default"]))
+    housekeeping = Housekeeping(store(), retention_of(task_backends["default"]))
+    housekeeping._stopped = Rests()
+    return housekeeping
 
 
-def sweep_once(housekeeping: Housekeeping) -> list[float]:
-    """Its pauses between the chunks of a sweep, and the long one at its end."""
-    pauses = [housekeeping.work()]
-    while pauses[-1] < SWEEP_EVERY / 2:
-        pauses.append(housekeeping.work())
-    return pauses
+def sweep(housekeeping: Housekeeping) -> list[float]:
+    """Sweep, and say the rests between chunks."""
+    rests = housekeeping._stopped
+    assert isinstance(rests, Rests)
+    rests.seconds.clear()
+    housekeeping.sweep()
+    return rests.seconds
 
 
 def test_a_worker_deletes_what_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,21 +82,23 @@ def test_a_worker_deletes_what_is_too_old(monkeypatch: pytest.MonkeyPatch) -> No
     ended(13)
     worker = Worker(task_backends["default"], Options(queues=Queues()))
     done = begin_elsewhere(worker.run)
-    wait_for(lambda: TaskRun.objects.count() == 1, "the old runs are gone")
-    ended(15)
-    wait_for(lambda: TaskRun.objects.count() == 1, "the next old run is gone")
-    result = tasks.noop.enqueue()
-    wait_for(lambda: TaskRun.objects.get(id=result.id).state == "successful", "it works")
-    worker.stop()
-    done.result(timeout=30)
+    try:
+        wait_for(lambda: TaskRun.objects.count() == 1, "the old runs are gone")
+        ended(15)
+        wait_for(lambda: TaskRun.objects.count() == 1, "the next old run is gone")
+        result = tasks.noop.enqueue()
+        wait_for(lambda: TaskRun.objects.get(id=result.id).state == "successful", "it works")
+    finally:
+        worker.stop()
+        done.result(timeout=30)
 
 
 def test_it_takes_chunks_with_rests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prune, "MOST", 10)
     ended(15, 25)
-    pauses = sweep_once(keeper())
-    assert len(pauses) == 5  # three chunks, and a look for each other outcome
-    assert all(0 < pause < SWEEP_EVERY / 2 for pause in pauses[:-1])
+    rests = sweep(keeper())
+    assert len(rests) == 5  # three chunks, and a look for each other outcome
+    assert all(rest > 0 for rest in rests)
     assert not TaskRun.objects.exists()
 
 
@@ -88,31 +106,36 @@ def test_what_is_kept_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(prune, "MOST", 10)
     ended(20, 25, backend="other")
     housekeeping = keeper()
-    assert len(sweep_once(housekeeping)) == 5
+    assert len(sweep(housekeeping)) == 5
     ended(15)
-    assert len(sweep_once(housekeeping)) == 3
+    assert len(sweep(housekeeping)) == 3
     assert TaskRun.objects.count() == 25
 
 
 def test_after_an_hour_it_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     housekeeping = keeper()
     ended(15)
-    sweep_once(housekeeping)
+    sweep(housekeeping)
     ended(20)
-    sweep_once(housekeeping)
+    sweep(housekeeping)
     assert TaskRun.objects.count() == 1
     monkeypatch.setattr(housekeeping._sweep, "_looks_back_at", 0.0)
-    sweep_once(housekeeping)
+    sweep(housekeeping)
     assert not TaskRun.objects.exists()
 
 
-def test_nothing_to_do_costs_a_query_an_outcome(
-    django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(housekeeping, "drop_connections", set)
-    sweeper = keeper()
+def test_nothing_to_do_costs_a_query_an_outcome(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(3):
-        sweep_once(sweeper)
+        sweep(keeper())
+
+
+def test_who_is_to_stop_takes_no_more_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prune, "MOST", 10)
+    ended(15, 15)
+    housekeeping = keeper()
+    monkeypatch.setattr(housekeeping._stopped, "wait", lambda seconds: housekeeping._stopped.set())
+    housekeeping.sweep()
+    assert TaskRun.objects.count() == 5
 
 
 class TestAChunk:
@@ -158,18 +181,19 @@ class TestAStatementThatTakesTooLong:
                     cursor.execute(statement)
 
     def test_makes_the_chunk_smaller_until_it_goes_through(
-        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+        self, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(housekeeping, "drop_connections", set)
-        ended(15, 200)
+        ended(15, 150)
         housekeeper = keeper()
         with caplog.at_level(logging.WARNING):
             for _ in range(2):
-                assert housekeeper.work() > SWEEP_EVERY / 2
+                housekeeper.sweep()
         assert [record.args[0] for record in caplog.records] == [100, 10]  # type: ignore[index]
-        assert TaskRun.objects.count() == 200
-        housekeeper.work()
-        assert TaskRun.objects.count() == 190
+        assert TaskRun.objects.count() == 150
+        while TaskRun.objects.exists():
+            before = TaskRun.objects.count()
+            housekeeper.sweep()
+            assert TaskRun.objects.count() < before
 
     def test_does_not_stop_the_command(self) -> None:
         ended(15, 60)

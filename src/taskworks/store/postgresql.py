@@ -16,7 +16,7 @@ from taskworks.store.change import Change
 from taskworks.store.clock import DatabaseClock
 from taskworks.store.notices import CHANNEL, Listener
 
-START = (-(2**15), datetime.min.replace(tzinfo=UTC), UUID(int=0))  # before every place in a line
+START = (-(2**15), "-infinity", UUID(int=0))  # before every place in a line
 # So that no plan reads all that is in hand, by the index of it, for a few rows of known ids.
 STATE = "run.state || ''"
 
@@ -100,7 +100,7 @@ class PostgreSQLStore(Store):
             "executors": [line.executor for line in lines],
             "rooms": [line.room for line in lines],
             "ranks": [*ranks],
-            "moments": [*moments],
+            "moments": [str(moment) for moment in moments],
             "ids": [*ids],
             "limit": limit,
         }

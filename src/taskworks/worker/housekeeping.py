@@ -7,10 +7,10 @@ import time
 
 from django.db import Error as DatabaseError
 
-from taskworks.execution.connections import drop_connections
 from taskworks.maintenance.prune import Sweep
 from taskworks.retention import Retention
 from taskworks.store import Store
+from taskworks.store.reserved import reserved_connection
 
 SWEEP_EVERY = 60.0  # seconds between two sweeps, more or less, so that workers do not go in step
 REST = 4  # times as long as a chunk took, until the next one
@@ -28,14 +28,16 @@ class Housekeeping(threading.Thread):
 
     def __init__(self, store: Store, retention: Retention) -> None:
         super().__init__(name="taskworks-housekeeping", daemon=True)
+        self._alias = store.alias
         self._sweep = Sweep(store, retention.rules())
         self._stopped = threading.Event()
 
     def run(self) -> None:
         pause = SWEEP_EVERY * random.random()  # noqa: S311 - jitter, no secret
         while not self._stopped.wait(pause):
-            pause = self.work()
-        drop_connections()
+            with reserved_connection(self._alias):
+                self.sweep()
+            pause = SWEEP_EVERY * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, no secret
 
     def stop(self) -> None:
         """No more chunks; waits a little for one under way."""
@@ -43,19 +45,15 @@ class Housekeeping(threading.Thread):
         if self.is_alive():
             self.join(LONGEST_STOP)
 
-    def work(self) -> float:
-        """Delete a chunk; the seconds until the next."""
-        if not self._sweep.has_more:
-            self._sweep.begin()
-        began = time.monotonic()
+    def sweep(self) -> None:
+        """Delete what is too old; after an error the next sweep goes on."""
+        self._sweep.begin()
         try:
-            self._sweep.step()
+            while self._sweep.has_more and not self._stopped.is_set():
+                began = time.monotonic()
+                self._sweep.step()
+                self._stopped.wait(REST * (time.monotonic() - began))
         except DatabaseError as error:
             logger.warning(WENT_WRONG, self._sweep.chunk.size, error)
         except Exception:
             logger.exception("Old runs could not be deleted.")
-        else:
-            if self._sweep.has_more:
-                return REST * (time.monotonic() - began)
-        drop_connections()
-        return SWEEP_EVERY * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, no secret
