@@ -10,8 +10,9 @@ from django.db import connections
 from taskworks.conf import conf, nearest
 from taskworks.framework import task_backends
 from taskworks.policy import Policy, defaults_of
+from taskworks.retention import retention_of
 
-KNOWN_OPTIONS = ["TASK_DEFAULTS", "QUEUE_DEFAULTS"]
+KNOWN_OPTIONS = ["TASK_DEFAULTS", "QUEUE_DEFAULTS", "RETENTION", "QUEUE_RETENTION"]
 READ_COMMITTED = "read committed"
 
 
@@ -26,6 +27,7 @@ def check_backend(alias: str) -> Iterator[checks.CheckMessage]:
         return
     yield from _check_settings()
     yield from _check_defaults(alias)
+    yield from _check_retention(alias)
     yield from _check_database()
     yield from _check_transactions(alias)
 
@@ -57,6 +59,17 @@ def _check_defaults(alias: str) -> Iterator[checks.CheckMessage]:
                 f"{nearest(str(name), KNOWN_OPTIONS)}",
                 id="taskworks.W002",
             )
+
+
+def _check_retention(alias: str) -> Iterator[checks.CheckMessage]:
+    try:
+        retention_of(task_backends[alias])
+    except ImproperlyConfigured as error:
+        yield checks.Error(
+            str(error),
+            hint="docs/reference/settings.md has how long finished runs are kept.",
+            id="taskworks.E007",
+        )
 
 
 def _check_database() -> Iterator[checks.CheckMessage]:

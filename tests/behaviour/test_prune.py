@@ -1,4 +1,4 @@
-"""``manage.py taskworks prune``."""
+"""``manage.py taskworks prune``: by the settings' retention, or by ages of its own."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -51,8 +51,8 @@ def test_there_may_be_nothing_to_delete() -> None:
 
 @pytest.mark.parametrize("state", [RunState.SUCCESSFUL, RunState.FAILED, RunState.CANCELLED])
 def test_every_finished_state_goes(state: RunState) -> None:
-    ended(15, state)
-    ended(15, state)
+    ended(31, state)
+    ended(31, state)
     assert prune() == "Deleted 2 task runs."
     assert left() == set()
 
@@ -83,6 +83,12 @@ class TestTheAgeOfFailures:
     def test_is_that_of_successes_unless_said(self, state: RunState) -> None:
         ended(3, state)
         assert prune("--min-age-days", "2") == "Deleted 1 task run."
+
+    def test_is_that_of_the_settings_if_none_is_said(self, state: RunState) -> None:
+        ended(31, state)
+        young = ended(29, state)
+        assert prune() == "Deleted 1 task run."
+        assert left() == {young.id}
 
     def test_may_be_longer(self, state: RunState) -> None:
         failed = ended(3, state)
@@ -116,7 +122,7 @@ def test_only_the_backend_named_is_pruned() -> None:
 
 def test_a_dry_run_counts_and_deletes_nothing() -> None:
     ended(15)
-    ended(15, RunState.FAILED)
+    ended(31, RunState.FAILED)
     ended(13)
     assert prune("--dry-run") == "Would delete 2 task runs."
     assert len(left()) == 3
@@ -128,7 +134,7 @@ def test_a_dry_run_may_count_one() -> None:
 
 
 def test_chunks_reach_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(maintenance, "CHUNK", 2)
+    monkeypatch.setattr(maintenance, "MOST", 2)
     for _ in range(5):
         ended(15)
     assert prune() == "Deleted 5 task runs."

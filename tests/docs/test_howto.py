@@ -12,6 +12,7 @@ from urllib.error import HTTPError, URLError
 
 import pytest
 from django.core.checks import run_checks
+from django.core.management import call_command
 from django.test import RequestFactory
 from django.utils import timezone
 from django.utils.module_loading import import_string
@@ -351,6 +352,27 @@ def test_settings_have_defaults(settings: Settings, capsys: Capture) -> None:
     run("shop/in_force.py")
     assert capsys.readouterr().out == "count_words 300.0 3\nwrite_to 30.0 10\nfetch_rate 300.0 5\n"
     assert [message for message in run_checks() if message.id.startswith("taskworks.E")] == []
+
+
+@executes("shop/retention.py")
+@with_database
+def test_settings_say_how_long_runs_are_kept(settings: Settings, capsys: Capture) -> None:
+    settings.TASKS = run("shop/retention.py")["TASKS"]
+    assert [message for message in run_checks() if message.id.startswith("taskworks.E")] == []
+    past = timezone.now() - timedelta(days=59)
+    states = {"successful": ["mail", "audit", "default"], "failed": ["mail"], "cancelled": ["mail"]}
+    for state, queues in states.items():
+        for queue in queues:
+            TaskRun.objects.create(
+                queue_name=queue,
+                backend="default",
+                state=state,
+                enqueued_at=past,
+                available_at=past,
+                finished_at=past,
+            )
+    call_command("taskworks", "prune", "--dry-run")
+    assert capsys.readouterr().out == "Would delete 3 task runs.\n"
 
 
 @executes("reference/invalid.py")

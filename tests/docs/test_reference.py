@@ -27,7 +27,15 @@ pytestmark = pytest.mark.any_database
 
 SOURCE = ROOT / "src" / "taskworks"
 # Keys of TASKS, which are not of TASKWORKS.
-OF_TASKS = {"BACKEND", "QUEUES", "OPTIONS", "TASK_DEFAULTS", "QUEUE_DEFAULTS"}
+OF_TASKS = {
+    "BACKEND",
+    "QUEUES",
+    "OPTIONS",
+    "TASK_DEFAULTS",
+    "QUEUE_DEFAULTS",
+    "RETENTION",
+    "QUEUE_RETENTION",
+}
 # Its default depends on the machine.
 NUMBER_OF_PROCESSORS = "--task-processes"
 # Django's own options of any command.

@@ -6,8 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from taskworks.maintenance.prune import Retention, prunable, prune
+from taskworks.maintenance.prune import prunable, prune
 from taskworks.management.arguments import database_backend, days, names
+from taskworks.retention import Rule, retention_of
 from taskworks.store import store
 
 HELP = "Delete runs that ended long ago."
@@ -32,35 +33,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--min-age-days",
         type=days,
-        default=14.0,
         metavar="DAYS",
-        help="How long ago a run must have ended (default: 14).",
+        help="How long ago a run must have ended (default: as RETENTION in the settings).",
     )
     add(
         "--failed-min-age-days",
         type=days,
         metavar="DAYS",
-        help="The same for failed and cancelled runs (default: as --min-age-days).",
+        help="The same for failed and cancelled runs (default: as --min-age-days, if given).",
     )
     add("--dry-run", action="store_true", help="Say how many would go, and delete none.")
 
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
-    retention = _retention(options)
+    rules = _rules(options)
     if options["dry_run"]:
-        count, verb = prunable(store(), retention), "Would delete"
+        count, verb = prunable(store(), rules), "Would delete"
     else:
-        count, verb = prune(store(), retention), "Deleted"
+        count, verb = prune(store(), rules), "Deleted"
     if options["verbosity"] > 0:
         command.stdout.write(f"{verb} {count} task run{'' if count == 1 else 's'}.")
 
 
-def _retention(options: dict[str, Any]) -> Retention:
-    successful = options["min_age_days"]
-    failed = options["failed_min_age_days"]
-    return Retention(
-        backend=options["backend"].alias,
-        queues=None if "*" in options["queues"] else options["queues"],
-        successful=timedelta(days=successful),
-        failed=timedelta(days=successful if failed is None else failed),
-    )
+def _rules(options: dict[str, Any]) -> list[Rule]:
+    retention = retention_of(options["backend"]).but(_ages(options))
+    return retention.rules() if "*" in options["queues"] else retention.rules_in(options["queues"])
+
+
+def _ages(options: dict[str, Any]) -> dict[str, timedelta]:
+    """Those that were given."""
+    successful, failed = options["min_age_days"], options["failed_min_age_days"]
+    failed = successful if failed is None else failed
+    given = {"successful": successful, "failed": failed, "cancelled": failed}
+    return {outcome: timedelta(days=age) for outcome, age in given.items() if age is not None}

@@ -7,6 +7,7 @@ from django.db import migrations, models
 import taskworks.models.fields
 import taskworks.models.indexes
 import taskworks.models.run
+import taskworks.models.storage
 
 
 class Migration(migrations.Migration):
@@ -139,7 +140,7 @@ class Migration(migrations.Migration):
                         where=models.Q(("state__in", ["claimed", "running"])),
                     ),
                     taskworks.models.indexes.PartialIndex(
-                        fields=["finished_at", "id"],
+                        fields=["state", "finished_at", "id"],
                         name="taskworks_run_finished",
                         otherwise=["state", "finished_at", "id"],
                         where=models.Q(("finished_at__isnull", False)),
@@ -153,4 +154,5 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        taskworks.models.storage.SetStorage("taskrun", taskworks.models.storage.OF_RUNS),
     ]

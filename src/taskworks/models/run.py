@@ -177,7 +177,7 @@ class TaskRun(models.Model):
             PartialIndex(
                 name="taskworks_run_finished",
                 where=models.Q(finished_at__isnull=False),
-                fields=["finished_at", "id"],
+                fields=["state", "finished_at", "id"],
                 otherwise=["state", "finished_at", "id"],
             ),
         )

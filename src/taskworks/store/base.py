@@ -26,8 +26,11 @@ from taskworks.models.fields import JSONTextField, decoded
 from taskworks.models.run import FINISHED, IN_HAND, TaskRunQuerySet, claim_order
 from taskworks.models.worker import WorkerQuerySet
 from taskworks.policy import ALONE
+from taskworks.retention import Rule
+from taskworks.store.aged import Aged
 from taskworks.store.change import Change, change_of
 from taskworks.store.clock import DatabaseClock
+from taskworks.store.cursor import Cursor, Place, Places
 from taskworks.store.notices import SOON, Listener, Notice, tell
 from taskworks.store.pieces import pieces
 
@@ -78,12 +81,14 @@ class Line(NamedTuple):
     queue_name: str
     executor: str
     room: int
+    after: Place | None = None  # where to begin, if the database is faster so
 
 
 class Store(ABC):
     """What can be done to runs and workers in one database."""
 
     can_notify = False  # whether workers can be told of new runs
+    uses_cursors = False  # whether claims that go on from a place are cheaper
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
@@ -164,16 +169,24 @@ class Store(ABC):
         queues: Sequence[str],
         room: Mapping[str, int],
         limit: int | None = None,
+        *,
+        cursor: Cursor | None = None,
     ) -> list[TaskRun]:
         """
         Take ready runs for a worker that is not given up, in the order of claims (rank,
         available_at, id): as many of each executor as there is ``room`` for, ``limit`` in all.
-        They get one fresh token.
+        What is claimed at once gets one fresh token. A ``cursor`` makes it faster where the
+        database can use it, and for a moment blind to what comes to stand before that.
         """
         most = sum(room.values())
-        return self._claim(
-            worker, backend, queues, room, most if limit is None else min(limit, most)
-        )
+        limit = most if limit is None else min(limit, most)
+
+        def ask(room: Mapping[str, int], limit: int, places: Places) -> list[TaskRun]:
+            return self._claim(worker, backend, in_line(queues, room, places), room, limit)
+
+        if cursor and self.uses_cursors:
+            return cursor.claim(ask, room, limit)
+        return ask(room, limit, {})
 
     def start(self, runs: Sequence[TaskRun]) -> set[UUID]:
         """
@@ -395,17 +408,29 @@ class Store(ABC):
 
     # Retention.
 
-    def prunable(
-        self, state: RunState, age: timedelta, backend: str, queues: Sequence[str] | None
-    ) -> TaskRunQuerySet:
-        """The finished runs in this state that ended so long ago; ``queues`` None is all."""
-        old = self.runs.filter(state=state, backend=backend, finished_at__lte=DatabaseClock(-age))
-        return old if queues is None else old.filter(queue_name__in=queues)
+    def prunable(self, rule: Rule) -> TaskRunQuerySet:
+        """The finished runs that are too old by this rule."""
+        old = self._aged(rule).filter(backend=rule.backend)
+        if rule.queue is None:
+            return old.exclude(queue_name__in=rule.others) if rule.others else old
+        return old.filter(queue_name=rule.queue)
 
-    def prune(self, old: TaskRunQuerySet, limit: int) -> int:
-        """Delete up to ``limit`` of these runs; say how many went."""
-        ids = list(old.order_by("finished_at").values_list("id", flat=True)[:limit])
-        return self.runs.filter(id__in=ids, state__in=FINISHED)._raw_delete(self.alias)
+    def aged(self, rule: Rule, after: Aged | None, limit: int) -> list[Aged]:
+        """
+        The next runs with the rule's outcome and age, the oldest first, in whichever queue: so
+        that the cost does not depend on how many of them are not meant.
+        """
+        old = self._aged(rule).order_by("finished_at", "id")
+        if after:
+            old = old.filter(finished_at__gte=after.finished_at).filter(
+                Q(finished_at__gt=after.finished_at) | Q(id__gt=after.id)
+            )
+        columns = old.values_list("finished_at", "id", "backend", "queue_name")
+        return [Aged._make(row) for row in columns[:limit]]
+
+    def prune(self, rule: Rule, ids: Sequence[UUID]) -> int:
+        """Delete those of these runs that are still too old, and that nobody holds; how many."""
+        return self._delete(self.prunable(rule).filter(id__in=ids))
 
     # Below the verbs.
 
@@ -414,7 +439,7 @@ class Store(ABC):
         self,
         worker: UUID,
         backend: str,
-        queues: Sequence[str],
+        lines: Sequence[Line],
         room: Mapping[str, int],
         limit: int,
     ) -> list[TaskRun]:
@@ -573,6 +598,17 @@ class Store(ABC):
             self.runs.filter(id__in=[run.id for run in runs]).update(**changes)
         return runs
 
+    def _aged(self, rule: Rule) -> TaskRunQuerySet:
+        since = DatabaseClock(-rule.age)
+        return self.runs.filter(state=RunState(rule.outcome), finished_at__lte=since)
+
+    def _delete(self, some: TaskRunQuerySet) -> int:
+        """Delete these rows but for those that another session holds; say how many went."""
+        with transaction.atomic(using=self.alias):
+            free = some.select_for_update(skip_locked=True).values_list("id", flat=True)
+            ids = list(free)
+            return self.runs.filter(id__in=ids)._raw_delete(self.alias) if ids else 0
+
     def _finished_before(self, runs: Sequence[TaskRun]) -> set[UUID]:
         tokens = {run.id: run.claim_token for run in runs}
         finished = self.runs.finished().filter(id__in=list(tokens))
@@ -628,7 +664,11 @@ def fresh_token() -> UUID:
     return uuid4()
 
 
-def in_line(queues: Sequence[str], room: Mapping[str, int]) -> list[Line]:
+def in_line(queues: Sequence[str], room: Mapping[str, int], places: Places) -> list[Line]:
     """The lines to claim from."""
     wanted = [(executor, free) for executor, free in room.items() if free > 0]
-    return [Line(queue, executor, free) for queue in queues for executor, free in wanted]
+    return [
+        Line(queue, executor, free, places.get((queue, executor)))
+        for queue in queues
+        for executor, free in wanted
+    ]

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from taskworks.models import RunState, TaskRun
 from taskworks.models.run import TaskRunQuerySet, claim_order
-from taskworks.store.base import Line, Outlook, Store, fresh_token, in_line
+from taskworks.store.base import Line, Outlook, Store, fresh_token
 from taskworks.store.change import Change
 from taskworks.store.clock import DatabaseClock
 from taskworks.store.pieces import pieces
@@ -58,13 +58,13 @@ class MySQLStore(Store):
         self,
         worker: UUID,
         backend: str,
-        queues: Sequence[str],
+        lines: Sequence[Line],
         room: Mapping[str, int],
         limit: int,
     ) -> list[TaskRun]:
         with transaction.atomic(using=self.alias):
             heads: dict[str, list[TaskRun]] = {executor: [] for executor in room}
-            for line in in_line(queues, room):
+            for line in lines:
                 heads[line.executor] += self._locked(backend, line)
             first = [
                 run
@@ -80,7 +80,9 @@ class MySQLStore(Store):
             WHERE state = 'ready' AND backend = %s AND queue_name = %s AND executor = %s
             ORDER BY `rank`, available_at, id LIMIT %s
             FOR UPDATE SKIP LOCKED"""  # noqa: S608 - only names are put in
-        return self._claimed(self._fetch(statement, [backend, *line]))
+        return self._claimed(
+            self._fetch(statement, [backend, line.queue_name, line.executor, line.room])
+        )
 
     def _handed_over(self, runs: list[TaskRun], worker: UUID) -> list[TaskRun]:
         now, token = self.read_clock(), fresh_token()

@@ -11,17 +11,19 @@ from django.db import models
 
 from taskworks.conf import conf
 from taskworks.models import TaskRun, Worker
-from taskworks.store.base import OWN, Store, fresh_token, in_line
+from taskworks.store.base import OWN, Line, Store, fresh_token
 from taskworks.store.change import Change
 from taskworks.store.clock import DatabaseClock
 from taskworks.store.notices import CHANNEL, Listener
 
+START = (-(2**15), "-infinity", UUID(int=0))  # before every place in a line
 # So that no plan reads all that is in hand, by the index of it, for a few rows of known ids.
 STATE = "run.state || ''"
 
 
 class PostgreSQLStore(Store):
     can_notify = True
+    uses_cursors = True
 
     def read_clock(self) -> datetime:
         clock, offset = DatabaseClock().as_postgresql(None, self.connection)
@@ -47,10 +49,12 @@ class PostgreSQLStore(Store):
         self,
         worker: UUID,
         backend: str,
-        queues: Sequence[str],
+        lines: Sequence[Line],
         room: Mapping[str, int],
         limit: int,
     ) -> list[TaskRun]:
+        if not lines:
+            return []
         runs, workers = self._quoted(TaskRun), self._quoted(Worker)
         # Materialised, or the planner may execute the locking read more than once; a read a line,
         # or it may sort all that is ready.
@@ -61,12 +65,15 @@ class PostgreSQLStore(Store):
                         PARTITION BY line.executor
                         ORDER BY ready.rank, ready.available_at, ready.id
                     ) AS place
-                    FROM UNNEST(%(queues)s::text[], %(executors)s::text[], %(rooms)s::int[])
-                        AS line (queue_name, executor, room)
+                    FROM UNNEST(
+                        %(queues)s::text[], %(executors)s::text[], %(rooms)s::int[],
+                        %(ranks)s::smallint[], %(moments)s::timestamptz[], %(ids)s::uuid[]
+                    ) AS line (queue_name, executor, room, rank, available_at, id)
                     CROSS JOIN LATERAL (
                         SELECT id, rank, available_at FROM {runs}
                         WHERE state = 'ready' AND backend = %(backend)s
                             AND queue_name = line.queue_name AND executor = line.executor
+                            AND (rank, available_at, id) >= (line.rank, line.available_at, line.id)
                         ORDER BY rank, available_at, id LIMIT line.room
                         FOR UPDATE SKIP LOCKED
                     ) AS ready
@@ -82,7 +89,8 @@ class PostgreSQLStore(Store):
                 SELECT 1 FROM {workers} WHERE id = %(worker)s AND given_up_at IS NULL
             )
             RETURNING {self._columns()}"""  # noqa: S608 - only names are put in
-        lines, token = in_line(queues, room), fresh_token()
+        token = fresh_token()
+        ranks, moments, ids = zip(*(line.after or START for line in lines), strict=True)
         parameters = {
             "worker": worker,
             "token": token,
@@ -91,6 +99,9 @@ class PostgreSQLStore(Store):
             "queues": [line.queue_name for line in lines],
             "executors": [line.executor for line in lines],
             "rooms": [line.room for line in lines],
+            "ranks": [*ranks],
+            "moments": [str(moment) for moment in moments],
+            "ids": [*ids],
             "limit": limit,
         }
         rows = self._fetch(statement, parameters)

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from taskworks.models import TaskRun, Worker
 from taskworks.models.run import TaskRunQuerySet
-from taskworks.store.base import OWN, Store, fresh_token, in_line
+from taskworks.store.base import OWN, Line, Store, fresh_token
 from taskworks.store.change import Change
 from taskworks.store.clock import DatabaseClock
 
@@ -27,11 +27,10 @@ class SQLiteStore(Store):
         self,
         worker: UUID,
         backend: str,
-        queues: Sequence[str],
+        lines: Sequence[Line],
         room: Mapping[str, int],
         limit: int,
     ) -> list[TaskRun]:
-        lines = in_line(queues, room)
         if not lines:
             return []
         runs, workers = self._quoted(TaskRun), self._quoted(Worker)
@@ -64,7 +63,7 @@ class SQLiteStore(Store):
         holder = self._plain("claimed_by", worker)
         most = max(line.room for line in lines)
         parameters = [
-            *(value for line in lines for value in line),
+            *(value for line in lines for value in (line.queue_name, line.executor, line.room)),
             holder,
             self._plain("claim_token", token),
             *now,
@@ -113,3 +112,6 @@ class SQLiteStore(Store):
 
     def _as_read(self, run: TaskRun) -> TaskRunQuerySet:
         return self._unchanged(run).filter(cancel_requested_at=run.cancel_requested_at)
+
+    def _delete(self, some: TaskRunQuerySet) -> int:
+        return some._raw_delete(self.alias)

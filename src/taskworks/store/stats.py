@@ -33,7 +33,7 @@ def tallies(store: Store, finished_within: timedelta) -> list[Tally]:
     How many runs of each queue are in which state; of the finished ones only those that ended so
     short a time ago. The cost is that of the runs counted: each state is read from its index.
     """
-    recent = store.runs.filter(finished_at__gte=DatabaseClock(-finished_within))
+    recent = store.runs.finished().filter(finished_at__gte=DatabaseClock(-finished_within))
     parts = [store.runs.scheduled(), store.runs.ready(), store.runs.in_hand(), recent]
     return sorted(tally for part in parts for tally in _tallied(part))
 

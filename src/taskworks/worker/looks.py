@@ -61,6 +61,10 @@ class Looks:
         self._again_at = now + AGAIN_AFTER
         self.hurry()
 
+    def look_again(self, seconds: float) -> None:
+        """Not all was looked at; it will be in so many seconds."""
+        self._again_at = min(self._again_at, time.monotonic() + max(seconds, SHORTEST_GAP))
+
     def expect(self, seconds: float) -> None:
         """A scheduled run will be due in so many seconds."""
         self._due_at = time.monotonic() + max(seconds, SHORTEST_GAP)

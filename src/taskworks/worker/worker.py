@@ -32,9 +32,12 @@ from taskworks.execution.connections import tidy_connections
 from taskworks.framework import BaseTaskBackend
 from taskworks.maintenance.promote import promote
 from taskworks.models import TaskRun
+from taskworks.retention import retention_of
 from taskworks.store import store
+from taskworks.store.cursor import Cursor
 from taskworks.store.reserved import reserved_connection
 from taskworks.worker.heartbeat import Heartbeat
+from taskworks.worker.housekeeping import Housekeeping
 from taskworks.worker.looks import Looks
 from taskworks.worker.observer import Observer
 from taskworks.worker.pools import Pools, Sizes
@@ -98,9 +101,11 @@ class Worker:
         self._heartbeat = Heartbeat(
             self._store, lambda: self._registration.living_id, self._given_up
         )
+        self._housekeeping = Housekeeping(self._store, retention_of(backend))
         self._weather = Weather()
         self._wakeup = Wakeup(self._store, backend.alias, options.queues, self._wake)
         self._looks = Looks(options.interval, is_told=lambda: self._wakeup.works)
+        self._cursor = Cursor()
         self._is_drained = False
         self._says_that_it_drains = False
         self._next_survey = 0.0
@@ -131,6 +136,7 @@ class Worker:
         self._heartbeat.start()
         if not self.options.batch:
             self._wakeup.start()
+            self._housekeeping.start()
         self._observer.begins(self.label, str(self.options.queues))
         try:
             while not self._is_done():
@@ -138,6 +144,7 @@ class Worker:
         finally:
             self._pools.close()
             self._wakeup.stop()
+            self._housekeeping.stop()
             self._heartbeat.stop()
             self._leave()
             self._observer.ended(self.released)
@@ -173,15 +180,18 @@ class Worker:
         is_last_look = self.options.batch and len(self._recorder) == 0 and self._is_alone()
         if is_last_look:
             room, self._next_survey = self._room(), 0.0  # for every executor, from every queue
-        runs = self._claim(room)
+        runs = self._claim(room, None if is_last_look else self._cursor)
         self._is_drained = is_last_look and not runs
         self._submit(runs)
         self._looks.plan(room, runs)
+        if self._cursor.owes:
+            self._looks.look_again(self._cursor.seconds)
 
     def _heed_news(self) -> None:
         if not (told := self._wakeup.take()):
             return
         self._looks.wake()
+        self._cursor.look_back()
         named = [name for name in told if name is not None]
         if self._queues or len(named) < len(told):
             self._next_survey = 0.0  # what waits in other queues may come first
@@ -201,11 +211,11 @@ class Worker:
             return float("inf")
         return self.options.max_tasks - self._recorder.finished - len(self._recorder)
 
-    def _claim(self, room: dict[str, int]) -> list[TaskRun]:
+    def _claim(self, room: dict[str, int], cursor: Cursor | None) -> list[TaskRun]:
         self._survey()
         limit = None if self.options.max_tasks is None else int(self._left)
         claim = partial(self._store.claim, self.id, self.backend.alias, self._queues)
-        runs = claim(room, limit) if self._queues else []
+        runs = claim(room, limit, cursor=cursor) if self._queues else []
         if len(runs) < sum(room.values()):
             self._next_survey = 0.0
         return runs

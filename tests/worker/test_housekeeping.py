@@ -1,0 +1,234 @@
+"""Every worker deletes what is too old, a chunk at a time."""
+
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+from threading import Event
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+
+from taskworks.framework import task_backends
+from taskworks.maintenance import chunk as chunks
+from taskworks.maintenance import prune
+from taskworks.maintenance.chunk import Chunk
+from taskworks.models import TaskRun
+from taskworks.retention import Rule, retention_of
+from taskworks.store import store
+from taskworks.worker import Options, Queues, Worker, housekeeping
+from taskworks.worker.housekeeping import Housekeeping
+from tests import tasks
+from tests.connections import begin_elsewhere
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DAY = timedelta(days=1)
+RULE = Rule("default", "successful", 14 * DAY)
+
+
+def ended(days: float, count: int = 1, **fields: Any) -> None:
+    """So many runs that ended so many days ago."""
+    now = store().read_clock()
+    moment = now - days * DAY
+    TaskRun.objects.bulk_create(
+        TaskRun(
+            **{
+                "backend": "default",
+                "queue_name": "default",
+                "task_path": "tests.tasks.noop",
+                "state": "successful",
+                "enqueued_at": moment,
+                "available_at": moment,
+                "finished_at": moment,
+                **fields,
+            }
+        )
+        for _ in range(count)
+    )
+
+
+class Rests(Event):
+    """Notes how long one would have rested."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds.append(timeout or 0.0)
+        return False
+
+
+def keeper() -> Housekeeping:
+    housekeeping = Housekeeping(store(), retention_of(task_backends["default"]))
+    housekeeping._stopped = Rests()
+    return housekeeping
+
+
+def sweep(housekeeping: Housekeeping) -> list[float]:
+    """Sweep, and say the rests between chunks."""
+    rests = housekeeping._stopped
+    assert isinstance(rests, Rests)
+    rests.seconds.clear()
+    housekeeping.sweep()
+    return rests.seconds
+
+
+def test_a_worker_deletes_what_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "SWEEP_EVERY", 0.05)
+    ended(15, 3)
+    ended(13)
+    worker = Worker(task_backends["default"], Options(queues=Queues()))
+    done = begin_elsewhere(worker.run)
+    try:
+        wait_for(lambda: TaskRun.objects.count() == 1, "the old runs are gone")
+        ended(15)
+        wait_for(lambda: TaskRun.objects.count() == 1, "the next old run is gone")
+        result = tasks.noop.enqueue()
+        wait_for(lambda: TaskRun.objects.get(id=result.id).state == "successful", "it works")
+    finally:
+        worker.stop()
+        done.result(timeout=30)
+
+
+def test_it_takes_chunks_with_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prune, "MOST", 10)
+    ended(15, 25)
+    rests = sweep(keeper())
+    assert len(rests) == 5  # three chunks, and a look for each other outcome
+    assert all(rest > 0 for rest in rests)
+    assert not TaskRun.objects.exists()
+
+
+def test_what_is_kept_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prune, "MOST", 10)
+    ended(20, 25, backend="other")
+    housekeeping = keeper()
+    assert len(sweep(housekeeping)) == 5
+    ended(15)
+    assert len(sweep(housekeeping)) == 3
+    assert TaskRun.objects.count() == 25
+
+
+def test_after_an_hour_it_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    housekeeping = keeper()
+    ended(15)
+    sweep(housekeeping)
+    ended(20)
+    sweep(housekeeping)
+    assert TaskRun.objects.count() == 1
+    monkeypatch.setattr(housekeeping._sweep, "_looks_back_at", 0.0)
+    sweep(housekeeping)
+    assert not TaskRun.objects.exists()
+
+
+def test_nothing_to_do_costs_a_query_an_outcome(django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(3):
+        sweep(keeper())
+
+
+def test_who_is_to_stop_takes_no_more_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prune, "MOST", 10)
+    ended(15, 15)
+    housekeeping = keeper()
+    monkeypatch.setattr(housekeeping._stopped, "wait", lambda seconds: housekeeping._stopped.set())
+    housekeeping.sweep()
+    assert TaskRun.objects.count() == 5
+
+
+class TestAChunk:
+    def test_shrinks_to_ten_and_grows_to_a_thousand(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        chunk = Chunk()
+        sizes = [chunk.size]
+        monkeypatch.setattr(chunks, "SLOW", 0.0)
+        for _ in range(3):
+            with chunk.measured() as size:
+                sizes.append(size)
+        assert (sizes, chunk.size) == ([1000, 1000, 100, 10], 10)
+        monkeypatch.setattr(chunks, "SLOW", 1000.0)
+        for _ in range(7):
+            with chunk.measured():
+                pass
+        assert chunk.size == 1000
+
+    def test_that_is_small_from_the_start_does_not_grow_by_being_slow(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(chunks, "SLOW", 0.0)
+        chunk = Chunk(2)
+        with chunk.measured():
+            pass
+        assert chunk.size == 2
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no limit to a statement.")
+class TestAStatementThatTakesTooLong:
+    """The database needs 5 ms to delete a row, and has 300 ms for a statement."""
+
+    @pytest.fixture(autouse=True)
+    def _slow_database(self) -> Iterator[None]:
+        slow, fast = SLOW_DELETES[connection.vendor]
+        try:
+            with connection.cursor() as cursor:
+                for statement in slow:
+                    cursor.execute(statement)
+            yield
+        finally:
+            with connection.cursor() as cursor:
+                for statement in fast:
+                    cursor.execute(statement)
+
+    def test_makes_the_chunk_smaller_until_it_goes_through(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        ended(15, 150)
+        housekeeper = keeper()
+        with caplog.at_level(logging.WARNING):
+            for _ in range(2):
+                housekeeper.sweep()
+        assert [record.args[0] for record in caplog.records] == [100, 10]  # type: ignore[index]
+        assert TaskRun.objects.count() == 150
+        while TaskRun.objects.exists():
+            before = TaskRun.objects.count()
+            housekeeper.sweep()
+            assert TaskRun.objects.count() < before
+
+    def test_does_not_stop_the_command(self) -> None:
+        ended(15, 60)
+        assert prune.prune(store(), [RULE]) == 60
+
+    def test_is_an_error_of_the_command_if_no_chunk_is_small_enough(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(chunks, "LEAST", 100)
+        ended(15, 150)
+        with pytest.raises(OperationalError):
+            prune.prune(store(), [RULE])
+
+
+TABLE = TaskRun._meta.db_table
+SLOW_DELETES = {
+    "postgresql": (
+        [
+            "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN PERFORM pg_sleep(0.005); RETURN OLD; END $$",
+            f"CREATE TRIGGER slowly BEFORE DELETE ON {TABLE} FOR EACH ROW "
+            "EXECUTE FUNCTION slowly()",
+            "SET statement_timeout = 300",
+        ],
+        [
+            "RESET statement_timeout",
+            f"DROP TRIGGER slowly ON {TABLE}",
+            "DROP FUNCTION slowly()",
+        ],
+    ),
+    "mysql": (
+        [
+            f"CREATE TRIGGER slowly BEFORE DELETE ON {TABLE} FOR EACH ROW DO SLEEP(0.005)",
+            "SET SESSION max_statement_time = 0.3",
+        ],
+        ["SET SESSION max_statement_time = 0", "DROP TRIGGER slowly"],
+    ),
+}
