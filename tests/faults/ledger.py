@@ -16,7 +16,7 @@ VARIABLE = "TASKWORKS_FAULTS_LEDGER"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One event of one attempt; ``at`` is the machine's monotonic clock, which all processes share."""
+    """One event of an attempt; ``at`` is the machine's monotonic clock, the same for all."""
 
     at: float
     event: str

@@ -4,7 +4,8 @@ import os
 
 from tests.faults.pace import PACE
 from tests.settings import *  # noqa: F403
-from tests.settings import DATABASES, TASKWORKS as USUAL
+from tests.settings import DATABASES
+from tests.settings import TASKWORKS as USUAL
 
 TASKWORKS = {**USUAL, **PACE.settings, "INTERRUPT_GRACE": 2.0}
 

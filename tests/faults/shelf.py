@@ -249,13 +249,6 @@ def hold_a_connection(context: TaskContext, gate: str) -> int:
 
 @task(takes_context=True)
 @in_ledger
-def return_much(context: TaskContext, size: int) -> str:
-    """What a database cannot compress away."""
-    return os.urandom(size // 2).hex()
-
-
-@task(takes_context=True)
-@in_ledger
 def sockets(context: TaskContext) -> list[str]:
     """The sockets that this process has, once it has used the database."""
     connection.ensure_connection()
@@ -268,3 +261,17 @@ def sockets_of(pid: int) -> set[str]:
         with suppress(FileNotFoundError):  # the listing's own
             found.add(str(descriptor.readlink()))
     return {target for target in found if target.startswith("socket:")}
+
+
+@task
+def tell_time() -> float:
+    return time.time()
+
+
+@task(takes_context=True)
+@in_ledger
+def return_much_at(context: TaskContext, gate: str, size: int) -> str:
+    """What a database cannot compress away."""
+    value = os.urandom(size // 2).hex()
+    wait_at(gate)
+    return value
