@@ -10,7 +10,8 @@ from tests.settings import TASKWORKS as USUAL
 TASKWORKS = {**USUAL, **PACE.settings, "INTERRUPT_GRACE": 2.0}
 
 if "TASKWORKS_FAULTS_ISOLATION" in os.environ:
-    DATABASES["default"]["OPTIONS"] = {"isolation_level": os.environ["TASKWORKS_FAULTS_ISOLATION"]}
+    level = os.environ["TASKWORKS_FAULTS_ISOLATION"]  # psycopg has numbers, MySQLdb has words
+    DATABASES["default"]["OPTIONS"] = {"isolation_level": int(level) if level.isdigit() else level}
 if "TASKWORKS_FAULTS_BUSY_TIMEOUT" in os.environ:
     DATABASES["default"]["OPTIONS"]["timeout"] = float(os.environ["TASKWORKS_FAULTS_BUSY_TIMEOUT"])
 if "TASKWORKS_FAULTS_PATIENCE" in os.environ:

@@ -9,10 +9,13 @@ from contextlib import contextmanager, suppress
 import pytest
 from django.db import Error as DatabaseError
 from django.db import connection, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from taskworks.models import TaskRun, Worker
+from taskworks.store import store
 from tests.connections import begin_elsewhere
 from tests.faults import shelf
+from tests.faults.disks import small_disk
 from tests.faults.invariants import assert_invariants
 from tests.faults.pace import PACE, SLACK
 from tests.faults.proxy import Proxy
@@ -23,6 +26,10 @@ from tests.faults.workers import through_port
 from tests.settings import DATABASE
 from tests.waiting import wait_for
 
+FEW_CONNECTIONS = {
+    "postgresql": ("-c", "max_connections=20", "-c", "superuser_reserved_connections=0"),
+    "mariadb": ("--max-connections=20",),
+}
 BACK_WITHIN = 30 + SLACK  # seconds; workers ask at least every 30
 
 
@@ -166,9 +173,10 @@ def test_16_the_network_swallows_everything(scene: Scene, how: str) -> None:
 
 @pytest.mark.fault(17)
 def test_17_the_server_only_reads(scene: Scene, server: PrivateServer) -> None:
-    if DATABASE == "mariadb":
-        let_workers_be_no_superusers()
-    scene.start("first", "second")
+    who = let_workers_be_no_superusers() if DATABASE == "mariadb" else {}
+    for label in ("first", "second"):
+        scene.worker(label, **who)
+    scene.throughput = scene.measure()
     gate = scene.gate()
     running = scene.enqueue_many(shelf.through, [(gate,)] * 2)
     scene.wait_for_entries(2, "start")
@@ -177,6 +185,8 @@ def test_17_the_server_only_reads(scene: Scene, server: PrivateServer) -> None:
         scene.strikes("the server only reads")
         gate.open()
         scene.wait_for_entries(2, "end")
+        for worker in scene.workers:
+            worker.wait_for_line("does not answer")
         scene.lasts(PACE.outage)
     scene.ceases("it writes again")
     for result in [*running, *ready]:
@@ -189,14 +199,14 @@ def test_17_the_server_only_reads(scene: Scene, server: PrivateServer) -> None:
 
 @pytest.mark.fault(18)
 def test_18_deadlocks_and_serialization_failures(scene: Scene) -> None:
-    isolation = {"postgresql": "serializable", "mariadb": "repeatable read"}[DATABASE]
+    isolation = {"postgresql": "4", "mariadb": "repeatable read"}[DATABASE]  # 4: serializable
     environment = {"TASKWORKS_FAULTS_ISOLATION": isolation}
     for label in ("first", "second"):
         scene.worker(label, **environment)
     lives = rows_of_workers()
     scene.throughput = scene.measure()
     over = threading.Event()
-    scene.strikes(f"workers are {isolation}, and other sessions lock rows in any order")
+    scene.strikes("workers are strictly isolated, and other sessions lock rows in any order")
     lockers = [begin_elsewhere(lambda: lock_in_any_order(over)) for _ in range(3)]
     ends = time.monotonic() + PACE.storm
     while time.monotonic() < ends:
@@ -215,10 +225,35 @@ def test_18_deadlocks_and_serialization_failures(scene: Scene) -> None:
     assert_invariants(scene)
 
 
+@pytest.mark.fault(19)
+def test_19_no_connection_is_left(scene: Scene) -> None:
+    with private_server(*FEW_CONNECTIONS[DATABASE]):
+        [worker] = scene.start("worker", measure=False)
+        lives = rows_of_workers()
+        gate = scene.gate()
+        holding_one = scene.enqueue_many(shelf.hold_a_connection, [(gate,)] * 3)
+        running = scene.enqueue_many(shelf.through_async, [(gate,)] * 5)
+        scene.wait_for_entries(8, "start")
+        for result in [*holding_one, *running]:
+            scene.wait_until(result, "running")
+        with every_connection():
+            scene.strikes("the server has no connection left")
+            scene.lasts(2 * PACE.worker_timeout)
+            assert worker_rows_silent_for() < PACE.worker_timeout / 2
+            gate.open()
+            for result in [*holding_one, *running]:
+                assert scene.wait_until(result, "successful").attempts == 1
+            scene.recovers("what runs has ended, and its outcome is written")
+            later = scene.enqueue(shelf.quick)
+            scene.wait_until(later, "successful")
+        assert rows_of_workers() == lives
+        assert worker.is_running
+        scene.sees("nobody given up, 8 outcomes written while no connection was left")
+        assert_invariants(scene)
+
+
 @pytest.mark.fault(21)
 def test_21_the_disk_is_full(scene: Scene) -> None:
-    from tests.faults.disks import small_disk
-
     with small_disk() as disk:
         [worker] = scene.start("worker")
         gate = scene.gate()
@@ -302,6 +337,40 @@ def terminate_others() -> int:
     return len(sessions)
 
 
+def worker_rows_silent_for() -> float:
+    """Seconds since the oldest sign of life of a living worker."""
+    oldest = min(Worker.objects.living().values_list("heartbeat_at", flat=True))
+    return (store().read_clock() - oldest).total_seconds()
+
+
+@contextmanager
+def every_connection() -> Iterator[None]:
+    """While this lasts, whatever connection the server can still give is taken at once."""
+    taken: list[BaseDatabaseWrapper] = []
+    over, all_taken = threading.Event(), threading.Event()
+
+    def take() -> None:
+        while not over.wait(0.001):
+            another = connection.copy()
+            try:
+                another.ensure_connection()
+            except DatabaseError:  # too many clients
+                all_taken.set()
+            else:
+                taken.append(another)
+
+    taking = begin_elsewhere(take)
+    all_taken.wait(30)
+    try:
+        yield
+    finally:
+        over.set()
+        taking.result(timeout=30)
+        for another in taken:
+            another.inc_thread_sharing()
+            another.close()
+
+
 @contextmanager
 def only_reading() -> Iterator[None]:
     """As a replica is, and as a primary that is about to become one."""
@@ -327,13 +396,14 @@ def _set_globally(statement: str) -> None:
             cursor.execute("SELECT pg_reload_conf()")
 
 
-def let_workers_be_no_superusers() -> None:
-    """For whom MariaDB's read_only does not hold."""
+def let_workers_be_no_superusers() -> dict[str, str]:
+    """For whom MariaDB's read_only does not hold; the environment of a worker."""
     name = connection.settings_dict["NAME"]
     with connection.cursor() as cursor:
         for host in ("localhost", "127.0.0.1"):
             cursor.execute(f"CREATE USER worker@'{host}'")
             cursor.execute(f"GRANT ALL ON {connection.ops.quote_name(name)}.* TO worker@'{host}'")
+    return {"MARIADB_USER": "worker"}
 
 
 def enqueue_much(scene: Scene) -> None:
