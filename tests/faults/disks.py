@@ -17,7 +17,7 @@ from django.core.management import call_command
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from tests.faults.servers import PrivateServer, private_server
+from tests.faults.servers import PrivateServer, private_server, reconnect
 from tests.settings import DATABASE
 
 MEGABYTES = 48
@@ -51,34 +51,38 @@ class SmallDisk:
 
 class SmallTablespace:
     """
-    InnoDB's own tablespace with a bound. On a full file system MariaDB 10.11 ends itself: an
-    assertion fails in its purge thread.
+    InnoDB's own tablespace with a bound, which takes a restart to raise. On a full file system, and
+    when it is to delete without room, MariaDB 10.11 ends itself: its purge fails an assertion.
     """
 
-    OPTIONS = (
-        "--innodb-file-per-table=0",
-        f"--innodb-data-file-path=ibdata1:12M:autoextend:max:{MEGABYTES}M",
-    )
+    def __init__(self, server: PrivateServer) -> None:
+        self._server = server
+
+    @staticmethod
+    def options(megabytes: int) -> tuple[str, ...]:
+        bound = f"--innodb-data-file-path=ibdata1:12M:autoextend:max:{megabytes}M"
+        return "--innodb-file-per-table=0", bound
 
     def fill(self) -> None:
         with connection.cursor() as cursor:
             cursor.execute("CREATE TABLE ballast (text MEDIUMTEXT)")
-            for size in (1_000_000, 300_000):  # what is left DROP needs
-                with suppress(DatabaseError):  # the table is full
-                    while True:
-                        cursor.execute("INSERT INTO ballast VALUES (REPEAT('x', %s))", [size])
+            with suppress(DatabaseError):  # the table is full
+                while True:
+                    cursor.execute("INSERT INTO ballast VALUES (REPEAT('x', 300000))")
 
     def free(self) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("DROP TABLE ballast")
+        self._server.crash()
+        self._server.options = self.options(10 * MEGABYTES)
+        self._server.start()
+        reconnect()
 
 
 @contextmanager
 def small_disk() -> Iterator[Disk]:
     """While this lasts, the database's tables are on it."""
     if DATABASE == "mariadb":
-        with private_server(*SmallTablespace.OPTIONS):
-            yield SmallTablespace()
+        with private_server(*SmallTablespace.options(MEGABYTES)) as server:
+            yield SmallTablespace(server)
     else:
         with _mounted() as disk, _tables_on(disk):
             yield disk
