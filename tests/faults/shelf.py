@@ -275,3 +275,9 @@ def return_much_at(context: TaskContext, gate: str, size: int) -> str:
     value = os.urandom(size // 2).hex()
     wait_at(gate)
     return value
+
+
+@task(takes_context=True)
+@in_ledger
+def brief(context: TaskContext) -> None:
+    time.sleep(0.003)
