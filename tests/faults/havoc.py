@@ -24,8 +24,7 @@ class Havoc:
         self._working = [self._begin() for _ in range(workers)]
         self._left_behind: dict[str, float] = {}  # rows of workers that were killed, and when
         self.slowest = 0.0  # seconds until the runs of one were claimable
-        for worker in self._working:
-            worker.wait_until_up()
+        wait_for(lambda: scene.living() == workers, "all workers are up", 60)
 
     def kill(self) -> None:
         """``kill -9`` of one that has runs in hand."""

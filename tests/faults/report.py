@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from tests.faults.scene import Scene
 from tests.settings import DATABASE
@@ -19,6 +20,7 @@ def add(item: pytest.Item, scene: Scene, outcome: pytest.TestReport) -> None:
     line = {
         "fault": marker.args[0],
         "database": DATABASE,
+        "version": ".".join(map(str, connection.get_database_version())),
         "test": item.name,
         "kept": outcome.passed,
         "seen": scene.seen,

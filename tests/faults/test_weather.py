@@ -1,20 +1,17 @@
 """The database goes away, in all the ways in which it can (B)."""
 
-import random
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 
 import pytest
 from django.db import Error as DatabaseError
-from django.db import connection, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db import connection
 
 from taskworks.models import TaskRun, Worker
 from taskworks.store import store
 from tests.connections import begin_elsewhere
-from tests.faults import shelf
+from tests.faults import sabotage, shelf
 from tests.faults.disks import small_disk
 from tests.faults.invariants import assert_invariants
 from tests.faults.pace import PACE, SLACK
@@ -55,9 +52,9 @@ def test_13_connections_are_terminated_again_and_again(scene: Scene) -> None:
     storms = 0
     results = []
     while time.monotonic() < ends:
-        storms += terminate_others() > 0
+        storms += sabotage.terminate_others() > 0
         results += scene.enqueue_many(shelf.quick, [()] * 10)
-        wait_for(lambda: others() > 0 or time.monotonic() > ends, "a worker connects anew")
+        wait_for(lambda: sabotage.others() > 0 or time.monotonic() > ends, "a worker connects anew")
     scene.ceases(f"{storms} storms, {len(results)} runs enqueued meanwhile")
     gate.open()
     scene.wait_until_all_ended()
@@ -173,7 +170,7 @@ def test_16_the_network_swallows_everything(scene: Scene, how: str) -> None:
 
 @pytest.mark.fault(17)
 def test_17_the_server_only_reads(scene: Scene, server: PrivateServer) -> None:
-    who = let_workers_be_no_superusers() if DATABASE == "mariadb" else {}
+    who = sabotage.let_workers_be_no_superusers() if DATABASE == "mariadb" else {}
     for label in ("first", "second"):
         scene.worker(label, **who)
     scene.throughput = scene.measure()
@@ -181,7 +178,7 @@ def test_17_the_server_only_reads(scene: Scene, server: PrivateServer) -> None:
     running = scene.enqueue_many(shelf.through, [(gate,)] * 2)
     scene.wait_for_entries(2, "start")
     ready = scene.enqueue_many(shelf.quick, [()] * 20)
-    with only_reading():
+    with sabotage.only_reading():
         scene.strikes("the server only reads")
         gate.open()
         scene.wait_for_entries(2, "end")
@@ -207,7 +204,7 @@ def test_18_deadlocks_and_serialization_failures(scene: Scene) -> None:
     scene.throughput = scene.measure()
     over = threading.Event()
     scene.strikes("workers are strictly isolated, and other sessions lock rows in any order")
-    lockers = [begin_elsewhere(lambda: lock_in_any_order(over)) for _ in range(3)]
+    lockers = [begin_elsewhere(lambda: sabotage.lock_in_any_order(over)) for _ in range(3)]
     ends = time.monotonic() + PACE.storm
     while time.monotonic() < ends:
         scene.enqueue_many(shelf.quick, [()] * 20)
@@ -236,7 +233,7 @@ def test_19_no_connection_is_left(scene: Scene) -> None:
         scene.wait_for_entries(8, "start")
         for result in [*holding_one, *running]:
             scene.wait_until(result, "running")
-        with every_connection():
+        with sabotage.every_connection():
             scene.strikes("the server has no connection left")
             scene.lasts(2 * PACE.worker_timeout)
             assert worker_rows_silent_for() < PACE.worker_timeout / 2
@@ -306,122 +303,12 @@ def test_24_somebody_holds_the_write_lock(scene: Scene) -> None:
     assert_invariants(scene)
 
 
-# What is done to the server.
-
-
-def others() -> int:
-    """Sessions in this database, but for our own."""
-    return len(other_sessions())
-
-
-def other_sessions() -> list[int]:
-    statement = {
-        "postgresql": "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
-        "AND pid <> pg_backend_pid()",
-        "mysql": "SELECT id FROM information_schema.processlist WHERE db = database() "
-        "AND id <> connection_id()",
-    }[connection.vendor]
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
-        return [session for (session,) in cursor.fetchall()]
-
-
-def terminate_others() -> int:
-    sessions = other_sessions()
-    for session in sessions:
-        with connection.cursor() as cursor, suppress(DatabaseError):  # it may have gone already
-            if connection.vendor == "postgresql":
-                cursor.execute("SELECT pg_terminate_backend(%s)", [session])
-            else:
-                cursor.execute("KILL %s", [session])
-    return len(sessions)
-
-
 def worker_rows_silent_for() -> float:
     """Seconds since the oldest sign of life of a living worker."""
     oldest = min(Worker.objects.living().values_list("heartbeat_at", flat=True))
     return (store().read_clock() - oldest).total_seconds()
 
 
-@contextmanager
-def every_connection() -> Iterator[None]:
-    """While this lasts, whatever connection the server can still give is taken at once."""
-    taken: list[BaseDatabaseWrapper] = []
-    over, all_taken = threading.Event(), threading.Event()
-
-    def take() -> None:
-        while not over.wait(0.001):
-            another = connection.copy()
-            try:
-                another.ensure_connection()
-            except DatabaseError:  # too many clients
-                all_taken.set()
-            else:
-                taken.append(another)
-
-    taking = begin_elsewhere(take)
-    all_taken.wait(30)
-    try:
-        yield
-    finally:
-        over.set()
-        taking.result(timeout=30)
-        for another in taken:
-            another.inc_thread_sharing()
-            another.close()
-
-
-@contextmanager
-def only_reading() -> Iterator[None]:
-    """As a replica is, and as a primary that is about to become one."""
-    on, off = {
-        "postgresql": (
-            "ALTER SYSTEM SET default_transaction_read_only = on",
-            "ALTER SYSTEM RESET default_transaction_read_only",
-        ),
-        "mysql": ("SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0"),
-    }[connection.vendor]
-    _set_globally(on)
-    try:
-        yield
-    finally:
-        _set_globally(off)
-        connection.close()
-
-
-def _set_globally(statement: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
-        if connection.vendor == "postgresql":
-            cursor.execute("SELECT pg_reload_conf()")
-
-
-def let_workers_be_no_superusers() -> dict[str, str]:
-    """For whom MariaDB's read_only does not hold; the environment of a worker."""
-    name = connection.settings_dict["NAME"]
-    with connection.cursor() as cursor:
-        for host in ("localhost", "127.0.0.1"):
-            cursor.execute(f"CREATE USER worker@'{host}'")
-            cursor.execute(f"GRANT ALL ON {connection.ops.quote_name(name)}.* TO worker@'{host}'")
-    return {"MARIADB_USER": "worker"}
-
-
 def enqueue_much(scene: Scene) -> None:
     for _ in range(100):
         scene.enqueue(shelf.echo, "x" * 900_000)
-
-
-def lock_in_any_order(over: threading.Event) -> int:
-    """Lock rows of others two by two, until it is over; how often that ended in a deadlock."""
-    deadlocks = 0
-    while not over.is_set():
-        ids = list(TaskRun.objects.order_by("-id").values_list("id", flat=True)[:30])
-        if len(ids) < 2:
-            continue
-        try:
-            with transaction.atomic():
-                for id_ in random.sample(ids, 2):
-                    list(TaskRun.objects.filter(id=id_).select_for_update())
-        except DatabaseError:
-            deadlocks += 1
-    return deadlocks
