@@ -49,7 +49,7 @@ def _table(lines: Sequence[Line], circumstances: str) -> str:
         for number, fault in CATALOGUE.items()
         if fault.elsewhere
     ]
-    return "\n".join([*said, *drawn, "", "What is not done, or not everywhere:", "", *missing, ""])
+    return "\n".join([*said, "", "What is not done, or not everywhere:", "", *missing, ""])
 
 
 def _row(number: int, fault: Fault, lines: Sequence[Line]) -> list[str]:
