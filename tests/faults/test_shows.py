@@ -5,7 +5,6 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from django.db import connection
 
 from taskworks.execution import Attempt, Failed, Released, Retried, Snoozed, Succeeded
 from taskworks.maintenance.rescue import rescue
@@ -18,7 +17,7 @@ from tests.faults.pace import PACE, SLACK
 from tests.faults.scene import Scene
 from tests.waiting import wait_for
 
-KILLS, STOPS = 20, 5
+KILLS = 20
 
 
 @pytest.mark.fault(41)
@@ -82,35 +81,6 @@ def test_42_ten_thousand_zombies(scene: Scene) -> None:
         TaskRun.objects.all().delete()
     assert written == 0
     scene.sees("9,900 outcomes brought after a rescue, none written")
-
-
-@pytest.mark.fault(43)
-@pytest.mark.timeout(1200)
-def test_43_ten_thousand_transactional_runs_count_to_ten_thousand(scene: Scene) -> None:
-    total = 10_000
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE faults_counter (value integer NOT NULL)")
-        cursor.execute("INSERT INTO faults_counter VALUES (0)")
-    try:
-        scene.accept(shelf.add_one.enqueue_many([{}] * total))
-        havoc = Havoc(scene, 3)
-        done = TaskRun.objects.finished().filter(task_path=shelf.add_one.module_path).count
-        every = (KILLS + STOPS) // STOPS
-        strikes = [havoc.stop if n % every == 0 else havoc.kill for n in range(KILLS + STOPS)]
-        assert strikes.count(havoc.stop) == STOPS
-        havoc.until(done, total, strikes)
-        scene.recovery = havoc.slowest
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT value FROM faults_counter")
-            [(value,)] = cursor.fetchall()
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("DROP TABLE faults_counter")
-    assert TaskRun.objects.successful().count() == total
-    assert value == total
-    starts = len(scene.ledger.entries("start"))
-    scene.sees(f"begun {starts} times, and the counter is {value}")
-    assert_invariants(scene, crashes=KILLS)
 
 
 def claimed_by_one_that_dies(count: int) -> list[TaskRun]:

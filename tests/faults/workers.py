@@ -59,7 +59,7 @@ class FaultyWorker:
 
     def wait_until_up(self) -> "FaultyWorker":
         wait_for(
-            lambda: f"Worker {self.label} takes" in self.output or not self.is_running,
+            lambda: f"Worker {self.label}" in self.output or not self.is_running,
             f"{self.label} is up",
             60,
         )
