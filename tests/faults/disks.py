@@ -12,11 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-import pytest
 from django.core.management import call_command
 from django.db import Error as DatabaseError
 from django.db import connection
 
+from tests.faults.absent import refuse
 from tests.faults.servers import PrivateServer, private_server, reconnect
 from tests.settings import DATABASE
 
@@ -91,24 +91,18 @@ def small_disk() -> Iterator[Disk]:
 @contextmanager
 def _mounted() -> Iterator[SmallDisk]:
     if os.geteuid() != 0:
-        _refuse("Only root may mount a small file system for the tables.")
+        refuse("Only root may mount a small file system for the tables.")
     folder = Path(tempfile.mkdtemp(prefix="taskworks-disk-"))
     size = f"size={MEGABYTES}m,mode=777"
     mounting = ["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(folder)]
     mounted = subprocess.run(mounting, capture_output=True, text=True, check=False)
     if mounted.returncode:
-        _refuse(f"A small file system cannot be mounted: {mounted.stderr}")
+        refuse(f"A small file system cannot be mounted: {mounted.stderr}")
     try:
         yield SmallDisk(folder)
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
         folder.rmdir()
-
-
-def _refuse(problem: str) -> None:
-    if os.environ.get("CI") == "true":
-        raise AssertionError(problem)
-    pytest.skip(problem)
 
 
 @contextmanager

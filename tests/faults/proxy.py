@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -10,6 +11,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
+
+from tests.faults.absent import refuse
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: what is closed so is reset
 
@@ -62,6 +65,8 @@ class Proxy:
 
     @contextmanager
     def unplugged(self) -> Iterator[None]:
+        if os.geteuid() != 0 or not shutil.which("ip"):
+            refuse("A route can be taken away by root only, and with the command ip.")
         _route("add", self.address)
         try:
             yield

@@ -150,9 +150,9 @@ class Scene:
         self.seen.append(what)
         self.happens(f"seen: {what}")
 
-    def measure(self, timeout: float = 60) -> float:
+    def measure(self, timeout: float = 60, count: int = MEASURED) -> float:
         """Runs a second at which what is enqueued is drained."""
-        results = shelf_of_bare(MEASURED)
+        results = shelf_of_bare(count)
         ids = [result.id for result in results]
         self.accept(results)
         begun = time.monotonic()

@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pytest
 from django.core.management import call_command
 from django.db import Error as DatabaseError
 from django.db import connection, connections
 
+from tests.faults.absent import refuse
 from tests.settings import DATABASE
 from tests.waiting import wait_for
 
@@ -229,12 +229,9 @@ def _program(name: str) -> str:
     places = ["/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/sbin", "/usr/local/sbin"]
     folders = [folder for place in places for folder in sorted(glob.glob(place), reverse=True)]
     found = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], *folders]))
-    if found:
-        return found
-    problem = f"{name} is not installed, so no {DATABASE} of the test's own can be started."
-    if os.environ.get("CI") == "true":
-        raise AssertionError(problem)
-    pytest.skip(problem)
+    if found is None:
+        refuse(f"{name} is not installed, so no {DATABASE} of the test's own can be started.")
+    return found
 
 
 def _free_port() -> int:

@@ -182,7 +182,8 @@ def test_11_a_task_starves_the_heartbeat(scene: Scene) -> None:
     scene.wait_until(result, "successful")
     scene.wait_for_entries(2, "end", result, timeout=held_for + SLACK)
     run = scene.run(result)
-    assert (run.state, run.worker_ids) == ("successful", ["zombie", "second"])
+    # Nobody could write that the first attempt had begun.
+    assert (run.state, run.worker_ids[-1]) == ("successful", "second")
     assert len(scene.ledger.entries("recorded", result.id)) == 1
     scene.sees("executed by another; what the starved one brought was not written")
     assert_invariants(scene, crashes=1)
@@ -193,8 +194,8 @@ def test_12_parent_and_child_share_no_connection(scene: Scene) -> None:
     [worker] = scene.start("worker")
     scene.strikes("children are begun after the worker has connected")
     in_thread = scene.enqueue(shelf.sockets)
-    in_child = scene.enqueue(shelf.sockets.using(executor="process"))
     parents = set(scene.wait_until(in_thread, "successful").return_value)
+    in_child = scene.enqueue(shelf.sockets.using(executor="process"))
     childs = set(scene.wait_until(in_child, "successful").return_value)
     scene.recovers("both have used the database")
     assert parents

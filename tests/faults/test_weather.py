@@ -27,6 +27,7 @@ FEW_CONNECTIONS = {
     "postgresql": ("-c", "max_connections=20", "-c", "superuser_reserved_connections=0"),
     "mariadb": ("--max-connections=20",),
 }
+MANY = 2_000  # runs
 BACK_WITHIN = 30 + SLACK  # seconds; workers ask at least every 30
 
 
@@ -275,6 +276,25 @@ def test_21_the_disk_is_full(scene: Scene) -> None:
         assert len(scene.ledger.entries("end")) == 4
         scene.sees("`enqueue` raised; 4 outcomes written once there was space")
         assert_invariants(scene)
+
+
+@pytest.mark.fault(22)
+def test_22_another_session_holds_a_transaction_open(scene: Scene) -> None:
+    scene.start("worker", measure=False)
+    before = max(scene.measure(count=MANY) for _ in range(2))
+    with holding(sabotage.look_at_the_runs):
+        scene.strikes("another session looks at the runs as they are now, and goes on looking")
+        for _ in range(4):
+            scene.measure(count=MANY)
+        meanwhile = max(scene.measure(count=MANY) for _ in range(2))
+    scene.ceases("it has ended")
+    after = max(scene.measure(count=MANY) for _ in range(2))
+    scene.recovers(f"{before:.0f}, then {meanwhile:.0f}, then {after:.0f} runs a second")
+    assert meanwhile >= before / 2
+    of_it = f"{100 * meanwhile / before:.0f} % of the throughput after {6 * MANY:,} runs"
+    scene.sees(f"{of_it}, {100 * after / before:.0f} % afterwards")
+    scene.throughput = before
+    assert_invariants(scene)
 
 
 @pytest.mark.fault(24)
