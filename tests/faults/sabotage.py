@@ -30,8 +30,20 @@ def other_sessions() -> list[int]:
         return [session for (session,) in cursor.fetchall()]
 
 
-def terminate_others() -> int:
-    sessions = other_sessions()
+def own_session() -> int:
+    statement = {
+        "postgresql": "SELECT pg_backend_pid()",
+        "mysql": "SELECT connection_id()",
+    }[connection.vendor]
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        [(session,)] = cursor.fetchall()
+        return int(session)
+
+
+def terminate_others(but: int | None = None) -> int:
+    """All sessions but our own, and one more; how many there were."""
+    sessions = [session for session in other_sessions() if session != but]
     for session in sessions:
         with connection.cursor() as cursor, suppress(DatabaseError):  # it may have gone already
             if connection.vendor == "postgresql":

@@ -66,6 +66,7 @@ class Soak:
         self.faults: list[Callable[[], None]] = [self.kill, self.stop, self.freeze]
         if proxy:
             self.faults += [self.terminate, self.black_hole]
+            self._feeding = sabotage.own_session()
         self.rounds: list[Round] = []
         self.runs = self.most_rows = self.struck = 0
 
@@ -146,7 +147,8 @@ class Soak:
         worker.wake()
 
     def terminate(self) -> None:
-        self.scene.strikes(f"{sabotage.terminate_others()} connections are terminated")
+        count = sabotage.terminate_others(but=self._feeding)
+        self.scene.strikes(f"{count} connections are terminated")
 
     def black_hole(self) -> None:
         assert self._proxy is not None
