@@ -39,6 +39,7 @@ class Scene:
     accepted: set[str] = field(default_factory=set)  # ids
     seen: list[str] = field(default_factory=list)
     recovery: float | None = None  # seconds
+    replaces: bool = False  # a worker that dies, as a service manager does
     throughput: float = 0.0  # runs a second, before the fault
     _happened: list[tuple[float, str]] = field(default_factory=list)
     _struck: float = 0.0
@@ -65,6 +66,14 @@ class Scene:
         self.workers.append(worker)
         self.happens(f"worker {label} starts as process {worker.pid}")
         return worker
+
+    def _replace_the_dead(self) -> None:
+        dead = [worker for worker in self.workers if not worker.is_running]
+        for worker in dead if self.replaces else []:
+            if not worker.is_expendable:
+                worker.is_expendable = True
+                self.happens(f"worker {worker.label} has died: {worker.process.returncode}")
+                self.begin_worker(worker.label)
 
     def kill(self, worker: FaultyWorker) -> None:
         worker.kill()
@@ -93,7 +102,11 @@ class Scene:
     def wait_until(
         self, result: TaskResult | TaskRun, *states: str, timeout: float = 60
     ) -> TaskRun:
-        wait_for(lambda: self.run(result).state in states, f"{result.id} is {states}", timeout)
+        def met() -> bool:
+            self._replace_the_dead()
+            return self.run(result).state in states
+
+        wait_for(met, f"{result.id} is {states}", timeout)
         return self.run(result)
 
     def wait_until_all_ended(self, timeout: float = 60) -> None:

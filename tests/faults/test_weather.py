@@ -150,8 +150,8 @@ def test_16_the_network_swallows_everything(scene: Scene, how: str) -> None:
             gate.open()
             run = scene.wait_until(result, "successful")
             assert run.worker_ids == ["lost", "other"]
-            lost.wait_for_line("does not answer", timeout=60)
-            scene.happens("the lost worker has noticed")
+            lost.wait_for_line("no heartbeat that goes through", timeout=60)
+            scene.happens("the lost worker knows it")
         scene.happens("the network is whole again")
         healed = time.monotonic()
         wait_for(
