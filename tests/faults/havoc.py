@@ -14,14 +14,16 @@ from tests.waiting import wait_for
 
 class Havoc:
     """
-    ``strike`` is done to a worker that has runs in hand, ``strikes`` times, evenly spread over the
-    runs; whoever ends is replaced at once.
+    Strikes are done to workers that have runs in hand, evenly spread over the runs; whoever ends is
+    replaced at once. One is spared: to give up others takes a worker that has lived for as long as
+    they must be silent.
     """
 
     def __init__(self, scene: Scene, workers: int, *arguments: str) -> None:
         self.scene, self._arguments = scene, arguments
         self._labels = count(1)
-        self._working = [self._begin() for _ in range(workers)]
+        self._begin()
+        self._working = [self._begin() for _ in range(workers - 1)]
         self._left_behind: dict[str, float] = {}  # rows of workers that were killed, and when
         self.slowest = 0.0  # seconds until the runs of one were claimable
         wait_for(lambda: scene.living() == workers, "all workers are up", 60)

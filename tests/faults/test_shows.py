@@ -25,7 +25,7 @@ KILLS = 20
 def test_41_twenty_kills_during_twenty_thousand_runs(scene: Scene) -> None:
     total = 20_000
     scene.accept(shelf.brief.enqueue_many([{}] * total))
-    havoc = Havoc(scene, 3, "--threads", "8")
+    havoc = Havoc(scene, 4, "--threads", "8")
     done = TaskRun.objects.finished().filter(task_path=shelf.brief.module_path).count
     havoc.until(done, total, [havoc.kill] * KILLS)
     scene.recovery = havoc.slowest

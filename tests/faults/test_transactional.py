@@ -21,7 +21,7 @@ def test_43_ten_thousand_transactional_runs_count_to_ten_thousand(scene: Scene) 
         cursor.execute("INSERT INTO faults_counter VALUES (0)")
     try:
         scene.accept(add_one.enqueue_many([{}] * total))
-        havoc = Havoc(scene, 3)
+        havoc = Havoc(scene, 4)
         done = TaskRun.objects.finished().filter(task_path=add_one.module_path).count
         every = (KILLS + STOPS) // STOPS
         strikes = [havoc.stop if n % every == 0 else havoc.kill for n in range(KILLS + STOPS)]
