@@ -9,7 +9,6 @@ from django.db import Error as DatabaseError
 from django.db import connection
 
 from taskworks.models import TaskRun, Worker
-from taskworks.store import store
 from tests.connections import begin_elsewhere
 from tests.faults import sabotage, shelf
 from tests.faults.disks import small_disk
@@ -23,10 +22,10 @@ from tests.faults.workers import through_port
 from tests.settings import DATABASE
 from tests.waiting import wait_for
 
-FEW_CONNECTIONS = {
-    "postgresql": ("-c", "max_connections=20", "-c", "superuser_reserved_connections=0"),
-    "mariadb": ("--max-connections=20",),
-}
+NOTICED = (
+    "does not answer",
+    "no heartbeat that goes through",
+)  # what a worker logs that is cut off
 MANY = 2_000  # runs
 BACK_WITHIN = 30 + SLACK  # seconds; workers ask at least every 30
 
@@ -150,7 +149,7 @@ def test_16_the_network_swallows_everything(scene: Scene, how: str) -> None:
             gate.open()
             run = scene.wait_until(result, "successful")
             assert run.worker_ids == ["lost", "other"]
-            lost.wait_for_line("no heartbeat that goes through", timeout=60)
+            wait_for(lambda: any(line in lost.output for line in NOTICED), "it notices", 60)
             scene.happens("the lost worker knows it")
         scene.happens("the network is whole again")
         healed = time.monotonic()
@@ -221,33 +220,6 @@ def test_18_deadlocks_and_serialization_failures(scene: Scene) -> None:
     assert len(starts) == len({entry.run for entry in starts}) == len(runs)
     scene.sees(f"{len(runs)} runs successful, each executed once")
     assert_invariants(scene)
-
-
-@pytest.mark.fault(19)
-def test_19_no_connection_is_left(scene: Scene) -> None:
-    with private_server(*FEW_CONNECTIONS[DATABASE]):
-        [worker] = scene.start("worker", measure=False)
-        lives = rows_of_workers()
-        gate = scene.gate()
-        holding_one = scene.enqueue_many(shelf.hold_a_connection, [(gate,)] * 3)
-        running = scene.enqueue_many(shelf.through_async, [(gate,)] * 5)
-        scene.wait_for_entries(8, "start")
-        for result in [*holding_one, *running]:
-            scene.wait_until(result, "running")
-        with sabotage.every_connection():
-            scene.strikes("the server has no connection left")
-            scene.lasts(2 * PACE.worker_timeout)
-            assert worker_rows_silent_for() < PACE.worker_timeout / 2
-            gate.open()
-            for result in [*holding_one, *running]:
-                assert scene.wait_until(result, "successful").attempts == 1
-            scene.recovers("what runs has ended, and its outcome is written")
-            later = scene.enqueue(shelf.quick)
-            scene.wait_until(later, "successful")
-        assert rows_of_workers() == lives
-        assert worker.is_running
-        scene.sees("nobody given up, 8 outcomes written while no connection was left")
-        assert_invariants(scene)
 
 
 @pytest.mark.fault(21)
@@ -321,12 +293,6 @@ def test_24_somebody_holds_the_write_lock(scene: Scene) -> None:
     assert any("database is locked" in worker.output for worker in scene.workers)
     scene.sees("22 runs successful, one attempt each; nobody was given up")
     assert_invariants(scene)
-
-
-def worker_rows_silent_for() -> float:
-    """Seconds since the oldest sign of life of a living worker."""
-    oldest = min(Worker.objects.living().values_list("heartbeat_at", flat=True))
-    return (store().read_clock() - oldest).total_seconds()
 
 
 def enqueue_much(scene: Scene) -> None:
