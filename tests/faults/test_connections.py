@@ -10,6 +10,7 @@ from tests.faults.pace import PACE
 from tests.faults.scene import Scene
 from tests.faults.servers import private_server
 from tests.settings import DATABASE
+from tests.waiting import wait_for
 
 FEW_CONNECTIONS = {
     "postgresql": ("-c", "max_connections=20", "-c", "superuser_reserved_connections=0"),
@@ -28,6 +29,7 @@ def test_19_no_connection_is_left(scene: Scene) -> None:
         scene.wait_for_entries(8, "start")
         for result in [*holding_one, *running]:
             scene.wait_until(result, "running")
+        wait_for(has_beaten, "the worker has given a sign of life since it registered")
         with sabotage.every_connection():
             scene.strikes("the server has no connection left")
             scene.lasts(2 * PACE.worker_timeout)
@@ -48,6 +50,12 @@ def worker_rows_silent_for() -> float:
     """Seconds since the oldest sign of life of a living worker."""
     oldest = min(Worker.objects.living().values_list("heartbeat_at", flat=True))
     return (store().read_clock() - oldest).total_seconds()
+
+
+def has_beaten() -> bool:
+    """And so has the connection that it does it by."""
+    [row] = Worker.objects.living()
+    return row.heartbeat_at > row.started_at
 
 
 def rows_of_workers() -> set[str]:

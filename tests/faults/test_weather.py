@@ -149,8 +149,10 @@ def test_16_the_network_swallows_everything(scene: Scene, how: str) -> None:
             gate.open()
             run = scene.wait_until(result, "successful")
             assert run.worker_ids == ["lost", "other"]
-            wait_for(lambda: any(line in lost.output for line in NOTICED), "it notices", 60)
-            scene.happens("the lost worker knows it")
+            if how == "unplugged" or DATABASE != "postgresql":
+                # Whoever acknowledges what is sent, and never answers, keeps libpq waiting.
+                wait_for(lambda: any(line in lost.output for line in NOTICED), "it notices", 60)
+                scene.happens("the lost worker knows it")
         scene.happens("the network is whole again")
         healed = time.monotonic()
         wait_for(
