@@ -30,13 +30,15 @@ CATALOGUE = {
     ),
     3: Fault(
         what="`kill -9` of a supervisor",
-        promise="its workers notice, drain and exit with 0; no run is lost, no process left over",
-        in_ci=True,
+        promise="",
+        databases=(),
+        elsewhere="there is no supervisor yet",
     ),
     4: Fault(
         what="`kill -9` of one of a supervisor's workers",
-        promise="it is replaced, and its runs come back at once",
-        in_ci=True,
+        promise="",
+        databases=(),
+        elsewhere="there is no supervisor yet",
     ),
     5: Fault(
         what="a task calls `sys.exit`, `os._exit`, crashes, kills its process",
@@ -98,8 +100,8 @@ CATALOGUE = {
     ),
     16: Fault(
         what="a black hole: the network swallows what is sent, and says nothing",
-        promise="time limits end the wait; the runs of the worker are rescued by those who can "
-        "reach the database, and it comes back by itself",
+        promise="the runs of the worker are rescued by those who can reach the database; time "
+        "limits end its wait, and it comes back by itself",
         databases=ON_SERVERS,
         elsewhere=NO_SERVER,
         in_ci=True,
