@@ -18,9 +18,10 @@ def test_5_a_task_ends_its_process(scene: Scene, executor: str, how: str) -> Non
     neighbours = under_way(scene, shelf.through, gate, 2)
     scene.strikes(f"{how} in a {executor}")
     result = scene.enqueue(shelf.die.using(executor=executor), how)
+    scene.wait_for_entries(len(neighbours) + 1, "start")
+    gate.open()  # a neighbour that is executed alone would keep it waiting
     run = scene.wait_until(result, "failed", timeout=120)
     scene.recovers("its run has failed")
-    gate.open()
     error = run.errors[-1]["exception_class_path"].rpartition(".")[2]
     if how == "sys.exit":
         assert (error, run.attempts) == ("SystemExit", 1)
