@@ -20,7 +20,7 @@ without_stubs = MYPYPATH=src .venv/bin/mypy --strict --config-file= \
 
 IN_CI = [ "$$CI" = true ]
 
-.PHONY: help demo example test bench lint types imports migrations matrix check $(MATRIX)
+.PHONY: help demo example test bench faults soak lint types imports migrations matrix check $(MATRIX)
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +37,18 @@ test: .venv/.installed .venv/.mysqlclient ## Run the tests on each database that
 # BENCH="--quick" and whatever else `.venvs/bench/bin/python -m benchmarks --help` lists.
 bench: .venvs/bench/.installed .venvs/bench/.mysqlclient ## Measure Taskworks and its peers, half an hour
 	.venvs/bench/bin/python -m benchmarks $(or $(BENCH),--write)
+
+faults: .venv/.installed .venv/.mysqlclient ## Kill, freeze, cut off: all faults, and the table of what was seen
+	.venv/bin/python -m tests.faults
+
+# make soak SECONDS=600 DATABASE=mariadb RATE=100
+SECONDS := 3600
+DATABASE := postgresql
+RATE := 500
+
+soak: .venv/.installed .venv/.mysqlclient ## Work for an hour while a fault follows the other
+	TASKWORKS_SOAK_SECONDS=$(SECONDS) TASKWORKS_SOAK_RATE=$(RATE) \
+		.venv/bin/python -m tests.on_every_database $(DATABASE) -- -s -o timeout=0 tests/faults/test_soak.py
 
 lint: .venv/.installed ## Check style and formatting
 	.venv/bin/ruff check src tests docs example benchmarks manage.py

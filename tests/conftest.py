@@ -15,7 +15,7 @@ FOLDERS = [ROOT / "example", ROOT / "framework", ROOT / "unit"]
 
 
 # They take minutes: in CI, and when they are asked for.
-THOROUGH = [ROOT / "stopping"]
+THOROUGH = [ROOT / "stopping", ROOT / "faults"]
 THOROUGH_ON_SERVERS = [ROOT / "processes", ROOT / "faces", ROOT / "testing"]
 # What Django's flush would empty, and fill again after every test.
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}
@@ -60,6 +60,11 @@ def _is_asked_for(config: pytest.Config, item: pytest.Item) -> bool:
     """In CI, on the command line by its path, or by TASKWORKS_TEST_THOROUGHLY."""
     if os.environ.get("TASKWORKS_TEST_THOROUGHLY", os.environ.get("CI")) == "true":
         return True
+    return is_named(config, item)
+
+
+def is_named(config: pytest.Config, item: pytest.Item) -> bool:
+    """Whether the command line has its path."""
     named = [Path(argument.partition("::")[0]).resolve() for argument in config.args]
     return any(path != ROOT and (path == item.path or path in item.path.parents) for path in named)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import InternalError, OperationalError
 
 from taskworks.framework import task_backends
 from taskworks.models import TaskRun
@@ -13,6 +13,7 @@ from taskworks.worker import Options, Queues, Worker
 from taskworks.worker.weather import Weather
 from tests import tasks
 
+GONE = OperationalError("the server has gone away")
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -22,14 +23,16 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     kind = type(store())
     log: list[str] = []
 
-    def failing(verb: str, *, times: int, after_its_work: bool = False) -> list[str]:
+    def failing(
+        verb: str, *, times: int, after_its_work: bool = False, error: Exception = GONE
+    ) -> list[str]:
         whole = getattr(kind, verb)
 
         def broken(self: Store, *args: Any, **kwargs: Any) -> Any:
             answer = whole(self, *args, **kwargs) if after_its_work else None
             if log.count(verb) < times:
                 log.append(verb)
-                raise OperationalError("the server has gone away")
+                raise error
             return answer if after_its_work else whole(self, *args, **kwargs)
 
         monkeypatch.setattr(kind, verb, broken)
@@ -60,6 +63,16 @@ def test_every_run_ends_once_whatever_fails(
     runs = TaskRun.objects.successful()
     assert {str(run.id) for run in runs} == ids
     assert {run.attempts for run in runs} == {1}
+
+
+def test_a_database_that_only_reads_fails_no_run(failing: Callable[..., list[str]]) -> None:
+    """It refuses each row, and the row's failure too: that is not about the row."""
+    result = tasks.add.enqueue(1, 2)
+    log = failing("finish", times=4, error=InternalError("in a read-only transaction"))
+    drain()
+    assert len(log) == 4
+    run = TaskRun.objects.get(id=result.id)
+    assert (run.state, run.return_value, run.failures, run.errors) == ("successful", 3, 0, [])
 
 
 def test_a_start_that_fails_is_written_with_the_finish(

@@ -10,6 +10,9 @@ from taskworks.models import TaskRun
 
 MOST = 500  # outcomes in one statement
 
+# How MySQL and MariaDB report what a trigger raises, which Django takes for an outage.
+SIGNALLED = 1644
+
 Write = Callable[[list[TaskRun]], set[UUID]]
 
 
@@ -38,15 +41,29 @@ class Batch:
         """
         try:
             written = write([attempt.run for attempt in attempts])
-        except (OperationalError, InterfaceError):
-            self._size = max(1, len(attempts) // 2)
-            raise
         except (Error, ValueError, OverflowError) as error:  # the latter two are a driver's
+            if _is_weather(error):
+                self._size = max(1, len(attempts) // 2)
+                raise
             if len(attempts) > 1:
                 half = len(attempts) // 2
                 return self.write(write, attempts[:half]) | self.write(write, attempts[half:])
-            [refused] = attempts
-            refused.end(failure(error))
-            return write([refused.run])
+            return _write_refused(write, attempts[0], error)
         self._size = min(MOST, self._size * 2)
         return written
+
+
+def _is_weather(error: Exception) -> bool:
+    outage = isinstance(error, (OperationalError, InterfaceError))
+    return outage and error.args[:1] != (SIGNALLED,)
+
+
+def _write_refused(write: Write, attempt: Attempt, error: Exception) -> set[UUID]:
+    """
+    Its run has failed, if the database takes that. If it does not, as one that only reads takes
+    nothing, then it was not about this row: nothing has changed.
+    """
+    failed = attempt.ended_by(failure(error))
+    written = write([failed.run])
+    attempt.run, attempt.outcome = failed.run, failed.outcome
+    return written

@@ -1,0 +1,89 @@
+"""The table of docs/explanation/guarantees.md, made of what was seen."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tests.faults.catalogue import CATALOGUE, EVERYWHERE, Fault
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "guarantees.md"
+BEGINS = "<!-- written by make faults -->\n"
+ENDS = "<!-- up to here -->\n"
+TITLES = {"postgresql": "PostgreSQL", "mariadb": "MariaDB", "sqlite": "SQLite"}
+
+Line = dict[str, Any]
+
+
+def write(report: Path, circumstances: str) -> None:
+    """Put what the report has between the markers of the page; the latest line of a test counts."""
+    latest = {(line["test"], line["database"]): line for line in _read(report)}
+    text = PAGE.read_text()
+    before, _, rest = text.partition(BEGINS)
+    _, _, after = rest.partition(ENDS)
+    table = _table([*latest.values()], circumstances)
+    PAGE.write_text(f"{before}{BEGINS}\n{table}\n{ENDS}{after}")
+
+
+def _read(report: Path) -> list[Line]:
+    return [json.loads(line) for line in report.read_text().splitlines()]
+
+
+def _table(lines: Sequence[Line], circumstances: str) -> str:
+    versions = {line["database"]: line["version"] for line in lines}
+    titles = [f"{TITLES[name]} {versions.get(name, '')}".strip() for name in EVERYWHERE]
+    rows = [
+        ["", "fault", "what we promise", "what was seen", *titles],
+        ["---"] * (4 + len(titles)),
+        *(_row(number, fault, lines) for number, fault in CATALOGUE.items() if fault.databases),
+    ]
+    today = datetime.now(UTC).date()
+    said = [
+        f"Seen on {today}: {circumstances}",
+        "",
+        *("| " + " | ".join(row) + " |" for row in rows),
+    ]
+    missing = [
+        f"- {number}, {fault.what}: {fault.elsewhere}."
+        for number, fault in CATALOGUE.items()
+        if fault.elsewhere
+    ]
+    return "\n".join([*said, "", "What is not done, or not everywhere:", "", *missing, ""])
+
+
+def _row(number: int, fault: Fault, lines: Sequence[Line]) -> list[str]:
+    mine = [line for line in lines if line["fault"] == number]
+    seconds = [
+        _verdict(fault, name, [line for line in mine if line["database"] == name])
+        for name in EVERYWHERE
+    ]
+    return [str(number), fault.what, fault.promise, _seen(mine), *seconds]
+
+
+def _verdict(fault: Fault, database: str, lines: Sequence[Line]) -> str:
+    """The slowest recovery; a word where there is none."""
+    if database not in fault.databases:
+        return "-"
+    if not lines:
+        return "not run"
+    if not all(line["kept"] for line in lines):
+        return "**broken**"
+    recoveries = [line["recovery"] for line in lines if line["recovery"] is not None]
+    return f"{max(recoveries):.1f} s" if recoveries else "kept"
+
+
+def _seen(lines: Sequence[Line]) -> str:
+    """Once what was the same everywhere; else by database."""
+    by_database: dict[str, str] = {}
+    for name in EVERYWHERE:
+        texts = [text for line in lines if line["database"] == name for text in line["seen"]]
+        if texts:
+            by_database[name] = "; ".join(_unique(texts))
+    if len(set(by_database.values())) == 1:
+        return next(iter(by_database.values()))
+    return "<br>".join(f"{TITLES[name]}: {text}" for name, text in by_database.items())
+
+
+def _unique(texts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(texts))
