@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID
 
@@ -40,6 +41,8 @@ class Heartbeat(threading.Thread):
 
     def run(self) -> None:
         with reserved_connection(self._store.alias):
+            with suppress(DatabaseError):  # before tasks may have used up all that there are
+                self._store.connection.ensure_connection()
             self._beat_until_stopped()
 
     def _beat_until_stopped(self) -> None:
