@@ -67,11 +67,6 @@ class Heartbeat(threading.Thread):
         """Count the silence from now: the worker has just registered."""
         self._steady_since = self._last_beat = time.monotonic()
 
-    @property
-    def silence(self) -> float:
-        """Seconds since the latest sign of life that went through."""
-        return time.monotonic() - self._last_beat
-
     def beat(self) -> None:
         """One sign of life."""
         worker = self._worker()

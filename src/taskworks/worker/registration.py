@@ -52,13 +52,16 @@ class Registration:
         self.holds = True
         rescue(self._store, within=conf().heartbeat_interval)
 
-    def lose(self, worker: UUID, why: str) -> None:
+    def lose(self, worker: UUID) -> None:
         """Note, in any thread, that this id is not to be relied on any more."""
         with self._lock:
             if not self.holds or self.id != worker:
                 return
             self.holds, self._former, self.id = False, worker, uuid4()
-        logger.warning("Worker %s %s: it claims nothing, and stops what it executes.", worker, why)
+        logger.warning(
+            "Worker %s was given up for dead: it claims nothing, and stops what it executes.",
+            worker,
+        )
 
     def renew(self) -> None:
         """Begin to live again, under the new id."""

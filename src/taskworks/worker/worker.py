@@ -271,8 +271,6 @@ class Worker:
 
     def _look_after(self) -> None:
         if not self._watch.seconds or self.shutdown.stage > Stage.WORKING:
-            if self._heartbeat.silence > conf().worker_timeout:
-                self._given_up(self.id, "has no heartbeat that goes through")
             is_asking = self.shutdown.stage is Stage.ASKING
             self._watch.look(self._recorder.attempts, is_asking=is_asking)
             self._give_back_what_waits()
@@ -284,9 +282,9 @@ class Worker:
         for attempt in [*self._pools.withdraw(longest), *self._starts.withdraw(longest)]:
             self._recorder.end(attempt, Released())
 
-    def _given_up(self, worker: UUID, how: str = "was given up for dead") -> None:
-        # Called in the heartbeat's thread, too.
-        self._registration.lose(worker, how)
+    def _given_up(self, worker: UUID) -> None:
+        # Called in the heartbeat's thread.
+        self._registration.lose(worker)
         self._wake()
 
     def _begin_anew(self) -> None:
@@ -334,11 +332,12 @@ class Worker:
             pass
 
     def _wait_out(self, seconds: float) -> None:
-        """So long, for the database; what is executed is looked after meanwhile."""
-        over = time.monotonic() + seconds
-        while (left := over - time.monotonic()) > 0 and self._inbox.empty():
+        """So long, for the database, or until somebody wants the worker to stop."""
+        stage, over = self.shutdown.stage, time.monotonic() + seconds
+        self._wait(0)  # what has ended is not to be stopped
+        while self.shutdown.stage is stage and (left := over - time.monotonic()) > 0:
             self._look_after()
-            self._wait(min(left, LONGEST_WAIT))
+            self._wait(min(left, LONGEST_WAIT, self._watch.seconds))
 
     def _wake(self) -> None:
         self._inbox.put(None)
