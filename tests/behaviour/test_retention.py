@@ -146,7 +146,7 @@ def test_what_is_wrong_is_an_error_of_the_check(
     settings: Settings, options: dict[str, Any], sentence: str
 ) -> None:
     keep(settings, **options)
-    [error] = [found for found in checks.run_checks() if found.id == "taskworks.E007"]
+    [error] = found_by_checks("taskworks.E007")
     assert f"TASKS['default']['OPTIONS']{sentence}" in error.msg
     with pytest.raises(ImproperlyConfigured):
         retention_of(task_backends["default"])
@@ -154,5 +154,10 @@ def test_what_is_wrong_is_an_error_of_the_check(
 
 def test_a_key_that_is_spelt_wrong_is_pointed_out(settings: Settings) -> None:
     keep(settings, RETENTON={})
-    [warning] = [found for found in checks.run_checks() if found.id == "taskworks.W002"]
+    [warning] = found_by_checks("taskworks.W002")
     assert "Did you mean 'RETENTION'?" in warning.msg
+
+
+def found_by_checks(check: str) -> list[checks.CheckMessage]:
+    """Each once: the standard's check is there twice where the backport is imported beside it."""
+    return [*{found.msg: found for found in checks.run_checks() if found.id == check}.values()]

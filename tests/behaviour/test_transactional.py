@@ -315,7 +315,8 @@ def with_options(settings: Settings, options: dict[str, Any]) -> None:
 
 def check_of(settings: Settings, options: dict[str, Any]) -> list[Any]:
     with_options(settings, options)
-    return [message for message in run_checks() if message.id == "taskworks.E006"]
+    # Each once: the standard's check is there twice where the backport is imported beside it.
+    return [*{m.msg: m for m in run_checks() if m.id == "taskworks.E006"}.values()]
 
 
 def test_the_patience_of_sqlite_is_five_seconds_unless_it_is_set(
