@@ -1,0 +1,35 @@
+"""How far ahead a worker claims."""
+
+import pytest
+
+from taskworks.worker.pace import HORIZON, MOST_AHEAD, Pace
+
+
+def paced(*durations: float) -> Pace:
+    pace = Pace()
+    for duration in durations:
+        pace.note(duration)
+    return pace
+
+
+def test_nothing_is_claimed_ahead_before_an_attempt_has_ended() -> None:
+    assert Pace().ahead(100) == 0
+
+
+def test_nothing_is_claimed_ahead_of_long_tasks() -> None:
+    assert paced(1.0).ahead(4) == 0
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+def test_what_starts_within_the_horizon_is_claimed_ahead(slots: int) -> None:
+    assert paced(0.002).ahead(slots) == int(slots * HORIZON / 0.002)
+
+
+@pytest.mark.parametrize("duration", [0.0, 1e-9, 1e-5])
+def test_there_is_a_bound_however_short_tasks_are(duration: float) -> None:
+    assert paced(duration).ahead(100) == MOST_AHEAD
+
+
+def test_a_long_task_among_short_ones_slows_it_at_once() -> None:
+    assert paced(*[0.0001] * 100).ahead(4) == MOST_AHEAD
+    assert paced(*[0.0001] * 100, 10.0).ahead(4) == 0
