@@ -7,6 +7,9 @@ from datetime import timedelta
 from typing import assert_type
 
 from taskworks import Backoff, Task, TaskContext, TaskResult, task, wait_for
+from taskworks.schedules import cron, every
+from taskworks.typed import TypedTask, api_task
+from taskworks.typed.params import IntParameter, ListParameter
 
 
 @task
@@ -30,6 +33,28 @@ async def count_async(context: TaskContext, items: list[str]) -> None:
     await context.aset_progress(len(items))
 
 
+@task(typed=True, queue_name="mail")
+def letter(name: str, pages: int = 1) -> str:
+    return name * pages
+
+
+@api_task
+class Sum(TypedTask):
+    inputs = {"numbers": ListParameter(IntParameter(min_value=0)), "start": IntParameter(default=0)}
+    outputs = {"sum": IntParameter()}
+
+    def run(self, numbers: list[int], start: int) -> int:
+        self.set_target(len(numbers))
+        return sum(numbers, start)
+
+
+@cron("*/5 * * * *", queue_name="mail")
+@every(minutes=5, label="another")
+@task
+def sweep(days: int = 30) -> int:
+    return days
+
+
 annotated: Task[[str], str] = greet
 
 
@@ -39,8 +64,12 @@ def enqueue() -> None:
     assert_type(count.enqueue(["a"]).wait(timeout=5).return_value, dict[str, int])
     assert_type(add.using(priority=10, expires=60).enqueue(1).return_value, int)
     assert_type([result.return_value for result in add.enqueue_many([(1, 2), {"a": 3}])], list[int])
+    assert_type(sweep.enqueue(7).return_value, int)
     assert_type(add.enqueue_on_commit(1).return_value, int)
     assert_type(add.get_result("an id").cancel(), bool)
+    assert_type(letter.enqueue("Ada", pages=2).return_value, str)
+    Sum.enqueue(numbers=[1]).wait(timeout=5)
+    Sum.using(priority=3).enqueue(numbers=[1])
     wait_for([add.enqueue(1), greet.enqueue("Ada")])
 
 
@@ -51,9 +80,11 @@ async def enqueue_async() -> None:
 
 
 def refused() -> None:
+    sweep.enqueue("7")  # type: ignore[arg-type]
     add.enqueue("1")  # type: ignore[arg-type]
     add.enqueue(1, c=2)  # type: ignore[call-arg]
     add.enqueue()  # type: ignore[call-arg]
+    letter.enqueue(pages=1)  # type: ignore[call-arg]
     greet.enqueue(1)  # type: ignore[arg-type]
     count.enqueue("abc")  # type: ignore[arg-type]
     result: TaskResult[[int], str] = add.enqueue(1)  # type: ignore[assignment]

@@ -1,0 +1,173 @@
+"""The inputs or the outputs of a task: parameters by their names, validated all at once."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from pydantic import PydanticUserError, TypeAdapter
+from pydantic_core import SchemaError
+
+from taskworks import jsonvalue
+from taskworks.conf import nearest
+from taskworks.exceptions import InvalidInputs, InvalidOutputs, InvalidTask
+from taskworks.parameters.parameter import (
+    Parameter,
+    ParameterNotValidError,
+    ValidatedParameter,
+)
+
+Kind = Literal["inputs", "outputs"]
+Errors = dict[str, list[str]]
+
+MOST_UNKNOWN = 20  # of which an error tells
+LONGEST_NAME = 100  # characters of one that are compared with those that are known
+
+
+class Fields(Mapping[str, Parameter]):
+    """Parameters by their names, in order. A mapping that cannot be changed."""
+
+    def __init__(self, parameters: Mapping[str, Parameter], kind: Kind = "inputs") -> None:
+        if not isinstance(parameters, Mapping):
+            raise InvalidTask(f"{kind} must be a dict of parameters, not {parameters!r}.")
+        self._parameters = dict(parameters)
+        self.kind = kind
+        for name, parameter in self._parameters.items():
+            _refuse_misfits(name, parameter, kind)
+
+    def __getitem__(self, name: str) -> Parameter:
+        return self._parameters[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters)
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def __repr__(self) -> str:
+        return f"<Fields: {self.kind} {[*self]}>"
+
+    def validate(self, data: Any) -> dict[str, Any]:
+        """
+        The Python values of what was given, defaults among them.
+
+        Raise InvalidInputs, or InvalidOutputs, with all that is wrong by its name: a value that
+        does not fit, a required one that is missing, one that is not known. Of data that is no
+        mapping all is wrong, and its name is "inputs" or "outputs".
+        """
+        if not isinstance(data, Mapping):
+            raise self._refusal({self.kind: [f"Not an object, but {_kind_of(data)}."]})
+        errors: Errors = self._unknown(data)
+        values = {}
+        for name, parameter in self.items():
+            try:
+                if name in data:
+                    values[name] = parameter.validated(data[name], is_output=self.kind == "outputs")
+                elif parameter.required:
+                    errors[name] = [f"This {self.kind[:-1]} is required."]
+                elif parameter.has_default:
+                    values[name] = parameter.default_value()
+            except ParameterNotValidError as error:
+                errors[name] = error.errors
+        if errors:
+            raise self._refusal(errors)
+        return values
+
+    def encoded(self, data: Any) -> dict[str, Any]:
+        """
+        The JSON values of what was given, as they are stored. Raise as ``validate`` does, and for
+        what cannot be stored: NUL characters, whole numbers of more than 64 bits, too much.
+        """
+        values = self.validate(data)
+        try:
+            encoded = {name: self[name].encoded(value) for name, value in values.items()}
+            plain: dict[str, Any] = jsonvalue.round_trip(encoded, self.kind)
+        except (TypeError, ValueError, ArithmeticError) as error:
+            raise self._refusal(self._not_storable(values, str(error))) from None
+        return plain
+
+    def json_schema(self, *, ref_template: str = "#/$defs/{model}") -> dict[str, Any]:
+        """The JSON Schema (2020-12) of an object that has these."""
+        schemas, definitions = self._schemas(ref_template)
+        properties = {
+            name: parameter.described(name, schemas.get(name, parameter.schema))
+            for name, parameter in self.items()
+        }
+        required = [name for name, parameter in self.items() if parameter.required]
+        return {
+            "type": "object",
+            "properties": properties,
+            **({"required": required} if required else {}),
+            "additionalProperties": False,
+            **definitions,
+        }
+
+    def _unknown(self, data: Mapping[Any, Any]) -> Errors:
+        unknown = [name for name in data if name not in self._parameters][:MOST_UNKNOWN]
+        return {str(name): [self._not_known(str(name)[:LONGEST_NAME])] for name in unknown}
+
+    def _not_known(self, name: str) -> str:
+        known = nearest(name, [*self]) if self._parameters else ""
+        return f"There is no such {self.kind[:-1]}.{known}"
+
+    def _not_storable(self, values: Mapping[str, Any], reason: str) -> Errors:
+        """Which values cannot be stored, and why; if each can, the largest is to blame."""
+        errors, sizes = {}, {}
+        for name, value in values.items():
+            try:
+                plain = jsonvalue.round_trip(self[name].encoded(value), name)
+                sizes[name] = jsonvalue.size(plain)
+            except (TypeError, ValueError, ArithmeticError) as error:
+                errors[name] = [str(error)]
+        return errors or {max(sizes, key=lambda name: sizes[name]): [reason]}
+
+    def _schemas(self, ref_template: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        mode: Any = "validation" if self.kind == "inputs" else "serialization"
+        adapters = [
+            (name, mode, parameter.adapter)
+            for name, parameter in self.items()
+            if isinstance(parameter, ValidatedParameter)
+        ]
+        schemas, definitions = TypeAdapter.json_schemas(adapters, ref_template=ref_template)
+        return {name: schema for (name, _), schema in schemas.items()}, definitions
+
+    def _refusal(self, errors: Errors) -> Exception:
+        return (InvalidInputs if self.kind == "inputs" else InvalidOutputs)(errors)
+
+
+def fields_of(owner: str, parameters: Mapping[str, Parameter], kind: Kind) -> Fields:
+    """The inputs or outputs of a task; raise InvalidTask, which names it, for what cannot be."""
+    try:
+        return Fields(parameters, kind)
+    except InvalidTask as error:
+        raise InvalidTask(f"{owner}: {error}") from error
+
+
+def _refuse_misfits(name: Any, parameter: Any, kind: Kind) -> None:
+    if not isinstance(name, str) or not name or name == "self":
+        raise InvalidTask(f"{name!r} cannot be the name of an {kind[:-1]}.")
+    if not isinstance(parameter, Parameter):
+        raise InvalidTask(
+            f"The {kind[:-1]} {name!r} must be a parameter, such as IntParameter(), not "
+            f"{parameter!r}."
+        )
+    _refuse_what_cannot_be_validated(name, parameter)
+    if parameter.has_default and not callable(parameter.default) and not parameter.reads_database:
+        try:
+            parameter.default_value()
+        except ParameterNotValidError as error:
+            raise InvalidTask(
+                f"The default {parameter.default!r} of {name!r} does not fit: {error}"
+            ) from None
+
+
+def _refuse_what_cannot_be_validated(name: str, parameter: Parameter) -> None:
+    """Bounds that make no sense; of what needs the models, a check tells later."""
+    if isinstance(parameter, ValidatedParameter) and not parameter.reads_database:
+        try:
+            parameter.adapter  # noqa: B018 - it is made by being asked for
+        except (PydanticUserError, SchemaError, TypeError, ValueError) as error:
+            reason = next(iter(str(error).splitlines()), "")
+            raise InvalidTask(f"{name!r}, {parameter!r}, cannot be validated: {reason}") from error
+
+
+def _kind_of(data: Any) -> str:
+    return "null" if data is None else type(data).__name__

@@ -1,0 +1,62 @@
+"""What ``manage.py check`` says about typed tasks."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+
+from taskworks.exceptions import InvalidTask, TaskNotFound
+from taskworks.lookup import resolve
+from taskworks.parts import check_of_a_part
+from taskworks.task import Task
+from taskworks.typed.definition import refused
+from taskworks.typed.registry import survey
+
+HINT = "docs/reference/typed.md has what a typed task may be."
+
+
+@check_of_a_part
+def check_typed_tasks(**kwargs: Any) -> list[checks.CheckMessage]:
+    """What was refused, and what cannot be offered."""
+    tasks: dict[str, Task[..., Any]] = {}
+    problems = [
+        checks.Error(problem, hint=HINT, id="taskworks.E030") for problem in _problems(tasks)
+    ]
+    return [
+        *(checks.Error(reason, hint=HINT, id="taskworks.E031") for reason in refused.values()),
+        *problems,
+        *(message for task in tasks.values() for message in _check(task)),
+    ]
+
+
+def _problems(tasks: dict[str, Task[..., Any]]) -> Iterator[str]:
+    try:
+        yield from survey(tasks)
+    except ImproperlyConfigured as error:
+        yield str(error)
+
+
+def _check(task: Task[..., Any]) -> Iterator[checks.CheckMessage]:
+    path = task.module_path
+    for fields in (task.inputs, task.outputs):
+        try:
+            assert fields is not None  # noqa: S101 - it is typed
+            fields.json_schema()
+        except Exception as error:  # noqa: BLE001 - a queryset is anything, and so is a default
+            yield checks.Error(
+                f"The {fields and fields.kind} of {path!r} cannot be described: "
+                f"{type(error).__name__}: {error}",
+                hint=HINT,
+                id="taskworks.E033",
+            )
+    try:
+        found = resolve(path)
+    except (InvalidTask, TaskNotFound):
+        found = None
+    if found is None or found.func is not task.func:
+        yield checks.Error(
+            f"No worker could find a typed task: {path!r} is something else, or is not there.",
+            hint="Define it in an importable module, under its own name.",
+            id="taskworks.E032",
+        )
