@@ -8,8 +8,13 @@ from project.databases import chosen_database
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
     "taskworks",
     "sourcestats",
+    "typedtasks",
 ]
 
 DATABASES = {"default": chosen_database(os.environ, BASE_DIR / "var")}
@@ -30,10 +35,16 @@ ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 SECRET_KEY = "an example has nothing to hide"  # noqa: S105
 
 ROOT_URLCONF = "project.urls"
+ASGI_APPLICATION = "project.asgi.application"
+STATIC_URL = "static/"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "typedtasks:tasks"
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 TEMPLATES = [

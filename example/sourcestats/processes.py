@@ -21,13 +21,13 @@ class ProcessEndedError(Exception):
 
 
 class ManagedProcess:
-    """`manage.py <arguments>`, in a process of its own."""
+    """`python <arguments>`, in a process of its own."""
 
     def __init__(self, name: str, *arguments: str, environ: Mapping[str, str] | None = None):
         self.name = name
         # In a session of its own, or Ctrl-C would reach it as well, and it would be stopped twice.
         self.process = subprocess.Popen(
-            [sys.executable, str(settings.BASE_DIR / "manage.py"), *arguments],
+            [sys.executable, *arguments],
             env={**os.environ, **(environ or {})},
             start_new_session=True,
         )
@@ -50,15 +50,22 @@ class ManagedProcess:
 
 def start_worker(*, threads: int, verbosity: int) -> ManagedProcess:
     options = ("--threads", str(threads), "--verbosity", str(verbosity))
-    return ManagedProcess("worker", "taskworks", "worker", *options)
+    manage = str(settings.BASE_DIR / "manage.py")
+    return ManagedProcess("worker", manage, "taskworks", "worker", *options)
 
 
 def start_web_server(*, port: int) -> ManagedProcess:
+    """An ASGI server, for the events of the API are streams."""
     return ManagedProcess(
         "web server",
-        "runserver",
-        f"127.0.0.1:{port}",
-        "--noreload",
+        "-m",
+        "uvicorn",
+        "project.asgi:application",
+        *("--app-dir", str(settings.BASE_DIR)),
+        *("--port", str(port)),
+        *("--log-level", "warning"),
+        # An open stream does not end by itself.
+        *("--timeout-graceful-shutdown", "1"),
         environ={"EXAMPLE_DEBUG": "1"},
     )
 

@@ -1,6 +1,5 @@
 import re
 import signal
-import socket
 import subprocess
 import time
 from http.cookiejar import CookieJar
@@ -9,6 +8,8 @@ from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, Request, build_opener
 
 import pytest
+
+from tests.ports import free_port
 
 PATIENCE = 60
 
@@ -21,14 +22,14 @@ class Browser:
         self.opener = build_opener(HTTPCookieProcessor(CookieJar()))
 
     def get(self, path="/"):
-        with self.opener.open(self.site + path, timeout=10) as answer:
+        with self.opener.open(self.site + path, timeout=PATIENCE) as answer:
             return answer.read().decode()
 
     def submit_the_form_of(self, page, path="/"):
         """Return where the answer leads to, and the page that is there."""
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)[1]
         form = Request(self.site + path, urlencode({"csrfmiddlewaretoken": token}).encode())
-        with self.opener.open(form, timeout=30) as answer:
+        with self.opener.open(form, timeout=PATIENCE) as answer:
             return answer.url.removeprefix(self.site), answer.read().decode()
 
 
@@ -39,12 +40,6 @@ def eventually(attempt):
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.1)
     return outcome
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @pytest.fixture

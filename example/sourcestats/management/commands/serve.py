@@ -1,6 +1,8 @@
 import time
+from importlib.util import find_spec
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.management import CommandError, CommandParser, call_command
 from django.core.management.base import BaseCommand
 
@@ -24,7 +26,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, port: int, threads: int, verbosity: int, **options: Any) -> None:
+        if find_spec("uvicorn") is None:
+            raise CommandError("uvicorn serves this: pip install 'django-taskworks[example]'.")
         call_command("migrate", interactive=False, verbosity=0)
+        make_the_user()
         try:
             with sigterm_like_ctrl_c():
                 self.serve(port, threads, verbosity)
@@ -41,6 +46,12 @@ class Command(BaseCommand):
                 self.stdout.write(f"Open http://127.0.0.1:{port}/ and stop with Ctrl-C.")
                 self.stdout.flush()
                 watch(worker, web_server)
+
+
+def make_the_user() -> None:
+    """Of this machine alone: the server listens to nobody else."""
+    if not User.objects.filter(username="demo").exists():
+        User.objects.create_user("demo", password="demo")  # noqa: S106
 
 
 def watch(*children: ManagedProcess) -> None:

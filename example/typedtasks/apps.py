@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class TypedTasksConfig(AppConfig):
+    name = "typedtasks"
+    verbose_name = "Typed tasks"

@@ -1,0 +1,86 @@
+"""What ``manage.py check`` says about the REST API, where the project's URLs include it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import NoReverseMatch, reverse
+from rest_framework.settings import api_settings
+
+from taskworks.parts import check_of_a_part
+from taskworks.rest import access
+from taskworks.typed import registry
+
+HINT = "docs/reference/rest.md has who may do what, and how that is set."
+
+
+@check_of_a_part
+def check_rest(**kwargs: Any) -> list[checks.CheckMessage]:
+    """The classes that the settings name, and what each offered task needs."""
+    if not _is_included():
+        return []
+    return [*_check_classes(), *_check_lists(), *_check_tasks()]
+
+
+def _is_included() -> bool:
+    try:
+        return bool(reverse("taskworks:task-types"))
+    except (NoReverseMatch, ImproperlyConfigured):
+        return False
+
+
+def _check_classes() -> Iterator[checks.CheckMessage]:
+    for classes in (access.authentication_classes, access.permission_classes):
+        try:
+            classes()
+        except (ImportError, ImproperlyConfigured) as error:
+            yield checks.Error(
+                f"The REST API names a class that cannot be imported. {error}",
+                hint=HINT,
+                id="taskworks.E040",
+            )
+
+
+def _check_lists() -> Iterator[checks.CheckMessage]:
+    ours, seeds = access.PERMISSIONS
+    taskworks = getattr(settings, "TASKWORKS", None)
+    given = {
+        ours: taskworks.get(ours) if isinstance(taskworks, dict) else None,
+        seeds: getattr(settings, seeds, None),
+    }
+    for name, classes in given.items():
+        if classes is not None and not classes:
+            yield checks.Warning(
+                f"{name} is empty, which opens nothing: who is signed in may use the REST API.",
+                hint="Name rest_framework.permissions.AllowAny if everybody may.",
+                id="taskworks.W040",
+            )
+
+
+def _check_tasks() -> Iterator[checks.CheckMessage]:
+    try:
+        offered = registry.offered()
+    except ImproperlyConfigured:  # which has an error of its own
+        return
+    for name, task in offered.items():
+        yield from _check_task(name, task)
+
+
+def _check_task(name: str, task: Any) -> Iterator[checks.CheckMessage]:
+    try:
+        list(access.classes_of(task))
+    except ImportError as error:
+        yield checks.Error(
+            f"The task {name!r} has permission_classes that cannot be imported. {error}",
+            hint=HINT,
+            id="taskworks.E041",
+        )
+    scope = task.typed.throttle_scope
+    if scope is not None and scope not in api_settings.DEFAULT_THROTTLE_RATES:
+        yield checks.Error(
+            f"The task {name!r} has the throttle scope {scope!r}, for which there is no rate.",
+            hint="Add it to REST_FRAMEWORK['DEFAULT_THROTTLE_RATES'].",
+            id="taskworks.E042",
+        )

@@ -1,0 +1,1 @@
+"""Server-sent events: how runs get on, told to those who watch."""

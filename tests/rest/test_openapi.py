@@ -1,0 +1,164 @@
+"""The OpenAPI document: complete, valid, and kept."""
+
+from typing import Any
+
+import pytest
+from django.test.utils import override_script_prefix
+from django.utils.translation import gettext_lazy
+from drf_spectacular.generators import SchemaGenerator
+from rest_framework.test import APIClient
+
+from taskworks.rest import documented
+from tests.rest import TASKS, offered
+
+pytestmark = pytest.mark.any_database
+
+
+@pytest.fixture
+def document(client: APIClient) -> Any:
+    response = client.get(f"{TASKS}schema/")
+    assert response.status_code == 200, response.content
+    return response.json()
+
+
+def test_it_has_every_operation(document: Any) -> None:
+    assert document["openapi"] == "3.1.0"
+    operations = {
+        f"{method} {path}": operation["operationId"]
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert operations == {
+        "get /api/tasks/": "tasks_list",
+        "post /api/tasks/": "tasks_start",
+        "get /api/tasks/types/": "tasks_types",
+        "get /api/tasks/schema/": "tasks_schema",
+        "get /api/tasks/{id}/": "tasks_retrieve",
+        "post /api/tasks/{id}/cancel/": "tasks_cancel",
+        "post /api/tasks/{id}/retry/": "tasks_retry",
+        "get /api/tasks/{id}/events/": "tasks_events",
+    }
+
+
+def test_each_task_has_typed_inputs_told_apart_by_its_name(document: Any) -> None:
+    schemas = document["components"]["schemas"]
+    start = schemas["StartTask"]
+    assert start["discriminator"]["propertyName"] == "task"
+    mapping = start["discriminator"]["mapping"]
+    assert len(mapping) == len(start["oneOf"]) == len(offered.PATHS)
+    add = schemas[mapping["add"].rpartition("/")[2]]
+    assert add["properties"]["task"] == {"type": "string", "const": "add"}
+    inputs = schemas[add["properties"]["inputs"]["$ref"].rpartition("/")[2]]
+    assert inputs["required"] == ["a"]
+    assert set(inputs["properties"]) == {"a", "b"}
+
+
+def test_every_reference_leads_somewhere(document: Any) -> None:
+    def references(value: Any) -> list[str]:
+        if isinstance(value, dict):
+            own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+            return own + [found for part in value.values() for found in references(part)]
+        return [f for part in value for f in references(part)] if isinstance(value, list) else []
+
+    schemas = document["components"]["schemas"]
+    found = references(document)
+    assert found
+    assert {each.removeprefix("#/components/schemas/") for each in found} <= set(schemas)
+
+
+def test_the_project_s_own_document_has_them_too(settings: Any) -> None:
+    schema = SchemaGenerator().get_schema(request=None, public=True)
+    assert "/api/tasks/{id}/cancel/" in schema["paths"]
+    assert "StartTask" in schema["components"]["schemas"]
+
+
+def test_without_drf_spectacular_there_is_none(
+    client: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documented, "is_possible", False)
+    response = client.get(f"{TASKS}schema/")
+    assert response.status_code == 404
+    assert "django-taskworks[openapi]" in response.json()["detail"]
+
+
+# Made once.
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What documents are made of from now on."""
+    documented._document.cache_clear()
+    made: list[Any] = []
+
+    def generator(**given: Any) -> Any:
+        made.append(given)
+        return SchemaGenerator(**given)
+
+    monkeypatch.setattr(documented, "SchemaGenerator", generator)
+    return made
+
+
+def etag_of(client: APIClient) -> str:
+    return str(client.get(f"{TASKS}schema/").headers["ETag"])
+
+
+def test_it_is_made_once_for_all_users(
+    client: APIClient, client_of: Any, staff: Any, made: list[Any]
+) -> None:
+    answers = [each.get(f"{TASKS}schema/") for each in (client, client, client_of("root"))]
+    assert len({answer.content for answer in answers}) == 1
+    assert len(made) == 1
+
+
+def test_who_has_it_is_not_sent_it_again(client: APIClient) -> None:
+    etag = etag_of(client)
+    for known in (etag, f"W/{etag}", f'"another", {etag}'):
+        answer = client.get(f"{TASKS}schema/", headers={"If-None-Match": known})
+        assert (answer.status_code, answer.content) == (304, b"")
+        assert answer.headers["ETag"] == etag
+    assert client.get(f"{TASKS}schema/", headers={"If-None-Match": '"old"'}).status_code == 200
+
+
+def test_nobody_is_told_whether_it_has_changed_who_may_not_see_it(client_of: Any) -> None:
+    answer = client_of(None).get(f"{TASKS}schema/", headers={"If-None-Match": "*"})
+    assert answer.status_code in (401, 403)
+
+
+def test_another_is_made_when_other_tasks_are_offered(client: APIClient, configured: Any) -> None:
+    before = etag_of(client)
+    configured(API_TASKS=offered.PATHS[:1])
+    answer = client.get(f"{TASKS}schema/", headers={"If-None-Match": before})
+    mapping = answer.json()["components"]["schemas"]["StartTask"]["discriminator"]["mapping"]
+    assert [*mapping] == ["add"]
+    configured(API_TASKS=offered.PATHS)
+    assert etag_of(client) == before
+
+
+def test_another_is_made_for_each_address(client: APIClient) -> None:
+    assert "/api/tasks/" in client.get(f"{TASKS}schema/").json()["paths"]
+    with override_script_prefix("/site/"):
+        below = client.get(f"{TASKS}schema/").json()
+    assert "/site/api/tasks/" in below["paths"]
+
+
+def test_another_is_made_for_each_language(
+    client: APIClient, settings: Any, made: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MIDDLEWARE = ["django.middleware.locale.LocaleMiddleware"]
+    monkeypatch.setattr(offered.Add.task.inputs["a"], "label", gettext_lazy("Yes"))
+    titles = []
+    for language in ("de", "fr", "de"):
+        answer = client.get(f"{TASKS}schema/", headers={"Accept-Language": language})
+        schemas = answer.json()["components"]["schemas"]
+        titles.append(schemas["AddInputs"]["properties"]["a"]["title"])
+    assert titles == ["Ja", "Oui", "Ja"]
+    assert len(made) == 2
+
+
+def test_another_is_made_for_other_ways_to_sign_in(client: APIClient, configured: Any) -> None:
+    configured(API_PERMISSION_CLASSES=["rest_framework.permissions.IsAuthenticated"])
+    closed = client.get(f"{TASKS}schema/").json()["paths"]["/api/tasks/"]["get"]
+    configured(API_PERMISSION_CLASSES=["rest_framework.permissions.AllowAny"])
+    open_ = client.get(f"{TASKS}schema/").json()["paths"]["/api/tasks/"]["get"]
+    assert {} not in closed["security"]
+    assert {} in open_["security"]

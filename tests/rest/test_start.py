@@ -1,0 +1,142 @@
+"""``POST /tasks/``, and what becomes of the run."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
+
+from taskworks.models import TaskRun
+from taskworks.store import notices
+from tests.behaviour import run_worker
+from tests.rest import TASKS, address, offered
+
+
+def test_a_task_is_started(client: APIClient, ann: Any) -> None:
+    response = client.post(TASKS, {"task": "add", "inputs": {"a": "6", "b": 0.5}}, format="json")
+    assert response.status_code == 201
+    started = response.json()
+    assert response["Location"] == f"http://testserver{address(started)}"
+    created = started.pop("created")
+    run_id = started.pop("id")
+    assert UUID(run_id)
+    assert created.endswith("Z")
+    assert started == {
+        "uuid": run_id,
+        "task": "add",
+        "status": "pending",
+        "progress": None,
+        "target": None,
+        "percent": None,
+        "outputs": {},
+        "messages": [],
+        "message_details": [],
+        "error": None,
+        "attempts": 0,
+        "cancel_requested": False,
+        "queue": "default",
+        "started": None,
+        "finished": None,
+    }
+    stored = TaskRun.objects.get(id=run_id)
+    assert stored.owner == str(ann.pk)
+    assert stored.kwargs == {"a": 6, "b": 0.5}
+    run_worker()
+    finished = client.get(address(run_id)).json()
+    assert finished["status"] == "succeeded"
+    assert finished["outputs"] == {"sum": 6.5}
+    assert finished["attempts"] == 1
+    assert finished["started"] <= finished["finished"]
+
+
+def test_what_is_answered_is_what_is_read(client: APIClient, start: Any) -> None:
+    started = start("no inputs")
+    assert started["queue"] == "mail"
+    assert client.get(address(started)).json() == started
+
+
+def test_the_key_inputs_is_mandatory_and_may_be_empty(client: APIClient) -> None:
+    response = client.post(TASKS, {"task": "no inputs"}, format="json")
+    assert (response.status_code, response.json()) == (400, {"inputs": ["This field is required."]})
+    response = client.post(TASKS, {"task": "no inputs", "inputs": {}}, format="json")
+    assert response.status_code == 201
+
+
+def test_it_tells_how_far_it_is(client: APIClient, start: Any) -> None:
+    run = start("tells")
+    run_worker()
+    shown = client.get(address(run)).json()
+    assert (shown["progress"], shown["target"], shown["percent"]) == (3, 4, 100.0)
+    assert shown["messages"] == ["three", '{"four": 4}']
+    assert [each["level"] for each in shown["message_details"]] == ["info", "warning"]
+    assert all(each["time"] for each in shown["message_details"])
+
+
+def test_a_failure_shows_its_text_and_not_its_traceback(client: APIClient, start: Any) -> None:
+    run = start("fails")
+    run_worker()
+    shown = client.get(address(run)).json()
+    assert shown["status"] == "failed"
+    assert shown["error"] == {"type": "ValueError", "message": "no such order:\nA7"}
+    assert shown["outputs"] == {}
+
+
+def test_it_costs_what_enqueue_costs_which_is_one_insert(client: APIClient, ann: Any) -> None:
+    body = {"task": "add", "inputs": {"a": 1}}
+    client.post(TASKS, body, format="json")
+    notices._told.clear()  # what was told just now is not told again for a moment
+    with CaptureQueriesContext(connection) as enqueuing:
+        offered.Add.enqueue(a=1)
+    notices._told.clear()
+    with CaptureQueriesContext(connection) as posting:
+        assert client.post(TASKS, body, format="json").status_code == 201
+    authenticating = [query for query in posting if "auth_user" in query["sql"]]
+    assert len(authenticating) == 1
+    assert len(posting) - len(authenticating) <= len(enqueuing)
+    assert len([query for query in posting if "INSERT" in query["sql"]]) == 1
+
+
+def test_a_run_of_a_project_s_own_view_may_be_somebody_s(client: APIClient, ann: Any) -> None:
+    theirs = offered.plain.using(owner=ann).enqueue("x")
+    run_worker()
+    shown = client.get(address(theirs)).json()
+    assert shown["task"] == "tests.rest.offered.plain"
+    assert shown["outputs"] == {"result": "x"}
+
+
+@pytest.mark.parametrize("backend", ["immediate", "dummy"])
+def test_other_backends_answer_as_well(
+    client: APIClient, settings: Any, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    settings.TASKS = {"default": settings.TASKS[backend]}
+    response = client.post(
+        TASKS, {"task": "add", "inputs": {"a": 1}}, format="json", HTTP_IDEMPOTENCY_KEY="x"
+    )
+    assert response.status_code == 201
+    if backend == "immediate":
+        assert response.json()["outputs"] == {"sum": 1.0}
+
+
+# django-task-api's own errors.
+
+
+@pytest.mark.parametrize(
+    ("body", "refusal"),
+    [
+        ({}, {"task": ["This field is required."], "inputs": ["This field is required."]}),
+        ({"inputs": {}}, {"task": ["This field is required."]}),
+    ],
+)
+def test_missing_keys_are_named(client: APIClient, body: Any, refusal: Any) -> None:
+    response = client.post(TASKS, body, format="json")
+    assert (response.status_code, response.json()) == (400, refusal)
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+@pytest.mark.parametrize("path", [TASKS, address("019aa61d-1c44-7000-8000-000000000000")])
+def test_other_methods_are_not_allowed(client: APIClient, method: str, path: str) -> None:
+    response = getattr(client, method)(path, {}, format="json")
+    assert response.status_code == 405
+    assert response.json() == {"detail": f'Method "{method.upper()}" not allowed.'}
