@@ -1,0 +1,1 @@
+"""Endpoints of the tests, and an app with what they are about."""

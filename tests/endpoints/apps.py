@@ -1,0 +1,27 @@
+import os
+import signal
+from typing import Any
+
+from django.apps import AppConfig
+
+
+class EndpointsConfig(AppConfig):
+    """An app whose worker is killed, as by kill -9, where TASKWORKS_TEST_DEATH says."""
+
+    name = "tests.endpoints"
+
+    def ready(self) -> None:
+        # Imported for them alone: hundreds of child processes of the tests start with this.
+        match os.environ.get("TASKWORKS_TEST_DEATH"):
+            case "after_the_finish":
+                from taskworks.endpoints import deferral
+
+                deferral.note_ended = _die
+            case "between_the_statements":
+                from taskworks.store import Store
+
+                Store.forget_blocked = _die
+
+
+def _die(*args: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)

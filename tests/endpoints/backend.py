@@ -1,0 +1,12 @@
+"""A backend of another package, which knows the standard's verbs alone."""
+
+from typing import Any
+
+from taskworks.framework import BaseTaskBackend
+
+
+class PlainBackend(BaseTaskBackend):
+    supports_defer = True
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        raise NotImplementedError

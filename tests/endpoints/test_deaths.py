@@ -1,0 +1,90 @@
+"""A run that follows another is never lost, whenever its worker is killed."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from taskworks.models import BlockedRun, TaskRun
+from tests.endpoints.models import Event, Order
+from tests.processes.conftest import WorkerProcess
+from tests.waiting import wait_for
+
+StartWorker = Callable[..., WorkerProcess]
+
+
+@pytest.fixture
+def start_worker() -> Iterator[StartWorker]:
+    workers: list[WorkerProcess] = []
+
+    def start_worker(**environment: str) -> WorkerProcess:
+        workers.append(WorkerProcess(**environment))
+        return workers[-1]
+
+    yield start_worker
+    for worker in workers:
+        worker.end()
+
+
+def states() -> dict[str, str]:
+    return {run.task_name: run.state for run in TaskRun.objects.all()}
+
+
+def names() -> list[str]:
+    return [*Event.objects.order_by("id").values_list("name", flat=True)]
+
+
+def wait_until_all_is_done() -> None:
+    done = {"first": "successful", "second": "successful"}
+    wait_for(lambda: states() == done, "both have succeeded")
+    wait_for(lambda: not BlockedRun.objects.exists(), "nothing is blocked")
+
+
+@pytest.mark.parametrize(
+    ("where", "left"),
+    [
+        ("after_the_finish", {"first": "successful", "second": "blocked"}),
+        ("between_the_statements", {"first": "successful", "second": "ready"}),
+    ],
+)
+def test_the_worker_is_killed_when_it_has_written_the_success(
+    client: APIClient, order: Order, start_worker: StartWorker, where: str, left: dict[str, str]
+) -> None:
+    client.post("/Watched/A7/")
+    assert start_worker(TASKWORKS_TEST_DEATH=where).wait() == -9
+    assert states() == left
+    assert BlockedRun.objects.count() == 1
+    start_worker()
+    wait_until_all_is_done()
+    assert names() == ["first", "second"]
+
+
+def test_the_worker_is_killed_in_the_middle_of_the_first(
+    client: APIClient, order: Order, start_worker: StartWorker
+) -> None:
+    Order.objects.update(note="deadly")
+    client.post("/Watched/A7/")
+    assert start_worker().wait() == -9
+    assert states()["second"] == "blocked"
+    start_worker()
+    wait_until_all_is_done()
+    assert names() == ["first", "first", "second"]
+
+
+def test_many_chains_while_workers_are_killed(client: APIClient, start_worker: StartWorker) -> None:
+    numbers = [f"N{index}" for index in range(60)]
+    Order.objects.bulk_create(Order(number=number) for number in numbers)
+    for number in numbers:
+        client.post(f"/Watched/{number}/")
+    for done in (15, 40, 70):
+        worker = start_worker()
+        wait_for(lambda done=done: Event.objects.count() >= done, f"{done} tasks have been done")
+        worker.process.kill()
+        worker.wait()
+    start_worker()
+    wait_for(lambda: TaskRun.objects.successful().count() == 120, "all have succeeded", timeout=60)
+    for number in numbers:
+        told: Any = Event.objects.filter(order=number).order_by("id")
+        assert [*dict.fromkeys(told.values_list("name", flat=True))] == ["first", "second"]
+    assert not BlockedRun.objects.exists()

@@ -1,0 +1,42 @@
+"""The endpoints of the tests, each at the name of its class."""
+
+from django.urls import include, path
+from rest_framework.response import Response
+from rest_framework.routers import SimpleRouter
+from rest_framework.views import APIView
+
+from tests.endpoints import bad, orders, seed
+
+
+class Run(APIView):
+    """In the place of the REST API's page of a run."""
+
+    def get(self, request: object, pk: str) -> Response:
+        return Response({"id": pk})
+
+
+router = SimpleRouter()
+router.register("orders", orders.OrderViewSet)
+api = [path("tasks/<str:pk>/", Run.as_view(), name="task-detail")]
+urlpatterns = [
+    *(
+        path(f"{endpoint.__name__}/<str:number>/", endpoint.as_view())
+        for endpoint in (
+            orders.InOrder,
+            orders.Chained,
+            orders.Everything,
+            orders.RunByAnother,
+            orders.Stubborn,
+            orders.Watched,
+            orders.Shared,
+            orders.Fails,
+            orders.SignOrder,
+            *bad.ENDPOINTS,
+            *seed.ENDPOINTS,
+        )
+    ),
+    path("Parcels/<uuid:pk>/", orders.Parcels.as_view()),
+    path("CreateOrder/", orders.CreateOrder.as_view()),
+    path("viewset/", include(router.urls)),
+    path("api/", include((api, "taskworks"))),
+]
