@@ -16,8 +16,8 @@ from taskworks.backends.database import DatabaseBackend
 from taskworks.conf import nearest
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.framework import Task, task_backends
+from taskworks.lookup import resolve
 from taskworks.models import RunState
-from taskworks.task import resolve
 
 CENTURY = 36_500  # days
 

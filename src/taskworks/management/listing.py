@@ -57,9 +57,9 @@ def _chosen(options: dict[str, Any]) -> list[TaskRun]:
         "task_path": options["task"],
         "backend": options["backend"],
     }
-    columns = [key for key in SUMMARY if key not in ("priority", "status")]
+    columns = [key for key in SUMMARY if key not in ("called_path", "priority", "status")]
     given = {name: value for name, value in wanted.items() if value is not None}
-    runs = store().runs.filter(**given).only(*columns, "rank")
+    runs = store().runs.filter(**given).with_callables().only(*columns, "rank")
     return list(runs.order_by("-id")[: options["limit"]])
 
 
@@ -67,7 +67,7 @@ def _row(run: TaskRun) -> tuple[Any, ...]:
     return (
         run.id,
         run.state,
-        run.task_path,
+        run.called_path,
         run.queue_name,
         run.attempts,
         progress(run),

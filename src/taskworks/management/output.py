@@ -14,6 +14,7 @@ from taskworks.models import TaskRun
 SUMMARY = (
     "id",
     "task_path",
+    "called_path",
     "backend",
     "queue_name",
     "priority",

@@ -20,6 +20,15 @@ def stop_on_signals(stop: Callable[[], None]) -> None:
             signal.signal(number, lambda number, frame: stop())
 
 
+def ignore_signals() -> None:
+    """
+    Heed none of these any more: the process ends, and an interpreter that ends would let the next
+    one kill it.
+    """
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def flush() -> None:
     """Let go of what was printed."""
     with suppress(OSError, ValueError):

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from taskworks.maintenance.prune import prunable, prune
+from taskworks.maintenance.tidy import tidy
 from taskworks.management.arguments import database_backend, days, names
 from taskworks.retention import Rule, retention_of
 from taskworks.store import store
@@ -51,6 +52,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         count, verb = prunable(store(), rules), "Would delete"
     else:
         count, verb = prune(store(), rules), "Deleted"
+        tidy(store())
     if options["verbosity"] > 0:
         command.stdout.write(f"{verb} {count} task run{'' if count == 1 else 's'}.")
 

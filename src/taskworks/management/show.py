@@ -53,6 +53,8 @@ def _print(command: BaseCommand, run: TaskRun) -> None:
 def _says_something(run: TaskRun, name: str, value: Any) -> bool:
     if name == "return_value":
         return run.state == RunState.SUCCESSFUL
+    if name == "called_path":
+        return bool(value != run.task_path)
     return value not in (None, [], {})
 
 

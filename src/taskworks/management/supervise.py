@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
-from taskworks.management.process import flush, its_command, stop_on_signals
+from taskworks.management.process import flush, ignore_signals, its_command, stop_on_signals
 from taskworks.management.reach import check_reachable
 from taskworks.worker.supervisor import Supervisor
 
@@ -36,6 +36,7 @@ def supervise(command: BaseCommand, options: dict[str, Any]) -> None:
     if options["verbosity"] > 0:
         _say(command, options["processes"])
     code = supervisor.run()
+    ignore_signals()
     flush()
     if code:
         sys.exit(code)

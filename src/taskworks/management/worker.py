@@ -22,10 +22,17 @@ from taskworks.management.arguments import (
     seconds,
     worker_label,
 )
-from taskworks.management.process import STOP_SIGNALS, flush, its_command, stop_on_signals
+from taskworks.management.process import (
+    STOP_SIGNALS,
+    flush,
+    ignore_signals,
+    its_command,
+    stop_on_signals,
+)
 from taskworks.management.reach import check_reachable
 from taskworks.management.supervise import supervise
 from taskworks.models import RunState
+from taskworks.schedules.sync import synchronise_if_possible
 from taskworks.worker import Observer, Options, Queues, Recycling, Sizes, Worker
 from taskworks.worker.lifeline import Lifeline
 
@@ -152,6 +159,7 @@ def _work(
     check_reachable(options["backend"].alias)
     if not options.get("skip_checks"):
         command.check()
+    synchronise_if_possible()
     if lifeline:
         lifeline.watch(worker.stop)
     is_process = getattr(command, "_called_from_command_line", False)  # and no call_command()
@@ -249,7 +257,7 @@ class Narrator(Observer):
         run = attempt.run
         milliseconds = attempt.duration * 1000
         line = (
-            f"{attempt.now():%Y-%m-%d %H:%M:%S} {_word(attempt)} {run.task_path} {run.id} "
+            f"{attempt.now():%Y-%m-%d %H:%M:%S} {_word(attempt)} {run.called_path} {run.id} "
             f"{milliseconds:.1f} ms"
         )
         self._print(line if run.state not in BAD else self._style.ERROR(line))
@@ -299,6 +307,7 @@ def _leave(worker: Worker, home: str, lifeline: Lifeline | None) -> None:
         os.execv(command[0], command)  # noqa: S606 - ourselves
     if worker.released or worker.wants_renewal:
         _exit_now()
+    ignore_signals()
     patience = threading.Timer(EXIT_PATIENCE, _exit_now)
     patience.daemon = True
     patience.start()

@@ -1,6 +1,23 @@
-"""The tables: one row a run, one row a running worker."""
+"""The tables: runs, workers, schedules; what a run waits for, was asked by, or was fired by."""
 
+from taskworks.models.blocked import BlockedRun
+from taskworks.models.firing import Firing
+from taskworks.models.idempotency import IdempotencyKey
 from taskworks.models.run import RunState, TaskRun
+from taskworks.models.schedule import Kind, Overlap, Schedule
+from taskworks.models.validation import FAR_FUTURE, HAS_NOT_RUN
 from taskworks.models.worker import Worker
 
-__all__ = ["RunState", "TaskRun", "Worker"]
+__all__ = [
+    "FAR_FUTURE",
+    "HAS_NOT_RUN",
+    "BlockedRun",
+    "Firing",
+    "IdempotencyKey",
+    "Kind",
+    "Overlap",
+    "RunState",
+    "Schedule",
+    "TaskRun",
+    "Worker",
+]

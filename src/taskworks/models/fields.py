@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from taskworks import jsonvalue
 
-EMPTY: dict[type, str] = {list: "[]", dict: "{}"}  # most columns of most runs
+NONE, ONE = "skip", "one"  # of catching up
 
 
 def decoded(text: str) -> Any:
@@ -40,7 +41,7 @@ class JSONTextField(models.TextField):
     _pyi_private_get_type: Any
 
     def get_prep_value(self, value: Any) -> str | None:
-        if not value and (empty := EMPTY.get(type(value))):
+        if not value and (empty := jsonvalue.EMPTY.get(type(value))):
             return empty
         return None if value is None else jsonvalue.encode(value, self.attname)
 
@@ -51,4 +52,44 @@ class JSONTextField(models.TextField):
         return self.get_prep_value(self.value_from_object(obj)) or ""
 
     def to_python(self, value: Any) -> Any:
-        return jsonvalue.decode(value) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        try:
+            return jsonvalue.decode(value)
+        except (ValueError, RecursionError):
+            raise ValidationError(f"It must be a JSON value, not {value!r:.200}.") from None
+
+
+class CatchUpField(models.PositiveIntegerField):
+    """At most how many missed times are made up: "skip", "one" or a number."""
+
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
+
+    def to_python(self, value: Any) -> Any:
+        match value:
+            case "skip" | 0 | "0":
+                return NONE
+            case "one" | 1 | "1":
+                return ONE
+            case bool() | None:
+                raise ValidationError(f'It must be "skip", "one" or a number, not {value!r}.')
+        try:
+            return super().to_python(value)
+        except ValidationError:
+            raise ValidationError(f'It must be "skip", "one" or a number, not {value!r}.') from None
+
+    def get_prep_value(self, value: Any) -> Any:
+        return super().get_prep_value({NONE: 0, ONE: 1}.get(value, value))
+
+    def from_db_value(self, value: int, expression: Any, connection: Any) -> Any:
+        return {0: NONE, 1: ONE}.get(value, value)
+
+    def validate(self, value: Any, model_instance: Any) -> None:
+        return
+
+    def run_validators(self, value: Any) -> None:
+        super().run_validators({NONE: 0, ONE: 1}.get(value, value))
+
+    def value_to_string(self, obj: models.Model) -> str:
+        return str(self.value_from_object(obj))

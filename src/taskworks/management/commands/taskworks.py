@@ -6,7 +6,17 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from taskworks.management import cancel, listing, prune, retry, run, show, status, worker
+from taskworks.management import (
+    cancel,
+    listing,
+    prune,
+    retry,
+    run,
+    schedules,
+    show,
+    status,
+    worker,
+)
 
 SUBCOMMANDS = {
     "worker": worker,
@@ -17,6 +27,7 @@ SUBCOMMANDS = {
     "run": run,
     "retry": retry,
     "cancel": cancel,
+    "schedules": schedules,
 }
 
 

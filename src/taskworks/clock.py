@@ -1,0 +1,88 @@
+"""The database's clock, as an expression: workers and web servers may disagree about the time."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.expressions import Expression
+from django.utils import timezone
+
+
+class DatabaseClock(Expression):
+    """
+    The moment at which the statement runs, moved by ``offset``.
+
+    Not ``Now()``: that is the transaction's start on PostgreSQL, and on MySQL a time in the
+    server's zone rather than in the one that Django stores.
+    """
+
+    output_field = models.DateTimeField()
+
+    # How far tests have moved it, as this process sees it.
+    moved: ClassVar[timedelta] = timedelta()
+
+    def __init__(self, offset: timedelta = timedelta()) -> None:
+        super().__init__()
+        self.offset = offset
+
+    def as_postgresql(
+        self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
+    ) -> tuple[str, tuple[Any, ...]]:
+        return "(STATEMENT_TIMESTAMP() + %s)", (self.offset + self.moved,)
+
+    def as_mysql(
+        self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
+    ) -> tuple[str, tuple[Any, ...]]:
+        # The zone in which Django stores times here, which MySQL itself does not know of.
+        zone = ZoneInfo(connection.timezone_name)
+        offset = self.offset + self.moved + (datetime.now(zone).utcoffset() or timedelta())
+        microseconds = offset // timedelta(microseconds=1)
+        return "(UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND)", (microseconds,)
+
+    def as_sqlite(
+        self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
+    ) -> tuple[str, tuple[Any, ...]]:
+        # The database is this machine's: its own clock knows milliseconds only.
+        now = timezone.now() + self.offset + self.moved
+        return "%s", (connection.ops.adapt_datetimefield_value(now),)
+
+
+def read(connection: BaseDatabaseWrapper) -> datetime:
+    """The database's time, as Django would read it from a column."""
+    match connection.vendor:
+        case "postgresql":
+            return _selected(connection, *DatabaseClock().as_postgresql(None, connection))
+        case "mysql":
+            now = _selected(connection, *DatabaseClock().as_mysql(None, connection))
+            zone = connection.timezone
+            return timezone.make_aware(now, zone) if zone else now
+        case _:
+            return timezone.now() + DatabaseClock.moved
+
+
+def as_aware(moment: datetime) -> datetime:
+    """
+    A stored moment with its zone, which it has not where the project goes without: in UTC then, for
+    local ones of an hour that comes twice equal no other.
+    """
+    return timezone.make_aware(moment).astimezone(UTC) if timezone.is_naive(moment) else moment
+
+
+def as_stored(moment: datetime) -> datetime:
+    """A moment as this project's columns have it."""
+    return moment if settings.USE_TZ else timezone.make_naive(moment).replace(fold=0)
+
+
+def can_be_stored(moment: datetime) -> bool:
+    """Whether it comes back as it was: without time zones an hour that comes twice does so once."""
+    return settings.USE_TZ or as_aware(as_stored(moment)) == moment
+
+
+def _selected(connection: BaseDatabaseWrapper, clock: str, parameters: tuple[Any, ...]) -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {clock}", parameters)
+        [now] = cursor.fetchone()
+    return now  # type: ignore[no-any-return]

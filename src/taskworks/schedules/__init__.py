@@ -1,0 +1,52 @@
+"""
+Schedules: cron in the database. ``@cron`` and ``@every`` above ``@task``, rows, and sisy's names.
+
+What is a table, or uses one, is imported when it is asked for: a module of tasks is read before
+there are models.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from taskworks.schedules.declared import cron, every
+
+if TYPE_CHECKING:
+    from taskworks.models import FAR_FUTURE, HAS_NOT_RUN, Firing, Schedule
+    from taskworks.schedules.operations import AddSchedule, ChangeSchedule, RemoveSchedule
+    from taskworks.schedules.shortcuts import task_with_callable, taskinfo_with_label
+
+__all__ = [
+    "FAR_FUTURE",
+    "HAS_NOT_RUN",
+    "AddSchedule",
+    "ChangeSchedule",
+    "Firing",
+    "RemoveSchedule",
+    "Schedule",
+    "cron",
+    "every",
+    "task_with_callable",
+    "taskinfo_with_label",
+]
+
+_PLACES = {
+    "FAR_FUTURE": "taskworks.models.validation",
+    "HAS_NOT_RUN": "taskworks.models.validation",
+    "Firing": "taskworks.models.firing",
+    "Schedule": "taskworks.models.schedule",
+    "AddSchedule": "taskworks.schedules.operations",
+    "ChangeSchedule": "taskworks.schedules.operations",
+    "RemoveSchedule": "taskworks.schedules.operations",
+    "task_with_callable": "taskworks.schedules.shortcuts",
+    "taskinfo_with_label": "taskworks.schedules.shortcuts",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

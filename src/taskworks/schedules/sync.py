@@ -1,0 +1,270 @@
+"""
+Rows of what ``@cron`` and ``@every`` declare: made, brought up to date, and disabled when the
+declaration is gone.
+
+A row remembers what its declaration has said when it was last brought up to date. What differs
+from that now, a person has changed, and it is kept; all else follows the declaration.
+"""
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DatabaseError,
+    IntegrityError,
+    connections,
+    models,
+    router,
+    transaction,
+)
+
+from taskworks import discovery
+from taskworks.exceptions import InvalidTask, TaskNotFound
+from taskworks.logs import steady_logger
+from taskworks.models.schedule import Schedule
+from taskworks.schedules.callables import find, is_gone
+from taskworks.schedules.declared import Declaration, declarations
+
+logger = steady_logger(__name__)
+
+# What a declaration says, in the order in which it is shown; userdata is the callable's own.
+COLUMNS = (
+    "kind",
+    "path",
+    "args",
+    "kwargs",
+    "options",
+    "cron",
+    "interval",
+    "timezone",
+    "enabled",
+    "start_running",
+    "end_running",
+    "wait_for_schedule",
+    "iterations",
+    "overlap",
+    "catch_up",
+    "jitter",
+)
+SAID, WITHDRAWN, WAS_ENABLED = "said", "withdrawn", "was_enabled"
+
+
+def synchronise() -> None:
+    """
+    Make the rows what the declarations say, as many processes as may do so at once. What cannot
+    be done is logged; an error of the database is raised.
+    """
+    discovery.task_modules()
+    for declaration in [*declarations.values()]:
+        try:
+            _synchronise(declaration)
+        except ValidationError as error:
+            logger.error("%s", refusal(declaration, error))
+        except ValueError as error:  # no worker could find its task
+            logger.error("The schedule %r cannot be declared: %s", declaration.label, error)
+    for row in _rows_without_declaration():
+        _withdraw(row)
+
+
+def synchronise_if_possible() -> None:
+    """As above, for a worker that starts; what the database says against it is logged."""
+    try:
+        synchronise()
+    except DatabaseError as error:
+        logger.warning(
+            "The schedules that are declared in code could not be brought up to date: %s", error
+        )
+
+
+def synchronise_after_migrate(using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> None:
+    """A receiver of ``post_migrate``."""
+    if using == _alias() and router.allow_migrate_model(using, Schedule) and _has_table(using):
+        synchronise()
+
+
+def draft(declaration: Declaration) -> Schedule:
+    """The row that a declaration stands for, not saved."""
+    row = Schedule(label=declaration.label, **declaration.columns)
+    row.describe(declaration.task)
+    return row
+
+
+def validate(row: Schedule) -> None:
+    """Raise ValidationError, by field, if it could never run; its values get their types."""
+    # Not the schedule's own, which asks the database for its time, as no check may.
+    super(Schedule, row).full_clean({"id"}, validate_unique=False, validate_constraints=False)
+
+
+def refusal(declaration: Declaration, error: ValidationError) -> str:
+    """Why a declaration is no schedule, in a sentence."""
+    reasons = "; ".join(
+        f"{name}: {' '.join(reasons)}" for name, reasons in error.message_dict.items()
+    )
+    path = declaration.task.module_path
+    return f"The schedule {declaration.label!r} of {path} cannot be declared: {reasons}"
+
+
+def is_withdrawn(row: Schedule) -> bool:
+    """Whether the code that has declared it does so no more."""
+    return bool(row.declared and row.declared.get(WITHDRAWN))
+
+
+def changes(row: Schedule) -> dict[str, Any]:
+    """What a person has changed of a declared row: column to what the declaration says."""
+    if not row.declared or is_withdrawn(row):
+        return {}
+    said = _read(row.declared[SAID])
+    if row.finished_at:
+        said.pop("enabled", None)  # which nobody has changed
+    return {name: value for name, value in said.items() if getattr(row, name) != value}
+
+
+def lost(databases: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Labels of enabled schedules whose code is not there, and why, if these databases have any."""
+    if _alias() not in databases or not _has_table(_alias()):
+        return
+    for row in _rows().filter(enabled=True):
+        try:
+            find(row.described)
+        except (TaskNotFound, InvalidTask) as error:
+            yield row.label, str(error)
+
+
+# One declaration.
+
+
+def _synchronise(declaration: Declaration) -> None:
+    row = _row(declaration.label)
+    wanted = draft(declaration)
+    validate(wanted)
+    if row is None:
+        row = _created(wanted)
+    if row is None or row.declared is None:
+        if _row(declaration.label):
+            logger.warning(
+                "The schedule %r is declared for %s, and somebody else has made one with this "
+                "label: nothing is changed. Give the declaration another label.",
+                declaration.label,
+                wanted.path,
+            )
+    elif is_withdrawn(row) or _differ(_read(row.declared[SAID]), _values(wanted)):
+        _update(declaration.label, _values(wanted))
+
+
+def _created(wanted: Schedule) -> Schedule | None:
+    """The new row; another's, if that was quicker."""
+    wanted.declared = {SAID: _written(wanted)}
+    try:
+        with transaction.atomic(using=_alias()):
+            wanted.save()
+    except (IntegrityError, ValidationError):
+        other = _row(wanted.label)
+        if other is None:
+            raise
+        return other
+    return wanted
+
+
+def _update(label: str, values: dict[str, Any]) -> None:
+    with transaction.atomic(using=_alias()):
+        row = _rows().select_for_update().filter(label=label).exclude(declared=None).first()
+        if row is None:
+            return
+        said = _read(row.declared[SAID])
+        for name, value in values.items():
+            if getattr(row, name) == said.get(name, value):
+                setattr(row, name, value)
+        if is_withdrawn(row):
+            row.enabled = row.enabled or row.declared.get(WAS_ENABLED, True)
+        row.declared = {SAID: _written(Schedule(**values))}
+        row.save()
+
+
+# Declarations that are gone.
+
+
+def _rows_without_declaration() -> Iterator[Schedule]:
+    for row in _rows().exclude(declared=None).exclude(label__in=[*declarations]):
+        if not is_withdrawn(row) and _is_gone(row):
+            yield row
+
+
+def _is_gone(row: Schedule) -> bool:
+    """Its module may just not have been imported yet, or cannot be, and then nobody knows."""
+    packages = [name.removesuffix("tasks") for name in discovery.failed]
+    if any(row.path.startswith(package) for package in packages):
+        return False
+    try:
+        find(row.described)
+    except InvalidTask:
+        return True
+    except TaskNotFound:
+        return is_gone(row.path)
+    return row.label not in declarations
+
+
+def _withdraw(row: Schedule) -> None:
+    with transaction.atomic(using=_alias()):
+        locked = _rows().select_for_update().filter(pk=row.pk).exclude(declared=None).first()
+        if locked is None or is_withdrawn(locked):
+            return
+        locked.declared = {**locked.declared, WITHDRAWN: True, WAS_ENABLED: locked.enabled}
+        locked.enabled = False
+        locked.save()
+    logger.info("The schedule %r is declared no more, and disabled.", row.label)
+
+
+# Columns as JSON, and back.
+
+
+def _values(row: Schedule) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in COLUMNS}
+
+
+def _written(row: Schedule) -> dict[str, str | None]:
+    written = {}
+    for name in COLUMNS:
+        is_none = getattr(row, name) is None
+        written[name] = None if is_none else _field(name).value_to_string(row)
+    return written
+
+
+def _read(said: dict[str, str | None]) -> dict[str, Any]:
+    return {
+        name: None if text is None else _field(name).to_python(text)
+        for name, text in said.items()
+        if name in COLUMNS
+    }
+
+
+def _differ(said: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    return any(said.get(name, ...) != value for name, value in wanted.items())
+
+
+def _field(name: str) -> "models.Field[Any, Any]":
+    field: models.Field[Any, Any] = Schedule._meta.get_field(name)  # type: ignore[assignment]
+    return field
+
+
+# Where.
+
+
+def _row(label: str) -> Schedule | None:
+    row: Schedule | None = _rows().filter(label=label).first()
+    return row
+
+
+def _rows() -> Any:
+    return Schedule.objects.using(_alias())
+
+
+def _alias() -> str:
+    return router.db_for_write(Schedule)
+
+
+def _has_table(alias: str) -> bool:
+    connection = connections[alias]
+    with connection.cursor() as cursor:
+        return Schedule._meta.db_table in connection.introspection.table_names(cursor)

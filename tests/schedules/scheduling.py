@@ -1,0 +1,27 @@
+"""A process that fires schedules and does nothing else: a worker's scheduler, without the rest."""
+
+import signal
+import sys
+import threading
+
+import django
+
+
+def main() -> None:
+    """Until it is told to stop."""
+    django.setup()
+    from taskworks.store import store
+    from taskworks.worker.scheduler import Scheduler
+
+    told = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: told.set())
+    scheduler = Scheduler(store(), is_told=lambda: False)
+    scheduler.start()
+    print("up", flush=True)
+    while not told.wait(0.2):
+        scheduler.begin()
+    scheduler.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
