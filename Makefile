@@ -83,7 +83,7 @@ define install
 @echo "Setting up $(1) with $(2) and Django $(3), which takes a minute."
 @test -x $(1)/bin/python || $(2) -m venv --clear $(1)
 @$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
-	--editable ".[dev,example,postgresql]" "Django==$(3).*"
+	--editable ".[dev,example,openapi,postgresql,rest,typed]" "Django==$(3).*"
 @touch $@
 endef
 

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from threading import Event
 from typing import TypeVar
 
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
 
 T = TypeVar("T")
 
 
 def elsewhere(do: Callable[[], T]) -> T:
     """What ``do`` returns in another connection."""
-    return begin_elsewhere(do).result(timeout=30)
+    return begin_elsewhere(do).result(timeout=60)
 
 
 def begin_elsewhere(do: Callable[[], T]) -> "Future[T]":
@@ -31,6 +31,11 @@ def _and_close(do: Callable[[], T]) -> T:
         connections.close_all()
 
 
+def can_end_transactions() -> bool:
+    """Whether the database ends the transaction of a session that has been silent for too long."""
+    return connection.vendor == "postgresql" or getattr(connection, "mysql_is_mariadb", False)
+
+
 @contextmanager
 def held_elsewhere(do: Callable[[], T]) -> Iterator[T]:
     """While this lasts, another connection is in a transaction that has done ``do``."""
@@ -42,16 +47,16 @@ def held_elsewhere(do: Callable[[], T]) -> Iterator[T]:
             with transaction.atomic():
                 results.append(do())
                 done.set()
-                release.wait(timeout=30)
+                release.wait(timeout=60)
         finally:
             done.set()
 
     future = begin_elsewhere(hold)
-    done.wait(timeout=30)
+    done.wait(timeout=60)
     if not results:
-        future.result(timeout=1)
+        future.result(timeout=60)
     try:
         yield results[0]
     finally:
         release.set()
-        future.result(timeout=30)
+        future.result(timeout=60)

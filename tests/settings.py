@@ -18,6 +18,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "taskworks",
     "tests",
+    "tests.endpoints",
+    "tests.schedules",
 ]
 # What the admin needs; sessions have no table.
 ROOT_URLCONF = "tests.faces.urls"

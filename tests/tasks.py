@@ -27,11 +27,6 @@ def echo(*args: Any, **kwargs: Any) -> Any:
 
 
 @task
-def now() -> float:
-    return time.time()
-
-
-@task
 def add(a: int, b: int) -> int:
     return a + b
 

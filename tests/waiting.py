@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T], what: str, timeout: float = 30) -> T:
+def wait_for(condition: Callable[[], T], what: str, timeout: float = 60) -> T:
     """What the condition gives as soon as that is true; an error that names it if it never is."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):

@@ -13,6 +13,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db import models
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
@@ -21,9 +22,11 @@ from django.utils.safestring import SafeString
 from taskworks import control
 from taskworks.backends.database import DatabaseBackend
 from taskworks.control import Answer, Verdict
+from taskworks.dialogue import OF_SCHEDULE
 from taskworks.framework import task_backends
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import FINISHED, TaskRunQuerySet
+from taskworks.schedules import admin as schedules  # noqa: F401 - importing it registers them
 from taskworks.store import store
 
 if TYPE_CHECKING:
@@ -47,7 +50,7 @@ LARGE = (
 
 # What the page of a run shows, under which headings.
 SECTIONS: dict[str | None, tuple[str, ...]] = {
-    None: ("id", "task_path", "arguments", "keyword_arguments"),
+    None: ("id", "task_shown", "schedule", "arguments", "keyword_arguments"),
     "What became of it": (
         "state_shown",
         "progress_shown",
@@ -61,6 +64,7 @@ SECTIONS: dict[str | None, tuple[str, ...]] = {
         "backend",
         "queue_name",
         "priority",
+        "owner",
         "executor",
         "run_after",
         "expires_at",
@@ -93,13 +97,14 @@ class BoundedPaginator(Paginator):
     @cached_property
     def count(self) -> int:
         runs: Any = self.object_list
-        some: int = runs.order_by()[: MOST_COUNTED + 1].count()
+        some: int = runs.order_by().values("id")[: MOST_COUNTED + 1].count()
         return some if some <= MOST_COUNTED else AtLeast(MOST_COUNTED)
 
 
 class RunList(ChangeList):
     def get_queryset(self, *args: Any, **options: Any) -> Any:
-        return super().get_queryset(*args, **options).defer(*LARGE)
+        runs: Any = super().get_queryset(*args, **options)
+        return runs.with_callables().defer(*LARGE)
 
     def get_ordering(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> Any:
         """Whatever the address asks for: other orders would sort every row."""
@@ -180,7 +185,7 @@ class ToBeRead(_ModelAdmin):
 class TaskRunAdmin(ToBeRead):
     list_display = (
         "id",
-        "task_path",
+        "task_shown",
         "queue_name",
         "state_shown",
         "priority",
@@ -239,6 +244,10 @@ class TaskRunAdmin(ToBeRead):
 
     # What is shown of a run.
 
+    @admin.display(description="task")
+    def task_shown(self, run: TaskRun) -> str:
+        return run.called_path
+
     @admin.display(description="state")
     def state_shown(self, run: TaskRun) -> SafeString:
         asked = run.cancel_requested_at and run.state not in FINISHED
@@ -257,6 +266,16 @@ class TaskRunAdmin(ToBeRead):
         if not run.last_attempted_at or not run.finished_at:
             return self.get_empty_value_display()
         return _duration(run.finished_at - run.last_attempted_at)
+
+    @admin.display(description="schedule")
+    def schedule(self, run: TaskRun) -> str:
+        """Which has made it, and for when; it may be gone."""
+        made_by = run.metadata.get(OF_SCHEDULE)
+        if not made_by:
+            return self.get_empty_value_display()
+        address = reverse("admin:taskworks_schedule_change", args=[made_by["id"]])
+        at = _time(made_by["scheduled_for"])
+        return format_html('<a href="{}">{}</a>, for {}', address, made_by["label"], at)
 
     @admin.display(description="arguments")
     def arguments(self, run: TaskRun) -> SafeString:

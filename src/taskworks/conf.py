@@ -23,6 +23,12 @@ class Conf:
     max_messages: int = 100  # kept of a run
     max_message_length: int = 1_000  # characters kept of a message
     notify: bool = True  # tell workers of new runs at once, where the database can
+    endpoint_tasks_synchronous: bool = False  # execute deferrable tasks in the request
+    api_tasks: tuple[str, ...] = ()  # dotted paths of the typed tasks that are offered
+    api_authentication_classes: tuple[str, ...] = ()  # of the REST API; the project's, if empty
+    api_permission_classes: tuple[str, ...] = ()  # of the same; the project's, or IsAuthenticated
+    api_max_streams: int = 500  # event streams that a process has open at once
+    schedule_callables: tuple[str, ...] = ()  # dotted paths that the admin offers beside tasks
 
 
 _UNSET: dict[str, Any] = {}
@@ -47,17 +53,28 @@ def _validated(given: Any) -> Conf:
             raise ImproperlyConfigured(
                 f"TASKWORKS has no key {key!r}.{nearest(str(key), list(defaults))}"
             )
-        if isinstance(defaults[key], bool):
-            _validate_switch(key, value)
-        else:
-            _validate_value(key, value, whole=isinstance(defaults[key], int))
-    conf = Conf(**{key.lower(): value for key, value in given.items()})
+        _validate(key, value, defaults[key])
+    conf = Conf(**{key.lower(): _kept(value) for key, value in given.items()})
     if conf.worker_timeout < 3 * conf.heartbeat_interval:
         raise ImproperlyConfigured(
             f"TASKWORKS['WORKER_TIMEOUT'] is {conf.worker_timeout} seconds, too short for a "
             f"heartbeat every {conf.heartbeat_interval}: make it three times as long at least."
         )
     return conf
+
+
+def _validate(key: str, value: Any, default: Any) -> None:
+    match default:
+        case bool():
+            _validate_switch(key, value)
+        case tuple():
+            validate_paths(f"TASKWORKS[{key!r}]", value)
+        case _:
+            _validate_value(key, value, whole=isinstance(default, int))
+
+
+def _kept(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _validate_value(key: str, value: Any, *, whole: bool) -> None:
@@ -70,6 +87,17 @@ def _validate_value(key: str, value: Any, *, whole: bool) -> None:
 def _validate_switch(key: str, value: Any) -> None:
     if not isinstance(value, bool):
         raise ImproperlyConfigured(f"TASKWORKS[{key!r}] must be True or False, not {value!r}.")
+
+
+def validate_paths(name: str, value: Any) -> None:
+    """Raise ImproperlyConfigured if the setting is no list of dotted paths."""
+    if not isinstance(value, list | tuple):
+        raise ImproperlyConfigured(f"{name} must be a list of dotted paths, not {value!r}.")
+    for path in value:
+        if not isinstance(path, str) or "." not in path:
+            raise ImproperlyConfigured(
+                f"{name} must be a list of dotted paths, such as 'shop.tasks.Sum'. It has {path!r}."
+            )
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from taskworks.conf import conf
 
@@ -20,6 +20,7 @@ MIN_INT, MAX_INT = -(2**63), 2**63 - 1
 # A NUL, a surrogate, a number of perhaps more than 64 bits.
 _DOUBTFUL = re.compile(r"\\u0000|\\ud[89a-f]|[0-9]{18}")
 
+EMPTY: dict[type, str] = {list: "[]", dict: "{}"}  # most columns of most runs
 _SIMPLE = {str, int, float, bool, type(None)}
 
 _dumps = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
@@ -46,14 +47,28 @@ def round_trip(value: Any, name: str) -> Any:
     """
     if value is None or value is True or value is False:
         return value
-    limit = conf().max_json_size
-    text = encode(value, name, limit)
+    return stored(value, name, conf().max_json_size).value
+
+
+class Stored(NamedTuple):
+    """A value as it will be read back, and the text that it is stored as."""
+
+    value: Any
+    text: str
+
+
+def stored(value: Any, name: str, limit: int) -> Stored:
+    """As ``round_trip``, with ``limit`` for the setting, and the text, which is made anyway."""
+    if not value and (empty := EMPTY.get(type(value))):
+        return Stored(type(value)(), empty)
+    flat = _flat_text(value)
+    text = flat or _walked(value, name, limit)
     if len(text) > limit:
         raise ValueError(
             f"{name} takes {len(text):,} bytes as JSON, and TASKWORKS['MAX_JSON_SIZE'] allows "
             f"{limit:,}. Store the data elsewhere, and pass its key."
         )
-    return decode(text)
+    return Stored(copied(value) if flat else decode(text), text)
 
 
 def _flat_text(value: Any) -> str | None:
@@ -82,8 +97,11 @@ def encode(value: Any, name: str, most: float = math.inf) -> str:
     The JSON text of a value, for storage; errors as above, but for the size: ``most`` bounds how
     many values it is made of, which lists that share others multiply.
     """
-    if text := _flat_text(value):
-        return text
+    return _flat_text(value) or _walked(value, name, most)
+
+
+def _walked(value: Any, name: str, most: float) -> str:
+    """Of a value that is looked at closely."""
     try:
         return _dumps(_Walk(most).plain(value, MAX_DEPTH))
     except _Refusal as refusal:

@@ -119,6 +119,18 @@ class TaskResult(_Standard[P, R]):  # type: ignore[misc] # only Django's stubs h
                 object.__setattr__(self, name, getattr(latest, name))
 
 
+def snapshot(**fields: Any) -> TaskResult[..., Any]:
+    """
+    A result of all of these fields, whose values are JSON already, and nobody else's: as its class
+    makes it, for a third of the price, which whoever enqueues thousands at once would feel.
+    """
+    result: TaskResult[..., Any] = object.__new__(TaskResult)
+    write = object.__setattr__
+    for name, value in fields.items():
+        write(result, name, value)
+    return result
+
+
 REFRESHED = (
     "errors",
     "_return_value",

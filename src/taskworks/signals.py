@@ -11,7 +11,7 @@ it may be executed once only, after ``task_finished``.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.conf import settings
@@ -21,17 +21,20 @@ from django.utils.log import RequireDebugTrue
 from taskworks.framework import (
     LOGGER_NAME,
     TaskResult,
+    log_task_enqueued,
     log_task_finished,
     log_task_started,
     task_enqueued,
     task_finished,
     task_started,
 )
+from taskworks.logs import steady_logger
 
 __all__ = [
     "aannounce",
     "announce",
     "announce_cancelled",
+    "announce_enqueued",
     "announce_lost",
     "task_cancelled",
     "task_enqueued",
@@ -47,7 +50,7 @@ task_cancelled = Signal()
 task_rescued = Signal()
 task_lost = Signal()
 
-logger = logging.getLogger(__name__)
+logger = steady_logger(__name__)
 
 
 Snapshot = Callable[[], TaskResult]  # made only if somebody listens: it costs more than a short run
@@ -76,6 +79,13 @@ async def aannounce(signal: Signal, sender: type, snapshot: Snapshot) -> None:
         await signal.asend_robust(sender, task_result=snapshot())
     except BaseException as error:  # noqa: BLE001 - as above
         _log_odd(error)
+
+
+def announce_enqueued(sender: type, task_results: Iterable[TaskResult]) -> None:
+    """Runs are stored; sent by who has enqueued them, and whatever stops that one stops this."""
+    if _is_heard(task_enqueued, logging.DEBUG):
+        for task_result in task_results:
+            task_enqueued.send_robust(sender, task_result=task_result)
 
 
 def announce_cancelled(sender: type, task_result: TaskResult) -> None:
@@ -125,4 +135,5 @@ def _log_odd(error: BaseException) -> None:
 
 _standard_log = logging.getLogger(LOGGER_NAME)
 # The standard's own receivers, which do nothing but log.
-_OF_THE_LOG = {(id(receiver), id(None)) for receiver in (log_task_started, log_task_finished)}
+_LOGGING = (log_task_enqueued, log_task_started, log_task_finished)
+_OF_THE_LOG = {(id(receiver), id(None)) for receiver in _LOGGING}

@@ -7,7 +7,7 @@ unknown names follow from that. What an option means, and what holds without it,
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import (
     TYPE_CHECKING,
@@ -25,18 +25,19 @@ from typing import (
 
 from asgiref.sync import sync_to_async
 from django.utils import timezone
-from django.utils.module_loading import import_string
 
 from taskworks import framework, jsonvalue, policy
 from taskworks.conf import nearest
 from taskworks.context import TaskContext, current_context, entered
-from taskworks.exceptions import InvalidTask, TaskNotFound
+from taskworks.exceptions import InvalidInputs, InvalidTask, TaskNotFound
 from taskworks.framework import (
     DEFAULT_TASK_BACKEND_ALIAS,
     DEFAULT_TASK_PRIORITY,
     DEFAULT_TASK_QUEUE_NAME,
     task_backends,
 )
+from taskworks.lookup import resolve
+from taskworks.ownership import owner_of
 from taskworks.result import TaskResult
 from taskworks.retry import AskedForDelay, Backoff
 
@@ -44,6 +45,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 if TYPE_CHECKING:
+    from taskworks.parameters import Fields, Typed
 
     class _Standard(framework.Task[P, R]): ...
 
@@ -86,6 +88,7 @@ class Task(_Standard[P, R]):
     delivery: str | None = None
     transactional: bool | None = None
     metadata: dict[str, Any] | None = field(default=None, hash=False)
+    owner: Any = field(default=None, hash=False)
 
     def __new__(cls, **options: Any) -> Self:
         refuse_unknown_options(cls, options)
@@ -100,6 +103,8 @@ class Task(_Standard[P, R]):
         for name, value in policy.validated(_options(self)).items():
             object.__setattr__(self, name, value)
         _validate_metadata(self.metadata)
+        if self.owner is not None:
+            object.__setattr__(self, "owner", owner_of(self.owner))
         backend = self.get_backend()
         backend.validate_task(_in_time_for(backend, self))
         policy_of(self)
@@ -114,6 +119,21 @@ class Task(_Standard[P, R]):
         """The options in force: what was given, else what the settings say, else the defaults."""
         return policy_of(self)
 
+    @property
+    def typed(self) -> "Typed | None":
+        """What is known of a typed task; None of another."""
+        return getattr(self.func, "_taskworks_typed", None)
+
+    @property
+    def inputs(self) -> "Fields | None":
+        """What a typed task takes; None of another."""
+        return self.typed.inputs if self.typed else None
+
+    @property
+    def outputs(self) -> "Fields | None":
+        """What a typed task returns; None of another."""
+        return self.typed.outputs if self.typed else None
+
     def using(self, **options: Any) -> Self:
         """
         A copy with other options; an option that is None keeps its value.
@@ -124,21 +144,25 @@ class Task(_Standard[P, R]):
         refuse_unknown_options(type(self), changes, fixed={"func", "takes_context"})
         return replace(self, **changes)
 
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
         """
         Store a run of this task, and return its result as it is now.
 
         Raise InvalidTask if the backend refuses the task, TypeError or ValueError for arguments
-        that are no JSON; nothing is written then.
+        that are no JSON, InvalidInputs for those that do not fit a typed task; nothing is written
+        then.
         """
         backend = self.get_backend()
-        result: Any = backend.enqueue(_in_time_for(backend, self), list(args), kwargs)
+        given = _encoded(self, args, kwargs)
+        result: Any = backend.enqueue(_in_time_for(backend, self), *given)
         return cast(TaskResult[P, R], result)
 
-    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
+    async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
         """See enqueue()."""
         backend = self.get_backend()
-        result: Any = await backend.aenqueue(_in_time_for(backend, self), list(args), kwargs)
+        encode = sync_to_async(_encoded) if self.typed else _as_they_are
+        given = await encode(self, args, kwargs)
+        result: Any = await backend.aenqueue(_in_time_for(backend, self), *given)
         return cast(TaskResult[P, R], result)
 
     def enqueue_many(
@@ -151,7 +175,7 @@ class Task(_Standard[P, R]):
         All are written in one transaction, or, if one item is refused, none; errors are those of
         ``enqueue``, and name the item.
         """
-        given = [_call_arguments(item, index) for index, item in enumerate(arguments)]
+        given = [_item_arguments(self, item, index) for index, item in enumerate(arguments)]
         backend = self.get_backend()
         task = _in_time_for(backend, self)
         if hasattr(backend, "enqueue_many"):
@@ -167,7 +191,7 @@ class Task(_Standard[P, R]):
         """See enqueue_many()."""
         return await sync_to_async(self.enqueue_many)(arguments)
 
-    def enqueue_on_commit(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
+    def enqueue_on_commit(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
         """
         Store a run as soon as the transaction around this call commits, and not if it rolls back;
         at once if there is none. The result has the run's id already.
@@ -180,10 +204,11 @@ class Task(_Standard[P, R]):
                 f"The backend {backend.alias!r}, a {type(backend).__name__}, does not enqueue on "
                 "commit: use transaction.on_commit()."
             )
-        result = backend.enqueue_on_commit(_in_time_for(backend, self), list(args), kwargs)
+        given = _encoded(self, args, kwargs)
+        result = backend.enqueue_on_commit(_in_time_for(backend, self), *given)
         return cast(TaskResult[P, R], result)
 
-    async def aenqueue_on_commit(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
+    async def aenqueue_on_commit(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
         """See enqueue_on_commit()."""
         return await sync_to_async(self.enqueue_on_commit)(*args, **kwargs)
 
@@ -199,12 +224,12 @@ class Task(_Standard[P, R]):
         """See get_result()."""
         return cast(TaskResult[P, R], await framework.Task.aget_result(self, result_id))
 
-    def call(self, *args: Any, **kwargs: Any) -> R:
+    def call(self, /, *args: Any, **kwargs: Any) -> R:
         """Call the function here and now, whether it is async or not."""
         with _with_context(self, args) as given:
             return framework.Task.call(self, *given, **kwargs)
 
-    async def acall(self, *args: Any, **kwargs: Any) -> R:
+    async def acall(self, /, *args: Any, **kwargs: Any) -> R:
         """See call()."""
         with _with_context(self, args) as given:
             return await framework.Task.acall(self, *given, **kwargs)
@@ -241,6 +266,7 @@ def task(
     queue_name: str = ...,
     backend: str = ...,
     takes_context: Literal[True],
+    typed: bool = ...,
     max_attempts: int | None = ...,
     backoff: Duration | Backoff | AskedForDelay | None = ...,
     retry_on: Classes | None = ...,
@@ -260,6 +286,7 @@ def task(
     queue_name: str = ...,
     backend: str = ...,
     takes_context: Literal[False] = ...,
+    typed: bool = ...,
     max_attempts: int | None = ...,
     backoff: Duration | Backoff | AskedForDelay | None = ...,
     retry_on: Classes | None = ...,
@@ -279,10 +306,12 @@ def task(
     queue_name: str = DEFAULT_TASK_QUEUE_NAME,
     backend: str = DEFAULT_TASK_BACKEND_ALIAS,
     takes_context: bool = False,
+    typed: bool = False,
     **options: Any,
 ) -> Any:
     """
     Make a module's function a task; the arguments are the standard's and the options of ``Task``.
+    ``typed``: its annotations are its inputs and outputs, and what does not fit them is refused.
 
     Raise InvalidTask if the backend refuses the task, TypeError for an unknown option or for
     ``run_after``, which belongs to ``using()``.
@@ -295,7 +324,7 @@ def task(
 
     def define(function: Callable[..., Any]) -> Task[..., Any]:
         return task_class(backend)(
-            func=function,
+            func=_typed(function, takes_context) if typed else function,
             priority=priority,
             queue_name=queue_name,
             backend=backend,
@@ -306,6 +335,12 @@ def task(
     return define(function) if function else define
 
 
+def _typed(function: Callable[..., Any], takes_context: bool) -> Callable[..., Any]:
+    from taskworks.parameters.function import typed_function  # needs an extra
+
+    return typed_function(function, takes_context)
+
+
 def policy_of(task: framework.Task) -> policy.Policy:
     """The options in force of any task, one of the standard's own class too."""
     return policy.policy_of(_options(task), task.func, task.queue_name, task.get_backend())
@@ -313,6 +348,8 @@ def policy_of(task: framework.Task) -> policy.Policy:
 
 def options_changed(task: framework.Task, definition: framework.Task) -> dict[str, Any]:
     """What ``using()`` has changed of our options, beside the definition."""
+    if task is definition:
+        return {}
     before = _options(definition)
     return {name: v for name, v in _options(task).items() if v != before[name]}
 
@@ -339,6 +376,28 @@ def _with_context(task: Task, args: tuple[Any, ...]) -> Iterator[tuple[Any, ...]
         return
     with entered(TaskContext(task_result=args[0].task_result)) as context:
         yield (context, *args[1:])
+
+
+Arguments = tuple[list[Any], dict[str, Any]]
+
+
+def _encoded(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+    """The arguments as they are stored: a typed task's by their names, once they are validated."""
+    return ([], task.typed.encoded(args, kwargs)) if task.typed else ([*args], kwargs)
+
+
+async def _as_they_are(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+    return [*args], kwargs
+
+
+def _item_arguments(task: Task, item: Any, index: int) -> Arguments:
+    args, kwargs = _call_arguments(item, index)
+    try:
+        return _encoded(task, tuple(args), kwargs)
+    except InvalidInputs as error:
+        raise InvalidInputs(
+            {f"item {index}: {name}": e for name, e in error.errors.items()}
+        ) from None
 
 
 def _call_arguments(item: Any, index: int) -> tuple[list[Any], dict[str, Any]]:
@@ -398,36 +457,9 @@ def unpickle(cls: type[Task], state: dict[str, Any]) -> Task:
     """Build a task from its pickled state; raise ValueError if its path leads to no task."""
     path = state["func"]
     try:
-        return cls(**{**state, "func": import_string(path).func})
-    except (ImportError, AttributeError) as error:
+        return cls(**{**state, "func": resolve(path).func})
+    except (TaskNotFound, InvalidTask) as error:
         raise ValueError(f"Expected {path!r} to point to a Task instance.") from error
-
-
-def resolve(path: str) -> framework.Task:
-    """
-    The task at a dotted path.
-
-    Raise TaskNotFound if this process cannot import it, InvalidTask if it is no task.
-    """
-    try:
-        found = import_string(path)
-    except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
-        raise TaskNotFound(path, error) from error
-    if not is_task(found):
-        raise InvalidTask(f"{path!r} is no task: it is a {type(found).__name__}.")
-    return cast(framework.Task, found)
-
-
-def is_task(candidate: Any) -> bool:
-    """Whether this is a task, of this or of another package with the standard's shape."""
-    # Asked of the class alone: an object may claim to be anything, and to have any attribute.
-    kind = type(candidate)
-    return issubclass(kind, framework.Task) or (
-        is_dataclass(kind)
-        and all(hasattr(kind, name) for name in ("module_path", "call", "acall"))
-        and {"func", "priority", "backend", "queue_name", "run_after", "takes_context"}
-        <= {field.name for field in fields(kind)}
-    )
 
 
 def restored(task: framework.Task, **stored: Any) -> framework.Task:
@@ -435,6 +467,23 @@ def restored(task: framework.Task, **stored: Any) -> framework.Task:
     if all(getattr(task, name, value) == value for name, value in stored.items()):
         return task
     return copied(task, **stored)
+
+
+def ours(task: framework.Task) -> Task:
+    """The task as one of our class, which has our options."""
+    if isinstance(task, Task):
+        return task
+    standard = {field.name: getattr(task, field.name) for field in fields(framework.Task)}
+    return unvalidated(task.func, **standard)
+
+
+def unvalidated(function: Callable[..., Any], **options: Any) -> Task:
+    """A task of ours that no setting can refuse; its backend does when it is enqueued."""
+    task = object.__new__(Task)
+    for option in fields(Task):
+        object.__setattr__(task, option.name, options.get(option.name, option.default))
+    object.__setattr__(task, "func", function)
+    return task
 
 
 def missing(path: str, reason: BaseException) -> Task:
@@ -445,8 +494,4 @@ def missing(path: str, reason: BaseException) -> Task:
 
     module, _, name = path.rpartition(".")
     function.__module__, function.__name__, function.__qualname__ = module, name, name
-    task = object.__new__(Task)
-    for option in fields(Task):
-        object.__setattr__(task, option.name, option.default)
-    object.__setattr__(task, "func", function)
-    return task
+    return unvalidated(function)

@@ -12,8 +12,8 @@ from django.core.management import call_command
 
 from taskworks import Task, TaskResult
 from taskworks.backends.database import DatabaseBackend
+from taskworks.clock import DatabaseClock
 from taskworks.models import TaskRun
-from taskworks.store.clock import DatabaseClock
 
 DATABASE_BACKEND = "taskworks.backends.database.DatabaseBackend"
 LABELLING_BACKEND = "tests.behaviour.LabellingBackend"

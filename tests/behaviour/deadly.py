@@ -4,6 +4,7 @@ import ctypes
 import os
 import re
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -95,3 +96,39 @@ standard = Task(
     takes_context=False,
     run_after=None,
 )
+
+
+@task
+def leave_with_0_once(flag: str) -> None:
+    """The first time, end the process as one that has done its work."""
+    if not Path(flag).exists():
+        Path(flag).touch()
+        os._exit(0)
+
+
+@task
+def fork_and_come_back(how: str) -> int:
+    """The child comes out of the task as its parent does."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    match how:
+        case "exits":
+            sys.exit(3)
+        case "raises":
+            raise ValueError("in the child")
+    return 0
+
+
+@task
+async def fork_and_come_back_async(how: str) -> int:
+    result: int = fork_and_come_back.func(how)
+    return result
+
+
+@task
+def sign(ledger: str) -> None:
+    """A line with the process, by one write."""
+    file = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(file, f"{os.getpid()}\n".encode())
+    os.close(file)

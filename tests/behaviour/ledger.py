@@ -85,6 +85,7 @@ def enter_and_spin() -> None:
 @task(transactional=True, timeout=15, takes_context=True)
 def enter_and_wait(context: TaskContext, path: str) -> None:
     Group.objects.create(name=f"{context.task_result.id} {context.attempt}")
+    Path(f"{path}.{context.attempt}").touch()
     wait_for(Path(path).exists, "the test lets it go on")
 
 

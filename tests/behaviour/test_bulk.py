@@ -2,8 +2,10 @@
 
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -14,6 +16,7 @@ from taskworks import TaskResult, TaskResultStatus, task_backends
 from taskworks.backends.database import DatabaseBackend
 from taskworks.exceptions import InvalidTask
 from taskworks.models import RunState, TaskRun
+from taskworks.models import run as run_module
 from taskworks.signals import task_enqueued
 from taskworks.store import store
 from tests import tasks
@@ -281,11 +284,9 @@ def test_a_statement_that_fails_leaves_nothing_behind(monkeypatch: pytest.Monkey
     """The second chunk has an id that is there already."""
     items = [(n,) for n in range(2001)]
     ids = iter([*range(2000), 0])
-    from uuid import UUID
-
-    monkeypatch.setattr(
-        TaskRun._meta.get_field("id"), "_get_default", lambda: UUID(int=next(ids) + 1)
-    )
+    constant, makers = run_module._defaults()
+    colliding = {**dict(makers), "id": lambda: UUID(int=next(ids) + 1)}
+    monkeypatch.setattr(run_module, "_defaults", lambda: (constant, [*colliding.items()]))
     with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
         tasks.echo.enqueue_many(items)
     assert TaskRun.objects.count() == 0
@@ -296,3 +297,30 @@ def test_many_are_claimed_in_order() -> None:
     order = TaskRun.objects.order_by("rank", "available_at", "id").values_list("id", flat=True)
     assert sorted(map(str, order)) == sorted(result.id for result in results)
     assert store().ready_queues("default") == ["default"]
+
+
+def test_its_results_are_as_the_class_makes_them() -> None:
+    result, _ = tasks.echo.enqueue_many([([1, {"a": [2]}],), ("x",)])
+    names = [field.name for field in fields(TaskResult) if field.init]
+    made: TaskResult = TaskResult(**{name: getattr(result, name) for name in names})
+    assert made == result
+    assert [type(getattr(made, name)) for name in names] == [
+        type(getattr(result, name)) for name in names
+    ]
+    assert result._return_value is None
+
+
+def test_who_changes_a_result_that_waits_for_the_commit_changes_no_run() -> None:
+    with transaction.atomic():
+        result = tasks.echo.enqueue_on_commit([1, 2])
+        result.args[0].append(3)
+        result.args.append(4)
+    assert TaskRun.objects.get().args == [[1, 2]]
+
+
+def test_who_changes_an_argument_that_waits_for_the_commit_changes_no_run() -> None:
+    given = ["a"]
+    with transaction.atomic():
+        tasks.echo.enqueue_on_commit(given)
+        given.append("b")
+    assert TaskRun.objects.get().args == [["a"]]

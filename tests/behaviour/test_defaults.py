@@ -23,7 +23,7 @@ from tests.behaviour import (
     run_of,
 )
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.thorough_on_servers, pytest.mark.django_db(transaction=True)]
 
 FAILED, READY, SUCCESSFUL = (
     TaskResultStatus.FAILED,

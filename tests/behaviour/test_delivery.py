@@ -40,7 +40,7 @@ def working(**sizes: Any) -> Iterator[WorkerOfTheTest]:
         yield worker
     finally:
         worker.stop()
-        running.result(timeout=30)
+        running.result(timeout=60)
 
 
 def bury(*, started: bool = True) -> list[TaskRun]:
@@ -88,7 +88,8 @@ class TestTheStart:
         return run.return_value["state"], run.return_value["attempts"]
 
     @pytest.mark.parametrize("task", [deadly.tell_row, deadly.tell_row_async])
-    def test_is_written_late_as_a_rule(self, task: Any) -> None:
+    def test_is_written_late_as_a_rule(self, task: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("taskworks.worker.recorder.WRITE_START_AFTER", 60.0)
         assert self.seen(task.enqueue()) == ("claimed", 0)
 
     @pytest.mark.parametrize("task", [deadly.tell_row, deadly.tell_row_async])
@@ -171,8 +172,8 @@ class TestASuspect:
         assert caplog.text.count("executed alone, it has crashed") == 2
 
     def test_that_is_poison_is_shown_and_may_be_retried(self) -> None:
-        result = deadly.die.enqueue("exit")
-        bury()
+        result = deadly.die_async.enqueue("exit")
+        rewrite(result, executor="alone", crashes=2)
         run_worker()
         shown = StringIO()
         call_command("taskworks", "show", result.id, "--json", stdout=shown)
@@ -180,7 +181,7 @@ class TestASuspect:
         assert (keys["state"], keys["crashes"], keys["executor"]) == ("failed", 3, "alone")
         assert result.retry()
         run = run_of(result)
-        assert (run.state, run.crashes, run.executor, len(run.errors)) == ("ready", 0, "thread", 3)
+        assert (run.state, run.crashes, run.executor, len(run.errors)) == ("ready", 0, "async", 1)
 
     def test_that_kills_only_every_second_time_is_innocent_in_the_end(self, tmp_path: Path) -> None:
         result = deadly.die_at_every_second_time.enqueue(str(tmp_path / "ledger"))

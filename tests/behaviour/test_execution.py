@@ -246,6 +246,7 @@ class TestWhatNoDatabaseTakes:
         assert error.traceback.endswith("x\n")
 
 
+@pytest.mark.thorough_on_servers
 class TestSignals:
     @pytest.mark.parametrize(
         ("made", "status"),
@@ -318,6 +319,7 @@ def test_the_immediate_backend_lets_the_keyboard_through(
     assert not any("FAILED" in record.getMessage() for record in caplog.records)
 
 
+@pytest.mark.thorough_on_servers
 class TestAPathThatIsNoTask:
     @pytest.mark.parametrize(
         ("path", "kind"),
@@ -351,6 +353,7 @@ def test_a_module_that_interrupts_its_importer_fails_the_run_alone() -> None:
     assert (run_of(broken).state, whole.status) == (RunState.FAILED, SUCCESSFUL)
 
 
+@pytest.mark.thorough_on_servers
 class TestAPathThatDoesNotImport:
     @pytest.mark.parametrize(
         "path",

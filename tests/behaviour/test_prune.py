@@ -4,6 +4,7 @@ from contextlib import suppress
 from datetime import timedelta
 from io import StringIO
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -12,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from taskworks import TaskResult
 from taskworks.maintenance import prune as maintenance
-from taskworks.models import RunState, TaskRun
+from taskworks.models import IdempotencyKey, RunState, TaskRun
 from taskworks.store import store
 from tests import tasks
 from tests.behaviour import rewrite, run_worker
@@ -103,6 +104,15 @@ class TestTheAgeOfFailures:
         assert left() == {succeeded.id}
 
 
+def test_what_runs_leave_behind_goes_with_them() -> None:
+    IdempotencyKey.objects.create(key=uuid4(), run=uuid4(), request="of a run that is gone")
+    kept = IdempotencyKey.objects.create(key=uuid4(), run=ended(1).id, request="of another")
+    prune("--dry-run")
+    assert IdempotencyKey.objects.count() == 2
+    prune()
+    assert IdempotencyKey.objects.get() == kept
+
+
 def test_only_the_queues_named_are_pruned() -> None:
     other = ended(15)
     ended(15, queue_name="mail")
@@ -146,7 +156,7 @@ def test_a_few_statements_do() -> None:
         ended(15)
     with CaptureQueriesContext(connection) as captured:
         prune()
-    assert len(captured) <= 8
+    assert len(captured) <= 9 + 3  # for what runs and schedules leave behind
 
 
 def test_verbosity_0_says_nothing() -> None:

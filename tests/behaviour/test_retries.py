@@ -129,6 +129,14 @@ def waits(result: TaskResult) -> float:
     return (run_of(result).available_at - store().read_clock()).total_seconds()
 
 
+def put_back(result: TaskResult) -> tuple[float, float]:
+    """The least and the most seconds for which a worker may have put it back."""
+    before = store().read_clock()
+    executed(result)
+    after, due = store().read_clock(), run_of(result).available_at
+    return (due - after).total_seconds(), (due - before).total_seconds()
+
+
 class TestMaxAttempts:
     def test_is_one_unless_it_is_said(self) -> None:
         result = executed(fail_by.enqueue("value"))
@@ -295,17 +303,15 @@ class TestBackoff:
         ids=str,
     )
     def test_is_how_long_a_retry_waits(self, given: Any, seconds: float) -> None:
-        before = store().read_clock()
-        result = executed(retrying(backoff=given).enqueue("value"))
-        run = run_of(result)
-        assert run.state == RunState.SCHEDULED
-        moment = datetime.fromisoformat(run.errors[0]["at"])
-        assert run.available_at >= before + timedelta(seconds=seconds)
-        assert abs(run.available_at - moment - timedelta(seconds=seconds)) < timedelta(seconds=0.2)
+        result = retrying(backoff=given).enqueue("value")
+        least, most = put_back(result)
+        assert run_of(result).state == RunState.SCHEDULED
+        assert least <= seconds <= most
 
     def test_is_by_default_ten_seconds_and_a_bit(self) -> None:
-        result = executed(fail_by.using(max_attempts=2).enqueue("value"))
-        assert 8 < waits(result) <= 11
+        least, most = put_back(fail_by.using(max_attempts=2).enqueue("value"))
+        assert least <= 11
+        assert most > 8
 
     def test_grows_with_the_failures(self) -> None:
         backoff = Backoff(initial=1000, factor=3, maximum=5000, jitter=0)
@@ -333,6 +339,7 @@ class TestBackoff:
         assert result.attempts == 1
 
 
+@pytest.mark.thorough_on_servers
 class TestBackoffThatIsAsked:
     def enqueued(self, *names: str, **options: Any) -> TaskResult:
         return retrying(backoff=answer, **options).enqueue(*names)
@@ -342,10 +349,8 @@ class TestBackoffThatIsAsked:
     )
     def test_gives_the_seconds(self, given: Any, seconds: float) -> None:
         answers.append(given)
-        result = executed(self.enqueued("value"))
-        run = run_of(result)
-        moment = datetime.fromisoformat(run.errors[0]["at"])
-        assert abs(run.available_at - moment - timedelta(seconds=seconds)) < timedelta(seconds=0.2)
+        least, most = put_back(self.enqueued("value"))
+        assert least <= seconds <= most
 
     def test_gives_none_to_stop(self) -> None:
         answers.append(None)
@@ -398,10 +403,12 @@ class TestBackoffThatIsAsked:
         self, given: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         answers.append(given)
+        result = self.enqueued("value")
         with caplog.at_level(logging.ERROR):
-            result = executed(self.enqueued("value"))
+            least, most = put_back(result)
         assert run_of(result).state == RunState.SCHEDULED
-        assert 8 < waits(result) <= 11
+        assert least <= 11
+        assert most > 8
         assert f"The backoff of {fail_by.module_path} failed; the default is used." in caplog.text
         assert again(result).status == SUCCESSFUL
 
@@ -412,7 +419,7 @@ class TestRetry:
     )
     def test_says_when(self, name: str, seconds: float) -> None:
         result = executed(retrying(backoff=100).enqueue(name))
-        assert seconds - 5 < waits(result) <= seconds
+        assert seconds - 30 < waits(result) <= seconds
         assert (result.status, result.attempts) == (READY, 1)
         assert result.errors[0].exception_class is Retry
 
@@ -443,7 +450,7 @@ class TestSnooze:
     def test_says_when(self, name: str, seconds: float) -> None:
         result = executed(fail_by.enqueue(name))
         assert run_of(result).state == RunState.SCHEDULED
-        assert seconds - 5 < waits(result) <= seconds
+        assert seconds - 30 < waits(result) <= seconds
 
     def test_gives_the_attempt_back(self) -> None:
         result = executed(fail_by.enqueue("snooze"))

@@ -20,7 +20,7 @@ from taskworks.signals import (
 from tests import tasks
 from tests.behaviour import database_now, executed, received, rewrite, run_of, run_worker
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.thorough_on_servers, pytest.mark.django_db(transaction=True)]
 
 SIGNALS = {
     "enqueued": task_enqueued,
@@ -210,14 +210,15 @@ class TestLog:
             "task_worker": "me",
             "task_state": "successful",
         }
-        assert 0 <= line.task_duration < 5
+        assert line.task_duration >= 0
         assert line.levelno == logging.INFO
         assert line.getMessage() == f"Run {result.id} of tests.tasks.add: successful."
 
     def test_measures_how_long_it_took(self, lines: Lines) -> None:
+        began = tasks.time.monotonic()
         executed(tasks.sleep_for.enqueue(0.2))
         [line] = lines()
-        assert 0.2 <= line.task_duration < 2
+        assert 0.2 <= line.task_duration <= tasks.time.monotonic() - began
 
     def test_has_a_warning_with_a_traceback_for_each_retry(self, lines: Lines) -> None:
         result = executed(fail_once.using(max_attempts=2, backoff=0).enqueue())
@@ -243,9 +244,10 @@ class TestLog:
         assert (line.levelno, line.task_state) == (logging.INFO, "scheduled")
 
     def test_measures_how_long_it_took_to_snooze(self, lines: Lines) -> None:
+        began = tasks.time.monotonic()
         executed(snooze_for_a_minute.enqueue())
         [line] = lines()
-        assert 0.05 <= line.task_duration < 5
+        assert 0.05 <= line.task_duration <= tasks.time.monotonic() - began
 
     def test_has_a_line_for_what_is_postponed(self, lines: Lines) -> None:
         result = tasks.noop.enqueue()

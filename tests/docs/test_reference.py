@@ -12,15 +12,17 @@ from django.core.management import load_command_class
 from django.dispatch import Signal
 
 import taskworks
-from taskworks import exceptions, framework, signals
+from taskworks import exceptions, framework, schedules, signals
 from taskworks.backends.database import DatabaseBackend
 from taskworks.conf import Conf
 from taskworks.control import Verdict
 from taskworks.framework import BaseTaskBackend
 from taskworks.management.commands.taskworks import SUBCOMMANDS
 from taskworks.management.output import DETAILS, SUMMARY
+from taskworks.management.schedules import KEYS
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.policy import Policy
+from taskworks.schedules.arguments import ALIASES, COLUMNS
 from tests.docs.pages import PAGES, ROOT, anchors, reference, relative_links
 
 pytestmark = pytest.mark.any_database
@@ -82,7 +84,7 @@ def options(subcommand: str) -> list[argparse.Action]:
 @pytest.mark.parametrize("field", fields(Conf), ids=lambda field: field.name)
 def test_settings_has_every_key_with_its_default(field: object) -> None:
     line = row(reference("settings"), field.name.upper())
-    if isinstance(field.default, bool):
+    if isinstance(field.default, bool | tuple):
         assert f"| `{field.default}` |" in line
     else:
         assert f"| {field.default:,g} |" in line.replace("1,048,576 |", f"{2**20:,g} |")
@@ -142,7 +144,8 @@ def test_the_command_line_has_every_subcommand() -> None:
 
 def test_every_key_of_json_is_mentioned() -> None:
     page = reference("command-line")
-    for subcommand, keys in (("list", SUMMARY), ("show", DETAILS[len(SUMMARY) :])):
+    details = DETAILS[len(SUMMARY) :]
+    for subcommand, keys in (("list", SUMMARY), ("show", details), ("schedules", KEYS)):
         for key in keys:
             assert mentions(section(page, subcommand), key), key
     for verdict in Verdict:
@@ -206,6 +209,16 @@ def test_retry_has_every_field_with_its_default(field: Field[Any]) -> None:
 @pytest.mark.parametrize("name", taskworks.__all__)
 def test_every_public_name_is_mentioned(name: str) -> None:
     assert any(mentions(reference(page), name) for page in ("tasks", "results", "backends"))
+
+
+@pytest.mark.parametrize("name", schedules.__all__)
+def test_every_name_of_schedules_is_mentioned(name: str) -> None:
+    assert mentions(reference("schedules"), name)
+
+
+@pytest.mark.parametrize("name", [*COLUMNS, *ALIASES])
+def test_every_argument_of_a_declaration_is_mentioned(name: str) -> None:
+    assert mentions(reference("schedules").partition("## In code")[2], name)
 
 
 @pytest.mark.parametrize("name", exceptions.__all__)

@@ -30,7 +30,14 @@ def test_a_block_is_the_whole_of_its_file(block: Block) -> None:
 
 @pytest.mark.any_database
 def test_every_file_is_on_a_page_and_is_executed() -> None:
-    for module in ("test_howto", "test_testing"):  # execute some, even if they are not run now
+    for module in (
+        "test_howto",
+        "test_testing",
+        "test_endpoints",
+        "test_schedules",
+        "test_client",
+        "test_typed",
+    ):  # execute some, even if they are not run now
         import_module(f"tests.docs.{module}")
     assert {block.snippet for block in python_blocks()} == snippet_files()
     assert executed == snippet_files()
@@ -191,6 +198,13 @@ def test_the_record_is_read_with_querysets(capsys: Capture) -> None:
         "failed 1",
         f"shop.payments.charge {result.id} (failed) builtins.ValueError",
     ]
+
+
+@executes("reference/schedules.py")
+@with_database
+def test_schedules_are_rows(capsys: Capture) -> None:
+    run("reference/schedules.py")
+    assert capsys.readouterr().out.splitlines() == ["At 02:30 every day", "True"]
 
 
 @executes("reference/signals.py")

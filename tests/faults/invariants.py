@@ -4,15 +4,18 @@ import signal
 import time
 from collections import Counter
 from typing import Any
+from uuid import UUID
 
 from taskworks.models import TaskRun, Worker
-from taskworks.models.run import IN_HAND
+from taskworks.models.run import IN_HAND, TaskRunQuerySet
 from taskworks.task import policy_of
+from tests.faults import report, shelf
 from tests.faults.pace import PACE, SLACK
 from tests.faults.scene import Scene
 from tests.faults.workers import FaultyWorker
 from tests.waiting import wait_for
 
+MORE_THAN_FIT = 120  # runs; no test has as many places to execute them
 THROUGHPUT = 0.9  # of what it was
 WITHIN = 30.0  # seconds
 
@@ -82,6 +85,30 @@ def _throughput_is_back(scene: Scene) -> None:
         return
     for worker in [worker for worker in scene.workers if not worker.is_running]:
         scene.worker(f"{worker.label}-again")
+    _every_worker_executes_again(scene)
+    if report.is_written():
+        _it_is_as_fast_as_it_was(scene)
+
+
+def _every_worker_executes_again(scene: Scene) -> None:
+    """As many runs wait at a gate as all of them have places, and more; so none is left out."""
+    gate = scene.gate("of all")
+    results = scene.enqueue_many(shelf.through, [(gate,)] * MORE_THAN_FIT)
+    ours = TaskRun.objects.filter(id__in=[result.id for result in results])
+    wait_for(lambda: _living() <= _holders(ours), "every worker executes something (I5)")
+    gate.open()
+    wait_for(lambda: ours.successful().count() == MORE_THAN_FIT, "all of that has ended (I5)")
+
+
+def _living() -> set[UUID]:
+    return {*Worker.objects.living().values_list("id", flat=True)}
+
+
+def _holders(runs: TaskRunQuerySet) -> set[UUID]:
+    return {*runs.running().values_list("claimed_by", flat=True)}
+
+
+def _it_is_as_fast_as_it_was(scene: Scene) -> None:
     deadline = time.monotonic() + WITHIN
     best = 0.0
     while best < THROUGHPUT * scene.throughput:

@@ -39,4 +39,5 @@ PACES = {
 }
 PACE_NAME = os.environ.get("TASKWORKS_FAULTS_PACE", "brisk")
 PACE = PACES[PACE_NAME]
-SLACK = 10.0  # seconds that a busy machine gets on top
+# Seconds that a busy machine gets on top: little where promises are measured, for the table.
+SLACK = 10.0 if PACE_NAME == "default" else 30.0

@@ -46,9 +46,9 @@ class Scene:
 
     # Workers.
 
-    def start(self, *labels: str, measure: bool = True) -> list[FaultyWorker]:
+    def start(self, *labels: str, measure: bool = True, **environment: str) -> list[FaultyWorker]:
         """Workers with these labels; they work as fast as they can before anything happens."""
-        workers = [self.begin_worker(label) for label in labels]
+        workers = [self.begin_worker(label, **environment) for label in labels]
         for worker in workers:
             worker.wait_until_up()
         if measure:

@@ -18,6 +18,7 @@ from django.db import Error as DatabaseError
 from django.db import connection, connections
 
 from tests.faults.absent import refuse
+from tests.ports import free_port
 from tests.settings import DATABASE
 from tests.waiting import wait_for
 
@@ -31,7 +32,7 @@ class PrivateServer(ABC):
 
     def __init__(self, *options: str) -> None:
         self.options = options
-        self.port = _free_port()
+        self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="taskworks-server-"))
         self.data = self.folder / "data"
         self._give(self.folder)
@@ -94,10 +95,7 @@ class PrivateServer(ABC):
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
 
     def _as_user(self, command: Sequence[str]) -> list[str]:
-        if os.geteuid() != 0:
-            return [*command]
-        groups = ["--reuid", self.user, "--regid", self.user, "--clear-groups"]
-        return ["setpriv", *groups, "--", *command]
+        return as_user(self.user, command)
 
     def _give(self, folder: Path) -> None:
         if os.geteuid() == 0:
@@ -110,11 +108,11 @@ class PrivatePostgreSQL(PrivateServer):
 
     def _making(self) -> list[str]:
         words = ["-D", str(self.data), "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8"]
-        return [_program("initdb"), *words, "--locale", "C.UTF-8"]
+        return [program("initdb"), *words, "--locale", "C.UTF-8"]
 
     def _serving(self) -> list[str]:
         where = ["-D", str(self.data), "-p", str(self.port), "-k", str(self.folder)]
-        return [_program("postgres"), *where, "-c", "listen_addresses=127.0.0.1"]
+        return [program("postgres"), *where, "-c", "listen_addresses=127.0.0.1"]
 
     def _polite(self) -> signal.Signals:
         return signal.SIGINT  # its "fast" mode
@@ -132,7 +130,7 @@ class PrivateMariaDB(PrivateServer):
 
     def _making(self) -> list[str]:
         return [
-            _program("mariadb-install-db"),
+            program("mariadb-install-db"),
             "--no-defaults",
             f"--datadir={self.data}",
             "--auth-root-authentication-method=normal",
@@ -142,7 +140,7 @@ class PrivateMariaDB(PrivateServer):
 
     def _serving(self) -> list[str]:
         return [
-            _program("mariadbd"),
+            program("mariadbd"),
             "--no-defaults",
             f"--datadir={self.data}",
             f"--socket={self.folder / 'socket'}",
@@ -225,16 +223,17 @@ def reconnect() -> None:
     wait_for(_can_connect, "the server takes connections again", 60)
 
 
-def _program(name: str) -> str:
+def as_user(name: str, command: Sequence[str]) -> list[str]:
+    """The command as this user of the system executes it, where that can be chosen."""
+    if os.geteuid() != 0:
+        return [*command]
+    return ["setpriv", "--reuid", name, "--regid", name, "--clear-groups", "--", *command]
+
+
+def program(name: str) -> str:
     places = ["/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/sbin", "/usr/local/sbin"]
     folders = [folder for place in places for folder in sorted(glob.glob(place), reverse=True)]
     found = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], *folders]))
     if found is None:
-        refuse(f"{name} is not installed, so no {DATABASE} of the test's own can be started.")
+        refuse(f"{name} is not installed, so none of the test's own can be started.")
     return found
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

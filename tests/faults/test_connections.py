@@ -1,12 +1,19 @@
 """Connections that the machinery needs, and that others take (B)."""
 
-import pytest
+from typing import Any
 
-from taskworks.models import Worker
+import psycopg
+import pytest
+from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from taskworks.models import Schedule, Worker
 from taskworks.store import store
+from taskworks.store.notices import Listener
 from tests.faults import sabotage, shelf
 from tests.faults.invariants import assert_invariants
-from tests.faults.pace import PACE
+from tests.faults.pace import PACE, SLACK
+from tests.faults.pooler import Pooler, pooler
 from tests.faults.scene import Scene
 from tests.faults.servers import private_server
 from tests.settings import DATABASE
@@ -33,7 +40,7 @@ def test_19_no_connection_is_left(scene: Scene) -> None:
         with sabotage.every_connection():
             scene.strikes("the server has no connection left")
             scene.lasts(2 * PACE.worker_timeout)
-            assert worker_rows_silent_for() < PACE.worker_timeout / 2
+            assert worker_rows_silent_for() < PACE.worker_timeout
             gate.open()
             for result in [*holding_one, *running]:
                 assert scene.wait_until(result, "successful").attempts == 1
@@ -44,6 +51,71 @@ def test_19_no_connection_is_left(scene: Scene) -> None:
         assert worker.is_running
         scene.sees("nobody given up, 8 outcomes written while no connection was left")
         assert_invariants(scene)
+
+
+@pytest.mark.fault(20)
+def test_20_a_pooler_in_transaction_mode(scene: Scene) -> None:
+    with pooler() as between:
+        lost = scene.worker("lost", **behind(between))
+        gate = scene.gate()
+        running = scene.enqueue_many(shelf.through, [(gate,)] * 4)
+        for result in running:
+            scene.wait_until(result, "running")
+        worker = scene.worker("worker", **behind(between))
+        worker.wait_for_line("Notifications of the database do not arrive")
+        scene.wait_until(scene.enqueue(shelf.quick), "successful")
+        every_second = Schedule(label="bell", cron="* * * * * *")
+        every_second.describe(shelf.bare)
+        every_second.save()
+        wait_for(lambda: every_second.firings.count() >= 3, "the schedule fires")
+        scene.kill(lost)
+        gate.open()
+        scene.wait_until_all_ended(PACE.rescue + SLACK)
+        scene.recovers("the runs of a worker that was killed have ended")
+        Schedule.objects.update(enabled=False)
+        scene.measure()
+        worker.ask_to_stop()
+        assert worker.wait() == 0
+        assert what_is_left(between) == []
+        with Listener(through(between)) as listener:
+            assert listener.is_pooled
+    scene.sees("no notice arrived, the worker polled; all runs ended, 0 settings were left")
+    assert_invariants(scene, crashes=1)
+
+
+def behind(between: Pooler) -> dict[str, str]:
+    return {"PGHOST": "127.0.0.1", "PGPORT": str(between.port)}
+
+
+def through(between: Pooler) -> BaseDatabaseWrapper:
+    """As the settings of a process behind it are."""
+    settings = {**connection.settings_dict, "HOST": "127.0.0.1", "PORT": str(between.port)}
+    return type(connection.copy())(settings)
+
+
+def what_is_left(between: Pooler) -> list[Any]:
+    """Settings, locks and channels of ours, in the sessions that a client would find."""
+    name, user = connection.settings_dict["NAME"], connection.settings_dict["USER"]
+    clients = [  # in a transaction each, and so in a session each
+        psycopg.connect(host="127.0.0.1", port=between.port, dbname=name, user=user)
+        for _ in range(between.sessions)
+    ]
+    found = [client.execute(LEFT).fetchone() for client in clients]
+    for client in clients:
+        client.close()
+    pids = {row[-1] for row in found}
+    assert len(pids) == between.sessions
+    return [row for row in found if row[:-1] != ("0", "on", 0, 0)]
+
+
+LEFT = """
+    SELECT CURRENT_SETTING('idle_in_transaction_session_timeout'),
+        CURRENT_SETTING('synchronous_commit'),
+        (SELECT COUNT(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'),
+        (SELECT COUNT(*) FROM pg_listening_channels() AS channel
+            WHERE channel IN ('taskworks', 'taskworks_watched')),
+        pg_backend_pid()
+"""
 
 
 def worker_rows_silent_for() -> float:

@@ -24,7 +24,7 @@ from tests.waiting import wait_for
 
 NOTICED = "does not answer"  # what a worker logs that is cut off
 MANY = 2_000  # runs
-BACK_WITHIN = 30 + SLACK  # seconds; workers ask at least every 30
+BACK_WITHIN = 10 + SLACK  # seconds; workers ask at least every 10
 
 
 @pytest.fixture
@@ -39,7 +39,8 @@ def rows_of_workers() -> set[str]:
 
 @pytest.mark.fault(13)
 def test_13_connections_are_terminated_again_and_again(scene: Scene) -> None:
-    scene.start("first", "second")
+    # By default a worker's silence counts for longer than the storm lasts, however it strikes.
+    scene.start("first", "second", TASKWORKS_FAULTS_PACE="default")
     lives = rows_of_workers()
     gate = scene.gate()
     running = scene.enqueue_many(shelf.through, [(gate,)] * 2)
@@ -251,7 +252,7 @@ def test_21_the_disk_is_full(scene: Scene) -> None:
 
 @pytest.mark.fault(22)
 def test_22_another_session_holds_a_transaction_open(scene: Scene) -> None:
-    scene.start("worker", measure=False)
+    scene.start("worker")
     before = max(scene.measure(count=MANY) for _ in range(2))
     with holding(sabotage.look_at_the_runs):
         scene.strikes("another session looks at the runs as they are now, and goes on looking")
@@ -264,7 +265,6 @@ def test_22_another_session_holds_a_transaction_open(scene: Scene) -> None:
     assert meanwhile >= before / 2
     of_it = f"{100 * meanwhile / before:.0f} % of the throughput after {6 * MANY:,} runs"
     scene.sees(f"{of_it}, {100 * after / before:.0f} % afterwards")
-    scene.throughput = before
     assert_invariants(scene)
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from django.db import connection
 
+from tests.alive import is_alive
 from tests.faults.ledger import VARIABLE, Ledger
+from tests.freezing import freeze
 from tests.settings import DATABASE
 from tests.waiting import wait_for
 
@@ -79,7 +81,7 @@ class FaultyWorker:
         self.process.wait()
 
     def freeze(self) -> None:
-        self.send(signal.SIGSTOP)
+        freeze(self.pid)
 
     def wake(self) -> None:
         self.send(signal.SIGCONT)
@@ -125,12 +127,3 @@ def through_port(port: int, host: str = "127.0.0.1") -> dict[str, str]:
     """The environment in which the database's server is somewhere else."""
     prefix = PREFIXES[DATABASE]
     return {f"{prefix}HOST": host, f"{prefix}PORT": str(port)}
-
-
-def is_alive(pid: int) -> bool:
-    """Whether there is such a process, one that has not ended."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"

@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from taskworks.models import Worker
+from taskworks.store import store
+from tests.freezing import freeze
 from tests.settings import DATABASE
 
 ROOT = Path(__file__).parent.parent.parent
+WATCHFUL = {"DJANGO_SETTINGS_MODULE": "tests.processes.watchful"}
 NAME_VARIABLE = {
     "postgresql": "PGDATABASE",
     "mariadb": "MARIADB_DATABASE",
@@ -56,23 +60,32 @@ class WorkerProcess:
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def wait(self, timeout: float = 30) -> int:
+    def freeze(self) -> None:
+        freeze(self.process.pid)
+
+    def wait(self, timeout: float = 60) -> int:
         """Its exit code."""
         return self.process.wait(timeout)
 
     def output(self) -> str:
         """What it has printed since; waits for its end."""
-        return self.process.communicate(timeout=30)[0]
+        return self.process.communicate(timeout=60)[0]
 
     def end(self) -> None:
         """Kill it; one that reloads is asked first, for it has a child."""
         if self.reloads and self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(30)
+            self.process.wait(60)
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.process.stdout.close()
+
+
+def give_up(label: str) -> None:
+    """As others do with a worker that is silent."""
+    silent = Worker.objects.living().filter(label=label)
+    assert silent.update(given_up_at=store().read_clock()) == 1
 
 
 def test_database() -> dict[str, str]:

@@ -11,7 +11,7 @@ from taskworks import TaskResult
 from taskworks.models import TaskRun, Worker
 from tests import tasks
 from tests.behaviour import deadly, ledger
-from tests.processes.conftest import WorkerProcess
+from tests.processes.conftest import WATCHFUL, WorkerProcess, give_up
 from tests.waiting import wait_for
 
 StartWorker = Callable[..., WorkerProcess]
@@ -119,11 +119,13 @@ def test_a_zombie_cannot_commit(start_worker: StartWorker, tmp_path: Path) -> No
     if connection.vendor == "sqlite":
         pytest.skip("A frozen process keeps the only lock of SQLite.")
     result = ledger.enter_and_wait.enqueue(str(tmp_path / "go"))
-    zombie = start_worker("--worker-id", "zombie").wait_until_up()
-    wait_for_state(result, "running")
-    zombie.send(signal.SIGSTOP)
-    start_worker("--worker-id", "second").wait_until_up()
-    wait_for(lambda: run_of(result).worker_ids == ["zombie", "second"], "another has it", 60)
+    zombie = start_worker("--worker-id", "zombie", **WATCHFUL).wait_until_up()
+    wait_for((tmp_path / "go.1").exists, "it is in the middle of its transaction")
+    zombie.freeze()
+    give_up("zombie")
+    start_worker("--worker-id", "second", **WATCHFUL).wait_until_up()
+    wait_for(lambda: run_of(result).worker_ids == ["zombie", "second"], "another has it")
+    wait_for((tmp_path / "go.2").exists, "the other is in the middle of its own")
     (tmp_path / "go").touch()
     zombie.send(signal.SIGCONT)
     wait_for_state(result, "successful")

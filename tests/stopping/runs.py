@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from taskworks import TaskResult, task_backends
@@ -13,6 +14,7 @@ from tests.waiting import wait_for
 
 FINISHED = ("successful", "failed", "cancelled")
 IMPATIENT = {"DJANGO_SETTINGS_MODULE": "tests.stopping.settings"}
+UNHURRIED = {"DJANGO_SETTINGS_MODULE": "tests.stopping.unhurried"}
 
 
 @contextmanager
@@ -25,7 +27,7 @@ def working(**sizes: Any) -> Iterator[Worker]:
         yield worker
     finally:
         worker.stop()
-        running.result(timeout=30)
+        running.result(timeout=60)
 
 
 def run_of(result: TaskResult) -> TaskRun:
@@ -36,34 +38,30 @@ def state_of(result: TaskResult) -> str:
     return run_of(result).state
 
 
-def wait_until(result: TaskResult, *states: str, timeout: float = 30) -> TaskRun:
+def wait_until(result: TaskResult, *states: str) -> TaskRun:
     """The run as soon as it is in one of these states."""
-    wait_for(lambda: state_of(result) in states, f"{result.id} is {states}", timeout)
+    wait_for(lambda: state_of(result) in states, f"{result.id} is {states}")
     return run_of(result)
 
 
-def finished(*results: TaskResult, timeout: float = 30) -> list[TaskRun]:
-    return [wait_until(result, *FINISHED, timeout=timeout) for result in results]
+def finished(*results: TaskResult) -> list[TaskRun]:
+    return [wait_until(result, *FINISHED) for result in results]
 
 
-def cancelled_within(result: TaskResult, seconds: float) -> float:
+def cancel_under_way(result: TaskResult) -> float:
     """Cancel a run that is executed; the seconds that it took until it was cancelled."""
     wait_until(result, "running")
     begun = time.monotonic()
     assert result.cancel()
-    wait_until(result, "cancelled", timeout=seconds)
+    wait_until(result, "cancelled")
     return time.monotonic() - begun
+
+
+def wait_for_file(path: Path) -> str:
+    """Code that a child process executes first, to be started only when there is this file."""
+    return f"import os, time\nwhile not os.path.exists({str(path)!r}): time.sleep(0.01)"
 
 
 def error_of(run: TaskRun) -> str:
     """The class of the latest failure, without its module."""
     return run.errors[-1]["exception_class_path"].rpartition(".")[2]
-
-
-def is_alive(pid: int) -> bool:
-    """Whether there is such a process, one that has not ended."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

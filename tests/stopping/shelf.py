@@ -179,7 +179,7 @@ def die(how: str) -> None:
 def die_and_leave_a_program() -> None:
     """A program that inherits whatever may be inherited, and outlives the child."""
     os.set_inheritable(2, True)
-    subprocess.Popen(["sleep", "30"], close_fds=False, start_new_session=True)
+    subprocess.Popen(["sleep", "90"], close_fds=False, start_new_session=True)
     os._exit(7)
 
 
@@ -187,7 +187,7 @@ def die_and_leave_a_program() -> None:
 def die_and_leave_a_fork() -> None:
     if os.fork() == 0:
         os.setsid()
-        time.sleep(30)
+        time.sleep(90)
         os._exit(0)
     os._exit(7)
 

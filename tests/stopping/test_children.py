@@ -3,15 +3,29 @@
 import os
 import signal
 from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from taskworks import TaskResult
 from taskworks.models import TaskRun
+from taskworks.store import store
 from taskworks.worker import processes
+from tests import tasks
+from tests.alive import is_alive
 from tests.processes.conftest import WorkerProcess
 from tests.stopping import shelf
-from tests.stopping.runs import error_of, finished, is_alive, run_of, wait_until, working
+from tests.stopping.runs import (
+    UNHURRIED,
+    error_of,
+    finished,
+    run_of,
+    wait_for_file,
+    wait_until,
+    working,
+)
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,7 +55,7 @@ def test_a_child_that_dies_fails_its_run_and_is_replaced(how: str, words: str) -
 @pytest.mark.parametrize("task", [shelf.die_and_leave_a_program, shelf.die_and_leave_a_fork])
 def test_a_child_s_end_is_seen_whatever_it_leaves_behind(task: object) -> None:
     with working(task_processes=1):
-        run = wait_until(task.using(executor="process").enqueue(), "failed", timeout=10)
+        run = wait_until(task.using(executor="process").enqueue(), "failed")
         assert error_of(run) == "TaskCrashed"
 
 
@@ -82,13 +96,34 @@ def test_a_child_that_cannot_start_fails_nobody(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.any_database
 def test_a_run_that_was_claimed_in_time_does_not_expire_while_a_child_starts(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(processes, "BOOT", f"import time; time.sleep(2)\n{processes.BOOT}")
+    go, claim = tmp_path / "go", type(store()).claim
+    monkeypatch.setattr(processes, "BOOT", f"{wait_for_file(go)}\n{processes.BOOT}")
+
+    def claim_in_time(*args: Any, **kwargs: Any) -> list[TaskRun]:
+        runs = claim(*args, **kwargs)
+        for run in runs:
+            run.expires_at = run.claimed_at + timedelta(seconds=2)
+            run.save(update_fields=["expires_at"])
+        return runs
+
+    monkeypatch.setattr(type(store()), "claim", claim_in_time)
     with working(task_processes=1):
-        run = wait_until(PID.using(expires=2).enqueue(), "successful", "failed")
+        result = PID.using(expires=3600).enqueue()
+        expires_at = wait_for(lambda: end_of_claimed(result), "it is claimed, and about to expire")
+        wait_for(lambda: store().read_clock() > expires_at, "it would have expired")
+        go.touch()
+        run = wait_until(result, "successful", "failed")
         assert (run.state, run.attempts, run.errors) == ("successful", 1, [])
         assert run.finished_at > run.expires_at
+
+
+def end_of_claimed(result: TaskResult) -> datetime | None:
+    """When it expires, once that was written for its claim."""
+    run = run_of(result)
+    is_soon = run.claimed_at and run.expires_at - run.claimed_at < timedelta(minutes=1)
+    return run.expires_at if is_soon else None
 
 
 @pytest.mark.any_database
@@ -130,18 +165,22 @@ def test_a_child_does_not_outlive_its_worker(start_worker: StartWorker, task: ob
     assert is_alive(pid)
     worker.send(signal.SIGKILL)
     worker.wait()
-    wait_for(lambda: not is_alive(pid), "the child is gone", 5)
+    wait_for(lambda: not is_alive(pid), "the child is gone")
 
 
 @pytest.mark.any_database
-def test_ctrl_c_leaves_what_a_child_executes_alone(start_worker: StartWorker) -> None:
-    worker = start_worker("--task-processes", "1").wait_until_up()
-    result = shelf.sleep_briefly.using(executor="process").enqueue(1)
+def test_ctrl_c_leaves_what_a_child_executes_alone(
+    start_worker: StartWorker, tmp_path: Path
+) -> None:
+    worker = start_worker("--task-processes", "1", **UNHURRIED).wait_until_up()
+    result = tasks.wait_for_file.using(executor="process").enqueue(str(tmp_path / "go"))
     wait_until(result, "running")
     os.killpg(worker.process.pid, signal.SIGINT)
+    worker.wait_for_line("Stopping: ")
+    (tmp_path / "go").touch()
     assert worker.wait() == 0
     run = run_of(result)
-    assert (run.state, run.return_value, run.attempts) == ("successful", "in time", 1)
+    assert (run.state, run.return_value, run.attempts) == ("successful", "found", 1)
 
 
 @pytest.mark.any_database

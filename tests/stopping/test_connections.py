@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 
 from tests.stopping import shelf
-from tests.stopping.runs import cancelled_within, error_of, wait_until, working
+from tests.stopping.runs import cancel_under_way, error_of, wait_until, working
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -13,7 +13,7 @@ def test_are_replaced_for_the_next_run_in_its_thread() -> None:
     with working(threads=1):
         before = wait_until(shelf.backend_pid.enqueue(), "successful").return_value
         for _ in range(5):
-            cancelled_within(shelf.query_for_ever.enqueue(), 5)
+            cancel_under_way(shelf.query_for_ever.enqueue())
             after = wait_until(shelf.backend_pid.enqueue(), "successful").return_value
             assert connection.vendor == "sqlite" or after != before
             before = after

@@ -63,7 +63,7 @@ def thread() -> Iterator[OneThread]:
     one = OneThread()
     yield one
     one.calls.put(None)
-    one.thread.join(5)
+    one.thread.join(60)
 
 
 def count(steps: int) -> int:
@@ -78,6 +78,12 @@ def wait_busily(seconds: float) -> None:
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         pass
+
+
+def has_seen_both(ends: Counter[str], rounds: int) -> bool:
+    """Whether so many interruptions came, of which some were in time, and some too late."""
+    is_enough = len(ends) > 1 and min(ends.values()) > rounds / 100
+    return ends.total() >= (rounds if is_enough else 10 * rounds)
 
 
 def count_until(end: list[bool]) -> int:
@@ -98,7 +104,7 @@ def end_of(guard: ThreadGuard, function: Callable[..., int], *args: Any) -> str:
 def test_no_interruption_strikes_the_next_call_in_a_thread(thread: OneThread) -> None:
     ends: Counter[str] = Counter()
     delay = 0.0  # it looks for the very end of the call: later if too early, and the reverse
-    for _ in range(ROUNDS):
+    while not has_seen_both(ends, ROUNDS):
         guard, innocent, end = ThreadGuard(), ThreadGuard(), []
         future = thread.begin(
             lambda g=guard, i=innocent, e=end: (
@@ -110,12 +116,11 @@ def test_no_interruption_strikes_the_next_call_in_a_thread(thread: OneThread) ->
         end.append(True)
         wait_busily(delay)
         guard.interrupt(Reason.TIMEOUT)
-        struck, between, left_alone = future.result(timeout=10)
+        struck, between, left_alone = future.result(timeout=60)
         assert (between, left_alone) == (20, "returned")
         ends[struck] += 1
         delay = max(0.0, delay + (-1e-6 if struck == "returned" else 1e-6))
     assert set(ends) == {"returned", "TaskTimeout"}, ends
-    assert min(ends.values()) > ROUNDS / 100, ends
 
 
 @often
@@ -133,7 +138,7 @@ def test_two_interruptions_at_once_are_one(thread: OneThread) -> None:
         wait_busily((number % 40) * 5e-6)
         for other in others:
             other.start()
-        struck, left_alone = future.result(timeout=10)
+        struck, left_alone = future.result(timeout=60)
         for other in others:
             other.join()
         assert left_alone == "returned"
@@ -144,16 +149,16 @@ def test_two_interruptions_at_once_are_one(thread: OneThread) -> None:
 def test_an_interruption_before_the_call_is_one_of_it(thread: OneThread) -> None:
     guard = ThreadGuard()
     guard.interrupt(Reason.CANCEL)
-    assert thread.begin(lambda: end_of(guard, count, 10)).result(5) == "TaskCancelled"
-    assert thread.begin(lambda: end_of(ThreadGuard(), count, 10)).result(5) == "returned"
+    assert thread.begin(lambda: end_of(guard, count, 10)).result(30) == "TaskCancelled"
+    assert thread.begin(lambda: end_of(ThreadGuard(), count, 10)).result(30) == "returned"
 
 
 def test_an_interruption_after_the_call_is_none(thread: OneThread) -> None:
     guard = ThreadGuard()
-    assert thread.begin(lambda: end_of(guard, count, 10)).result(5) == "returned"
+    assert thread.begin(lambda: end_of(guard, count, 10)).result(30) == "returned"
     guard.interrupt(Reason.CANCEL)
     assert guard.reason is None
-    assert thread.begin(lambda: count(1000)).result(5) == 1000
+    assert thread.begin(lambda: count(1000)).result(30) == 1000
 
 
 @pytest.mark.parametrize(
@@ -182,7 +187,7 @@ def test_what_a_task_raises_while_it_is_stopped_means_the_same(
     begun.wait()
     guard.interrupt(reason)
     with pytest.raises(meaning):
-        future.result(5)
+        future.result(30)
 
 
 def test_a_failure_of_its_own_stays_one_and_keeps_its_cause(thread: OneThread) -> None:
@@ -202,7 +207,7 @@ def test_a_failure_of_its_own_stays_one_and_keeps_its_cause(thread: OneThread) -
     begun.wait()
     guard.interrupt(Reason.TIMEOUT)
     with pytest.raises(ValueError, match="of its own") as caught:
-        future.result(5)
+        future.result(30)
     assert isinstance(caught.value.__cause__, KeyError)
 
 
@@ -225,8 +230,8 @@ def test_an_interruption_leaves_no_lock_of_the_log_taken(thread: OneThread) -> N
         future = thread.begin(lambda g=guard, b=begun: g.call(log_for_ever, b))
         begun.wait()
         guard.interrupt(Reason.CANCEL)
-        assert isinstance(future.exception(timeout=5), TaskCancelled)
-        assert handler.lock.acquire(timeout=1)
+        assert isinstance(future.exception(timeout=60), TaskCancelled)
+        assert handler.lock.acquire(timeout=60)
         handler.lock.release()
 
 
@@ -243,24 +248,27 @@ def test_no_cancellation_strikes_the_next_coroutine_on_a_loop() -> None:
     running.start()
     ends: Counter[str] = Counter()
 
-    async def both(guard: CoroutineGuard, begun: threading.Event) -> tuple[str, int]:
+    async def both(guard: CoroutineGuard, begun: threading.Event, steps: int) -> tuple[str, int]:
         try:
             begun.set()
-            struck = "returned" if await guard.begin(coroutine(2)) == 2 else "nonsense"
+            struck = "returned" if await guard.begin(coroutine(steps)) == steps else "nonsense"
         except asyncio.CancelledError as error:
             struck = type(guard.meaning(error)).__name__
         return struck, await CoroutineGuard().begin(coroutine(2))
 
-    for number in range(ROUNDS // 2):
+    lead = 0  # of who interrupts, above 0 in steps of the coroutine, below in delays
+    while not has_seen_both(ends, ROUNDS // 2):
         guard, begun = CoroutineGuard(), threading.Event()
-        future = asyncio.run_coroutine_threadsafe(both(guard, begun), loop)
+        steps = 2 + max(0, lead)
+        future = asyncio.run_coroutine_threadsafe(both(guard, begun, steps), loop)
         begun.wait()
-        wait_busily((number % 60) * 3e-6)
+        wait_busily(max(0, -lead) * 3e-6)
         guard.interrupt(Reason.TIMEOUT)
-        struck, left_alone = future.result(timeout=10)
+        struck, left_alone = future.result(timeout=60)
         assert left_alone == 2
         ends[struck] += 1
+        lead += 1 if struck == "returned" else -1
     loop.call_soon_threadsafe(loop.stop)
-    running.join(5)
+    running.join(60)
     loop.close()
     assert set(ends) == {"returned", "TaskTimeout"}, ends

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -98,3 +99,18 @@ def test_ids_are_time_ordered_uuids() -> None:
     assert all(id_.version == 7 for id_ in ids)
     milliseconds = [id_.int >> 80 for id_ in ids]
     assert milliseconds == sorted(milliseconds)
+
+
+def test_a_transaction_that_the_caller_ends_is_written_to_disk_like_any_other(
+    store: Store, enqueue: Enqueue
+) -> None:
+    if store.connection.vendor != "postgresql":
+        pytest.skip("Only PostgreSQL is told to hurry with a notice.")
+    transaction.set_autocommit(False, using=store.alias)
+    try:
+        enqueue()
+        [(setting,)] = store._fetch("SHOW synchronous_commit", [])
+        assert setting == "on"
+    finally:
+        transaction.rollback(using=store.alias)
+        transaction.set_autocommit(True, using=store.alias)

@@ -1,31 +1,37 @@
 """The cost of the next claim does not depend on how much is ready, scheduled or finished."""
 
-import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from pytest_django import DjangoDbBlocker
 
-from taskworks.models import TaskRun
+from taskworks.models import BlockedRun, TaskRun, Worker
 from taskworks.retention import Rule
 from taskworks.store import Store
-from tests.store.buffers import buffers
-from tests.store.conftest import Enqueue
+from taskworks.store import store as store_of
+from tests.store.tidying import tidy
 
 ROWS = 5_000
-LONG = 1_000_000 if os.environ.get("TASKWORKS_TEST_THOROUGHLY") == "true" else 50_000
-# Pages more, for ten rows that are claimed: each is found by its primary key and entered there
-# anew, and that index is two levels deeper when there are two million.
-A_FEW = 50
 
 
-@pytest.fixture
-def large_table(store: Store) -> None:
-    now = store.read_clock()
+@pytest.fixture(autouse=True, scope="module")
+def _database(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """One large table for all of them: each changes a few of its rows at most."""
+    with django_db_blocker.unblock():
+        _fill()
+        yield
+        for model in (BlockedRun, TaskRun, Worker):
+            model.objects.all().delete()
+            tidy(model)
+
+
+def _fill() -> None:
+    now = store_of().read_clock()
     states = ["ready", "ready", "scheduled", "successful", "failed"]
     TaskRun.objects.bulk_create(
         (
@@ -43,13 +49,21 @@ def large_table(store: Store) -> None:
         ),
         batch_size=2000,
     )
-    with connection.cursor() as cursor:
-        table = connection.ops.quote_name(TaskRun._meta.db_table)
-        cursor.execute(f"ANALYZE {'TABLE ' if connection.vendor == 'mysql' else ''}{table}")
-        cursor.fetchall() if connection.vendor == "mysql" else None
+    tidy(TaskRun)
 
 
-@pytest.mark.usefixtures("large_table")
+def test_what_is_blocked_is_looked_at_by_keys(store: Store) -> None:
+    ids = list(TaskRun.objects.values_list("id", flat=True)[:2000])
+    pairs = zip(ids[::2], ids[1::2], strict=True)
+    BlockedRun.objects.bulk_create(BlockedRun(run=run, after=after) for run, after in pairs)
+    tidy(BlockedRun)
+    for plan in plans(lambda: store.blocked_since(ids[500], 100), "blockedrun"):
+        assert_no_scan(plan)
+    for plan in plans(lambda: store.followers(ids[:5]), "blockedrun"):
+        assert_no_scan(plan)
+        assert "after" in plan  # the index
+
+
 @pytest.mark.parametrize("queues", [1, 3])
 def test_a_claim_reads_the_index_of_what_is_ready(store: Store, worker: UUID, queues: int) -> None:
     names = [f"queue {number}" for number in range(queues)]
@@ -60,7 +74,7 @@ def test_a_claim_reads_the_index_of_what_is_ready(store: Store, worker: UUID, qu
         assert_no_scan(plan)
 
 
-@pytest.mark.usefixtures("large_table")
+@pytest.mark.django_db  # or there would be no database when this file alone is named
 def test_finding_the_queues_probes_the_index_of_what_is_ready(store: Store) -> None:
     for plan in plans(lambda: store.ready_queues("default"), "queue_name"):
         if connection.vendor == "mysql":
@@ -70,14 +84,34 @@ def test_finding_the_queues_probes_the_index_of_what_is_ready(store: Store) -> N
             assert_no_scan(plan)
 
 
-@pytest.mark.usefixtures("large_table")
 def test_rescue_reads_the_index_of_what_is_in_hand(store: Store) -> None:
     for plan in plans(lambda: store.rescue(10), "LIMIT"):
         assert "taskworks_run_in_hand" in plan
         assert_no_scan(plan)
 
 
-@pytest.mark.usefixtures("large_table")
+def test_a_look_around_reads_indexes(store: Store, worker: UUID) -> None:
+    for plan in plans(lambda: store.signs(timedelta(minutes=1), worker), "heartbeat_at"):
+        assert "taskworks_run_in_hand" in plan
+        assert_no_scan(plan)
+
+
+@pytest.mark.skipif(connection.vendor != "mysql", reason="Others lock what they find.")
+def test_who_locks_a_row_looks_at_no_index_but_its_key(store: Store) -> None:
+    entry = {"exception_class_path": "builtins.OSError", "traceback": ""}
+    failed, *others = TaskRun.objects.filter(state="failed").values_list("id", flat=True)[:3]
+    ready = TaskRun.objects.ready().values_list("id", flat=True)[0]
+    locking = [
+        *plans(lambda: store.retry(failed), "UPDATE"),
+        *plans(lambda: store.cancel(ready, entry), "UPDATE"),
+        *plans(lambda: store.prune(Rule("default", "failed", timedelta()), others), "FOR UPDATE"),
+    ]
+    assert len(locking) == 4
+    for plan in locking:
+        assert "PRIMARY" in plan or "const tables" in plan  # which are found by their keys
+        assert "taskworks_run_" not in plan  # not even as one that is possible
+
+
 def test_pruning_reads_the_index_of_what_has_finished(store: Store) -> None:
     rule = Rule("default", "failed", timedelta())
     for plan in plans(lambda: store.aged(rule, None, 10), "LIMIT"):
@@ -85,54 +119,10 @@ def test_pruning_reads_the_index_of_what_has_finished(store: Store) -> None:
         assert_no_scan(plan)
 
 
-@pytest.mark.usefixtures("large_table")
 def test_promotion_reads_the_index_of_what_is_scheduled(store: Store) -> None:
     for plan in plans(lambda: store.promote(10), "available_at", "LIMIT"):
         assert "taskworks_run_scheduled" in plan
         assert_no_scan(plan)
-
-
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL counts its pages.")
-def test_a_claim_reads_no_more_pages_of_a_long_table(
-    store: Store, worker: UUID, enqueue: Enqueue
-) -> None:
-    pages = [claimed_pages(store, worker, enqueue)]
-    template = enqueue()
-    for state in ("successful", "scheduled"):
-        multiply(template, LONG, state)
-    vacuum()
-    pages.append(claimed_pages(store, worker, enqueue))
-    assert pages[1] <= pages[0] + A_FEW, pages
-
-
-def claimed_pages(store: Store, worker: UUID, enqueue: Enqueue) -> int:
-    for _ in range(30):
-        enqueue()
-    return buffers(lambda: store.claim(worker, "default", ["default"], {"thread": 10}), "LIMIT")
-
-
-def multiply(template: TaskRun, number: int, state: str) -> None:
-    """So many rows more that are like this one, but in this state."""
-    columns = [field.column for field in TaskRun._meta.concrete_fields]
-    instead = {
-        "id": "gen_random_uuid()",
-        "state": f"'{state}'",
-        "available_at": "available_at + interval '1 day' * (1 + random())",
-        "finished_at": "available_at" if state == "successful" else "NULL",
-    }
-    values = ", ".join(instead.get(column, column) for column in columns)
-    table = TaskRun._meta.db_table
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} "
-            f"FROM {table}, GENERATE_SERIES(1, %s) WHERE id = %s",
-            [number, template.id],
-        )
-
-
-def vacuum() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(f"VACUUM ANALYZE {TaskRun._meta.db_table}")
 
 
 def plans(do: Callable[[], object], *parts: str) -> list[str]:

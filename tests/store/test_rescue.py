@@ -12,6 +12,7 @@ from taskworks.models import TaskRun, Worker
 from taskworks.policy import Policy
 from taskworks.store import Store
 from tests.connections import begin_elsewhere, held_elsewhere
+from tests.settings import DATABASE
 from tests.store.conftest import Enqueue
 
 ENTRY = {"exception_class_path": "taskworks.exceptions.TaskLost", "traceback": "lost\n"}
@@ -225,3 +226,19 @@ def test_a_thousand_are_rescued_in_chunks(store: Store, enqueue: Enqueue, worker
         sizes.append(len(rescued))
     assert sizes == [7, 7, 7, 7, 2]
     assert TaskRun.objects.ready().filter(executor="alone").count() == 30
+
+
+@pytest.mark.skipif(DATABASE == "sqlite", reason="SQLite locks no rows")
+@pytest.mark.parametrize("is_cancelled", [False, True], ids=["lost", "cancelled"])
+def test_one_that_another_session_holds_keeps_nobody_waiting(
+    store: Store, claimed: Claimed, is_cancelled: bool
+) -> None:
+    held, free = [claimed(started=True, at_most_once=True) for _ in range(2)]
+    if is_cancelled:
+        TaskRun.objects.update(cancel_requested_at=store.read_clock())
+    Worker.objects.all().delete()
+    verb = store.cancel_lost if is_cancelled else store.fail_lost
+    with held_elsewhere(lambda: list(TaskRun.objects.select_for_update().filter(id=held.id))):
+        ended = begin_elsewhere(lambda: verb(10, ENTRY)).result(timeout=10)
+        assert [run.id for run in ended] == [free.id]
+    assert [run.id for run in verb(10, ENTRY)] == [held.id]

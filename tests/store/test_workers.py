@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from taskworks.models import TaskRun, Worker
+from django.test.utils import CaptureQueriesContext
+
+from taskworks.models import BlockedRun, Schedule, TaskRun, Worker
 from taskworks.store import Store
 from tests.connections import begin_elsewhere
 from tests.store.conftest import Enqueue
@@ -31,6 +33,35 @@ def test_only_the_silent_are_given_up(store: Store, new_worker: Callable[[], UUI
     assert not store.heartbeat(silent)
     assert store.heartbeat(lively)
     assert store.give_up(MINUTE / 2, lively) == 0
+
+
+def test_what_is_to_be_seen_to_is_seen_in_one_statement(
+    store: Store, enqueue: Enqueue, new_worker: Callable[[], UUID]
+) -> None:
+    witness, other = new_worker(), new_worker()
+    assert seen(store, witness) == []
+    run = enqueue()
+    store.claim(other, "default", ["default"], {"thread": 1})
+    assert seen(store, witness) == []
+    silence(other, store)
+    assert seen(store, witness) == ["silent"]
+    Worker.objects.filter(id=other).delete()
+    assert seen(store, witness) == ["lost"]
+    BlockedRun.objects.create(run=uuid4(), after=run.id)
+    assert seen(store, witness) == ["lost", "blocked"]
+    Schedule.objects.create(label="bell", path="tests.tasks.noop", cron="0 0 1 1 *")
+    assert seen(store, witness) == ["lost", "blocked", "scheduled"]
+    Schedule.objects.update(enabled=False)
+    assert seen(store, witness) == ["lost", "blocked"]
+    Worker.objects.filter(id=witness).update(given_up_at=store.read_clock())
+    assert seen(store, witness) == []
+
+
+def seen(store: Store, witness: UUID) -> list[str]:
+    with CaptureQueriesContext(store.connection) as queries:
+        signs = store.signs(MINUTE / 2, witness)
+    assert len(queries) == 1
+    return [name for name, is_so in signs._asdict().items() if is_so]
 
 
 def test_runs_without_a_living_worker_are_rescued_behind_the_others(

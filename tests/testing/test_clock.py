@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
+from taskworks.clock import DatabaseClock
 from taskworks.models import TaskRun, Worker
 from taskworks.store import store
-from taskworks.store.clock import DatabaseClock
 from taskworks.testing import clock, run_tasks
 from tests import tasks
 from tests.behaviour import Settings, database_now, rewrite, run_of

@@ -9,6 +9,10 @@ from django.core.exceptions import ImproperlyConfigured
 from taskworks.conf import Conf, conf, nearest
 from tests.behaviour import Settings
 
+KEYS = [name.upper() for name in Conf.__slots__]
+SWITCHES = ["NOTIFY", "ENDPOINT_TASKS_SYNCHRONOUS"]
+LISTS = ["API_TASKS"]
+
 
 def test_without_the_setting_the_defaults_are_in_force(settings: Settings) -> None:
     del settings.TASKWORKS
@@ -50,12 +54,12 @@ def test_an_unknown_key_is_refused_and_the_nearest_one_named(settings: Settings)
 def test_a_key_like_no_other_is_refused_and_all_are_named(settings: Settings) -> None:
     settings.TASKWORKS = {"XYZ": 7}
     with pytest.raises(
-        ImproperlyConfigured, match=r"'XYZ'\. Known are: HEARTBEAT.*, WORKER_TIMEOUT"
+        ImproperlyConfigured, match=r"'XYZ'\. Known are: API_.*, ENDPOINT.*, WORKER_TIMEOUT"
     ):
         conf()
 
 
-@pytest.mark.parametrize("key", [name.upper() for name in Conf.__slots__ if name != "notify"])
+@pytest.mark.parametrize("key", [name for name in KEYS if name not in SWITCHES + LISTS])
 @pytest.mark.parametrize("value", [0, -1, "5", None, True])
 def test_a_value_that_is_no_number_above_nought_is_refused(
     settings: Settings, key: str, value: Any
@@ -65,11 +69,22 @@ def test_a_value_that_is_no_number_above_nought_is_refused(
         conf()
 
 
+@pytest.mark.parametrize("key", SWITCHES)
 @pytest.mark.parametrize("value", [0, 1, "yes", None])
-def test_a_switch_is_on_or_off(settings: Settings, value: Any) -> None:
-    settings.TASKWORKS = {"NOTIFY": value}
-    with pytest.raises(ImproperlyConfigured, match=r"TASKWORKS\['NOTIFY'\] must be True or False"):
+def test_a_switch_is_on_or_off(settings: Settings, key: str, value: Any) -> None:
+    settings.TASKWORKS = {key: value}
+    with pytest.raises(ImproperlyConfigured, match=rf"'{key}'\] must be True or False"):
         conf()
+
+
+@pytest.mark.parametrize("key", LISTS)
+@pytest.mark.parametrize("value", [0, "shop.tasks.Sum", None, {}, [5], ["Sum"]], ids=repr)
+def test_a_list_is_of_dotted_paths(settings: Settings, key: str, value: Any) -> None:
+    settings.TASKWORKS = {key: value}
+    with pytest.raises(ImproperlyConfigured, match=rf"'{key}'\] must be a list of dotted paths"):
+        conf()
+    settings.TASKWORKS = {key: ["shop.tasks.Sum"]}
+    assert getattr(conf(), key.lower()) == ("shop.tasks.Sum",)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, [5], {}], ids=repr)

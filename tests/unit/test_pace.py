@@ -33,3 +33,20 @@ def test_there_is_a_bound_however_short_tasks_are(duration: float) -> None:
 def test_a_long_task_among_short_ones_slows_it_at_once() -> None:
     assert paced(*[0.0001] * 100).ahead(4) == MOST_AHEAD
     assert paced(*[0.0001] * 100, 10.0).ahead(4) == 0
+
+
+def test_after_it_was_too_fast_nothing_is_claimed_ahead_before_the_next_has_ended() -> None:
+    pace = paced(*[0.0001] * 100)
+    pace.slacken()
+    assert (pace.ahead(4), pace.is_brief) == (0, True)
+    pace.note(0.01)
+    assert pace.ahead(4) == 12
+
+
+def test_most_attempts_decide_whether_tasks_are_brief() -> None:
+    assert not Pace().is_brief
+    assert paced(*[0.00001] * 10).is_brief
+    assert paced(0.5, *[0.00001] * 300).is_brief  # the first may have imported half the project
+    assert paced(*[0.00001, 0.00001, 10.0] * 100).is_brief
+    assert not paced(*[0.00001, 10.0, 10.0] * 100).is_brief
+    assert not paced(*[0.001] * 10).is_brief

@@ -1,20 +1,28 @@
 """What a task does to its surroundings, and what becomes of its neighbours."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from taskworks import Task, TaskResult, task_backends
 from taskworks.backends.database import DatabaseBackend
 from taskworks.execution import Attempt, Succeeded, prepare
 from taskworks.models import TaskRun, Worker
+from taskworks.signals import task_finished
 from taskworks.store import store
 from taskworks.worker import Observer, Options, Queues
 from taskworks.worker import Worker as WorkerOfTheTest
 from taskworks.worker.recorder import WRITE_START_AFTER, Recorder
 from taskworks.worker.report import Report
 from tests import tasks
+from tests.connections import begin_elsewhere
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -23,6 +31,22 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def drain() -> None:
     options = Options(queues=Queues(), batch=True, interval=0.02)
     WorkerOfTheTest(task_backends["default"], options).run()
+
+
+@contextmanager
+def working() -> Iterator[WorkerOfTheTest]:
+    options = Options(queues=Queues(), interval=0.02)
+    worker = WorkerOfTheTest(task_backends["default"], options)
+    running = begin_elsewhere(worker.run)
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        running.result(timeout=30)
+
+
+def all_are(results: list[TaskResult], state: str) -> bool:
+    return {state_of(result) for result in results} == {state}
 
 
 def state_of(result: TaskResult) -> str:
@@ -98,3 +122,68 @@ def test_what_has_ended_and_waits_to_be_written_is_not_written_as_begun() -> Non
     recorder.end(attempts[1], Succeeded(None))
     recorder.record()
     assert TaskRun.objects.successful().exclude(finished_at=None).count() == 2
+
+
+def test_a_task_that_takes_long_holds_up_no_brief_one_while_the_worker_is_busy(
+    tmp_path: Path,
+) -> None:
+    """Among brief tasks one thread executes all; its neighbours come although much comes in."""
+    over = Event()
+
+    def keep_it_busy(worker: WorkerOfTheTest) -> None:
+        while not over.wait(0.001):
+            worker._wake()
+
+    with working() as worker:
+        brief = tasks.noop.enqueue_many([()] * 200)
+        wait_for(lambda: all_are(brief, "successful"), "it knows that tasks are brief")
+        busy = begin_elsewhere(lambda: keep_it_busy(worker))
+        try:
+            long = tasks.wait_for_file.enqueue(str(tmp_path / "go"))
+            wait_for(lambda: state_of(long) == "running", "one takes long")
+            others = tasks.noop.enqueue_many([()] * 5)
+            wait_for(lambda: all_are(others, "successful"), "others are not held up", 10)
+        finally:
+            (tmp_path / "go").touch()
+            over.set()
+            busy.result(timeout=30)
+
+
+def test_a_receiver_that_leaves_a_transaction_open_loses_no_outcome() -> None:
+    def forget(**kwargs: Any) -> None:
+        transaction.set_autocommit(False)
+        TaskRun.objects.count()
+
+    task_finished.connect(forget)
+    try:
+        with working():
+            for _ in range(3):
+                result = tasks.noop.enqueue()
+                wait_for(lambda result=result: state_of(result) == "successful", "it ends")
+    finally:
+        task_finished.disconnect(forget)
+
+
+def test_a_log_that_raises_stops_no_worker(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "taskworks.runs")
+
+    class OfRequests(logging.Filter):
+        """As projects have them, who think of their views alone."""
+
+        def filter(self, record: Any) -> bool:
+            return bool(record.request)
+
+    handler = logging.StreamHandler()
+    handler.addFilter(OfRequests())
+    log = logging.getLogger("taskworks.runs")
+    log.addHandler(handler)
+    try:
+        with working():
+            failed, after = tasks.fail.enqueue(), tasks.noop.using(priority=-1).enqueue()
+            wait_for(lambda: state_of(failed) == "failed", "it fails")
+            wait_for(lambda: state_of(after) == "successful", "the worker goes on")
+    finally:
+        log.removeHandler(handler)
+    assert f"Run {failed.id} cannot be logged: AttributeError" in capsys.readouterr().err

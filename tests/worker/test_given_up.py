@@ -17,6 +17,7 @@ from taskworks.models import Worker as WorkerRow
 from taskworks.store import Store, store
 from taskworks.worker import Options, Queues, Sizes, Worker
 from tests import tasks
+from tests.alive import is_alive
 from tests.behaviour import deadly
 from tests.connections import begin_elsewhere
 from tests.waiting import wait_for
@@ -35,7 +36,7 @@ def working() -> Iterator[Worker]:
     finally:
         worker.stop()
         worker.stop()
-        running.result(timeout=30)
+        running.result(timeout=60)
 
 
 def run_of(result: TaskResult) -> TaskRun:
@@ -49,13 +50,6 @@ def wait_until(result: TaskResult, state: str) -> TaskRun:
 
 def give_up() -> None:
     WorkerRow.objects.update(given_up_at=store().read_clock())
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.fixture

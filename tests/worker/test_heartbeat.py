@@ -1,18 +1,24 @@
 """Who may rescue: a worker whose own heartbeats went through all the while."""
 
+import logging
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from threading import Event
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import connection, connections
+from django.db import DatabaseError, connection, connections
+from django.test.utils import CaptureQueriesContext
 
 from taskworks.models import TaskRun, Worker
+from taskworks.signals import task_rescued
 from taskworks.store import store
 from taskworks.worker import heartbeat as module
 from taskworks.worker.heartbeat import Heartbeat
 from tests import tasks
 from tests.black_hole import BlackHole
+from tests.connections import begin_elsewhere
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -104,6 +110,13 @@ def test_runs_of_a_worker_that_is_certainly_gone_come_back_with_the_first_beat(
     assert orphan() == "ready"
 
 
+def test_while_all_is_well_a_beat_is_two_statements(heartbeat: Heartbeat, clock: Clock) -> None:
+    beat(heartbeat, clock, 2 * TIMEOUT)  # it may give up others
+    with CaptureQueriesContext(connection) as queries:
+        heartbeat.beat()
+    assert len(queries) == 2
+
+
 @pytest.fixture
 def black_hole(monkeypatch: pytest.MonkeyPatch) -> Iterator[BlackHole]:
     """What connects to the database from now on goes through it."""
@@ -139,3 +152,46 @@ def test_a_black_hole_is_nobody_s_death(black_hole: BlackHole) -> None:
 def silences() -> list[float]:
     now = store().read_clock()
     return [(now - worker.heartbeat_at).total_seconds() for worker in Worker.objects.all()]
+
+
+def test_a_receiver_of_what_is_rescued_does_not_stop_the_heart(
+    heartbeat: Heartbeat, orphan: Callable[[], str]
+) -> None:
+    """Many runs may be rescued at once, and a receiver may send a mail for each."""
+    begun, over = Event(), Event()
+
+    def take_long(**kwargs: Any) -> None:
+        begun.set()
+        over.wait(30)
+
+    task_rescued.connect(take_long)
+    try:
+        Worker.objects.exclude(id=heartbeat._worker()).delete()
+        beating = begin_elsewhere(heartbeat.beat)
+        assert begun.wait(30)
+        beating.result(timeout=10)
+        assert orphan() == "ready"
+    finally:
+        over.set()
+        task_rescued.disconnect(take_long)
+
+
+def test_a_log_that_raises_ends_no_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without them the worker would be given up, and would not even learn that it was."""
+    worker, tries = registered(), []
+
+    def fails(self: Any, worker: UUID) -> bool:
+        tries.append(worker)
+        raise DatabaseError("bad weather") if len(tries) % 2 else ValueError("worse")
+
+    monkeypatch.setattr(type(store()), "heartbeat", fails)
+    handler = logging.StreamHandler()
+    handler.addFilter(lambda record: record.request)
+    logging.getLogger("taskworks").addHandler(handler)
+    heartbeat = Heartbeat(store(), lambda: worker, lambda given_up: None)
+    heartbeat.start()
+    try:
+        wait_for(lambda: len(tries) > 3, "it goes on")
+    finally:
+        logging.getLogger("taskworks").removeHandler(handler)
+        heartbeat.stop()

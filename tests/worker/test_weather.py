@@ -1,17 +1,23 @@
 """The database goes away at every step of a run: the worker waits, and nothing is lost."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import InternalError, OperationalError
 
 from taskworks.framework import task_backends
 from taskworks.models import TaskRun
+from taskworks.models import Worker as WorkerRow
 from taskworks.store import Store, store
 from taskworks.worker import Options, Queues, Worker
+from taskworks.worker import worker as module
 from taskworks.worker.weather import Weather
 from tests import tasks
+from tests.connections import begin_elsewhere
+from tests.waiting import wait_for
 
 GONE = OperationalError("the server has gone away")
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -65,6 +71,25 @@ def test_every_run_ends_once_whatever_fails(
     assert {run.attempts for run in runs} == {1}
 
 
+def test_after_bad_weather_the_connection_is_a_new_one(
+    failing: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other may have died while the worker waited, and it would have to wait once more."""
+    tasks.noop.enqueue()
+    failing("claim", times=1)
+    used: list[Any] = []
+    claim = type(store()).claim
+
+    def noted(self: Store, *args: Any, **kwargs: Any) -> Any:
+        self.connection.ensure_connection()
+        used.append(self.connection.connection)
+        return claim(self, *args, **kwargs)
+
+    monkeypatch.setattr(type(store()), "claim", noted)
+    drain()
+    assert used[1] is not used[0]
+
+
 def test_a_database_that_only_reads_fails_no_run(failing: Callable[..., list[str]]) -> None:
     """It refuses each row, and the row's failure too: that is not about the row."""
     result = tasks.add.enqueue(1, 2)
@@ -78,10 +103,16 @@ def test_a_database_that_only_reads_fails_no_run(failing: Callable[..., list[str
 def test_a_start_that_fails_is_written_with_the_finish(
     failing: Callable[..., list[str]], tmp_path: Any
 ) -> None:
-    result = tasks.sleep_for.enqueue(0.2)
+    result = tasks.wait_for_file.enqueue(str(tmp_path / "go"))
     log = failing("start", times=1)
+
+    def let_it_go() -> None:
+        wait_for(lambda: log == ["start"], "the write of its start has failed")
+        (tmp_path / "go").touch()
+
+    letting = begin_elsewhere(let_it_go)
     drain()
-    assert log == ["start"]
+    letting.result(timeout=60)
     run = TaskRun.objects.get(id=result.id)
     assert (run.state, run.attempts) == ("successful", 1)
     assert run.started_at < run.finished_at
@@ -96,14 +127,14 @@ def test_a_worker_that_cannot_sign_off_leaves_its_runs_to_be_rescued(
     assert "could not sign off" in caplog.text
 
 
-def test_the_wait_grows_to_half_a_minute_and_one_line_a_minute_is_logged(
+def test_the_wait_grows_to_ten_seconds_and_one_line_a_minute_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     weather = Weather()
     waits = [weather.worsen(OperationalError("gone")) for _ in range(50)]
     assert waits[0] <= 0.2
-    assert 15 <= waits[-1] <= 30
-    assert all(0 < wait <= 30 for wait in waits)
+    assert 5 <= waits[-1] <= 10
+    assert all(0 < wait <= 10 for wait in waits)
     assert caplog.text.count("does not answer") == 1
     assert weather.is_bad
     weather.clear()
@@ -111,3 +142,19 @@ def test_the_wait_grows_to_half_a_minute_and_one_line_a_minute_is_logged(
     assert caplog.text.count("answers again") == 1
     assert not weather.is_bad
     assert weather.worsen(OperationalError("gone")) <= 0.2
+
+
+def test_a_claim_that_a_server_makes_late_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a session whose other end has gone, and when nobody thinks of the storm any more."""
+    monkeypatch.setattr(module, "TAKE_STOCK_EVERY", 0.2)
+    worker = Worker(task_backends["default"], Options(queues=Queues(), interval=0.02))
+    running = begin_elsewhere(worker.run)
+    try:
+        wait_for(lambda: WorkerRow.objects.filter(id=worker.id).exists(), "it has registered")
+        result = tasks.noop.using(run_after=timedelta(hours=1)).enqueue()
+        claim = {"claimed_by": worker.id, "claim_token": uuid4()}
+        TaskRun.objects.filter(id=result.id).update(state="claimed", **claim)
+        wait_for(lambda: TaskRun.objects.get(id=result.id).state == "successful", "it is executed")
+    finally:
+        worker.stop()
+        running.result(timeout=30)

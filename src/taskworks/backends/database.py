@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from django.core.checks import CheckMessage
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from taskworks import jsonvalue
+from taskworks.conf import conf
 from taskworks.exceptions import (
     InvalidTask,
     TaskCancelled,
@@ -17,13 +18,15 @@ from taskworks.exceptions import (
 )
 from taskworks.framework import BaseTaskBackend
 from taskworks.framework import Task as StandardTask
+from taskworks.lookup import resolve
 from taskworks.policy import ALONE, AT_MOST_ONCE, Policy, to_stored
 from taskworks.result import TaskResult
-from taskworks.signals import announce_cancelled, task_enqueued
-from taskworks.task import Task, copied, options_changed, policy_of, resolve, settled
+from taskworks.signals import announce_cancelled, announce_enqueued
+from taskworks.task import Task, copied, options_changed, policy_of, restored, settled
 
 if TYPE_CHECKING:
     from taskworks.models import TaskRun
+    from taskworks.store.enqueueing import Once
 
 # Models are imported inside methods: @task makes its backend before the app registry is ready.
 
@@ -38,6 +41,13 @@ CANCELLED_WAITING = {
     "traceback": f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}: "
     "The run was cancelled before it began.\n",
 }
+
+
+class _Other(NamedTuple):
+    """The run that a new one is to follow."""
+
+    run: UUID
+    any_end: bool
 
 
 class DatabaseBackend(BaseTaskBackend):
@@ -91,6 +101,46 @@ class DatabaseBackend(BaseTaskBackend):
         [result] = self._enqueued(task, [(args, kwargs)], on_commit=True)
         return result
 
+    def enqueue_once(
+        self, task: StandardTask, args: Any, kwargs: Any, once: "Once"
+    ) -> tuple[TaskResult, bool]:
+        """
+        Store a run as ``enqueue`` does, unless this key has started one: the result of that one
+        then, and False. Raise what ``enqueue`` raises, and KeyUsedOtherwise.
+        """
+        from taskworks.store import store
+
+        [run] = self._new_runs(task, [(args, kwargs)])
+        delay = task.run_after if isinstance(task.run_after, timedelta) else None
+        stored = store().enqueue_once(run, once, delay, expires=policy_of(task).expires)
+        if stored is not run:
+            return stored.to_result(), False
+        return self._announced(task, [run])[0], True
+
+    def enqueue_after(
+        self,
+        task: StandardTask,
+        args: Any,
+        kwargs: Any,
+        after: TaskResult,
+        *,
+        on_commit: bool = False,
+        any_end: bool = False,
+    ) -> TaskResult:
+        """
+        Store a run that becomes ready when another run of these tables has succeeded, or, with
+        ``any_end``, has ended in any way; its ``run_after``, if that is a timedelta, counts from
+        then. Both may be new in one transaction, or both stored on commit. If the other never
+        succeeds, this one waits until that is pruned, and is cancelled then.
+
+        Raise as ``enqueue`` does, and InvalidTask for a ``run_after`` that is a point in time.
+        """
+        if isinstance(task.run_after, datetime):
+            raise InvalidTask("A run that follows another has no run_after but a timedelta.")
+        other = _Other(UUID(after.id), any_end)
+        [result] = self._enqueued(task, [(args, kwargs)], on_commit=on_commit, after=other)
+        return result
+
     def cancel(self, result_id: str) -> bool:
         """
         Cancel a run; False if it had finished before.
@@ -103,7 +153,7 @@ class DatabaseBackend(BaseTaskBackend):
         run = self._run(result_id)
         state = store().cancel(run.id, CANCELLED_WAITING)
         if state == RunState.CANCELLED:
-            run.refresh_from_db()
+            run.refresh_from_db(using=store().alias)
             announce_cancelled(type(self), run.to_result())
         return state is not None
 
@@ -173,7 +223,12 @@ class DatabaseBackend(BaseTaskBackend):
             raise TaskResultDoesNotExist(result_id) from None
 
     def _enqueued(
-        self, task: StandardTask, arguments: Sequence[tuple[Any, Any]], *, on_commit: bool
+        self,
+        task: StandardTask,
+        arguments: Sequence[tuple[Any, Any]],
+        *,
+        on_commit: bool,
+        after: _Other | None = None,
     ) -> list[TaskResult]:
         """Validate all, then hand over all."""
         from taskworks.store import store_alias
@@ -183,9 +238,9 @@ class DatabaseBackend(BaseTaskBackend):
             delay = task.run_after if isinstance(task.run_after, timedelta) else None
             awaited = copied(task, run_after=None) if delay else task
             results = [run.to_result(awaited) for run in runs]
-            transaction.on_commit(lambda: self._hand_over(task, runs, results), using=alias)
+            transaction.on_commit(lambda: self._hand_over(task, runs, results, after), using=alias)
             return results
-        return self._hand_over(task, runs, [])
+        return self._hand_over(task, runs, [], after)
 
     def _new_runs(
         self, task: StandardTask, arguments: Sequence[tuple[Any, Any]]
@@ -196,11 +251,12 @@ class DatabaseBackend(BaseTaskBackend):
         definition = _validate_path(task)
         _validate_name("The backend's alias", self.alias, MAX_ALIAS)
         columns = self._columns(task, definition)
+        limit = conf().max_json_size
         return [
-            TaskRun(
+            TaskRun.new(
+                jsonvalue.stored(list(args), _named("args", index, arguments), limit),
+                jsonvalue.stored(dict(kwargs), _named("kwargs", index, arguments), limit),
                 **columns,
-                args=jsonvalue.round_trip(list(args), _named("args", index, arguments)),
-                kwargs=jsonvalue.round_trip(dict(kwargs), _named("kwargs", index, arguments)),
             )
             for index, (args, kwargs) in enumerate(arguments)
         ]
@@ -214,6 +270,7 @@ class DatabaseBackend(BaseTaskBackend):
             "backend": self.alias,
             "queue_name": task.queue_name,
             "task_path": task.module_path,
+            "owner": getattr(task, "owner", None),
             "rank": -int(task.priority),
             "run_after": None if isinstance(task.run_after, timedelta) else task.run_after,
             "executor": policy.executor,
@@ -223,20 +280,32 @@ class DatabaseBackend(BaseTaskBackend):
         }
 
     def _hand_over(
-        self, task: StandardTask, runs: "list[TaskRun]", awaited: list[TaskResult]
+        self,
+        task: StandardTask,
+        runs: "list[TaskRun]",
+        awaited: list[TaskResult],
+        after: _Other | None,
     ) -> list[TaskResult]:
         """Store the runs; ``awaited`` are results that were given out before."""
         from taskworks.store import store
 
         delay = task.run_after if isinstance(task.run_after, timedelta) else None
-        store().enqueue(runs, delay, expires=policy_of(task).expires)
-        enqueued = copied(task, run_after=runs[0].run_after, backend=self.alias)
-        results = [run.to_result(enqueued) for run in runs]
-        for result in results:
-            task_enqueued.send_robust(type(self), task_result=result)
+        if after is None:
+            store().enqueue(runs, delay, expires=policy_of(task).expires)
+        else:
+            expires = policy_of(task).expires
+            store().block(runs[0], after.run, delay, expires, any_end=after.any_end)
+        results = self._announced(task, runs)
         for early, result in zip(awaited, results, strict=False):
             object.__setattr__(early, "enqueued_at", result.enqueued_at)
             object.__setattr__(early, "task", result.task)
+        return results
+
+    def _announced(self, task: StandardTask, runs: "list[TaskRun]") -> list[TaskResult]:
+        """The results of runs that are stored, as the world is told of them."""
+        enqueued = restored(task, run_after=runs[0].run_after, backend=self.alias)
+        results = [run.to_result(enqueued) for run in runs]
+        announce_enqueued(type(self), results)
         return results
 
 

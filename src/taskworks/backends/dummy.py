@@ -19,3 +19,7 @@ class DummyBackend(EnqueueOnCommit, framework.DummyBackend):
         super().enqueue(task, args, kwargs)
         self.results[-1] = remembered = ours(self.results[-1])
         return deepcopy(remembered)
+
+    def enqueue_after(self, task: framework.Task, args: Any, kwargs: Any, after: Any) -> Any:
+        """Remember a run that follows another; as neither is executed, at once."""
+        return self.enqueue(task, args, kwargs)

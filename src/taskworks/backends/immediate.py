@@ -4,7 +4,8 @@ from typing import Any
 
 from taskworks import framework
 from taskworks.backends.awaiting import EnqueueOnCommit
-from taskworks.context import Dialogue, TaskContext, entered
+from taskworks.context import TaskContext, entered
+from taskworks.dialogue import Dialogue
 from taskworks.result import message, ours
 from taskworks.task import Task
 
@@ -29,6 +30,11 @@ class ImmediateBackend(EnqueueOnCommit, framework.ImmediateBackend):
         for name, value in told.items():
             object.__setattr__(result, name, value)
         return result
+
+    def enqueue_after(self, task: framework.Task, args: Any, kwargs: Any, after: Any) -> Any:
+        """Execute a run that follows another, and return its result; None if that has failed."""
+        succeeded = after.status == framework.TaskResultStatus.SUCCESSFUL
+        return self.enqueue(task, args, kwargs) if succeeded else None
 
     def _execute_task(self, result: Any) -> None:
         # The task may itself be executed in another's run, whose context is not its own.

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Any, Protocol, TypeVar
 
-from taskworks.context import Dialogue, TaskContext
+from taskworks.context import TaskContext
+from taskworks.dialogue import Dialogue
 from taskworks.execution.connections import refuse_to_wait_for_oneself
 from taskworks.execution.interrupt import Guard
 from taskworks.execution.outcome import (
@@ -64,6 +65,7 @@ class Attempt:
         self.run = run
         self.worker_id = worker_id
         self.claimed = time.monotonic() if claimed is None else claimed
+        self.submitted = self.claimed  # when it could begin but for a place
         self.began: float | None = None  # these two by time.monotonic()
         self.ended: float | None = None
         self.start_written = False

@@ -1,7 +1,7 @@
 """The database connections of a thread that executes tasks."""
 
-import logging
 import threading
+import time
 from typing import Any
 
 from django.db import connections
@@ -9,9 +9,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.dispatch import receiver
 
+from taskworks.logs import steady_logger
 from taskworks.store import store_alias
 
-logger = logging.getLogger(__name__)
+LOOK_EVERY = 1.0  # seconds
+
+logger = steady_logger(__name__)
 
 
 def tidy_connections() -> None:
@@ -22,6 +25,19 @@ def tidy_connections() -> None:
     _tidy(_opened())
 
 
+def leave_connections() -> None:
+    """
+    Close this thread's connections, whatever they are still good for; but not in the middle of a
+    transaction, which is then that of a test.
+    """
+    for connection in _opened().values():
+        try:
+            if not connection.in_atomic_block:
+                connection.close()
+        except Exception:  # as below
+            logger.exception("The database connection %r could not be closed.", connection.alias)
+
+
 def open_transactions() -> set[str]:
     """The aliases on which this thread is in a transaction."""
     return _in_transaction(_opened())
@@ -29,16 +45,16 @@ def open_transactions() -> set[str]:
 
 def tidy_before() -> set[str]:
     """Tidy up before a task; the aliases on which this thread is in a transaction already."""
-    opened = _opened()
+    opened = _opened_perhaps()
     _tidy(opened)
     return _in_transaction(opened)
 
 
-def tidy_after(outside: set[str]) -> set[str]:
+def tidy_after(outside: set[str], *, has_failed: bool) -> set[str]:
     """
     Tidy up after a task, and roll back what it has begun and not ended; the aliases where it had.
     """
-    opened = _opened()
+    opened = _opened() if has_failed else _opened_perhaps()
     left_open = _in_transaction(opened) - outside
     for alias in left_open:
         _drop(alias)
@@ -68,16 +84,24 @@ def refuse_to_wait_for_oneself() -> None:
 
 
 def _opened() -> dict[str, BaseDatabaseWrapper]:
-    """Those of this thread. Most short tasks open none, and to ask Django takes a while."""
-    if not _here.may_be_connected:
-        return {}
-    opened = {c.alias: c for c in connections.all(initialized_only=True) if c.connection}
-    _here.may_be_connected = bool(opened)
-    return opened
+    """Those of this thread, one that broke before it was ready among them."""
+    known = connections.all(initialized_only=True)
+    _here.may_be_connected, _here.looked_at = bool(known), time.monotonic()
+    return {connection.alias: connection for connection in known if connection.connection}
+
+
+def _opened_perhaps() -> dict[str, BaseDatabaseWrapper]:
+    """
+    The same. Most short tasks open none, and to ask Django takes a while: in a thread that never
+    had one it is asked once a second only, for nobody tells of one that breaks while it is made.
+    """
+    is_known = time.monotonic() - _here.looked_at < LOOK_EVERY
+    return {} if is_known and not _here.may_be_connected else _opened()
 
 
 class _Here(threading.local):
-    may_be_connected = True  # until somebody has looked
+    may_be_connected = False
+    looked_at = float("-inf")
 
 
 _here = _Here()

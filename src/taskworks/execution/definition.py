@@ -6,9 +6,10 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 
 from taskworks.framework import Task
+from taskworks.lookup import resolve
 from taskworks.models import TaskRun
 from taskworks.policy import Policy
-from taskworks.task import policy_of, resolve
+from taskworks.task import policy_of
 
 MOST = 1000  # kinds of runs that are remembered
 

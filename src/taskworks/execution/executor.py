@@ -6,6 +6,7 @@ alike wherever it runs. Nothing a task does comes out of here but as an outcome.
 """
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -22,6 +23,7 @@ from taskworks.execution.connections import (
     tidy_before,
 )
 from taskworks.execution.definition import definition_of
+from taskworks.execution.fork import ending_forks
 from taskworks.execution.interrupt import CoroutineGuard, ThreadGuard
 from taskworks.execution.judgement import judge
 from taskworks.execution.outcome import (
@@ -60,7 +62,10 @@ def execute(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
     outcome = _call(attempt, guard, sender)
     attempt.over()
     # An interruption may have struck in the middle of a driver.
-    left_open = drop_connections() if guard.reason else tidy_after(outside)
+    if guard.reason:
+        left_open = drop_connections()
+    else:
+        left_open = tidy_after(outside, has_failed=not isinstance(outcome, Succeeded))
     return _checked(attempt, outcome, left_open) if left_open else outcome
 
 
@@ -89,10 +94,15 @@ def _call(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
         enter(lambda: attempt.context)
         announce(task_started, sender, attempt.result)
         args, kwargs = attempt.arguments()
-        call = partial(guard.call, attempt.task.call, *args, **kwargs)
+        call = partial(guard.call, _called, attempt.task.call, *args, **kwargs)
         return in_transaction(attempt, call) if attempt.policy.transactional else success(call())
     except BaseException as error:  # noqa: BLE001 - sys.exit() in a task ends the task only
         return judge(attempt, error)
+
+
+def _called(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    with ending_forks():
+        return function(*args, **kwargs)
 
 
 async def _acall(attempt: Attempt, guard: CoroutineGuard, sender: type) -> Outcome:
@@ -114,7 +124,9 @@ async def _await(
 ) -> Outcome:
     """In an asyncio task of its own, which may be cancelled; nothing else can be."""
     try:
-        return success(await attempt.task.acall(*args, **kwargs))
+        with ending_forks():
+            returned = await attempt.task.acall(*args, **kwargs)
+        return success(returned)
     except BaseException as error:  # noqa: BLE001 - as above
         return judge(attempt, guard.meaning(error))
 

@@ -1,6 +1,5 @@
 """What follows from what a task has raised: a failure, another try, a later one, or the end."""
 
-import logging
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,10 +14,11 @@ from taskworks.execution.outcome import (
     error_entry,
     failure,
 )
+from taskworks.logs import steady_logger
 from taskworks.policy import DEFAULT_BACKOFF
 from taskworks.retry import AskedForDelay, Backoff, Retry, Snooze, seconds
 
-logger = logging.getLogger(__name__)
+logger = steady_logger(__name__)
 
 
 def judge(attempt: Attempt, exception: BaseException) -> Outcome:

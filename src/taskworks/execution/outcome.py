@@ -11,7 +11,16 @@ from taskworks.conf import conf
 from taskworks.exceptions import TaskCancelled, TaskLost
 
 # Modules between a worker and the function of a task.
-OUR_OWN = ("taskworks.execution", "taskworks.framework", "taskworks.task", "django.tasks")
+OUR_OWN = (
+    "taskworks.execution",
+    "taskworks.framework",
+    "taskworks.lookup",
+    "taskworks.task",
+    "taskworks.endpoints",
+    "taskworks.typed",
+    "taskworks.parameters",
+    "django.tasks",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """Call a task in a transaction that its finish ends: both are committed, or neither."""
 
-import logging
 import math
 import threading
 import time
@@ -24,13 +23,14 @@ from taskworks.execution.outcome import (
     Succeeded,
     success,
 )
+from taskworks.logs import steady_logger
 from taskworks.policy import Policy
 from taskworks.store import store_alias
 
 SQLITE_PATIENCE = 5.0  # seconds that a writer waits for others unless it is told otherwise
 BEGIN_AGAIN_AFTER = timedelta(seconds=1)
 
-logger = logging.getLogger(__name__)
+logger = steady_logger(__name__)
 
 
 class NotOurs(Exception):  # noqa: N818 - it leads out of a transaction, and no further

@@ -32,6 +32,7 @@ if TYPE_CHECKING or find_spec("django.tasks"):
         TaskResultMismatch,
     )
     from django.tasks.signals import (
+        log_task_enqueued,
         log_task_finished,
         log_task_started,
         task_enqueued,
@@ -67,6 +68,7 @@ else:
     )
     from .backport.signals import (
         LOGGER_NAME,
+        log_task_enqueued,
         log_task_finished,
         log_task_started,
         task_enqueued,
@@ -96,6 +98,7 @@ __all__ = [
     "TaskResultStatus",
     "check_tasks",
     "default_task_backend",
+    "log_task_enqueued",
     "log_task_finished",
     "log_task_started",
     "task_backends",

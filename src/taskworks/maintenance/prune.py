@@ -4,12 +4,12 @@ import time
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from django.db import OperationalError
+from django.db import InternalError, OperationalError
 
 from taskworks.maintenance.chunk import MOST, Chunk
 from taskworks.retention import Rule
 from taskworks.store import Store
-from taskworks.store.aged import Aged
+from taskworks.store.pruning import Aged
 
 LOOK_BACK_EVERY = timedelta(hours=1).total_seconds()
 
@@ -29,7 +29,7 @@ def prune(store: Store, rules: Sequence[Rule]) -> int:
         was_least = sweep.chunk.is_least
         try:
             sweep.step()
-        except OperationalError:
+        except (OperationalError, InternalError):  # the latter if it was silent for too long
             if was_least:
                 raise
     return sweep.pruned

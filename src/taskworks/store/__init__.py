@@ -3,7 +3,7 @@
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
 
-from taskworks.store.base import Store
+from taskworks.store.verbs import Store
 
 __all__ = ["Store", "store", "store_alias"]
 

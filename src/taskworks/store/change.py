@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from taskworks.models import RunState, TaskRun
+from taskworks.store.rows import Convert
 
 KEY = ("id", "claim_token")
 # In these 1 equals True, and is not the same.
@@ -14,7 +15,7 @@ FORGOTTEN = ("claimed_by", "claim_token", "target", "progress")
 # An outcome in spite of which nobody is told that their cancellation came too late.
 STANDS = (RunState.SUCCESSFUL, RunState.CANCELLED)
 
-Prepare = Callable[[str, Any], Any]  # a column's name and a value, as the driver wants it
+Writer = Callable[[str], Convert]  # of a column's name, for its values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,7 @@ class Change:
 def change_of(
     runs: Sequence[TaskRun],
     columns: Sequence[str],
-    prepare: Prepare,
+    writer: Writer,
     *,
     guard: Sequence[RunState],
     forgets_claim: bool = False,
@@ -80,13 +81,13 @@ def change_of(
     shared: dict[str, Any] = {}
     own: dict[str, list[Any]] = {}
     for name in (*KEY, *columns):
-        values = [getattr(run, name) for run in runs]
+        values, write = [getattr(run, name) for run in runs], writer(name)
         if name in TO_THE_LETTER:
-            values = [value if value is None else prepare(name, value) for value in values]
+            values, write = _each(values, write), _as_it_is
         if name != "id" and values.count(values[0]) == len(values):
-            shared[name] = _prepared(prepare, name, values[0])
+            [shared[name]] = _each(values[:1], write)
         else:
-            own[name] = [_prepared(prepare, name, value) for value in values]
+            own[name] = _each(values, write)
     return Change(
         shared=shared,
         own=list(own),
@@ -97,5 +98,9 @@ def change_of(
     )
 
 
-def _prepared(prepare: Prepare, name: str, value: Any) -> Any:
-    return value if value is None or name in TO_THE_LETTER else prepare(name, value)
+def _each(values: list[Any], write: Convert) -> list[Any]:
+    return [value if value is None else write(value) for value in values]
+
+
+def _as_it_is(value: Any) -> Any:
+    return value

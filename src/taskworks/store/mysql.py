@@ -6,30 +6,31 @@ Rows are locked in the order of an index and without waiting, so that two worker
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import Error as DatabaseError
+from django.db import OperationalError, transaction
 from django.db.models import Min
-from django.utils import timezone
 
+from taskworks.clock import DatabaseClock
 from taskworks.models import RunState, TaskRun
 from taskworks.models.run import TaskRunQuerySet, claim_order
-from taskworks.store.base import Line, Outlook, Store, fresh_token
+from taskworks.store.base import LONGEST_WAIT
 from taskworks.store.change import Change
-from taskworks.store.clock import DatabaseClock
-from taskworks.store.pieces import pieces
+from taskworks.store.claiming import Line, Outlook, fresh_token
+from taskworks.store.enqueueing import Once
+from taskworks.store.pieces import bytes_of, pieces
+from taskworks.store.rows import OWN
+from taskworks.store.verbs import Store
+
+LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
 
 
 class MySQLStore(Store):
-    def read_clock(self) -> datetime:
-        clock, offset = DatabaseClock().as_mysql(None, self.connection)
-        [(now,)] = self._fetch(f"SELECT {clock}", offset)
-        zone = self.connection.timezone
-        return timezone.make_aware(now, zone) if zone else now
-
     def ready_queues(self, backend: str) -> list[str]:
         # A probe a queue: MySQL reads all that is ready for one recursive query, or a DISTINCT.
         return [*self._ready_queues_after("", backend)]
@@ -62,7 +63,7 @@ class MySQLStore(Store):
         room: Mapping[str, int],
         limit: int,
     ) -> list[TaskRun]:
-        with transaction.atomic(using=self.alias):
+        with self.locking():
             heads: dict[str, list[TaskRun]] = {executor: [] for executor in room}
             for line in lines:
                 heads[line.executor] += self._locked(backend, line)
@@ -76,11 +77,11 @@ class MySQLStore(Store):
 
     def _locked(self, backend: str, line: Line) -> list[TaskRun]:
         statement = f"""
-            SELECT {self._columns()} FROM {self._quoted(TaskRun)}
+            SELECT {self.rows.columns()} FROM {self._quoted(TaskRun)}
             WHERE state = 'ready' AND backend = %s AND queue_name = %s AND executor = %s
             ORDER BY `rank`, available_at, id LIMIT %s
             FOR UPDATE SKIP LOCKED"""  # noqa: S608 - only names are put in
-        return self._claimed(
+        return self.rows.claimed(
             self._fetch(statement, [backend, line.queue_name, line.executor, line.room])
         )
 
@@ -95,6 +96,55 @@ class MySQLStore(Store):
             run.__dict__.update(claim)
         return runs
 
+    def _limit_silence(self, longest: timedelta) -> None:
+        # MariaDB knows it of sessions alone, MySQL not at all.
+        if self._is_mariadb:
+            self._set(
+                "@taskworks_silence = @@SESSION.idle_transaction_timeout, "
+                f"SESSION idle_transaction_timeout = {int(longest.total_seconds())}"
+            )
+
+    def _lift_limit(self) -> None:
+        # A session that has ended, and was closed, had the limit alone.
+        if self._is_mariadb and self.connection.connection:
+            with suppress(DatabaseError):  # what was done is done
+                self._set("SESSION idle_transaction_timeout = @taskworks_silence")
+
+    @property
+    def _is_mariadb(self) -> bool:
+        connection: Any = self.connection
+        return bool(connection.mysql_is_mariadb)
+
+    def _set(self, variables: str) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"SET {variables}")
+
+    def _limit_waits(self) -> None:
+        """Have statements of this connection, a worker's own, wait for locks so long."""
+        connection: Any = self.connection
+        connection.ensure_connection()
+        if getattr(connection, "_taskworks_waits", None) is not connection.connection:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SET SESSION innodb_lock_wait_timeout = %s",
+                    [int(LONGEST_WAIT.total_seconds())],
+                )
+            connection._taskworks_waits = connection.connection
+
+    def is_about_a_held_row(self, error: DatabaseError) -> bool:
+        return error.args[:1] == (LOCK_WAIT_TIMEOUT,)
+
+    def _enqueued_first(
+        self, run: TaskRun, once: Once, delay: timedelta | None, expires: float
+    ) -> bool:
+        try:
+            return super()._enqueued_first(run, once, delay, expires)
+        except OperationalError as error:
+            # Several have waited for one that rolled back. It ends a whole transaction, not a part.
+            if error.args[0] != DEADLOCK or self.connection.in_atomic_block:
+                raise
+            return False
+
     def cancel(self, run_id: UUID, entry: Mapping[str, Any]) -> RunState | None:
         with transaction.atomic(using=self.alias):
             return super().cancel(run_id, entry)
@@ -105,7 +155,7 @@ class MySQLStore(Store):
 
     def _apply(self, change: Change) -> set[UUID]:
         written: set[UUID] = set()
-        for rows in pieces(change.rows, _size):
+        for rows in pieces(change.rows, bytes_of):
             written |= self._apply_at_once(replace(change, rows=[*rows]))
         return written
 
@@ -114,7 +164,9 @@ class MySQLStore(Store):
         row = "SELECT " + ", ".join(f"%s AS {name}" for name in change.own)
         new = f"({' UNION ALL '.join([row] * len(change.rows))}) AS new"
         values = [value for row in change.rows for value in row]
-        with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
+        if not self.connection.in_atomic_block:
+            self._limit_waits()
+        with self.locking(), self.connection.cursor() as cursor:
             cursor.execute(
                 f"""
                 SELECT run.id FROM {self._quoted(TaskRun)} AS run
@@ -133,6 +185,11 @@ class MySQLStore(Store):
                 )
         return {UUID(str(run_id)) for run_id in ours}
 
-
-def _size(row: tuple[Any, ...]) -> int:
-    return sum(len(value) for value in row if isinstance(value, str))
+    def _insert(self, common: dict[str, Any], own: Sequence[tuple[Any, ...]]) -> None:
+        columns = ", ".join(map(self.connection.ops.quote_name, [*OWN, *common]))
+        row = f"({', '.join(['%s'] * (len(OWN) + len(common)))})"
+        statement = f"""
+            INSERT INTO {self._quoted(TaskRun)} ({columns})
+            VALUES {", ".join([row] * len(own))}"""  # noqa: S608 - only names of columns are put in
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, [v for row in own for v in (*row, *common.values())])

@@ -1,30 +1,41 @@
-"""Telling workers that runs have become ready, and hearing it; where the database can do that."""
+"""
+Telling workers that runs have become ready, and hearing it; where the database can do that.
+
+On a channel of its own workers tell how runs get on, of those that somebody watches, and has asked
+for on theirs: so that a run which nobody watches tells nobody.
+"""
 
 import json
-import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any, Self
+from uuid import UUID
 
 from django.db import Error as DatabaseError
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from taskworks.logs import steady_logger
 from taskworks.store.reserved import copy_of
 
 CHANNEL = "taskworks"
-WINDOW = 0.05  # seconds between two notices of a queue by a process
+WATCHED = "taskworks_watched"
+MOST_WATCHED = 150  # ids in one notice, which has room for 8,000 bytes
+WINDOW = 0.02  # seconds between two notices of a queue by a process
 MOST = 1000  # queues of which this process remembers when it has told of them
 # What is due so soon is told like what is ready; idle workers see by themselves what is due later.
 SOON = timedelta(seconds=10)
 
-logger = logging.getLogger(__name__)
+logger = steady_logger(__name__)
 
 _told: dict["Notice", float] = {}
+
+
+OF_SCHEDULES = json.dumps({"schedules": True})  # that one was saved
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +97,30 @@ def read(payload: str) -> tuple[str | None, str | None] | None:
             return None
 
 
+def asking_for(run_ids: Sequence[UUID]) -> str:
+    """What a worker is sent that is to tell of these runs for a while."""
+    return json.dumps({"watch": [run_id.hex for run_id in run_ids]})
+
+
+def asked_for(payload: str) -> list[UUID]:
+    """The runs that a notice asks to be told of."""
+    match json.loads(payload):
+        case {"watch": [*run_ids]}:
+            return [UUID(run_id) for run_id in run_ids]
+        case _:
+            return []
+
+
+def news_of(run_ids: Sequence[UUID]) -> str:
+    """What those who watch are sent: that there is something new of these runs."""
+    return json.dumps([run_id.hex for run_id in run_ids])
+
+
+def with_news(payload: str) -> list[UUID]:
+    """The runs that there is something new of."""
+    return [UUID(run_id) for run_id in json.loads(payload)]
+
+
 class Listener:
     """
     A connection that hears notices: one more, outside of Django's and of any pool. Whatever goes
@@ -94,13 +129,12 @@ class Listener:
 
     def __init__(self, like: BaseDatabaseWrapper) -> None:
         self._connection = copy_of(like)
+        self._channels: set[str] = set()
 
     def __enter__(self) -> Self:
         try:
             self._connection.ensure_connection()
             self._connection.set_autocommit(True)
-            with self._connection.cursor() as cursor:
-                cursor.execute(f"LISTEN {CHANNEL}")
         except BaseException:
             self._connection.close()
             raise
@@ -114,19 +148,34 @@ class Listener:
     ) -> None:
         self._connection.close()
 
+    @property
+    def is_pooled(self) -> bool:
+        """Whether it reaches a session of the server that a pooler may give to others."""
+        said = self._connection.connection.info.backend_pid
+        with self._connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            return bool(cursor.fetchone() != (said,))
+
+    def listen(self, channel: str = CHANNEL) -> None:
+        """Hear what is sent there from now on."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"LISTEN {channel}")
+        self._channels.add(channel)
+
     def wait(self, seconds: float, hush: Connection) -> list[str]:
         """The payloads that have come, as soon as there are some, or time or patience is over."""
         raw = self._connection.connection
         wait([raw.fileno(), hush], seconds)
         with self._connection.wrap_database_errors:
-            return _arrived(raw)
+            return [payload for channel, payload in _arrived(raw) if channel in self._channels]
 
 
-def _arrived(raw: Any) -> list[str]:
+def _arrived(raw: Any) -> list[tuple[str, str]]:
+    """The channels and payloads of what has come."""
     if hasattr(raw, "pgconn"):  # psycopg 3
         raw.pgconn.consume_input()
         arrived = iter(raw.pgconn.notifies, None)
-        return [notice.extra.decode() for notice in arrived if notice.relname == CHANNEL.encode()]
+        return [(notice.relname.decode(), notice.extra.decode()) for notice in arrived]
     raw.poll()  # psycopg2
     arrived, raw.notifies = raw.notifies, []
-    return [notice.payload for notice in arrived if notice.channel == CHANNEL]
+    return [(notice.channel, notice.payload) for notice in arrived]

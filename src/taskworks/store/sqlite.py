@@ -1,23 +1,25 @@
 """Runs on SQLite: claim and write many in one statement each, which takes the write lock once."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 
+from taskworks.clock import DatabaseClock
 from taskworks.models import TaskRun, Worker
 from taskworks.models.run import TaskRunQuerySet
-from taskworks.store.base import OWN, Line, Store, fresh_token
 from taskworks.store.change import Change
-from taskworks.store.clock import DatabaseClock
+from taskworks.store.claiming import Line, fresh_token
+from taskworks.store.rows import OWN
+from taskworks.store.verbs import Store
+
+NOBODY = UUID(int=0)
 
 
 class SQLiteStore(Store):
-    def read_clock(self) -> datetime:
-        return timezone.now() + DatabaseClock.moved
+    def lock_to_write(self) -> None:
+        self.runs.filter(id=NOBODY).update(rank=0)
 
     def _due_in(self) -> tuple[str, Sequence[Any]]:
         clock, now = DatabaseClock().as_sqlite(None, self.connection)
@@ -58,14 +60,14 @@ class SQLiteStore(Store):
                 WHERE place <= room
                 ORDER BY rank, available_at, id LIMIT %s
             ) AND EXISTS (SELECT 1 FROM {workers} WHERE id = %s AND given_up_at IS NULL)
-            RETURNING {self._columns()}"""  # noqa: S608 - only names are put in
+            RETURNING {self.rows.columns()}"""  # noqa: S608 - only names are put in
         token = fresh_token()
-        holder = self._plain("claimed_by", worker)
+        holder = self.rows.writer("claimed_by")(worker)
         most = max(line.room for line in lines)
         parameters = [
             *(value for line in lines for value in (line.queue_name, line.executor, line.room)),
             holder,
-            self._plain("claim_token", token),
+            self.rows.writer("claim_token")(token),
             *now,
             backend,
             most,
@@ -73,7 +75,7 @@ class SQLiteStore(Store):
             holder,
         ]
         rows = self._fetch(statement, parameters)
-        return self._claimed(rows, claimed_by=worker, claim_token=token)
+        return self.rows.claimed(rows, claimed_by=worker, claim_token=token)
 
     def _apply(self, change: Change) -> set[UUID]:
         row = f"({', '.join(['%s'] * len(change.own))})"
@@ -87,19 +89,13 @@ class SQLiteStore(Store):
         written = self._fetch(statement, [*new, *change.values, *change.token])
         return {UUID(run_id) for (run_id,) in written}
 
-    def _insert(self, runs: Sequence[TaskRun]) -> None:
-        common = self._in_common(runs)
+    def _insert(self, common: dict[str, Any], own: Sequence[tuple[Any, ...]]) -> None:
         statement = f"""
             INSERT INTO {self._quoted(TaskRun)} ({", ".join([*OWN, *common])})
-            WITH new ({", ".join(OWN)}) AS (VALUES {", ".join(["(%s, %s, %s)"] * len(runs))})
+            WITH new ({", ".join(OWN)}) AS (VALUES {", ".join(["(%s, %s, %s)"] * len(own))})
             SELECT new.*, {", ".join(["%s"] * len(common))} FROM new"""  # noqa: S608 - only names
-        own = self._row_by_row(runs, OWN)
         with self.connection.cursor() as cursor:
-            cursor.execute(statement, [*own, *common.values()])
-
-    def _row_by_row(self, runs: Sequence[TaskRun], names: Sequence[str]) -> list[Any]:
-        columns = [self._prepared(name, (getattr(run, name) for run in runs)) for name in names]
-        return [value for row in zip(*columns, strict=True) for value in row]
+            cursor.execute(statement, [*(value for row in own for value in row), *common.values()])
 
     def _update_some(self, some: TaskRunQuerySet, limit: int, **changes: Any) -> int:
         # A transaction that reads before it writes may find that it cannot write any more.
@@ -110,8 +106,13 @@ class SQLiteStore(Store):
         with transaction.atomic(using=self.alias):
             return [run for run in runs if self._as_read(run).update(**changes)]
 
+    def _end_some(
+        self, some: TaskRunQuerySet, limit: int, end: Callable[[TaskRun], bool]
+    ) -> list[TaskRun]:
+        return [run for run in some[:limit] if end(run)]  # in no transaction, as above
+
     def _as_read(self, run: TaskRun) -> TaskRunQuerySet:
         return self._unchanged(run).filter(cancel_requested_at=run.cancel_requested_at)
 
-    def _delete(self, some: TaskRunQuerySet) -> int:
-        return some._raw_delete(self.alias)
+    def _delete(self, ids: Sequence[UUID], meant: TaskRunQuerySet) -> int:
+        return meant.filter(id__in=ids)._raw_delete(self.alias)

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from django.db.models import Count, Min
 
+from taskworks.clock import DatabaseClock
 from taskworks.models import RunState, Worker
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.store import Store
-from taskworks.store.clock import DatabaseClock
 
 
 class Tally(NamedTuple):
@@ -34,7 +34,8 @@ def tallies(store: Store, finished_within: timedelta) -> list[Tally]:
     short a time ago. The cost is that of the runs counted: each state is read from its index.
     """
     recent = store.runs.finished().filter(finished_at__gte=DatabaseClock(-finished_within))
-    parts = [store.runs.scheduled(), store.runs.ready(), store.runs.in_hand(), recent]
+    blocked = store.runs.filter(state=RunState.BLOCKED, id__in=store.blocked.values("run"))
+    parts = [blocked, store.runs.scheduled(), store.runs.ready(), store.runs.in_hand(), recent]
     return sorted(tally for part in parts for tally in _tallied(part))
 
 

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
+from taskworks.clock import DatabaseClock
 from taskworks.store import store
-from taskworks.store.clock import DatabaseClock
 
 
 class Clock:

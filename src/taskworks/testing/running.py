@@ -23,6 +23,7 @@ from taskworks.execution import (
 )
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, task_backends
 from taskworks.maintenance.promote import promote
+from taskworks.maintenance.unblock import unblock_all
 from taskworks.models import TaskRun, Worker
 from taskworks.policy import LINES
 from taskworks.result import TaskResult
@@ -104,6 +105,7 @@ class Runner(Observer):
 
     def claim(self) -> TaskRun | None:
         """The run that a worker would take first, if there is one."""
+        unblock_all(self._store)
         promote(self._store)
         alias = self._backend.alias
         queues = self._queues.to_claim(self._store, alias)

@@ -14,6 +14,7 @@ from taskworks.store import store
 Results = list[TaskResult[..., Any]]
 
 SHOWN = 20  # runs in a message
+WAITING = [RunState.BLOCKED, RunState.SCHEDULED, RunState.READY]
 TOLERANCE = timedelta(seconds=1)  # between a delay that was asked for and the time that became
 
 
@@ -24,8 +25,9 @@ def enqueued(
     backend: str | None = None,
 ) -> Results:
     """
-    The runs that wait, ready or scheduled, in the order in which they were enqueued; of this task
-    alone, or of this queue, if one is given. ``backend`` is the task's, else the default one.
+    The runs that wait, ready, scheduled or blocked, in the order in which they were enqueued; of
+    this task alone, or of this queue, if one is given. ``backend`` is the task's, else the default
+    one.
 
     On a DummyBackend these are all of its results. Raise NotImplementedError for a backend on
     which nothing waits.
@@ -91,7 +93,7 @@ def assert_not_enqueued(
 def _waiting_on(alias: str) -> Results:
     backend = task_backends[alias]
     if isinstance(backend, DatabaseBackend):
-        runs = store().runs.filter(backend=alias, state__in=[RunState.SCHEDULED, RunState.READY])
+        runs = store().runs.filter(backend=alias, state__in=WAITING)
         return [run.to_result() for run in runs.order_by("enqueued_at", "id")]
     if isinstance(backend, framework.DummyBackend):
         return [ours(result) for result in backend.results]

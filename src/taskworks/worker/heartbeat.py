@@ -1,6 +1,5 @@
 """A worker's sign of life, and its look at the others'."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -12,19 +11,22 @@ from django.db import Error as DatabaseError
 
 from taskworks.conf import conf
 from taskworks.execution.connections import tidy_connections
+from taskworks.logs import steady_logger
 from taskworks.maintenance.rescue import give_up, rescue
+from taskworks.maintenance.unblock import Unblocking
 from taskworks.store import Store
 from taskworks.store.reserved import reserved_connection
 from taskworks.worker.weather import Weather
 
-logger = logging.getLogger(__name__)
+logger = steady_logger(__name__)
 
 
 class Heartbeat(threading.Thread):
     """
     Beat every few seconds; whenever a beat went through, rescue the runs of workers that are
-    silent. ``given_up`` is called with the id of a worker that finds itself given up; one that
-    has no id, because it was, does not beat.
+    silent, and unblock what waits for a run that has succeeded. ``given_up`` is called with the id
+    of a worker that finds itself given up; one that has no id, because it was, does not beat.
+    ``scheduled`` is called with every beat that sees an enabled schedule; it must take no time.
     """
 
     def __init__(
@@ -32,9 +34,12 @@ class Heartbeat(threading.Thread):
         store: Store,
         worker: Callable[[], UUID | None],
         given_up: Callable[[UUID], None],
+        scheduled: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(name="taskworks-heartbeat", daemon=True)
         self._store, self._worker, self._given_up = store, worker, given_up
+        self._scheduled = scheduled
+        self._unblocking = Unblocking(store)
         self._stopped = threading.Event()
         self._weather = Weather()
         self._steady_since = self._last_beat = time.monotonic()
@@ -77,9 +82,18 @@ class Heartbeat(threading.Thread):
                 self._given_up(worker)
             return
         self._note_beat()
-        if self._is_steady():
-            give_up(self._store, timedelta(seconds=conf().worker_timeout), witness=worker)
-        rescue(self._store, within=conf().heartbeat_interval)
+        self._look_around(worker)
+
+    def _look_around(self, worker: UUID) -> None:
+        silence = timedelta(seconds=conf().worker_timeout)
+        signs = self._store.signs(silence, witness=worker)
+        given_up = signs.silent and self._is_steady() and give_up(self._store, silence, worker)
+        if signs.lost or given_up:
+            rescue(self._store, within=conf().heartbeat_interval)
+        if signs.blocked:
+            self._unblocking.step(within=conf().heartbeat_interval)
+        if signs.scheduled:
+            self._scheduled()
 
     def _note_beat(self) -> None:
         now = time.monotonic()

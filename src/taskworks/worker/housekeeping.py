@@ -1,13 +1,14 @@
 """A worker's share in keeping the record small: it deletes what is too old, a little at a time."""
 
-import logging
 import random
 import threading
 import time
 
 from django.db import Error as DatabaseError
 
+from taskworks.logs import steady_logger
 from taskworks.maintenance.prune import Sweep
+from taskworks.maintenance.tidy import Tidying
 from taskworks.retention import Retention
 from taskworks.store import Store
 from taskworks.store.reserved import reserved_connection
@@ -17,7 +18,7 @@ REST = 4  # times as long as a chunk took, until the next one
 LONGEST_STOP = 2.0  # seconds to wait for a chunk under way
 WENT_WRONG = "Old runs could not be deleted; the next try, in a minute, takes %s at a time: %s"
 
-logger = logging.getLogger(__name__)
+logger = steady_logger(__name__)
 
 
 class Housekeeping(threading.Thread):
@@ -29,6 +30,7 @@ class Housekeeping(threading.Thread):
     def __init__(self, store: Store, retention: Retention) -> None:
         super().__init__(name="taskworks-housekeeping", daemon=True)
         self._alias = store.alias
+        self._tidying = Tidying(store)
         self._sweep = Sweep(store, retention.rules())
         self._stopped = threading.Event()
 
@@ -37,7 +39,17 @@ class Housekeeping(threading.Thread):
         while not self._stopped.wait(pause):
             with reserved_connection(self._alias):
                 self.sweep()
+                self._tidy()
             pause = SWEEP_EVERY * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, no secret
+
+    def _tidy(self) -> None:
+        try:
+            while not self._stopped.is_set() and self._tidying.step():
+                self._stopped.wait(0.1)
+        except DatabaseError as error:
+            logger.warning("What runs and schedules leave behind could not be deleted: %s", error)
+        except Exception:
+            logger.exception("What runs and schedules leave behind could not be deleted.")
 
     def stop(self) -> None:
         """No more chunks; waits a little for one under way."""

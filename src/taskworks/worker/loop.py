@@ -2,13 +2,13 @@
 
 import asyncio
 import contextvars
-import logging
 import threading
 
 from taskworks.execution import Attempt, CoroutineGuard, aexecute, failure
+from taskworks.logs import steady_logger
 from taskworks.worker.slots import Done, Slots
 
-logger = logging.getLogger(__name__)
+logger = steady_logger(__name__)
 
 
 class EventLoop(Slots):

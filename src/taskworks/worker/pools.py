@@ -73,9 +73,14 @@ class Pools:
         return [
             attempt
             for pool in self._pools.values()
-            if pool.waits_since is not None and now - pool.waits_since >= longer_than
+            if now - pool.waits_since >= longer_than
             for attempt in pool.withdraw()
         ]
+
+    def widen(self) -> None:
+        """See to it that nothing is held up by one attempt."""
+        for pool in self._pools.values():
+            pool.widen()
 
     def close(self) -> None:
         """Let the pools end as soon as they have nothing to execute."""

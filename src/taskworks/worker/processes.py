@@ -1,7 +1,6 @@
 """Child processes, for what is heavy or untrusted: one a slot, spawned, over a pipe."""
 
 import json
-import logging
 import multiprocessing
 import os
 import signal
@@ -30,6 +29,7 @@ from taskworks.execution import (
     crash,
     judge,
 )
+from taskworks.logs import steady_logger
 from taskworks.worker.slots import Done, Slots
 from taskworks.worker.wire import Asked, Begun, Ended, Interrupted, Order, Told, Written
 
@@ -51,7 +51,7 @@ from taskworks.worker.child import work
 work(descriptor)
 """
 
-logger = logging.getLogger(__name__)
+logger = steady_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import Error as DatabaseError
 
+from taskworks.dialogue import OF_SCHEDULE
 from taskworks.execution import (
     Attempt,
     Cancelled,
@@ -25,9 +26,14 @@ from taskworks.execution import (
     Succeeded,
     cancellation,
 )
+from taskworks.maintenance.unblock import note_ended
+from taskworks.models.run import FINISHED as FINISHED_STATES
 from taskworks.store import Store
+from taskworks.store.reserved import left_as_it_was
+from taskworks.worker.audience import Audience
 from taskworks.worker.batch import Batch, Write
 from taskworks.worker.doubts import Doubts
+from taskworks.worker.held import Held
 from taskworks.worker.report import Report
 
 WRITE_START_AFTER = 0.05  # seconds; a shorter attempt's start is written with its finish
@@ -43,11 +49,18 @@ class Recorder:
     """
     Holds attempts from their claim until their outcome is stored. Nothing is forgotten before: a
     write that fails is done again with the next ``record``. ``wake`` is called, in any thread,
-    when a task has told something.
+    when a task has told something; the ``audience``, in its own, when that is written.
     """
 
-    def __init__(self, store: Store, report: Report, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        report: Report,
+        wake: Callable[[], None],
+        audience: Audience | None = None,
+    ) -> None:
         self._store, self._report, self._wake = store, report, wake
+        self._audience = audience or Audience(store)
         self._in_hand: dict[UUID, Attempt] = {}
         self._ended: list[Attempt] = []
         self._held: list[tuple[Attempt, Outcome]] = []
@@ -55,6 +68,7 @@ class Recorder:
         self._held_since = 0.0  # the first of those that have ended
         self._batch = Batch()
         self._doubts = Doubts(store)
+        self.locked = Held(store)
         self.finished = self.released = 0
 
     def __len__(self) -> int:
@@ -75,10 +89,12 @@ class Recorder:
     def seconds(self) -> float:
         """Until there may be something to write."""
         now = time.monotonic()
-        if self._ended:
+        if self._writable:
             return 0.0 if self._is_due else self._held_since + HOLD_FOR - now
         if self._in_hand:
-            return min([WRITE_START_AFTER / 2, *(at - now for at in [*self._telling.values()])])
+            telling = [*self._telling.items()]
+            tells = (at - now for attempt, at in telling if attempt.run.id not in self.locked)
+            return min([WRITE_START_AFTER / 2, max(0.0, self.locked.seconds), *tells])
         return math.inf
 
     def take(self, attempt: Attempt) -> None:
@@ -106,6 +122,7 @@ class Recorder:
 
     def record(self) -> None:
         """Write what tasks tell, what has ended, many at once, and that what takes longer began."""
+        self.locked.look()
         self._end_doubts()
         self._write_told()
         while self._is_due:
@@ -115,10 +132,25 @@ class Recorder:
     @property
     def _is_due(self) -> bool:
         """Whether to write what has ended: at once, unless more will end in a moment."""
-        return bool(self._ended) and (
-            len(self._ended) >= min(len(self._in_hand), HOLD_UP_TO)
+        writable = len(self._writable)
+        return writable > 0 and (
+            writable >= min(len(self._in_hand), HOLD_UP_TO)
             or time.monotonic() - self._held_since >= HOLD_FOR
         )
+
+    @property
+    def _writable(self) -> list[Attempt]:
+        """Those that have ended, but for what another session has locked."""
+        if self.locked.seconds == math.inf:
+            return self._ended
+        return [attempt for attempt in self._ended if attempt.run.id not in self.locked]
+
+    def goes_on_after(self, error: DatabaseError) -> bool:
+        """Whether this was about rows that others have locked, which are left aside for now."""
+        if not self._store.is_about_a_held_row(error):
+            return False
+        self.locked.find(self.ids)
+        return True
 
     def give_back(self) -> None:
         """
@@ -129,12 +161,12 @@ class Recorder:
         for attempt, outcome in held:
             attempt.outcome = None
             self.end(attempt, outcome)
-        while self._ended:
+        while self._writable:
             self._settle()
         # Copies, for it may be executing still.
         left = [attempt for attempt in self._in_hand.values() if attempt not in self._doubts]
         self._ended = [attempt.undone() for attempt in left]
-        while self._ended:
+        while self._writable:
             self._settle()
         for attempt in left:
             attempt.hang_up()
@@ -157,6 +189,7 @@ class Recorder:
         now = time.monotonic()
         due = [attempt for attempt, at in [*self._telling.items()] if at <= now]
         due += [attempt for attempt in self._ended if attempt.has_news]
+        due = [attempt for attempt in due if attempt.run.id not in self.locked]
         telling = {attempt: attempt.dialogue.take() for attempt in dict.fromkeys(due)}
         news = {attempt: columns for attempt, columns in telling.items() if columns}
         for attempt, columns in news.items():
@@ -164,7 +197,7 @@ class Recorder:
                 setattr(attempt.run, name, value)
         try:
             if news:
-                self._store.tell([attempt.run for attempt in news])
+                self._audience.tell(self._store.tell([attempt.run for attempt in news]))
         except DatabaseError:
             for attempt in telling:
                 attempt.dialogue.untake()
@@ -193,9 +226,10 @@ class Recorder:
         self._settle_by(lambda runs: set(), Fenced)
 
     def _settle_by(self, write: Write, kinds: type | tuple[type, ...]) -> None:
-        attempts = [attempt for attempt in self._ended if isinstance(attempt.outcome, kinds)]
+        attempts = [attempt for attempt in self._writable if isinstance(attempt.outcome, kinds)]
         for some in self._batch.of(attempts):
             written = self._batch.write(write, some)
+            self._audience.tell(written)
             missed = [attempt.run for attempt in some if attempt.run.id not in written]
             to_cancel = self._store.asked_to_cancel(missed) if missed else set()
             self._let_go([a for a in some if a.run.id not in to_cancel], written)
@@ -206,11 +240,12 @@ class Recorder:
     def _let_go(self, attempts: list[Attempt], written: set[UUID]) -> None:
         gone = set(attempts)
         self._ended = [attempt for attempt in self._ended if attempt not in gone]
-        for attempt in attempts:
-            self._in_hand.pop(attempt.run.id, None)
-            self._telling.pop(attempt, None)
-            attempt.hang_up()
-            self._count(attempt, is_written=attempt.run.id in written)
+        with left_as_it_was(self._store.connection):
+            for attempt in attempts:
+                self._in_hand.pop(attempt.run.id, None)
+                self._telling.pop(attempt, None)
+                attempt.hang_up()
+                self._count(attempt, is_written=attempt.run.id in written)
 
     def _count(self, attempt: Attempt, *, is_written: bool) -> None:
         match attempt.outcome:
@@ -221,15 +256,27 @@ class Recorder:
             case _:
                 self.finished += 1
         if is_written:
+            self._note_end(attempt)
             self._report.written(attempt)
         else:
             self._report.lost(attempt)
 
+    @staticmethod
+    def _note_end(attempt: Attempt) -> None:
+        """The next run of its schedule may wait for this one, however it has ended."""
+        of_schedule = attempt.run.metadata.get(OF_SCHEDULE, {}) if attempt.run.metadata else {}
+        if of_schedule.get("is_followed") and attempt.run.state in FINISHED_STATES:
+            note_ended(attempt.run.id)
+
     def _start(self) -> None:
-        begun = [attempt for attempt in self.attempts if _start_is_due(attempt)]
+        begun = [
+            attempt
+            for attempt in self.attempts
+            if _start_is_due(attempt) and attempt.run.id not in self.locked
+        ]
         if not begun:
             return
-        self._store.start([attempt.run for attempt in begun])
+        self._audience.tell(self._store.start([attempt.run for attempt in begun]))
         for attempt in begun:
             attempt.start_written = True
 

@@ -1,6 +1,5 @@
 """The worker's row: by it others know that it lives, and it knows whether they still think so."""
 
-import logging
 import os
 import platform
 import threading
@@ -10,11 +9,12 @@ from uuid import UUID, uuid4
 from django.db import Error as DatabaseError
 
 from taskworks.conf import conf
+from taskworks.logs import steady_logger
 from taskworks.maintenance.rescue import rescue
 from taskworks.models import Worker as WorkerRow
 from taskworks.store import Store
 
-logger = logging.getLogger(__name__)
+logger = steady_logger(__name__)
 
 
 class Registration:

@@ -1,11 +1,14 @@
 """What a worker tells the world of an outcome: signals, a line in the log, its observer."""
 
 import logging
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from taskworks.correlation import METADATA_KEY
 from taskworks.execution import (
     Attempt,
     Cancelled,
@@ -20,6 +23,7 @@ from taskworks.execution import (
     Snoozed,
     Succeeded,
 )
+from taskworks.models import TaskRun
 from taskworks.signals import (
     announce,
     announce_cancelled,
@@ -129,7 +133,18 @@ def _log(attempt: Attempt, level: int, what: str, *args: Any, exc_info: bool = F
         "task_state": run.state,
     }
     try:
+        if correlation_id := run.metadata.get(METADATA_KEY):
+            extra[METADATA_KEY] = correlation_id
+            what, args = f"{what} (correlation id %s)", (*args, correlation_id)
         message = f"Run %s of %s: {what}."
-        logger.log(level, message, run.id, run.task_path, *args, exc_info=exc_info, extra=extra)
-    except BaseException:  # noqa: BLE001 - a log's handler may meet an odd exception
+        logger.log(level, message, run.id, run.called_path, *args, exc_info=exc_info, extra=extra)
+    except BaseException as odd:  # noqa: BLE001 - a log's handler may meet an odd exception
+        _log_plainly(level, run, odd, extra)
+
+
+def _log_plainly(level: int, run: TaskRun, odd: BaseException, extra: dict[str, Any]) -> None:
+    try:
         logger.log(level, "Run %s of %s: %s.", run.id, run.task_path, run.state, extra=extra)
+    except Exception:  # noqa: BLE001 - a filter or a handler of the project's that never works
+        with suppress(Exception):
+            sys.stderr.write(f"Run {run.id} cannot be logged: {type(odd).__name__}\n")

@@ -1,6 +1,8 @@
 """How many attempts are executed at once, in one way, and how many wait for that here."""
 
+import math
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -52,27 +54,34 @@ class Slots(ABC):
             self._reserved += count
 
     @property
-    def waits_since(self) -> float | None:
-        """When the first that waits here was claimed, by time.monotonic(); None if none does."""
+    def waits_since(self) -> float:
+        """Since when the first waits here, by time.monotonic(); infinite if none does."""
         try:
-            return self._waiting[0].claimed
+            return self._waiting[0].submitted
         except IndexError:
-            return None
+            return math.inf
 
     def submit(self, attempts: Sequence[Attempt]) -> None:
         """Execute these attempts, as soon as there are places."""
+        now = time.monotonic()
+        for attempt in attempts:
+            attempt.submitted = now
         with self._lock:
             self._busy += len(attempts)
         self._waiting.extend(attempts)
         self._begin(len(attempts))
 
     def withdraw(self) -> list[Attempt]:
-        """Take back what still waits for a place."""
+        """Take back what still waits for a place, and have no more claimed ahead for now."""
+        self.pace.slacken()
         withdrawn = []
         while attempt := self._next():
             withdrawn.append(attempt)
         self.vacate(len(withdrawn))
         return withdrawn
+
+    def widen(self) -> None:  # noqa: B027 - most have nothing to do for that
+        """See to it that what waits here is not held up by one attempt."""
 
     @abstractmethod
     def close(self) -> None:

@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
+from uuid import UUID
 
 from taskworks.execution import Attempt, Fenced, Outcome
 from taskworks.store import Store
@@ -15,8 +16,15 @@ class Starts:
     One whose start could not be written is another worker's, and is not executed.
     """
 
-    def __init__(self, store: Store, pools: Pools, end: Callable[[Attempt, Outcome], None]) -> None:
-        self._store, self._pools, self._end = store, pools, end
+    def __init__(
+        self,
+        store: Store,
+        pools: Pools,
+        end: Callable[[Attempt, Outcome], None],
+        locked: Container[UUID] = (),
+    ) -> None:
+        """``locked`` are runs that cannot be written now."""
+        self._store, self._pools, self._end, self._locked = store, pools, end, locked
         self._waiting: list[Attempt] = []
 
     def hold(self, attempts: list[Attempt]) -> None:
@@ -53,6 +61,8 @@ class Starts:
         free = Counter(self._pools.free)
         due = []
         for attempt in self._waiting:
+            if attempt.run.id in self._locked:
+                continue
             line = line_of(attempt)
             if free[line] > 0 or not attempt.run.at_most_once:
                 free[line] -= 1

@@ -5,7 +5,6 @@ They are spawned, never forked. Each has a pipe whose end tells either side of t
 the worker's side of it is in ``lifeline.py``.
 """
 
-import logging
 import math
 import multiprocessing
 import multiprocessing.connection
@@ -24,6 +23,7 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from taskworks.conf import conf
+from taskworks.logs import steady_logger
 from taskworks.maintenance.rescue import give_up_dead, rescue
 from taskworks.store import store
 from taskworks.worker.lifeline import VARIABLE
@@ -34,7 +34,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between two such children
 PATIENCE = 20.0  # seconds that a child may be late in stopping, before it is killed
 LAST_RESCUE = 5.0  # seconds that a rescue under way may hold up the end
 
-logger = logging.getLogger(__name__)
+logger = steady_logger(__name__)
 
 
 class Supervisor:
@@ -106,7 +106,7 @@ class Supervisor:
     def _ended(self, place: "Place", child: "Child", code: int) -> None:
         place.child = None
         child.close()
-        if code and child.worker:
+        if child.worker:  # one that has signed off has no row any more
             self._rescuer.give_up(child.worker)
         if self._asked:
             place.is_open = False

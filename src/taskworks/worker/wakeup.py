@@ -1,6 +1,5 @@
 """A worker's ear for notices of new runs, where the database sends them."""
 
-import logging
 import multiprocessing
 import random
 import threading
@@ -8,13 +7,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.db import Error as DatabaseError
 from django.db import connections
 
+from taskworks.logs import steady_logger
 from taskworks.store import Store
-from taskworks.store.notices import Listener, payload_of_test, read
+from taskworks.store.notices import OF_SCHEDULES, Listener, asked_for, payload_of_test, read
 from taskworks.worker.queues import Queues
 from taskworks.worker.weather import Weather
 
@@ -22,21 +22,32 @@ TEST_EVERY = 30.0  # seconds between two tests of whether notices arrive
 ARRIVES_WITHIN = 3.0  # seconds in which they do
 MOST_NEWS = 100  # queues by name; then any is meant
 
-logger = logging.getLogger(__name__)
+logger = steady_logger(__name__)
 
 
 class Wakeup(threading.Thread):
     """
     Listens for notices about queues that the worker takes, and calls ``wake``, in this thread;
-    ``take`` says then what was told. It calls, too, whenever it may have missed something.
+    ``take`` says then what was told. It calls, too, whenever it may have missed something;
+    ``watch`` with the runs that somebody asks to be told of; and ``wake_scheduler`` when a schedule
+    was saved.
     """
 
     def __init__(
-        self, store: Store, backend: str, queues: Queues, wake: Callable[[], None]
+        self,
+        store: Store,
+        backend: str,
+        queues: Queues,
+        wake: Callable[[], None],
+        *,
+        watch: Callable[[list[UUID]], None] = lambda run_ids: None,
+        wake_scheduler: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(name="taskworks-wakeup", daemon=True)
         self._store, self._backend, self._queues, self._wake = store, backend, queues, wake
-        self._test = payload_of_test(uuid4().hex)
+        self._watch, self._wake_scheduler = watch, wake_scheduler
+        token = uuid4().hex
+        self._test, self._channel_of_test = payload_of_test(token), f"taskworks_{token}"
         self._hush, self._hushing = multiprocessing.Pipe(duplex=False)
         self._is_stopped = False
         self._news: deque[str | None] = deque(maxlen=MOST_NEWS)
@@ -84,15 +95,25 @@ class Wakeup(threading.Thread):
 
     def _listen(self, listener: Listener) -> None:
         """Until nothing arrives any more."""
+        # At first where nobody else sends: a pooler may have others go on in the session, who
+        # would be told what they never read.
+        listener.listen(self._channel_of_test)
+        if not self._arrives(listener, self._channel_of_test):
+            return self._note_deafness()
+        listener.listen()
         self._note(None)  # what came before
         while not self._is_stopped:
-            self._store.notify(self._test)
-            connections[self._store.alias].close()  # so as not to hold two of them
-            if not self._hears(listener, for_test=True, seconds=ARRIVES_WITHIN):
-                return self._note_deafness()
             self._note_hearing()
             self._hears(listener, for_test=False, seconds=_about(TEST_EVERY))
+            if not self._arrives(listener):
+                return self._note_deafness()
         return None
+
+    def _arrives(self, listener: Listener, channel: str | None = None) -> bool:
+        """Whether a notice does, that is sent through an ordinary connection."""
+        self._store.notify(self._test, channel)
+        connections[self._store.alias].close()  # so as not to hold two of them
+        return self._hears(listener, for_test=True, seconds=ARRIVES_WITHIN)
 
     def _hears(self, listener: Listener, *, for_test: bool, seconds: float) -> bool:
         """Hear for so long, or until our own test arrives; say whether it has."""
@@ -106,7 +127,11 @@ class Wakeup(threading.Thread):
         return False
 
     def _hear(self, payload: str) -> None:
-        if meant := read(payload):
+        if payload == OF_SCHEDULES:
+            self._wake_scheduler()
+        elif run_ids := asked_for(payload):
+            self._watch(run_ids)
+        elif meant := read(payload):
             backend, queue_name = meant
             takes_queue = queue_name is None or self._queues.takes(queue_name)
             if backend in (None, self._backend) and takes_queue:

@@ -1,12 +1,13 @@
 """A database that goes away is weather: wait, say so once a minute, and go on."""
 
-import logging
 import random
 import time
 
-logger = logging.getLogger(__name__)
+from taskworks.logs import steady_logger
 
-SHORTEST, LONGEST = 0.1, 30.0  # seconds between two tries
+logger = steady_logger(__name__)
+
+SHORTEST, LONGEST = 0.1, 10.0  # seconds between two tries
 REPORT_EVERY = 60.0  # seconds
 
 

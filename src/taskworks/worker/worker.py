@@ -4,15 +4,14 @@ The worker: claim -> submit -> wait, in one thread that does all the writing.
 Its pools execute; what became of an attempt comes back through the inbox.
 """
 
-import logging
 import math
 import os
 import platform
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import partial
 from queue import Empty, SimpleQueue
 from uuid import UUID, uuid4
 
@@ -28,23 +27,26 @@ from taskworks.execution import (
     judge_unasked,
     prepare,
 )
-from taskworks.execution.connections import tidy_connections
+from taskworks.execution.connections import leave_connections, tidy_connections
 from taskworks.framework import BaseTaskBackend
-from taskworks.maintenance.promote import promote
+from taskworks.logs import steady_logger
+from taskworks.maintenance.rescue import wait_until_told
+from taskworks.maintenance.unblock import unblock_all, unblock_noted
 from taskworks.models import TaskRun
 from taskworks.retention import retention_of
 from taskworks.store import store
-from taskworks.store.cursor import Cursor
 from taskworks.store.reserved import reserved_connection
+from taskworks.worker.audience import Audience
 from taskworks.worker.heartbeat import Heartbeat
 from taskworks.worker.housekeeping import Housekeeping
-from taskworks.worker.looks import Looks
+from taskworks.worker.intake import Intake
 from taskworks.worker.observer import Observer
 from taskworks.worker.pools import Pools, Sizes
 from taskworks.worker.queues import Queues
 from taskworks.worker.recorder import Recorder
 from taskworks.worker.registration import Registration
 from taskworks.worker.report import Report
+from taskworks.worker.scheduler import Scheduler
 from taskworks.worker.shutdown import Shutdown, Stage
 from taskworks.worker.starts import Starts
 from taskworks.worker.wakeup import Wakeup
@@ -53,11 +55,12 @@ from taskworks.worker.weather import Weather
 
 LAST_TRIES = 3  # of a stopping worker to write, before it leaves the rest to others
 RETRY_STUCK_AFTER = timedelta(seconds=1)  # by then this process, and the old attempt, has gone
-SURVEY_EVERY = 0.2  # seconds between two looks at which queues there are, at the least
+LAST_NEWS = 2.0  # seconds for receivers of what it has rescued
 WAIT_AHEAD = 0.1  # seconds that a claimed run may wait to begin, before it is given back
+TAKE_STOCK_EVERY = 30.0  # seconds
 LONGEST_WAIT = 1.0  # seconds in which a worker looks up, whatever it waits for
 
-logger = logging.getLogger(__name__)
+logger = steady_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,23 +96,35 @@ class Worker:
         self._store = store()
         self._report = Report(type(backend), self._observer)
         self._inbox: SimpleQueue[tuple[Attempt, Outcome] | None] = SimpleQueue()
-        self._recorder = Recorder(self._store, self._report, self._wake)
+        self._audience = Audience(self._store)
+        self._recorder = Recorder(self._store, self._report, self._wake, self._audience)
         self._registration = Registration(self._store, self.label, announce)
         self._pools = Pools(options.sizes, type(backend), self._receive)
-        self._starts = Starts(self._store, self._pools, self._recorder.end)
+        self._starts = Starts(self._store, self._pools, self._recorder.end, self._recorder.locked)
         self._watch = Watch(self._store, lambda: self.id, self._give_up)
+        self._scheduler = Scheduler(self._store, is_told=lambda: self._wakeup.works)
         self._heartbeat = Heartbeat(
-            self._store, lambda: self._registration.living_id, self._given_up
+            self._store,
+            lambda: self._registration.living_id,
+            self._given_up,
+            scheduled=self._scheduler.begin,
         )
         self._housekeeping = Housekeeping(self._store, retention_of(backend))
         self._weather = Weather()
-        self._wakeup = Wakeup(self._store, backend.alias, options.queues, self._wake)
-        self._looks = Looks(options.interval, is_told=lambda: self._wakeup.works)
-        self._cursor = Cursor()
+        self._wakeup = Wakeup(
+            self._store,
+            backend.alias,
+            options.queues,
+            self._wake,
+            watch=self._audience.watch,
+            wake_scheduler=self._scheduler.wake,
+        )
+        self._intake = Intake(
+            self._store, backend.alias, options.queues, options.interval, self._wakeup
+        )
+        self._stock_taken_at = time.monotonic()
         self._is_drained = False
         self._says_that_it_drains = False
-        self._next_survey = 0.0
-        self._queues: list[str] = []
 
     @property
     def id(self) -> UUID:
@@ -137,6 +152,8 @@ class Worker:
         if not self.options.batch:
             self._wakeup.start()
             self._housekeeping.start()
+            self._scheduler.start()
+            self._scheduler.wake()
         self._observer.begins(self.label, str(self.options.queues))
         try:
             while not self._is_done():
@@ -145,8 +162,10 @@ class Worker:
             self._pools.close()
             self._wakeup.stop()
             self._housekeeping.stop()
+            self._scheduler.stop()
             self._heartbeat.stop()
             self._leave()
+            wait_until_told(LAST_NEWS)
             self._observer.ended(self.released)
             self.shutdown.over.set()
 
@@ -159,82 +178,66 @@ class Worker:
         self._look_after()
         try:
             self._recorder.record()
+            self._unblock()
             self._begin_anew()
             self._take_up()
             self._start()
             self._take_stock()
         except DatabaseError as error:
             tidy_connections()
-            self._wait_out(min(self._weather.worsen(error), self.shutdown.seconds_left))
+            if not self._goes_on_after(error):
+                self._wait_out(min(self._weather.worsen(error), self.shutdown.seconds_left))
         else:
             self._wait(0 if self._is_done() else self._seconds_to_wait())
 
+    def _goes_on_after(self, error: DatabaseError) -> bool:
+        """Whether it was about rows that others have locked, which hold up nothing else."""
+        try:
+            return self._recorder.goes_on_after(error)
+        except DatabaseError:
+            return False
+
     # Claim and submit.
+
+    def _unblock(self) -> None:
+        """What waits for a run whose success is written; others would see it later."""
+        if unblock_noted(self._store):
+            self._intake.wake()
 
     def _take_up(self) -> None:
         """Claim what can start at once, and submit it."""
-        self._heed_news()
-        room = self._looks.due(self._room())
-        if not room:
-            return
-        is_last_look = self.options.batch and len(self._recorder) == 0 and self._is_alone()
-        if is_last_look:
-            room, self._next_survey = self._room(), 0.0  # for every executor, from every queue
-        runs = self._claim(room, None if is_last_look else self._cursor)
-        self._is_drained = is_last_look and not runs
-        self._submit(runs)
-        self._looks.plan(room, runs)
-        if self._cursor.owes:
-            self._looks.look_again(self._cursor.seconds)
+        if room := self._intake.due(self._room()):
+            self._submit(self._claim(room))
 
-    def _heed_news(self) -> None:
-        if not (told := self._wakeup.take()):
-            return
-        self._looks.wake()
-        self._cursor.look_back()
-        named = [name for name in told if name is not None]
-        if self._queues or len(named) < len(told):
-            self._next_survey = 0.0  # what waits in other queues may come first
-        else:
-            self._queues, self._next_survey = named, time.monotonic() + SURVEY_EVERY
+    def _claim(self, room: dict[str, int]) -> list[TaskRun]:
+        if not (self.options.batch and len(self._recorder) == 0 and self._is_alone()):
+            return self._intake.claim(self.id, room, self._limit)
+        unblock_all(self._store)
+        runs = self._intake.claim_the_last(self.id, self._room(), self._limit)
+        self._is_drained = not runs
+        return runs
 
     def _room(self) -> dict[str, int]:
         """How much of what could start at once."""
-        if self.shutdown.stage > Stage.WORKING or self._left <= 0 or not self._registration.holds:
+        if not self._may_begin or self._left <= 0:
             return {}
         return {executor: free for executor, free in self._pools.room.items() if free > 0}
+
+    @property
+    def _may_begin(self) -> bool:
+        """Whether attempts may still begin here."""
+        return self.shutdown.stage is Stage.WORKING and self._registration.holds
 
     @property
     def _left(self) -> float:
         """How many more runs this worker may take."""
         if self.options.max_tasks is None:
-            return float("inf")
+            return math.inf
         return self.options.max_tasks - self._recorder.finished - len(self._recorder)
 
-    def _claim(self, room: dict[str, int], cursor: Cursor | None) -> list[TaskRun]:
-        self._survey()
-        limit = None if self.options.max_tasks is None else int(self._left)
-        claim = partial(self._store.claim, self.id, self.backend.alias, self._queues)
-        runs = claim(room, limit, cursor=cursor) if self._queues else []
-        if len(runs) < sum(room.values()):
-            self._next_survey = 0.0
-        return runs
-
-    def _survey(self) -> None:
-        """
-        Which queues have ready runs, once what is due is ready too; not asked with every claim,
-        while they are answered.
-        """
-        now = time.monotonic()
-        if now < self._next_survey:
-            return
-        outlook = self._store.outlook(self.backend.alias)
-        if outlook.due_in <= 0:
-            promote(self._store)
-            outlook = self._store.outlook(self.backend.alias)
-        self._looks.expect(outlook.due_in)
-        self._queues = [name for name in outlook.queues if self.options.queues.takes(name)]
-        self._next_survey = now + SURVEY_EVERY
+    @property
+    def _limit(self) -> int | None:
+        return None if self.options.max_tasks is None else int(self._left)
 
     def _submit(self, runs: list[TaskRun]) -> None:
         attempts = [Attempt(run, self.label) for run in runs]
@@ -262,9 +265,14 @@ class Worker:
         return not self._store.awaits_rescue(silence)
 
     def _take_stock(self) -> None:
-        """After a storm: a claim may have been made whose answer never came."""
-        if self._weather.is_bad:
+        """
+        A claim may have been made whose answer never came; after a storm that is likely. A server
+        may take its time for one that nobody waits for any more, and so it is asked again.
+        """
+        now = time.monotonic()
+        if self._weather.is_bad or now - self._stock_taken_at >= TAKE_STOCK_EVERY:
             self._store.release_strays(self.id, self._recorder.ids)
+            self._stock_taken_at = now
             self._weather.clear()
 
     # Look after what is executed.
@@ -277,8 +285,7 @@ class Worker:
 
     def _give_back_what_waits(self) -> None:
         """What was claimed ahead belongs to others if it cannot begin soon, or if we stop."""
-        goes_on = self.shutdown.stage is Stage.WORKING and self._registration.holds
-        longest = WAIT_AHEAD if goes_on else 0.0
+        longest = WAIT_AHEAD if self._may_begin else 0.0
         for attempt in [*self._pools.withdraw(longest), *self._starts.withdraw(longest)]:
             self._recorder.end(attempt, Released())
 
@@ -315,7 +322,7 @@ class Worker:
     def _seconds_to_wait(self) -> float:
         return min(
             LONGEST_WAIT,
-            self._looks.seconds(self._room()),
+            self._intake.seconds(self._room()),
             self._recorder.seconds,
             self._watch.seconds if len(self._recorder) else math.inf,
             self.shutdown.seconds_left,
@@ -325,11 +332,15 @@ class Worker:
         """Until something comes in, or so long; then take in all that has come."""
         try:
             message = self._inbox.get(timeout=seconds) if seconds > 0 else self._inbox.get_nowait()
-            while True:
-                self._take_in(message)
-                message = self._inbox.get_nowait()
         except Empty:
-            pass
+            if seconds > 0:
+                self._pools.widen()
+            return
+        self._pools.widen()
+        self._take_in(message)
+        with suppress(Empty):
+            while True:
+                self._take_in(self._inbox.get_nowait())
 
     def _wait_out(self, seconds: float) -> None:
         """So long, for the database, or until somebody wants the worker to stop."""
@@ -338,6 +349,7 @@ class Worker:
         while self.shutdown.stage is stage and (left := over - time.monotonic()) > 0:
             self._look_after()
             self._wait(min(left, LONGEST_WAIT, self._watch.seconds))
+        leave_connections()  # what was opened meanwhile may have died since, and nobody has noticed
 
     def _wake(self) -> None:
         self._inbox.put(None)
@@ -351,7 +363,7 @@ class Worker:
             attempt, outcome = message
             self._recorder.end(attempt, outcome)
             self._pools.note(attempt)
-            self._looks.hurry()
+            self._intake.hurry()
         elif self.shutdown.stage is Stage.DRAINING and not self._says_that_it_drains:
             self._says_that_it_drains = True
             self._observer.draining(len(self._recorder))
@@ -384,6 +396,7 @@ class Worker:
                 return step()
             except DatabaseError as error:
                 tidy_connections()
+                self._goes_on_after(error)
                 problem = error
         logger.warning("The worker could not sign off; others will rescue its runs: %s", problem)
         return None

@@ -1,0 +1,66 @@
+"""Cancel and retry, by anyone."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F
+
+from taskworks.clock import DatabaseClock
+from taskworks.models import RunState, TaskRun
+from taskworks.models.run import IN_HAND, UNFINISHED, TaskRunQuerySet
+from taskworks.store.base import Base
+
+
+class Cancelling(Base):
+    """What people and other tasks want of a run."""
+
+    def cancel(self, run_id: UUID, entry: Mapping[str, Any]) -> RunState | None:
+        """
+        Cancel a run that waits, with this entry in its errors, or ask for it if a worker has it;
+        the state that this made, or met. None if it has finished, or there is no such run.
+        """
+        while run := self._unfinished(run_id).first():
+            if run.state in IN_HAND:
+                if self._unchanged(run).update(cancel_requested_at=self._asked_since()):
+                    return RunState(run.state)
+            elif self._cancelled(run, entry):
+                return RunState.CANCELLED
+        return None
+
+    def retry(self, run_id: UUID, executor: str | None = None) -> bool:
+        """
+        Make a failed or cancelled run ready, for another executor if one is given; False if it is
+        neither.
+        """
+        retried = self._in(self.runs.filter(id=run_id), RunState.FAILED, RunState.CANCELLED).update(
+            state=RunState.READY,
+            available_at=DatabaseClock(),
+            failures=0,
+            crashes=0,
+            executor=F("executor") if executor is None else executor,
+            finished_at=None,
+            expires_at=None,
+            missing_since=None,
+            cancel_requested_at=None,
+            claimed_by=None,
+            claim_token=None,
+            target=None,
+            progress=None,
+        )
+        return bool(self._told(retried))
+
+    def to_cancel(self, worker: UUID) -> set[UUID]:
+        """The runs in this worker's hands that somebody wants cancelled."""
+        wanted = self.runs.in_hand().filter(claimed_by=worker, cancel_requested_at__isnull=False)
+        return set(wanted.values_list("id", flat=True))
+
+    def asked_to_cancel(self, runs: Sequence[TaskRun]) -> set[UUID]:
+        """Which of these claimed runs are still ours, and somebody wants them cancelled."""
+        tokens = {run.id: run.claim_token for run in runs}
+        wanted = self.runs.in_hand().filter(id__in=list(tokens), cancel_requested_at__isnull=False)
+        rows = wanted.values_list("id", "claim_token")
+        return {run_id for run_id, token in rows if token == tokens[run_id]}
+
+    def _unfinished(self, run_id: UUID) -> TaskRunQuerySet:
+        return self._in(self.runs.filter(id=run_id), *UNFINISHED)

@@ -1,0 +1,129 @@
+"""From ready to claimed: which queues have something, and taking it."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+from taskworks.clock import DatabaseClock
+from taskworks.models import RunState, TaskRun
+from taskworks.store.base import Base
+from taskworks.store.cursor import Cursor, Place, Places
+
+
+class Outlook(NamedTuple):
+    """What there is to claim, and when there will be more."""
+
+    queues: list[str]  # those with a ready run
+    due_in: float  # seconds until the next scheduled run is due, below 0 if one is
+
+
+class Line(NamedTuple):
+    """The ready runs of a queue and an executor, and how many of them may be claimed."""
+
+    queue_name: str
+    executor: str
+    room: int
+    after: Place | None = None  # where to begin, if the database is faster so
+
+
+class Claiming(Base):
+    """How a worker comes by runs."""
+
+    uses_cursors = False  # whether claims that go on from a place are cheaper
+
+    def promote(self, limit: int) -> int:
+        """Make up to ``limit`` due scheduled runs ready, behind those that are; say how many."""
+        due = self.runs.scheduled().filter(available_at__lte=DatabaseClock())
+        promoted = self._update_some(
+            due.order_by("available_at", "id"),
+            limit,
+            state=RunState.READY,
+            available_at=DatabaseClock(),
+        )
+        return self._told(promoted)
+
+    def ready_queues(self, backend: str) -> list[str]:
+        """The queues that have a ready run; costs an index probe a queue, however long they are."""
+        return [name for name, _ in self._fetch(self._ready_queues(), [backend, backend])]
+
+    def outlook(self, backend: str) -> Outlook:
+        """The queues that have a ready run, and in how long the next scheduled one is due."""
+        due_in, clock = self._due_in()
+        statement = f"""
+            {self._ready_queues()}
+            UNION ALL
+            SELECT NULL, {due_in} FROM {self._quoted(TaskRun)}
+            WHERE state = 'scheduled'"""  # noqa: S608 - a table's name and our own expression
+        rows = self._fetch(statement, [backend, backend, *clock])
+        queues = [name for name, _ in rows if name is not None]
+        [seconds] = [seconds for name, seconds in rows if name is None]
+        return Outlook(queues, math.inf if seconds is None else float(seconds))
+
+    def claim(
+        self,
+        worker: UUID,
+        backend: str,
+        queues: Sequence[str],
+        room: Mapping[str, int],
+        limit: int | None = None,
+        *,
+        cursor: Cursor | None = None,
+    ) -> list[TaskRun]:
+        """
+        Take ready runs for a worker that is not given up, in the order of claims (rank,
+        available_at, id): as many of each executor as there is ``room`` for, ``limit`` in all.
+        What is claimed at once gets one fresh token. A ``cursor`` makes it faster where the
+        database can use it, and for a moment blind to what comes to stand before that.
+        """
+        most = sum(room.values())
+        limit = most if limit is None else min(limit, most)
+
+        def ask(room: Mapping[str, int], limit: int, places: Places) -> list[TaskRun]:
+            return self._claim(worker, backend, in_line(queues, room, places), room, limit)
+
+        if cursor and self.uses_cursors:
+            return cursor.claim(ask, room, limit)
+        return ask(room, limit, {})
+
+    @abstractmethod
+    def _claim(
+        self,
+        worker: UUID,
+        backend: str,
+        lines: Sequence[Line],
+        room: Mapping[str, int],
+        limit: int,
+    ) -> list[TaskRun]:
+        """See claim()."""
+
+    def _ready_queues(self) -> str:
+        ready = f"FROM {self._quoted(TaskRun)} WHERE state = 'ready' AND backend = %s"
+        return f"""
+            WITH RECURSIVE queue (name) AS (
+                SELECT MIN(queue_name) {ready}
+                UNION ALL
+                SELECT (SELECT MIN(queue_name) {ready} AND queue_name > queue.name)
+                FROM queue WHERE queue.name IS NOT NULL
+            )
+            SELECT name, NULL FROM queue WHERE name IS NOT NULL"""  # noqa: S608 - a table's name
+
+    @abstractmethod
+    def _due_in(self) -> tuple[str, Sequence[Any]]:
+        """SQL for the seconds from now to the first available_at, and its parameters."""
+
+
+def in_line(queues: Sequence[str], room: Mapping[str, int], places: Places) -> list[Line]:
+    """The lines to claim from."""
+    wanted = [(executor, free) for executor, free in room.items() if free > 0]
+    return [
+        Line(queue, executor, free, places.get((queue, executor)))
+        for queue in queues
+        for executor, free in wanted
+    ]
+
+
+def fresh_token() -> UUID:
+    """A claim token: never used twice."""
+    return uuid4()

@@ -1,0 +1,131 @@
+"""New runs, and the keys that start each of them once."""
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from taskworks.models import IdempotencyKey, RunState, TaskRun
+from taskworks.store.base import Base
+from taskworks.store.notices import SOON
+
+MOST_TRIES = 10  # to take an idempotency key that others let go
+
+
+class Once(NamedTuple):
+    """A key that starts one run, and a digest of what is asked for."""
+
+    key: UUID
+    request: str  # 64 characters
+
+
+class KeyUsedOtherwise(Exception):  # noqa: N818 - it is no error of a program
+    """The key has started a run that was asked for differently."""
+
+
+class Enqueueing(Base):
+    """The first step of a run."""
+
+    def enqueue(
+        self,
+        runs: Sequence[TaskRun],
+        delay: timedelta | None = None,
+        expires: float = math.inf,
+    ) -> None:
+        """
+        Insert new runs, in the caller's transaction if there is one.
+
+        Several may differ in their ids and arguments alone. They become ready, or scheduled if
+        ``run_after`` is ahead; ``delay`` counts a run_after from now, ``expires`` the seconds that
+        a run may then wait. The runs given get their times and states.
+        """
+        if not runs:
+            return
+        is_due = delay is None and runs[0].run_after is None
+        if len(runs) == 1 and is_due and expires == math.inf:
+            self._insert_now(runs[0])
+        else:
+            now = self.read_clock()
+            for run in runs:
+                _schedule(run, now, delay, expires)
+            self._insert_all(runs)
+        if runs[0].available_at - runs[0].enqueued_at < SOON:
+            self.tell_workers(runs[0].backend, runs[0].queue_name)
+
+    def enqueue_once(
+        self,
+        run: TaskRun,
+        once: Once,
+        delay: timedelta | None = None,
+        expires: float = math.inf,
+    ) -> TaskRun:
+        """
+        Insert a new run as ``enqueue`` does, and that this key has started it, both or neither;
+        the run, or the one that the key has started before. Of two at once, one waits for the
+        other. Raise KeyUsedOtherwise if that one was asked for something else.
+        """
+        tries = 0
+        while not self._enqueued_first(run, once, delay, expires):
+            if first := self._started_by(once):
+                return first
+            tries += 1
+            if tries == MOST_TRIES:  # in a transaction that does not see what others commit
+                raise IntegrityError(f"The idempotency key {once.key} is taken, and by no run.")
+        return run
+
+    def _enqueued_first(
+        self, run: TaskRun, once: Once, delay: timedelta | None, expires: float
+    ) -> bool:
+        """Whether no other run has the key."""
+        is_first = False
+        try:
+            with transaction.atomic(using=self.alias):
+                row = IdempotencyKey(key=once.key, run=run.id, request=once.request)
+                row.save(force_insert=True, using=self.alias)
+                is_first = True
+                self.enqueue([run], delay, expires)
+        except IntegrityError:
+            if is_first:
+                raise
+        return is_first
+
+    def _started_by(self, once: Once) -> TaskRun | None:
+        """The run that this key has started; None, and the key is free, if that is gone."""
+        row = self.keys.filter(key=once.key).first()
+        if row is None:
+            return None
+        run = self.runs.filter(id=row.run).first()
+        if run is None:
+            # Unless another has let it go already, and has taken it.
+            self.keys.filter(key=row.key, run=row.run).delete()
+        elif row.request != once.request:
+            raise KeyUsedOtherwise(f"It has started the run {run.id}, which is another.")
+        return run
+
+    def _insert_now(self, run: TaskRun) -> None:
+        """Insert a run that is ready at once, and give it its times."""
+        run.enqueued_at = run.available_at = self.read_clock()
+        self._insert_all([run])
+
+
+def _schedule(run: TaskRun, now: datetime, delay: timedelta | None, expires: float) -> None:
+    """Say when a new run becomes ready, and until when it may wait."""
+    if delay is not None:
+        run.run_after = now + delay
+    due = run.run_after if run.run_after and run.run_after > now else None
+    run.enqueued_at = now
+    run.available_at = due or now
+    if expires != math.inf:
+        run.expires_at = _later(run.available_at, expires)
+    run.state = (RunState.SCHEDULED if due else RunState.READY).value
+
+
+def _later(moment: datetime, seconds: float) -> datetime | None:
+    """So many seconds after this moment; None if no date is as late."""
+    try:
+        return moment + timedelta(seconds=seconds)
+    except OverflowError:
+        return None

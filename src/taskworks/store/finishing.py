@@ -1,0 +1,119 @@
+"""What a worker writes of the runs that it has claimed."""
+
+from collections.abc import Collection, Iterable, Sequence
+from uuid import UUID
+
+from taskworks.models import RunState, TaskRun
+from taskworks.models.run import IN_HAND
+from taskworks.store.base import Base
+
+STARTED = (
+    "state",
+    "attempts",
+    "worker_ids",
+    "started_at",
+    "last_attempted_at",
+    "missing_since",
+)
+FINISH = (*STARTED, "failures", "finished_at", "return_value", "errors")
+TOLD = ("target", "progress", "messages", "metadata")
+REQUEUE = (
+    *STARTED,
+    "failures",
+    "crashes",
+    "executor",
+    "available_at",
+    "expires_at",
+    "errors",
+)
+
+
+class Finishing(Base):
+    """From the start of an attempt to its end."""
+
+    def start(self, runs: Sequence[TaskRun]) -> set[UUID]:
+        """
+        Write that the attempts of these claimed runs have begun.
+
+        May be repeated when its answer was lost.
+        """
+        return self._write(runs, STARTED, guard=IN_HAND)
+
+    def tell(self, runs: Sequence[TaskRun]) -> set[UUID]:
+        """Write what running tasks have told of their progress."""
+        return self._write(runs, TOLD, guard=IN_HAND)
+
+    def commit(self, run: TaskRun) -> bool:
+        """
+        Write a run's outcome, and what it has told, in the transaction of its own task, which is
+        to commit next; False if the run is not ours any more.
+        """
+        return bool(self._write([run], (*FINISH, *TOLD), guard=IN_HAND))
+
+    def committed(self, runs: Sequence[TaskRun]) -> dict[UUID, TaskRun | None]:
+        """
+        The rows of these claimed runs if their tasks' own transactions have made them successful,
+        else None; nothing of those whose transactions may still commit.
+        """
+        ids = [run.id for run in runs]
+        with self.locking():  # such a transaction holds its row
+            free = self.runs.select_for_update(skip_locked=True).filter(id__in=ids)
+            rows = {row.id: row for row in free}
+        held = set(self.runs.filter(id__in=ids).values_list("id", flat=True)) - set(rows)
+        return {
+            run.id: row if (row := rows.get(run.id)) and _is_success_of(run, row) else None
+            for run in runs
+            if run.id not in held
+        }
+
+    def finish(self, runs: Sequence[TaskRun]) -> set[UUID]:
+        """
+        Write the outcomes of these runs, and that they began.
+
+        May be repeated when its answer was lost: a run that has this outcome already is ours.
+        """
+        return self._finish(runs, FINISH)
+
+    def poison(self, runs: Sequence[TaskRun]) -> set[UUID]:
+        """Finish these runs, and write how often they have crashed; as ``finish``."""
+        return self._finish(runs, (*FINISH, "crashes"))
+
+    def _finish(self, runs: Sequence[TaskRun], columns: Sequence[str]) -> set[UUID]:
+        written = self._write(runs, columns, guard=IN_HAND, heeds_cancel=True)
+        missed = [run for run in runs if run.id not in written]
+        return written | self._finished_before(missed) if missed else written
+
+    def _finished_before(self, runs: Sequence[TaskRun]) -> set[UUID]:
+        tokens = {run.id: run.claim_token for run in runs}
+        finished = self.runs.finished().filter(id__in=list(tokens))
+        rows = finished.values_list("id", "claim_token")
+        return {run_id for run_id, token in rows if token == tokens[run_id]}
+
+    def requeue(self, runs: Sequence[TaskRun]) -> set[UUID]:
+        """Give runs back to be executed again, at the time they carry, with their new counts."""
+        written = self._write(runs, REQUEUE, guard=IN_HAND, forgets_claim=True, heeds_cancel=True)
+        return self._told_of(runs, written)
+
+    def release(self, runs: Sequence[TaskRun]) -> set[UUID]:
+        """Give claimed or running runs back, in their old places, with their old counts."""
+        written = self._write(runs, STARTED, guard=IN_HAND, forgets_claim=True, heeds_cancel=True)
+        return self._told_of(runs, written)
+
+    def held(self, ids: Collection[UUID]) -> set[UUID]:
+        """The runs of these that another session has locked; none where nobody locks rows."""
+        with self.locking():
+            free = self._taken(ids)
+        there = self.runs.filter(id__in=ids).values_list("id", flat=True)
+        return {*there}.difference(free)
+
+    def release_strays(self, worker: UUID, known: Iterable[UUID]) -> int:
+        """Give back runs that a claim whose answer was lost has left with this worker."""
+        strays = self.runs.filter(state=RunState.CLAIMED, claimed_by=worker)
+        released = strays.exclude(id__in=list(known)).update(
+            state=RunState.READY, claimed_by=None, claim_token=None
+        )
+        return self._told(released)
+
+
+def _is_success_of(run: TaskRun, row: TaskRun) -> bool:
+    return row.state == RunState.SUCCESSFUL and row.claim_token == run.claim_token

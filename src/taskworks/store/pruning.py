@@ -1,0 +1,83 @@
+"""Finished runs that are too old."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Q
+
+from taskworks.clock import DatabaseClock
+from taskworks.models import BlockedRun, RunState, TaskRun
+from taskworks.models.run import TaskRunQuerySet
+from taskworks.retention import Rule
+from taskworks.store.base import Base
+
+
+class Aged(NamedTuple):
+    """Enough of a finished run to say whether it goes."""
+
+    finished_at: datetime
+    id: UUID
+    backend: str
+    queue_name: str
+
+
+class Pruning(Base):
+    """The end of a run's record."""
+
+    def prunable(self, rule: Rule) -> TaskRunQuerySet:
+        """The finished runs that are too old by this rule."""
+        old = self._aged(rule).filter(backend=rule.backend)
+        if rule.queue is None:
+            return old.exclude(queue_name__in=rule.others) if rule.others else old
+        return old.filter(queue_name=rule.queue)
+
+    def aged(self, rule: Rule, after: Aged | None, limit: int) -> list[Aged]:
+        """
+        The next runs with the rule's outcome and age, the oldest first, in whichever queue: so
+        that the cost does not depend on how many of them are not meant.
+        """
+        old = self._aged(rule).order_by("finished_at", "id")
+        if after:
+            old = old.filter(finished_at__gte=after.finished_at).filter(
+                Q(finished_at__gt=after.finished_at) | Q(id__gt=after.id)
+            )
+        columns = old.values_list("finished_at", "id", "backend", "queue_name")
+        return [Aged._make(row) for row in columns[:limit]]
+
+    def prune(self, rule: Rule, ids: Sequence[UUID]) -> int:
+        """Delete those of these runs that are still too old, and that nobody holds; how many."""
+        pruned = self._delete(ids, self.prunable(rule))
+        if pruned:
+            gone = ~Exists(TaskRun.objects.filter(id=OuterRef("run")))
+            self.keys.filter(gone, run__in=list(ids)).delete()
+        return pruned
+
+    def forget_keys(self, after: UUID | None, limit: int) -> UUID | None:
+        """
+        Of the next idempotency keys in their order, delete those whose runs are gone; the last that
+        was looked at, None if there are no more.
+        """
+        keys = self.keys.filter(key__gt=after) if after else self.keys
+        run_of = dict(keys.order_by("key").values_list("key", "run")[:limit])
+        kept = {*self.runs.filter(id__in=[*run_of.values()]).values_list("id", flat=True)}
+        gone = {key: run for key, run in run_of.items() if run not in kept}
+        if gone:  # by their runs as well: a key may have started another meanwhile
+            self.keys.filter(key__in=[*gone], run__in=[*gone.values()]).delete()
+        return [*run_of][-1] if len(run_of) == limit else None
+
+    def _aged(self, rule: Rule) -> TaskRunQuerySet:
+        since = DatabaseClock(-rule.age)
+        old = self.runs.filter(state=RunState(rule.outcome), finished_at__lte=since)
+        if rule.outcome != RunState.SUCCESSFUL:
+            return old
+        # What is to follow it knows by its row that it may.
+        return old.filter(~Exists(BlockedRun.objects.filter(after=OuterRef("id"))))
+
+    def _delete(self, ids: Sequence[UUID], meant: TaskRunQuerySet) -> int:
+        """Delete those that are meant of these rows, and that no session holds; how many went."""
+        with self.locking():
+            free = self._taken(ids)
+            gone = list(meant.filter(id__in=free).values_list("id", flat=True)) if free else []
+            return self.runs.filter(id__in=gone)._raw_delete(self.alias) if gone else 0

@@ -1,0 +1,155 @@
+"""Workers, their signs of life, and the runs of those that died."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
+
+from taskworks.clock import DatabaseClock
+from taskworks.models import RunState, TaskRun, Worker
+from taskworks.models.run import TaskRunQuerySet
+from taskworks.models.worker import WorkerQuerySet
+from taskworks.policy import ALONE
+from taskworks.store.base import Base
+from taskworks.store.pulse import Pulse
+
+# Of a run that a worker has no more.
+RESCUED = {
+    "state": RunState.READY.value,
+    "claimed_by": None,
+    "claim_token": None,
+    "target": None,
+    "progress": None,
+}
+
+
+class Signs(NamedTuple):
+    """Whether there is something to see to that there hardly ever is."""
+
+    silent: bool  # a living worker that has been silent for too long
+    lost: bool  # a run without a living worker
+    blocked: bool  # a run that waits for another one
+    scheduled: bool  # an enabled schedule
+
+
+class Rescuing(Base):
+    """The life of workers, and who sees to what a dead one had."""
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(alias)
+        self._pulse = Pulse()
+
+    def register(self, worker: Worker) -> None:
+        """Insert a worker's row; its life begins."""
+        worker.started_at = worker.heartbeat_at = DatabaseClock()
+        worker.save(force_insert=True, using=self.alias)
+
+    def heartbeat(self, worker: UUID) -> bool:
+        """Give a sign of life; False if the worker was given up meanwhile."""
+        alive = self.workers.living().filter(id=worker)
+        return bool(alive.update(heartbeat_at=DatabaseClock()))
+
+    def signs(self, silence: timedelta, witness: UUID) -> Signs:
+        """What a living worker sees, in one statement; nothing if it was given up meanwhile."""
+        heard = OuterRef("heartbeat_at")
+        seen = self.workers.living().filter(id=witness)
+        for sign, *signs in seen.values_list(
+            "heartbeat_at",
+            Exists(self.workers.living().filter(_far_from(heard, silence))),
+            Exists(self._lost()),
+            Exists(self.blocked),
+            Exists(self.schedules.enabled()),
+        ):
+            self._pulse.note(sign, silence)
+            return Signs(*map(bool, signs))
+        return Signs(silent=False, lost=False, blocked=False, scheduled=False)
+
+    def give_up(self, silence: timedelta, witness: UUID) -> int:
+        """
+        Give up the workers whose latest sign of life is so much older than that of the witness, a
+        living worker; say how many.
+
+        Not older than now: what kept them from the database may have kept this statement, too. And
+        nobody, if the clock was moved since they could speak. One that was set back leaves the
+        dead with signs of life that are yet to come.
+        """
+        if not self._pulse.is_even(silence):
+            return 0
+        living = self.workers.living().filter(id=witness)
+        heard = living.values_list("heartbeat_at", flat=True).first()
+        if heard is None:
+            return 0
+        silent = self.workers.living().filter(_far_from(heard, silence))
+        return silent.update(given_up_at=DatabaseClock())
+
+    def give_up_dead(self, worker: UUID) -> bool:
+        """Give up a worker that has surely died; False if that was done, or it has left."""
+        alive = self.workers.living().filter(id=worker)
+        return bool(alive.update(given_up_at=DatabaseClock()))
+
+    def has_lost(self) -> bool:
+        """Whether there are runs without a living worker."""
+        return self._lost().exists()
+
+    def rescue(self, limit: int) -> list[TaskRun]:
+        """
+        Make up to ``limit`` runs without a living worker ready, behind the others; the runs.
+        Those that ``fail_lost`` and ``cancel_lost`` see to are left to them.
+
+        Each may be what its worker has died of, so it is to be executed alone. One that may be
+        executed once only has not begun, or its start would be known.
+        """
+        begun = Q(at_most_once=True, state=RunState.RUNNING)
+        suspects = When(at_most_once=False, then=Value(ALONE))
+        rescued = self._change_some(
+            self._lost().filter(cancel_requested_at=None).exclude(begun),
+            limit,
+            **RESCUED,
+            available_at=DatabaseClock(),
+            executor=Case(suspects, default=F("executor")),
+        )
+        for run in rescued:
+            for name, value in RESCUED.items():
+                setattr(run, name, value)
+        self._told(len(rescued))
+        return rescued
+
+    def fail_lost(self, limit: int, entry: Mapping[str, Any]) -> list[TaskRun]:
+        """
+        Fail up to ``limit`` runs without a living worker that have begun, and may be executed
+        once only, with this entry in their errors; the runs.
+        """
+        begun = self._lost().filter(at_most_once=True, state=RunState.RUNNING)
+        return self._end_some(
+            begun.filter(cancel_requested_at=None),
+            limit,
+            lambda run: self._ended(run, RunState.FAILED, entry),
+        )
+
+    def cancel_lost(self, limit: int, entry: Mapping[str, Any]) -> list[TaskRun]:
+        """Cancel up to ``limit`` runs without a living worker that somebody wants cancelled."""
+        lost = self._lost().filter(cancel_requested_at__isnull=False)
+        return self._end_some(lost, limit, lambda run: self._cancelled(run, entry))
+
+    def awaits_rescue(self, silence: timedelta) -> bool:
+        """Whether there are runs that ``give_up`` and ``rescue`` would make ready."""
+        heard = self._their_workers().filter(heartbeat_at__gte=DatabaseClock(-silence))
+        return self.runs.in_hand().filter(~Exists(heard)).exists()
+
+    def leave(self, worker: UUID) -> None:
+        """Remove a worker's row, and rows of workers given up a day ago."""
+        past = self.workers.filter(given_up_at__lt=DatabaseClock(-timedelta(days=1)))
+        (past | self.workers.filter(id=worker)).delete()
+
+    def _lost(self) -> TaskRunQuerySet:
+        return self.runs.in_hand().filter(~Exists(self._their_workers()))
+
+    @staticmethod
+    def _their_workers() -> WorkerQuerySet:
+        return Worker.objects.living().filter(id=OuterRef("claimed_by"))
+
+
+def _far_from(heard: Any, silence: timedelta) -> Q:
+    return Q(heartbeat_at__lt=heard - silence) | Q(heartbeat_at__gt=heard + silence)

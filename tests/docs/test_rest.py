@@ -1,0 +1,74 @@
+"""The code of the page on the REST API; the reference has all of it."""
+
+from importlib import import_module
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import RequestFactory
+from rest_framework.test import APIClient
+
+from taskworks.rest import operations, urls
+from taskworks.rest.representation import SHOWN, shown
+from taskworks.typed import registry
+from tests.docs.conftest import Settings, only, run, with_database
+from tests.docs.pages import executes, reference
+from tests.docs.test_reference import mentions
+
+INPUTS = {"month": "2026-05-01", "shops": ["Bonn", "Ulm"]}
+
+
+@pytest.fixture(autouse=True)
+def _api(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.TASKS = {"default": {**settings.TASKS["default"], "QUEUES": []}}
+    import_module("reports.tasks")  # which other tests want to be decorated
+    monkeypatch.setattr(registry, "_decorated", {})
+    settings.ROOT_URLCONF = "reports.urls"
+    api = run("reports/api.py")
+    settings.REST_FRAMEWORK = api["REST_FRAMEWORK"]
+    settings.TASKWORKS = {
+        **api["TASKWORKS"],
+        "API_TASKS": ["reports.tasks.MonthlyReport", "reports.restricted.CloseBooks"],
+    }
+
+
+@executes("reports/urls.py", "reports/api.py", "reports/restricted.py")
+@with_database
+def test_tasks_are_offered_over_rest() -> None:
+    client = APIClient()
+    body: Any = {"task": "monthly-report", "inputs": INPUTS}
+    assert client.post("/tasks/", body, format="json").status_code == 403
+    client.force_login(User.objects.create_user("ada"))
+    answer = client.post("/tasks/", body, format="json")
+    assert answer.status_code == 201
+    assert client.get(answer["Location"]).json() == answer.json()
+    body = {"task": "close-books", "inputs": {}}
+    assert client.post("/tasks/", body, format="json").status_code == 403
+    client.force_login(User.objects.create_superuser("root"))
+    assert client.post("/tasks/", body, format="json").status_code == 201
+
+
+@executes("reports/views.py")
+@with_database
+def test_a_run_of_a_view_has_an_owner() -> None:
+    request = RequestFactory().post("/")
+    request.user = user = User.objects.create_user("ada")
+    import_module("reports.views").order_report(request)
+    assert only("reports.tasks.MonthlyReport.task").owner == str(user.pk)
+
+
+def test_the_reference_has_every_address() -> None:
+    for pattern in urls.urlpatterns:
+        route = str(pattern.pattern).replace("<str:pk>", "{id}")
+        assert f"{route}` | `{pattern.name}`" in reference("rest")
+
+
+@with_database
+def test_the_reference_has_every_key() -> None:
+    from taskworks.models import TaskRun
+
+    assert {"id", "owner"} <= set(SHOWN)
+    keys = shown(TaskRun(state="ready", task_path="x.y"))
+    assert set(keys) == set(operations.COMPONENTS["TaskRun"]["properties"])
+    for key in keys:
+        assert mentions(reference("rest"), key), key

@@ -1,0 +1,15 @@
+"""How thorough this run of the tests is: TASKWORKS_TEST_THOROUGHLY says so, or else CI."""
+
+import os
+
+_WORD = os.environ.get("TASKWORKS_TEST_THOROUGHLY")
+
+# In CI, and when it is asked for: everything, on each database.
+THOROUGH = (_WORD or os.environ.get("CI")) == "true"
+# The other Pythons and Djangos: what is run every day, without what says nothing of them.
+IN_THE_MATRIX = _WORD == "false"
+
+
+def examples(many: int) -> int:
+    """So many of what hypothesis makes up if the run is thorough, and a fifth of them every day."""
+    return many if THOROUGH else many // 5

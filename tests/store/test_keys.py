@@ -1,0 +1,122 @@
+"""A key that starts one run goes when its run is gone, and only then."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from taskworks.maintenance import tidy
+from taskworks.models import IdempotencyKey, TaskRun
+from taskworks.store import Store
+from taskworks.store.enqueueing import Once
+from tests.connections import elsewhere, held_elsewhere
+from tests.store.test_plans import assert_no_scan, plans
+
+Started = Callable[..., TaskRun]
+
+
+@pytest.fixture
+def started(store: Store) -> Started:
+    """Start a run by a key, or the one that this has started."""
+
+    def started(key: UUID | None = None, by: Store = store) -> TaskRun:
+        run = TaskRun(backend="default", queue_name="default", task_path="tests.tasks.noop")
+        return by.enqueue_once(run, Once(key or uuid4(), "a request"))
+
+    return started
+
+
+def lose(*runs: TaskRun) -> None:
+    """As somebody does who deletes runs by hand."""
+    TaskRun.objects.filter(id__in=[run.id for run in runs]).delete()
+
+
+def kept() -> set[UUID]:
+    """The runs that have keys."""
+    return {*IdempotencyKey.objects.values_list("run", flat=True)}
+
+
+@pytest.mark.parametrize("lost", [0, 1, 4, 5])
+def test_keys_go_whose_runs_are_gone(
+    store: Store, started: Started, monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    monkeypatch.setattr(tidy, "CHUNK", 2)
+    runs = [started() for _ in range(5)]
+    lose(*runs[:lost])
+    tidy.tidy(store)
+    assert kept() == {run.id for run in runs[lost:]}
+
+
+def test_they_are_looked_at_in_chunks(store: Store, started: Started) -> None:
+    runs = [started() for _ in range(5)]
+    keys = [*IdempotencyKey.objects.order_by("key").values_list("key", flat=True)]
+    assert store.forget_keys(None, 2) == keys[1]
+    assert store.forget_keys(keys[1], 2) == keys[3]
+    assert store.forget_keys(keys[3], 2) is None
+    assert kept() == {run.id for run in runs}
+
+
+def test_where_there_are_no_keys_it_is_one_statement(store: Store) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        assert store.forget_keys(None, 10) is None
+    assert len(asked) == 1
+
+
+def test_a_key_whose_run_is_just_being_written_stays(store: Store, started: Started) -> None:
+    with held_elsewhere(started) as run:
+        store.forget_keys(None, 10)
+    assert kept() == {run.id}
+
+
+def test_a_key_that_another_run_has_taken_meanwhile_stays(
+    store: Store, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = uuid4()
+    lose(started(key))
+    taken: list[TaskRun] = []
+    after_the_look(monkeypatch, lambda: taken.append(started(key)))
+    store.forget_keys(None, 10)
+    assert kept() == {taken[0].id}
+
+
+def test_of_two_that_find_the_run_gone_one_takes_the_key(
+    store: Store, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = uuid4()
+    lose(started(key))
+    first: list[TaskRun] = []
+    after_the_look(monkeypatch, lambda: first.append(started(key)))
+    second = started(key)
+    assert second.id == first[0].id
+    assert TaskRun.objects.count() == 1
+
+
+def after_the_look(monkeypatch: pytest.MonkeyPatch, do: Callable[[], None]) -> None:
+    """The first time that keys are to be deleted, do something in another connection before."""
+    delete = type(IdempotencyKey.objects.all()).delete
+    ahead = [do]
+
+    def deleted(rows: Any) -> Any:
+        if rows.model is IdempotencyKey and ahead:
+            elsewhere(ahead.pop())
+        return delete(rows)
+
+    monkeypatch.setattr("django.db.models.query.QuerySet.delete", deleted)
+
+
+def test_looking_reads_no_more_than_a_chunk(store: Store) -> None:
+    IdempotencyKey.objects.bulk_create(
+        IdempotencyKey(key=uuid4(), run=uuid4(), request="a request") for _ in range(3000)
+    )
+    with connection.cursor() as cursor:
+        table = connection.ops.quote_name(IdempotencyKey._meta.db_table)
+        cursor.execute(f"ANALYZE {'TABLE ' if connection.vendor == 'mysql' else ''}{table}")
+        cursor.fetchall() if connection.vendor == "mysql" else None
+    middle = IdempotencyKey.objects.order_by("key").values_list("key", flat=True)[1500]
+    [plan] = plans(lambda: store.forget_keys(middle, 100), "ORDER BY")
+    expected = {"postgresql": "idempotencykey_pkey", "mysql": "range PRIMARY", "sqlite": "SEARCH"}
+    assert expected[connection.vendor] in plan
+    assert_no_scan(plan)
