@@ -12,7 +12,16 @@ from benchmarks import machine, page, report
 from benchmarks.benchmark import Benchmark
 from benchmarks.contenders import STORES
 from benchmarks.figures import Figures
-from benchmarks.measures import drain, enqueue, growth, held, idle, latency, variants
+from benchmarks.measures import (
+    drain,
+    enqueue,
+    growth,
+    held,
+    idle,
+    latency,
+    schedules,
+    variants,
+)
 from benchmarks.processes import ROOT
 from benchmarks.systems import BY_NAME
 
@@ -23,6 +32,7 @@ PARTS = {
     "idle": idle.measure,
     "growth": growth.measure,
     "held": held.measure,
+    "schedules": schedules.measure,
     "variants": variants.measure,
 }
 QUICK = 0.25  # of the runs, in one round, of these systems
@@ -36,7 +46,8 @@ def main() -> None:
     if arguments.from_file:
         figures = Figures.load(arguments.from_file)
     else:
-        figures = Figures(facts=machine.facts())
+        figures = Figures.load(arguments.onto) if arguments.onto else Figures()
+        figures.forget(arguments.parts)
         _measure(arguments, figures)
     report.show(figures)
     if arguments.write:
@@ -59,6 +70,7 @@ def _measure(arguments: argparse.Namespace, figures: Figures) -> None:
         figures.facts |= {"rounds": benchmark.rounds, "scale": benchmark.scale}
         try:
             for part in arguments.parts:
+                figures.note_part(part, machine.facts())
                 _measure_part(part, benchmark)
         except KeyboardInterrupt:
             report.show(figures)
@@ -66,7 +78,6 @@ def _measure(arguments: argparse.Namespace, figures: Figures) -> None:
                 "interrupted: these are the figures that there were, and nothing is left behind"
             )
         finally:
-            figures.facts["load after"] = machine.load()
             figures.save(arguments.save)
 
 
@@ -102,6 +113,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--quick", action="store_true", help="a quarter of the tasks, one round, few systems")
     add("--write", action="store_true", help=f"write {page.PAGE.relative_to(ROOT)} and its chart")
     add("--save", type=Path, default=LAST, help="where the figures go, as JSON")
+    add("--onto", type=Path, help="keep the other parts of figures that were saved")
     add("--from-file", type=Path, help="measure nothing, report figures that were saved")
     return parser.parse_args(arguments)
 

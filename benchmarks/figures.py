@@ -2,10 +2,13 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
+
+OCCASION = ("began", "commit", "load")  # of a part
 
 
 class Key(NamedTuple):
@@ -34,6 +37,18 @@ class Figures:
     values: dict[Key, list[float]] = field(default_factory=lambda: defaultdict(list))
     facts: dict[str, Any] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
+
+    def forget(self, parts: Collection[str]) -> None:
+        """What was measured in these parts before."""
+        for key in [key for key in self.values if key.part in parts]:
+            del self.values[key]
+        self.gaps = [gap for gap in self.gaps if gap.part not in parts]
+
+    def note_part(self, part: str, facts: dict[str, Any]) -> None:
+        """What this part is measured of, and when; the machine is the same for all."""
+        occasion = {name: facts.pop(name) for name in OCCASION}
+        self.facts |= facts
+        self.facts.setdefault("parts", {})[part] = occasion
 
     def add(self, key: Key, value: float) -> None:
         """One round's."""

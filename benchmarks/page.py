@@ -50,6 +50,12 @@ seconds apart. A figure below nought is a task that began before the commit's an
 What a worker costs that has executed one task and has nothing to do: all its processes together.
 Statements are counted on the wire, whatever the driver. Memory is what is resident (RSS), and with
 what processes share divided among them (PSS); beside it, `manage.py shell` of the same project.""",
+    "schedules": """\
+## Schedules
+
+10,000 schedules that are due over one hour, three minutes of it at their own pace: what a worker
+that does nothing else spends on firing them, beyond what it spends idle; and how long after its
+planned time each was fired, by the database's clock.""",
     "growth": """\
 ## Growth
 
@@ -144,8 +150,18 @@ def _machine(figures: Figures) -> str:
             "## The machine",
             "",
             f"- {facts['machine']}; Python {facts['python']}",
-            f"- begun {facts['began']}, at commit {facts['commit']}; load average {facts['load']} "
-            f"before, {facts.get('load after', '?')} after, the benchmark itself included",
+            *_occasions(facts["parts"]),
             *servers,
         ]
     )
+
+
+def _occasions(parts: dict[str, dict[str, str]]) -> Iterator[str]:
+    """When the parts were measured, and of what."""
+    for commit in dict.fromkeys(part["commit"] for part in parts.values()):
+        some = {name: part for name, part in parts.items() if part["commit"] == commit}
+        first = next(iter(some.values()))
+        yield (
+            f"- at commit {commit}, begun {first['began']} with a load average of {first['load']}: "
+            f"{', '.join(some)}"
+        )

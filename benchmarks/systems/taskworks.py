@@ -14,7 +14,7 @@ class Taskworks(DjangoSystem):
     setting = "`taskworks worker`, as it is; a function"
     drains = 20_000
     apps = ["taskworks"]
-    parts = ("enqueue", "drain", "latency", "idle", "held", "growth")
+    parts = ("enqueue", "drain", "latency", "idle", "held", "growth", "schedules")
     slows_down = True
     app = "taskworks"
     backend = "taskworks.backends.database.DatabaseBackend"

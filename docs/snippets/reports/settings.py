@@ -1,0 +1,1 @@
+TASKWORKS = {"API_TASKS": ["reports.tasks.MonthlyReport", "reports.functions.invite"]}
