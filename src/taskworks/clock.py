@@ -31,23 +31,30 @@ class DatabaseClock(Expression):
     def as_postgresql(
         self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, tuple[Any, ...]]:
-        return "(STATEMENT_TIMESTAMP() + %s)", (self.offset + self.moved,)
+        # No interval of days: in a session's zone with summer time some have 23 or 25 hours.
+        offset = in_microseconds(self.offset + self.moved)
+        return "(STATEMENT_TIMESTAMP() + %s * INTERVAL '1 microsecond')", (offset,)
 
     def as_mysql(
         self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, tuple[Any, ...]]:
         # The zone in which Django stores times here, which MySQL itself does not know of.
-        zone = ZoneInfo(connection.timezone_name)
-        offset = self.offset + self.moved + (datetime.now(zone).utcoffset() or timedelta())
-        microseconds = offset // timedelta(microseconds=1)
-        return "(UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND)", (microseconds,)
+        offset = self.offset + self.moved
+        local = (datetime.now(UTC) + offset).astimezone(ZoneInfo(connection.timezone_name))
+        offset += local.utcoffset() or timedelta()
+        return "(UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND)", (in_microseconds(offset),)
 
     def as_sqlite(
         self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, tuple[Any, ...]]:
         # The database is this machine's: its own clock knows milliseconds only.
-        now = timezone.now() + self.offset + self.moved
+        now = as_stored(datetime.now(UTC) + self.offset + self.moved)
         return "%s", (connection.ops.adapt_datetimefield_value(now),)
+
+
+def in_microseconds(duration: timedelta) -> int:
+    """As databases count it exactly."""
+    return duration // timedelta(microseconds=1)
 
 
 def read(connection: BaseDatabaseWrapper) -> datetime:
@@ -60,7 +67,15 @@ def read(connection: BaseDatabaseWrapper) -> datetime:
             zone = connection.timezone
             return timezone.make_aware(now, zone) if zone else now
         case _:
-            return timezone.now() + DatabaseClock.moved
+            return as_stored(datetime.now(UTC) + DatabaseClock.moved)
+
+
+def later(moment: datetime, duration: timedelta) -> datetime:
+    """
+    The stored moment so much later in real time, which neither local moments nor aware ones of
+    a zone with summer time tell by themselves.
+    """
+    return as_stored(as_aware(moment).astimezone(UTC) + duration)
 
 
 def as_aware(moment: datetime) -> datetime:
@@ -68,12 +83,16 @@ def as_aware(moment: datetime) -> datetime:
     A stored moment with its zone, which it has not where the project goes without: in UTC then, for
     local ones of an hour that comes twice equal no other.
     """
-    return timezone.make_aware(moment).astimezone(UTC) if timezone.is_naive(moment) else moment
+    if timezone.is_aware(moment):
+        return moment
+    return timezone.make_aware(moment, timezone.get_default_timezone()).astimezone(UTC)
 
 
 def as_stored(moment: datetime) -> datetime:
     """A moment as this project's columns have it."""
-    return moment if settings.USE_TZ else timezone.make_naive(moment).replace(fold=0)
+    if settings.USE_TZ:
+        return moment
+    return timezone.make_naive(moment, timezone.get_default_timezone()).replace(fold=0)
 
 
 def can_be_stored(moment: datetime) -> bool:

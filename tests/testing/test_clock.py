@@ -16,7 +16,7 @@ from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("database")
 
-HOUR = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 MOMENT = datetime(2050, 6, 1, 12, tzinfo=UTC)
 
 
@@ -99,6 +99,30 @@ def test_an_hour_is_an_hour_without_time_zones(settings: Settings) -> None:
         assert run_tasks() == []
         moved.advance(HOUR / 2)
         assert len(run_tasks()) == 1
+
+
+@pytest.mark.parametrize(
+    ("noon", "due"),
+    [
+        (datetime(2026, 3, 28, 12), datetime(2026, 3, 29, 13)),  # the next day has 23 hours
+        (datetime(2026, 10, 24, 12), datetime(2026, 10, 25, 11)),  # and here it has 25
+    ],
+)
+def test_a_day_is_24_hours_where_clocks_are_changed(
+    settings: Settings, noon: datetime, due: datetime
+) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = False, "Europe/Berlin"
+    with clock() as moved:
+        moved.move_to(noon)
+        assert is_at(noon)
+        result = tasks.noop.using(run_after=DAY).enqueue()
+        rewrite(result, missing_since=DatabaseClock(DAY))
+        run = run_of(result)
+        moved.advance(DAY)
+        assert is_at(due)
+        assert len(run_tasks()) == 1
+    assert run.missing_since
+    assert due <= run.available_at <= run.missing_since < due + timedelta(minutes=1)
 
 
 def test_a_moment_of_the_other_kind_is_refused(settings: Settings) -> None:

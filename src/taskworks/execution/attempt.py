@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Any, Protocol, TypeVar
 
+from taskworks.clock import later
 from taskworks.context import TaskContext
 from taskworks.dialogue import Dialogue
 from taskworks.execution.connections import refuse_to_wait_for_oneself
@@ -275,7 +276,7 @@ class Attempt:
 
     def _requeue(self, delay: timedelta) -> None:
         self.run.state = (RunState.SCHEDULED if delay else RunState.READY).value
-        self.run.available_at = self.now() + delay
+        self.run.available_at = later(self.now(), delay)
 
     def _wait_anew(self) -> None:
         """A worker had time for it; what it may wait counts from when it is due again."""
@@ -283,7 +284,8 @@ class Attempt:
             return
         self.run.expires_at = None
         if self.policy.expires < math.inf:
-            self.run.expires_at = self.run.available_at + timedelta(seconds=self.policy.expires)
+            lifetime = timedelta(seconds=self.policy.expires)
+            self.run.expires_at = later(self.run.available_at, lifetime)
 
     def _undo(self, run: TaskRun) -> None:
         for name, value in self._before.items():

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
+from taskworks.clock import later
 from taskworks.models import IdempotencyKey, RunState, TaskRun
 from taskworks.store.base import Base
 from taskworks.store.notices import SOON
@@ -114,7 +115,7 @@ class Enqueueing(Base):
 def _schedule(run: TaskRun, now: datetime, delay: timedelta | None, expires: float) -> None:
     """Say when a new run becomes ready, and until when it may wait."""
     if delay is not None:
-        run.run_after = now + delay
+        run.run_after = later(now, delay)
     due = run.run_after if run.run_after and run.run_after > now else None
     run.enqueued_at = now
     run.available_at = due or now
@@ -126,6 +127,6 @@ def _schedule(run: TaskRun, now: datetime, delay: timedelta | None, expires: flo
 def _later(moment: datetime, seconds: float) -> datetime | None:
     """So many seconds after this moment; None if no date is as late."""
     try:
-        return moment + timedelta(seconds=seconds)
+        return later(moment, timedelta(seconds=seconds))
     except OverflowError:
         return None

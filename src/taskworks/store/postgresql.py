@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import models
 
-from taskworks.clock import DatabaseClock
+from taskworks.clock import DatabaseClock, in_microseconds
 from taskworks.conf import conf
 from taskworks.models import TaskRun, Worker
 from taskworks.store.base import LONGEST_WAIT
@@ -115,7 +115,7 @@ class PostgreSQLStore(Store):
             )
             UPDATE {runs} AS run
             SET state = 'claimed', claimed_by = %(worker)s, claim_token = %(token)s,
-                claimed_at = STATEMENT_TIMESTAMP() + %(moved)s
+                claimed_at = STATEMENT_TIMESTAMP() + %(moved)s * INTERVAL '1 microsecond'
             FROM head
             WHERE run.ctid = head.tid AND EXISTS (
                 SELECT 1 FROM {workers} WHERE id = %(worker)s AND given_up_at IS NULL
@@ -126,7 +126,7 @@ class PostgreSQLStore(Store):
         parameters = {
             "worker": worker,
             "token": token,
-            "moved": DatabaseClock.moved,
+            "moved": in_microseconds(DatabaseClock.moved),
             "backend": backend,
             "queues": [line.queue_name for line in lines],
             "executors": [line.executor for line in lines],

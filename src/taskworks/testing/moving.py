@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from taskworks.clock import DatabaseClock
+from taskworks.clock import DatabaseClock, as_aware
 from taskworks.store import store
 
 
@@ -27,7 +27,7 @@ class Clock:
         if timezone.is_naive(moment) == settings.USE_TZ:
             kind = "aware" if settings.USE_TZ else "naive"
             raise ValueError(f"The clock cannot be moved to {moment!r}: it must be {kind}.")
-        DatabaseClock.moved += moment - self.now()
+        DatabaseClock.moved += as_aware(moment) - as_aware(self.now())
 
 
 @contextmanager
