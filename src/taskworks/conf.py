@@ -28,6 +28,7 @@ class Conf:
     api_authentication_classes: tuple[str, ...] = ()  # of the REST API; the project's, if empty
     api_permission_classes: tuple[str, ...] = ()  # of the same; the project's, or IsAuthenticated
     api_max_streams: int = 500  # event streams that a process has open at once
+    api_max_user_streams: int = 100  # of those, for one user who is signed in
     schedule_callables: tuple[str, ...] = ()  # dotted paths that the admin offers beside tasks
 
 

@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 
 from taskworks import task_backends
 from taskworks.models import TaskRun
+from taskworks.ownership import ANYBODY
 from taskworks.rest import views
 from taskworks.rest.events import stream, watcher
 from taskworks.rest.events.hub import hub
@@ -176,11 +177,34 @@ def test_there_is_a_bound_on_open_streams(browser: Browser, configured: Any, sta
     assert browser.open(path).headers["retry-after"] == "10"
 
 
+def test_one_user_does_not_take_them_all(
+    browser: Browser, configured: Any, start: Any, staff: Any
+) -> None:
+    configured(API_MAX_USER_STREAMS=2)
+    paths = [address(start("told"), "events") for _ in range(3)]
+    assert [browser.open(path).status for path in paths] == [200, 200, 429]
+    assert browser.open(paths[0], **{"x-user": "root"}).status == 200
+
+
+def test_who_is_not_signed_in_is_not_told_apart(
+    browser: Browser, configured: Any, start: Any
+) -> None:
+    path = address(start("told"), "events")
+    TaskRun.objects.update(owner=ANYBODY)
+    configured(
+        API_MAX_USER_STREAMS=1,
+        API_AUTHENTICATION_CLASSES=["rest_framework.authentication.SessionAuthentication"],
+        API_PERMISSION_CLASSES=["rest_framework.permissions.AllowAny"],
+    )
+    assert [browser.open(path).status for _ in range(2)] == [200, 200]
+
+
 def test_of_many_that_come_at_once_no_more_stay(
     browser: Browser, configured: Any, start: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configured(API_MAX_STREAMS=2)
-    monkeypatch.setattr(views, "is_too_much", lambda: False)  # as all have asked before any began
+    # As all have asked before any began.
+    monkeypatch.setattr(views, "is_too_much", lambda viewer: False)
     path = address(start("told"), "events")
     first, second, third = (browser.open(path) for _ in range(3))
     assert [name for name, _ in third.wait_for_the_end()] == ["status"]
@@ -300,8 +324,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_200_streams_cost_one_query_a_second_between_them(
-    clock: Clock, browser: Browser, start: Any, queries: list[str]
+    clock: Clock, browser: Browser, configured: Any, start: Any, queries: list[str]
 ) -> None:
+    configured(API_MAX_USER_STREAMS=200)
     runs = [start("told") for _ in range(50)]
     readings = [browser.open(address(run, "events")) for run in runs for _ in range(4)]
     assert len(hub) == 200

@@ -212,6 +212,13 @@ class TestSynchronising:
         statements = [query["sql"].split()[0] for query in queries.captured_queries]
         assert {*statements} == {"SELECT"}
 
+    def test_makes_no_row_of_what_is_over(self, caplog: pytest.LogCaptureFixture) -> None:
+        now = timezone.now()
+        deploy((every(minutes=5, end_running=now - timedelta(days=1)), shelf.add))
+        deploy((cron("0 0 29 2 *", end_running=now + timedelta(seconds=1)), shelf.add))
+        assert not Schedule.objects.exists()
+        assert caplog.records == []
+
     def test_follows_the_code(self) -> None:
         deploy((cron("0 3 * * *"), shelf.add))
         before = only()

@@ -414,6 +414,11 @@ class Schedule(SisySchedule, Remembering):
         if self._first_run(clock.as_aware(now)) is None:
             raise self._never()
 
+    def is_over(self) -> bool:
+        """Whether its end leaves no planned time, by the database's clock."""
+        now = clock.as_aware(clock.read(connections[self._alias()]))
+        return self.end_running is not None and self._first_run(now) is None
+
     def _never(self) -> ValidationError:
         """Why there is no planned time at all."""
         if self.end_running:

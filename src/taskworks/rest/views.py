@@ -206,9 +206,10 @@ class TaskEvents(TaskView):
         known = shown(run)
         if is_the_end(known, request.headers.get("Last-Event-ID", "")):
             return HttpResponse(status=204)
-        if is_too_much():
+        viewer = self.viewer.owner
+        if is_too_much(viewer):
             self.throttled(request, RETRY_STREAM_AFTER)
-        return EventStream(run.id, known).response()
+        return EventStream(run.id, known, viewer).response()
 
 
 class TaskSchema(TaskView):

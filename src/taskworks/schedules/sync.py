@@ -139,6 +139,8 @@ def _synchronise(declaration: Declaration) -> None:
     row = _row(declaration.label)
     wanted = draft(declaration)
     validate(wanted)
+    if row is None and wanted.is_over():
+        return  # on a new database, or when its row has been pruned
     if row is None:
         row = _created(wanted)
     if row is None or row.declared is None:

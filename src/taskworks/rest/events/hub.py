@@ -18,7 +18,8 @@ Run = Mapping[str, Any]
 class Ear:
     """Of one stream, in its event loop: the latest that is known of the run, and no more."""
 
-    def __init__(self) -> None:
+    def __init__(self, viewer: str) -> None:
+        self.viewer = viewer
         self._loop = asyncio.get_running_loop()
         self._has_news = asyncio.Event()
         self._latest: Run | None = None
@@ -53,10 +54,15 @@ class Hub:
         with self._lock:
             return sum(map(len, self._ears.values()))
 
+    def open_for(self, viewer: str) -> int:
+        """How many of them are this user's."""
+        with self._lock:
+            return sum(ear.viewer == viewer for ears in self._ears.values() for ear in ears)
+
     @contextmanager
-    def listening(self, run_id: UUID) -> Iterator[Ear]:
+    def listening(self, run_id: UUID, viewer: str) -> Iterator[Ear]:
         """While this lasts, the ear hears of the run, which is looked at at once."""
-        ear = Ear()
+        ear = Ear(viewer)
         with self._lock:
             self._have_watcher()
             self._ears.setdefault(run_id, set()).add(ear)

@@ -12,6 +12,7 @@ from django.db import connections
 from django.http import StreamingHttpResponse
 
 from taskworks.conf import conf
+from taskworks.ownership import ANYBODY
 from taskworks.rest.events.hub import Ear, hub
 from taskworks.rest.representation import FINAL
 
@@ -32,9 +33,11 @@ MESSAGES = ("messages", "message_details")
 Run = Mapping[str, Any]
 
 
-def is_too_much() -> bool:
-    """Whether this process has as many streams open as it may."""
-    return len(hub) >= conf().api_max_streams
+def is_too_much(viewer: str) -> bool:
+    """Whether this process has as many streams open as it may, or as many for this user."""
+    if len(hub) >= conf().api_max_streams:
+        return True
+    return viewer != ANYBODY and hub.open_for(viewer) >= conf().api_max_user_streams
 
 
 def is_the_end(run: Run, last_event_id: str) -> bool:
@@ -45,8 +48,8 @@ def is_the_end(run: Run, last_event_id: str) -> bool:
 class EventStream:
     """A run's events until it ends, or for ten minutes, or until nobody reads them."""
 
-    def __init__(self, run_id: UUID, known: Run) -> None:
-        self._run_id, self._known = run_id, known
+    def __init__(self, run_id: UUID, known: Run, viewer: str) -> None:
+        self._run_id, self._known, self._viewer = run_id, known, viewer
         self._number = 0
 
     def response(self) -> StreamingHttpResponse:
@@ -61,10 +64,10 @@ class EventStream:
         # Those of the view, which the request would keep open until the stream ends.
         await sync_to_async(_let_go_of_connections)()
         beginning = f"retry: {RECONNECT_AFTER}\n\n".encode() + self._whole(self._known)
-        if is_too_much():  # with those who have come at the same moment
+        if is_too_much(self._viewer):  # with those who have come at the same moment
             yield beginning
             return
-        with hub.listening(self._run_id) as ear:
+        with hub.listening(self._run_id, self._viewer) as ear:
             yield beginning
             async for chunk in self._news(ear):
                 yield chunk
