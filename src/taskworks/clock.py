@@ -39,16 +39,15 @@ class DatabaseClock(Expression):
         self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, tuple[Any, ...]]:
         # The zone in which Django stores times here, which MySQL itself does not know of.
-        offset = self.offset + self.moved
-        local = (datetime.now(UTC) + offset).astimezone(ZoneInfo(connection.timezone_name))
-        offset += local.utcoffset() or timedelta()
+        local = (datetime.now(UTC) + self.moved).astimezone(ZoneInfo(connection.timezone_name))
+        offset = self.offset + self.moved + (local.utcoffset() or timedelta())
         return "(UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND)", (in_microseconds(offset),)
 
     def as_sqlite(
         self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, tuple[Any, ...]]:
         # The database is this machine's: its own clock knows milliseconds only.
-        now = as_stored(datetime.now(UTC) + self.offset + self.moved)
+        now = as_stored(datetime.now(UTC) + self.moved) + self.offset
         return "%s", (connection.ops.adapt_datetimefield_value(now),)
 
 
@@ -72,10 +71,13 @@ def read(connection: BaseDatabaseWrapper) -> datetime:
 
 def later(moment: datetime, duration: timedelta) -> datetime:
     """
-    The stored moment so much later in real time, which neither local moments nor aware ones of
-    a zone with summer time tell by themselves.
+    The stored moment so much later in real time. In an hour that comes twice, without time zones,
+    nobody can tell which is meant: there it is up to that hour later.
     """
-    return as_stored(as_aware(moment).astimezone(UTC) + duration)
+    end = as_aware(moment).astimezone(UTC) + duration
+    stored = as_stored(end)
+    is_told = settings.USE_TZ or not (_comes_twice(moment) or _comes_twice(stored))
+    return stored if is_told else moment + duration
 
 
 def as_aware(moment: datetime) -> datetime:
@@ -98,6 +100,13 @@ def as_stored(moment: datetime) -> datetime:
 def can_be_stored(moment: datetime) -> bool:
     """Whether it comes back as it was: without time zones an hour that comes twice does so once."""
     return settings.USE_TZ or as_aware(as_stored(moment)) == moment
+
+
+def _comes_twice(local: datetime) -> bool:
+    """Whether this is in an hour that comes twice."""
+    zone = timezone.get_default_timezone()
+    first, second = (local.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+    return first != second
 
 
 def _selected(connection: BaseDatabaseWrapper, clock: str, parameters: tuple[Any, ...]) -> datetime:

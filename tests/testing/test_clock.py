@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from taskworks.clock import DatabaseClock
+from taskworks.clock import DatabaseClock, later
 from taskworks.models import TaskRun, Worker
 from taskworks.store import store
 from taskworks.testing import clock, run_tasks
 from tests import tasks
 from tests.behaviour import Settings, database_now, rewrite, run_of
+from tests.settings import DATABASE
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -116,13 +117,43 @@ def test_a_day_is_24_hours_where_clocks_are_changed(
         moved.move_to(noon)
         assert is_at(noon)
         result = tasks.noop.using(run_after=DAY).enqueue()
-        rewrite(result, missing_since=DatabaseClock(DAY))
         run = run_of(result)
         moved.advance(DAY)
         assert is_at(due)
         assert len(run_tasks()) == 1
-    assert run.missing_since
-    assert due <= run.available_at <= run.missing_since < due + timedelta(minutes=1)
+    assert due <= run.available_at < due + timedelta(minutes=1)
+
+
+@pytest.mark.skipif(DATABASE != "postgresql", reason="others know no zones")
+def test_a_day_of_the_database_is_24_hours(settings: Settings) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = False, "Europe/Berlin"
+    with clock() as moved:
+        moved.move_to(datetime(2026, 10, 24, 12))
+        result = tasks.noop.enqueue()
+        rewrite(result, missing_since=DatabaseClock(DAY))
+    day_after = run_of(result).missing_since
+    assert day_after
+    assert timedelta(0) <= day_after - datetime(2026, 10, 25, 11) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("now", "minutes", "then"),
+    [
+        ("01:30", 45, "02:15"),
+        ("01:30", 90, "03:00"),  # for 02:00 comes first in summer time, which is too early
+        ("02:30", 45, "03:15"),
+        ("02:30", 15, "02:45"),
+        ("02:30", 120, "04:30"),
+        ("03:30", 15, "03:45"),
+        ("01:30", 150, "03:00"),
+    ],
+)
+def test_in_an_hour_that_comes_twice_it_is_rather_late_than_early(
+    settings: Settings, now: str, minutes: int, then: str
+) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = False, "Europe/Berlin"
+    moment, end = (datetime.fromisoformat(f"2026-10-25T{time}") for time in (now, then))
+    assert later(moment, timedelta(minutes=minutes)) == end
 
 
 def test_a_moment_of_the_other_kind_is_refused(settings: Settings) -> None:
