@@ -416,8 +416,9 @@ class Schedule(SisySchedule, Remembering):
 
     def is_over(self) -> bool:
         """Whether its end leaves no planned time, by the database's clock."""
-        now = clock.as_aware(clock.read(connections[self._alias()]))
-        return self.end_running is not None and self._first_run(now) is None
+        if self.end_running is None:
+            return False
+        return self._first_run(clock.as_aware(clock.read(connections[self._alias()]))) is None
 
     def _never(self) -> ValidationError:
         """Why there is no planned time at all."""
