@@ -15,7 +15,7 @@ from taskworks.maintenance.prune import prune as prune_all
 from taskworks.models import TaskRun
 from taskworks.retention import Rule
 from taskworks.store import Store
-from tests.connections import begin_elsewhere, can_end_transactions
+from tests.connections import begin_elsewhere, can_end_transactions, held_elsewhere
 from tests.store.conftest import Enqueue
 from tests.waiting import wait_for
 
@@ -116,6 +116,28 @@ def test_the_limit_ends_with_its_transaction(
     enqueue()
     verb(store, worker)
     assert limit() == before
+
+
+@pytest.mark.skipif(connection.vendor != "mysql", reason="a setting of MySQL and MariaDB")
+def test_others_wait_for_locks_as_long_as_before(store: Store, enqueue: Enqueue) -> None:
+    run = enqueue()
+    held = {"state": "running", "claimed_by": CLAIMED_BY, "claim_token": TOKEN}
+    TaskRun.objects.filter(id=run.id).update(**held)
+    before = longest_wait()
+    with held_elsewhere(lambda: list(TaskRun.objects.select_for_update())):
+        with pytest.raises(DatabaseError) as error:
+            finish(store, CLAIMED_BY)
+        assert store.is_about_a_held_row(error.value)
+        assert longest_wait() == before
+    assert finish(store, CLAIMED_BY) == {run.id}
+    assert longest_wait() == before > 1
+
+
+def longest_wait() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT @@SESSION.innodb_lock_wait_timeout")
+        [seconds] = cursor.fetchone()
+    return int(seconds)
 
 
 @pytest.mark.parametrize("autocommit", [True, False])

@@ -6,7 +6,7 @@ Rows are locked in the order of an index and without waiting, so that two worker
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -99,37 +99,43 @@ class MySQLStore(Store):
     def _limit_silence(self, longest: timedelta) -> None:
         # MariaDB knows it of sessions alone, MySQL not at all.
         if self._is_mariadb:
-            self._set(
-                "@taskworks_silence = @@SESSION.idle_transaction_timeout, "
-                f"SESSION idle_transaction_timeout = {int(longest.total_seconds())}"
-            )
+            self._limit("idle_transaction_timeout", longest)
 
     def _lift_limit(self) -> None:
-        # A session that has ended, and was closed, had the limit alone.
-        if self._is_mariadb and self.connection.connection:
-            with suppress(DatabaseError):  # what was done is done
-                self._set("SESSION idle_transaction_timeout = @taskworks_silence")
+        if self._is_mariadb:
+            self._unlimit("idle_transaction_timeout")
 
     @property
     def _is_mariadb(self) -> bool:
         connection: Any = self.connection
         return bool(connection.mysql_is_mariadb)
 
+    @contextmanager
+    def _waiting_little(self) -> Iterator[None]:
+        """Have statements wait for locks so long; as long as they like in others' transactions."""
+        is_whole = self.connection.get_autocommit()
+        if is_whole:
+            self._limit("innodb_lock_wait_timeout", LONGEST_WAIT)
+        try:
+            yield
+        finally:
+            if is_whole:
+                self._unlimit("innodb_lock_wait_timeout")
+
+    def _limit(self, name: str, longest: timedelta) -> None:
+        """Set a variable of the session, which is others' as well."""
+        seconds = int(longest.total_seconds())
+        self._set(f"@taskworks_{name} = @@SESSION.{name}, SESSION {name} = {seconds}")
+
+    def _unlimit(self, name: str) -> None:
+        # A session that has ended, and was closed, had the limit alone.
+        if self.connection.connection:
+            with suppress(DatabaseError):  # what was done is done
+                self._set(f"SESSION {name} = @taskworks_{name}")
+
     def _set(self, variables: str) -> None:
         with self.connection.cursor() as cursor:
             cursor.execute(f"SET {variables}")
-
-    def _limit_waits(self) -> None:
-        """Have statements of this connection, a worker's own, wait for locks so long."""
-        connection: Any = self.connection
-        connection.ensure_connection()
-        if getattr(connection, "_taskworks_waits", None) is not connection.connection:
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    "SET SESSION innodb_lock_wait_timeout = %s",
-                    [int(LONGEST_WAIT.total_seconds())],
-                )
-            connection._taskworks_waits = connection.connection
 
     def is_about_a_held_row(self, error: DatabaseError) -> bool:
         return error.args[:1] == (LOCK_WAIT_TIMEOUT,)
@@ -164,9 +170,7 @@ class MySQLStore(Store):
         row = "SELECT " + ", ".join(f"%s AS {name}" for name in change.own)
         new = f"({' UNION ALL '.join([row] * len(change.rows))}) AS new"
         values = [value for row in change.rows for value in row]
-        if not self.connection.in_atomic_block:
-            self._limit_waits()
-        with self.locking(), self.connection.cursor() as cursor:
+        with self._waiting_little(), self.locking(), self.connection.cursor() as cursor:
             cursor.execute(
                 f"""
                 SELECT run.id FROM {self._quoted(TaskRun)} AS run
