@@ -12,6 +12,7 @@ from taskworks.store import store
 from taskworks.testing import clock, run_tasks
 from tests import tasks
 from tests.behaviour import Settings, database_now, rewrite, run_of
+from tests.behaviour.test_expires import snooze_for_a_day
 from tests.settings import DATABASE
 from tests.waiting import wait_for
 
@@ -122,6 +123,32 @@ def test_a_day_is_24_hours_where_clocks_are_changed(
         assert is_at(due)
         assert len(run_tasks()) == 1
     assert due <= run.available_at < due + timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("noon", "day_after", "two_days_after"),
+    [
+        (datetime(2026, 10, 23, 12), datetime(2026, 10, 24, 12), datetime(2026, 10, 25, 11)),
+        (datetime(2026, 10, 24, 12), datetime(2026, 10, 25, 11), datetime(2026, 10, 26, 11)),
+    ],
+)
+def test_so_is_what_is_put_off_and_may_wait_for_a_day(
+    settings: Settings, noon: datetime, day_after: datetime, two_days_after: datetime
+) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = False, "Europe/Berlin"
+    with clock() as moved:
+        moved.move_to(noon)
+        result = snooze_for_a_day.using(expires=DAY).enqueue()
+        before = run_of(result)
+        run_tasks()
+        after = run_of(result)
+    for found, wanted in [
+        (before.expires_at, day_after),
+        (after.available_at, day_after),
+        (after.expires_at, two_days_after),
+    ]:
+        assert found
+        assert timedelta(0) <= found - wanted < timedelta(minutes=1)
 
 
 @pytest.mark.skipif(DATABASE != "postgresql", reason="others know no zones")
