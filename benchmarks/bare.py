@@ -104,7 +104,7 @@ def caught() -> Iterator[list[Statement]]:
 
 def verbs(system: Taskworks) -> tuple["Verb", "Verb"]:
     """The claim and the finish of a hundred runs."""
-    from taskworks.policy import THREAD
+    from taskworks.options.policy import THREAD
     from taskworks.store import store
 
     worker = register(system)

@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -73,22 +74,25 @@ def alternate(claims: int, size: int) -> tuple[list[float], list[float]]:
 
     from taskworks.models import TaskRun, Worker
     from taskworks.store import store
-    from taskworks.store.cursor import Cursor
+    from taskworks.worker.claiming.cursor import ClaimCursor
 
     worker = Worker(id=uuid4(), label="of a benchmark", hostname="here", pid=1)
     store().register(worker)
-    database, cursor = store(), Cursor()
+    database, cursor = store(), ClaimCursor()
     times: tuple[list[float], list[float]] = [], []
     claimed: list[TaskRun] = []
     for number in range(claims):
         begin = time.perf_counter()
-        runs = database.claim(
-            worker.id,
-            "default",
-            ["default"],
-            {"thread": size},
-            cursor=cursor if number % 2 else None,
-        )
+        claim = partial(database.claim, worker.id, "default", ["default"])
+        room = {"thread": size}
+        if number % 2:
+            runs = cursor.claim(
+                lambda room, limit, places, claim=claim: claim(room, limit, places=places),
+                room,
+                size,
+            )
+        else:
+            runs = claim(room)
         times[number % 2].append(time.perf_counter() - begin)
         assert len(runs) == size
         claimed += runs

@@ -1,6 +1,7 @@
 """Taskworks: background work for Django, whole."""
 
 from taskworks.context import TaskContext, current_context
+from taskworks.definition import Task, task
 from taskworks.exceptions import TaskCancelled, TaskExpired, TaskTimeout
 from taskworks.framework import (
     DEFAULT_TASK_BACKEND_ALIAS,
@@ -12,7 +13,6 @@ from taskworks.framework import (
 )
 from taskworks.result import TaskMessage, TaskResult, await_for, wait_for
 from taskworks.retry import Backoff, Retry, Snooze
-from taskworks.task import Task, task
 
 __all__ = [
     "DEFAULT_TASK_BACKEND_ALIAS",

@@ -9,16 +9,13 @@ class TaskworksConfig(AppConfig):
     verbose_name = "Taskworks"
 
     def ready(self) -> None:
-        from taskworks import framework, parts  # noqa: F401 - importing them registers their checks
+        # Importing these registers checks and signal receivers.
+        from taskworks import feature_checks, framework  # noqa: F401
+        from taskworks.schedules import checks, firing, sync  # noqa: F401
+        from taskworks.store import scheduling  # noqa: F401
 
         if _offers_tasks():
-            import taskworks.typed  # noqa: F401 - likewise
-        from taskworks.schedules import (
-            checks,  # noqa: F401 - the same
-            firing,  # noqa: F401 - and this, who fires one that is wanted at once
-            sync,
-        )
-        from taskworks.store import schedules  # noqa: F401 - and this, who tells of one that is saved
+            import taskworks.typed  # noqa: F401
 
         post_migrate.connect(sync.synchronise_after_migrate, sender=self)
 

@@ -9,8 +9,8 @@ from django.db import connections
 
 from taskworks.conf import conf, nearest
 from taskworks.framework import task_backends
-from taskworks.policy import Policy, defaults_of
-from taskworks.retention import retention_of
+from taskworks.options.policy import Policy, defaults_of
+from taskworks.options.retention import retention_of
 
 KNOWN_OPTIONS = ["TASK_DEFAULTS", "QUEUE_DEFAULTS", "RETENTION", "QUEUE_RETENTION"]
 READ_COMMITTED = "read committed"

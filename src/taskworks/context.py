@@ -1,4 +1,4 @@
-"""What a task is told of its own run, and what it tells, through a ``Dialogue``."""
+"""What a task is told of its own run, and what it tells, through a ``RunChannel``."""
 
 import threading
 import time
@@ -14,9 +14,9 @@ from django.utils import timezone
 
 from taskworks import framework, jsonvalue
 from taskworks.conf import conf
-from taskworks.dialogue import MOST, OF_SCHEDULE, Dialogue
 from taskworks.exceptions import TaskCancelled
 from taskworks.logs import steady_logger
+from taskworks.progress import MOST, OF_SCHEDULE, RunChannel
 
 if TYPE_CHECKING:
     _Standard = framework.TaskContext[..., Any]
@@ -40,7 +40,7 @@ class TaskContext(_Standard):  # type: ignore[misc] # only Django's stubs have i
     deadline: datetime | None = None  # when the attempt's timeout is over, by the database's clock
     _number: int | None = None
     _ends: float | None = None  # the deadline, by time.monotonic()
-    _dialogue: Dialogue = field(default_factory=Dialogue)
+    _channel: RunChannel = field(default_factory=RunChannel)
 
     @property
     def attempt(self) -> int:
@@ -79,26 +79,26 @@ class TaskContext(_Standard):  # type: ignore[misc] # only Django's stubs have i
     @property
     def cancel_requested(self) -> bool:
         """Whether somebody wants this run to stop."""
-        return self._dialogue.cancel_requested
+        return self._channel.cancel_requested
 
     def raise_if_cancelled(self) -> None:
         """Raise TaskCancelled if somebody wants this run to stop."""
-        if self._dialogue.cancel_requested:
+        if self._channel.cancel_requested:
             raise TaskCancelled("The run was cancelled.")
 
     # Progress.
 
     def set_target(self, n: int | None) -> None:
         """What progress counts up to, 0 or more; None if that is not known."""
-        self._dialogue.aim(None if n is None else max(0, _count(n)))
+        self._channel.aim(None if n is None else max(0, _count(n)))
 
     def set_progress(self, n: int) -> None:
         """How far the task is: from 0 to its target, to which other numbers are clamped."""
-        self._dialogue.set(n if type(n) is int and n < MOST else _count(n))
+        self._channel.set(n if type(n) is int and n < MOST else _count(n))
 
     def inc_progress(self, n: int = 1) -> None:
         """That it is so much further, from 0 if no progress was set; clamped in the same way."""
-        self._dialogue.inc(n if type(n) is int and n < MOST else _count(n))
+        self._channel.inc(n if type(n) is int and n < MOST else _count(n))
 
     def add_message(self, text: object, level: str = "info") -> None:
         """
@@ -111,14 +111,14 @@ class TaskContext(_Standard):  # type: ignore[misc] # only Django's stubs have i
             logger.warning("The level %s of a message is none of %s.", _message(level), LEVELS)
             level = "info"
         at = timezone.now().isoformat()
-        self._dialogue.say({"at": at, "level": level, "text": _message(text)})
+        self._channel.say({"at": at, "level": level, "text": _message(text)})
 
     # Metadata.
 
     @property
     def metadata(self) -> dict[str, Any]:
         """The run's own JSON, kept from attempt to attempt; changes last once they are saved."""
-        return self._dialogue.metadata
+        return self._channel.metadata
 
     def save_metadata(self) -> None:
         """
@@ -128,7 +128,7 @@ class TaskContext(_Standard):  # type: ignore[misc] # only Django's stubs have i
         transaction on SQLite, which would wait for itself: its lock keeps the worker from writing.
         """
         written = threading.Event()
-        self._dialogue.save(written.set)
+        self._channel.save(written.set)
         while not written.wait(timeout=0.2):  # in steps, so that the task can be interrupted
             pass
 
@@ -174,7 +174,7 @@ def call_when_written(call: Callable[[], None]) -> None:
     not if that dies before, nor in a child process. Does nothing outside of a task.
     """
     if context := current_context():
-        context._dialogue.when_closed = call
+        context._channel.when_closed = call
 
 
 def enter(make: Callable[[], TaskContext]) -> None:

@@ -12,7 +12,7 @@ from django.core.management import call_command
 
 from taskworks import Task, TaskResult
 from taskworks.backends.database import DatabaseBackend
-from taskworks.clock import DatabaseClock
+from taskworks.database.clock import DatabaseClock
 from taskworks.models import TaskRun
 
 DATABASE_BACKEND = "taskworks.backends.database.DatabaseBackend"

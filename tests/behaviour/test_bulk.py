@@ -15,8 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from taskworks import TaskResult, TaskResultStatus, task_backends
 from taskworks.backends.database import DatabaseBackend
 from taskworks.exceptions import InvalidTask
-from taskworks.models import RunState, TaskRun
-from taskworks.models import run as run_module
+from taskworks.models import RunState, TaskRun, run
 from taskworks.signals import task_enqueued
 from taskworks.store import store
 from tests import tasks
@@ -284,9 +283,9 @@ def test_a_statement_that_fails_leaves_nothing_behind(monkeypatch: pytest.Monkey
     """The second chunk has an id that is there already."""
     items = [(n,) for n in range(2001)]
     ids = iter([*range(2000), 0])
-    constant, makers = run_module._defaults()
+    constant, makers = run._defaults()
     colliding = {**dict(makers), "id": lambda: UUID(int=next(ids) + 1)}
-    monkeypatch.setattr(run_module, "_defaults", lambda: (constant, [*colliding.items()]))
+    monkeypatch.setattr(run, "_defaults", lambda: (constant, [*colliding.items()]))
     with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
         tasks.echo.enqueue_many(items)
     assert TaskRun.objects.count() == 0

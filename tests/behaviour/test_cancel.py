@@ -22,10 +22,13 @@ from taskworks import (
     task_backends,
 )
 from taskworks.backends.database import DatabaseBackend
+from taskworks.duties.rescue import rescue
 from taskworks.exceptions import TaskResultDoesNotExist
 from taskworks.execution import Attempt, Outcome, Released, Retried, Snoozed, Succeeded, failure
-from taskworks.maintenance.rescue import rescue
 from taskworks.models import RunState, TaskRun, Worker
+from taskworks.recording.events import Report
+from taskworks.recording.ledger import Ledger
+from taskworks.recording.observer import Observer
 from taskworks.signals import (
     task_cancelled,
     task_enqueued,
@@ -34,9 +37,6 @@ from taskworks.signals import (
     task_started,
 )
 from taskworks.store import store
-from taskworks.worker.observer import Observer
-from taskworks.worker.recorder import Recorder
-from taskworks.worker.report import Report
 from tests import tasks
 from tests.behaviour import database_now, executed, received, rewrite, run_of, run_worker
 from tests.connections import begin_elsewhere, elsewhere, held_elsewhere
@@ -111,7 +111,7 @@ def recorded(attempt: Attempt, outcome: Outcome) -> None:
 
     def record() -> None:
         attempt.task = tasks.noop
-        recorder = Recorder(store(), Report(DatabaseBackend, Observer()), lambda: None)
+        recorder = Ledger(store(), Report(DatabaseBackend, Observer()), lambda: None)
         recorder.take(attempt)
         recorder.end(attempt, outcome)
         recorder.record()

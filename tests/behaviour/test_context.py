@@ -451,7 +451,7 @@ class TestThrottle:
     def test_writes_of_what_is_quickly_done_the_first_and_the_last(
         self, writes: list[tuple[float, Any]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("taskworks.worker.recorder.TELL_EVERY", 60.0)
+        monkeypatch.setattr("taskworks.recording.ledger.TELL_EVERY", 60.0)
         result = executed(obey.enqueue(*[["inc_progress"]] * 500))
         assert result.progress == 500
         assert len(writes) <= 2

@@ -13,8 +13,8 @@ import pytest
 from django.core.management import call_command
 
 from taskworks import TaskResult, task_backends
+from taskworks.duties.rescue import rescue
 from taskworks.exceptions import InvalidTask
-from taskworks.maintenance.rescue import rescue
 from taskworks.models import TaskRun, Worker
 from taskworks.signals import task_finished, task_lost, task_rescued, task_started
 from taskworks.store import store
@@ -89,7 +89,7 @@ class TestTheStart:
 
     @pytest.mark.parametrize("task", [deadly.tell_row, deadly.tell_row_async])
     def test_is_written_late_as_a_rule(self, task: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("taskworks.worker.recorder.WRITE_START_AFTER", 60.0)
+        monkeypatch.setattr("taskworks.recording.ledger.WRITE_START_AFTER", 60.0)
         assert self.seen(task.enqueue()) == ("claimed", 0)
 
     @pytest.mark.parametrize("task", [deadly.tell_row, deadly.tell_row_async])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from taskworks import TaskResult, TaskResultStatus
-from taskworks.maintenance.promote import promote
+from taskworks.duties.promote import promote
 from taskworks.models import RunState, TaskRun
 from taskworks.signals import task_started
 from taskworks.store import store

@@ -12,7 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from taskworks import TaskResult
-from taskworks.maintenance import prune as maintenance
+from taskworks.duties import prune as prune_duty
 from taskworks.models import IdempotencyKey, RunState, TaskRun
 from taskworks.store import store
 from tests import tasks
@@ -144,7 +144,7 @@ def test_a_dry_run_may_count_one() -> None:
 
 
 def test_chunks_reach_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(maintenance, "MOST", 2)
+    monkeypatch.setattr(prune_duty, "MOST", 2)
     for _ in range(5):
         ended(15)
     assert prune() == "Deleted 5 task runs."

@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from taskworks.framework import task_backends
 from taskworks.models import RunState
-from taskworks.retention import retention_of
+from taskworks.options.retention import retention_of
 from tests.behaviour import DATABASE_BACKEND, Settings
 from tests.behaviour.test_prune import ended, left, prune
 

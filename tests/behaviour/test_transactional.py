@@ -11,7 +11,7 @@ from django.db import DatabaseError, OperationalError, connection, connections
 from taskworks import TaskResult, task_backends
 from taskworks.exceptions import InvalidTask
 from taskworks.models import TaskRun, Worker
-from taskworks.policy import Policy
+from taskworks.options.policy import Policy
 from taskworks.store import Store, store
 from taskworks.testing import run_tasks
 from taskworks.worker import Options, Queues, Sizes

@@ -13,16 +13,16 @@ from django.dispatch import Signal
 
 import taskworks
 from taskworks import exceptions, framework, schedules, signals
+from taskworks.actions.run_actions import Verdict
 from taskworks.backends.database import DatabaseBackend
 from taskworks.conf import Conf
-from taskworks.control import Verdict
 from taskworks.framework import BaseTaskBackend
 from taskworks.management.commands.taskworks import SUBCOMMANDS
 from taskworks.management.output import DETAILS, SUMMARY
-from taskworks.management.schedules import KEYS
+from taskworks.management.schedules_command import KEYS
 from taskworks.models import RunState, TaskRun, Worker
-from taskworks.policy import Policy
-from taskworks.schedules.arguments import ALIASES, COLUMNS
+from taskworks.options.policy import Policy
+from taskworks.timetables.arguments import ALIASES, COLUMNS
 from tests.docs.pages import PAGES, ROOT, anchors, reference, relative_links
 
 pytestmark = pytest.mark.any_database

@@ -13,7 +13,7 @@ from django.utils.module_loading import import_string
 
 from taskworks.models import FAR_FUTURE, HAS_NOT_RUN, Schedule, TaskRun
 from taskworks.schedules import sync
-from taskworks.schedules.declared import declarations
+from taskworks.timetables.declared import declarations
 from tests.docs.conftest import Capture, run, with_database, work
 from tests.docs.pages import SNIPPETS, executes
 

@@ -3,7 +3,7 @@ from typing import Any
 
 from django.db import models
 
-from taskworks.models.fields import JSONTextField
+from taskworks.database.fields import JSONTextField
 
 
 class Order(models.Model):

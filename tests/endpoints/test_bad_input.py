@@ -401,7 +401,7 @@ settings.configure(
     ]
 )
 django.setup()
-import taskworks, taskworks.admin, taskworks.worker, taskworks.testing
+import taskworks, taskworks.admin.run_admin, taskworks.worker, taskworks.testing
 import taskworks.endpoints
 """
 

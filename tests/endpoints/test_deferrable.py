@@ -15,7 +15,8 @@ from rest_framework.test import APIClient
 from taskworks import default_task_backend
 from taskworks.models import TaskRun
 from taskworks.retry import Backoff
-from taskworks.worker import Options, Queues, Worker, looks
+from taskworks.worker import Options, Queues, Worker
+from taskworks.worker.claiming import poll_schedule
 from tests.endpoints import orders
 from tests.endpoints.conftest import Settings
 from tests.endpoints.models import Order, Parcel
@@ -187,7 +188,7 @@ def test_it_follows_at_once(
     client: APIClient, order: Order, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Although nobody would look for minutes."""
-    monkeypatch.setattr(looks, "SHORTEST_PAUSE", 600.0)
+    monkeypatch.setattr(poll_schedule, "SHORTEST_PAUSE", 600.0)
     client.post("/Watched/A7/")
     worker = Worker(default_task_backend, Options(queues=Queues(None), interval=600))
     thread = threading.Thread(target=lambda: (worker.run(), connections.close_all()))

@@ -30,7 +30,7 @@ from taskworks.endpoints import (
     deferrable_task,
     task,
 )
-from taskworks.endpoints.declared import EndpointTask
+from taskworks.endpoints.endpoint_tasks import EndpointTask
 from taskworks.endpoints.filtering import shown
 from taskworks.models import TaskRun
 from tests.endpoints import orders

@@ -7,9 +7,9 @@ import pytest
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from taskworks.database.notifications import Listener
 from taskworks.models import Schedule, Worker
 from taskworks.store import store
-from taskworks.store.notices import Listener
 from tests.faults import sabotage, shelf
 from tests.faults.invariants import assert_invariants
 from tests.faults.pace import PACE, SLACK

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
+from taskworks.duties.rescue import rescue
 from taskworks.execution import Attempt, Failed, Released, Retried, Snoozed, Succeeded
-from taskworks.maintenance.rescue import rescue
 from taskworks.models import TaskRun, Worker
 from taskworks.store import store
 from tests.faults import shelf

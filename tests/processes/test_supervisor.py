@@ -16,7 +16,7 @@ from taskworks import TaskResult
 from taskworks.conf import Conf
 from taskworks.models import TaskRun, Worker
 from taskworks.store import store
-from taskworks.worker import supervisor as module
+from taskworks.worker.supervision import supervisor as module
 from tests import tasks
 from tests.behaviour import deadly
 from tests.connections import begin_elsewhere
@@ -220,7 +220,7 @@ def test_a_process_that_somebody_stops_is_replaced(supervise: Supervise) -> None
 
 @pytest.mark.any_database
 def test_a_process_that_ends_soon_is_replaced_ever_more_slowly() -> None:
-    place = module.Place()
+    place = module.WorkerSlot()
     assert [place.plan(age=0.3) for _ in range(9)] == [0, 0.5, 1, 2, 4, 8, 16, 30, 30]
     assert not place.is_due
     assert place.plan(age=module.SOON) == 0

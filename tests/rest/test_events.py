@@ -11,13 +11,13 @@ from django.db.backends.utils import CursorWrapper
 from rest_framework.test import APIClient
 
 from taskworks import task_backends
+from taskworks.database.notifications import WATCHERS_CHANNEL, asking_for
 from taskworks.models import TaskRun
-from taskworks.ownership import ANYBODY
+from taskworks.options.owner import ANYBODY
 from taskworks.rest import views
 from taskworks.rest.events import stream, watcher
 from taskworks.rest.events.hub import hub
 from taskworks.store import store
-from taskworks.store.notices import WATCHED, asking_for
 from taskworks.worker import Options, Queues, Sizes, Worker
 from tests.connections import begin_elsewhere
 from tests.rest import address
@@ -369,7 +369,7 @@ def test_a_worker_tells_of_runs_that_are_watched_and_of_no_others(
     notify = type(store()).notify
 
     def noted(self: Any, payload: str, channel: str = "taskworks") -> None:
-        if channel == WATCHED:
+        if channel == WATCHERS_CHANNEL:
             told.append(payload)
         notify(self, payload, channel)
 

@@ -137,7 +137,7 @@ def test_a_key_goes_with_its_run(client: APIClient) -> None:
 
 
 def test_pruning_takes_the_keys_of_what_it_deletes(client: APIClient) -> None:
-    from taskworks.retention import Rule
+    from taskworks.options.retention import Rule
 
     pruned, kept = post(client).json()["id"], post(client, key="kept").json()["id"]
     run_worker("--max-tasks", "1")

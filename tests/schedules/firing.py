@@ -7,7 +7,7 @@ from uuid import UUID
 from taskworks.models import Firing, Schedule, TaskRun
 from taskworks.schedules.firing import fire_some
 from taskworks.store import store
-from taskworks.store.schedules import Schedules
+from taskworks.store.scheduling import Schedules
 from taskworks.store.verbs import Store
 
 HOUR = timedelta(hours=1)

@@ -10,8 +10,8 @@ import django
 def main() -> None:
     """Until it is told to stop."""
     django.setup()
+    from taskworks.duties.scheduler import Scheduler
     from taskworks.store import store
-    from taskworks.worker.scheduler import Scheduler
 
     told = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: told.set())

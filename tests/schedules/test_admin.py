@@ -19,8 +19,8 @@ from django.utils import timezone
 from taskworks import discovery
 from taskworks.models import Firing, Schedule, TaskRun
 from taskworks.schedules import cron, sync, task_with_callable
-from taskworks.schedules.declared import declarations
 from taskworks.schedules.firing import fire
+from taskworks.timetables.declared import declarations
 from tests.schedules import shelf
 from tests.typed import declared as typed
 

@@ -9,7 +9,7 @@ from django.apps import apps
 from django.db.migrations.state import ProjectState
 
 from taskworks.exceptions import ResourceNotFound, TaskNotFound
-from taskworks.schedules.callables import Described, describe, find, resolve
+from taskworks.timetables.callables import Described, describe, find, resolve
 from tests.schedules import shelf
 from tests.schedules.models import Letter, Named, Parcel, Registered
 from tests.schedules.shelf import Bugle, Horn

@@ -20,7 +20,7 @@ from tests.tasks import noop
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.faces.urls")]
 
 HEAR = "tests.schedules.shelf.hear"
-WRAPPER = "taskworks.schedules.calling.call"
+WRAPPER = "taskworks.timetables.callable_task.call"
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from taskworks.management.schedules import KEYS
+from taskworks.management.schedules_command import KEYS
 from taskworks.models import Schedule, TaskRun
 from taskworks.schedules import task_with_callable
 from tests.schedules import shelf

@@ -17,7 +17,7 @@ from django.utils import timezone
 from taskworks import discovery, task
 from taskworks.models import Schedule
 from taskworks.schedules import cron, every, sync
-from taskworks.schedules.declared import declarations, refused
+from taskworks.timetables.declared import declarations, refused
 from tests.schedules import shelf
 from tests.tasks import echo, noop, send_mail
 from tests.typed.declared import Sum

@@ -9,12 +9,12 @@ import pytest
 from django.db import OperationalError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
+from taskworks.database.notifications import OF_SCHEDULES
+from taskworks.duties import scheduler as module
+from taskworks.duties.scheduler import Scheduler
 from taskworks.models import Firing, Schedule
 from taskworks.store import store
-from taskworks.store.notices import OF_SCHEDULES
-from taskworks.store.schedules import Schedules
-from taskworks.worker import scheduler as module
-from taskworks.worker.scheduler import Scheduler
+from taskworks.store.scheduling import Schedules
 from tests.connections import held_elsewhere
 from tests.schedules.firing import fire_all, planned_times, scheduled
 from tests.waiting import wait_for

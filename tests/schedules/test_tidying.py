@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from taskworks.maintenance import tidy
-from taskworks.maintenance.tidy import Tidying
+from taskworks.duties import tidy
+from taskworks.duties.tidy import Tidying
 from taskworks.models import Firing, Schedule, TaskRun
 from taskworks.store import store
 from taskworks.testing.moving import clock

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from taskworks.database import notifications
 from taskworks.framework import task_backends
 from taskworks.models import RunState, Schedule
-from taskworks.store import notices
-from taskworks.worker.queues import Queues
+from taskworks.worker.claiming.queues import Queues
 from taskworks.worker.worker import Options, Worker
 from tests.connections import begin_elsewhere
 from tests.schedules import bell
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def worker() -> Iterator[Worker]:
-    notices._told.clear()
+    notifications._told.clear()
     worker = Worker(task_backends["default"], Options(queues=Queues(), interval=0.1))
     working = begin_elsewhere(worker.run)
     yield worker

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from taskworks import Task
-from taskworks.worker import processes, watch
+from taskworks.worker import stopping
+from taskworks.worker.pools.pools import processes
 from tests.stopping import shelf
 from tests.stopping.runs import (
     cancel_under_way,
@@ -21,8 +22,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.mark.any_database
 def test_a_second_is_enough_to_hear_of_it_to_be_heeded_and_to_be_interrupted() -> None:
-    assert watch.ASK_EVERY + watch.HEED_WITHIN + 2 * watch.LOOK_EVERY < 1
-    assert watch.ASK_EVERY + watch.HEED_WITHIN + watch.KILL_AFTER + 2 * watch.LOOK_EVERY < 2
+    assert stopping.ASK_EVERY + stopping.HEED_WITHIN + 2 * stopping.LOOK_EVERY < 1
+    assert (
+        stopping.ASK_EVERY + stopping.HEED_WITHIN + stopping.KILL_AFTER + 2 * stopping.LOOK_EVERY
+        < 2
+    )
 
 
 @pytest.mark.parametrize(

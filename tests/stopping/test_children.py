@@ -12,7 +12,7 @@ import pytest
 from taskworks import TaskResult
 from taskworks.models import TaskRun
 from taskworks.store import store
-from taskworks.worker import processes
+from taskworks.worker.pools.pools import processes
 from tests import tasks
 from tests.alive import is_alive
 from tests.processes.conftest import WorkerProcess
@@ -130,7 +130,7 @@ def end_of_claimed(result: TaskResult) -> datetime | None:
 def test_a_process_that_cannot_be_made_fails_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     with working(task_processes=1):
         with monkeypatch.context() as broken:
-            broken.setattr("taskworks.worker.processes.sys.executable", "/nowhere/python")
+            broken.setattr("taskworks.worker.pools.processes.sys.executable", "/nowhere/python")
             result = PID.enqueue()
             assert wait_until(result, "scheduled").attempts == 0
         TaskRun.objects.filter(id=result.id).update(available_at=run_of(result).enqueued_at)

@@ -7,11 +7,11 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import transaction
 
+from taskworks.duties.unblock import Unblocking, note_ended, unblock_all, unblock_noted
 from taskworks.execution import Attempt, Cancelled, Failed, Outcome, Succeeded
-from taskworks.maintenance.unblock import Unblocking, note_ended, unblock_all, unblock_noted
 from taskworks.models import BlockedRun, RunState, TaskRun
-from taskworks.policy import Policy
-from taskworks.retention import Rule
+from taskworks.options.policy import Policy
+from taskworks.options.retention import Rule
 from taskworks.store import Store
 from tests.connections import begin_elsewhere, held_elsewhere
 from tests.store.conftest import Enqueue
@@ -222,7 +222,7 @@ def test_a_failure_is_pruned_and_what_follows_it_is_cancelled(
 def test_a_sweep_goes_on_where_it_was(
     store: Store, enqueue: Enqueue, block: Block, end: End, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskworks.maintenance.unblock.CHUNK", 2)
+    monkeypatch.setattr("taskworks.duties.unblock.CHUNK", 2)
     first = enqueue()
     others = sorted((block(first.id) for _ in range(5)), key=lambda run: run.id)
     sweep = Unblocking(store)

@@ -9,8 +9,8 @@ from django.db import connection
 
 from taskworks.models import TaskRun
 from taskworks.store import Store
-from taskworks.store import cursor as module
-from taskworks.store.cursor import Cursor
+from taskworks.worker.claiming import cursor as module
+from taskworks.worker.claiming.cursor import ClaimCursor
 from tests.connections import held_elsewhere
 from tests.store.buffers import buffers
 from tests.store.conftest import Enqueue
@@ -38,18 +38,31 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
+def cursor_claim(
+    store: Store, worker: UUID, queues: list[str], room: dict[str, int], cursor: ClaimCursor
+) -> list[TaskRun]:
+    """Claim as an intake does."""
+    return cursor.claim(
+        lambda room, limit, places: store.claim(
+            worker, "default", queues, room, limit, places=places
+        ),
+        room,
+        sum(room.values()),
+    )
+
+
 Claim = Callable[[int], list[str]]
 
 
 @pytest.fixture
-def cursor(clock: Clock) -> Cursor:
-    return Cursor()
+def cursor(clock: Clock) -> ClaimCursor:
+    return ClaimCursor()
 
 
 @pytest.fixture
-def claim(store: Store, worker: UUID, cursor: Cursor) -> Claim:
+def claim(store: Store, worker: UUID, cursor: ClaimCursor) -> Claim:
     def claim(room: int) -> list[str]:
-        runs = store.claim(worker, "default", ["default"], {"thread": room}, cursor=cursor)
+        runs = cursor_claim(store, worker, ["default"], {"thread": room}, cursor)
         return [run.task_path for run in runs]
 
     return claim
@@ -87,7 +100,7 @@ def test_a_higher_priority_comes_first_within_a_second(
 
 @pytest.mark.usefixtures("dear")
 def test_a_worker_that_was_told_looks_back_when_that_is_not_too_much(
-    clock: Clock, enqueue: Enqueue, claim: Claim, cursor: Cursor
+    clock: Clock, enqueue: Enqueue, claim: Claim, cursor: ClaimCursor
 ) -> None:
     enqueue(task_path="a")
     enqueue(task_path="b")
@@ -109,7 +122,7 @@ def test_it_is_not_too_much_where_it_costs_nothing(enqueue: Enqueue, claim: Clai
 
 @pytest.mark.usefixtures("dear")
 def test_who_found_too_little_owes_a_look_at_the_start(
-    clock: Clock, enqueue: Enqueue, claim: Claim, cursor: Cursor
+    clock: Clock, enqueue: Enqueue, claim: Claim, cursor: ClaimCursor
 ) -> None:
     enqueue(task_path="a")
     enqueue(task_path="urgent", rank=-1)
@@ -123,7 +136,7 @@ def test_who_found_too_little_owes_a_look_at_the_start(
 
 @pytest.mark.usefixtures("dear")
 def test_what_is_committed_late_is_found(
-    clock: Clock, enqueue: Enqueue, claim: Claim, cursor: Cursor
+    clock: Clock, enqueue: Enqueue, claim: Claim, cursor: ClaimCursor
 ) -> None:
     with held_elsewhere(lambda: enqueue(task_path="late")):
         enqueue(task_path="a")
@@ -135,7 +148,7 @@ def test_what_is_committed_late_is_found(
 
 
 def test_what_another_has_locked_and_not_claimed_is_found(
-    clock: Clock, enqueue: Enqueue, claim: Claim, cursor: Cursor
+    clock: Clock, enqueue: Enqueue, claim: Claim, cursor: ClaimCursor
 ) -> None:
     locked = enqueue(task_path="locked")
     enqueue(task_path="a")
@@ -151,32 +164,30 @@ def test_what_another_has_locked_and_not_claimed_is_found(
 
 @pytest.mark.usefixtures("dear")
 def test_each_line_has_a_place_of_its_own(
-    store: Store, worker: UUID, enqueue: Enqueue, cursor: Cursor
+    store: Store, worker: UUID, enqueue: Enqueue, cursor: ClaimCursor
 ) -> None:
     enqueue(task_path="late", queue_name="mail", executor="async")
     run = enqueue(task_path="early", queue_name="mail")
     TaskRun.objects.filter(id=run.id).update(available_at=store.read_clock() - timedelta(hours=1))
     room = {"thread": 1, "async": 1}
-    runs = store.claim(worker, "default", ["default", "mail"], room, cursor=cursor)
+    runs = cursor_claim(store, worker, ["default", "mail"], room, cursor)
     assert [run.task_path for run in runs] == ["early", "late"]
 
 
 def test_a_claim_from_a_place_does_not_read_what_is_dead(
-    store: Store, worker: UUID, enqueue: Enqueue, cursor: Cursor, clock: Clock
+    store: Store, worker: UUID, enqueue: Enqueue, cursor: ClaimCursor, clock: Clock
 ) -> None:
     """While another session's snapshot keeps it there."""
     room = {"thread": 1}
     store.enqueue([new_run() for _ in range(1500)])
     with held_elsewhere(snapshot):
         for _ in range(15):
-            store.claim(worker, "default", ["default"], {"thread": 100}, cursor=cursor)
+            cursor_claim(store, worker, ["default"], {"thread": 100}, cursor)
         store.enqueue([new_run() for _ in range(4)])
         from_start = buffers(lambda: store.claim(worker, "default", ["default"], room), "LIMIT")
         clock.now += module.LONGEST + 0.001
-        store.claim(worker, "default", ["default"], room, cursor=cursor)
-        from_here = buffers(
-            lambda: store.claim(worker, "default", ["default"], room, cursor=cursor), "LIMIT"
-        )
+        cursor_claim(store, worker, ["default"], room, cursor)
+        from_here = buffers(lambda: cursor_claim(store, worker, ["default"], room, cursor), "LIMIT")
     assert from_here < from_start / 10
 
 

@@ -11,9 +11,9 @@ import pytest
 from django.db import Error as DatabaseError
 from django.db import connection, transaction
 
-from taskworks.maintenance.prune import prune as prune_all
+from taskworks.duties.prune import prune as prune_all
 from taskworks.models import TaskRun
-from taskworks.retention import Rule
+from taskworks.options.retention import Rule
 from taskworks.store import Store
 from tests.connections import begin_elsewhere, can_end_transactions, held_elsewhere
 from tests.store.conftest import Enqueue

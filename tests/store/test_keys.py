@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from taskworks.maintenance import tidy
+from taskworks.duties import tidy
 from taskworks.models import IdempotencyKey, TaskRun
 from taskworks.store import Store
 from taskworks.store.enqueueing import Once

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker
 
 from taskworks.models import BlockedRun, TaskRun, Worker
-from taskworks.retention import Rule
+from taskworks.options.retention import Rule
 from taskworks.store import Store
 from taskworks.store import store as store_of
 from tests.store.tidying import tidy

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 
 from taskworks.models import TaskRun
-from taskworks.retention import Rule
+from taskworks.options.retention import Rule
 from taskworks.store import Store
 from tests.connections import begin_elsewhere, elsewhere, held_elsewhere
 from tests.store.conftest import Enqueue

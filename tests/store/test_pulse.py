@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from taskworks.clock import DatabaseClock
+from taskworks.database.clock import DatabaseClock
 from taskworks.models import Worker
 from taskworks.store import Store, pulse
 
@@ -41,7 +41,7 @@ def look(store: Store, worker: UUID) -> Callable[[], int]:
 
     def look() -> int:
         assert store.heartbeat(worker)
-        return store.give_up(SILENCE, worker) if store.signs(SILENCE, worker).silent else 0
+        return store.give_up(SILENCE, worker) if store.overview(SILENCE, worker).silent else 0
 
     return look
 

@@ -9,7 +9,7 @@ from django.db import connection
 
 from taskworks.execution import Attempt, Cancelled, Crashed, Poisoned, Retried, Snoozed, Succeeded
 from taskworks.models import TaskRun, Worker
-from taskworks.policy import Policy
+from taskworks.options.policy import Policy
 from taskworks.store import Store
 from tests.connections import begin_elsewhere, held_elsewhere
 from tests.settings import DATABASE

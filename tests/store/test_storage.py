@@ -5,8 +5,8 @@ from django.apps import apps
 from django.db import connection
 from django.db.migrations.state import ProjectState
 
+from taskworks.database.storage import OF_RUNS, SetStorage
 from taskworks.models import TaskRun
-from taskworks.models.storage import OF_RUNS, SetStorage
 
 on_postgresql = pytest.mark.skipif(
     connection.vendor != "postgresql", reason="Only PostgreSQL has such parameters."

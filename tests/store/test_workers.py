@@ -59,9 +59,9 @@ def test_what_is_to_be_seen_to_is_seen_in_one_statement(
 
 def seen(store: Store, witness: UUID) -> list[str]:
     with CaptureQueriesContext(store.connection) as queries:
-        signs = store.signs(MINUTE / 2, witness)
+        overview = store.overview(MINUTE / 2, witness)
     assert len(queries) == 1
-    return [name for name, is_so in signs._asdict().items() if is_so]
+    return [name for name, is_so in overview._asdict().items() if is_so]
 
 
 def test_runs_without_a_living_worker_are_rescued_behind_the_others(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from taskworks.clock import DatabaseClock, later
+from taskworks.database.clock import DatabaseClock, later
 from taskworks.models import TaskRun, Worker
 from taskworks.store import store
 from taskworks.testing import clock, run_tasks

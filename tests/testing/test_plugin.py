@@ -46,7 +46,7 @@ def test_the_clock(run_tasks, task_clock):
     assert len(run_tasks()) == 1
 
 def test_the_clock_is_back():
-    from taskworks.clock import DatabaseClock
+    from taskworks.database.clock import DatabaseClock
     assert not DatabaseClock.moved
 
 def test_in_committed_transactions(transactional_db, run_tasks):

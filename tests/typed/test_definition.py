@@ -13,9 +13,9 @@ from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 
 from taskworks import discovery, task
+from taskworks.discovery import resolve
 from taskworks.exceptions import InvalidTask
-from taskworks.lookup import resolve
-from taskworks.typed import TypedTask, api_task, definition, registry
+from taskworks.typed import TypedTask, api_task, registry, task_class
 from tests.behaviour import Settings
 from tests.typed import declared
 
@@ -32,7 +32,7 @@ from taskworks.typed.params import *
 def _forgets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(registry, "_decorated", {**registry._decorated})
     yield
-    definition.refused.clear()
+    task_class.refused.clear()
     sys.modules.pop("typed_of_a_test", None)
 
 

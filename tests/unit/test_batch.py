@@ -9,7 +9,7 @@ from django.db import DataError, IntegrityError, InterfaceError, OperationalErro
 
 from taskworks.execution import Attempt, Failed, Succeeded
 from taskworks.models import TaskRun
-from taskworks.worker.batch import MOST, Batch
+from taskworks.recording.batch import MOST, Batch
 
 
 def succeeded(count: int) -> list[Attempt]:

@@ -5,7 +5,7 @@ from itertools import islice, pairwise
 
 import pytest
 
-from taskworks.cron import Cron, Interval, InvalidTimetable
+from taskworks.timetables.cron import Cron, Interval, InvalidTimetable
 from tests.unit.timetables import next_run, upcoming
 
 BERLIN, NEW_YORK, LORD_HOWE = "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"

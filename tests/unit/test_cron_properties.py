@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from taskworks.cron import Cron, Interval
+from taskworks.timetables.cron import Cron, Interval
 from tests.effort import examples
 from tests.unit.timetables import next_run, upcoming
 

@@ -9,7 +9,7 @@ import pytest
 
 from taskworks import TaskCancelled, TaskContext
 from taskworks.context import entered
-from taskworks.dialogue import MOST, Dialogue
+from taskworks.progress import MOST, RunChannel
 from tests.behaviour import Settings
 
 HUGE = 10**30
@@ -32,31 +32,31 @@ NONSENSE = [float("nan"), float("inf"), float("-inf"), "many", None, [], object(
 
 
 @pytest.fixture
-def dialogue() -> Dialogue:
-    return Dialogue()
+def channel() -> RunChannel:
+    return RunChannel()
 
 
 @pytest.fixture
-def context(dialogue: Dialogue) -> TaskContext:
-    return TaskContext(task_result=None, _dialogue=dialogue)
+def context(channel: RunChannel) -> TaskContext:
+    return TaskContext(task_result=None, _channel=channel)
 
 
 class TestProgress:
-    def test_is_unknown_at_first(self, dialogue: Dialogue) -> None:
-        assert (dialogue.target, dialogue.progress) == (None, None)
-        assert dialogue.take() is None
+    def test_is_unknown_at_first(self, channel: RunChannel) -> None:
+        assert (channel.target, channel.progress) == (None, None)
+        assert channel.take() is None
 
     @pytest.mark.parametrize(("given", "kept"), TARGETS)
     def test_has_a_target(self, context: TaskContext, given: Any, kept: int) -> None:
         context.set_target(given)
-        assert context._dialogue.target == kept
-        assert type(context._dialogue.target) is int
+        assert context._channel.target == kept
+        assert type(context._channel.target) is int
 
-    def test_may_lose_its_target(self, context: TaskContext, dialogue: Dialogue) -> None:
+    def test_may_lose_its_target(self, context: TaskContext, channel: RunChannel) -> None:
         context.set_target(5)
         context.set_target(None)
         context.set_progress(100)
-        assert (dialogue.target, dialogue.progress) == (None, 100)
+        assert (channel.target, channel.progress) == (None, 100)
 
     @pytest.mark.parametrize(
         ("given", "kept"),
@@ -65,62 +65,64 @@ class TestProgress:
     def test_is_clamped_to_its_target(self, context: TaskContext, given: Any, kept: int) -> None:
         context.set_target(10)
         context.set_progress(given)
-        assert context._dialogue.progress == kept
-        assert type(context._dialogue.progress) is int
+        assert context._channel.progress == kept
+        assert type(context._channel.progress) is int
 
     @pytest.mark.parametrize(("given", "kept"), [(HUGE, MOST), (-HUGE, 0), (MOST, MOST)])
     def test_is_clamped_to_what_a_column_holds(
-        self, context: TaskContext, dialogue: Dialogue, given: int, kept: int
+        self, context: TaskContext, channel: RunChannel, given: int, kept: int
     ) -> None:
         context.set_progress(given)
-        assert dialogue.progress == kept
+        assert channel.progress == kept
         context.inc_progress(given)
-        assert dialogue.progress == kept
+        assert channel.progress == kept
 
-    def test_counts_from_nothing(self, context: TaskContext, dialogue: Dialogue) -> None:
+    def test_counts_from_nothing(self, context: TaskContext, channel: RunChannel) -> None:
         context.inc_progress()
-        assert dialogue.progress == 1
+        assert channel.progress == 1
         context.inc_progress(5)
         context.inc_progress(-2)
-        assert dialogue.progress == 4
+        assert channel.progress == 4
 
     @pytest.mark.parametrize(("by", "kept"), [(3, 10), (-9, 0), (HUGE, 10), (-HUGE, 0), (1.9, 9)])
     def test_is_moved_within_its_bounds(
-        self, context: TaskContext, dialogue: Dialogue, by: Any, kept: int
+        self, context: TaskContext, channel: RunChannel, by: Any, kept: int
     ) -> None:
         context.set_target(10)
         context.set_progress(8)
         context.inc_progress(by)
-        assert dialogue.progress == kept
+        assert channel.progress == kept
 
     @pytest.mark.parametrize("by", [0, *NONSENSE], ids=lambda by: type(by).__name__)
     def test_is_left_where_it_is_by_nothing(
-        self, context: TaskContext, dialogue: Dialogue, by: Any
+        self, context: TaskContext, channel: RunChannel, by: Any
     ) -> None:
         context.set_progress(8)
         context.inc_progress(by)
-        assert dialogue.progress == 8
+        assert channel.progress == 8
 
-    def test_moved_by_nothing_begins(self, context: TaskContext, dialogue: Dialogue) -> None:
+    def test_moved_by_nothing_begins(self, context: TaskContext, channel: RunChannel) -> None:
         context.inc_progress(0)
-        assert dialogue.progress == 0
+        assert channel.progress == 0
 
-    def test_comes_down_to_a_smaller_target(self, context: TaskContext, dialogue: Dialogue) -> None:
+    def test_comes_down_to_a_smaller_target(
+        self, context: TaskContext, channel: RunChannel
+    ) -> None:
         context.set_progress(8)
         context.set_target(5)
-        assert dialogue.progress == 5
+        assert channel.progress == 5
         context.set_target(-1)
-        assert (dialogue.target, dialogue.progress) == (0, 0)
+        assert (channel.target, channel.progress) == (0, 0)
 
     @pytest.mark.parametrize("given", NONSENSE, ids=lambda given: type(given).__name__)
     def test_of_nonsense_is_none_and_logged(
         self, context: TaskContext, given: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         context.set_progress(given)
-        assert context._dialogue.progress == 0
+        assert context._channel.progress == 0
         assert "Progress is counted in whole numbers, not in" in caplog.text
 
-    def test_of_many_threads_is_their_sum(self, context: TaskContext, dialogue: Dialogue) -> None:
+    def test_of_many_threads_is_their_sum(self, context: TaskContext, channel: RunChannel) -> None:
         def count() -> None:
             for _ in range(5000):
                 context.inc_progress()
@@ -130,11 +132,11 @@ class TestProgress:
             thread.start()
         for thread in threads:
             thread.join()
-        assert dialogue.progress == 20_000
+        assert channel.progress == 20_000
 
-    def test_costs_next_to_nothing(self, context: TaskContext, dialogue: Dialogue) -> None:
+    def test_costs_next_to_nothing(self, context: TaskContext, channel: RunChannel) -> None:
         calls: list[int] = []
-        dialogue.listener = lambda: calls.append(1)
+        channel.listener = lambda: calls.append(1)
         began = time.process_time()
         for _ in range(100_000):
             context.inc_progress()
@@ -145,19 +147,19 @@ class TestProgress:
 class TestMessages:
     def said(self, context: TaskContext, text: object, **options: Any) -> str:
         context.add_message(text, **options)
-        kept: str = context._dialogue.messages[-1]["text"]
+        kept: str = context._channel.messages[-1]["text"]
         return kept
 
     def test_have_a_time_a_level_and_a_text(self, context: TaskContext) -> None:
         context.add_message("hello")
-        [message] = context._dialogue.messages
+        [message] = context._channel.messages
         assert (message["level"], message["text"]) == ("info", "hello")
         assert message["at"].startswith("20")
 
     @pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
     def test_have_one_of_four_levels(self, context: TaskContext, level: str) -> None:
         context.add_message("hello", level=level)
-        assert context._dialogue.messages[0]["level"] == level
+        assert context._channel.messages[0]["level"] == level
 
     @pytest.mark.parametrize(
         "level", ["fatal", "INFO", "", None, 20, [], Odd()], ids=lambda level: type(level).__name__
@@ -166,7 +168,7 @@ class TestMessages:
         self, context: TaskContext, caplog: pytest.LogCaptureFixture, level: Any
     ) -> None:
         context.add_message("hello", level=level)
-        assert context._dialogue.messages[0]["level"] == "info"
+        assert context._channel.messages[0]["level"] == "info"
         assert "of a message is none of" in caplog.text
 
     @pytest.mark.parametrize(("given", "kept"), [(5, "5"), (None, "None"), ([1], "[1]"), ("", "")])
@@ -202,56 +204,56 @@ class TestMessages:
         settings.TASKWORKS = {"MAX_MESSAGES": 3}
         for number in range(10):
             context.add_message(number)
-        assert [entry["text"] for entry in context._dialogue.messages] == ["7", "8", "9"]
+        assert [entry["text"] for entry in context._channel.messages] == ["7", "8", "9"]
 
     def test_of_earlier_attempts_are_kept(self) -> None:
         before = [{"at": "", "level": "info", "text": "before"}]
-        dialogue = Dialogue(before)
-        TaskContext(task_result=None, _dialogue=dialogue).add_message("now")
-        assert [entry["text"] for entry in dialogue.messages] == ["before", "now"]
+        channel = RunChannel(before)
+        TaskContext(task_result=None, _channel=channel).add_message("now")
+        assert [entry["text"] for entry in channel.messages] == ["before", "now"]
         assert len(before) == 1
 
 
 class TestMetadata:
     def test_is_its_own_to_change(self) -> None:
         given = {"a": [1]}
-        dialogue = Dialogue(metadata=given)
-        dialogue.metadata["a"].append(2)
+        channel = RunChannel(metadata=given)
+        channel.metadata["a"].append(2)
         assert given == {"a": [1]}
-        TaskContext(task_result=None, _dialogue=dialogue).set_progress(1)
-        assert (dialogue.take() or {})["metadata"] == {"a": [1]}
+        TaskContext(task_result=None, _channel=channel).set_progress(1)
+        assert (channel.take() or {})["metadata"] == {"a": [1]}
 
-    def test_is_told_as_it_was_saved(self, dialogue: Dialogue) -> None:
-        dialogue.listener = lambda: None
-        dialogue.metadata["a"] = [1]
-        dialogue.save(lambda: None)
-        dialogue.metadata["a"].append(2)
-        assert (dialogue.take() or {})["metadata"] == {"a": [1]}
+    def test_is_told_as_it_was_saved(self, channel: RunChannel) -> None:
+        channel.listener = lambda: None
+        channel.metadata["a"] = [1]
+        channel.save(lambda: None)
+        channel.metadata["a"].append(2)
+        assert (channel.take() or {})["metadata"] == {"a": [1]}
 
     @pytest.mark.parametrize("value", [object(), {1: 2}, {1}, b"bytes"])
-    def test_that_is_no_json_is_refused(self, dialogue: Dialogue, value: Any) -> None:
-        dialogue.metadata["a"] = value
+    def test_that_is_no_json_is_refused(self, channel: RunChannel, value: Any) -> None:
+        channel.metadata["a"] = value
         with pytest.raises(TypeError, match=r"at metadata\['a'\]"):
-            dialogue.save(lambda: None)
-        assert dialogue.take() is None
+            channel.save(lambda: None)
+        assert channel.take() is None
 
     @pytest.mark.parametrize("value", [float("nan"), "\0", "\ud800", 2**64, "x" * 2**20])
-    def test_that_no_database_takes_is_refused(self, dialogue: Dialogue, value: Any) -> None:
-        dialogue.metadata["a"] = value
+    def test_that_no_database_takes_is_refused(self, channel: RunChannel, value: Any) -> None:
+        channel.metadata["a"] = value
         with pytest.raises(ValueError, match="metadata"):
-            dialogue.save(lambda: None)
-        assert dialogue.take() is None
+            channel.save(lambda: None)
+        assert channel.take() is None
 
-    def test_is_saved_when_it_is_written(self, context: TaskContext, dialogue: Dialogue) -> None:
-        dialogue.listener = lambda: None
+    def test_is_saved_when_it_is_written(self, context: TaskContext, channel: RunChannel) -> None:
+        channel.listener = lambda: None
         context.metadata["a"] = 1
         saving = threading.Thread(target=context.save_metadata)
         saving.start()
-        while (columns := dialogue.take()) is None:
+        while (columns := channel.take()) is None:
             time.sleep(0.001)
         assert saving.is_alive()
         assert columns["metadata"] == {"a": 1}
-        dialogue.written(dialogue.taken)
+        channel.written(channel.taken)
         saving.join(60)
         assert not saving.is_alive()
 
@@ -260,71 +262,71 @@ class TestMetadata:
         asyncio.run(context.asave_metadata())
 
     def test_is_waited_for_no_longer_when_nobody_writes_any_more(
-        self, context: TaskContext, dialogue: Dialogue
+        self, context: TaskContext, channel: RunChannel
     ) -> None:
         heard = threading.Event()
-        dialogue.listener = heard.set
+        channel.listener = heard.set
         saving = threading.Thread(target=context.save_metadata)
         saving.start()
         assert heard.wait(60)
-        dialogue.close()
+        channel.close()
         saving.join(60)
         assert not saving.is_alive()
 
 
 class TestTheWorkersSide:
     @pytest.fixture
-    def heard(self, dialogue: Dialogue) -> list[int]:
+    def heard(self, channel: RunChannel) -> list[int]:
         heard: list[int] = []
-        dialogue.listener = lambda: heard.append(1)
+        channel.listener = lambda: heard.append(1)
         return heard
 
     def test_hears_of_the_first_change_until_it_has_looked(
-        self, context: TaskContext, dialogue: Dialogue, heard: list[int]
+        self, context: TaskContext, channel: RunChannel, heard: list[int]
     ) -> None:
         for number in range(1, 1000):
             context.set_progress(number)
         assert heard == [1]
-        assert (dialogue.take() or {})["progress"] == 999
+        assert (channel.take() or {})["progress"] == 999
         context.set_progress(1000)
         assert heard == [1, 1]
 
-    def test_takes_nothing_twice(self, context: TaskContext, dialogue: Dialogue) -> None:
-        dialogue.listener = lambda: None
+    def test_takes_nothing_twice(self, context: TaskContext, channel: RunChannel) -> None:
+        channel.listener = lambda: None
         context.set_progress(5)
-        assert dialogue.take() is not None
-        assert dialogue.take() is None
+        assert channel.take() is not None
+        assert channel.take() is None
 
     def test_takes_again_what_could_not_be_written(
-        self, context: TaskContext, dialogue: Dialogue, heard: list[int]
+        self, context: TaskContext, channel: RunChannel, heard: list[int]
     ) -> None:
         context.set_progress(5)
-        first = dialogue.take()
-        dialogue.untake()
-        assert dialogue.has_news
-        assert dialogue.take() == first
-        dialogue.written(dialogue.taken)
-        assert not dialogue.has_news
+        first = channel.take()
+        channel.untake()
+        assert channel.has_news
+        assert channel.take() == first
+        channel.written(channel.taken)
+        assert not channel.has_news
 
     def test_has_news_until_the_last_is_written(
-        self, context: TaskContext, dialogue: Dialogue, heard: list[int]
+        self, context: TaskContext, channel: RunChannel, heard: list[int]
     ) -> None:
         context.set_progress(1)
-        dialogue.take()
+        channel.take()
         context.set_progress(2)
-        dialogue.written(dialogue.taken)
-        assert dialogue.has_news
-        assert (dialogue.take() or {})["progress"] == 2
+        channel.written(channel.taken)
+        assert channel.has_news
+        assert (channel.take() or {})["progress"] == 2
 
     def test_writes_no_more_than_progress_messages_and_metadata(
-        self, context: TaskContext, dialogue: Dialogue, heard: list[int]
+        self, context: TaskContext, channel: RunChannel, heard: list[int]
     ) -> None:
         context.set_target(2)
-        assert set(dialogue.take() or {}) == {"target", "progress", "messages", "metadata"}
+        assert set(channel.take() or {}) == {"target", "progress", "messages", "metadata"}
 
 
 class TestTwins:
-    def test_do_the_same(self, dialogue: Dialogue, context: TaskContext) -> None:
+    def test_do_the_same(self, channel: RunChannel, context: TaskContext) -> None:
         async def tell() -> None:
             await context.aset_target(10)
             await context.aset_progress(3)
@@ -335,20 +337,20 @@ class TestTwins:
             await context.asave_metadata()
 
         asyncio.run(tell())
-        assert (dialogue.target, dialogue.progress) == (10, 8)
-        assert [(m["level"], m["text"]) for m in dialogue.messages] == [("error", "hello")]
-        assert (dialogue.take() or {})["metadata"] == {"a": 1}
+        assert (channel.target, channel.progress) == (10, 8)
+        assert [(m["level"], m["text"]) for m in channel.messages] == [("error", "hello")]
+        assert (channel.take() or {})["metadata"] == {"a": 1}
 
-    def test_let_the_loop_go_on(self, dialogue: Dialogue, context: TaskContext) -> None:
+    def test_let_the_loop_go_on(self, channel: RunChannel, context: TaskContext) -> None:
         async def save_and_write() -> None:
             heard = asyncio.Event()
             loop = asyncio.get_running_loop()
-            dialogue.listener = lambda: loop.call_soon_threadsafe(heard.set)
+            channel.listener = lambda: loop.call_soon_threadsafe(heard.set)
             saving = asyncio.create_task(context.asave_metadata())
             await heard.wait()
             assert not saving.done()
-            dialogue.take()
-            dialogue.written(dialogue.taken)
+            channel.take()
+            channel.written(channel.taken)
             await asyncio.wait_for(saving, 60)
 
         asyncio.run(save_and_write())
@@ -367,10 +369,10 @@ class TestTime:
 
 
 class TestCancellation:
-    def test_is_asked_for(self, context: TaskContext, dialogue: Dialogue) -> None:
+    def test_is_asked_for(self, context: TaskContext, channel: RunChannel) -> None:
         assert not context.cancel_requested
         context.raise_if_cancelled()
-        dialogue.cancel_requested = True
+        channel.cancel_requested = True
         assert context.cancel_requested
         with pytest.raises(TaskCancelled, match=r"^The run was cancelled\.$"):
             context.raise_if_cancelled()

@@ -4,8 +4,14 @@ from itertools import pairwise
 
 import pytest
 
-from taskworks.worker import looks as module
-from taskworks.worker.looks import AGAIN_AFTER, LOOK_ANYWAY, SHORTEST_GAP, SHORTEST_PAUSE, Looks
+from taskworks.worker.claiming import poll_schedule as module
+from taskworks.worker.claiming.poll_schedule import (
+    AGAIN_AFTER,
+    LOOK_ANYWAY,
+    SHORTEST_GAP,
+    SHORTEST_PAUSE,
+    PollSchedule,
+)
 
 ROOM = {"thread": 2}
 
@@ -27,7 +33,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def pauses(looks: Looks, clock: Clock, number: int) -> list[float]:
+def pauses(looks: PollSchedule, clock: Clock, number: int) -> list[float]:
     """Between so many looks, none of which finds anything."""
     found = []
     for _ in range(number):
@@ -40,7 +46,7 @@ def pauses(looks: Looks, clock: Clock, number: int) -> list[float]:
 
 
 def test_a_poller_looks_soon_after_work_and_ever_more_rarely(clock: Clock) -> None:
-    looks = Looks(1.0)
+    looks = PollSchedule(1.0)
     first = pauses(looks, clock, 12)
     assert SHORTEST_PAUSE * 0.79 <= first[0] <= SHORTEST_PAUSE
     assert all(earlier < later for earlier, later in pairwise(first[:6]))
@@ -52,14 +58,14 @@ def test_a_poller_looks_soon_after_work_and_ever_more_rarely(clock: Clock) -> No
 
 
 def test_who_is_told_hardly_looks(clock: Clock) -> None:
-    looks = Looks(1.0, is_told=lambda: True)
+    looks = PollSchedule(1.0, is_told=lambda: True)
     assert LOOK_ANYWAY * 0.79 <= pauses(looks, clock, 4)[-1] <= LOOK_ANYWAY
-    patient = Looks(60.0, is_told=lambda: True)
+    patient = PollSchedule(60.0, is_told=lambda: True)
     assert 47 <= pauses(patient, clock, 4)[-1] <= 60
 
 
 def test_who_is_woken_looks_at_once_and_again_when_the_window_is_over(clock: Clock) -> None:
-    looks = Looks(60.0, is_told=lambda: True)
+    looks = PollSchedule(60.0, is_told=lambda: True)
     pauses(looks, clock, 4)
     clock.now -= 10
     assert not looks.due(ROOM)
@@ -77,7 +83,7 @@ def test_who_is_woken_looks_at_once_and_again_when_the_window_is_over(clock: Clo
 
 
 def test_a_storm_of_wake_ups_is_a_look_now_and_then(clock: Clock) -> None:
-    looks = Looks(60.0, is_told=lambda: True)
+    looks = PollSchedule(60.0, is_told=lambda: True)
     seen = 0
     for _ in range(1000):
         looks.wake()
@@ -89,7 +95,7 @@ def test_a_storm_of_wake_ups_is_a_look_now_and_then(clock: Clock) -> None:
 
 
 def test_what_will_be_due_is_looked_for_then(clock: Clock) -> None:
-    looks = Looks(60.0, is_told=lambda: True)
+    looks = PollSchedule(60.0, is_told=lambda: True)
     pauses(looks, clock, 4)
     clock.now -= 10
     looks.expect(3.0)
@@ -101,7 +107,7 @@ def test_what_will_be_due_is_looked_for_then(clock: Clock) -> None:
 
 
 def test_nobody_looks_for_what_has_no_room(clock: Clock) -> None:
-    looks = Looks(1.0)
+    looks = PollSchedule(1.0)
     looks.wake()
     assert looks.due({"thread": 0}) == {}
     assert looks.seconds({"thread": 0}) == float("inf")

@@ -2,18 +2,18 @@
 
 import pytest
 
-from taskworks.worker.pace import HORIZON, MOST_AHEAD, Pace
+from taskworks.worker.pools.claim_ahead import HORIZON, MOST_AHEAD, ClaimAhead
 
 
-def paced(*durations: float) -> Pace:
-    pace = Pace()
+def paced(*durations: float) -> ClaimAhead:
+    pace = ClaimAhead()
     for duration in durations:
         pace.note(duration)
     return pace
 
 
 def test_nothing_is_claimed_ahead_before_an_attempt_has_ended() -> None:
-    assert Pace().ahead(100) == 0
+    assert ClaimAhead().ahead(100) == 0
 
 
 def test_nothing_is_claimed_ahead_of_long_tasks() -> None:
@@ -44,7 +44,7 @@ def test_after_it_was_too_fast_nothing_is_claimed_ahead_before_the_next_has_ende
 
 
 def test_most_attempts_decide_whether_tasks_are_brief() -> None:
-    assert not Pace().is_brief
+    assert not ClaimAhead().is_brief
     assert paced(*[0.00001] * 10).is_brief
     assert paced(0.5, *[0.00001] * 300).is_brief  # the first may have imported half the project
     assert paced(*[0.00001, 0.00001, 10.0] * 100).is_brief

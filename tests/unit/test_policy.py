@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from taskworks import Backoff, Task, task
 from taskworks.exceptions import InvalidTask
-from taskworks.policy import Policy, from_stored, to_stored
+from taskworks.options.policy import Policy, from_stored, to_stored
 from tests import tasks
 from tests.behaviour import DATABASE_BACKEND, Settings
 from tests.behaviour.test_options import standard_task, takes_options

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from taskworks.worker.threads import ThreadPool
+from taskworks.worker.pools.threads import ThreadPool
 from tests.waiting import wait_for
 
 

@@ -9,11 +9,11 @@ from taskworks.backends.database import DatabaseBackend
 from taskworks.execution import Attempt, Succeeded, prepare
 from taskworks.models import TaskRun
 from taskworks.models import Worker as WorkerRow
+from taskworks.recording import ledger
+from taskworks.recording.events import Report
+from taskworks.recording.ledger import HOLD_UP_TO, Ledger
 from taskworks.store import store
 from taskworks.worker import Observer, Options, Queues, Sizes, Worker
-from taskworks.worker import recorder as recording
-from taskworks.worker.recorder import HOLD_UP_TO, Recorder
-from taskworks.worker.report import Report
 from tests import tasks
 from tests.connections import begin_elsewhere
 from tests.waiting import wait_for
@@ -21,12 +21,12 @@ from tests.waiting import wait_for
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def in_hand(count: int) -> tuple[Recorder, list[Attempt]]:
+def in_hand(count: int) -> tuple[Ledger, list[Attempt]]:
     """So many attempts that have begun."""
     tasks.noop.enqueue_many([()] * count)
     row = WorkerRow(label="of a test", hostname="here", pid=1)
     store().register(row)
-    recorder = Recorder(store(), Report(DatabaseBackend, Observer()), lambda: None)
+    recorder = Ledger(store(), Report(DatabaseBackend, Observer()), lambda: None)
     runs = store().claim(row.id, "default", ["default"], {"thread": count})
     attempts = [Attempt(run, "of a test") for run in runs]
     for attempt in attempts:
@@ -41,13 +41,13 @@ def written() -> int:
 
 
 def hold_for(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recording, "HOLD_FOR", seconds)
+    monkeypatch.setattr(ledger, "HOLD_FOR", seconds)
 
 
 def test_an_outcome_is_held_while_others_may_end_but_for_milliseconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert recording.HOLD_FOR <= 0.005
+    assert ledger.HOLD_FOR <= 0.005
     recorder, (first, _) = in_hand(2)
     hold_for(3600, monkeypatch)
     recorder.end(first, Succeeded(None))

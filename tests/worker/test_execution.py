@@ -15,12 +15,12 @@ from taskworks import Task, TaskResult, task_backends
 from taskworks.backends.database import DatabaseBackend
 from taskworks.execution import Attempt, Succeeded, prepare
 from taskworks.models import TaskRun, Worker
+from taskworks.recording.events import Report
+from taskworks.recording.ledger import WRITE_START_AFTER, Ledger
 from taskworks.signals import task_finished
 from taskworks.store import store
 from taskworks.worker import Observer, Options, Queues
 from taskworks.worker import Worker as WorkerOfTheTest
-from taskworks.worker.recorder import WRITE_START_AFTER, Recorder
-from taskworks.worker.report import Report
 from tests import tasks
 from tests.connections import begin_elsewhere
 from tests.waiting import wait_for
@@ -96,7 +96,7 @@ def test_a_batch_stays_for_the_runs_of_a_worker_that_was_killed() -> None:
 def test_a_recorder_with_nothing_to_write_asks_the_database_nothing(
     django_assert_num_queries: Any,
 ) -> None:
-    recorder = Recorder(store(), Report(DatabaseBackend, Observer()), lambda: None)
+    recorder = Ledger(store(), Report(DatabaseBackend, Observer()), lambda: None)
     with django_assert_num_queries(0):
         recorder.record()
         recorder.give_back()
@@ -106,7 +106,7 @@ def test_what_has_ended_and_waits_to_be_written_is_not_written_as_begun() -> Non
     tasks.noop.enqueue_many([(), ()])
     row = Worker(label="of a test", hostname="here", pid=1)
     store().register(row)
-    recorder = Recorder(store(), Report(DatabaseBackend, Observer()), lambda: None)
+    recorder = Ledger(store(), Report(DatabaseBackend, Observer()), lambda: None)
     attempts = [
         Attempt(run, "of a test")
         for run in store().claim(row.id, "default", ["default"], {"thread": 2})

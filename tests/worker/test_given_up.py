@@ -23,7 +23,7 @@ from tests.connections import begin_elsewhere
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
-Weather = Callable[[bool], None]
+Outage = Callable[[bool], None]
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def give_up() -> None:
 
 
 @pytest.fixture
-def away(monkeypatch: pytest.MonkeyPatch) -> Weather:
+def away(monkeypatch: pytest.MonkeyPatch) -> Outage:
     """``away(True)``: from now on no statement of the store goes through."""
     is_away: list[bool] = [False]
     for verb in ("heartbeat", "ready_queues", "claim", "finish", "start", "promote", "register"):
@@ -129,7 +129,7 @@ def test_it_claims_nothing_while_it_still_executes_what_it_had() -> None:
         assert wait_until(later, "successful")
 
 
-def test_a_database_that_is_away_for_long_stops_nobody(tmp_path: Path, away: Weather) -> None:
+def test_a_database_that_is_away_for_long_stops_nobody(tmp_path: Path, away: Outage) -> None:
     """An outage is nobody's death: who had something in hand has it still."""
     result = tasks.wait_for_file.enqueue(str(tmp_path / "go"))
     with working() as worker:
@@ -145,13 +145,13 @@ def test_a_database_that_is_away_for_long_stops_nobody(tmp_path: Path, away: Wea
     assert (run.executor, run.attempts, run.worker_ids) == ("thread", 1, ["same"])
 
 
-def test_a_database_that_is_away_for_a_moment_stops_nobody(tmp_path: Path, away: Weather) -> None:
+def test_a_database_that_is_away_for_a_moment_stops_nobody(tmp_path: Path, away: Outage) -> None:
     result = tasks.wait_for_file.enqueue(str(tmp_path / "go"))
     with working() as worker:
         wait_until(result, "running")
         before, failed = worker.id, tasks.add.enqueue(1, 2)
         away(True)
-        wait_for(lambda: worker._weather.is_bad, "it has noticed")
+        wait_for(lambda: worker._outage.is_on, "it has noticed")
         away(False)
         wait_until(failed, "successful")
         (tmp_path / "go").touch()

@@ -11,11 +11,11 @@ import pytest
 from django.db import DatabaseError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
+from taskworks.duties import heartbeat as module
+from taskworks.duties.heartbeat import Heartbeat
 from taskworks.models import TaskRun, Worker
 from taskworks.signals import task_rescued
 from taskworks.store import store
-from taskworks.worker import heartbeat as module
-from taskworks.worker.heartbeat import Heartbeat
 from tests import tasks
 from tests.black_hole import BlackHole
 from tests.connections import begin_elsewhere

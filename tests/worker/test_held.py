@@ -12,8 +12,8 @@ from django.db import connection
 from taskworks import TaskContext, TaskResult, task
 from taskworks.execution import Attempt
 from taskworks.models import TaskRun
+from taskworks.recording.starts import Starts
 from taskworks.store import store
-from taskworks.worker.starts import Starts
 from tests import tasks
 from tests.connections import held_elsewhere
 from tests.stopping.runs import wait_until, working

@@ -10,15 +10,15 @@ from uuid import uuid4
 import pytest
 from django.db import OperationalError, connection
 
+from taskworks.duties import chunk as chunk_module
+from taskworks.duties import housekeeping, prune
+from taskworks.duties.chunk import Chunk
+from taskworks.duties.housekeeping import Housekeeping
 from taskworks.framework import task_backends
-from taskworks.maintenance import chunk as chunks
-from taskworks.maintenance import prune
-from taskworks.maintenance.chunk import Chunk
 from taskworks.models import IdempotencyKey, TaskRun
-from taskworks.retention import Rule, retention_of
+from taskworks.options.retention import Rule, retention_of
 from taskworks.store import store
-from taskworks.worker import Options, Queues, Worker, housekeeping
-from taskworks.worker.housekeeping import Housekeeping
+from taskworks.worker import Options, Queues, Worker
 from tests import tasks
 from tests.connections import begin_elsewhere
 from tests.waiting import wait_for
@@ -145,12 +145,12 @@ class TestAChunk:
     def test_shrinks_to_ten_and_grows_to_a_thousand(self, monkeypatch: pytest.MonkeyPatch) -> None:
         chunk = Chunk()
         sizes = [chunk.size]
-        monkeypatch.setattr(chunks, "SLOW", 0.0)
+        monkeypatch.setattr(chunk_module, "SLOW", 0.0)
         for _ in range(3):
             with chunk.measured() as size:
                 sizes.append(size)
         assert (sizes, chunk.size) == ([1000, 1000, 100, 10], 10)
-        monkeypatch.setattr(chunks, "SLOW", 1000.0)
+        monkeypatch.setattr(chunk_module, "SLOW", 1000.0)
         for _ in range(7):
             with chunk.measured():
                 pass
@@ -159,7 +159,7 @@ class TestAChunk:
     def test_that_is_small_from_the_start_does_not_grow_by_being_slow(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(chunks, "SLOW", 0.0)
+        monkeypatch.setattr(chunk_module, "SLOW", 0.0)
         chunk = Chunk(2)
         with chunk.measured():
             pass
@@ -205,7 +205,7 @@ class TestAStatementThatTakesTooLong:
     def test_is_an_error_of_the_command_if_no_chunk_is_small_enough(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(chunks, "LEAST", 100)
+        monkeypatch.setattr(chunk_module, "LEAST", 100)
         ended(15, 150)
         with pytest.raises(OperationalError):
             prune.prune(store(), [RULE])

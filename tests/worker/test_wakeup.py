@@ -17,14 +17,15 @@ from django.db.backends.utils import CursorWrapper
 from django.test.utils import CaptureQueriesContext
 
 from taskworks import TaskResult, task_backends
-from taskworks.maintenance.promote import promote
-from taskworks.maintenance.rescue import rescue
+from taskworks.database import notifications
+from taskworks.database.notifications import NOTIFY_INTERVAL, OF_SCHEDULES, Listener
+from taskworks.duties.promote import promote
+from taskworks.duties.rescue import rescue
 from taskworks.models import TaskRun
 from taskworks.models import Worker as WorkerRow
-from taskworks.store import notices, store
-from taskworks.store.notices import OF_SCHEDULES, WINDOW, Listener
-from taskworks.worker import Options, Queues, Sizes, Worker, looks
-from taskworks.worker import wakeup as module
+from taskworks.store import store
+from taskworks.worker import Options, Queues, Sizes, Worker
+from taskworks.worker.claiming import listening, poll_schedule
 from tests import tasks
 from tests.connections import begin_elsewhere
 from tests.settings import DATABASE
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 on_postgresql = pytest.mark.skipif(DATABASE != "postgresql", reason="only PostgreSQL notifies")
 
 StartWorker = Callable[..., Worker]
-PING = notices.payload_of_test("a token")
+PING = notifications.payload_of_test("a token")
 RARELY = 600.0  # seconds; who is not told of a run looks for it in eight minutes, or ten
 
 
@@ -62,13 +63,15 @@ def idle_worker(start_worker: StartWorker) -> Worker:
 
 @pytest.fixture(autouse=True)
 def _nobody_has_told() -> None:
-    notices._told.clear()
+    notifications._told.clear()
 
 
 def idle(worker: Worker) -> Worker:
     """As soon as it listens, and has looked, and looks no more."""
-    wait_for(lambda: worker._wakeup.works, "notifications arrive")
-    wait_for(lambda: worker._intake._looks.seconds({"thread": 1}) > 2, "it waits to be told")
+    wait_for(lambda: worker._listener.works, "notifications arrive")
+    wait_for(
+        lambda: worker._intake._poll_schedule.seconds({"thread": 1}) > 2, "it waits to be told"
+    )
     return worker
 
 
@@ -112,7 +115,7 @@ def notice(backend: str | None = None, queue: str | None = None) -> str:
 @on_postgresql
 def test_an_idle_worker_is_told_at_once(idle_worker: Worker) -> None:
     for _ in range(30):
-        notices._told.clear()  # as if the last one was long ago
+        notifications._told.clear()  # as if the last one was long ago
         wait_until_executed(tasks.noop.enqueue())
 
 
@@ -125,7 +128,7 @@ def test_a_worker_for_named_queues_is_told_of_these(start_worker: StartWorker) -
 def test_a_worker_heeds_what_concerns_it_and_is_woken_once() -> None:
     woken: list[bool] = []
     scheduler: list[bool] = []
-    ear = module.Wakeup(
+    ear = listening.NotificationListener(
         store(),
         "default",
         Queues(("mail", "news")),
@@ -143,7 +146,7 @@ def test_a_worker_heeds_what_concerns_it_and_is_woken_once() -> None:
     assert ear.take() == {"mail", "news"}
     ear._hear(notice())
     assert (ear.take(), woken) == ({None}, [True, True])
-    for _ in range(module.MOST_NEWS + 1):
+    for _ in range(listening.MOST_NEWS + 1):
         ear._hear(notice("default", "mail"))
     assert ear.take() == {"mail", None}
     assert ear.take() == set()
@@ -157,7 +160,7 @@ def test_many_runs_are_told_of_rarely_and_all_are_executed_at_once(idle_worker: 
         seconds = time.monotonic() - begun
     own = payloads.count(notice("default", "default"))
     print(f"1,000 runs enqueued in {seconds:.2f} s, told of {own} times")
-    assert 1 <= own <= seconds / WINDOW + 1
+    assert 1 <= own <= seconds / NOTIFY_INTERVAL + 1
     wait_until_executed(*results)  # the last one too, of which nobody may have told
 
 
@@ -171,7 +174,7 @@ def test_what_is_throttled_is_found_when_the_window_is_over(idle_worker: Worker)
 def test_a_scheduled_run_is_executed_when_it_is_due(
     start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(looks, "SHORTEST_PAUSE", RARELY)
+    monkeypatch.setattr(poll_schedule, "SHORTEST_PAUSE", RARELY)
     result = tasks.noop.using(run_after=timedelta(seconds=1.5)).enqueue()
     start_worker()  # its first look finds nothing that is ready, and when something will be
     wait_until_executed(result)
@@ -182,10 +185,10 @@ def test_a_scheduled_run_is_executed_when_it_is_due(
 def test_an_idle_worker_that_is_to_stop_is_woken(
     start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(looks, "SHORTEST_PAUSE", RARELY)
+    monkeypatch.setattr(poll_schedule, "SHORTEST_PAUSE", RARELY)
     monkeypatch.setattr("taskworks.worker.worker.LONGEST_WAIT", RARELY)
     worker = start_worker()
-    wait_for(lambda: worker._intake._looks._looked_at, "it has looked")
+    wait_for(lambda: worker._intake._poll_schedule._looked_at, "it has looked")
     worker.stop()
     assert worker.shutdown.over.wait(RARELY / 10)
 
@@ -209,7 +212,9 @@ def test_nothing_is_told_before_the_commit_and_nothing_of_a_rollback() -> None:
 
 @on_postgresql
 def test_a_commit_tells_of_each_queue_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notices, "WINDOW", 60.0)  # that of telling 200 times, however slowly
+    monkeypatch.setattr(
+        notifications, "NOTIFY_INTERVAL", 60.0
+    )  # that of telling 200 times, however slowly
     with heard() as payloads, transaction.atomic():
         for _ in range(100):
             tasks.noop.enqueue()
@@ -238,10 +243,10 @@ def test_nothing_is_told_where_it_is_switched_off(settings: Any) -> None:
 def test_without_notices_a_worker_polls(settings: Any, start_worker: StartWorker) -> None:
     settings.TASKWORKS = {**settings.TASKWORKS, "NOTIFY": False}
     worker = start_worker(interval=0.2)
-    wait_for(lambda: worker._intake._looks._pause == 0.2, "it looks rarely")
+    wait_for(lambda: worker._intake._poll_schedule._pause == 0.2, "it looks rarely")
     wait_until_executed(tasks.noop.enqueue())
-    assert not worker._wakeup.works
-    assert not worker._wakeup.is_alive()
+    assert not worker._listener.works
+    assert not worker._listener.is_alive()
 
 
 @on_postgresql
@@ -251,7 +256,7 @@ def test_whatever_makes_a_run_ready_tells(way: str) -> None:
     worker = WorkerRow(id=uuid4(), label="of a test", hostname="here", pid=1)
     store().register(worker)
     runs = store().claim(worker.id, "default", ["default"], {"thread": 1})
-    notices._told.clear()
+    notifications._told.clear()
     with heard() as payloads:
         match way:
             case "promote":
@@ -288,7 +293,7 @@ def test_what_is_due_soon_is_told_and_what_is_due_later_is_not() -> None:
 def test_a_run_is_enqueued_though_nobody_can_be_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(notices, "CHANNEL", "x")
+    monkeypatch.setattr(notifications, "CHANNEL", "x")
     monkeypatch.setattr("taskworks.store.postgresql.CHANNEL", "x" * 64)  # one sign too many
     tasks.noop.enqueue()
     assert TaskRun.objects.ready().count() == 1
@@ -318,19 +323,19 @@ def test_a_listener_that_is_cut_off_comes_back_and_misses_nothing(idle_worker: W
 def test_a_worker_that_hears_nothing_polls_until_it_hears_again(
     start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "ARRIVES_WITHIN", 1.0)
-    monkeypatch.setattr(module, "TEST_EVERY", 0.5)
+    monkeypatch.setattr(listening, "ARRIVES_WITHIN", 1.0)
+    monkeypatch.setattr(listening, "TEST_EVERY", 0.5)
     whole = type(store()).listener
     # As behind a pooler in transaction mode: what is sent here does not arrive there.
     monkeypatch.setattr(type(store()), "listener", lambda self: Listener(connections["queue"]))
     worker = start_worker(interval=0.2)
     wait_for(lambda: "do not arrive" in caplog.text, "it notices")
     wait_until_executed(tasks.noop.enqueue())
-    assert not worker._wakeup.works
+    assert not worker._listener.works
     monkeypatch.setattr(type(store()), "listener", whole)
-    monkeypatch.setattr(module, "ARRIVES_WITHIN", 60.0)
+    monkeypatch.setattr(listening, "ARRIVES_WITHIN", 60.0)
     wait_for(lambda: "arrive again" in caplog.text, "it hears again")
-    assert worker._wakeup.works
+    assert worker._listener.works
     assert caplog.text.count("do not arrive") == 1
     wait_until_executed(tasks.noop.enqueue())
 
@@ -368,10 +373,10 @@ def test_a_busy_worker_is_woken_without_a_query(
     )
     waiting = []
     for _ in range(5):
-        notices._told.clear()
-        worker._intake._looks._again_at = 0.0
+        notifications._told.clear()
+        worker._intake._poll_schedule._again_at = 0.0
         waiting.append(tasks.noop.enqueue())
-        wait_for(lambda: worker._intake._looks._again_at > 0.0, "it has heard")
+        wait_for(lambda: worker._intake._poll_schedule._again_at > 0.0, "it has heard")
     assert asked == []
     tasks.gate.set()
     wait_until_executed(busy, *waiting)
@@ -388,7 +393,7 @@ def test_an_idle_worker_looks_and_beats_and_asks_nothing_else(
         return execute(self, sql, params)
 
     worker = start_worker(interval=0.2)
-    wait_for(lambda: worker._intake._looks._pause >= 0.2, "it is idle")
+    wait_for(lambda: worker._intake._poll_schedule._pause >= 0.2, "it is idle")
     beats, looks = calls_of("heartbeat", monkeypatch), calls_of("outlook", monkeypatch)
     monkeypatch.setattr(CursorWrapper, "execute", counted)
     wait_for(lambda: len(beats) >= 10, "it has beaten a few times")

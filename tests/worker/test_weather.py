@@ -8,13 +8,13 @@ from uuid import uuid4
 import pytest
 from django.db import InternalError, OperationalError
 
+from taskworks.database.outage import Outage
 from taskworks.framework import task_backends
 from taskworks.models import TaskRun
 from taskworks.models import Worker as WorkerRow
 from taskworks.store import Store, store
 from taskworks.worker import Options, Queues, Worker
 from taskworks.worker import worker as module
-from taskworks.worker.weather import Weather
 from tests import tasks
 from tests.connections import begin_elsewhere
 from tests.waiting import wait_for
@@ -130,18 +130,18 @@ def test_a_worker_that_cannot_sign_off_leaves_its_runs_to_be_rescued(
 def test_the_wait_grows_to_ten_seconds_and_one_line_a_minute_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    weather = Weather()
-    waits = [weather.worsen(OperationalError("gone")) for _ in range(50)]
+    weather = Outage()
+    waits = [weather.note_error(OperationalError("gone")) for _ in range(50)]
     assert waits[0] <= 0.2
     assert 5 <= waits[-1] <= 10
     assert all(0 < wait <= 10 for wait in waits)
     assert caplog.text.count("does not answer") == 1
-    assert weather.is_bad
+    assert weather.is_on
     weather.clear()
     weather.clear()
     assert caplog.text.count("answers again") == 1
-    assert not weather.is_bad
-    assert weather.worsen(OperationalError("gone")) <= 0.2
+    assert not weather.is_on
+    assert weather.note_error(OperationalError("gone")) <= 0.2
 
 
 def test_a_claim_that_a_server_makes_late_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,15 +1,14 @@
-from taskworks.typed import Task
-from taskworks.typed import params as task_params
+from taskworks.typed import Task, params
 
 
 class AddTask(Task):
     name = "add"
 
     inputs = {
-        "numbers": task_params.ListParameter(task_params.NumberParameter()),
-        "label": task_params.StringParameter(required=False),
+        "numbers": params.ListParameter(params.NumberParameter()),
+        "label": params.StringParameter(required=False),
     }
-    outputs = {"sum": task_params.NumberParameter()}
+    outputs = {"sum": params.NumberParameter()}
 
     def run(self, numbers, label="sum"):
         self.set_target(len(numbers))

@@ -10,6 +10,15 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from taskworks import jsonvalue
 from taskworks.conf import conf
+from taskworks.definition import (
+    Task,
+    as_enqueued,
+    copied,
+    options_changed,
+    policy_of,
+    with_absolute_run_after,
+)
+from taskworks.discovery import resolve
 from taskworks.exceptions import (
     InvalidTask,
     TaskCancelled,
@@ -18,11 +27,9 @@ from taskworks.exceptions import (
 )
 from taskworks.framework import BaseTaskBackend
 from taskworks.framework import Task as StandardTask
-from taskworks.lookup import resolve
-from taskworks.policy import ALONE, AT_MOST_ONCE, Policy, to_stored
+from taskworks.options.policy import ALONE, AT_MOST_ONCE, Policy, to_stored
 from taskworks.result import TaskResult
 from taskworks.signals import announce_cancelled, announce_enqueued
-from taskworks.task import Task, copied, options_changed, policy_of, restored, settled
 
 if TYPE_CHECKING:
     from taskworks.models import TaskRun
@@ -69,7 +76,7 @@ class DatabaseBackend(BaseTaskBackend):
         if not isinstance(task.priority, int | float) or task.priority != task.priority:
             raise InvalidTask("priority must be a whole number between -100 and 100.")
         _validate_run_after(task.run_after)
-        super().validate_task(settled(task))
+        super().validate_task(with_absolute_run_after(task))
         _validate_name("The queue name", task.queue_name, MAX_QUEUE_NAME)
         _validate_name("The task's path", task.module_path, MAX_TASK_PATH)
 
@@ -303,7 +310,7 @@ class DatabaseBackend(BaseTaskBackend):
 
     def _announced(self, task: StandardTask, runs: "list[TaskRun]") -> list[TaskResult]:
         """The results of runs that are stored, as the world is told of them."""
-        enqueued = restored(task, run_after=runs[0].run_after, backend=self.alias)
+        enqueued = as_enqueued(task, run_after=runs[0].run_after, backend=self.alias)
         results = [run.to_result(enqueued) for run in runs]
         announce_enqueued(type(self), results)
         return results

@@ -5,8 +5,8 @@ from typing import Any
 
 from taskworks import framework
 from taskworks.backends.awaiting import EnqueueOnCommit
+from taskworks.definition import Task
 from taskworks.result import ours
-from taskworks.task import Task
 
 
 class DummyBackend(EnqueueOnCommit, framework.DummyBackend):

@@ -5,9 +5,9 @@ from typing import Any
 from taskworks import framework
 from taskworks.backends.awaiting import EnqueueOnCommit
 from taskworks.context import TaskContext, entered
-from taskworks.dialogue import Dialogue
+from taskworks.definition import Task
+from taskworks.progress import RunChannel
 from taskworks.result import message, ours
-from taskworks.task import Task
 
 
 class ImmediateBackend(EnqueueOnCommit, framework.ImmediateBackend):
@@ -20,7 +20,7 @@ class ImmediateBackend(EnqueueOnCommit, framework.ImmediateBackend):
 
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
         super().__init__(alias, params)
-        self._dialogues: dict[str, Dialogue] = {}
+        self._dialogues: dict[str, RunChannel] = {}
 
     def enqueue(self, task: framework.Task, args: Any, kwargs: Any) -> Any:
         """Execute a run, and return its result, with what it has told of itself."""
@@ -38,7 +38,7 @@ class ImmediateBackend(EnqueueOnCommit, framework.ImmediateBackend):
 
     def _execute_task(self, result: Any) -> None:
         # The task may itself be executed in another's run, whose context is not its own.
-        dialogue = Dialogue(metadata=getattr(result.task, "metadata", None))
-        self._dialogues[result.id] = dialogue
-        with entered(TaskContext(task_result=result, _dialogue=dialogue)):
+        channel = RunChannel(metadata=getattr(result.task, "metadata", None))
+        self._dialogues[result.id] = channel
+        with entered(TaskContext(task_result=result, _channel=channel)):
             super()._execute_task(result)  # type: ignore[misc] # Django's stubs leave it out

@@ -8,8 +8,8 @@ except ImportError as error:
     ) from error
 
 from taskworks.endpoints import checks  # noqa: F401 - importing it registers its check
-from taskworks.endpoints.declared import deferrable_task, task
-from taskworks.endpoints.definition import EndpointDefinition
+from taskworks.endpoints.endpoint_definition import EndpointDefinition
+from taskworks.endpoints.endpoint_tasks import deferrable_task, task
 from taskworks.endpoints.filtering import ALWAYS, IF_TRUTHY, NEVER
 from taskworks.endpoints.links import status_url
 from taskworks.endpoints.mixin import EndpointTasks

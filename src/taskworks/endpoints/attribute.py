@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from taskworks.endpoints.declared import takes_one_argument
+from taskworks.endpoints.endpoint_tasks import takes_one_argument
 
 
 class Once:

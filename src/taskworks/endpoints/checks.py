@@ -7,8 +7,8 @@ from weakref import WeakSet
 from django.core import checks
 from django.utils.module_loading import import_string
 
+from taskworks.feature_checks import check_of_a_part
 from taskworks.framework import DummyBackend, ImmediateBackend
-from taskworks.parts import check_of_a_part
 
 # Classes with deferrable tasks.
 endpoints: WeakSet[type] = WeakSet()

@@ -9,13 +9,13 @@ from uuid import UUID
 
 from taskworks import framework
 from taskworks.context import call_when_written, current_context
-from taskworks.endpoints.declared import DeferrableEndpointTask
+from taskworks.definition import task_class
+from taskworks.duties.unblock import note_ended
+from taskworks.endpoints.endpoint_tasks import DeferrableEndpointTask
 from taskworks.endpoints.resource import Reference, afetched, fetched
 from taskworks.exceptions import InvalidEndpoint, InvalidTask, ResourceNotFound
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, DEFAULT_TASK_QUEUE_NAME
-from taskworks.maintenance.unblock import note_ended
 from taskworks.retry import Backoff, Snooze
-from taskworks.task import task_class
 
 BACKOFF = Backoff(initial=1.0)  # 1, 2, 4, 8 ... seconds
 # So long after it was enqueued the row of a resource may be late: a replica may be.

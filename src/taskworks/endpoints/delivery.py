@@ -8,11 +8,11 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from taskworks import framework
 from taskworks.backends.database import DatabaseBackend
 from taskworks.backends.immediate import ImmediateBackend
+from taskworks.definition import copied, policy_of
 from taskworks.exceptions import InvalidEndpoint
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, TaskResultStatus, task_backends
 from taskworks.result import TaskResult, ours
 from taskworks.store import store_alias
-from taskworks.task import copied, policy_of
 
 Result = TaskResult[..., Any]
 

@@ -11,12 +11,12 @@ from asgiref.sync import async_to_sync
 from taskworks import framework, jsonvalue
 from taskworks.conf import conf
 from taskworks.correlation import METADATA_KEY
-from taskworks.endpoints.declared import DeferrableEndpointTask
 from taskworks.endpoints.delivery import InTheRequest, Result, ToTheQueue
+from taskworks.endpoints.endpoint_tasks import DeferrableEndpointTask
 from taskworks.endpoints.plan import Plan, named
 from taskworks.endpoints.resource import Reference, reference_to
 from taskworks.exceptions import InvalidEndpoint
-from taskworks.ownership import owner_of
+from taskworks.options.owner import owner_of
 
 
 class Deferred(NamedTuple):

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from taskworks import framework
 from taskworks.conf import nearest
-from taskworks.endpoints.declared import DeferrableEndpointTask, EndpointTask
 from taskworks.endpoints.deferral import run_of
+from taskworks.endpoints.endpoint_tasks import DeferrableEndpointTask, EndpointTask
 from taskworks.exceptions import InvalidEndpoint
 
 Declared = TypeVar("Declared", bound=EndpointTask)

@@ -9,10 +9,8 @@ from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Any, Protocol, TypeVar
 
-from taskworks.clock import later
 from taskworks.context import TaskContext
-from taskworks.dialogue import Dialogue
-from taskworks.execution.connections import refuse_to_wait_for_oneself
+from taskworks.database.clock import later
 from taskworks.execution.interrupt import Guard
 from taskworks.execution.outcome import (
     Cancelled,
@@ -29,10 +27,12 @@ from taskworks.execution.outcome import (
     Succeeded,
     loss,
 )
+from taskworks.execution.task_connections import refuse_to_wait_for_oneself
 from taskworks.framework import Task
 from taskworks.jsonvalue import copied
 from taskworks.models import RunState, TaskRun
-from taskworks.policy import ALONE, Policy
+from taskworks.options.policy import ALONE, Policy
+from taskworks.progress import RunChannel
 from taskworks.result import TaskResult
 
 _first = threading.Lock()
@@ -72,7 +72,7 @@ class Attempt:
         self.start_written = False
         self.outcome: Outcome | None = None
         self.listener: Callable[[Attempt], None] | None = None  # told when the task tells something
-        self._dialogue: Dialogue | None = None
+        self._channel: RunChannel | None = None
         self._before = {name: getattr(run, name) for name in COUNTS}
         self.finisher: Finisher | None = None
         self.guard = Guard()  # until the pool that executes it has one that fits
@@ -122,7 +122,7 @@ class Attempt:
 
     def undone(self) -> "Attempt":
         """It with its run as before the claim, released; a copy, for it may be executing still."""
-        return self.ended_by(self.break_off())
+        return self.ended_by(self.abandon())
 
     def ended_by(self, outcome: Outcome) -> "Attempt":
         """A copy of it with this outcome."""
@@ -131,7 +131,7 @@ class Attempt:
         attempt.end(outcome)
         return attempt
 
-    def break_off(self) -> Released | Lost:
+    def abandon(self) -> Released | Lost:
         """The outcome of one whose end is not waited for; if it has not begun, it never will."""
         if self.run.at_most_once and not self._withdrawn():
             return loss("Its worker stopped, or was given up, in the middle of it.")
@@ -158,25 +158,25 @@ class Attempt:
         return claimed_at + timedelta(seconds=moment - self.claimed)
 
     @property
-    def dialogue(self) -> Dialogue:
+    def channel(self) -> RunChannel:
         """What task and worker tell each other; made when the first of them asks for it."""
-        return self._dialogue or self._first_dialogue()
+        return self._channel or self._make_channel()
 
     @property
     def is_cancelled(self) -> bool:
         """Whether somebody wants the run to stop."""
-        return self._dialogue is not None and self._dialogue.cancel_requested
+        return self._channel is not None and self._channel.cancel_requested
 
     @property
     def has_news(self) -> bool:
         """Whether the task has told something that is not written yet."""
-        return self._dialogue is not None and self._dialogue.has_news
+        return self._channel is not None and self._channel.has_news
 
-    def hang_up(self) -> None:
+    def detach_channel(self) -> None:
         """Nobody listens any more."""
         self.listener = None
-        if self._dialogue:
-            self._dialogue.close()
+        if self._channel:
+            self._channel.close()
 
     @property
     def age(self) -> float:
@@ -204,7 +204,7 @@ class Attempt:
         assert started_at is not None, "it has begun"  # noqa: S101
         return TaskContext(
             task_result=self.result(),
-            _dialogue=self.dialogue,
+            _channel=self.channel,
             _number=self.run.attempts,
             **_limits(started_at, self.policy.timeout, self.deadline),
         )
@@ -220,14 +220,14 @@ class Attempt:
         # It may have got another guard in between.
         return withdrawn if self.guard is guard else self._withdrawn()
 
-    def _first_dialogue(self) -> Dialogue:
-        dialogue = Dialogue(self.run.messages, self.run.metadata)
-        dialogue.before_waiting = refuse_to_wait_for_oneself
+    def _make_channel(self) -> RunChannel:
+        channel = RunChannel(self.run.messages, self.run.metadata)
+        channel.before_waiting = refuse_to_wait_for_oneself
         if self.listener:
-            dialogue.listener = partial(self.listener, self)
+            channel.listener = partial(self.listener, self)
         with _first:  # its thread and its worker may ask at once
-            self._dialogue = self._dialogue or dialogue
-        return self._dialogue
+            self._channel = self._channel or channel
+        return self._channel
 
     def _conclude(self, outcome: Outcome) -> None:
         match outcome:

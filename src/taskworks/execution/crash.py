@@ -4,7 +4,7 @@ from taskworks.exceptions import TaskCrashed, TaskPoisoned
 from taskworks.execution.attempt import Attempt
 from taskworks.execution.judgement import judge
 from taskworks.execution.outcome import Crashed, InDoubt, Outcome, Poisoned, error_entry, failure
-from taskworks.policy import ALONE
+from taskworks.options.policy import ALONE
 
 MOST_CRASHES = 3
 

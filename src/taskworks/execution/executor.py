@@ -15,17 +15,13 @@ from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 
 from taskworks.conf import conf
 from taskworks.context import enter
+from taskworks.definition import missing
 from taskworks.exceptions import TaskExpired, TaskNotFound
 from taskworks.execution.attempt import Attempt
-from taskworks.execution.connections import (
-    drop_connections,
-    tidy_after,
-    tidy_before,
-)
-from taskworks.execution.definition import definition_of
 from taskworks.execution.fork import ending_forks
 from taskworks.execution.interrupt import CoroutineGuard, ThreadGuard
 from taskworks.execution.judgement import judge
+from taskworks.execution.known_tasks import definition_of
 from taskworks.execution.outcome import (
     Outcome,
     Postponed,
@@ -34,10 +30,14 @@ from taskworks.execution.outcome import (
     failure,
     success,
 )
+from taskworks.execution.task_connections import (
+    drop_connections,
+    tidy_after,
+    tidy_before,
+)
 from taskworks.execution.transaction import in_transaction
-from taskworks.policy import Policy
+from taskworks.options.policy import Policy
 from taskworks.signals import aannounce, announce, task_started
-from taskworks.task import missing
 
 SHORTEST_WAIT, LONGEST_WAIT = timedelta(seconds=1), timedelta(minutes=1)
 

@@ -69,7 +69,7 @@ class Guard:
         self.reason = self.reason or Reason.SHUTDOWN
         return True
 
-    def whereabouts(self) -> TracebackType | None:
+    def stack(self) -> TracebackType | None:
         """Where the task is at this moment, as a traceback, if that is known."""
         return None
 
@@ -132,7 +132,7 @@ class ThreadGuard(Guard):
             except Interrupt:
                 continue
 
-    def whereabouts(self) -> TracebackType | None:
+    def stack(self) -> TracebackType | None:
         frame = sys._current_frames().get(self._thread or 0)
         traceback = None
         while frame and frame.f_code is not ThreadGuard.call.__code__:

@@ -15,7 +15,7 @@ from taskworks.execution.outcome import (
     failure,
 )
 from taskworks.logs import steady_logger
-from taskworks.policy import DEFAULT_BACKOFF
+from taskworks.options.policy import DEFAULT_BACKOFF
 from taskworks.retry import AskedForDelay, Backoff, Retry, Snooze, seconds
 
 logger = steady_logger(__name__)
@@ -25,7 +25,7 @@ def judge(attempt: Attempt, exception: BaseException) -> Outcome:
     """The outcome of an attempt that raised; whatever it raised, this does not."""
     match exception:
         case WorkerStops():
-            return attempt.break_off()
+            return attempt.abandon()
         case TaskTimeout(args=(Reason.TIMEOUT.value,)):
             exception.args = (f"The attempt took longer than {attempt.policy.timeout:g} s.",)
             return _failed_or_retried(attempt, exception)

@@ -14,8 +14,8 @@ from taskworks.exceptions import TaskCancelled, TaskLost
 OUR_OWN = (
     "taskworks.execution",
     "taskworks.framework",
-    "taskworks.lookup",
-    "taskworks.task",
+    "taskworks.discovery",
+    "taskworks.definition",
     "taskworks.endpoints",
     "taskworks.typed",
     "taskworks.parameters",

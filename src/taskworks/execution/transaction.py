@@ -24,7 +24,7 @@ from taskworks.execution.outcome import (
     success,
 )
 from taskworks.logs import steady_logger
-from taskworks.policy import Policy
+from taskworks.options.policy import Policy
 from taskworks.store import store_alias
 
 SQLITE_PATIENCE = 5.0  # seconds that a writer waits for others unless it is told otherwise
@@ -126,7 +126,7 @@ def _called(connection: BaseDatabaseWrapper, call: Callable[[], Any]) -> Succeed
 def _finished(attempt: Attempt, finisher: Finisher, returned: Succeeded) -> Committed:
     # Of a copy, for the worker writes meanwhile what the run itself tells.
     run = attempt.ended_by(returned).run
-    for name, value in attempt.dialogue.columns.items():
+    for name, value in attempt.channel.columns.items():
         setattr(run, name, value)
     if not finisher.commit(run):
         raise NotOurs

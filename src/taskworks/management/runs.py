@@ -7,8 +7,8 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
-from taskworks.control import Answer, Verdict
-from taskworks.management.arguments import run_id
+from taskworks.actions.run_actions import Answer, Verdict
+from taskworks.management.argument_types import run_id
 from taskworks.management.output import add_json, print_json, print_line
 from taskworks.management.reach import check_reachable
 from taskworks.models import TaskRun

@@ -7,11 +7,11 @@ import django.db.models.deletion
 import django.utils.timezone
 from django.db import migrations, models
 
-import taskworks.models.fields
-import taskworks.models.indexes
+import taskworks.database.fields
+import taskworks.database.indexes
+import taskworks.database.storage
 import taskworks.models.run
 import taskworks.models.schedule
-import taskworks.models.storage
 
 
 class Migration(migrations.Migration):
@@ -79,12 +79,12 @@ class Migration(migrations.Migration):
                         serialize=False,
                     ),
                 ),
-                ("backend", taskworks.models.fields.NameField(max_length=64)),
-                ("queue_name", taskworks.models.fields.NameField(max_length=128)),
-                ("task_path", taskworks.models.fields.NameField(max_length=512)),
-                ("args", taskworks.models.fields.JSONTextField(default=list)),
-                ("kwargs", taskworks.models.fields.JSONTextField(default=dict)),
-                ("owner", taskworks.models.fields.NameField(max_length=255, null=True)),
+                ("backend", taskworks.database.fields.NameField(max_length=64)),
+                ("queue_name", taskworks.database.fields.NameField(max_length=128)),
+                ("task_path", taskworks.database.fields.NameField(max_length=512)),
+                ("args", taskworks.database.fields.JSONTextField(default=list)),
+                ("kwargs", taskworks.database.fields.JSONTextField(default=dict)),
+                ("owner", taskworks.database.fields.NameField(max_length=255, null=True)),
                 ("rank", models.SmallIntegerField(default=0)),
                 ("run_after", models.DateTimeField(null=True)),
                 (
@@ -100,7 +100,7 @@ class Migration(migrations.Migration):
                         max_length=7,
                     ),
                 ),
-                ("options", taskworks.models.fields.JSONTextField(default=dict)),
+                ("options", taskworks.database.fields.JSONTextField(default=dict)),
                 ("expires_at", models.DateTimeField(null=True)),
                 ("at_most_once", models.BooleanField(default=False)),
                 (
@@ -128,24 +128,24 @@ class Migration(migrations.Migration):
                 ("attempts", models.PositiveIntegerField(default=0)),
                 ("failures", models.PositiveIntegerField(default=0)),
                 ("crashes", models.PositiveSmallIntegerField(default=0)),
-                ("worker_ids", taskworks.models.fields.JSONTextField(default=list)),
+                ("worker_ids", taskworks.database.fields.JSONTextField(default=list)),
                 ("started_at", models.DateTimeField(null=True)),
                 ("last_attempted_at", models.DateTimeField(null=True)),
                 ("missing_since", models.DateTimeField(null=True)),
                 ("cancel_requested_at", models.DateTimeField(null=True)),
                 ("finished_at", models.DateTimeField(null=True)),
-                ("return_value", taskworks.models.fields.JSONTextField(null=True)),
-                ("errors", taskworks.models.fields.JSONTextField(default=list)),
+                ("return_value", taskworks.database.fields.JSONTextField(null=True)),
+                ("errors", taskworks.database.fields.JSONTextField(default=list)),
                 ("target", models.BigIntegerField(null=True)),
                 ("progress", models.BigIntegerField(null=True)),
-                ("messages", taskworks.models.fields.JSONTextField(default=list)),
-                ("metadata", taskworks.models.fields.JSONTextField(default=dict)),
+                ("messages", taskworks.database.fields.JSONTextField(default=list)),
+                ("metadata", taskworks.database.fields.JSONTextField(default=dict)),
             ],
             options={
                 "verbose_name": "task run",
                 "verbose_name_plural": "task runs",
                 "indexes": [
-                    taskworks.models.indexes.PartialIndex(
+                    taskworks.database.indexes.PartialIndex(
                         fields=["backend", "queue_name", "executor", "rank", "available_at", "id"],
                         name="taskworks_run_ready",
                         otherwise=[
@@ -159,25 +159,25 @@ class Migration(migrations.Migration):
                         ],
                         where=models.Q(("state", "ready")),
                     ),
-                    taskworks.models.indexes.PartialIndex(
+                    taskworks.database.indexes.PartialIndex(
                         fields=["available_at", "id"],
                         name="taskworks_run_scheduled",
                         otherwise=["state", "available_at", "id"],
                         where=models.Q(("state", "scheduled")),
                     ),
-                    taskworks.models.indexes.PartialIndex(
+                    taskworks.database.indexes.PartialIndex(
                         fields=["claimed_by"],
                         name="taskworks_run_in_hand",
                         otherwise=["state", "claimed_by"],
                         where=models.Q(("state__in", ["claimed", "running"])),
                     ),
-                    taskworks.models.indexes.PartialIndex(
+                    taskworks.database.indexes.PartialIndex(
                         fields=["state", "finished_at", "id"],
                         name="taskworks_run_finished",
                         otherwise=["state", "finished_at", "id"],
                         where=models.Q(("finished_at__isnull", False)),
                     ),
-                    taskworks.models.indexes.PartialIndex(
+                    taskworks.database.indexes.PartialIndex(
                         fields=["owner", "id"],
                         name="taskworks_run_owned",
                         otherwise=["owner", "id"],
@@ -198,7 +198,7 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
                 (
                     "label",
-                    taskworks.models.fields.NameField(
+                    taskworks.database.fields.NameField(
                         max_length=255, unique=True, verbose_name="label"
                     ),
                 ),
@@ -219,7 +219,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "path",
-                    taskworks.models.fields.NameField(max_length=512, verbose_name="path"),
+                    taskworks.database.fields.NameField(max_length=512, verbose_name="path"),
                 ),
                 (
                     "object_pk",
@@ -227,25 +227,25 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "args",
-                    taskworks.models.fields.JSONTextField(
+                    taskworks.database.fields.JSONTextField(
                         blank=True, default=list, verbose_name="arguments"
                     ),
                 ),
                 (
                     "kwargs",
-                    taskworks.models.fields.JSONTextField(
+                    taskworks.database.fields.JSONTextField(
                         blank=True, default=dict, verbose_name="keyword arguments"
                     ),
                 ),
                 (
                     "userdata",
-                    taskworks.models.fields.JSONTextField(
+                    taskworks.database.fields.JSONTextField(
                         blank=True, default=dict, verbose_name="user data"
                     ),
                 ),
                 (
                     "options",
-                    taskworks.models.fields.JSONTextField(
+                    taskworks.database.fields.JSONTextField(
                         blank=True, default=dict, verbose_name="options"
                     ),
                 ),
@@ -300,7 +300,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "catch_up",
-                    taskworks.models.fields.CatchUpField(default="one", verbose_name="catch up"),
+                    taskworks.database.fields.CatchUpField(default="one", verbose_name="catch up"),
                 ),
                 (
                     "jitter",
@@ -310,7 +310,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "declared",
-                    taskworks.models.fields.JSONTextField(
+                    taskworks.database.fields.JSONTextField(
                         editable=False, null=True, verbose_name="declared"
                     ),
                 ),
@@ -367,7 +367,7 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "schedules",
                 "ordering": ("label",),
                 "indexes": [
-                    taskworks.models.indexes.PartialIndex(
+                    taskworks.database.indexes.PartialIndex(
                         fields=["due_at"],
                         name="taskworks_schedule_due",
                         otherwise=["enabled", "due_at"],
@@ -403,5 +403,5 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        taskworks.models.storage.SetStorage("taskrun", taskworks.models.storage.OF_RUNS),
+        taskworks.database.storage.SetStorage("taskrun", taskworks.database.storage.OF_RUNS),
     ]

@@ -13,17 +13,17 @@ from django.db.models.base import ModelState
 from django.utils.translation import gettext_lazy as _
 
 from taskworks import framework
-from taskworks.dialogue import OF_SCHEDULE
+from taskworks.database.fields import JSONTextField, NameField
+from taskworks.database.indexes import PartialIndex
+from taskworks.definition import as_enqueued, missing
+from taskworks.discovery import resolve
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.framework import TaskError, TaskResultStatus
 from taskworks.jsonvalue import Stored, copied
-from taskworks.lookup import resolve
-from taskworks.models.fields import JSONTextField, NameField
-from taskworks.models.indexes import PartialIndex
-from taskworks.policy import LINES, THREAD, from_stored
+from taskworks.options.policy import LANES, THREAD, from_stored
+from taskworks.progress import OF_SCHEDULE
 from taskworks.result import TaskResult, message, snapshot
-from taskworks.schedules import calling
-from taskworks.task import missing, restored
+from taskworks.timetables import callable_task
 
 
 class RunState(models.TextChoices):
@@ -56,7 +56,7 @@ STATUS_OF: dict[str, TaskResultStatus] = {
 
 
 # What is ready stands in a line for each queue and executor.
-LINE_UP = ["backend", "queue_name", "executor", "rank", "available_at", "id"]
+LANE_ORDER = ["backend", "queue_name", "executor", "rank", "available_at", "id"]
 
 
 def new_run_id() -> UUID:
@@ -100,7 +100,7 @@ class TaskRunQuerySet(models.QuerySet["TaskRun"]):
 
     def with_callables(self) -> "TaskRunQuerySet":
         """With what ``called_path`` needs where metadata is deferred; of tasks nothing is read."""
-        of_call = models.When(task_path=calling.PATH, then=models.F("metadata"))
+        of_call = models.When(task_path=callable_task.PATH, then=models.F("metadata"))
         return self.annotate(metadata_of_call=models.Case(of_call, output_field=JSONTextField()))
 
 
@@ -124,7 +124,7 @@ class TaskRun(models.Model):
     rank = models.SmallIntegerField(default=0)
     run_after = models.DateTimeField(null=True)
     executor = models.CharField(
-        max_length=7, choices=[(name, name) for name in LINES], default=THREAD
+        max_length=7, choices=[(name, name) for name in LANES], default=THREAD
     )
     # Those that using() has changed; the others are the code's.
     options = JSONTextField(default=dict)
@@ -178,8 +178,8 @@ class TaskRun(models.Model):
             PartialIndex(
                 name="taskworks_run_ready",
                 where=models.Q(state="ready"),
-                fields=LINE_UP,
-                otherwise=["state", *LINE_UP],
+                fields=LANE_ORDER,
+                otherwise=["state", *LANE_ORDER],
             ),
             PartialIndex(
                 name="taskworks_run_scheduled",
@@ -254,7 +254,7 @@ class TaskRun(models.Model):
     @property
     def called_path(self) -> str:
         """The path of what it calls: of its task, or of its schedule's callable that is none."""
-        if self.task_path != calling.PATH:
+        if self.task_path != callable_task.PATH:
             return self.task_path
         read = self.__dict__.get("metadata_of_call")
         metadata = self.metadata if read is None else read
@@ -272,11 +272,11 @@ class TaskRun(models.Model):
         try:
             definition = resolve(self.task_path)
         except (TaskNotFound, InvalidTask) as error:
-            return restored(missing(self.task_path, error), **self._standard_options())
+            return as_enqueued(missing(self.task_path, error), **self._standard_options())
         try:
             return self.enqueued(definition)
         except TaskNotFound:  # of what using() has named; the task itself is there
-            return restored(definition, **self._standard_options())
+            return as_enqueued(definition, **self._standard_options())
 
     def enqueued(self, task: framework.Task) -> framework.Task:
         """
@@ -287,7 +287,7 @@ class TaskRun(models.Model):
             changed = from_stored(self.options) if self.options else {}
         except ImportError as error:
             raise TaskNotFound(self.task_path, error) from error
-        return restored(task, **self._standard_options(), **changed)
+        return as_enqueued(task, **self._standard_options(), **changed)
 
     def _standard_options(self) -> dict[str, Any]:
         return {

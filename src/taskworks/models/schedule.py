@@ -12,18 +12,19 @@ from django.db import connections, models, router
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
-from taskworks import clock, cron, jsonvalue
-from taskworks.cron import Cron, Interval, Timetable
-from taskworks.models import validation
-from taskworks.models.changes import Remembering
-from taskworks.models.fields import ONE, CatchUpField, JSONTextField, NameField
-from taskworks.models.indexes import PartialIndex
+from taskworks import jsonvalue
+from taskworks.compat.sisy import SisySchedule
+from taskworks.database import clock
+from taskworks.database.fields import ONE, CatchUpField, JSONTextField, NameField
+from taskworks.database.indexes import PartialIndex
+from taskworks.definition import Task, ours
+from taskworks.models import schedule_validation
+from taskworks.models.change_tracking import Remembering
 from taskworks.models.run import FINISHED, TaskRun, TaskRunQuerySet
-from taskworks.models.validation import CALL, FAR_FUTURE, HAS_NOT_RUN, TIMING
-from taskworks.schedules import callables, calling
-from taskworks.schedules.callables import Described
-from taskworks.schedules.sisy import SisySchedule
-from taskworks.task import Task, ours
+from taskworks.models.schedule_validation import CALL, FAR_FUTURE, HAS_NOT_RUN, TIMING
+from taskworks.timetables import callable_task, callables, cron
+from taskworks.timetables.callables import Described
+from taskworks.timetables.cron import Cron, Interval, Timetable
 
 # What a plan writes; and ``enabled`` if it has changed it, for otherwise another may have.
 PLAN = {"error", "finished_at", "next_run", "due_at", "behind_until"}
@@ -198,8 +199,8 @@ class Schedule(SisySchedule, Remembering):
         nowhere, InvalidTask or ImportError if the options do not fit any more.
         """
         found = callables.find(self.described)
-        task = ours(found) if self.is_task else calling.call
-        return task.using(**validation.as_options(self.options)) if self.options else task
+        task = ours(found) if self.is_task else callable_task.call
+        return task.using(**schedule_validation.as_options(self.options)) if self.options else task
 
     @property
     def userdata_as_text(self) -> str:
@@ -353,7 +354,7 @@ class Schedule(SisySchedule, Remembering):
 
     def clean_fields(self, exclude: Collection[str] | None = None) -> None:
         """As Django's, and what may be written in other ways is put into one."""
-        validation.normalise(self)
+        schedule_validation.normalise(self)
         super().clean_fields(exclude)
 
     def clean(self) -> None:
@@ -361,7 +362,7 @@ class Schedule(SisySchedule, Remembering):
         changed = self._changed()
         if self.enabled and "enabled" in changed:  # it may have been broken for long
             changed |= {*CALL, *TIMING}
-        validation.refuse(self, changed)
+        schedule_validation.refuse(self, changed)
 
     def columns(self, using: str | None = None) -> dict[str, Any]:
         """
@@ -406,7 +407,7 @@ class Schedule(SisySchedule, Remembering):
         if not self.enabled:
             return
         if self.is_used_up:
-            raise validation.refusal(
+            raise schedule_validation.refusal(
                 "iterations",
                 f"It has fired as often as it may ({self.fired}): raise its iterations, or make "
                 "them 0.",
@@ -423,12 +424,41 @@ class Schedule(SisySchedule, Remembering):
     def _never(self) -> ValidationError:
         """Why there is no planned time at all."""
         if self.end_running:
-            return validation.refusal("end_running", "There is no planned time before its end.")
+            return schedule_validation.refusal(
+                "end_running", "There is no planned time before its end."
+            )
         name = "start_running" if self.start_running else "cron" if self.cron else "interval"
-        return validation.refusal(name, "There is no planned time before the end of the calendar.")
+        return schedule_validation.refusal(
+            name, "There is no planned time before the end of the calendar."
+        )
 
     def _needs_a_plan(self, changed: set[str]) -> bool:
         more = "iterations" in changed and (self.is_used_up or self.finished_at is not None)
         if more and not self.is_used_up and self.finished_at:
             self.enabled = True
         return more or bool(changed & TIMING) or "enabled" in changed
+
+
+class Firing(models.Model):
+    """That a schedule has fired for a planned time, and the run that this made."""
+
+    id = models.BigAutoField(primary_key=True)
+    schedule = models.ForeignKey(
+        Schedule, on_delete=models.CASCADE, related_name="firings", verbose_name=_("schedule")
+    )
+    planned_at = models.DateTimeField(_("planned at"))
+    fired_at = models.DateTimeField(_("fired at"))
+    # Without a foreign key: the run may be pruned before.
+    run = models.UUIDField(_("run"), null=True, db_index=True)
+
+    class Meta:
+        verbose_name = _("firing")
+        verbose_name_plural = _("firings")
+        constraints = (
+            models.UniqueConstraint(
+                name="taskworks_firing_once", fields=["schedule", "planned_at"]
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.schedule_id} at {self.planned_at:%Y-%m-%d %H:%M:%S %Z}"

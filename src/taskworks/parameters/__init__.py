@@ -5,7 +5,7 @@ try:
 except ImportError as error:
     raise ImportError("Typed tasks need pydantic: pip install django-taskworks[typed].") from error
 
-from taskworks.parameters.fields import Fields
+from taskworks.parameters.field_set import Fields
 from taskworks.parameters.parameter import Parameter, ParameterNotValidError
 from taskworks.parameters.typed import Typed
 

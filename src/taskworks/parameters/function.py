@@ -16,7 +16,7 @@ from django.db import models
 
 from taskworks.exceptions import InvalidTask
 from taskworks.parameters.chosen import AnnotatedParameter, EnumParameter, ModelParameter
-from taskworks.parameters.fields import fields_of
+from taskworks.parameters.field_set import fields_of
 from taskworks.parameters.parameter import Parameter
 from taskworks.parameters.plain import (
     BooleanParameter,

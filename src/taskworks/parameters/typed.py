@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from taskworks.parameters.fields import Fields
+from taskworks.parameters.field_set import Fields
 
 RESULT = "result"  # the name of a function's one output
 

@@ -14,7 +14,7 @@ from taskworks.conf import conf
 from taskworks.exceptions import InvalidTask
 from taskworks.models import TaskRun
 from taskworks.models.run import TaskRunQuerySet
-from taskworks.ownership import ANYBODY, owner_of
+from taskworks.options.owner import ANYBODY, owner_of
 from taskworks.rest.representation import SHOWN
 from taskworks.store import store
 from taskworks.typed import registry

@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import NoReverseMatch, reverse
 from rest_framework.settings import api_settings
 
-from taskworks.parts import check_of_a_part
+from taskworks.feature_checks import check_of_a_part
 from taskworks.rest import access
 from taskworks.typed import registry
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from taskworks.rest.listing import LONGEST_NAME, MOST, USUAL
 from taskworks.rest.representation import STATUSES
+from taskworks.rest.run_filters import LONGEST_NAME, MOST, USUAL
 from taskworks.rest.starting import LONGEST_KEY
 from taskworks.typed import registry
 

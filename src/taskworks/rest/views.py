@@ -17,16 +17,16 @@ from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView, exception_handler
 
-from taskworks import control
-from taskworks.control import Verdict
+from taskworks.actions import run_actions
+from taskworks.actions.run_actions import Verdict
 from taskworks.models import TaskRun
 from taskworks.rest import access, documented
 from taskworks.rest.access import Viewer
 from taskworks.rest.events.stream import EventStream, is_the_end, is_too_much
-from taskworks.rest.listing import Page
 from taskworks.rest.parsing import BoundedJSONParser, TooLarge
 from taskworks.rest.rendering import JSON
 from taskworks.rest.representation import shown, shown_result
+from taskworks.rest.run_filters import Page
 from taskworks.rest.starting import asked_for, start, validated_key
 from taskworks.typed import registry
 
@@ -173,9 +173,9 @@ class CancelTask(TaskView):
 
     def post(self, request: Request, pk: str) -> Response:
         run = self.run(pk, to_change=True)
-        return self._answer(pk, control.cancel(run))
+        return self._answer(pk, run_actions.cancel(run))
 
-    def _answer(self, pk: str, answer: control.Answer) -> Response:
+    def _answer(self, pk: str, answer: run_actions.Answer) -> Response:
         if answer.verdict is Verdict.NOT_APPLICABLE:
             raise Conflict(answer.reason)
         return Response(shown(self.viewer.run(pk, to_change=True)))
@@ -190,7 +190,7 @@ class RetryTask(CancelTask):
         if task is not None:
             self.admit(task)
             self.throttle(task)
-        return self._answer(pk, control.retry(run))
+        return self._answer(pk, run_actions.retry(run))
 
 
 class TaskEvents(TaskView):

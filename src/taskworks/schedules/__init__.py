@@ -8,11 +8,11 @@ there are models.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from taskworks.schedules.declared import cron, every
+from taskworks.timetables.declared import cron, every
 
 if TYPE_CHECKING:
     from taskworks.models import FAR_FUTURE, HAS_NOT_RUN, Firing, Schedule
-    from taskworks.schedules.operations import AddSchedule, ChangeSchedule, RemoveSchedule
+    from taskworks.schedules.migrations import AddSchedule, ChangeSchedule, RemoveSchedule
     from taskworks.schedules.shortcuts import task_with_callable, taskinfo_with_label
 
 __all__ = [
@@ -30,13 +30,13 @@ __all__ = [
 ]
 
 _PLACES = {
-    "FAR_FUTURE": "taskworks.models.validation",
-    "HAS_NOT_RUN": "taskworks.models.validation",
-    "Firing": "taskworks.models.firing",
+    "FAR_FUTURE": "taskworks.models.schedule_validation",
+    "HAS_NOT_RUN": "taskworks.models.schedule_validation",
+    "Firing": "taskworks.models.schedule",
     "Schedule": "taskworks.models.schedule",
-    "AddSchedule": "taskworks.schedules.operations",
-    "ChangeSchedule": "taskworks.schedules.operations",
-    "RemoveSchedule": "taskworks.schedules.operations",
+    "AddSchedule": "taskworks.schedules.migrations",
+    "ChangeSchedule": "taskworks.schedules.migrations",
+    "RemoveSchedule": "taskworks.schedules.migrations",
     "task_with_callable": "taskworks.schedules.shortcuts",
     "taskinfo_with_label": "taskworks.schedules.shortcuts",
 }

@@ -9,8 +9,8 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 
 from taskworks import discovery
 from taskworks.conf import conf
-from taskworks.schedules.callables import describe
-from taskworks.schedules.declared import Declaration, declarations, refused
+from taskworks.timetables.callables import describe
+from taskworks.timetables.declared import Declaration, declarations, refused
 
 HINT = "docs/reference/schedules.md has what a schedule may be."
 

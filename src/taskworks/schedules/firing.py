@@ -17,19 +17,19 @@ from uuid import UUID
 from django.db import InterfaceError, InternalError, OperationalError, transaction
 from django.dispatch import receiver
 
-from taskworks import clock
-from taskworks.cron import TICK
-from taskworks.dialogue import OF_SCHEDULE
+from taskworks.compat.sisy import wanted_at_once
+from taskworks.database import clock
+from taskworks.database.fields import NONE, ONE
+from taskworks.definition import Task, copied
 from taskworks.exceptions import TaskResultDoesNotExist
 from taskworks.framework import ImmediateBackend, InvalidTaskBackend, task_backends
 from taskworks.logs import steady_logger
 from taskworks.models import Firing, Overlap, Schedule, TaskRun
-from taskworks.models.fields import NONE, ONE
+from taskworks.progress import OF_SCHEDULE
 from taskworks.result import TaskResult
-from taskworks.schedules.sisy import wanted_at_once
 from taskworks.store import store
-from taskworks.store.schedules import Schedules
-from taskworks.task import Task, copied
+from taskworks.store.scheduling import Schedules
+from taskworks.timetables.cron import TICK
 
 CHUNK = 50  # schedules in one transaction
 MOST_AT_ONCE = 100  # planned times of a schedule in one transaction

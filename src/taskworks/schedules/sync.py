@@ -24,8 +24,8 @@ from taskworks import discovery
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.logs import steady_logger
 from taskworks.models.schedule import Schedule
-from taskworks.schedules.callables import find, is_gone
-from taskworks.schedules.declared import Declaration, declarations
+from taskworks.timetables.callables import find, is_gone
+from taskworks.timetables.declared import Declaration, declarations
 
 logger = steady_logger(__name__)
 

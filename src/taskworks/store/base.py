@@ -18,15 +18,15 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Value
 from django.db.models.functions import Coalesce, Concat
 
-from taskworks import clock
-from taskworks.clock import DatabaseClock
 from taskworks.conf import conf
+from taskworks.database import clock
+from taskworks.database.clock import DatabaseClock
+from taskworks.database.notifications import Listener, Notification, tell
 from taskworks.models import BlockedRun, IdempotencyKey, RunState, Schedule, TaskRun, Worker
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.models.schedule import ScheduleQuerySet
 from taskworks.models.worker import WorkerQuerySet
 from taskworks.store.change import Change, change_of
-from taskworks.store.notices import Listener, Notice, tell
 from taskworks.store.pieces import bytes_of, pieces
 from taskworks.store.rows import Rows, rows_of
 
@@ -75,10 +75,10 @@ class Base(ABC):
 
     # Tell workers that there is something to claim. Where the database cannot, they look.
 
-    def tell_workers(self, backend: str | None = None, queue_name: str | None = None) -> None:
+    def notify_workers(self, backend: str | None = None, queue_name: str | None = None) -> None:
         """Tell them, when it is committed, that runs of a queue have become ready; or of any."""
         if self.can_notify and conf().notify:
-            tell(Notice(self.alias, backend, queue_name, self.notify), self.connection)
+            tell(Notification(self.alias, backend, queue_name, self.notify), self.connection)
 
     def notify(self, payload: str, channel: str | None = None) -> None:
         """Send a notice, here and now; on the channel of workers, if no other is named."""
@@ -180,7 +180,7 @@ class Base(ABC):
     def _asked_since() -> Coalesce:
         return Coalesce("cancel_requested_at", DatabaseClock())
 
-    def _taken(self, ids: Collection[UUID]) -> list[UUID]:
+    def _lock_free_rows(self, ids: Collection[UUID]) -> list[UUID]:
         """Those of these runs that no other session holds: this transaction does now."""
         # By the primary key, with a column that no index has: MySQL and MariaDB lock whatever they
         # pass in another index, and would wait there for rows that are nobody's.
@@ -209,16 +209,16 @@ class Base(ABC):
         with self.locking():
             return [run for run in some.select_for_update(skip_locked=True)[:limit] if end(run)]
 
-    def _told(self, count: int) -> int:
+    def _notify_if_any(self, count: int) -> int:
         """Tell workers, if runs of any queues have become ready."""
         if count:
-            self.tell_workers()
+            self.notify_workers()
         return count
 
-    def _told_of(self, runs: Sequence[TaskRun], written: set[UUID]) -> set[UUID]:
+    def _notify_queues_of(self, runs: Sequence[TaskRun], written: set[UUID]) -> set[UUID]:
         """Tell workers of the queues of those runs that were written."""
         for backend, name in {(run.backend, run.queue_name) for run in runs if run.id in written}:
-            self.tell_workers(backend, name)
+            self.notify_workers(backend, name)
         return written
 
     def _fetch(self, statement: str, parameters: Any) -> list[tuple[Any, ...]]:

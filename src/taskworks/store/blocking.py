@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import models, transaction
 from django.db.models import OuterRef, Subquery
 
-from taskworks.clock import DatabaseClock
+from taskworks.database.clock import DatabaseClock
 from taskworks.models import BlockedRun, RunState, TaskRun
 from taskworks.models.run import FINISHED
 from taskworks.store.base import Base
@@ -96,7 +96,7 @@ class Blocking(Base):
             expires_at=None if expires is None else DatabaseClock(delay + expires),
         )
         self.forget_blocked(following)
-        return bool(self._told(unblocked))
+        return bool(self._notify_if_any(unblocked))
 
     def cancel_blocked(self, following: Following, entry: Mapping[str, Any]) -> TaskRun | None:
         """Cancel a run that would wait for ever; it, or None if it is not blocked any more."""

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db.models import F
 
-from taskworks.clock import DatabaseClock
+from taskworks.database.clock import DatabaseClock
 from taskworks.models import RunState, TaskRun
 from taskworks.models.run import IN_HAND, UNFINISHED, TaskRunQuerySet
 from taskworks.store.base import Base
@@ -48,7 +48,7 @@ class Cancelling(Base):
             target=None,
             progress=None,
         )
-        return bool(self._told(retried))
+        return bool(self._notify_if_any(retried))
 
     def to_cancel(self, worker: UUID) -> set[UUID]:
         """The runs in this worker's hands that somebody wants cancelled."""

@@ -3,13 +3,17 @@
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from taskworks.clock import DatabaseClock
+from taskworks.database.clock import DatabaseClock
 from taskworks.models import RunState, TaskRun
 from taskworks.store.base import Base
-from taskworks.store.cursor import Cursor, Place, Places
+
+Place = tuple[int, datetime, UUID]  # rank, available_at, id: the order of claims
+Places = Mapping[tuple[str, str], Place]  # by queue and executor
+NO_PLACES: Places = {}
 
 
 class Outlook(NamedTuple):
@@ -19,7 +23,7 @@ class Outlook(NamedTuple):
     due_in: float  # seconds until the next scheduled run is due, below 0 if one is
 
 
-class Line(NamedTuple):
+class Lane(NamedTuple):
     """The ready runs of a queue and an executor, and how many of them may be claimed."""
 
     queue_name: str
@@ -42,7 +46,7 @@ class Claiming(Base):
             state=RunState.READY,
             available_at=DatabaseClock(),
         )
-        return self._told(promoted)
+        return self._notify_if_any(promoted)
 
     def ready_queues(self, backend: str) -> list[str]:
         """The queues that have a ready run; costs an index probe a queue, however long they are."""
@@ -69,30 +73,24 @@ class Claiming(Base):
         room: Mapping[str, int],
         limit: int | None = None,
         *,
-        cursor: Cursor | None = None,
+        places: Places = NO_PLACES,
     ) -> list[TaskRun]:
         """
         Take ready runs for a worker that is not given up, in the order of claims (rank,
-        available_at, id): as many of each executor as there is ``room`` for, ``limit`` in all.
-        What is claimed at once gets one fresh token. A ``cursor`` makes it faster where the
-        database can use it, and for a moment blind to what comes to stand before that.
+        available_at, id): as many per executor as there is ``room`` for, at most ``limit`` in all.
+        All runs of one claim share one fresh token. ``places`` say where to begin in each lane;
+        runs before them are not seen. Databases without ``uses_cursors`` ignore them.
         """
         most = sum(room.values())
         limit = most if limit is None else min(limit, most)
-
-        def ask(room: Mapping[str, int], limit: int, places: Places) -> list[TaskRun]:
-            return self._claim(worker, backend, in_line(queues, room, places), room, limit)
-
-        if cursor and self.uses_cursors:
-            return cursor.claim(ask, room, limit)
-        return ask(room, limit, {})
+        return self._claim(worker, backend, lanes_of(queues, room, places), room, limit)
 
     @abstractmethod
     def _claim(
         self,
         worker: UUID,
         backend: str,
-        lines: Sequence[Line],
+        lines: Sequence[Lane],
         room: Mapping[str, int],
         limit: int,
     ) -> list[TaskRun]:
@@ -114,11 +112,11 @@ class Claiming(Base):
         """SQL for the seconds from now to the first available_at, and its parameters."""
 
 
-def in_line(queues: Sequence[str], room: Mapping[str, int], places: Places) -> list[Line]:
+def lanes_of(queues: Sequence[str], room: Mapping[str, int], places: Places) -> list[Lane]:
     """The lines to claim from."""
     wanted = [(executor, free) for executor, free in room.items() if free > 0]
     return [
-        Line(queue, executor, free, places.get((queue, executor)))
+        Lane(queue, executor, free, places.get((queue, executor)))
         for queue in queues
         for executor, free in wanted
     ]

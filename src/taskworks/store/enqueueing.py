@@ -8,10 +8,10 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from taskworks.clock import later
+from taskworks.database.clock import later
+from taskworks.database.notifications import SOON
 from taskworks.models import IdempotencyKey, RunState, TaskRun
 from taskworks.store.base import Base
-from taskworks.store.notices import SOON
 
 MOST_TRIES = 10  # to take an idempotency key that others let go
 
@@ -54,7 +54,7 @@ class Enqueueing(Base):
                 _schedule(run, now, delay, expires)
             self._insert_all(runs)
         if runs[0].available_at - runs[0].enqueued_at < SOON:
-            self.tell_workers(runs[0].backend, runs[0].queue_name)
+            self.notify_workers(runs[0].backend, runs[0].queue_name)
 
     def enqueue_once(
         self,

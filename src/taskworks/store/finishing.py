@@ -92,17 +92,17 @@ class Finishing(Base):
     def requeue(self, runs: Sequence[TaskRun]) -> set[UUID]:
         """Give runs back to be executed again, at the time they carry, with their new counts."""
         written = self._write(runs, REQUEUE, guard=IN_HAND, forgets_claim=True, heeds_cancel=True)
-        return self._told_of(runs, written)
+        return self._notify_queues_of(runs, written)
 
     def release(self, runs: Sequence[TaskRun]) -> set[UUID]:
         """Give claimed or running runs back, in their old places, with their old counts."""
         written = self._write(runs, STARTED, guard=IN_HAND, forgets_claim=True, heeds_cancel=True)
-        return self._told_of(runs, written)
+        return self._notify_queues_of(runs, written)
 
     def held(self, ids: Collection[UUID]) -> set[UUID]:
         """The runs of these that another session has locked; none where nobody locks rows."""
         with self.locking():
-            free = self._taken(ids)
+            free = self._lock_free_rows(ids)
         there = self.runs.filter(id__in=ids).values_list("id", flat=True)
         return {*there}.difference(free)
 
@@ -112,7 +112,7 @@ class Finishing(Base):
         released = strays.exclude(id__in=list(known)).update(
             state=RunState.READY, claimed_by=None, claim_token=None
         )
-        return self._told(released)
+        return self._notify_if_any(released)
 
 
 def _is_success_of(run: TaskRun, row: TaskRun) -> bool:

@@ -16,12 +16,12 @@ from django.db import Error as DatabaseError
 from django.db import OperationalError, transaction
 from django.db.models import Min
 
-from taskworks.clock import DatabaseClock
+from taskworks.database.clock import DatabaseClock
 from taskworks.models import RunState, TaskRun
 from taskworks.models.run import TaskRunQuerySet, claim_order
 from taskworks.store.base import LONGEST_WAIT
 from taskworks.store.change import Change
-from taskworks.store.claiming import Line, Outlook, fresh_token
+from taskworks.store.claiming import Lane, Outlook, fresh_token
 from taskworks.store.enqueueing import Once
 from taskworks.store.pieces import bytes_of, pieces
 from taskworks.store.rows import OWN
@@ -59,7 +59,7 @@ class MySQLStore(Store):
         self,
         worker: UUID,
         backend: str,
-        lines: Sequence[Line],
+        lines: Sequence[Lane],
         room: Mapping[str, int],
         limit: int,
     ) -> list[TaskRun]:
@@ -75,7 +75,7 @@ class MySQLStore(Store):
             runs = sorted(first, key=claim_order)[:limit]
             return self._handed_over(runs, worker) if runs else []
 
-    def _locked(self, backend: str, line: Line) -> list[TaskRun]:
+    def _locked(self, backend: str, line: Lane) -> list[TaskRun]:
         statement = f"""
             SELECT {self.rows.columns()} FROM {self._quoted(TaskRun)}
             WHERE state = 'ready' AND backend = %s AND queue_name = %s AND executor = %s

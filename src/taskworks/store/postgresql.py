@@ -10,13 +10,13 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import models
 
-from taskworks.clock import DatabaseClock, in_microseconds
 from taskworks.conf import conf
+from taskworks.database.clock import DatabaseClock, in_microseconds
+from taskworks.database.notifications import CHANNEL, Listener
 from taskworks.models import TaskRun, Worker
 from taskworks.store.base import LONGEST_WAIT
 from taskworks.store.change import Change
-from taskworks.store.claiming import Line, fresh_token
-from taskworks.store.notices import CHANNEL, Listener
+from taskworks.store.claiming import Lane, fresh_token
 from taskworks.store.rows import OWN, Convert, Field, Rows
 from taskworks.store.verbs import Store
 
@@ -80,7 +80,7 @@ class PostgreSQLStore(Store):
         self,
         worker: UUID,
         backend: str,
-        lines: Sequence[Line],
+        lines: Sequence[Lane],
         room: Mapping[str, int],
         limit: int,
     ) -> list[TaskRun]:

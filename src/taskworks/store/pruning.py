@@ -7,10 +7,10 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
 
-from taskworks.clock import DatabaseClock
+from taskworks.database.clock import DatabaseClock
 from taskworks.models import BlockedRun, RunState, TaskRun
 from taskworks.models.run import TaskRunQuerySet
-from taskworks.retention import Rule
+from taskworks.options.retention import Rule
 from taskworks.store.base import Base
 
 
@@ -78,6 +78,6 @@ class Pruning(Base):
     def _delete(self, ids: Sequence[UUID], meant: TaskRunQuerySet) -> int:
         """Delete those that are meant of these rows, and that no session holds; how many went."""
         with self.locking():
-            free = self._taken(ids)
+            free = self._lock_free_rows(ids)
             gone = list(meant.filter(id__in=free).values_list("id", flat=True)) if free else []
             return self.runs.filter(id__in=gone)._raw_delete(self.alias) if gone else 0

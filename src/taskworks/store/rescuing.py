@@ -1,4 +1,4 @@
-"""Workers, their signs of life, and the runs of those that died."""
+"""Workers, their overview of life, and the runs of those that died."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -7,11 +7,11 @@ from uuid import UUID
 
 from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
 
-from taskworks.clock import DatabaseClock
+from taskworks.database.clock import DatabaseClock
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.models.worker import WorkerQuerySet
-from taskworks.policy import ALONE
+from taskworks.options.policy import ALONE
 from taskworks.store.base import Base
 from taskworks.store.pulse import Pulse
 
@@ -25,7 +25,7 @@ RESCUED = {
 }
 
 
-class Signs(NamedTuple):
+class Overview(NamedTuple):
     """Whether there is something to see to that there hardly ever is."""
 
     silent: bool  # a living worker that has been silent for too long
@@ -51,11 +51,11 @@ class Rescuing(Base):
         alive = self.workers.living().filter(id=worker)
         return bool(alive.update(heartbeat_at=DatabaseClock()))
 
-    def signs(self, silence: timedelta, witness: UUID) -> Signs:
+    def overview(self, silence: timedelta, witness: UUID) -> Overview:
         """What a living worker sees, in one statement; nothing if it was given up meanwhile."""
         heard = OuterRef("heartbeat_at")
         seen = self.workers.living().filter(id=witness)
-        for sign, *signs in seen.values_list(
+        for sign, *overview in seen.values_list(
             "heartbeat_at",
             Exists(self.workers.living().filter(_far_from(heard, silence))),
             Exists(self._lost()),
@@ -63,8 +63,8 @@ class Rescuing(Base):
             Exists(self.schedules.enabled()),
         ):
             self._pulse.note(sign, silence)
-            return Signs(*map(bool, signs))
-        return Signs(silent=False, lost=False, blocked=False, scheduled=False)
+            return Overview(*map(bool, overview))
+        return Overview(silent=False, lost=False, blocked=False, scheduled=False)
 
     def give_up(self, silence: timedelta, witness: UUID) -> int:
         """
@@ -73,7 +73,7 @@ class Rescuing(Base):
 
         Not older than now: what kept them from the database may have kept this statement, too. And
         nobody, if the clock was moved since they could speak. One that was set back leaves the
-        dead with signs of life that are yet to come.
+        dead with overview of life that are yet to come.
         """
         if not self._pulse.is_even(silence):
             return 0
@@ -113,7 +113,7 @@ class Rescuing(Base):
         for run in rescued:
             for name, value in RESCUED.items():
                 setattr(run, name, value)
-        self._told(len(rescued))
+        self._notify_if_any(len(rescued))
         return rescued
 
     def fail_lost(self, limit: int, entry: Mapping[str, Any]) -> list[TaskRun]:

@@ -7,9 +7,9 @@ from typing import Any, TypeAlias, cast
 from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from taskworks.database.fields import JSONTextField, decoded
 from taskworks.jsonvalue import EMPTY
 from taskworks.models import RunState, TaskRun
-from taskworks.models.fields import JSONTextField, decoded
 from taskworks.models.run import claim_order
 
 OWN = ("id", "args", "kwargs")  # columns in which runs that are enqueued together differ

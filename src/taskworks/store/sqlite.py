@@ -6,11 +6,11 @@ from uuid import UUID
 
 from django.db import transaction
 
-from taskworks.clock import DatabaseClock
+from taskworks.database.clock import DatabaseClock
 from taskworks.models import TaskRun, Worker
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.store.change import Change
-from taskworks.store.claiming import Line, fresh_token
+from taskworks.store.claiming import Lane, fresh_token
 from taskworks.store.rows import OWN
 from taskworks.store.verbs import Store
 
@@ -29,7 +29,7 @@ class SQLiteStore(Store):
         self,
         worker: UUID,
         backend: str,
-        lines: Sequence[Line],
+        lines: Sequence[Lane],
         room: Mapping[str, int],
         limit: int,
     ) -> list[TaskRun]:

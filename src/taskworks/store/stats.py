@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from django.db.models import Count, Min
 
-from taskworks.clock import DatabaseClock
+from taskworks.database.clock import DatabaseClock
 from taskworks.models import RunState, Worker
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.store import Store

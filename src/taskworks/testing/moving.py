@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from taskworks.clock import DatabaseClock, as_aware
+from taskworks.database.clock import DatabaseClock, as_aware
 from taskworks.store import store
 
 

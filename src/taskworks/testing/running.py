@@ -9,6 +9,8 @@ from typing import Any
 from uuid import uuid4
 
 from taskworks.backends.database import DatabaseBackend
+from taskworks.duties.promote import promote
+from taskworks.duties.unblock import unblock_all
 from taskworks.execution import (
     Attempt,
     Failed,
@@ -22,21 +24,19 @@ from taskworks.execution import (
     prepare,
 )
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, task_backends
-from taskworks.maintenance.promote import promote
-from taskworks.maintenance.unblock import unblock_all
 from taskworks.models import TaskRun, Worker
-from taskworks.policy import LINES
+from taskworks.options.policy import LANES
+from taskworks.recording.events import Report
+from taskworks.recording.ledger import Ledger
+from taskworks.recording.observer import Observer
 from taskworks.result import TaskResult
 from taskworks.store import store
 from taskworks.testing.transactions import as_without_transactions
-from taskworks.worker.observer import Observer
-from taskworks.worker.queues import Queues
-from taskworks.worker.recorder import Recorder
-from taskworks.worker.report import Report
+from taskworks.worker.claiming.queues import Queues
 
 LABEL = "run_tasks"
 MOST = 10_000  # attempts, after which the queue is thought to be endless
-ONE_OF_EACH = dict.fromkeys(LINES, 1)
+ONE_OF_EACH = dict.fromkeys(LANES, 1)
 
 
 def run_tasks(
@@ -90,7 +90,7 @@ class Runner(Observer):
         self.results: list[TaskResult[..., Any]] = []
         self._backend, self._queues = backend, queues
         self._store, self._id = store(), uuid4()
-        self._recorder = Recorder(self._store, Report(type(backend), self), wake=lambda: None)
+        self._ledger = Ledger(self._store, Report(type(backend), self), wake=lambda: None)
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -100,7 +100,7 @@ class Runner(Observer):
         try:
             yield
         finally:
-            self._recorder.give_back()
+            self._ledger.give_back()
             self._store.leave(self._id)
 
     def claim(self) -> TaskRun | None:
@@ -117,13 +117,13 @@ class Runner(Observer):
     def execute(self, run: TaskRun) -> Outcome:
         """Make an attempt at the run, and store what becomes of it."""
         attempt = Attempt(run, LABEL)
-        self._recorder.take(attempt)
-        attempt.hang_up()  # nobody writes meanwhile, so nobody is to wait for that
+        self._ledger.take(attempt)
+        attempt.detach_channel()  # nobody writes meanwhile, so nobody is to wait for that
         attempt.finisher = self._store
         outcome = prepare(attempt) or self._begun(attempt)
         self._write_told(attempt)
-        self._recorder.end(attempt, outcome)
-        self._recorder.record()
+        self._ledger.end(attempt, outcome)
+        self._ledger.record()
         return attempt.outcome or outcome
 
     def _begun(self, attempt: Attempt) -> Outcome:
@@ -137,7 +137,7 @@ class Runner(Observer):
             self.results.append(attempt.result())
 
     def _write_told(self, attempt: Attempt) -> None:
-        if columns := attempt.dialogue.take():
+        if columns := attempt.channel.take():
             for name, value in columns.items():
                 setattr(attempt.run, name, value)
             self._store.tell([attempt.run])

@@ -7,7 +7,7 @@ from typing import cast
 from django.db import connections
 from django.test import TestCase
 
-from taskworks.execution.connections import open_transactions
+from taskworks.execution.task_connections import open_transactions
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 from taskworks.parameters import Fields, Parameter, ParameterNotValidError, Typed
 from taskworks.typed import checks, params  # noqa: F401 - importing them registers the check
-from taskworks.typed.definition import TypedTask
 from taskworks.typed.registry import api_task
+from taskworks.typed.task_class import TypedTask
 
 # The name of django-task-api, for those who come from there.
 Task = TypedTask

@@ -6,12 +6,12 @@ from typing import Any
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
+from taskworks.definition import Task
+from taskworks.discovery import resolve
 from taskworks.exceptions import InvalidTask, TaskNotFound
-from taskworks.lookup import resolve
-from taskworks.parts import check_of_a_part
-from taskworks.task import Task
-from taskworks.typed.definition import refused
+from taskworks.feature_checks import check_of_a_part
 from taskworks.typed.registry import survey
+from taskworks.typed.task_class import refused
 
 HINT = "docs/reference/typed.md has what a typed task may be."
 

@@ -10,10 +10,10 @@ from django.utils.module_loading import import_string
 
 from taskworks import discovery
 from taskworks.conf import conf, validate_paths
+from taskworks.definition import Task
+from taskworks.discovery import is_task
 from taskworks.exceptions import InvalidTask
-from taskworks.lookup import is_task
-from taskworks.task import Task
-from taskworks.typed.definition import TypedTask
+from taskworks.typed.task_class import TypedTask
 
 SEEDS_SETTING = "TASK_API_BACKGROUND_TASKS"  # of django-task-api
 

@@ -1,9 +1,9 @@
 """The worker process: claim -> submit -> wait, until it is told to stop."""
 
-from taskworks.worker.observer import Observer
-from taskworks.worker.pools import Sizes
-from taskworks.worker.processes import Recycling
-from taskworks.worker.queues import Queues
+from taskworks.recording.observer import Observer
+from taskworks.worker.claiming.queues import Queues
+from taskworks.worker.pools.pools import Sizes
+from taskworks.worker.pools.processes import Recycling
 from taskworks.worker.worker import Options, Worker
 
 __all__ = ["Observer", "Options", "Queues", "Recycling", "Sizes", "Worker"]

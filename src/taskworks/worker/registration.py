@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 from django.db import Error as DatabaseError
 
 from taskworks.conf import conf
+from taskworks.duties.rescue import rescue
 from taskworks.logs import steady_logger
-from taskworks.maintenance.rescue import rescue
 from taskworks.models import Worker as WorkerRow
 from taskworks.store import Store
 

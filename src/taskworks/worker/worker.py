@@ -18,6 +18,13 @@ from uuid import UUID, uuid4
 from django.db import Error as DatabaseError
 
 from taskworks.conf import conf
+from taskworks.database.connections import reserved_connection
+from taskworks.database.outage import Outage
+from taskworks.duties.heartbeat import Heartbeat
+from taskworks.duties.housekeeping import Housekeeping
+from taskworks.duties.rescue import wait_until_told
+from taskworks.duties.scheduler import Scheduler
+from taskworks.duties.unblock import unblock_all, unblock_noted
 from taskworks.execution import (
     Attempt,
     Outcome,
@@ -27,31 +34,24 @@ from taskworks.execution import (
     judge_unasked,
     prepare,
 )
-from taskworks.execution.connections import leave_connections, tidy_connections
+from taskworks.execution.task_connections import leave_connections, tidy_connections
 from taskworks.framework import BaseTaskBackend
 from taskworks.logs import steady_logger
-from taskworks.maintenance.rescue import wait_until_told
-from taskworks.maintenance.unblock import unblock_all, unblock_noted
 from taskworks.models import TaskRun
-from taskworks.retention import retention_of
+from taskworks.options.retention import retention_of
+from taskworks.recording.events import Report
+from taskworks.recording.ledger import Ledger
+from taskworks.recording.observer import Observer
+from taskworks.recording.starts import Starts
+from taskworks.recording.watchers import Watchers
 from taskworks.store import store
-from taskworks.store.reserved import reserved_connection
-from taskworks.worker.audience import Audience
-from taskworks.worker.heartbeat import Heartbeat
-from taskworks.worker.housekeeping import Housekeeping
-from taskworks.worker.intake import Intake
-from taskworks.worker.observer import Observer
-from taskworks.worker.pools import Pools, Sizes
-from taskworks.worker.queues import Queues
-from taskworks.worker.recorder import Recorder
+from taskworks.worker.claiming.intake import Intake
+from taskworks.worker.claiming.listening import NotificationListener
+from taskworks.worker.claiming.queues import Queues
+from taskworks.worker.pools.pools import Pools, Sizes
 from taskworks.worker.registration import Registration
-from taskworks.worker.report import Report
-from taskworks.worker.scheduler import Scheduler
 from taskworks.worker.shutdown import Shutdown, Stage
-from taskworks.worker.starts import Starts
-from taskworks.worker.wakeup import Wakeup
-from taskworks.worker.watch import Watch
-from taskworks.worker.weather import Weather
+from taskworks.worker.stopping import Stopper
 
 LAST_TRIES = 3  # of a stopping worker to write, before it leaves the rest to others
 RETRY_STUCK_AFTER = timedelta(seconds=1)  # by then this process, and the old attempt, has gone
@@ -96,13 +96,13 @@ class Worker:
         self._store = store()
         self._report = Report(type(backend), self._observer)
         self._inbox: SimpleQueue[tuple[Attempt, Outcome] | None] = SimpleQueue()
-        self._audience = Audience(self._store)
-        self._recorder = Recorder(self._store, self._report, self._wake, self._audience)
+        self._watchers = Watchers(self._store)
+        self._ledger = Ledger(self._store, self._report, self._wake, self._watchers)
         self._registration = Registration(self._store, self.label, announce)
         self._pools = Pools(options.sizes, type(backend), self._receive)
-        self._starts = Starts(self._store, self._pools, self._recorder.end, self._recorder.locked)
-        self._watch = Watch(self._store, lambda: self.id, self._give_up)
-        self._scheduler = Scheduler(self._store, is_told=lambda: self._wakeup.works)
+        self._starts = Starts(self._store, self._pools, self._ledger.end, self._ledger.locked)
+        self._stopper = Stopper(self._store, lambda: self.id, self._give_up)
+        self._scheduler = Scheduler(self._store, is_told=lambda: self._listener.works)
         self._heartbeat = Heartbeat(
             self._store,
             lambda: self._registration.living_id,
@@ -110,17 +110,17 @@ class Worker:
             scheduled=self._scheduler.begin,
         )
         self._housekeeping = Housekeeping(self._store, retention_of(backend))
-        self._weather = Weather()
-        self._wakeup = Wakeup(
+        self._outage = Outage()
+        self._listener = NotificationListener(
             self._store,
             backend.alias,
             options.queues,
             self._wake,
-            watch=self._audience.watch,
+            watch=self._watchers.watch,
             wake_scheduler=self._scheduler.wake,
         )
         self._intake = Intake(
-            self._store, backend.alias, options.queues, options.interval, self._wakeup
+            self._store, backend.alias, options.queues, options.interval, self._listener
         )
         self._stock_taken_at = time.monotonic()
         self._is_drained = False
@@ -134,7 +134,7 @@ class Worker:
     @property
     def released(self) -> int:
         """How many runs it has given back."""
-        return self._recorder.released
+        return self._ledger.released
 
     @property
     def wants_renewal(self) -> bool:
@@ -150,7 +150,7 @@ class Worker:
         self._registration.begin()
         self._heartbeat.start()
         if not self.options.batch:
-            self._wakeup.start()
+            self._listener.start()
             self._housekeeping.start()
             self._scheduler.start()
             self._scheduler.wake()
@@ -160,7 +160,7 @@ class Worker:
                 self._turn()
         finally:
             self._pools.close()
-            self._wakeup.stop()
+            self._listener.stop()
             self._housekeeping.stop()
             self._scheduler.stop()
             self._heartbeat.stop()
@@ -177,7 +177,7 @@ class Worker:
     def _turn(self) -> None:
         self._look_after()
         try:
-            self._recorder.record()
+            self._ledger.record()
             self._unblock()
             self._begin_anew()
             self._take_up()
@@ -186,14 +186,14 @@ class Worker:
         except DatabaseError as error:
             tidy_connections()
             if not self._goes_on_after(error):
-                self._wait_out(min(self._weather.worsen(error), self.shutdown.seconds_left))
+                self._wait_out(min(self._outage.note_error(error), self.shutdown.seconds_left))
         else:
             self._wait(0 if self._is_done() else self._seconds_to_wait())
 
     def _goes_on_after(self, error: DatabaseError) -> bool:
         """Whether it was about rows that others have locked, which hold up nothing else."""
         try:
-            return self._recorder.goes_on_after(error)
+            return self._ledger.goes_on_after(error)
         except DatabaseError:
             return False
 
@@ -210,7 +210,7 @@ class Worker:
             self._submit(self._claim(room))
 
     def _claim(self, room: dict[str, int]) -> list[TaskRun]:
-        if not (self.options.batch and len(self._recorder) == 0 and self._is_alone()):
+        if not (self.options.batch and len(self._ledger) == 0 and self._is_alone()):
             return self._intake.claim(self.id, room, self._limit)
         unblock_all(self._store)
         runs = self._intake.claim_the_last(self.id, self._room(), self._limit)
@@ -233,7 +233,7 @@ class Worker:
         """How many more runs this worker may take."""
         if self.options.max_tasks is None:
             return math.inf
-        return self.options.max_tasks - self._recorder.finished - len(self._recorder)
+        return self.options.max_tasks - self._ledger.finished - len(self._ledger)
 
     @property
     def _limit(self) -> int | None:
@@ -243,7 +243,7 @@ class Worker:
         attempts = [Attempt(run, self.label) for run in runs]
         for attempt in attempts:
             attempt.finisher = self._store
-            self._recorder.take(attempt)
+            self._ledger.take(attempt)
         prepared = [attempt for attempt in attempts if self._prepared(attempt)]
         self._pools.submit(attempt for attempt in prepared if not attempt.must_be_known)
         self._starts.hold([attempt for attempt in prepared if attempt.must_be_known])
@@ -251,7 +251,7 @@ class Worker:
     def _prepared(self, attempt: Attempt) -> bool:
         outcome = prepare(attempt)
         if outcome:
-            self._recorder.end(attempt, outcome)
+            self._ledger.end(attempt, outcome)
         return outcome is None
 
     def _start(self) -> None:
@@ -270,24 +270,24 @@ class Worker:
         may take its time for one that nobody waits for any more, and so it is asked again.
         """
         now = time.monotonic()
-        if self._weather.is_bad or now - self._stock_taken_at >= TAKE_STOCK_EVERY:
-            self._store.release_strays(self.id, self._recorder.ids)
+        if self._outage.is_on or now - self._stock_taken_at >= TAKE_STOCK_EVERY:
+            self._store.release_strays(self.id, self._ledger.ids)
             self._stock_taken_at = now
-            self._weather.clear()
+            self._outage.clear()
 
     # Look after what is executed.
 
     def _look_after(self) -> None:
-        if not self._watch.seconds or self.shutdown.stage > Stage.WORKING:
+        if not self._stopper.seconds or self.shutdown.stage > Stage.WORKING:
             is_asking = self.shutdown.stage is Stage.ASKING
-            self._watch.look(self._recorder.attempts, is_asking=is_asking)
+            self._stopper.look(self._ledger.attempts, is_asking=is_asking)
             self._give_back_what_waits()
 
     def _give_back_what_waits(self) -> None:
         """What was claimed ahead belongs to others if it cannot begin soon, or if we stop."""
         longest = WAIT_AHEAD if self._may_begin else 0.0
         for attempt in [*self._pools.withdraw(longest), *self._starts.withdraw(longest)]:
-            self._recorder.end(attempt, Released())
+            self._ledger.end(attempt, Released())
 
     def _given_up(self, worker: UUID) -> None:
         # Called in the heartbeat's thread.
@@ -298,7 +298,7 @@ class Worker:
         """Live again, as soon as nothing is executed any more that was claimed before."""
         if self._registration.holds:
             return
-        if not self._recorder.attempts:
+        if not self._ledger.attempts:
             self._registration.renew()
             self._heartbeat.begin_anew()
 
@@ -307,13 +307,13 @@ class Worker:
         A task that does not stop: its outcome is settled without it, but for a retry, which waits
         until this process, and the task with it, has gone.
         """
-        where = attempt.guard.whereabouts()
+        where = attempt.guard.stack()
         outcome = judge_unasked(attempt, reason.exception().with_traceback(where))
         self._report.stuck(attempt)
         self.shutdown.renew()
         if isinstance(outcome, Retried):
             delay = max(outcome.delay, RETRY_STUCK_AFTER)
-            self._recorder.hold(attempt, replace(outcome, delay=delay))
+            self._ledger.hold(attempt, replace(outcome, delay=delay))
         else:
             self._receive(attempt, outcome)
 
@@ -323,8 +323,8 @@ class Worker:
         return min(
             LONGEST_WAIT,
             self._intake.seconds(self._room()),
-            self._recorder.seconds,
-            self._watch.seconds if len(self._recorder) else math.inf,
+            self._ledger.seconds,
+            self._stopper.seconds if len(self._ledger) else math.inf,
             self.shutdown.seconds_left,
         )
 
@@ -348,7 +348,7 @@ class Worker:
         self._wait(0)  # what has ended is not to be stopped
         while self.shutdown.stage is stage and (left := over - time.monotonic()) > 0:
             self._look_after()
-            self._wait(min(left, LONGEST_WAIT, self._watch.seconds))
+            self._wait(min(left, LONGEST_WAIT, self._stopper.seconds))
         leave_connections()  # what was opened meanwhile may have died since, and nobody has noticed
 
     def _wake(self) -> None:
@@ -361,19 +361,19 @@ class Worker:
     def _take_in(self, message: tuple[Attempt, Outcome] | None) -> None:
         if message is not None:
             attempt, outcome = message
-            self._recorder.end(attempt, outcome)
+            self._ledger.end(attempt, outcome)
             self._pools.note(attempt)
             self._intake.hurry()
         elif self.shutdown.stage is Stage.DRAINING and not self._says_that_it_drains:
             self._says_that_it_drains = True
-            self._observer.draining(len(self._recorder))
+            self._observer.draining(len(self._ledger))
 
     # Come and go.
 
     def _is_done(self) -> bool:
         if self.shutdown.stage is Stage.RELEASING:
             return True
-        return len(self._recorder) == 0 and self._takes_no_more()
+        return len(self._ledger) == 0 and self._takes_no_more()
 
     def _takes_no_more(self) -> bool:
         return (
@@ -385,8 +385,8 @@ class Worker:
     def _leave(self) -> None:
         """Record what has ended meanwhile, give back what has not, and sign off."""
         self._wait(0)
-        self._try(self._recorder.record)
-        self._try(self._recorder.give_back)
+        self._try(self._ledger.record)
+        self._try(self._ledger.give_back)
         self._try(self._registration.leave)
 
     def _try(self, step: Callable[[], None]) -> None:

@@ -7,27 +7,27 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from taskworks.management import (
-    cancel,
-    listing,
-    prune,
-    retry,
-    run,
-    schedules,
-    show,
-    status,
-    worker,
+    cancel_command,
+    list_command,
+    prune_command,
+    retry_command,
+    run_command,
+    schedules_command,
+    show_command,
+    status_command,
+    worker_command,
 )
 
 SUBCOMMANDS = {
-    "worker": worker,
-    "prune": prune,
-    "status": status,
-    "list": listing,
-    "show": show,
-    "run": run,
-    "retry": retry,
-    "cancel": cancel,
-    "schedules": schedules,
+    "worker": worker_command,
+    "prune": prune_command,
+    "status": status_command,
+    "list": list_command,
+    "show": show_command,
+    "run": run_command,
+    "retry": retry_command,
+    "cancel": cancel_command,
+    "schedules": schedules_command,
 }
 
 

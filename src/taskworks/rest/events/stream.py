@@ -12,7 +12,7 @@ from django.db import connections
 from django.http import StreamingHttpResponse
 
 from taskworks.conf import conf
-from taskworks.ownership import ANYBODY
+from taskworks.options.owner import ANYBODY
 from taskworks.rest.events.hub import Ear, hub
 from taskworks.rest.representation import FINAL
 

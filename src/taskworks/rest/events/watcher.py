@@ -17,11 +17,17 @@ from uuid import UUID
 from django.db import Error as DatabaseError
 from django.db import connections
 
+from taskworks.database.notifications import (
+    MAX_RUNS_PER_NOTIFICATION,
+    WATCHERS_CHANNEL,
+    Listener,
+    asking_for,
+    with_news,
+)
+from taskworks.database.outage import Outage
 from taskworks.logs import steady_logger
 from taskworks.rest.representation import SHOWN, shown
 from taskworks.store import Store, store
-from taskworks.store.notices import MOST_WATCHED, WATCHED, Listener, asking_for, with_news
-from taskworks.worker.weather import Weather
 
 if TYPE_CHECKING:
     from taskworks.rest.events.hub import Hub
@@ -47,7 +53,7 @@ class Watcher(threading.Thread):
         self._unheard: set[UUID] = set()  # that workers may not have heard of yet
         self._heard_at = math.inf
         self._may_end = False
-        self._weather = Weather(
+        self._outage = Outage(
             "The database does not answer, and streams of events wait",
             "The database answers again, and streams of events go on.",
         )
@@ -83,10 +89,10 @@ class Watcher(threading.Thread):
                 if listener is None or listener.is_pooled:
                     self._watch(current, None)
                 else:
-                    listener.listen(WATCHED)
+                    listener.listen(WATCHERS_CHANNEL)
                     self._watch(current, listener)
         except DatabaseError as error:
-            return self._weather.worsen(error)
+            return self._outage.note_error(error)
         except Exception:
             logger.exception("Looking at the runs of event streams failed.")
             return LOOK_EVERY
@@ -107,7 +113,7 @@ class Watcher(threading.Thread):
             is_due = now - looked >= every
             looked = now if is_due else looked
             self._look(current, watched if is_due else self._with_news(watched, new))
-            self._weather.clear()
+            self._outage.clear()
             self._wait(listener, min(looked + every, asked + ASK_EVERY, self._heard_at))
 
     def _note_asked(self, new: set[UUID], now: float) -> None:
@@ -126,7 +132,7 @@ class Watcher(threading.Thread):
     @staticmethod
     def _ask(current: Store, run_ids: Sequence[UUID]) -> None:
         """Ask workers to tell of these runs."""
-        for some in _parts(run_ids, MOST_WATCHED):
+        for some in _parts(run_ids, MAX_RUNS_PER_NOTIFICATION):
             current.notify(asking_for(some))
 
     def _look(self, current: Store, run_ids: Sequence[UUID]) -> None:

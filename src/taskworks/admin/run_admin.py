@@ -1,0 +1,373 @@
+"""Runs and workers in the admin: to be read, and runs to be retried and cancelled."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Paginator
+from django.db import models
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import localize
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from taskworks.actions import run_actions
+from taskworks.actions.run_actions import Answer, Verdict
+from taskworks.backends.database import DatabaseBackend
+from taskworks.framework import task_backends
+from taskworks.models import RunState, TaskRun, Worker
+from taskworks.models.run import FINISHED, TaskRunQuerySet
+from taskworks.progress import OF_SCHEDULE
+from taskworks.store import store
+
+if TYPE_CHECKING:
+    _ModelAdmin = admin.ModelAdmin[Any]
+else:
+    _ModelAdmin = admin.ModelAdmin
+
+MOST_COUNTED = 10_000  # rows; what a list has beyond them is not counted, nor paged to
+MOST_AT_ONCE = 1_000  # runs that one action takes
+# Columns that may be large, and that the list does not show.
+LARGE = (
+    "args",
+    "kwargs",
+    "options",
+    "worker_ids",
+    "return_value",
+    "errors",
+    "messages",
+    "metadata",
+)
+
+# What the page of a run shows, under which headings.
+SECTIONS: dict[str | None, tuple[str, ...]] = {
+    None: ("id", "task_shown", "schedule", "arguments", "keyword_arguments"),
+    "What became of it": (
+        "state_shown",
+        "progress_shown",
+        "return_value_shown",
+        "errors_shown",
+        "messages_shown",
+        "metadata_shown",
+    ),
+    "Attempts": ("attempts", "failures", "crashes", "workers", "claimed_by", "duration"),
+    "How it was enqueued": (
+        "backend",
+        "queue_name",
+        "priority",
+        "owner",
+        "executor",
+        "run_after",
+        "expires_at",
+        "at_most_once",
+        "options_shown",
+    ),
+    "Times": (
+        "enqueued_at",
+        "available_at",
+        "claimed_at",
+        "started_at",
+        "last_attempted_at",
+        "missing_since",
+        "cancel_requested_at",
+        "finished_at",
+    ),
+}
+
+
+class AtLeast(int):
+    """A number of rows that were counted until it was enough."""
+
+    def __str__(self) -> str:
+        return f"{int(self)}+"
+
+
+class BoundedPaginator(Paginator):
+    """Counts so many rows and no more: the others would all have to be read."""
+
+    @cached_property
+    def count(self) -> int:
+        runs: Any = self.object_list
+        some: int = runs.order_by().values("id")[: MOST_COUNTED + 1].count()
+        return some if some <= MOST_COUNTED else AtLeast(MOST_COUNTED)
+
+
+class RunList(ChangeList):
+    def get_queryset(self, *args: Any, **options: Any) -> Any:
+        runs: Any = super().get_queryset(*args, **options)
+        return runs.with_callables().defer(*LARGE)
+
+    def get_ordering(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> Any:
+        """Whatever the address asks for: other orders would sort every row."""
+        return self.model_admin.get_ordering(request)
+
+
+class KnownFilter(admin.SimpleListFilter):
+    """A filter by a column whose values are known without reading the runs."""
+
+    parameter_name: str
+
+    @property
+    def known(self) -> Iterable[str]:
+        raise NotImplementedError
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        chosen = self.value()
+        return [(name, name) for name in sorted({*self.known} | ({chosen} if chosen else set()))]
+
+    def queryset(
+        self, request: HttpRequest, queryset: models.QuerySet[Any]
+    ) -> models.QuerySet[Any]:
+        chosen = self.value()
+        return queryset.filter(**{self.parameter_name: chosen}) if chosen else queryset
+
+
+class BackendFilter(KnownFilter):
+    """Those that TASKS has."""
+
+    title = "backend"
+    parameter_name = "backend"
+
+    @property
+    def known(self) -> Iterable[str]:
+        return [backend.alias for backend in _database_backends()]
+
+
+class QueueFilter(KnownFilter):
+    """Those that TASKS names, and those that have a ready run."""
+
+    title = "queue"
+    parameter_name = "queue_name"
+
+    @property
+    def known(self) -> Iterable[str]:
+        for backend in _database_backends():
+            yield from backend.queues
+            yield from store().ready_queues(backend.alias)
+
+
+def _database_backends() -> list[DatabaseBackend]:
+    backends = [task_backends[alias] for alias in task_backends]
+    return [backend for backend in backends if isinstance(backend, DatabaseBackend)]
+
+
+class ToBeRead(_ModelAdmin):
+    """Nothing is added, changed or deleted here; whoever may change may use the actions."""
+
+    sortable_by = ()
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = BoundedPaginator
+
+    class Media:
+        css = {"all": ["taskworks/admin.css"]}  # noqa: RUF012 - as Django has it
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return obj is None and super().has_change_permission(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(TaskRun)
+class TaskRunAdmin(ToBeRead):
+    list_display = (
+        "id",
+        "task_shown",
+        "queue_name",
+        "state_shown",
+        "priority",
+        "attempts",
+        "progress_shown",
+        "enqueued_at",
+        "started_at",
+        "finished_at",
+        "duration",
+    )
+    ordering = ("-id",)  # the newest first, from the primary key
+    list_filter = ("state", QueueFilter, BackendFilter, "executor", "finished_at")
+    search_fields = ("task_path",)
+    search_help_text = "A run's whole id, or a part of a task's path."
+    actions = ("retry", "cancel")
+    fieldsets = [(title, {"fields": names}) for title, names in SECTIONS.items()]  # noqa: RUF012
+    readonly_fields = tuple(name for names in SECTIONS.values() for name in names)
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        return RunList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: models.QuerySet[Any], search_term: str
+    ) -> tuple[models.QuerySet[Any], bool]:
+        try:
+            return queryset.filter(id=UUID(search_term.strip())), False
+        except ValueError:
+            return super().get_search_results(request, queryset, search_term)
+
+    # Actions.
+
+    @admin.action(description="Retry selected task runs", permissions=["change"])
+    def retry(self, request: HttpRequest, queryset: TaskRunQuerySet) -> None:
+        self._answer(request, queryset, run_actions.retry)
+
+    @admin.action(description="Cancel selected task runs", permissions=["change"])
+    def cancel(self, request: HttpRequest, queryset: TaskRunQuerySet) -> None:
+        self._answer(request, queryset, run_actions.cancel)
+
+    def _answer(
+        self, request: HttpRequest, queryset: TaskRunQuerySet, act: Callable[[TaskRun], Answer]
+    ) -> None:
+        selected = list(queryset.only("id", "backend")[: MOST_AT_ONCE + 1])
+        answers = Counter(act(run) for run in selected[:MOST_AT_ONCE])
+        for (verdict, reason), count in answers.items():
+            level = messages.WARNING if verdict == Verdict.NOT_APPLICABLE else messages.SUCCESS
+            sentence = f"{_task_runs(count)}: {verdict}." + (f" {reason}" if reason else "")
+            self.message_user(request, sentence, level)
+        if len(selected) > MOST_AT_ONCE:
+            self.message_user(
+                request,
+                f"Only the first {MOST_AT_ONCE} of the selected task runs were taken. "
+                "Repeat the action for the others.",
+                messages.WARNING,
+            )
+
+    # What is shown of a run.
+
+    @admin.display(description="task")
+    def task_shown(self, run: TaskRun) -> str:
+        return run.called_path
+
+    @admin.display(description="state")
+    def state_shown(self, run: TaskRun) -> SafeString:
+        asked = run.cancel_requested_at and run.state not in FINISHED
+        word = f"{run.get_state_display()}{', asked to stop' if asked else ''}"
+        return format_html('<span class="taskworks-{}">{}</span>', run.state, word)
+
+    @admin.display(description="progress")
+    def progress_shown(self, run: TaskRun) -> str:
+        if run.progress is None:
+            return self.get_empty_value_display()
+        return f"{run.progress}" if run.target is None else f"{run.progress} of {run.target}"
+
+    @admin.display(description="duration")
+    def duration(self, run: TaskRun) -> str:
+        """From the start of the latest attempt to the end of the run."""
+        if not run.last_attempted_at or not run.finished_at:
+            return self.get_empty_value_display()
+        return _duration(run.finished_at - run.last_attempted_at)
+
+    @admin.display(description="schedule")
+    def schedule(self, run: TaskRun) -> str:
+        """Which has made it, and for when; it may be gone."""
+        made_by = run.metadata.get(OF_SCHEDULE)
+        if not made_by:
+            return self.get_empty_value_display()
+        address = reverse("admin:taskworks_schedule_change", args=[made_by["id"]])
+        at = _time(made_by["scheduled_for"])
+        return format_html('<a href="{}">{}</a>, for {}', address, made_by["label"], at)
+
+    @admin.display(description="arguments")
+    def arguments(self, run: TaskRun) -> SafeString:
+        return _json(run.args)
+
+    @admin.display(description="keyword arguments")
+    def keyword_arguments(self, run: TaskRun) -> SafeString:
+        return _json(run.kwargs)
+
+    @admin.display(description="return value")
+    def return_value_shown(self, run: TaskRun) -> str:
+        finished = run.state == RunState.SUCCESSFUL
+        return _json(run.return_value) if finished else self.get_empty_value_display()
+
+    @admin.display(description="metadata")
+    def metadata_shown(self, run: TaskRun) -> SafeString:
+        return _json(run.metadata)
+
+    @admin.display(description="options changed by using()")
+    def options_shown(self, run: TaskRun) -> SafeString:
+        return _json(run.options)
+
+    @admin.display(description="workers")
+    def workers(self, run: TaskRun) -> str:
+        return ", ".join(run.worker_ids) or self.get_empty_value_display()
+
+    @admin.display(description="errors")
+    def errors_shown(self, run: TaskRun) -> SafeString:
+        return format_html_join(
+            "",
+            "<h4>Attempt {}: {}</h4><p>{}, {}</p><pre>{}</pre>",
+            (
+                (
+                    entry["attempt"],
+                    entry["exception_class_path"],
+                    _time(entry["at"]),
+                    entry["worker_id"] or "no worker",
+                    entry["traceback"],
+                )
+                for entry in run.errors
+            ),
+        )
+
+    @admin.display(description="messages")
+    def messages_shown(self, run: TaskRun) -> SafeString:
+        return format_html_join(
+            "",
+            "<div>{} {}: {}</div>",
+            ((_time(entry["at"]), entry["level"], entry["text"]) for entry in run.messages),
+        )
+
+
+@admin.register(Worker)
+class WorkerAdmin(ToBeRead):
+    list_display = (
+        "label",
+        "hostname",
+        "pid",
+        "started_at",
+        "heartbeat_at",
+        "given_up_at",
+        "runs_in_hand",
+    )
+    ordering = ("-started_at", "id")
+    fields = ("id", *list_display)
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
+        theirs = TaskRun.objects.in_hand().filter(claimed_by=models.OuterRef("id"))
+        counted = theirs.order_by().values("claimed_by").annotate(count=models.Count("id"))
+        held = models.Subquery(counted.values("count"))
+        workers: models.QuerySet[Any] = super().get_queryset(request)
+        annotated: models.QuerySet[Any] = workers.annotate(held=held)
+        return annotated
+
+    @admin.display(description="runs in hand")
+    def runs_in_hand(self, worker: Any) -> int:
+        return worker.held or 0
+
+
+def _json(value: Any) -> SafeString:
+    return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _time(text: str) -> str:
+    at = datetime.fromisoformat(text)
+    return str(localize(timezone.localtime(at) if timezone.is_aware(at) else at))
+
+
+def _duration(duration: timedelta) -> str:
+    short = duration < timedelta(minutes=1)
+    return f"{duration.total_seconds():.3f} s" if short else str(duration).partition(".")[0]
+
+
+def _task_runs(count: int) -> str:
+    return f"{count} task run{'' if count == 1 else 's'}"

@@ -1,0 +1,166 @@
+"""The admin's form of a schedule: a callable is chosen, and what was not changed is not written."""
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.forms.fields import InvalidJSONInput
+
+from taskworks.models.schedule import Schedule
+from taskworks.timetables.choices import offered
+
+if TYPE_CHECKING:
+    _ModelForm = forms.ModelForm[Schedule]
+else:
+    _ModelForm = forms.ModelForm
+
+# Options of its runs that may be typed. Others name classes, which a worker would import.
+OPTIONS = ("queue_name", "priority", "max_attempts", "timeout")
+# Where an error is shown of a column that the form does not have.
+SHOWN_AT = {"path": "callable", "kind": "callable", "object_pk": "callable"}
+JSON_OF = {"args": list, "kwargs": dict, "userdata": dict}
+
+
+class _JSONField(forms.JSONField):
+    """Django's lets out what Python says of numbers and lists that are too long or too deep."""
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            return super().to_python(value)
+        except (ValueError, RecursionError):
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from None
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        try:
+            return super().bound_data(data, initial)
+        except (ValueError, RecursionError):
+            return InvalidJSONInput(data)
+
+
+def _json(label: str, kind: type, help_text: str) -> forms.JSONField:
+    return _JSONField(
+        label=label,
+        required=False,
+        initial=kind,
+        help_text=help_text,
+        widget=forms.Textarea({"rows": 2, "cols": 60}),
+    )
+
+
+class ScheduleForm(_ModelForm):
+    callable = forms.ChoiceField(
+        help_text="Tasks, and what TASKWORKS['SCHEDULE_CALLABLES'] allows beside them."
+    )
+    queue_name = forms.CharField(required=False, help_text="The task's own, if empty.")
+    priority = forms.IntegerField(
+        required=False, min_value=-100, max_value=100, help_text="The task's own, if empty."
+    )
+    max_attempts = forms.IntegerField(
+        required=False, min_value=1, help_text="The task's own, if empty."
+    )
+    timeout = forms.FloatField(
+        required=False, min_value=0, help_text="Seconds; the task's own, if empty."
+    )
+    catch_up = forms.CharField(
+        initial="one", help_text='What of missed times: "skip", "one", or at most so many.'
+    )
+    args = _json("Arguments", list, "A JSON array; of a task.")
+    kwargs = _json("Keyword arguments", dict, "A JSON object; of a task.")
+    userdata = _json("User data", dict, "A JSON object; of a callable that is no task.")
+
+    class Meta:
+        model = Schedule
+        fields = (
+            "label",
+            "args",
+            "kwargs",
+            "userdata",
+            "cron",
+            "interval",
+            "timezone",
+            "enabled",
+            "start_running",
+            "end_running",
+            "wait_for_schedule",
+            "iterations",
+            "overlap",
+            "catch_up",
+            "jitter",
+        )
+        help_texts = {  # noqa: RUF012 - as Django has it
+            "cron": "Minute, hour, day of month, month, day of week, and perhaps the second.",
+            "interval": "Instead of a cron expression: 00:05:00 is every five minutes.",
+            "wait_for_schedule": "If not, the first run comes at once, or at the start.",
+            "iterations": "How often it fires in all; 0 is without end.",
+            "jitter": "Up to which its runs are delayed at random: 00:01:00 is a minute.",
+        }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if self.is_stored:
+            self.fields.pop("callable", None)
+        elif "callable" in self.fields:
+            self.offered = offered()
+            field: Any = self.fields["callable"]
+            field.choices = [("", "---------"), *((path, path) for path in self.offered)]
+        self._offer_options()
+        for field in self.fields.values():
+            field.show_hidden_initial = self.is_stored
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the form is of a row that there is."""
+        return not self.instance._state.adding
+
+    def clean(self) -> dict[str, Any]:
+        """Leave out what nobody has changed: a firing may have, since the page was shown."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        for name, kind in JSON_OF.items():
+            if name in cleaned and cleaned[name] is None:
+                cleaned[name] = kind()
+        if self.is_stored:
+            for name in {*cleaned} - {*self.changed_data}:
+                del cleaned[name]
+        elif described := getattr(self, "offered", {}).get(cleaned.get("callable", "")):
+            self.instance.kind, self.instance.path = described.kind, described.path
+        self.instance.options = self._options(cleaned)
+        return cleaned
+
+    def add_error(self, field: str | None, error: Any) -> None:
+        """Each error beside what it is about."""
+        if hasattr(error, "error_dict"):
+            for name, errors in error.error_dict.items():
+                if SHOWN_AT.get(name) == "callable" and "callable" in self._found:
+                    continue  # none was chosen, which is said
+                super().add_error(self._shown_at(name, str(errors)), errors)
+        else:
+            super().add_error(self._shown_at(field, str(error)), error)
+
+    @property
+    def _found(self) -> Any:
+        """The errors so far; ``errors`` would begin to look for them."""
+        return getattr(self, "_errors", None) or {}
+
+    def _shown_at(self, name: str | None, reason: str) -> str | None:
+        if name == "options":
+            given = [option for option in OPTIONS if option in self.changed_data]
+            named = [option for option in given if option in reason]
+            name = next(iter([*named, *given]), None)
+        name = SHOWN_AT.get(name or "", name)
+        return name if name in self.fields else None
+
+    def _offer_options(self) -> None:
+        for name in OPTIONS:
+            if name in self.fields:
+                self.initial.setdefault(name, self.instance.options.get(name))
+
+    def _options(self, cleaned: dict[str, Any]) -> dict[str, Any]:
+        """Those that are stored, with what was typed: an empty one is the task's own."""
+        options = dict(self.instance.options)
+        for name in OPTIONS:
+            if name not in cleaned:
+                continue
+            if cleaned[name] in (None, ""):
+                options.pop(name, None)
+            else:
+                options[name] = cleaned[name]
+        return options

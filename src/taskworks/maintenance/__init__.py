@@ -1,1 +1,0 @@
-"""What keeps the record in order: one duty, one file."""

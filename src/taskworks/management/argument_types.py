@@ -1,0 +1,180 @@
+"""Types of command line arguments: each refuses bad input in a sentence, with exit code 2."""
+
+import argparse
+import json
+import math
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from taskworks.backends.database import DatabaseBackend
+from taskworks.conf import nearest
+from taskworks.discovery import resolve
+from taskworks.exceptions import InvalidTask, TaskNotFound
+from taskworks.framework import Task, task_backends
+from taskworks.models import RunState
+
+CENTURY = 36_500  # days
+
+
+def at_least_one(text: str) -> int:
+    """A whole number above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+def none_or_more(text: str) -> int:
+    """A whole number, 0 or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number, 0 or more")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A finite number of seconds, 0 or more."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no finite number of seconds, 0 or more")
+    return number
+
+
+def days(text: str) -> float:
+    """A number of days, up to a hundred years."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= CENTURY:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days from 0 to {CENTURY}")
+    return number
+
+
+def worker_label(text: str) -> str:
+    """1 to 64 printable characters."""
+    if not 0 < len(text) <= 64 or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to 64 printable characters")
+    return text
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names with commas between them."""
+    given = tuple(name.strip() for name in text.split(","))
+    if not all(given):
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty name")
+    return given
+
+
+def database_backend(alias: str) -> DatabaseBackend:
+    """The alias of a DatabaseBackend in TASKS."""
+    try:
+        backend = task_backends[alias]
+    except ImproperlyConfigured as error:
+        raise argparse.ArgumentTypeError(
+            f"TASKS has no backend {alias!r} to work for: {error}"
+        ) from None
+    if not isinstance(backend, DatabaseBackend):
+        raise argparse.ArgumentTypeError(
+            f"the backend {alias!r} is a {type(backend).__name__}; a worker needs "
+            "taskworks.backends.database.DatabaseBackend in TASKS"
+        )
+    return backend
+
+
+def run_id(text: str) -> UUID:
+    """The id of a run, whole."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no run's id, which is a whole UUID such as "
+            "01a1f8df-5ec6-7cde-b965-e85c13a6d376"
+        ) from None
+
+
+def state(text: str) -> RunState:
+    """The state of a run."""
+    try:
+        return RunState(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no state of a run.{nearest(text, RunState.values)}"
+        ) from None
+
+
+def task(path: str) -> Task:
+    """The task at a dotted path."""
+    try:
+        return resolve(path)
+    except InvalidTask as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    except TaskNotFound as error:
+        reason = error.reason
+        raise argparse.ArgumentTypeError(
+            f"{path!r} cannot be imported: {type(reason).__name__}: {reason}"
+        ) from error
+
+
+def whole_number(text: str) -> int:
+    """A whole number, which may be negative."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+
+
+def point_in_time(text: str) -> datetime | timedelta:
+    """An ISO 8601 date and time, in the project's zone unless it names one; or seconds from now."""
+    try:
+        return timedelta(seconds=float(text))
+    except (ValueError, OverflowError):
+        return _date_and_time(text)
+
+
+def _date_and_time(text: str) -> datetime:
+    try:
+        moment = parse_datetime(text)
+        if moment is None:
+            raise ValueError
+        return _as_stored(moment)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a date and time such as 2026-11-20T12:30 nor a finite number of "
+            "seconds from now"
+        ) from None
+
+
+def _as_stored(moment: datetime) -> datetime:
+    if timezone.is_aware(moment) == settings.USE_TZ:
+        return moment
+    return timezone.make_aware(moment) if settings.USE_TZ else timezone.make_naive(moment)
+
+
+def json_list(text: str) -> list[Any]:
+    """A JSON array."""
+    value: list[Any] = _json(text, list, 'a JSON array such as [1, "two"]')
+    return value
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """A JSON object."""
+    value: dict[str, Any] = _json(text, dict, 'a JSON object such as {"to": "Ada"}')
+    return value
+
+
+def _json(text: str, kind: type, wanted: str) -> Any:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}: {error}") from None
+    if type(value) is not kind:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+    return value

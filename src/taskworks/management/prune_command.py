@@ -1,0 +1,70 @@
+"""``manage.py taskworks prune``: delete runs that ended long ago."""
+
+import argparse
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from taskworks.duties.prune import prunable, prune
+from taskworks.duties.tidy import tidy
+from taskworks.management.argument_types import database_backend, days, names
+from taskworks.options.retention import Rule, retention_of
+from taskworks.store import store
+
+HELP = "Delete runs that ended long ago."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--backend",
+        type=database_backend,
+        default="default",
+        metavar="ALIAS",
+        help="The backend in TASKS whose runs to delete (default: default).",
+    )
+    add(
+        "--queues",
+        type=names,
+        default=("*",),
+        metavar="NAME,NAME",
+        help="Their queues, or * for every one (default: *).",
+    )
+    add(
+        "--min-age-days",
+        type=days,
+        metavar="DAYS",
+        help="How long ago a run must have ended (default: as RETENTION in the settings).",
+    )
+    add(
+        "--failed-min-age-days",
+        type=days,
+        metavar="DAYS",
+        help="The same for failed and cancelled runs (default: as --min-age-days, if given).",
+    )
+    add("--dry-run", action="store_true", help="Say how many would go, and delete none.")
+
+
+def run(command: BaseCommand, options: dict[str, Any]) -> None:
+    rules = _rules(options)
+    if options["dry_run"]:
+        count, verb = prunable(store(), rules), "Would delete"
+    else:
+        count, verb = prune(store(), rules), "Deleted"
+        tidy(store())
+    if options["verbosity"] > 0:
+        command.stdout.write(f"{verb} {count} task run{'' if count == 1 else 's'}.")
+
+
+def _rules(options: dict[str, Any]) -> list[Rule]:
+    retention = retention_of(options["backend"]).but(_ages(options))
+    return retention.rules() if "*" in options["queues"] else retention.rules_in(options["queues"])
+
+
+def _ages(options: dict[str, Any]) -> dict[str, timedelta]:
+    """Those that were given."""
+    successful, failed = options["min_age_days"], options["failed_min_age_days"]
+    failed = successful if failed is None else failed
+    given = {"successful": successful, "failed": failed, "cancelled": failed}
+    return {outcome: timedelta(days=age) for outcome, age in given.items() if age is not None}

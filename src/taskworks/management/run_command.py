@@ -1,0 +1,135 @@
+"""``manage.py taskworks run``: enqueue a run of a task, and wait for it if that is wanted."""
+
+import argparse
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from taskworks.exceptions import InvalidTask
+from taskworks.framework import TaskResult, TaskResultStatus
+from taskworks.management.argument_types import (
+    json_list,
+    json_object,
+    point_in_time,
+    seconds,
+    task,
+    whole_number,
+)
+from taskworks.management.output import add_json, print_json, print_line
+from taskworks.management.reach import check_reachable
+from taskworks.result import wait_for
+
+HELP = "Enqueue a run of a task."
+INTERRUPTED = 130  # what a shell says of a command that Ctrl-C has ended
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("task", type=task, metavar="PATH", help="The task, such as shop.tasks.count_words.")
+    add(
+        "--args",
+        dest="positional",
+        type=json_list,
+        default=[],
+        metavar="JSON",
+        help="Its positional arguments, a JSON array (default: none).",
+    )
+    add(
+        "--kwargs",
+        dest="keywords",
+        type=json_object,
+        default={},
+        metavar="JSON",
+        help="Its keyword arguments, a JSON object (default: none).",
+    )
+    add("--queue-name", metavar="NAME", help="The queue (default: the task's).")
+    add(
+        "--priority",
+        type=whole_number,
+        metavar="N",
+        help="From -100 to 100, the larger first (default: the task's).",
+    )
+    add(
+        "--run-after",
+        type=point_in_time,
+        metavar="TIME",
+        help="Not before this date and time, or so many seconds from now (default: at once).",
+    )
+    add("--wait", action="store_true", help="Wait until it has finished.")
+    add(
+        "--timeout",
+        type=seconds,
+        metavar="SECONDS",
+        help="With --wait: wait so long at most (default: without end).",
+    )
+    add_json(parser)
+
+
+def run(command: BaseCommand, options: dict[str, Any]) -> None:
+    if options["timeout"] is not None and not options["wait"]:
+        raise CommandError("--timeout says how long to --wait, which is not given.", returncode=2)
+    check_reachable()
+    result = _enqueue(options)
+    if not options["json"]:
+        print_line(command, f"{result.id} enqueued.")
+    if options["wait"]:
+        _wait(result, options["timeout"])
+    if options["json"]:
+        print_json(command, _keyed(result))
+    if options["wait"]:
+        _tell_the_end(command, options, result)
+
+
+def _enqueue(options: dict[str, Any]) -> TaskResult:
+    names = ("queue_name", "priority", "run_after")
+    changes = {name: options[name] for name in names if options[name] is not None}
+    try:
+        task = options["task"].using(**changes) if changes else options["task"]
+        enqueued: TaskResult = task.enqueue(*options["positional"], **options["keywords"])
+    except (InvalidTask, TypeError, ValueError) as error:
+        raise CommandError(str(error), returncode=2) from error
+    return enqueued
+
+
+def _wait(result: TaskResult, timeout: float | None) -> None:
+    try:
+        wait_for([result], timeout)  # type: ignore[list-item]
+    except TimeoutError:
+        raise CommandError(
+            f"Run {result.id} has not finished within {timeout:g} s, and goes on.", returncode=3
+        ) from None
+    except KeyboardInterrupt:
+        raise CommandError(
+            f"Run {result.id} is not waited for any more, and goes on.", returncode=INTERRUPTED
+        ) from None
+
+
+def _tell_the_end(command: BaseCommand, options: dict[str, Any], result: TaskResult) -> None:
+    if result.status == TaskResultStatus.SUCCESSFUL:
+        if not options["json"]:
+            print_line(command, f"{result.id} successful: {result.return_value!r}")
+        return
+    last_words = result.errors[-1].traceback.strip().splitlines()[-1:] if result.errors else []
+    ended = "was cancelled" if getattr(result, "is_cancelled", False) else "has failed"
+    raise CommandError(f"Run {result.id} {ended}: {' '.join(last_words)}", returncode=1)
+
+
+def _keyed(result: TaskResult) -> dict[str, Any]:
+    successful = result.status == TaskResultStatus.SUCCESSFUL
+    return {
+        "id": result.id,
+        "task_path": result.task.module_path,
+        "backend": result.backend,
+        "queue_name": result.task.queue_name,
+        "priority": result.task.priority,
+        "status": result.status,
+        "attempts": result.attempts,
+        "enqueued_at": result.enqueued_at,
+        "started_at": result.started_at,
+        "finished_at": result.finished_at,
+        "return_value": result.return_value if successful else None,
+        "errors": [
+            {"exception_class_path": error.exception_class_path, "traceback": error.traceback}
+            for error in result.errors
+        ],
+    }

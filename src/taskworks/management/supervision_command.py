@@ -1,0 +1,58 @@
+"""``worker --processes N``: this process starts the workers, and looks after them."""
+
+import os
+import sys
+from contextlib import suppress
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
+
+from taskworks.management.process import flush, ignore_signals, its_command, stop_on_signals
+from taskworks.management.reach import check_reachable
+from taskworks.worker.supervision.supervisor import Supervisor
+
+
+def supervise(command: BaseCommand, options: dict[str, Any]) -> None:
+    """Refuse what does not fit, start the workers, and exit when they have ended."""
+    if options["reload"]:
+        raise CommandError(
+            "--reload goes with one process only, not with --processes.", returncode=2
+        )
+    if not getattr(command, "_called_from_command_line", False):
+        raise CommandError(
+            "--processes goes with the command line only: each process is this very command "
+            "again, and call_command() has none. Start several workers.",
+            returncode=2,
+        )
+    try:
+        check_reachable(options["backend"].alias)
+        supervisor = _supervisor(options)
+    except ImproperlyConfigured as error:
+        raise CommandError(str(error)) from error
+    connections.close_all()
+    stop_on_signals(supervisor.stop)
+    if options["verbosity"] > 0:
+        _say(command, options["processes"])
+    code = supervisor.run()
+    ignore_signals()
+    flush()
+    if code:
+        sys.exit(code)
+
+
+def _supervisor(options: dict[str, Any]) -> Supervisor:
+    return Supervisor(
+        its_command(),
+        options["processes"],
+        end_by_themselves=options["batch"] or options["max_tasks"] is not None,
+    )
+
+
+def _say(command: BaseCommand, number: int) -> None:
+    with suppress(OSError, ValueError):
+        command.stdout.write(
+            f"The supervisor, pid {os.getpid()}, starts {number} worker processes."
+        )
+        command.stdout.flush()

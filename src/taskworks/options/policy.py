@@ -1,0 +1,327 @@
+"""
+The options of a task: what is valid, what is in force, and how a changed one is stored.
+
+An option that was not given is None on the task; then ``QUEUE_DEFAULTS``, ``TASK_DEFAULTS`` of
+``TASKS[alias]["OPTIONS"]``, and at last the defaults of ``Policy`` hold, as they are when the run
+is executed. Options changed by ``using()`` are stored with the run.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from functools import lru_cache
+from inspect import iscoroutinefunction
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from taskworks.conf import nearest
+from taskworks.exceptions import InvalidTask
+from taskworks.framework import BaseTaskBackend
+from taskworks.retry import AskedForDelay, Backoff, seconds
+
+THREAD, PROCESS, ASYNC = EXECUTORS = ("thread", "process", "async")
+# In a child process, for what was in the hands of a worker that died; no option of a task.
+ALONE = "alone"
+LANES = (*EXECUTORS, ALONE)  # in which ready runs wait
+AT_LEAST_ONCE, AT_MOST_ONCE = DELIVERIES = ("at_least_once", "at_most_once")
+DEFAULT_BACKOFF = Backoff()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How the runs of a task are treated: its options, with every default in its place."""
+
+    max_attempts: int = 1  # failures after which no more attempt is made
+    backoff: float | Backoff | AskedForDelay = DEFAULT_BACKOFF  # seconds between two attempts
+    retry_on: tuple[type[BaseException], ...] = (BaseException,)
+    give_up_on: tuple[type[BaseException], ...] = ()
+    timeout: float = math.inf  # seconds that an attempt may take
+    expires: float = math.inf  # seconds that a run may wait for its first attempt
+    executor: str = THREAD
+    delivery: str = AT_LEAST_ONCE
+    transactional: bool = False  # the task and its finish are one transaction
+
+    def retries(self, exception: BaseException) -> bool:
+        """Whether an attempt that failed so is worth another."""
+        return isinstance(exception, self.retry_on) and not isinstance(exception, self.give_up_on)
+
+
+OPTIONS = tuple(field.name for field in fields(Policy))
+
+
+def validated(options: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    The options given (not None), in the types of ``Policy``.
+
+    Raise InvalidTask for the first that is not valid, in a sentence that names it.
+    """
+    given = {name: options.get(name) for name in OPTIONS}
+    try:
+        return {
+            name: VALID[name](value, name) for name, value in given.items() if value is not None
+        }
+    except ValueError as error:
+        raise InvalidTask(str(error)) from None
+
+
+def policy_of(
+    options: Mapping[str, Any],
+    function: Callable[..., Any],
+    queue_name: str,
+    backend: BaseTaskBackend,
+) -> Policy:
+    """The policy of a task with these options; raise InvalidTask for one that is not valid."""
+    given = tuple((name, value) for name, value in options.items() if value is not None)
+    try:
+        return _remembered(given, function, queue_name, backend)
+    except TypeError:  # one of them cannot be hashed
+        return _policy(given, function, queue_name, backend)
+
+
+def _policy(
+    options: tuple[tuple[str, Any], ...],
+    function: Callable[..., Any],
+    queue_name: str,
+    backend: BaseTaskBackend,
+) -> Policy:
+    inherited = defaults_of(backend).of(queue_name)
+    given = validated(dict(options))
+    executor = _executor_in_force(function, given, inherited)
+    transactional = _transactional_in_force(function, executor, given, inherited)
+    return Policy(**{**inherited, **given, "executor": executor, "transactional": transactional})
+
+
+def _executor_in_force(
+    function: Callable[..., Any], given: Mapping[str, Any], inherited: Mapping[str, Any]
+) -> str:
+    kind = ASYNC if iscoroutinefunction(function) else THREAD
+    executor: str = given.get("executor", inherited.get("executor", kind))
+    if executor in (kind, PROCESS):
+        return executor
+    if "executor" in given:
+        raise InvalidTask(
+            f"executor={executor!r} does not fit {function.__qualname__!r}, which is "
+            f"{'a coroutine' if kind == ASYNC else 'no coroutine'} function: "
+            f"it is executed by {kind!r} or {PROCESS!r}."
+        )
+    return kind  # a default is for the tasks that it fits
+
+
+def _transactional_in_force(
+    function: Callable[..., Any],
+    executor: str,
+    given: Mapping[str, Any],
+    inherited: Mapping[str, Any],
+) -> bool:
+    wanted: bool = given.get("transactional", inherited.get("transactional", False))
+    if wanted and executor == ASYNC and "transactional" in given:
+        raise InvalidTask(
+            f"transactional=True does not fit {function.__qualname__!r}, a coroutine function on "
+            "the event loop, where a transaction would not be its own: give it "
+            f"executor={PROCESS!r}, or make it a function."
+        )
+    return wanted and executor != ASYNC  # as above
+
+
+_remembered = lru_cache(maxsize=1000)(_policy)  # it is asked for with every run
+
+
+# Defaults in settings.
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """TASK_DEFAULTS and QUEUE_DEFAULTS of a backend."""
+
+    tasks: Mapping[str, Any]
+    queues: Mapping[str, Mapping[str, Any]]
+
+    def of(self, queue_name: str) -> Mapping[str, Any]:
+        """What holds in a queue."""
+        return self.queues.get(queue_name, self.tasks)
+
+
+_defaults: WeakKeyDictionary[BaseTaskBackend, Defaults] = WeakKeyDictionary()
+
+
+def defaults_of(backend: BaseTaskBackend) -> Defaults:
+    """The defaults in a backend's OPTIONS; raise ImproperlyConfigured for bad ones."""
+    if backend not in _defaults:
+        _defaults[backend] = _read_defaults(backend)
+    return _defaults[backend]
+
+
+def _read_defaults(backend: BaseTaskBackend) -> Defaults:
+    place = f"TASKS[{backend.alias!r}]['OPTIONS']"
+    tasks = _valid_defaults(backend.options.get("TASK_DEFAULTS", {}), f"{place}['TASK_DEFAULTS']")
+    queues = backend.options.get("QUEUE_DEFAULTS", {})
+    if not isinstance(queues, Mapping):
+        raise ImproperlyConfigured(f"{place}['QUEUE_DEFAULTS'] must be a dict, not {queues!r}.")
+    for queue in queues:
+        if backend.queues and queue not in backend.queues:
+            raise ImproperlyConfigured(
+                f"{place}['QUEUE_DEFAULTS'] has the queue {queue!r}, which is not in 'QUEUES'."
+                f"{nearest(str(queue), list(backend.queues))}"
+            )
+    return Defaults(
+        tasks,
+        {
+            queue: {**tasks, **_valid_defaults(given, f"{place}['QUEUE_DEFAULTS'][{queue!r}]")}
+            for queue, given in queues.items()
+        },
+    )
+
+
+def _valid_defaults(given: Any, place: str) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        raise ImproperlyConfigured(f"{place} must be a dict of options, not {given!r}.")
+    for name in given:
+        if name not in OPTIONS:
+            raise ImproperlyConfigured(
+                f"{place} has no option {name!r}.{nearest(str(name), list(OPTIONS))}"
+            )
+    try:
+        return validated({name: _imported(name, value) for name, value in given.items()})
+    except Exception as error:  # a module may raise anything while it is imported
+        raise ImproperlyConfigured(f"{place}: {error}") from error
+
+
+def _imported(name: str, value: Any) -> Any:
+    """Settings, like rows, name classes and functions by their paths."""
+    match name, value:
+        case "retry_on" | "give_up_on" | "backoff", str(path):
+            return import_string(path)
+        case "retry_on" | "give_up_on", list() | tuple() | set():
+            return tuple(_imported(name, item) for item in value)
+        case _:
+            return value
+
+
+# Rows.
+
+
+def to_stored(changed: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Changed options as JSON; raise InvalidTask for a class or function that has no path by which
+    a worker could import it.
+    """
+    given = validated(changed)
+    return {name: _as_json(value, name) for name, value in given.items()}
+
+
+def from_stored(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The options again; raise ImportError if a class or function is gone."""
+    try:
+        return {name: _from_json(value, name) for name, value in stored.items()}
+    except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
+        raise ImportError(f"{type(error).__name__}: {error}") from error
+
+
+def _as_json(value: Any, name: str) -> Any:
+    match value:
+        case tuple():
+            return [_path(item, name) for item in value]
+        case Backoff(initial, factor, maximum, jitter) if type(value) is Backoff:
+            return [initial, factor, maximum, jitter]
+        case math.inf:
+            return None
+        case int() | float() | str():
+            return value
+        case _:
+            return _path(value, name)
+
+
+def _from_json(value: Any, name: str) -> Any:
+    if value is None:
+        return math.inf
+    if name == "backoff" and isinstance(value, list):
+        return Backoff(*value)
+    return _imported(name, value)
+
+
+def _path(named: Any, option: str) -> str:
+    path = f"{named.__module__}.{getattr(named, '__qualname__', type(named).__qualname__)}"
+    try:
+        found = import_string(path)
+    except ImportError:
+        found = None
+    if found is not named:
+        raise InvalidTask(
+            f"{option}={named!r} cannot be stored with a run: {path!r} does not lead to it. "
+            "Define it under its own name in an importable module, or give it to @task."
+        )
+    return path
+
+
+# What is valid.
+
+
+def _attempts(value: Any, name: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**31:
+        raise ValueError(f"{name} must be a whole number from 1 on, not {value!r}.")
+    return value
+
+
+def _backoff(value: Any, name: str) -> Any:
+    is_function = callable(value) and not isinstance(value, type) and not iscoroutinefunction(value)
+    if isinstance(value, Backoff) or is_function:
+        return value
+    if isinstance(value, int | float | timedelta):
+        return seconds(value, name)
+    raise ValueError(
+        f"{name} must be seconds, a timedelta, a Backoff, or a function of an exception and a "
+        f"task result, not {value!r}."
+    )
+
+
+def _classes(value: Any, name: str) -> tuple[type[BaseException], ...]:
+    items = value if isinstance(value, Iterable) and not isinstance(value, str | type) else [value]
+    classes = tuple(items)
+    for item in classes:
+        if not isinstance(item, type) or not issubclass(item, BaseException):
+            raise ValueError(f"{name} must be exception classes, and {item!r} is none.")
+    return classes
+
+
+def _limit(value: Any, name: str) -> float:
+    limit = math.inf if value == math.inf else seconds(value, name)
+    if not limit:
+        raise ValueError(f"{name} must be above 0; float('inf') is no limit.")
+    return limit
+
+
+def _executor(value: Any, name: str) -> str:
+    if value not in EXECUTORS:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, EXECUTORS))}, not {value!r}.")
+    return str(value)
+
+
+def _delivery(value: Any, name: str) -> str:
+    if value not in DELIVERIES:
+        raise ValueError(
+            f"{name} must be one of {', '.join(map(repr, DELIVERIES))}, not {value!r}."
+        )
+    return str(value)
+
+
+def _flag(value: Any, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be True or False, not {value!r}.")
+    return value
+
+
+VALID: dict[str, Callable[[Any, str], Any]] = {
+    "max_attempts": _attempts,
+    "backoff": _backoff,
+    "retry_on": _classes,
+    "give_up_on": _classes,
+    "timeout": _limit,
+    "expires": _limit,
+    "executor": _executor,
+    "delivery": _delivery,
+    "transactional": _flag,
+}

@@ -1,0 +1,102 @@
+"""What the shortcuts, declarations and operations are given, as columns of a schedule."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from django.conf import settings
+
+from taskworks.conf import nearest
+from taskworks.timetables.cron import Cron
+
+SOME_TIME = datetime(2024, 1, 1, tzinfo=UTC)
+EVERY_MINUTE = "* * * * *"
+LONGEST_LABEL = 255
+# Columns that may be given by their own names.
+COLUMNS = (
+    "args",
+    "catch_up",
+    "enabled",
+    "end_running",
+    "iterations",
+    "jitter",
+    "kwargs",
+    "options",
+    "overlap",
+    "start_running",
+    "timezone",
+    "userdata",
+    "wait_for_schedule",
+)
+ALIASES = ("allow_overlap",)
+
+
+def default_schedule() -> str:
+    """The setting that sisy has for it, read when it is needed."""
+    return getattr(settings, "SISY_DEFAULT_SCHEDULE", EVERY_MINUTE)
+
+
+def when(schedule: Any) -> dict[str, Any]:
+    """
+    The columns of a cron expression or of an interval, a timedelta or seconds; raise ValueError
+    for what is neither.
+    """
+    if isinstance(schedule, str):
+        Cron(schedule)
+        return {"cron": schedule, "interval": None}
+    return {"cron": "", "interval": duration("schedule", schedule)}
+
+
+def columns(given: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    The columns that these arguments are; raise TypeError for one that a schedule does not have,
+    ValueError for two that contradict each other.
+    """
+    for name in given:
+        if name not in COLUMNS and name not in ALIASES:
+            known = [*COLUMNS, *ALIASES]
+            raise TypeError(f"A schedule has no argument {name!r}.{nearest(name, known)}")
+    changed = {name: value for name, value in given.items() if name in COLUMNS}
+    if "allow_overlap" in given:
+        if "overlap" in given:
+            raise ValueError("allow_overlap is another name for overlap: give one of the two.")
+        changed["overlap"] = overlap_of(given["allow_overlap"])
+    if "jitter" in changed:
+        changed["jitter"] = duration("jitter", changed["jitter"])
+    if "args" in changed and isinstance(changed["args"], tuple):
+        changed["args"] = [*changed["args"]]
+    validate_userdata(changed.get("userdata", {}))
+    return changed
+
+
+def overlap_of(allow_overlap: Any) -> str:
+    """sisy's flag in our words."""
+    if not isinstance(allow_overlap, bool):
+        raise ValueError(f"allow_overlap must be True or False, not {allow_overlap!r}.")
+    return "run" if allow_overlap else "skip"
+
+
+def validate_userdata(userdata: Any) -> None:
+    """Raise ValueError if it is no dict, in sisy's words."""
+    if not isinstance(userdata, dict):
+        raise ValueError(
+            f"Userdata must be a dictionary of JSON-serializable data, not {userdata!r}."
+        )
+
+
+def duration(name: str, given: Any) -> timedelta:
+    """A timedelta, of one or of a number of seconds."""
+    if isinstance(given, timedelta):
+        return given
+    try:
+        if isinstance(given, int | float) and not isinstance(given, bool):
+            return timedelta(seconds=given)
+    except (OverflowError, ValueError):  # infinite, or nan
+        pass
+    raise ValueError(f"{name} must be a timedelta or a number of seconds, not {given!r}.")
+
+
+def label_of(path: str) -> str:
+    """A label for what was given none: its path and a short id."""
+    return f"{path[: LONGEST_LABEL - 9]}-{uuid4().hex[-8:]}"

@@ -1,0 +1,150 @@
+"""
+``@cron`` and ``@every`` above ``@task``: the schedules that code declares.
+
+Here they are only remembered: a module of tasks is imported before there are tables. ``sync``
+makes rows of them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from django.conf import settings
+
+from taskworks.discovery import is_task, task_of
+from taskworks.exceptions import InvalidTask
+from taskworks.options.policy import OPTIONS, to_stored
+from taskworks.timetables import arguments
+from taskworks.timetables.cron import Cron, Interval, InvalidTimetable
+
+AnyTask = TypeVar("AnyTask")
+UNITS = ("weeks", "days", "hours", "minutes", "seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """A schedule as code declares it; ``columns`` beside its label and its task."""
+
+    label: str
+    task: Any
+    columns: dict[str, Any] = field(hash=False)
+
+
+# By label.
+declarations: dict[str, Declaration] = {}
+# Why some could not be made, by the paths of their tasks: whoever imports them may not say so.
+refused: dict[str, str] = {}
+
+
+def cron(
+    expression: str, *, label: str | None = None, **given: Any
+) -> Callable[[AnyTask], AnyTask]:
+    """
+    Above ``@task``: run it by a cron expression of five fields, or six with the seconds last.
+
+    ``label`` is the task's path, if you give none. ``given`` are other columns of a Schedule,
+    ``allow_overlap``, and options of ``task.using()``. Raise ValueError or TypeError, in a
+    sentence, for what cannot be.
+    """
+    return _declaring(lambda: _of_cron(expression), label, given)
+
+
+def every(
+    interval: timedelta | float | None = None, *, label: str | None = None, **given: Any
+) -> Callable[[AnyTask], AnyTask]:
+    """
+    Above ``@task``: run it every so often, ``@every(minutes=5)``; in weeks, days, hours, minutes
+    and seconds, or as a timedelta or a number of seconds. See ``cron`` for all else.
+    """
+    units = {name: given.pop(name) for name in UNITS if name in given}
+    return _declaring(lambda: {"cron": "", "interval": _interval(interval, units)}, label, given)
+
+
+def _declaring(
+    timing: Callable[[], dict[str, Any]], label: str | None, given: dict[str, Any]
+) -> Callable[[AnyTask], AnyTask]:
+    def declare(task: AnyTask) -> AnyTask:
+        try:
+            _declare(task, timing, label, given)
+        except (InvalidTask, TypeError, ValueError) as error:
+            raise _refusal(task, error) from error
+        return task
+
+    return declare
+
+
+def _declare(
+    task: Any, timing: Callable[[], dict[str, Any]], label: str | None, given: dict[str, Any]
+) -> None:
+    task = task_of(task)
+    if not is_task(task):
+        raise TypeError(
+            f"a declared schedule runs a task, and {task!r} is none. Put @task below @cron or "
+            "@every."
+        )
+    columns = {**_columns(task, given), **timing()}
+    _validate_timing(columns)
+    declaration = Declaration(task.module_path if label is None else label, task, columns)
+    _refuse_twice(declaration)
+    declarations[declaration.label] = declaration
+    refused.pop(task.module_path, None)
+
+
+def _columns(task: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Columns by their names; all else is an option of the task."""
+    known = (*arguments.COLUMNS, *arguments.ALIASES)
+    columns = arguments.columns({name: given[name] for name in given if name in known})
+    options = {**columns.get("options", {}), **{n: given[n] for n in given if n not in known}}
+    if options:
+        task.using(**options)
+        others = {name: value for name, value in options.items() if name not in OPTIONS}
+        ours = {name: value for name, value in options.items() if name in OPTIONS}
+        columns["options"] = {**others, **to_stored(ours)}
+    return columns
+
+
+def _of_cron(expression: Any) -> dict[str, Any]:
+    if not isinstance(expression, str) or not expression.strip():
+        raise InvalidTimetable(f"A cron expression is a string, not {expression!r}.")
+    return {"cron": expression, "interval": None}
+
+
+def _interval(interval: Any, units: dict[str, Any]) -> timedelta:
+    if (interval is None) == (not units):
+        raise ValueError(
+            "@every takes an interval, @every(timedelta(minutes=5)) or @every(minutes=5), and one "
+            "of the two."
+        )
+    try:
+        return arguments.duration("an interval", timedelta(**units) if units else interval)
+    except (OverflowError, TypeError):
+        raise ValueError(f"{units!r} is no interval.") from None
+
+
+def _validate_timing(columns: dict[str, Any]) -> None:
+    if columns["interval"] is not None:
+        Interval(columns["interval"], arguments.SOME_TIME)
+    Cron(columns["cron"] or arguments.EVERY_MINUTE, columns.get("timezone", settings.TIME_ZONE))
+
+
+def _refuse_twice(declaration: Declaration) -> None:
+    """But a module may be read again, and its task is another object then."""
+    other = declarations.get(declaration.label)
+    if other is None or (
+        other.task is not declaration.task
+        and other.task.module_path == declaration.task.module_path
+    ):
+        return
+    raise ValueError(
+        f"the label {declaration.label!r} is that of another declared schedule, of "
+        f"{other.task.module_path}. Give one of them a label=... of its own."
+    )
+
+
+def _refusal(task: Any, error: Exception) -> Exception:
+    path = getattr(task, "module_path", repr(task))
+    reason = f"The schedule of {path} cannot be declared: {error}"
+    refused[path] = reason
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    return kind(reason)

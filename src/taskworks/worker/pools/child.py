@@ -1,0 +1,221 @@
+"""
+A child process: executes one attempt after another in its main thread, as its worker orders.
+
+It lives as long as its worker: the end of the pipe is its end.
+"""
+
+import contextvars
+import ctypes
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+import traceback
+from contextlib import suppress
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from taskworks.execution import (
+    Attempt,
+    Cancelled,
+    Failed,
+    InDoubt,
+    Lost,
+    Outcome,
+    Postponed,
+    Retried,
+    ThreadGuard,
+    execute,
+    failure,
+    judge,
+    prepare,
+)
+from taskworks.store import store
+from taskworks.worker.pools.messages import (
+    AttemptBegun,
+    AttemptEnded,
+    AttemptOrdered,
+    CancelRequested,
+    ChildReady,
+    ExceptionInChild,
+    InterruptRequested,
+    ProgressReported,
+    ProgressWritten,
+)
+
+TELL_EVERY = 0.1  # seconds
+PR_SET_PDEATHSIG = 1
+
+
+def work(descriptor: int) -> None:
+    """Execute what is ordered, until the worker has gone."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        # Its worker decides. No SIG_IGN, which programs that a task starts would inherit.
+        signal.signal(number, lambda *_: None)
+    connection = Connection(descriptor)
+    _keep_to_itself(connection)
+    _die_with_the_worker()
+    ChildMain(connection).work()
+
+
+def _keep_to_itself(connection: Connection) -> None:
+    """Programs that a task leaves behind must not hold the pipe open."""
+    os.set_inheritable(connection.fileno(), False)
+    os.register_at_fork(after_in_child=connection.close)
+
+
+def _die_with_the_worker() -> None:
+    """Even if a task lets no other thread see the end of the pipe; Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class ChildMain:
+    """This end of the pipe."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sending = threading.Lock()
+        self._orders: SimpleQueue[_Current] = SimpleQueue()
+        self._current: _Current | None = None
+        # No Event: an interrupted task might leave its lock taken.
+        self._news: SimpleQueue[None] = SimpleQueue()
+
+    def work(self) -> None:
+        threading.Thread(target=self._listen, name="taskworks-listen", daemon=True).start()
+        threading.Thread(target=self._tell, name="taskworks-tell", daemon=True).start()
+        self._send(ChildReady())
+        while True:
+            self._execute(self._orders.get())
+
+    # In the main thread.
+
+    def _execute(self, current: "_Current") -> None:
+        current.attempt.listener = lambda attempt: self._news.put(None)
+        self._send(AttemptBegun())
+        outcome = current.execute()
+        _flush()
+        with self._sending:
+            self._send_what_is_new()
+            self._current = None
+            self._connection.send(AttemptEnded(_portable(outcome), _memory()))
+
+    # In threads of their own.
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                self._hear(self._connection.recv())
+        except (EOFError, OSError):
+            os._exit(0)
+        except BaseException:  # noqa: BLE001 - a child that is deaf is of no use
+            traceback.print_exc()
+            os._exit(1)
+
+    def _hear(self, message: Any) -> None:
+        if isinstance(message, AttemptOrdered):
+            self._current = _Current(message)
+            self._orders.put(self._current)
+        elif (current := self._current) and message.number == current.number:
+            current.hear(message)
+
+    def _tell(self) -> None:
+        """The first news at once, then no more often than a person could read them."""
+        while True:
+            self._await_news()
+            with self._sending:
+                self._send_what_is_new()
+            time.sleep(TELL_EVERY)
+
+    def _await_news(self) -> None:
+        self._news.get()
+        with suppress(Empty):
+            while True:
+                self._news.get_nowait()
+
+    def _send_what_is_new(self) -> None:
+        if not (current := self._current):
+            return
+        if not current.attempt.has_news:
+            return
+        channel = current.attempt.channel
+        if columns := channel.take():
+            self._connection.send(ProgressReported(columns, channel.taken))
+
+    def _send(self, message: Any) -> None:
+        with self._sending:
+            self._connection.send(message)
+
+
+class _Current:
+    """What is executed now."""
+
+    def __init__(self, order: AttemptOrdered) -> None:
+        self.number = order.number
+        order.run.expires_at = None  # its worker has looked, and has counted the attempt since
+        self.attempt = Attempt(order.run, order.worker_id, order.claimed)
+        if order.cancel_requested:
+            self.attempt.channel.cancel_requested = True
+        self.attempt.finisher = store()
+        self.attempt.guard = self._guard = ThreadGuard()
+        self._sender = order.sender
+
+    def execute(self) -> Outcome:
+        try:
+            outcome = prepare(self.attempt) or contextvars.Context().run(
+                execute, self.attempt, self._guard, self._sender
+            )
+        except BaseException as error:  # noqa: BLE001 - the child must not end for it
+            reason = self._guard.reason
+            outcome = judge(self.attempt, reason.exception() if reason else error)
+        self._guard.disarm()
+        return outcome
+
+    def hear(self, message: Any) -> None:
+        match message:
+            case CancelRequested():
+                self.attempt.channel.cancel_requested = True
+            case InterruptRequested(reason=reason):
+                self._guard.interrupt(reason)
+            case ProgressWritten(changes=changes):
+                self.attempt.channel.written(changes)
+
+
+def _flush() -> None:
+    """What a task has printed is seen, and not lost if the child is killed."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+
+
+def _portable(outcome: Outcome) -> Outcome:
+    """Without the exception itself, which only this process may be able to make."""
+    match outcome:
+        case Postponed(delay, reason):
+            return Postponed(
+                delay, ExceptionInChild(_last_line(failure(reason).entry["traceback"]))
+            )
+        case InDoubt(otherwise):
+            return InDoubt(_portable(otherwise))
+        case Failed(_, entry) | Retried(_, entry, _) | Cancelled(_, entry) | Lost(_, entry):
+            return replace(outcome, exception=ExceptionInChild(entry["traceback"]))
+        case _:
+            return outcome
+
+
+def _last_line(text: str) -> str:
+    return text.rstrip("\n").rpartition("\n")[2]
+
+
+def _memory() -> int:
+    """Resident bytes, now where the system tells, else at their highest."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except OSError:
+        highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return highest if sys.platform == "darwin" else highest * 1024

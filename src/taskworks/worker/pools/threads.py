@@ -1,0 +1,85 @@
+"""Threads, for functions."""
+
+import contextvars
+import threading
+import time
+from queue import SimpleQueue
+
+from taskworks.execution import Attempt, Outcome, ThreadGuard, execute, judge
+from taskworks.worker.pools.pool import Done, Pool
+
+PATIENCE = 0.002  # seconds without an attempt taken, until one thread is not enough
+
+
+class ThreadPool(Pool):
+    """
+    A fixed number of threads, begun when first needed.
+
+    While tasks are brief one thread executes them all, for several would do little but hand the
+    interpreter's lock to each other; the others come as soon as that one is held up.
+
+    Daemons, unlike those of concurrent.futures: a task that never returns must not keep a
+    stopping worker alive.
+    """
+
+    def __init__(self, size: int, sender: type, done: Done) -> None:
+        super().__init__(size)
+        self._sender, self._done = sender, done
+        self._calls: SimpleQueue[bool] = SimpleQueue()  # to look at what waits; False is to end
+        self._begun = self._awake = 0  # threads; the latter until they find nothing that waits
+        self._taken_at = 0.0
+
+    def close(self) -> None:
+        for _ in range(self._begun):
+            self._calls.put(False)
+
+    def widen(self) -> None:
+        if self._waiting and time.monotonic() - self._taken_at > PATIENCE:
+            with self._lock:
+                self._rouse(self._awake + len(self._waiting))
+
+    def _begin(self, count: int) -> None:
+        with self._lock:
+            self._rouse(1 if self.claim_ahead.is_brief else self._awake + count)
+
+    def _rouse(self, wanted: int) -> None:
+        """Have so many threads awake, if there are as many."""
+        while self._awake < min(wanted, max(self.size, 1)):
+            self._awake += 1
+            if self._awake <= self._begun:
+                self._calls.put(True)
+            else:
+                self._begun += 1
+                threading.Thread(
+                    target=self._work, name=f"taskworks-{self._begun}", daemon=True
+                ).start()
+
+    def _work(self) -> None:
+        is_called = True
+        while is_called:
+            while attempt := self._next_or_rest():
+                outcome = self._execute(attempt)
+                self.vacate()
+                self._done(attempt, outcome)
+                del attempt, outcome
+            is_called = self._calls.get()
+
+    def _next_or_rest(self) -> Attempt | None:
+        with (
+            self._lock
+        ):  # or an attempt may come, and find this thread awake, while it falls asleep
+            attempt = self._next()
+            if attempt is None:
+                self._awake -= 1
+        self._taken_at = time.monotonic()
+        return attempt
+
+    def _execute(self, attempt: Attempt) -> Outcome:
+        guard = attempt.guarded_by(ThreadGuard())
+        try:
+            # A context of its own: what a task sets (a language, a log's context) ends with it.
+            return contextvars.Context().run(execute, attempt, guard, self._sender)
+        except BaseException as error:  # noqa: BLE001 - the thread must not end for it
+            return judge(attempt, guard.reason.exception() if guard.reason else error)
+        finally:
+            guard.disarm()

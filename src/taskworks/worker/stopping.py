@@ -1,0 +1,103 @@
+"""The worker's eye on what it executes: timeouts, cancellations, and tasks that do not listen."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import Error as DatabaseError
+
+from taskworks.conf import conf
+from taskworks.execution import Attempt, Reason
+from taskworks.store import Store
+
+LOOK_EVERY = 0.05  # seconds between two looks at deadlines
+ASK_EVERY = 0.4  # seconds between two looks at whose cancellation is wanted
+HEED_WITHIN = 0.25  # seconds that a task gets to look at cancel_requested by itself
+KILL_AFTER = 1.0  # seconds between interrupting a child process and killing it
+
+
+@dataclass(slots=True)
+class Stop:
+    """That an attempt is to stop, since when, and how far that has gone."""
+
+    reason: Reason
+    since: float
+    interrupts: int = 0
+
+
+class Stopper:
+    """
+    Stops attempts step by step: the context says so, the task is interrupted, and again; then it
+    is killed if it is a process, or else given up: ``give_up`` is called, once.
+    """
+
+    def __init__(
+        self, store: Store, worker: Callable[[], UUID], give_up: Callable[[Attempt, Reason], None]
+    ) -> None:
+        self._store, self._worker, self._give_up = store, worker, give_up
+        self._stops: dict[Attempt, Stop] = {}
+        self._next_question = self._next_look = 0.0
+
+    def look(self, attempts: list[Attempt], *, is_asking: bool) -> None:
+        """See to the attempts in hand; ``is_asking`` says that all of them are to stop."""
+        now = time.monotonic()
+        self._next_look = now + LOOK_EVERY
+        self._forget_others(attempts)
+        self._ask_for_cancellations(attempts, now)
+        worker = self._worker()
+        for attempt in attempts:
+            if attempt.run.claimed_by != worker:  # it was given up since
+                self._stop(attempt, Reason.GIVEN_UP, now)
+            if is_asking:
+                self._stop(attempt, Reason.SHUTDOWN, now)
+            if now >= attempt.deadline:
+                self._stop(attempt, Reason.TIMEOUT, now)
+            if stop := self._stops.get(attempt):
+                if attempt.began:
+                    self._press(attempt, stop, now)
+                elif stop.reason is Reason.GIVEN_UP:
+                    attempt.guard.interrupt(stop.reason)
+
+    @property
+    def seconds(self) -> float:
+        """Until it is time to look again."""
+        return max(0.0, self._next_look - time.monotonic())
+
+    def _ask_for_cancellations(self, attempts: list[Attempt], now: float) -> None:
+        if now < self._next_question or not _old_enough(attempts):
+            return
+        self._next_question = now + ASK_EVERY
+        try:
+            wanted = self._store.to_cancel(self._worker())
+        except DatabaseError:  # a deadline holds in bad weather too, of which others take care
+            return
+        for attempt in attempts:
+            if attempt.run.id in wanted and not attempt.is_cancelled:
+                attempt.channel.cancel_requested = True
+                attempt.guard.ask()
+                self._stop(attempt, Reason.CANCEL, now + HEED_WITHIN)
+
+    def _stop(self, attempt: Attempt, reason: Reason, since: float) -> None:
+        self._stops.setdefault(attempt, Stop(reason, since))
+
+    def _press(self, attempt: Attempt, stop: Stop, now: float) -> None:
+        """The next step, if it is time for it."""
+        pressed, grace = now - stop.since, conf().interrupt_grace
+        if pressed >= KILL_AFTER and attempt.guard.kill(stop.reason):
+            return
+        if pressed >= grace and stop.reason is not Reason.SHUTDOWN:  # that has an end of its own
+            self._give_up(attempt, stop.reason)
+        elif pressed >= stop.interrupts * grace / 2:
+            stop.interrupts += 1
+            attempt.guard.interrupt(stop.reason)
+
+    def _forget_others(self, attempts: list[Attempt]) -> None:
+        if self._stops:
+            in_hand = set(attempts)
+            self._stops = {a: stop for a, stop in self._stops.items() if a in in_hand}
+
+
+def _old_enough(attempts: list[Attempt]) -> bool:
+    """A run that is done at once is not worth a question."""
+    return any(attempt.age >= ASK_EVERY for attempt in attempts)
