@@ -14,6 +14,9 @@ from taskworks.conf import conf
 
 # In the metadata of a schedule's run: which one it is of, and for which planned time.
 OF_SCHEDULE = "taskworks.schedule"
+# In the metadata of a run that another one follows, so that its worker unblocks that at once.
+FOLLOWED = "taskworks.followed"
+KEPT_METADATA = (OF_SCHEDULE, FOLLOWED)  # which is not the task's to remove
 MOST = 2**63 - 1  # that a column takes
 
 
@@ -22,11 +25,8 @@ class RunChannel:
     What a run and its worker tell each other while an attempt is executed.
 
     ``listener`` is called at the first change, and then not before ``take`` has looked, so that
-    whoever writes decides how often. ``when_closed`` is called when the outcome is written, by its
-    worker and in this process: not if that is killed before.
+    whoever writes decides how often.
     """
-
-    when_closed: Callable[[], None] | None = None  # of the class, since hardly any run sets it
 
     def __init__(
         self, messages: list[dict[str, Any]] | None = None, metadata: dict[str, Any] | None = None
@@ -85,8 +85,7 @@ class RunChannel:
         if self.listener and self.before_waiting:
             self.before_waiting()
         saved = jsonvalue.round_trip(self.metadata, "metadata")
-        if OF_SCHEDULE in self._saved:  # which is not the task's to remove
-            saved[OF_SCHEDULE] = self._saved[OF_SCHEDULE]
+        saved |= {name: self._saved[name] for name in KEPT_METADATA if name in self._saved}
         with self._lock:
             self._saved = saved
             self._changes += 1
@@ -157,5 +156,3 @@ class RunChannel:
         """Nobody listens any more: the attempt's outcome is written, or lost."""
         self.listener = None
         self.written(self._changes)
-        if self.when_closed:
-            self.when_closed()

@@ -118,7 +118,7 @@ def brought(attempts: list[Attempt], number: int) -> Iterator[set[object]]:
     yield store().start(runs)
     for run in runs:
         run.target, run.progress = 666, 666
-    yield store().tell(runs)
+    yield store().write_progress(runs)
     for attempt in attempts:
         attempt.end(outcome)
     match outcome:

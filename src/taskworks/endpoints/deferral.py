@@ -3,18 +3,16 @@
 import inspect
 from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
 from typing import Any
-from uuid import UUID
 
 from taskworks import framework
-from taskworks.context import call_when_written, current_context
+from taskworks.context import current_context
 from taskworks.definition import task_class
-from taskworks.duties.unblock import note_ended
 from taskworks.endpoints.endpoint_tasks import DeferrableEndpointTask
 from taskworks.endpoints.resource import Reference, afetched, fetched
 from taskworks.exceptions import InvalidEndpoint, InvalidTask, ResourceNotFound
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, DEFAULT_TASK_QUEUE_NAME
+from taskworks.progress import FOLLOWED
 from taskworks.retry import Backoff, Snooze
 
 BACKOFF = Backoff(initial=1.0)  # 1, 2, 4, 8 ... seconds
@@ -32,7 +30,7 @@ def run_of(endpoint: type, task: DeferrableEndpointTask, *, is_followed: bool) -
     is_coroutine = inspect.iscoroutinefunction(task.function)
     make = _coroutine_function if is_coroutine else _function
     name = f"{endpoint.__qualname__}.{task.name}"
-    function: Any = make(endpoint, task, name, is_followed)
+    function: Any = make(endpoint, task, name)
     function.__module__, function.__qualname__ = endpoint.__module__, name
     function.__name__, function.__doc__ = task.name, task.function.__doc__
     function.declared = task
@@ -44,7 +42,7 @@ def run_of(endpoint: type, task: DeferrableEndpointTask, *, is_followed: bool) -
             backoff=BACKOFF,
             retry_on=task.retry_exception_filter or (Exception,),
             give_up_on=(ResourceNotFound,),
-            metadata=_routing(task),
+            metadata=_metadata(task, is_followed=is_followed),
         )
     except InvalidTask as error:
         raise InvalidEndpoint(f"{name}: {error}") from error
@@ -61,18 +59,14 @@ def _validate_place(endpoint: type, task: DeferrableEndpointTask) -> None:
         )
 
 
-def _routing(task: DeferrableEndpointTask) -> dict[str, Any]:
-    """For engines that route."""
-    given = {"queue": task.queue, "routing_key": task.routing_key}
+def _metadata(task: DeferrableEndpointTask, *, is_followed: bool) -> dict[str, Any]:
+    """What engines that route need to know, and whether another run follows this one."""
+    given = {"queue": task.queue, "routing_key": task.routing_key, FOLLOWED: is_followed or None}
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _function(
-    endpoint: type, task: DeferrableEndpointTask, name: str, is_followed: bool
-) -> Callable[..., None]:
+def _function(endpoint: type, task: DeferrableEndpointTask, name: str) -> Callable[..., None]:
     def execute(reference: Reference, /, *args: Any, **kwargs: Any) -> None:
-        if is_followed:
-            _let_the_others_follow()
         try:
             resource = fetched(reference, name)
         except ResourceNotFound as error:
@@ -83,11 +77,9 @@ def _function(
 
 
 def _coroutine_function(
-    endpoint: type, task: DeferrableEndpointTask, name: str, is_followed: bool
+    endpoint: type, task: DeferrableEndpointTask, name: str
 ) -> Callable[..., Any]:
     async def execute(reference: Reference, /, *args: Any, **kwargs: Any) -> None:
-        if is_followed:
-            _let_the_others_follow()
         try:
             resource = await afetched(reference, name)
         except ResourceNotFound as error:
@@ -97,16 +89,6 @@ def _coroutine_function(
             await answer
 
     return execute
-
-
-def _let_the_others_follow() -> None:
-    """As soon as this run's success is written; a worker's sweep is what they rely on."""
-    if context := current_context():
-        call_when_written(partial(_note_ended, context.task_result.id))
-
-
-def _note_ended(run_id: str) -> None:
-    note_ended(UUID(run_id))
 
 
 def _late(error: ResourceNotFound) -> Snooze | None:
