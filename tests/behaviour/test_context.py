@@ -416,13 +416,13 @@ class TestThrottle:
     def writes(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, Any]]:
         """When progress was written, and which."""
         writes: list[tuple[float, Any]] = []
-        tell = Store.tell
+        tell = Store.write_progress
 
         def note(self: Store, runs: list[TaskRun]) -> Any:
             writes.extend((time.monotonic(), run.progress) for run in runs)
             return tell(self, runs)
 
-        monkeypatch.setattr(Store, "tell", note)
+        monkeypatch.setattr(Store, "write_progress", note)
         return writes
 
     def test_lets_the_first_through_at_once(self, writes: list[tuple[float, Any]]) -> None:
@@ -451,7 +451,7 @@ class TestThrottle:
     def test_writes_of_what_is_quickly_done_the_first_and_the_last(
         self, writes: list[tuple[float, Any]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("taskworks.recording.ledger.TELL_EVERY", 60.0)
+        monkeypatch.setattr("taskworks.recording.progress_writer.WRITE_INTERVAL", 60.0)
         result = executed(obey.enqueue(*[["inc_progress"]] * 500))
         assert result.progress == 500
         assert len(writes) <= 2
@@ -619,6 +619,6 @@ def test_a_worker_survives_whatever_a_task_tells() -> None:
 
 def test_progress_that_is_refused_decides_no_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
     result = save_and_look.enqueue(a=1)
-    monkeypatch.setattr(Store, "tell", lambda self, runs: set())
+    monkeypatch.setattr(Store, "write_progress", lambda self, runs: set())
     assert executed(result).status is SUCCESSFUL
     assert result.metadata == {}

@@ -7,7 +7,15 @@ from uuid import uuid4
 import pytest
 
 from taskworks.duties.rescue import rescue
-from taskworks.execution import Attempt, Failed, Released, Retried, Snoozed, Succeeded
+from taskworks.execution import (
+    Attempt,
+    Failed,
+    Released,
+    Retried,
+    Snoozed,
+    Succeeded,
+    settle,
+)
 from taskworks.models import TaskRun, Worker
 from taskworks.store import store
 from tests.faults import shelf
@@ -120,7 +128,7 @@ def brought(attempts: list[Attempt], number: int) -> Iterator[set[object]]:
         run.target, run.progress = 666, 666
     yield store().write_progress(runs)
     for attempt in attempts:
-        attempt.end(outcome)
+        settle(attempt, outcome)
     match outcome:
         case Succeeded() | Failed():
             yield store().finish(runs)

@@ -29,7 +29,9 @@ from taskworks.options.policy import ALONE
 FULL_TRACEBACKS = 10  # of a run's latest errors; of older ones only the last line is kept
 
 
-def settle(attempt: Attempt, outcome: Settled) -> None:
+def settle(  # noqa: C901, PLR0912 - one case per outcome
+    attempt: Attempt, outcome: Settled
+) -> None:
     """Give the attempt this outcome, and its run the values to be written."""
     attempt.outcome = outcome
     attempt.ended = attempt.ended or time.monotonic()
@@ -80,7 +82,7 @@ def settle(attempt: Attempt, outcome: Settled) -> None:
 
 
 def settled_copy(attempt: Attempt, outcome: Settled) -> Attempt:
-    """Return a copy of the attempt, and of its run, with this outcome: it may still be executing."""
+    """Return a copy of the attempt and its run with this outcome; the original may go on."""
     twin = copy(attempt)
     twin.run, twin.outcome, twin.ended = copy(attempt.run), None, None
     settle(twin, outcome)

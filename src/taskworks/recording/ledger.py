@@ -63,7 +63,7 @@ NEXT_PHASES: Mapping[Phase, frozenset[Phase]] = {
 UNSETTLED = (Phase.CLAIMED, Phase.AWAITING_START, Phase.SUBMITTED)
 
 
-class ImpossiblePhase(RuntimeError):
+class ImpossiblePhaseError(RuntimeError):
     """An attempt was to enter a phase that does not follow its own: an error of the engine."""
 
 
@@ -158,7 +158,7 @@ class Ledger:
 
     def _move(self, attempt: Attempt, phase: Phase) -> None:
         if phase not in NEXT_PHASES[attempt.phase]:
-            raise ImpossiblePhase(
+            raise ImpossiblePhaseError(
                 f"The attempt at run {attempt.run.id} is {attempt.phase.name}, and cannot become "
                 f"{phase.name}."
             )

@@ -103,7 +103,7 @@ class RunLog(Subscriber):
         what = "cannot be stopped, so the worker finishes its other runs, and begins anew"
         _log(attempt, logging.ERROR, what)
 
-    def _log_outcome(self, attempt: Attempt) -> None:
+    def _log_outcome(self, attempt: Attempt) -> None:  # noqa: C901 - one line per outcome
         match attempt.outcome:
             case Succeeded() | Committed() | Cancelled() | Failed() | Poisoned():
                 _log(attempt, logging.INFO, attempt.run.state)

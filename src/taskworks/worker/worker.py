@@ -91,6 +91,7 @@ class Worker:
         options: Options,
         observer: Observer | None = None,
         announce: Callable[[UUID], None] | None = None,
+        *,
         subscribers: Iterable[Subscriber] = (),
         make_pools: Callable[[Sizes, type, Done], Pools] = Pools,
     ) -> None:
@@ -134,7 +135,7 @@ class Worker:
             self.options.queues,
             self._wake,
             watch=self._watchers.watch,
-            wake_scheduler=lambda: self._scheduler.wake(),
+            wake_scheduler=self._wake_scheduler,
         )
         self._intake = Intake(
             self._store,
@@ -325,7 +326,7 @@ class Worker:
         self._wake()
 
     def _begin_anew(self) -> None:
-        """Register again after being given up, once everything that was claimed before has ended."""
+        """Register again after being given up, once all that was claimed before has ended."""
         if self._registration.holds:
             return
         if not self._ledger.unsettled:
@@ -383,6 +384,9 @@ class Worker:
 
     def _wake(self) -> None:
         self._inbox.put(None)
+
+    def _wake_scheduler(self) -> None:
+        self._scheduler.wake()
 
     def _receive(self, attempt: Attempt, outcome: Outcome) -> None:
         # Called in the thread that executed.
