@@ -14,9 +14,6 @@ from taskworks.conf import conf
 
 # In the metadata of a schedule's run: which one it is of, and for which planned time.
 OF_SCHEDULE = "taskworks.schedule"
-# In the metadata of a run that another one follows, so that its worker unblocks that at once.
-FOLLOWED = "taskworks.followed"
-KEPT_METADATA = (OF_SCHEDULE, FOLLOWED)  # which is not the task's to remove
 MOST = 2**63 - 1  # that a column takes
 
 
@@ -85,7 +82,8 @@ class RunChannel:
         if self.listener and self.before_waiting:
             self.before_waiting()
         saved = jsonvalue.round_trip(self.metadata, "metadata")
-        saved |= {name: self._saved[name] for name in KEPT_METADATA if name in self._saved}
+        if OF_SCHEDULE in self._saved:  # which is not the task's to remove
+            saved[OF_SCHEDULE] = self._saved[OF_SCHEDULE]
         with self._lock:
             self._saved = saved
             self._changes += 1

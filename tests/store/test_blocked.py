@@ -12,8 +12,9 @@ from taskworks.execution import Attempt, Cancelled, Failed, Settled, Succeeded, 
 from taskworks.models import BlockedRun, RunState, TaskRun
 from taskworks.options.policy import Policy
 from taskworks.options.retention import Rule
-from taskworks.progress import FOLLOWED
+from taskworks.progress import OF_SCHEDULE
 from taskworks.store import Store
+from tests import tasks
 from tests.connections import begin_elsewhere, held_elsewhere
 from tests.store.conftest import Enqueue
 
@@ -134,12 +135,13 @@ def test_only_noted_runs_are_looked_at_promptly(
     first = enqueue()
     second, stranger = block(first.id), block(enqueue(queue_name="other").id)
     followers = Followers(store)
-    ended = [Attempt(end(run, Succeeded(None)), "a label") for run in (first,)]
+    ended = [Attempt(end(first, Succeeded(None)), "a label")]
+    ended[0].task = tasks.noop
     with django_assert_num_queries(0):
         assert not followers.unblock()
         followers.settled(ended)  # not known to be followed
         assert not followers.unblock()
-    ended[0].run.metadata = {FOLLOWED: True}
+    ended[0].run.metadata = {OF_SCHEDULE: {"is_followed": True}}
     followers.settled(ended)
     assert followers.unblock()
     assert (state_of(second), state_of(stranger)) == ("ready", "blocked")

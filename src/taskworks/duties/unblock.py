@@ -10,11 +10,10 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from taskworks.duties.sender import sender_of
-from taskworks.execution import cancellation
+from taskworks.execution import Attempt, cancellation
 from taskworks.logs import steady_logger
-from taskworks.models import TaskRun
 from taskworks.models.run import FINISHED
-from taskworks.progress import FOLLOWED
+from taskworks.progress import OF_SCHEDULE
 from taskworks.recording.events import Attempts, Subscriber
 from taskworks.signals import announce_cancelled
 from taskworks.store import Store
@@ -36,7 +35,7 @@ class Followers(Subscriber):
         self._ended: set[UUID] = set()
 
     def settled(self, attempts: Attempts) -> None:
-        self._ended |= {attempt.run.id for attempt in attempts if _is_followed(attempt.run)}
+        self._ended |= {attempt.run.id for attempt in attempts if _is_followed(attempt)}
 
     def unblock(self) -> bool:
         """Unblock what can be; return whether a run became ready. Free if nothing is followed."""
@@ -47,8 +46,13 @@ class Followers(Subscriber):
         return unblocked
 
 
-def _is_followed(run: TaskRun) -> bool:
-    return FOLLOWED in (run.metadata or ()) and run.state in FINISHED
+def _is_followed(attempt: Attempt) -> bool:
+    """Return whether the run has ended, and its task or its schedule says that others follow."""
+    if attempt.run.state not in FINISHED:
+        return False
+    if getattr(attempt.task.func, "is_followed", False):
+        return True
+    return bool(attempt.run.metadata) and "is_followed" in attempt.run.metadata.get(OF_SCHEDULE, ())
 
 
 def unblock_all(store: Store) -> None:

@@ -12,7 +12,6 @@ from taskworks.endpoints.endpoint_tasks import DeferrableEndpointTask
 from taskworks.endpoints.resource import Reference, afetched, fetched
 from taskworks.exceptions import InvalidEndpoint, InvalidTask, ResourceNotFound
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, DEFAULT_TASK_QUEUE_NAME
-from taskworks.progress import FOLLOWED
 from taskworks.retry import Backoff, Snooze
 
 BACKOFF = Backoff(initial=1.0)  # 1, 2, 4, 8 ... seconds
@@ -34,6 +33,7 @@ def run_of(endpoint: type, task: DeferrableEndpointTask, *, is_followed: bool) -
     function.__module__, function.__qualname__ = endpoint.__module__, name
     function.__name__, function.__doc__ = task.name, task.function.__doc__
     function.declared = task
+    function.is_followed = is_followed
     try:
         return task_class(DEFAULT_TASK_BACKEND_ALIAS)(
             func=function,
@@ -42,7 +42,7 @@ def run_of(endpoint: type, task: DeferrableEndpointTask, *, is_followed: bool) -
             backoff=BACKOFF,
             retry_on=task.retry_exception_filter or (Exception,),
             give_up_on=(ResourceNotFound,),
-            metadata=_metadata(task, is_followed=is_followed),
+            metadata=_routing(task),
         )
     except InvalidTask as error:
         raise InvalidEndpoint(f"{name}: {error}") from error
@@ -59,9 +59,9 @@ def _validate_place(endpoint: type, task: DeferrableEndpointTask) -> None:
         )
 
 
-def _metadata(task: DeferrableEndpointTask, *, is_followed: bool) -> dict[str, Any]:
-    """What engines that route need to know, and whether another run follows this one."""
-    given = {"queue": task.queue, "routing_key": task.routing_key, FOLLOWED: is_followed or None}
+def _routing(task: DeferrableEndpointTask) -> dict[str, Any]:
+    """For engines that route."""
+    given = {"queue": task.queue, "routing_key": task.routing_key}
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -25,7 +25,7 @@ from taskworks.exceptions import TaskResultDoesNotExist
 from taskworks.framework import ImmediateBackend, InvalidTaskBackend, task_backends
 from taskworks.logs import steady_logger
 from taskworks.models import Firing, Overlap, Schedule, TaskRun
-from taskworks.progress import FOLLOWED, OF_SCHEDULE
+from taskworks.progress import OF_SCHEDULE
 from taskworks.result import TaskResult
 from taskworks.store import store
 from taskworks.store.scheduling import Schedules
@@ -251,10 +251,9 @@ def _enqueue(
     }
     if not schedule.is_task:
         of_schedule["callable"] = schedule.path
-    metadata = {**(task.metadata or {}), OF_SCHEDULE: of_schedule}
     if schedule.overlap == Overlap.QUEUE:
-        metadata[FOLLOWED] = True
-    changes: dict[str, Any] = {"metadata": metadata}
+        of_schedule["is_followed"] = True
+    changes: dict[str, Any] = {"metadata": {**(task.metadata or {}), OF_SCHEDULE: of_schedule}}
     if schedule.jitter:
         changes["run_after"] = schedule.jitter * random.random()  # noqa: S311 - no secret
     task = cast(Task, copied(task, **changes))

@@ -167,7 +167,7 @@ class Worker:
 
     @property
     def wants_renewal(self) -> bool:
-        """True if a task is left that cannot be stopped, and nobody has asked the worker to stop."""
+        """True if a task cannot be stopped, and nobody has asked the worker to stop."""
         return self.shutdown.renewing
 
     def run(self) -> None:
