@@ -37,7 +37,7 @@ from taskworks.store import store
 from tests import tasks
 from tests.behaviour import database_now, executed, received, rewrite, run_of, run_worker
 from tests.connections import begin_elsewhere, elsewhere, held_elsewhere
-from tests.in_hand import new_ledger, submit
+from tests.recording.in_hand import new_ledger, submit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -14,7 +14,7 @@ from taskworks.store import store
 from taskworks.worker import Options, Queues, Sizes, Worker
 from tests import tasks
 from tests.connections import begin_elsewhere
-from tests.in_hand import new_ledger, submit
+from tests.recording.in_hand import new_ledger, submit
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)

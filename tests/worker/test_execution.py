@@ -21,7 +21,7 @@ from taskworks.worker import Options, Queues
 from taskworks.worker import Worker as WorkerOfTheTest
 from tests import tasks
 from tests.connections import begin_elsewhere
-from tests.in_hand import new_ledger, submit
+from tests.recording.in_hand import new_ledger, submit
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
