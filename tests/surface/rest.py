@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID
@@ -52,7 +53,11 @@ def _api() -> Iterator[APIClient]:
     client = APIClient()
     client.credentials(HTTP_X_USER=User.objects.create_user("ann", pk=7).username)
     cache.clear()
-    with override_settings(**SETTINGS), patch.object(inside.registry, "_decorated", {}):
+    with (
+        override_settings(**SETTINGS),
+        patch.object(inside.registry, "_decorated", {}),
+        patch.dict(inside.COMPONENTS, deepcopy(inside.PRISTINE_COMPONENTS)),
+    ):
         try:
             yield client
         finally:
