@@ -50,7 +50,7 @@ commit had arrived.""",
 ## Idle
 
 The resources that a worker uses when it has executed one task and has nothing to do, for all its
-processes together. Statements are counted on the network, so the driver does not matter. Memory is
+processes together. Statements are counted on the wire, so the driver does not matter. Memory is
 the resident memory (RSS), and the same with shared memory divided among the processes (PSS). For
 comparison, the table has the memory of `manage.py shell` in the same project.""",
     "schedules": """\
