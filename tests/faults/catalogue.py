@@ -140,7 +140,7 @@ CATALOGUE = {
     ),
     22: Fault(
         what="another session holds a transaction open, at full load",
-        promise="at least half the throughput while it is open, and 90 % within 30 s afterwards",
+        promise="at least half the throughput while it is open, and 90% within 30 s afterwards",
         databases=ON_SERVERS,
         elsewhere="on SQLite a reader does not block anybody",
     ),

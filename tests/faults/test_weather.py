@@ -266,8 +266,8 @@ def test_22_another_session_holds_a_transaction_open(scene: Scene) -> None:
     after = max(scene.measure(count=MANY) for _ in range(2))
     scene.recovers(f"{before:.0f}, then {meanwhile:.0f}, then {after:.0f} runs a second")
     assert meanwhile >= before / 2
-    of_it = f"{100 * meanwhile / before:.0f} % of the throughput after {6 * MANY:,} runs"
-    scene.sees(f"{of_it}, {100 * after / before:.0f} % afterwards")
+    of_it = f"{100 * meanwhile / before:.0f}% of the throughput after {6 * MANY:,} runs"
+    scene.sees(f"{of_it}, {100 * after / before:.0f}% afterwards")
     assert_invariants(scene)
 
 
