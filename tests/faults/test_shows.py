@@ -42,7 +42,7 @@ def test_41_twenty_kills_during_twenty_thousand_runs(scene: Scene) -> None:
     assert {entry.run for entry in scene.ledger.entries("end")} == scene.accepted
     starts = len(scene.ledger.entries("start"))
     assert not TaskRun.objects.in_hand().exists()
-    scene.sees(f"{total} runs successful, of which {starts - total} were begun again; no poison")
+    scene.sees(f"{total} runs successful, {starts - total} of them started again; no poison")
     assert_invariants(scene, crashes=KILLS)
 
 
@@ -88,7 +88,7 @@ def test_42_ten_thousand_zombies(scene: Scene) -> None:
         assert rows() == before
         TaskRun.objects.all().delete()
     assert written == 0
-    scene.sees("9,900 outcomes brought after a rescue, none written")
+    scene.sees("9,900 outcomes reported after a rescue, none written")
 
 
 def claimed_by_one_that_dies(count: int) -> list[TaskRun]:
