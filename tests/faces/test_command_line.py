@@ -311,15 +311,15 @@ class TestRun:
             (["noop"], "'noop' cannot be imported"),
             (["tests.broken_path.x"], "'tests.broken_path.x' cannot be imported"),
             (["tests.tasks.Path"], "'tests.tasks.Path' is no task: it is a type"),
-            (["tests.tasks.add", "--args", "[1,"], "must be a JSON array such as [1, \"two\"], not '[1,': Expecting value"),
+            (["tests.tasks.add", "--args", "[1,"], "], not '[1,': Expecting value"),
             (["tests.tasks.add", "--args", '{"a": 1}'], "must be a JSON array such as"),
             (["tests.tasks.add", "--args", "[" * 100_000], "must be a JSON array such as"),
             (["tests.tasks.add", "--kwargs", "[1]"], "must be a JSON object such as"),
             (["tests.tasks.add", "--priority", "high"], "must be an integer, not 'high'"),
             (["tests.tasks.add", "--run-after", "soon"], "seconds from now, not 'soon'"),
             (["tests.tasks.add", "--run-after", "nan"], "seconds from now, not 'nan'"),
-            (["tests.tasks.add", "--run-after", "2026-02-30T10:00"], "must be a date and time such as 2026-11-20T12:30, or"),
-            (["tests.tasks.add", "--timeout", "-1"], "must be a finite number of seconds, 0 or more, not '-1'"),
+            (["tests.tasks.add", "--run-after", "2026-02-30T10:00"], "must be a date and time"),
+            (["tests.tasks.add", "--timeout", "-1"], "seconds, 0 or more, not '-1'"),
         ],
     )
     def test_refuses_in_a_sentence(
@@ -366,7 +366,8 @@ class TestRetry:
 
     def test_of_an_unknown_run_touches_none(self, make_run: MakeRun) -> None:
         failed, unknown = make_run("failed"), new_run_id()
-        assert failing(2, "retry", failed.id, unknown)[1] == f"There is no run with the id {unknown}."
+        _, error = failing(2, "retry", failed.id, unknown)
+        assert error == f"There is no run with the id {unknown}."
         assert TaskRun.objects.get().state == "failed"
 
     def test_takes_a_run_once(self, make_run: MakeRun) -> None:
