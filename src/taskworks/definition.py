@@ -40,7 +40,7 @@ from taskworks.framework import (
 from taskworks.options import policy
 from taskworks.options.owner import owner_of
 from taskworks.result import TaskResult
-from taskworks.retry import AskedForDelay, Backoff
+from taskworks.retry import Backoff, BackoffFunction
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -80,7 +80,7 @@ class Task(_Standard[P, R]):
     run_after: datetime | timedelta | None = None  # type: ignore[assignment]
     takes_context: bool = False
     max_attempts: int | None = None
-    backoff: Duration | Backoff | AskedForDelay | None = None
+    backoff: Duration | Backoff | BackoffFunction | None = None
     retry_on: Classes | None = field(default=None, hash=False)
     give_up_on: Classes | None = field(default=None, hash=False)
     timeout: Duration | None = None
@@ -269,7 +269,7 @@ def task(
     takes_context: Literal[True],
     typed: bool = ...,
     max_attempts: int | None = ...,
-    backoff: Duration | Backoff | AskedForDelay | None = ...,
+    backoff: Duration | Backoff | BackoffFunction | None = ...,
     retry_on: Classes | None = ...,
     give_up_on: Classes | None = ...,
     timeout: Duration | None = ...,
@@ -289,7 +289,7 @@ def task(
     takes_context: Literal[False] = ...,
     typed: bool = ...,
     max_attempts: int | None = ...,
-    backoff: Duration | Backoff | AskedForDelay | None = ...,
+    backoff: Duration | Backoff | BackoffFunction | None = ...,
     retry_on: Classes | None = ...,
     give_up_on: Classes | None = ...,
     timeout: Duration | None = ...,

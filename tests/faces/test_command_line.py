@@ -310,7 +310,7 @@ class TestRun:
             (["tests.tasks.ad"], "'tests.tasks.ad' cannot be imported: ImportError"),
             (["noop"], "'noop' cannot be imported"),
             (["tests.broken_path.x"], "'tests.broken_path.x' cannot be imported"),
-            (["tests.tasks.Path"], "'tests.tasks.Path' is no task: it is a type"),
+            (["tests.tasks.Path"], "'tests.tasks.Path' is not a task: it is of type type"),
             (["tests.tasks.add", "--args", "[1,"], "], not '[1,': Expecting value"),
             (["tests.tasks.add", "--args", '{"a": 1}'], "must be a JSON array such as"),
             (["tests.tasks.add", "--args", "[" * 100_000], "must be a JSON array such as"),

@@ -20,7 +20,7 @@ from taskworks.execution.outcome import (
 )
 from taskworks.logs import steady_logger
 from taskworks.options.policy import ALONE, DEFAULT_BACKOFF
-from taskworks.retry import AskedForDelay, Backoff, Retry, Snooze, seconds
+from taskworks.retry import Backoff, BackoffFunction, Retry, Snooze, seconds
 
 MAX_CRASHES = 3  # of a run that is executed alone
 
@@ -103,7 +103,7 @@ def _backoff(attempt: Attempt, exception: BaseException) -> float | None:
             return _asked(attempt, exception, asked)
 
 
-def _asked(attempt: Attempt, exception: BaseException, backoff: AskedForDelay) -> float | None:
+def _asked(attempt: Attempt, exception: BaseException, backoff: BackoffFunction) -> float | None:
     """A function that answers nonsense must not cost a run its other attempts."""
     try:
         delay = backoff(exception, attempt.result())

@@ -21,7 +21,7 @@ from django.utils.module_loading import import_string
 from taskworks.conf import nearest
 from taskworks.exceptions import InvalidTask
 from taskworks.framework import BaseTaskBackend
-from taskworks.retry import AskedForDelay, Backoff, seconds
+from taskworks.retry import Backoff, BackoffFunction, seconds
 
 THREAD, PROCESS, ASYNC = EXECUTORS = ("thread", "process", "async")
 # In a child process, for what was in the hands of a worker that died; no option of a task.
@@ -36,7 +36,7 @@ class Policy:
     """How the runs of a task are treated: its options, with every default in its place."""
 
     max_attempts: int = 1  # failures after which no more attempt is made
-    backoff: float | Backoff | AskedForDelay = DEFAULT_BACKOFF  # seconds between two attempts
+    backoff: float | Backoff | BackoffFunction = DEFAULT_BACKOFF  # seconds between two attempts
     retry_on: tuple[type[BaseException], ...] = (BaseException,)
     give_up_on: tuple[type[BaseException], ...] = ()
     timeout: float = math.inf  # seconds that an attempt may take
