@@ -7,7 +7,7 @@ from uuid import UUID
 
 from taskworks.execution import Attempt, Fenced, Outcome
 from taskworks.store import Store
-from taskworks.worker.pools.pools import Pools, lane_of
+from taskworks.worker.pools import Pools, lane_of
 
 
 class Starts:

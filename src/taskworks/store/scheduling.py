@@ -14,7 +14,7 @@ from django.dispatch import receiver
 from taskworks.conf import conf
 from taskworks.database import clock
 from taskworks.database.clock import DatabaseClock
-from taskworks.database.notifications import OF_SCHEDULES, Notification, tell
+from taskworks.database.notifications import SCHEDULE_SAVED, Notification, notify_on_commit
 from taskworks.models import Firing, Schedule
 from taskworks.models.schedule import ScheduleQuerySet
 from taskworks.store import store
@@ -138,5 +138,5 @@ def _tell_schedulers(instance: Schedule, using: str, **kwargs: Any) -> None:
     """Have workers look at once, where the database can tell them."""
     told = store(using)
     if told.can_notify and conf().notify and instance.enabled:
-        notice = Notification(using, "", "schedules", lambda payload: told.notify(OF_SCHEDULES))
-        tell(notice, told.connection)
+        notice = Notification(using, "", "schedules", lambda payload: told.notify(SCHEDULE_SAVED))
+        notify_on_commit(notice, told.connection)

@@ -48,7 +48,7 @@ from taskworks.store import store
 from taskworks.worker.claiming.intake import Intake
 from taskworks.worker.claiming.listening import NotificationListener
 from taskworks.worker.claiming.queues import Queues
-from taskworks.worker.pools.pools import Pools, Sizes
+from taskworks.worker.pools import Pools, Sizes
 from taskworks.worker.registration import Registration
 from taskworks.worker.shutdown import Shutdown, Stage
 from taskworks.worker.stopping import Stopper
@@ -102,12 +102,12 @@ class Worker:
         self._pools = Pools(options.sizes, type(backend), self._receive)
         self._starts = Starts(self._store, self._pools, self._ledger.end, self._ledger.locked)
         self._stopper = Stopper(self._store, lambda: self.id, self._give_up)
-        self._scheduler = Scheduler(self._store, is_told=lambda: self._listener.works)
+        self._scheduler = Scheduler(self._store, is_notified=lambda: self._listener.works)
         self._heartbeat = Heartbeat(
             self._store,
             lambda: self._registration.living_id,
             self._given_up,
-            scheduled=self._scheduler.begin,
+            schedules_enabled=self._scheduler.begin,
         )
         self._housekeeping = Housekeeping(self._store, retention_of(backend))
         self._outage = Outage()
@@ -206,7 +206,7 @@ class Worker:
 
     def _take_up(self) -> None:
         """Claim what can start at once, and submit it."""
-        if room := self._intake.due(self._room()):
+        if room := self._intake.room_due(self._room()):
             self._submit(self._claim(room))
 
     def _claim(self, room: dict[str, int]) -> list[TaskRun]:
