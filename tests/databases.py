@@ -1,13 +1,16 @@
 """The databases that the suite runs on, and where their servers are."""
 
+import hashlib
 import os
+import platform
 from pathlib import Path
 from typing import Any
 
 NAMES = ("sqlite", "postgresql", "mariadb", "mysql")
+HERE = hashlib.sha256(platform.node().encode()).hexdigest()[:6]  # machines may share a server
 # Of this run of the suite alone, so that two at once do not share a database. The processes that
 # the tests start inherit it.
-PREFIX = os.environ.setdefault("TASKWORKS_TEST_PREFIX", f"test_taskworks_{os.getpid()}")
+PREFIX = os.environ.setdefault("TASKWORKS_TEST_PREFIX", f"test_taskworks_{HERE}_{os.getpid()}")
 
 
 def database(name: str, files: Path, suffix: str = "") -> dict[str, Any]:

@@ -12,7 +12,7 @@ from taskworks.worker.pools.pool import Done, Pool
 from taskworks.worker.pools.processes import ProcessPool, Recycling
 from taskworks.worker.pools.threads import ThreadPool
 
-__all__ = ["Done", "PoolSet", "Pools", "Recycling", "Sizes", "lane_of"]
+__all__ = ["Done", "PoolSet", "Pools", "Recycling", "Sizes"]
 
 
 class PoolSet(Protocol):
@@ -106,7 +106,7 @@ class Pools:
             # An at-most-once run begins only after its start is written, so what is claimed ahead
             # of it waits longer than it takes.
             takes = attempt.age if attempt.run.at_most_once else attempt.duration
-            self._pools[lane_of(attempt)].claim_ahead.note(takes)
+            self._pools[attempt.lane].claim_ahead.note(takes)
 
     def withdraw(self, longer_than: float) -> list[Attempt]:
         now = time.monotonic()
@@ -126,13 +126,8 @@ class Pools:
             pool.close()
 
 
-def lane_of(attempt: Attempt) -> str:
-    """Return the lane in which an attempt is executed."""
-    return ALONE if attempt.run.executor == ALONE else attempt.policy.executor
-
-
 def _by_lane(attempts: Iterable[Attempt]) -> dict[str, list[Attempt]]:
     lanes: dict[str, list[Attempt]] = {}
     for attempt in attempts:
-        lanes.setdefault(lane_of(attempt), []).append(attempt)
+        lanes.setdefault(attempt.lane, []).append(attempt)
     return lanes

@@ -28,6 +28,7 @@ from taskworks.execution import (
     Outcome,
     Postponed,
     Retried,
+    Settled,
     ThreadGuard,
     execute,
     failure,
@@ -95,7 +96,7 @@ class ChildMain:
     # In the main thread.
 
     def _execute(self, current: "_Current") -> None:
-        current.attempt.listener = lambda attempt: self._progress.put(None)
+        current.attempt.on_progress = lambda attempt: self._progress.put(None)
         self._send(AttemptBegun())
         outcome = current.execute()
         _flush()
@@ -194,13 +195,16 @@ def _flush() -> None:
 
 def _portable(outcome: Outcome) -> Outcome:
     """Return the outcome without the exception, whose class may be unknown to the worker."""
+    if isinstance(outcome, InDoubt):
+        return InDoubt(_settled_portably(outcome.otherwise))
+    return _settled_portably(outcome)
+
+
+def _settled_portably(outcome: Settled) -> Settled:
     match outcome:
         case Postponed(delay, reason):
-            return Postponed(
-                delay, ExceptionInChild(_last_line(failure(reason).entry["traceback"]))
-            )
-        case InDoubt(otherwise):
-            return InDoubt(_portable(otherwise))
+            text = _last_line(failure(reason).entry["traceback"])
+            return Postponed(delay, ExceptionInChild(text))
         case Failed(_, entry) | Retried(_, entry, _) | Cancelled(_, entry) | Lost(_, entry):
             return replace(outcome, exception=ExceptionInChild(entry["traceback"]))
         case _:

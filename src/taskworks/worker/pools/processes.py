@@ -21,8 +21,8 @@ from taskworks.execution import (
     Reason,
     Released,
     cancellation,
-    crash,
     judge,
+    judge_crash,
 )
 from taskworks.logs import steady_logger
 from taskworks.worker.piped_process import PipedProcess, exit_in_words
@@ -235,7 +235,10 @@ class Slot:
     def _outcome_of_death(self, attempt: Attempt, exit_code: int) -> Outcome:
         if reason := attempt.guard.reason:
             return judge(attempt, reason.exception())
-        return attempt.abandon() if self._is_closed else crash(attempt, _crashed(exit_code))
+        if self._is_closed:
+            return attempt.abandon()
+        error = TaskCrashed(f"Its process {exit_in_words(exit_code)}.")
+        return judge_crash(attempt, error)
 
     def _order(self, attempt: Attempt, number: int) -> AttemptOrdered:
         return AttemptOrdered(
@@ -288,7 +291,3 @@ class TaskProcess(PipedProcess):
         self.is_dying = True
         self.close()
         return self.wait(END_TIMEOUT)
-
-
-def _crashed(exit_code: int) -> TaskCrashed:
-    return TaskCrashed(f"Its process {exit_in_words(exit_code)}.")
