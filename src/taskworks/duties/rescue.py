@@ -67,7 +67,7 @@ def rescue(store: Store, within: float = math.inf) -> int:
     return rescued
 
 
-def wait_until_told(seconds: float) -> None:
+def wait_for_receivers(seconds: float) -> None:
     """Wait until the receivers of what was rescued have returned, ``seconds`` at most."""
     over = time.monotonic() + seconds
     for thread in [*_sending]:

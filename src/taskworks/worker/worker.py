@@ -22,7 +22,7 @@ from taskworks.database.connections import reserved_connection
 from taskworks.database.outage import Outage
 from taskworks.duties.heartbeat import Heartbeat
 from taskworks.duties.housekeeping import Housekeeping
-from taskworks.duties.rescue import wait_until_told
+from taskworks.duties.rescue import wait_for_receivers
 from taskworks.duties.scheduler import Scheduler
 from taskworks.duties.unblock import Followers, unblock_all
 from taskworks.execution import (
@@ -193,7 +193,7 @@ class Worker:
             self._scheduler.stop()
             self._heartbeat.stop()
             self._leave()
-            wait_until_told(RECEIVERS_WITHIN)
+            wait_for_receivers(RECEIVERS_WITHIN)
             self._observer.ended(self.released)
             self.shutdown.over.set()
 
