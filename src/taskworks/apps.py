@@ -11,8 +11,7 @@ class TaskworksConfig(AppConfig):
     def ready(self) -> None:
         # Importing these registers checks and signal receivers.
         from taskworks import feature_checks, framework  # noqa: F401
-        from taskworks.schedules import checks, firing, sync  # noqa: F401
-        from taskworks.store import scheduling  # noqa: F401
+        from taskworks.schedules import checks, receivers, sync  # noqa: F401
 
         if _offers_tasks():
             import taskworks.typed  # noqa: F401

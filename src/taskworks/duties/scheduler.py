@@ -15,7 +15,6 @@ from taskworks.execution.task_connections import tidy_connections
 from taskworks.logs import steady_logger
 from taskworks.schedules.firing import fire_some
 from taskworks.store import Store
-from taskworks.store.scheduling import Schedules
 
 LOOK_EVERY = 1.0  # seconds between two looks at schedules that are not due, for those just edited
 LOOK_WHEN_TOLD = 5.0  # the same, while the worker hears of what is edited
@@ -34,7 +33,6 @@ class Scheduler(threading.Thread):
     def __init__(self, store: Store, is_told: Callable[[], bool]) -> None:
         super().__init__(name="taskworks-scheduler", daemon=True)
         self._store, self._is_told = store, is_told
-        self._schedules = Schedules(store)
         self._outage = Outage("Schedules cannot be fired", "Schedules are fired again.")
         self._news = threading.Event()
         self._patience = SPREAD
@@ -93,10 +91,10 @@ class Scheduler(threading.Thread):
         """As above."""
         began = time.monotonic()
         patience, self._patience = self._patience, SPREAD
-        due, seconds = self._schedules.agenda()
+        due, seconds = self._store.schedule_agenda()
         if not due:
             return seconds + _spread(SPREAD)
-        again = fire_some(self._schedules, due)
+        again = fire_some(self._store, due)
         if not again:  # others are about to, or hold them for long
             self._patience = min(2 * patience, LOOK_EVERY)
             return _spread(self._patience)

@@ -15,9 +15,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db import InterfaceError, InternalError, OperationalError, transaction
-from django.dispatch import receiver
 
-from taskworks.compat.sisy import wanted_at_once
 from taskworks.database import clock
 from taskworks.database.fields import NONE, ONE
 from taskworks.definition import Task, copied
@@ -27,8 +25,7 @@ from taskworks.logs import steady_logger
 from taskworks.models import Firing, Overlap, Schedule, TaskRun
 from taskworks.progress import OF_SCHEDULE
 from taskworks.result import TaskResult
-from taskworks.store import store
-from taskworks.store.scheduling import Schedules
+from taskworks.store import Store, store
 from taskworks.timetables.cron import TICK
 
 CHUNK = 50  # schedules in one transaction
@@ -44,7 +41,7 @@ WEATHER = (OperationalError, InterfaceError, InternalError)
 logger = steady_logger(__name__)
 
 
-def fire_some(schedules: Schedules, due: Sequence[int]) -> list[float]:
+def fire_some(store: Store, due: Sequence[int]) -> list[float]:
     """
     Fire those of these that are due, up to a chunk; for each that was seen to, the seconds until it
     is to be looked at again.
@@ -53,12 +50,12 @@ def fire_some(schedules: Schedules, due: Sequence[int]) -> list[float]:
         return []
     chosen = random.sample(due, CHUNK) if len(due) > CHUNK else due
     try:
-        return _fire_together(schedules, chosen)
+        return _fire_together(store, chosen)
     except WEATHER:
         raise
     except Exception:  # of one of them; the others are not to suffer
         logger.debug("Schedules are fired one by one.", exc_info=True)
-        return [seconds for one in chosen for seconds in _fire_alone(schedules, one)]
+        return [seconds for one in chosen for seconds in _fire_alone(store, one)]
 
 
 def fire(schedule_id: int) -> bool:
@@ -66,13 +63,7 @@ def fire(schedule_id: int) -> bool:
     Fire one schedule here and now if it is due, as a worker would, in the caller's transaction if
     there is one; whether it was due. What keeps it from firing is noted with it.
     """
-    return bool(_fire_alone(Schedules(store()), schedule_id))
-
-
-@receiver(wanted_at_once, dispatch_uid="taskworks.schedules")
-def _fire_at_once(schedule: Schedule, using: str, **kwargs: Any) -> None:
-    if fire(schedule.pk):
-        schedule.refresh_from_db(using=using)
+    return bool(_fire_alone(store(), schedule_id))
 
 
 def fire_now(schedule: Schedule) -> TaskResult[..., Any]:
@@ -82,39 +73,36 @@ def fire_now(schedule: Schedule) -> TaskResult[..., Any]:
 
     Raise what keeps it from running: TaskNotFound if its code is gone, InvalidTask.
     """
-    schedules = Schedules(store())
-    task, now = schedule.task, clock.as_aware(schedules.store.read_clock())
-    both_or_none = transaction.atomic(using=schedules.store.alias)
+    return _fire_now(store(), schedule)
+
+
+def _fire_now(store: Store, schedule: Schedule) -> TaskResult[..., Any]:
+    task, now = schedule.task, clock.as_aware(store.read_clock())
+    both_or_none = transaction.atomic(using=store.alias)
     with nullcontext() if _is_executed_at_once(task) else both_or_none:
         result = _enqueue(task, schedule, now)
-        schedules.add([_firing(schedule, now, now, _run_id(result))])
+        store.add_firings([_firing(schedule, now, now, _run_id(result))])
     return result
 
 
-def _fire_together(schedules: Schedules, ids: Collection[int]) -> list[float]:
-    with schedules.taken(ids) as taken:
-        return [
-            _fire_or_mark(schedules, schedule, now, is_careful=False) for schedule, now in taken
-        ]
+def _fire_together(store: Store, ids: Collection[int]) -> list[float]:
+    with store.lock_due_schedules(ids) as taken:
+        return [_fire_or_mark(store, schedule, now, is_careful=False) for schedule, now in taken]
 
 
-def _fire_alone(schedules: Schedules, schedule_id: int) -> list[float]:
+def _fire_alone(store: Store, schedule_id: int) -> list[float]:
     try:
-        with schedules.taken([schedule_id]) as taken:
-            return [
-                _fire_or_mark(schedules, schedule, now, is_careful=True) for schedule, now in taken
-            ]
+        with store.lock_due_schedules([schedule_id]) as taken:
+            return [_fire_or_mark(store, schedule, now, is_careful=True) for schedule, now in taken]
     except WEATHER:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, it is shown with the schedule
-        schedules.mark(schedule_id, _reason(error), PATIENCE)
+        store.mark_schedule_error(schedule_id, _reason(error), PATIENCE)
         logger.warning("Schedule %s cannot fire: %s", schedule_id, _reason(error))
         return [PATIENCE.total_seconds()]
 
 
-def _fire_or_mark(
-    schedules: Schedules, schedule: Schedule, now: datetime, *, is_careful: bool
-) -> float:
+def _fire_or_mark(store: Store, schedule: Schedule, now: datetime, *, is_careful: bool) -> float:
     """
     Fire it; what is wrong with it before anything is written is noted with it. Who is careful asks
     which planned times were fired before; who is not will meet IntegrityError, which is rare.
@@ -125,15 +113,15 @@ def _fire_or_mark(
         times, following = _planned(schedule, now)
         task = schedule.task if times else None
     except Exception as error:  # noqa: BLE001 - importing a module may raise anything
-        schedules.mark(schedule.pk, _reason(error), PATIENCE)
+        store.mark_schedule_error(schedule.pk, _reason(error), PATIENCE)
         if schedule.error != _reason(error):
             logger.warning("The schedule %r cannot fire: %s", schedule.label, _reason(error))
         return PATIENCE.total_seconds()
     if is_careful and times:
-        fired_before = schedules.fired_before(schedule, times)
+        fired_before = store.fired_before(schedule, times)
         times = [planned for planned in times if planned not in fired_before]
-    count = _fire(schedules, schedule, task, times, now) if task else 0
-    _move_on(schedules, schedule, following, count, now)
+    count = _fire(store, schedule, task, times, now) if task else 0
+    _move_on(store, schedule, following, count, now)
     return (clock.as_aware(schedule.due_at) - now).total_seconds()
 
 
@@ -170,7 +158,7 @@ def _first_wanted(schedule: Schedule, first: datetime, missed: datetime) -> date
 
 
 def _move_on(
-    schedules: Schedules, schedule: Schedule, following: datetime | None, count: int, now: datetime
+    store: Store, schedule: Schedule, following: datetime | None, count: int, now: datetime
 ) -> None:
     """Write that it has fired so often, and when it will next."""
     stored = clock.as_stored(now)
@@ -183,14 +171,14 @@ def _move_on(
         schedule.next_run = schedule.due_at = clock.as_stored(following)
         if schedule.behind_until and schedule.next_run >= schedule.behind_until:
             schedule.behind_until = None
-    schedules.write(schedule, count)
+    store.write_schedule(schedule, count)
 
 
 # What.
 
 
 def _fire(
-    schedules: Schedules, schedule: Schedule, task: Task, times: list[datetime], now: datetime
+    store: Store, schedule: Schedule, task: Task, times: list[datetime], now: datetime
 ) -> int:
     """Make the runs of these planned times; say how many."""
     if schedule.iterations:
@@ -200,7 +188,7 @@ def _fire(
         run = _run(task, schedule, planned, after=_to_follow(schedule, firings))
         firings.append(_firing(schedule, planned, now, run))
     if firings:
-        schedules.add(firings)
+        store.add_firings(firings)
     return len(firings)
 
 
