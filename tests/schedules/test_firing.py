@@ -669,4 +669,4 @@ def test_a_run_whose_schedule_is_gone_fails_and_says_so(now: Clock) -> None:
     run_worker()
     run.refresh_from_db()
     assert run.state == RunState.FAILED
-    assert "is gone" in run.errors[0]["traceback"]
+    assert "has been deleted" in run.errors[0]["traceback"]

@@ -103,7 +103,7 @@ class BoundedPaginator(Paginator):
 class RunList(ChangeList):
     def get_queryset(self, *args: Any, **options: Any) -> Any:
         runs: Any = super().get_queryset(*args, **options)
-        return runs.with_callables().defer(*LARGE)
+        return runs.defer(*LARGE)
 
     def get_ordering(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> Any:
         """Whatever the address asks for: other orders would sort every row."""

@@ -82,6 +82,7 @@ class Migration(migrations.Migration):
                 ("backend", taskworks.database.fields.NameField(max_length=64)),
                 ("queue_name", taskworks.database.fields.NameField(max_length=128)),
                 ("task_path", taskworks.database.fields.NameField(max_length=512)),
+                ("callable_path", taskworks.database.fields.NameField(max_length=512, null=True)),
                 ("args", taskworks.database.fields.JSONTextField(default=list)),
                 ("kwargs", taskworks.database.fields.JSONTextField(default=dict)),
                 ("owner", taskworks.database.fields.NameField(max_length=255, null=True)),

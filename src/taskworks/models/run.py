@@ -21,9 +21,7 @@ from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.framework import TaskError, TaskResultStatus
 from taskworks.jsonvalue import Stored, copied
 from taskworks.options.policy import LANES, THREAD, from_stored
-from taskworks.progress import OF_SCHEDULE
 from taskworks.result import TaskResult, message, snapshot
-from taskworks.timetables import callable_task
 
 
 class RunState(models.TextChoices):
@@ -98,11 +96,6 @@ class TaskRunQuerySet(models.QuerySet["TaskRun"]):
     def finished(self) -> "TaskRunQuerySet":
         return self.filter(state__in=FINISHED)
 
-    def with_callables(self) -> "TaskRunQuerySet":
-        """With what ``called_path`` needs where metadata is deferred; of tasks nothing is read."""
-        of_call = models.When(task_path=callable_task.PATH, then=models.F("metadata"))
-        return self.annotate(metadata_of_call=models.Case(of_call, output_field=JSONTextField()))
-
 
 class TaskRun(models.Model):
     """
@@ -115,6 +108,8 @@ class TaskRun(models.Model):
     backend = NameField(max_length=64)
     queue_name = NameField(max_length=128)
     task_path = NameField(max_length=512)
+    # Of what its schedule calls, if that is not a task; task_path is then that of the calling task.
+    callable_path = NameField(max_length=512, null=True)
     args = JSONTextField(default=list)
     kwargs = JSONTextField(default=dict)
     # Whose it is, as the text of the user's primary key: "" is anybody's who knows its id, and
@@ -253,13 +248,8 @@ class TaskRun(models.Model):
 
     @property
     def called_path(self) -> str:
-        """The path of what it calls: of its task, or of its schedule's callable that is none."""
-        if self.task_path != callable_task.PATH:
-            return self.task_path
-        read = self.__dict__.get("metadata_of_call")
-        metadata = self.metadata if read is None else read
-        path: str = metadata.get(OF_SCHEDULE, {}).get("callable", self.task_path)
-        return path
+        """The path of what it calls: its task, or its schedule's callable that is not a task."""
+        return self.callable_path or self.task_path
 
     @property
     def task_name(self) -> str:

@@ -17,7 +17,7 @@ from taskworks.compat.sisy import SisySchedule
 from taskworks.database import clock
 from taskworks.database.fields import ONE, CatchUpField, JSONTextField, NameField
 from taskworks.database.indexes import PartialIndex
-from taskworks.definition import Task, ours
+from taskworks.definition import Task
 from taskworks.models import schedule_validation
 from taskworks.models.change_tracking import Remembering
 from taskworks.models.run import FINISHED, TaskRun, TaskRunQuerySet
@@ -198,8 +198,7 @@ class Schedule(SisySchedule, Remembering):
         The task that its runs are of, with its options. Raise TaskNotFound if the path leads
         nowhere, InvalidTask or ImportError if the options do not fit any more.
         """
-        found = callables.find(self.described)
-        task = ours(found) if self.is_task else callable_task.call
+        task = callable_task.task_for(self.described)
         return task.using(**schedule_validation.as_options(self.options)) if self.options else task
 
     @property

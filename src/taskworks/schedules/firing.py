@@ -237,8 +237,6 @@ def _enqueue(
         "label": schedule.label,
         "scheduled_for": planned.isoformat(),
     }
-    if not schedule.is_task:
-        of_schedule["callable"] = schedule.path
     if schedule.overlap == Overlap.QUEUE:
         of_schedule["is_followed"] = True
     changes: dict[str, Any] = {"metadata": {**(task.metadata or {}), OF_SCHEDULE: of_schedule}}
