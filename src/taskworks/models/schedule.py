@@ -13,7 +13,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
 from taskworks import jsonvalue
-from taskworks.compat.sisy import SisySchedule
+from taskworks.compat.sisy.schedule import SisySchedule
 from taskworks.database import clock
 from taskworks.database.fields import ONE, CatchUpField, JSONTextField, NameField
 from taskworks.database.indexes import PartialIndex
@@ -225,24 +225,6 @@ class Schedule(SisySchedule, Remembering):
     def running(self) -> bool:
         """Whether a run of it waits or is executed."""
         return self.living_runs().exists()
-
-    @property
-    def allow_overlap(self) -> bool:
-        """As sisy has it: whether ``overlap`` is "run"; setting it chooses "run" or "skip"."""
-        return self.overlap == Overlap.RUN
-
-    @allow_overlap.setter
-    def allow_overlap(self, allowed: bool) -> None:
-        self.overlap = Overlap.RUN.value if allowed else Overlap.SKIP.value
-
-    @property
-    def schedule(self) -> str:
-        """As sisy calls it: the cron expression."""
-        return self.cron
-
-    @schedule.setter
-    def schedule(self, expression: str) -> None:
-        self.cron, self.interval = expression, None
 
     # When it does.
 

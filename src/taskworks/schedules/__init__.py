@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from taskworks.timetables.declared import cron, every
 
 if TYPE_CHECKING:
+    from taskworks.compat.sisy.shortcuts import task_with_callable, taskinfo_with_label
     from taskworks.models import FAR_FUTURE, HAS_NOT_RUN, Firing, Schedule
     from taskworks.schedules.migrations import AddSchedule, ChangeSchedule, RemoveSchedule
-    from taskworks.schedules.shortcuts import task_with_callable, taskinfo_with_label
 
 __all__ = [
     "FAR_FUTURE",
@@ -37,8 +37,8 @@ _PLACES = {
     "AddSchedule": "taskworks.schedules.migrations",
     "ChangeSchedule": "taskworks.schedules.migrations",
     "RemoveSchedule": "taskworks.schedules.migrations",
-    "task_with_callable": "taskworks.schedules.shortcuts",
-    "taskinfo_with_label": "taskworks.schedules.shortcuts",
+    "task_with_callable": "taskworks.compat.sisy.shortcuts",
+    "taskinfo_with_label": "taskworks.compat.sisy.shortcuts",
 }
 
 

@@ -165,7 +165,7 @@ class RemoveSchedule(AddSchedule):
             raise TypeError(
                 f"To be undone, the removal of {label!r} needs both the callable and the schedule."
             )
-        given = arguments.EVERY_MINUTE if schedule is None else schedule
+        given = "* * * * *" if schedule is None else schedule
         super().__init__(label, the_callable, given, pk_override, columns, **more)
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:

@@ -5,13 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from django.conf import settings
-
+from taskworks.compat.sisy import arguments as sisy
 from taskworks.conf import nearest
 from taskworks.timetables.cron import Cron
 
 SOME_TIME = datetime(2024, 1, 1, tzinfo=UTC)
-EVERY_MINUTE = "* * * * *"
 LONGEST_LABEL = 255
 # Columns that may be given by their own names.
 COLUMNS = (
@@ -29,12 +27,8 @@ COLUMNS = (
     "userdata",
     "wait_for_schedule",
 )
-ALIASES = ("allow_overlap",)
-
-
-def default_schedule() -> str:
-    """The setting that sisy has for it, read when it is needed."""
-    return getattr(settings, "SISY_DEFAULT_SCHEDULE", EVERY_MINUTE)
+# All names that may be given.
+NAMES = (*COLUMNS, *sisy.ALIASES)
 
 
 def when(schedule: Any) -> dict[str, Any]:
@@ -54,27 +48,15 @@ def columns(given: Mapping[str, Any]) -> dict[str, Any]:
     ValueError for two that contradict each other.
     """
     for name in given:
-        if name not in COLUMNS and name not in ALIASES:
-            known = [*COLUMNS, *ALIASES]
-            raise TypeError(f"A schedule has no argument {name!r}.{nearest(name, known)}")
-    changed = {name: value for name, value in given.items() if name in COLUMNS}
-    if "allow_overlap" in given:
-        if "overlap" in given:
-            raise ValueError("allow_overlap is another name for overlap: give one of the two.")
-        changed["overlap"] = overlap_of(given["allow_overlap"])
+        if name not in NAMES:
+            raise TypeError(f"A schedule has no argument {name!r}.{nearest(name, [*NAMES])}")
+    changed = sisy.translated(given)
     if "jitter" in changed:
         changed["jitter"] = duration("jitter", changed["jitter"])
     if "args" in changed and isinstance(changed["args"], tuple):
         changed["args"] = [*changed["args"]]
     validate_userdata(changed.get("userdata", {}))
     return changed
-
-
-def overlap_of(allow_overlap: Any) -> str:
-    """sisy's flag in our words."""
-    if not isinstance(allow_overlap, bool):
-        raise ValueError(f"allow_overlap must be True or False, not {allow_overlap!r}.")
-    return "run" if allow_overlap else "skip"
 
 
 def validate_userdata(userdata: Any) -> None:

@@ -16,7 +16,7 @@ from taskworks.discovery import is_task, task_of
 from taskworks.exceptions import InvalidTask
 from taskworks.options.policy import OPTIONS, to_stored
 from taskworks.timetables import arguments
-from taskworks.timetables.cron import Cron, Interval, InvalidTimetable
+from taskworks.timetables.cron import Cron, Interval, InvalidTimetable, zone_of
 
 AnyTask = TypeVar("AnyTask")
 UNITS = ("weeks", "days", "hours", "minutes", "seconds")
@@ -93,9 +93,9 @@ def _declare(
 
 def _columns(task: Any, given: dict[str, Any]) -> dict[str, Any]:
     """Columns by their names; all else is an option of the task."""
-    known = (*arguments.COLUMNS, *arguments.ALIASES)
-    columns = arguments.columns({name: given[name] for name in given if name in known})
-    options = {**columns.get("options", {}), **{n: given[n] for n in given if n not in known}}
+    columns = arguments.columns({n: given[n] for n in given if n in arguments.NAMES})
+    more = {name: value for name, value in given.items() if name not in arguments.NAMES}
+    options = {**columns.get("options", {}), **more}
     if options:
         task.using(**options)
         others = {name: value for name, value in options.items() if name not in OPTIONS}
@@ -123,9 +123,12 @@ def _interval(interval: Any, units: dict[str, Any]) -> timedelta:
 
 
 def _validate_timing(columns: dict[str, Any]) -> None:
-    if columns["interval"] is not None:
+    timezone = columns.get("timezone", settings.TIME_ZONE)
+    if columns["interval"] is None:
+        Cron(columns["cron"], timezone)
+    else:
         Interval(columns["interval"], arguments.SOME_TIME)
-    Cron(columns["cron"] or arguments.EVERY_MINUTE, columns.get("timezone", settings.TIME_ZONE))
+        zone_of(timezone)
 
 
 def _refuse_twice(declaration: Declaration) -> None:
