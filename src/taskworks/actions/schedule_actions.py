@@ -7,6 +7,7 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 
 from taskworks.exceptions import TaskException
 from taskworks.models.schedule import Schedule
+from taskworks.models.schedule_validation import in_a_sentence
 from taskworks.schedules import sync
 from taskworks.schedules.firing import fire_now
 
@@ -26,7 +27,7 @@ def enable(schedule: Schedule) -> str:
     try:
         schedule.save()
     except ValidationError as error:
-        raise NotApplicable(_sentence(error)) from error
+        raise NotApplicable(in_a_sentence(error)) from error
     return "enabled"
 
 
@@ -79,9 +80,3 @@ def _or_reason(say: Any) -> str:
         return str(say())
     except ValueError as error:
         return str(error)
-
-
-def _sentence(error: ValidationError) -> str:
-    return "; ".join(
-        f"{name}: {' '.join(messages)}" for name, messages in error.message_dict.items()
-    )

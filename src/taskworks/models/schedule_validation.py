@@ -201,6 +201,13 @@ def refusal(name: str, sentence: str) -> ValidationError:
     return ValidationError({name: ValidationError("%(sentence)s", params={"sentence": sentence})})
 
 
+def in_a_sentence(error: ValidationError) -> str:
+    """Return the errors by field, in one line."""
+    return "; ".join(
+        f"{name}: {' '.join(messages)}" for name, messages in error.message_dict.items()
+    )
+
+
 def _as_json(options: dict[str, Any]) -> dict[str, Any]:
     ours = {name: value for name, value in options.items() if name in OPTIONS}
     others = {name: value for name, value in options.items() if name not in OPTIONS}

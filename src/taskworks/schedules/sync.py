@@ -24,6 +24,7 @@ from taskworks import discovery
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.logs import steady_logger
 from taskworks.models.schedule import Schedule
+from taskworks.models.schedule_validation import in_a_sentence
 from taskworks.timetables.callables import find, is_gone
 from taskworks.timetables.declared import Declaration, declarations
 
@@ -99,10 +100,7 @@ def validate(row: Schedule) -> None:
 
 def refusal(declaration: Declaration, error: ValidationError) -> str:
     """Why a declaration is no schedule, in a sentence."""
-    reasons = "; ".join(
-        f"{name}: {' '.join(reasons)}" for name, reasons in error.message_dict.items()
-    )
-    path = declaration.task.module_path
+    path, reasons = declaration.task.module_path, in_a_sentence(error)
     return f"The schedule {declaration.label!r} of {path} cannot be declared: {reasons}"
 
 

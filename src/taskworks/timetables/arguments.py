@@ -10,7 +10,7 @@ from taskworks.conf import nearest
 from taskworks.timetables.cron import Cron
 
 SOME_TIME = datetime(2024, 1, 1, tzinfo=UTC)
-LONGEST_LABEL = 255
+MAX_LABEL_LENGTH = 255  # characters
 # Columns that may be given by their own names.
 COLUMNS = (
     "args",
@@ -81,4 +81,4 @@ def duration(name: str, given: Any) -> timedelta:
 
 def label_of(path: str) -> str:
     """A label for what was given none: its path and a short id."""
-    return f"{path[: LONGEST_LABEL - 9]}-{uuid4().hex[-8:]}"
+    return f"{path[: MAX_LABEL_LENGTH - 9]}-{uuid4().hex[-8:]}"
