@@ -10,6 +10,7 @@ from django.db import migrations, models
 import taskworks.database.fields
 import taskworks.database.indexes
 import taskworks.database.storage
+import taskworks.models.planning
 import taskworks.models.run
 import taskworks.models.schedule
 
@@ -342,7 +343,7 @@ class Migration(migrations.Migration):
                 (
                     "due_at",
                     models.DateTimeField(
-                        default=taskworks.models.schedule.not_planned,
+                        default=taskworks.models.planning.not_planned,
                         editable=False,
                     ),
                 ),

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -12,7 +12,10 @@ from django.utils.timezone import is_naive
 
 from taskworks import jsonvalue
 from taskworks.conf import nearest
+from taskworks.database import clock
 from taskworks.exceptions import InvalidInputs, InvalidTask, InvalidTaskBackend, TaskNotFound
+from taskworks.models import planning
+from taskworks.models.planning import FAR_FUTURE, HAS_NOT_RUN, TIMING
 from taskworks.options.policy import OPTIONS, from_stored, to_stored
 from taskworks.timetables import callables, cron
 from taskworks.timetables.cron import InvalidTimetable
@@ -20,14 +23,9 @@ from taskworks.timetables.cron import InvalidTimetable
 if TYPE_CHECKING:
     from taskworks.models.schedule import Schedule
 
-# As sisy has them: what was never, and what is not to come.
-HAS_NOT_RUN = datetime(1970, 1, 1, tzinfo=UTC)
-FAR_FUTURE = datetime(2217, 12, 31, 23, 59, tzinfo=UTC)
-
 STANDARD_OPTIONS = ("priority", "queue_name", "backend")
 
-# What decides when a schedule is due; a change of it is a new plan.
-TIMING = {"cron", "interval", "timezone", "start_running", "end_running", "wait_for_schedule"}
+# Columns that decide what is called, and how.
 CALL = {"kind", "path", "object_pk", "args", "kwargs", "options"}
 JSON = {"args": list, "kwargs": dict, "userdata": dict, "options": dict}
 
@@ -158,7 +156,7 @@ def _clean_timing(schedule: "Schedule") -> None:
         have = "both are given" if schedule.cron else "neither is given"
         raise refusal("cron", f"Give a cron expression or an interval: {have}.")
     try:
-        schedule.timetable.in_words()
+        planning.timetable_of(schedule).in_words()
     except InvalidTimetable as error:
         raise refusal("cron" if schedule.cron else "interval", str(error)) from error
     start, end = _clean_moment(schedule, "start_running"), _clean_moment(schedule, "end_running")
@@ -195,6 +193,29 @@ def _as_duration(name: str, given: Any) -> Any:
             with suppress(OverflowError, ValueError):
                 return timedelta(seconds=given)
     raise refusal(name, f"It must be seconds or a timedelta, not {given!r}.")
+
+
+def refuse_in_vain(schedule: "Schedule", now: datetime) -> None:
+    """Raise ValidationError for an enabled schedule that would not fire even once."""
+    if not schedule.enabled:
+        return
+    if planning.is_used_up(schedule):
+        raise refusal(
+            "iterations",
+            f"It has fired as often as it may ({schedule.fired}): raise its iterations, or make "
+            "them 0.",
+        )
+    if planning.first_run(schedule, clock.as_aware(now)) is None:
+        raise _never(schedule)
+
+
+def _never(schedule: "Schedule") -> ValidationError:
+    """Return why there is no planned time at all."""
+    if schedule.end_running:
+        return refusal("end_running", "There is no planned time before its end.")
+    start = "start_running" if schedule.start_running else None
+    name = start or ("cron" if schedule.cron else "interval")
+    return refusal(name, "There is no planned time before the end of the calendar.")
 
 
 def refusal(name: str, sentence: str) -> ValidationError:

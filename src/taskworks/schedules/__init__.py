@@ -30,9 +30,9 @@ __all__ = [
 ]
 
 _PLACES = {
-    "FAR_FUTURE": "taskworks.models.schedule_validation",
-    "HAS_NOT_RUN": "taskworks.models.schedule_validation",
-    "Firing": "taskworks.models.schedule",
+    "FAR_FUTURE": "taskworks.models.planning",
+    "HAS_NOT_RUN": "taskworks.models.planning",
+    "Firing": "taskworks.models.firing",
     "Schedule": "taskworks.models.schedule",
     "AddSchedule": "taskworks.schedules.migrations",
     "ChangeSchedule": "taskworks.schedules.migrations",

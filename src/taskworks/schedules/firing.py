@@ -22,7 +22,7 @@ from taskworks.definition import Task, copied
 from taskworks.exceptions import TaskResultDoesNotExist
 from taskworks.framework import ImmediateBackend, InvalidTaskBackend, task_backends
 from taskworks.logs import steady_logger
-from taskworks.models import Firing, Overlap, Schedule, TaskRun
+from taskworks.models import Firing, Overlap, Schedule, TaskRun, planning
 from taskworks.progress import OF_SCHEDULE
 from taskworks.result import TaskResult
 from taskworks.store import Store, store
@@ -109,7 +109,7 @@ def _fire_or_mark(store: Store, schedule: Schedule, now: datetime, *, is_careful
     """
     try:
         if schedule.next_run is None:
-            schedule.plan(clock.as_stored(now))
+            planning.plan(schedule, clock.as_stored(now))
         times, following = _planned(schedule, now)
         task = schedule.task if times else None
     except Exception as error:  # noqa: BLE001 - importing a module may raise anything
@@ -136,7 +136,7 @@ def _planned(schedule: Schedule, now: datetime) -> tuple[list[datetime], datetim
     if first is None:
         return [], None
     times: list[datetime] = []
-    for planned in chain([first], schedule.times_after(first)):
+    for planned in chain([first], planning.times_after(schedule, first)):
         if planned > now or len(times) == MOST_AT_ONCE:
             return times, planned
         times.append(planned)
@@ -151,10 +151,10 @@ def _first_wanted(schedule: Schedule, first: datetime, missed: datetime) -> date
     if first >= missed or (schedule.behind_until and first < clock.as_aware(schedule.behind_until)):
         return first
     if schedule.catch_up == NONE:
-        return schedule.next_after(missed - TICK)
+        return planning.next_after(schedule, missed - TICK)
     schedule.behind_until = clock.as_stored(missed)
     wanted = 1 if schedule.catch_up == ONE else schedule.catch_up
-    return schedule.nth_latest(wanted, first, missed) or first
+    return planning.nth_latest(schedule, wanted, first, missed) or first
 
 
 def _move_on(
@@ -166,7 +166,7 @@ def _move_on(
     if count:
         schedule.last_run = stored
     if following is None or 0 < schedule.iterations <= schedule.fired + count:
-        schedule.finish(stored)
+        planning.finish(schedule, stored)
     else:
         schedule.next_run = schedule.due_at = clock.as_stored(following)
         if schedule.behind_until and schedule.next_run >= schedule.behind_until:
