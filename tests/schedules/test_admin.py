@@ -164,7 +164,7 @@ class TestAdding:
         ("given", "field", "reason"),
         [
             ({"cron": "* * *"}, "cron", "3 fields"),
-            ({"cron": "61 * * * *"}, "cron", "'61' is no minute"),
+            ({"cron": "61 * * * *"}, "cron", "'61' is not a valid minute"),
             ({"cron": "0 0 30 2 *"}, "cron", "never comes"),
             ({"cron": ""}, "cron", "neither"),
             ({"interval": "60"}, "cron", "both"),
@@ -359,7 +359,7 @@ class TestThePage:
         self, admin_client: Client, schedule: Schedule
     ) -> None:
         Schedule.objects.update(cron="nonsense", next_run=None)
-        assert "is no cron expression" in page(admin_client, address(schedule))
+        assert "is not a cron expression" in page(admin_client, address(schedule))
 
     def test_changes_what_was_changed(self, admin_client: Client, schedule: Schedule) -> None:
         data = posted(admin_client, schedule, cron="30 3 * * *", label="another")

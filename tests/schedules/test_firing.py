@@ -12,7 +12,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from taskworks.database.clock import DatabaseClock
 from taskworks.duties.unblock import unblock_all
 from taskworks.models import Firing, RunState, Schedule, TaskRun
-from taskworks.schedules import firing
+from taskworks.schedules import due_times, firing
 from taskworks.schedules.firing import fire, fire_now
 from taskworks.store import store
 from taskworks.store.scheduling import Scheduling
@@ -276,11 +276,11 @@ def test_the_cost_of_making_up_does_not_grow_with_how_much_there_is(
         costs.append(len(steps))
     minutes = 30 * 24 * 60
     assert costs[0] < 3 * minutes
-    assert max(costs[1:]) < 3 * firing.MOST_AT_ONCE
+    assert max(costs[1:]) < 3 * due_times.MAX_TIMES_AT_ONCE
     times = planned_times(schedule)
-    assert len(times) == 3 * firing.MOST_AT_ONCE
+    assert len(times) == 3 * due_times.MAX_TIMES_AT_ONCE
     assert times[-1] - times[0] == timedelta(seconds=len(times) - 1)
-    missed = START + timedelta(days=30) - firing.MISSED_AFTER - times[0]
+    missed = START + timedelta(days=30) - due_times.MISSED_AFTER - times[0]
     assert -1 <= missed.total_seconds() - 2_000_000 < 60  # which the test may take
 
 
@@ -324,7 +324,7 @@ def test_another_catch_up_takes_effect_while_it_makes_up(
     edited.catch_up = catch_up
     edited.save(update_fields=["catch_up"])
     fire_all()
-    assert len(planned_times(schedule)) == firing.MOST_AT_ONCE + expected
+    assert len(planned_times(schedule)) == due_times.MAX_TIMES_AT_ONCE + expected
 
 
 def test_another_timing_ends_the_making_up(now: Clock) -> None:
@@ -491,7 +491,7 @@ def test_it_is_tried_again_after_a_minute_and_then_well(now: Clock) -> None:
     fire_all()
     Schedule.objects.update(path="tests.schedules.bell.noop")
     assert fire_all() == 0
-    now.advance(firing.PATIENCE)
+    now.advance(firing.RETRY_AFTER)
     fire_all()
     schedule.refresh_from_db()
     assert planned_times(schedule) == [hour(11)]

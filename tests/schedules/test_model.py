@@ -27,9 +27,9 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "30 February": ({"cron": "0 0 30 2 *"}, "cron", "never comes"),
     "no timetable": ({"cron": ""}, "cron", "neither is given"),
     "two": ({"cron": "* * * * *", "interval": 5}, "cron", "both are given"),
-    "a short interval": ({"cron": "", "interval": 0.5}, "interval", "a second at least"),
-    "a negative one": ({"cron": "", "interval": timedelta(-1)}, "interval", "a second at least"),
-    "a zone": ({"timezone": "Mars/Olympus"}, "timezone", "'Mars/Olympus' is no time zone"),
+    "a short interval": ({"cron": "", "interval": 0.5}, "interval", "at least one second"),
+    "a negative one": ({"cron": "", "interval": timedelta(-1)}, "interval", "at least one second"),
+    "a zone": ({"timezone": "Mars/Olympus"}, "timezone", "'Mars/Olympus' is not a time zone"),
     "an end before the start": (
         {"start_running": NOON, "end_running": NOON - HOUR},
         "end_running",

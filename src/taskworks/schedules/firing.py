@@ -1,8 +1,8 @@
 """
-Fire: for each planned time that has come, a row that is unique for it, a run, and the next time.
+Firing: for each planned time that has come, insert a Firing, enqueue a run, and move ``next_run``.
 
-These three are one transaction, in which the schedule's row is locked: whoever comes first fires,
-and nobody else does, however many workers there are and whatever their clocks say.
+All three are one transaction, in which the schedule's row is locked, and a Firing is unique for its
+planned time: the worker that comes first fires and no other does, whatever their clocks say.
 """
 
 import random
@@ -10,14 +10,12 @@ from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import chain
 from typing import Any, cast
 from uuid import UUID
 
 from django.db import InterfaceError, InternalError, OperationalError, transaction
 
 from taskworks.database import clock
-from taskworks.database.fields import NONE, ONE
 from taskworks.definition import Task, copied
 from taskworks.exceptions import TaskResultDoesNotExist
 from taskworks.framework import ImmediateBackend, InvalidTaskBackend, task_backends
@@ -25,35 +23,32 @@ from taskworks.logs import steady_logger
 from taskworks.models import Firing, Overlap, Schedule, TaskRun, planning
 from taskworks.progress import OF_SCHEDULE
 from taskworks.result import TaskResult
+from taskworks.schedules.due_times import times_to_fire
 from taskworks.store import Store, store
-from taskworks.timetables.cron import TICK
 
-CHUNK = 50  # schedules in one transaction
-MOST_AT_ONCE = 100  # planned times of a schedule in one transaction
-# A planned time that is later than this, because no worker was there, is missed.
-MISSED_AFTER = timedelta(seconds=10)
-# Until a schedule that cannot fire is tried again; its code may be about to be deployed.
-PATIENCE = timedelta(minutes=1)
-MOST_OF_ERROR = 1000  # characters
-# Of the database, and not of what is fired; the last if this process was frozen for too long.
-WEATHER = (OperationalError, InterfaceError, InternalError)
+SCHEDULES_PER_TRANSACTION = 50
+# When a schedule that cannot fire is tried again: its code may be about to be deployed.
+RETRY_AFTER = timedelta(minutes=1)
+MAX_ERROR_LENGTH = 1000  # characters
+# Errors of the database, not of what is fired; the last one if this process was frozen too long.
+OUTAGE = (OperationalError, InterfaceError, InternalError)
 
 logger = steady_logger(__name__)
 
 
 def fire_some(store: Store, due: Sequence[int]) -> list[float]:
     """
-    Fire those of these that are due, up to a chunk; for each that was seen to, the seconds until it
-    is to be looked at again.
+    Fire up to SCHEDULES_PER_TRANSACTION of these that are still due. Return, for each that was
+    handled, the seconds until it is due again.
     """
     if not due:
         return []
-    chosen = random.sample(due, CHUNK) if len(due) > CHUNK else due
+    chosen = _some_of(due)
     try:
         return _fire_together(store, chosen)
-    except WEATHER:
+    except OUTAGE:
         raise
-    except Exception:  # of one of them; the others are not to suffer
+    except Exception:  # of one of them, which must not keep the others from firing
         logger.debug("Schedules are fired one by one.", exc_info=True)
         return [seconds for one in chosen for seconds in _fire_alone(store, one)]
 
@@ -61,15 +56,15 @@ def fire_some(store: Store, due: Sequence[int]) -> list[float]:
 def fire(schedule_id: int) -> bool:
     """
     Fire one schedule here and now if it is due, as a worker would, in the caller's transaction if
-    there is one; whether it was due. What keeps it from firing is noted with it.
+    there is one. Return whether it was due. What keeps it from firing is written to its ``error``.
     """
     return bool(_fire_alone(store(), schedule_id))
 
 
 def fire_now(schedule: Schedule) -> TaskResult[..., Any]:
     """
-    A run of the schedule at once, beside its timetable: neither its next run nor what is left of
-    its iterations changes. In the caller's transaction if there is one.
+    Enqueue a run of the schedule at once, in the caller's transaction if there is one. Neither its
+    next run nor what is left of its iterations changes.
 
     Raise what keeps it from running: TaskNotFound if its code is gone, InvalidTask.
     """
@@ -85,39 +80,52 @@ def _fire_now(store: Store, schedule: Schedule) -> TaskResult[..., Any]:
     return result
 
 
+def _some_of(due: Sequence[int]) -> Sequence[int]:
+    """Return as many as one transaction takes, at random: other workers choose others."""
+    few = len(due) <= SCHEDULES_PER_TRANSACTION
+    return due if few else random.sample(due, SCHEDULES_PER_TRANSACTION)
+
+
 def _fire_together(store: Store, ids: Collection[int]) -> list[float]:
-    with store.lock_due_schedules(ids) as taken:
-        return [_fire_or_mark(store, schedule, now, is_careful=False) for schedule, now in taken]
+    with store.lock_due_schedules(ids) as schedules:
+        return [
+            _fire_or_mark(store, schedule, now, checks_firings=False) for schedule, now in schedules
+        ]
 
 
 def _fire_alone(store: Store, schedule_id: int) -> list[float]:
     try:
-        with store.lock_due_schedules([schedule_id]) as taken:
-            return [_fire_or_mark(store, schedule, now, is_careful=True) for schedule, now in taken]
-    except WEATHER:
+        with store.lock_due_schedules([schedule_id]) as schedules:
+            return [
+                _fire_or_mark(store, schedule, now, checks_firings=True)
+                for schedule, now in schedules
+            ]
+    except OUTAGE:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is shown with the schedule
-        store.mark_schedule_error(schedule_id, _reason(error), PATIENCE)
+    except Exception as error:  # noqa: BLE001 - any error is shown with its schedule
+        store.mark_schedule_error(schedule_id, _reason(error), RETRY_AFTER)
         logger.warning("Schedule %s cannot fire: %s", schedule_id, _reason(error))
-        return [PATIENCE.total_seconds()]
+        return [RETRY_AFTER.total_seconds()]
 
 
-def _fire_or_mark(store: Store, schedule: Schedule, now: datetime, *, is_careful: bool) -> float:
+def _fire_or_mark(
+    store: Store, schedule: Schedule, now: datetime, *, checks_firings: bool
+) -> float:
     """
-    Fire it; what is wrong with it before anything is written is noted with it. Who is careful asks
-    which planned times were fired before; who is not will meet IntegrityError, which is rare.
+    Fire a schedule, or write why it cannot fire. Without ``checks_firings``, a planned time that
+    was fired before raises IntegrityError, which is rare.
     """
     try:
         if schedule.next_run is None:
             planning.plan(schedule, clock.as_stored(now))
-        times, following = _planned(schedule, now)
+        times, following = times_to_fire(schedule, now)
         task = schedule.task if times else None
     except Exception as error:  # noqa: BLE001 - importing a module may raise anything
-        store.mark_schedule_error(schedule.pk, _reason(error), PATIENCE)
+        store.mark_schedule_error(schedule.pk, _reason(error), RETRY_AFTER)
         if schedule.error != _reason(error):
             logger.warning("The schedule %r cannot fire: %s", schedule.label, _reason(error))
-        return PATIENCE.total_seconds()
-    if is_careful and times:
+        return RETRY_AFTER.total_seconds()
+    if checks_firings and times:
         fired_before = store.fired_before(schedule, times)
         times = [planned for planned in times if planned not in fired_before]
     count = _fire(store, schedule, task, times, now) if task else 0
@@ -125,42 +133,10 @@ def _fire_or_mark(store: Store, schedule: Schedule, now: datetime, *, is_careful
     return (clock.as_aware(schedule.due_at) - now).total_seconds()
 
 
-# When.
-
-
-def _planned(schedule: Schedule, now: datetime) -> tuple[list[datetime], datetime | None]:
-    """For which planned times to fire now, and the first that is not to be seen to now."""
-    if schedule.next_run is None:  # it is used up
-        return [], None
-    first = _first_wanted(schedule, clock.as_aware(schedule.next_run), now - MISSED_AFTER)
-    if first is None:
-        return [], None
-    times: list[datetime] = []
-    for planned in chain([first], planning.times_after(schedule, first)):
-        if planned > now or len(times) == MOST_AT_ONCE:
-            return times, planned
-        times.append(planned)
-    return times, None
-
-
-def _first_wanted(schedule: Schedule, first: datetime, missed: datetime) -> datetime | None:
-    """
-    Which planned time to go on with, if the next one is this, and all before that moment are
-    missed. What is wanted of those is found once, and then remembered until they are made up.
-    """
-    if first >= missed or (schedule.behind_until and first < clock.as_aware(schedule.behind_until)):
-        return first
-    if schedule.catch_up == NONE:
-        return planning.next_after(schedule, missed - TICK)
-    schedule.behind_until = clock.as_stored(missed)
-    wanted = 1 if schedule.catch_up == ONE else schedule.catch_up
-    return planning.nth_latest(schedule, wanted, first, missed) or first
-
-
 def _move_on(
     store: Store, schedule: Schedule, following: datetime | None, count: int, now: datetime
 ) -> None:
-    """Write that it has fired so often, and when it will next."""
+    """Write that it has fired ``count`` times, and when it will fire next."""
     stored = clock.as_stored(now)
     schedule.error = ""
     if count:
@@ -174,13 +150,13 @@ def _move_on(
     store.write_schedule(schedule, count)
 
 
-# What.
+# Its runs.
 
 
 def _fire(
     store: Store, schedule: Schedule, task: Task, times: list[datetime], now: datetime
 ) -> int:
-    """Make the runs of these planned times; say how many."""
+    """Enqueue the runs of these planned times, and return how many."""
     if schedule.iterations:
         times = times[: max(0, schedule.iterations - schedule.fired)]
     firings: list[Firing] = []
@@ -193,7 +169,7 @@ def _fire(
 
 
 def _not_overlapping(schedule: Schedule, times: list[datetime]) -> list[datetime]:
-    """Those that may run, now that previous runs may be under way."""
+    """Return the planned times to run for, although earlier runs may not be finished."""
     match schedule.overlap:
         case Overlap.SKIP:
             return [] if not times or schedule.running else times[:1]
@@ -206,7 +182,7 @@ def _not_overlapping(schedule: Schedule, times: list[datetime]) -> list[datetime
 
 
 def _to_follow(schedule: Schedule, firings: list[Firing]) -> UUID | None:
-    """The run that the next one is to wait for."""
+    """Return the run that the next one is to wait for."""
     if schedule.overlap != Overlap.QUEUE:
         return None
     if firings:
@@ -216,8 +192,8 @@ def _to_follow(schedule: Schedule, firings: list[Firing]) -> UUID | None:
 
 
 def _run(task: Task, schedule: Schedule, planned: datetime, after: UUID | None) -> UUID | None:
-    """The run of this planned time; None if it is no row."""
-    if _is_executed_at_once(task):
+    """Enqueue the run of this planned time; return its id, None if it is not a row."""
+    if _is_executed_at_once(task):  # outside of this transaction, whose locks it would hold
         at_once = partial(_enqueue, task, schedule, planned)
         transaction.on_commit(at_once, using=schedule._state.db, robust=True)
         return None
@@ -225,7 +201,7 @@ def _run(task: Task, schedule: Schedule, planned: datetime, after: UUID | None) 
 
 
 def _is_executed_at_once(task: Task) -> bool:
-    """Then it must not be in our transaction, or it would hold its locks, and might break it."""
+    """Return whether its backend executes it when it is enqueued."""
     return isinstance(task.get_backend(), ImmediateBackend)
 
 
@@ -241,7 +217,7 @@ def _enqueue(
         of_schedule["is_followed"] = True
     changes: dict[str, Any] = {"metadata": {**(task.metadata or {}), OF_SCHEDULE: of_schedule}}
     if schedule.jitter:
-        changes["run_after"] = schedule.jitter * random.random()  # noqa: S311 - no secret
+        changes["run_after"] = schedule.jitter * random.random()  # noqa: S311 - not a secret
     task = cast(Task, copied(task, **changes))
     args, kwargs = (schedule.args, schedule.kwargs) if schedule.is_task else ([], {})
     backend: Any = task.get_backend()
@@ -266,7 +242,7 @@ def _firing(schedule: Schedule, planned: datetime, now: datetime, run: UUID | No
 def _run_id(result: TaskResult[..., Any]) -> UUID | None:
     try:
         return UUID(result.id)
-    except ValueError:  # of another backend, whose runs are no rows
+    except ValueError:  # of another backend, whose runs are not rows
         return None
 
 
@@ -281,6 +257,6 @@ def _cancel(run: TaskRun) -> None:
 def _reason(error: BaseException) -> str:
     try:
         words = str(error)
-    except Exception:  # noqa: BLE001 - what cannot be printed starves nobody
+    except Exception:  # noqa: BLE001 - a task's exception may do anything
         words = "it cannot be printed"
-    return f"{type(error).__name__}: {words}"[:MOST_OF_ERROR].replace("\0", "")
+    return f"{type(error).__name__}: {words}"[:MAX_ERROR_LENGTH].replace("\0", "")

@@ -1,4 +1,4 @@
-"""What the shortcuts, declarations and operations are given, as columns of a schedule."""
+"""Arguments of declarations, migration operations and shortcuts, as columns of a schedule."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ from taskworks.timetables.cron import Cron
 
 SOME_TIME = datetime(2024, 1, 1, tzinfo=UTC)
 MAX_LABEL_LENGTH = 255  # characters
-# Columns that may be given by their own names.
+# Columns that may be given under their own names.
 COLUMNS = (
     "args",
     "catch_up",
@@ -33,8 +33,8 @@ NAMES = (*COLUMNS, *sisy.ALIASES)
 
 def when(schedule: Any) -> dict[str, Any]:
     """
-    The columns of a cron expression or of an interval, a timedelta or seconds; raise ValueError
-    for what is neither.
+    Return the columns of a cron expression or of an interval, a timedelta or seconds; raise
+    ValueError for anything else.
     """
     if isinstance(schedule, str):
         Cron(schedule)
@@ -44,8 +44,8 @@ def when(schedule: Any) -> dict[str, Any]:
 
 def columns(given: Mapping[str, Any]) -> dict[str, Any]:
     """
-    The columns that these arguments are; raise TypeError for one that a schedule does not have,
-    ValueError for two that contradict each other.
+    Return these arguments as columns; raise TypeError for one that a schedule does not have,
+    ValueError for a bad value, and for two that contradict each other.
     """
     for name in given:
         if name not in NAMES:
@@ -60,7 +60,7 @@ def columns(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def validate_userdata(userdata: Any) -> None:
-    """Raise ValueError if it is no dict, in sisy's words."""
+    """Raise ValueError if it is not a dict."""
     if not isinstance(userdata, dict):
         raise ValueError(
             f"Userdata must be a dictionary of JSON-serializable data, not {userdata!r}."
@@ -68,7 +68,7 @@ def validate_userdata(userdata: Any) -> None:
 
 
 def duration(name: str, given: Any) -> timedelta:
-    """A timedelta, of one or of a number of seconds."""
+    """Return a timedelta; it may be given as a number of seconds."""
     if isinstance(given, timedelta):
         return given
     try:
@@ -80,5 +80,5 @@ def duration(name: str, given: Any) -> timedelta:
 
 
 def label_of(path: str) -> str:
-    """A label for what was given none: its path and a short id."""
+    """Return a label for a schedule without one: its path and a short id."""
     return f"{path[: MAX_LABEL_LENGTH - 9]}-{uuid4().hex[-8:]}"
