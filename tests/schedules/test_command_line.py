@@ -111,7 +111,7 @@ class TestActing:
     def test_disables_and_enables(self, mine: Schedule, other: Schedule) -> None:
         assert schedules("--disable", "mine", "other").splitlines() == [
             "mine: disabled.",
-            "other: was disabled before.",
+            "other: already disabled.",
         ]
         mine.refresh_from_db()
         assert (mine.enabled, mine.next_run) == (False, None)

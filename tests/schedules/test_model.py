@@ -33,7 +33,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "an end before the start": (
         {"start_running": NOON, "end_running": NOON - HOUR},
         "end_running",
-        "is not after the start",
+        "must be after the start",
     ),
     "an end that is over": ({"end_running": HAS_NOT_RUN + HOUR}, "end_running", "no planned time"),
     "a start that never comes": ({"start_running": THE_END}, "start_running", "no planned time"),

@@ -1,4 +1,4 @@
-"""What a schedule may be: the ways to say it, and what could never run."""
+"""Validation of a schedule: other ways to write a value, and what could never run."""
 
 import inspect
 from collections.abc import Callable, Collection
@@ -31,7 +31,7 @@ JSON = {"args": list, "kwargs": dict, "userdata": dict, "options": dict}
 
 
 def normalise(schedule: "Schedule") -> None:
-    """As other ways of saying the same are stored."""
+    """Put values that may be written in several ways into the one that is stored."""
     for name in ("interval", "jitter"):
         setattr(schedule, name, _as_duration(name, getattr(schedule, name)))
     schedule.jitter = timedelta() if schedule.jitter is None else schedule.jitter
@@ -44,7 +44,7 @@ def normalise(schedule: "Schedule") -> None:
 
 
 def refuse(schedule: "Schedule", changed: set[str]) -> None:
-    """Raise ValidationError, by field, for what could never run; of what has changed alone."""
+    """Raise ValidationError, by field, for changed columns with which it could never run."""
     checks: list[tuple[Collection[str], Callable[[Schedule], None]]] = [
         (("label",), _clean_label),
         (JSON, _clean_json),
@@ -65,7 +65,7 @@ def refuse(schedule: "Schedule", changed: set[str]) -> None:
 
 
 def _clean_label(schedule: "Schedule") -> None:
-    if "\0" in str(schedule.label):  # as forms have it, for some databases cannot store it
+    if "\0" in str(schedule.label):  # as forms do: some databases cannot store it
         raise refusal("label", f"It must not have NUL characters: {schedule.label!r}.")
 
 
@@ -91,7 +91,7 @@ def _clean_call(schedule: "Schedule") -> None:
     if not schedule.is_task and (schedule.args or schedule.kwargs):
         raise refusal(
             "args",
-            f"{schedule.path!r} is no task: it gets one argument, the message, and no others. "
+            f"{schedule.path!r} is not a task: it gets one argument, the message, and no others. "
             "Put them into userdata.",
         )
     if schedule.is_task:
@@ -106,7 +106,7 @@ def _clean_callable(schedule: "Schedule") -> None:
     except ValueError as error:
         raise refusal("path", str(error)) from error
     if described.kind != schedule.kind:
-        raise refusal("kind", f"{schedule.path!r} is a {described.kind}, no {schedule.kind}.")
+        raise refusal("kind", f"{schedule.path!r} is a {described.kind}, not a {schedule.kind}.")
     schedule.object_pk = described.object_pk
 
 
@@ -141,7 +141,7 @@ def _clean_arguments(schedule: "Schedule") -> None:
 
 
 def _clean_inputs(schedule: "Schedule", task: Any) -> None:
-    """Of a typed task, but for those that are looked up in the database, where no check may ask."""
+    """Refuse bad inputs of a typed task, unless one is read from the database: checks must not."""
     if task.typed is None or any(one.reads_database for one in task.typed.inputs.values()):
         return
     try:
@@ -154,14 +154,14 @@ def _clean_timing(schedule: "Schedule") -> None:
     _clean_zone(schedule)
     if bool(schedule.cron) == (schedule.interval is not None):
         have = "both are given" if schedule.cron else "neither is given"
-        raise refusal("cron", f"Give a cron expression or an interval: {have}.")
+        raise refusal("cron", f"Give either a cron expression or an interval: {have}.")
     try:
         planning.timetable_of(schedule).in_words()
     except InvalidTimetable as error:
         raise refusal("cron" if schedule.cron else "interval", str(error)) from error
     start, end = _clean_moment(schedule, "start_running"), _clean_moment(schedule, "end_running")
     if start and end and end <= start:
-        raise refusal("end_running", f"The end, {end}, is not after the start, {start}.")
+        raise refusal("end_running", f"The end, {end}, must be after the start, {start}.")
 
 
 def _clean_zone(schedule: "Schedule") -> None:
@@ -176,13 +176,13 @@ def _clean_moment(schedule: "Schedule", name: str) -> datetime | None:
     if moment is not None and not isinstance(moment, datetime):
         raise refusal(name, f"It must be a datetime, not {moment!r}.")
     if moment is not None and is_naive(moment) == settings.USE_TZ:
-        raise refusal(name, f"{moment} must {'' if settings.USE_TZ else 'not '}have a zone.")
+        raise refusal(name, f"{moment} must {'' if settings.USE_TZ else 'not '}have a time zone.")
     return moment
 
 
 def _clean_jitter(schedule: "Schedule") -> None:
     if not isinstance(schedule.jitter, timedelta) or schedule.jitter < timedelta():
-        raise refusal("jitter", f"It must be a time of 0 or more, not {schedule.jitter!r}.")
+        raise refusal("jitter", f"It must be a timedelta of 0 or more, not {schedule.jitter!r}.")
 
 
 def _as_duration(name: str, given: Any) -> Any:
@@ -219,6 +219,7 @@ def _never(schedule: "Schedule") -> ValidationError:
 
 
 def refusal(name: str, sentence: str) -> ValidationError:
+    """Return the error that is shown beside the field of this name."""
     return ValidationError({name: ValidationError("%(sentence)s", params={"sentence": sentence})})
 
 
@@ -236,7 +237,7 @@ def _as_json(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_options(stored: dict[str, Any]) -> dict[str, Any]:
-    """Options as ``using()`` takes them."""
+    """Return stored options as ``using()`` takes them."""
     ours = {name: value for name, value in stored.items() if name in OPTIONS}
     others = {name: value for name, value in stored.items() if name not in OPTIONS}
     return {**others, **from_stored(ours)}

@@ -1,8 +1,8 @@
 """
 Schedules: cron in the database. ``@cron`` and ``@every`` above ``@task``, rows, and sisy's names.
 
-What is a table, or uses one, is imported when it is asked for: a module of tasks is read before
-there are models.
+Names that need models are imported when they are used, because modules of tasks are imported before
+models are ready.
 """
 
 from importlib import import_module
