@@ -67,7 +67,7 @@ def bars() -> Iterator[Bar]:
     for (measure, peer), wanted in ENQUEUE.items():
         ours = Key("enqueue", measure, OURS, "postgresql")
         theirs = Key("enqueue", measure, peer, "postgresql")
-        yield Bar(f"enqueue {measure}, beside {peer}", wanted, ours, theirs)
+        yield Bar(f"enqueue {measure}, compared with {peer}", wanted, ours, theirs)
     yield Bar("latency p50, ms", 3, _latency("p50 ms"), at_most=True)
     yield Bar("latency p99, ms", 12, _latency("p99 ms"), at_most=True)
     for store in ("postgresql", "mariadb", "sqlite"):
@@ -81,16 +81,20 @@ def _drain(system: str) -> Iterator[Bar]:
             Key("drain", "1 worker", system, own),
             Key("drain", "1 worker", peer, store),
         )
-        yield Bar(f"{system}: drain on {own}, beside {named(peer, store)}", wanted, ours, theirs)
+        yield Bar(
+            f"{system}: drain on {own}, compared with {named(peer, store)}", wanted, ours, theirs
+        )
     ours = Key("drain", "2 workers", system, "postgresql")
     one = ours._replace(measure="1 worker")
-    yield Bar(f"{system}: two workers beside one (on four processors or more)", 1.6, ours, one)
+    yield Bar(
+        f"{system}: two workers compared with one (on four processors or more)", 1.6, ours, one
+    )
 
 
 def _of_store(store: str) -> Iterator[Bar]:
     grown = Key("growth", "drain, grown", OURS, store)
     alone = grown._replace(measure="drain, alone")
-    yield Bar(f"drain on {store} among two million others, beside alone", 0.8, grown, alone)
+    yield Bar(f"drain on {store} among two million others, compared with alone", 0.8, grown, alone)
     for what in ("buffers", "buffers to find the runs", "rows read"):
         grown = Key("growth", f"claim of 100, {what}, grown", OURS, store)
         alone = grown._replace(measure=f"claim of 100, {what}, alone")
@@ -99,14 +103,16 @@ def _of_store(store: str) -> Iterator[Bar]:
     free = held._replace(measure="drain")
     yield Bar(f"drain on {store} with a transaction open", 0.5, held, free)
     cost = Key("schedules", "CPU ms/s", OURS, store)
-    yield Bar(f"10,000 schedules an hour on {store}, ms of a core a second", 20, cost, at_most=True)
+    yield Bar(f"10,000 schedules per hour on {store}, CPU ms/s", 20, cost, at_most=True)
     late = cost._replace(measure="late p99 ms")
     yield Bar(f"lateness of a schedule on {store}, p99, ms", 1000, late, at_most=True)
     worker = Key("idle", "RSS MiB", OURS, store)
     shell = worker._replace(measure="shell RSS MiB")
-    yield Bar(f"memory of an idle worker on {store}, beside a shell", 1.15, worker, shell, True)
+    yield Bar(
+        f"memory of an idle worker on {store}, compared with a shell", 1.15, worker, shell, True
+    )
     statements = Key("idle", "statements/s", OURS, store)
-    yield Bar(f"statements a second of an idle worker on {store}", 1.2, statements, at_most=True)
+    yield Bar(f"statements per second of an idle worker on {store}", 1.2, statements, at_most=True)
 
 
 def _latency(measure: str) -> Key:

@@ -23,7 +23,7 @@ def draw(figures: Figures) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y + 8}" '
         f'width="{WIDTH}" style="{style}" role="img">\n'
-        "<title>Tasks a second that one worker executes</title>\n"
+        "<title>Tasks per second that one worker executes</title>\n"
         f'<rect width="100%" height="100%" fill="#ffffff"/>\n{"".join(shapes)}</svg>\n'
     )
 
@@ -40,7 +40,7 @@ def _rates(figures: Figures, group: str) -> list[tuple[Key, float]]:
 
 def _panel(group: str, rates: list[tuple[Key, float]], top: int) -> str:
     most = rates[0][1]
-    title = f"{GROUP_NAMES[group]}: tasks a second, one worker"
+    title = f"{GROUP_NAMES[group]}: tasks per second, one worker"
     lines = [f'<text x="8" y="{top + 22}" font-weight="600">{escape(title)}</text>\n']
     for place, (key, rate) in enumerate(rates):
         y = top + HEAD - 10 + place * (BAR + GAP)

@@ -13,82 +13,86 @@ CHART = ROOT / "docs" / "pictures" / "benchmarks.svg"
 HEAD = """\
 # Benchmarks
 
-This page is written by `make bench`, as is every figure on it: Taskworks and its peers, on one
-machine, one after the other and again from the beginning, so that whatever slows the machine slows
-all of them. Rounds: {rounds}. A figure is the median, with the least and the greatest. Read the
-ratios; a rate of its own says nothing of another machine.
+`make bench` writes this page with all its figures. Taskworks and other task queues were measured on
+one machine, one after the other, and again in further rounds, so that anything that slows the
+machine slows all of them. Rounds: {rounds}. Each figure is the median, with the minimum and the
+maximum. Compare the ratios; a rate alone says nothing about another machine.
 
-![Tasks a second that one worker executes](../pictures/benchmarks.svg)
+![Tasks per second that one worker executes](../pictures/benchmarks.svg)
 """
 
 PARTS = {
     "drain": """\
 ## Drain
 
-How many no-op tasks a second one worker and two execute, and record as successful. The task gets a
-number and a word, leaves a mark of 16 bytes in a file in memory, and returns the number. A backlog
-is there when the workers start. The time goes from when a tenth is executed, and every process has
-begun, until the store shows all of them as successful. "Two workers" are two of a system's own
-start command. `bare` is the database alone: the very statements that our store sends, claim 100
-and finish 100, from a loop in Python that executes nothing.""",
+How many no-op tasks per second one worker and two workers execute and record as successful. The
+task gets a number and a word, writes 16 bytes to a file in memory, and returns the number. The
+tasks are enqueued before the workers start. Time is measured from the moment when a tenth of them
+has been executed and every process has begun, until the store shows all of them as successful.
+"2 workers" means that a system's own start command was executed twice. `bare` is the database
+alone: the same statements that Taskworks sends, to claim 100 runs and to finish 100 runs, from a
+Python loop that executes no tasks.""",
     "enqueue": """\
 ## Enqueue
 
-How many tasks a second one process enqueues: one by one, each committed before the next; and in
-bulk, in calls of 5,000. A system without a figure has no such call. `bare` is our own INSERT, of
-one row and of many.""",
+How many tasks per second one process enqueues: one by one, each committed before the next one, and
+in bulk, in calls of 5,000. A system without a figure has no such call. `bare` is Taskworks' own
+INSERT, of one row and of many.""",
     "latency": """\
 ## Latency
 
 How long a task waits for an idle worker: milliseconds from the commit of its enqueue to its first
-line. 100 tasks come 40 to 60 ms apart. "With the call" counts from before the call of enqueue. A
-worker that looks the more rarely the longer nothing came is then given three that come 1.5 to 2.5
-seconds apart. A figure below nought is a task that began before the commit's answer had come.""",
+line. 100 tasks are enqueued 40 to 60 ms apart. "With the call" counts from before the call of
+enqueue. For workers that poll less often the longer nothing happens, three more tasks are enqueued
+1.5 to 2.5 seconds apart. A negative figure means that the task began before the answer to the
+commit had arrived.""",
     "idle": """\
 ## Idle
 
-What a worker costs that has executed one task and has nothing to do: all its processes together.
-Statements are counted on the wire, whatever the driver. Memory is what is resident (RSS), and with
-what processes share divided among them (PSS); beside it, `manage.py shell` of the same project.""",
+The resources that a worker uses when it has executed one task and has nothing to do, for all its
+processes together. Statements are counted on the wire, so the driver does not matter. Memory is
+the resident memory (RSS), and the same with shared memory divided among the processes (PSS). For
+comparison, the table has the memory of `manage.py shell` in the same project.""",
     "schedules": """\
 ## Schedules
 
-10,000 schedules that are due over one hour, three minutes of it at their own pace: what a worker
-that does nothing else spends on firing them, beyond what it spends idle; and how long after its
-planned time each was fired, by the database's clock.""",
+10,000 schedules that are due over one hour, measured for three minutes in real time: the processor
+time that a worker without other work spends on firing them, in addition to what it spends when
+idle; and how long after its planned time each was fired, by the database's clock.""",
     "growth": """\
 ## Growth
 
-The same backlog in an empty table, and in one with a million finished and a million scheduled runs,
-in turns: how fast a worker drains it, and what a claim of 100 reads, by the database's own count
-(PostgreSQL: buffers, by EXPLAIN; MariaDB: rows, by its handlers).""",
+The same tasks in an empty table ("alone"), and in one that also has a million finished and a
+million scheduled runs ("grown"), in turns: how fast a worker drains them, and what a claim of 100
+reads, by the database's own count (PostgreSQL: buffers, by EXPLAIN; MariaDB: rows, by its
+handlers).""",
     "held": """\
 ## An open transaction
 
 A drain while another session holds a transaction open, as a report or a backup does, so that the
-database can clean up nothing that claims leave behind.""",
+database cannot clean up the old row versions that claims leave behind.""",
     "variants": """\
 ## Variants
 
-Whether the table and its plans are as cheap as they can be: the bare drain, with what was left out
-or done otherwise.""",
+The bare drain with one thing changed or left out at a time, to see whether the table and its query
+plans could be cheaper.""",
 }
 
 NOT_MEASURED = """\
 ## What is not measured
 
-- **What a crash costs.** Systems are compared here that promise different things; the table above
-  says in what. A system that acknowledges before it executes, or that keeps its queue in memory,
-  has less to do.
-- Tasks that do something. With real work the differences shrink, and in the end vanish.
-- A network between worker and database, and a disk that takes a millisecond to write: there all
-  rates with a commit a task fall, and batches gain.
+- **The cost of a crash.** The systems that are compared here promise different things; the table
+  above says which. A system that acknowledges a task before it executes it, or that keeps its queue
+  in memory, has less to do.
+- Tasks that do something. With real work the differences shrink, and finally disappear.
+- A network between worker and database, or a disk that takes a millisecond to write: there, all
+  rates with one commit per task are lower, and batches gain.
 - More than two workers, several machines, priorities, several queues, retries.
 - MySQL."""
 
 
 QUICK = """
-> This is a quick run: few tasks, one round. It shows that the benchmark works, and no more.
+> This is a quick run with few tasks and one round. It only shows that the benchmark works.
 """
 
 
@@ -108,7 +112,7 @@ def _sections(figures: Figures) -> Iterator[str]:
             yield text
             yield from (table.markdown for table in found)
     if found := bars.table(figures):
-        yield "## What we want to reach\n\nRatios of ours to theirs, unless a unit is named."
+        yield "## Targets\n\nRatios of Taskworks' figure to the other's, unless a unit is given."
         yield found.markdown
     yield _systems(figures)
     yield NOT_MEASURED
@@ -118,10 +122,10 @@ def _sections(figures: Figures) -> Iterator[str]:
 
 def _systems(figures: Figures) -> str:
     lines = [
-        "## Who was measured, and how",
+        "## What was measured, and how",
         "",
-        "Each in the best of its documented settings that we found, all with persistent "
-        "connections and without log lines.",
+        "Each system uses the best documented settings that we found, persistent connections, and "
+        "no log output.",
         "",
         "| system | versions | setting | what it does not promise |",
         "| --- | --- | --- | --- |",
@@ -135,7 +139,7 @@ def _systems(figures: Figures) -> str:
 
 def _gaps(figures: Figures) -> Iterator[str]:
     if figures.gaps:
-        yield "Not measured in this run, though it should have been:"
+        yield "Not measured in this run, although it should have been:"
         yield "\n".join(
             f"- {gap.part}: {gap.system} on {gap.store}: {gap.reason.splitlines()[0]}"
             for gap in figures.gaps
@@ -162,6 +166,6 @@ def _occasions(parts: dict[str, dict[str, str]]) -> Iterator[str]:
         some = {name: part for name, part in parts.items() if part["commit"] == commit}
         first = next(iter(some.values()))
         yield (
-            f"- at commit {commit}, begun {first['began']} with a load average of {first['load']}: "
-            f"{', '.join(some)}"
+            f"- at commit {commit}, started {first['began']} with a load average of "
+            f"{first['load']}: {', '.join(some)}"
         )

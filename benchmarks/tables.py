@@ -58,7 +58,7 @@ def _by_system(figures: Figures, part: str, group: str) -> Table | None:
     has_ratios = part in ("drain", "enqueue")
     head = [
         "",
-        *(cell for name in measures for cell in ([name, "ours is"] if has_ratios else [name])),
+        *(cell for name in measures for cell in ([name, "Taskworks is"] if has_ratios else [name])),
     ]
     rows = [head]
     for system, store in dict.fromkeys((key.system, key.store) for key in keys):

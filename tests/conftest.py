@@ -7,8 +7,10 @@ import pytest
 from django.conf import settings
 from django.db import connections, transaction
 from django.test import TransactionTestCase
+from pytest_django import DjangoDbBlocker
 
 from tests.effort import IN_THE_MATRIX, THOROUGH
+from tests.leftovers import drop_leftovers
 
 ROOT = Path(__file__).parent
 # They do not depend on the database, and so run with SQLite alone. A test elsewhere says so by the
@@ -48,6 +50,13 @@ KEPT = {"django_migrations", "django_content_type", "auth_permission"}
 
 def pytest_configure() -> None:
     TransactionTestCase._fixture_teardown = _delete_all_rows
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_blocker: DjangoDbBlocker) -> None:
+    """Before the databases of this run are made."""
+    with django_db_blocker.unblock():
+        drop_leftovers()
 
 
 def _delete_all_rows(test: Any) -> None:

@@ -1,18 +1,22 @@
 """The databases that the suite runs on, and where their servers are."""
 
+import hashlib
 import os
+import platform
 from pathlib import Path
 from typing import Any
 
 NAMES = ("sqlite", "postgresql", "mariadb", "mysql")
-# Two checkouts that are tested at once need different ones.
-PREFIX = os.environ.get("TASKWORKS_TEST_PREFIX", "test_taskworks")
+HERE = hashlib.sha256(platform.node().encode()).hexdigest()[:6]  # machines may share a server
+# Of this run of the suite alone, so that two at once do not share a database. The processes that
+# the tests start inherit it.
+PREFIX = os.environ.setdefault("TASKWORKS_TEST_PREFIX", f"test_taskworks_{HERE}_{os.getpid()}")
 
 
 def database(name: str, files: Path, suffix: str = "") -> dict[str, Any]:
     """The entry of DATABASES for one of NAMES; another one with another suffix."""
     if name == "sqlite":
-        return _sqlite(files / f"taskworks-test-{os.getuid()}{suffix}.sqlite3")
+        return _sqlite(files / f"{PREFIX}{suffix}.sqlite3")
     return {**_server(name), "TEST": {"NAME": f"{PREFIX}_{name}{suffix}"}}
 
 

@@ -49,7 +49,7 @@ def _cost(benchmark: Benchmark, contender: Contender) -> dict[str, float]:
     lateness.sort()
     return {
         "CPU ms/s": (cpu - idle) * 1000,
-        "CPU ms a firing": (cpu - idle) * window / len(lateness) * 1000,
+        "CPU ms per firing": (cpu - idle) * window / len(lateness) * 1000,
         "firings": float(len(lateness)),
         "late p50 ms": lateness[len(lateness) // 2] * 1000,
         "late p99 ms": lateness[int(len(lateness) * 0.99)] * 1000,

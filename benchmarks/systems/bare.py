@@ -6,7 +6,7 @@ from benchmarks.systems.taskworks import Taskworks
 class Bare(Taskworks):
     name = "bare"
     packages = ()
-    setting = "the statements that our store sends, from a loop in Python: claim 100, finish 100"
+    setting = "the statements that Taskworks sends, from a Python loop: claim 100, finish 100"
     differs = "No task is executed."
     is_served = False
     parts = ("enqueue", "drain", "held", "variants")

@@ -14,10 +14,12 @@ class Celery(System):
     stores = ("redis", "rabbitmq")
     packages = ("celery", "redis")
     setting = (
-        "`celery worker` with a child process a processor, worker_prefetch_multiplier 64, without "
-        "gossip, mingle, heartbeat and remote control; results in Redis"
+        "`celery worker` with one child process per processor, worker_prefetch_multiplier 64, "
+        "without gossip, mingle, heartbeat and remote control; results in Redis"
     )
-    differs = "Not durable as set up here; a task whose worker was killed is lost (early ack)."
+    differs = (
+        "Not durable in this setup; a task whose worker was killed is lost (early acknowledgement)."
+    )
     drains = 2_000
     has_bulk = False
 

@@ -10,8 +10,8 @@ class DjQueue(DjangoSystem):
     name = "dj-queue"
     stores = ("postgresql", "sqlite")
     packages = ("dj-queue",)
-    setting = "`dj_queue`: 4 processes, of which one worker with 8 threads, prefetch_multiplier 50"
-    differs = "A task whose worker was killed is failed after 5 minutes, and not run again."
+    setting = "`dj_queue`: 4 processes, one of them a worker with 8 threads, prefetch_multiplier 50"
+    differs = "A task whose worker was killed fails after 5 minutes, and is not executed again."
     drains = 1_200
     apps = ["dj_queue"]
     app = "dj_queue"

@@ -10,7 +10,7 @@ class DjangoOx(DjangoSystem):
     name = "django-ox"
     stores = ("postgresql", "sqlite")
     packages = ("django-ox",)
-    differs = "A task whose worker was killed runs again after 5 minutes."
+    differs = "A task whose worker was killed is executed again after 5 minutes."
     drains = 600
     apps = ["django_ox"]
     app = "django_ox"

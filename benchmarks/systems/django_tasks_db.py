@@ -8,8 +8,8 @@ class DjangoTasksDB(DjangoSystem):
     name = "django-tasks-db"
     stores = ("postgresql", "mariadb", "sqlite")
     packages = ("django-tasks-db",)
-    setting = "`db_worker --no-startup-delay -v0`, a task at a time"
-    differs = "A task whose worker was killed stays RUNNING for ever."
+    setting = "`db_worker --no-startup-delay -v0`, one task at a time"
+    differs = "A task whose worker was killed stays RUNNING forever."
     drains = 600
     has_bulk = False
     apps = ["django_tasks_db"]

@@ -14,7 +14,7 @@ class Dramatiq(System):
     stores = ("redis",)
     packages = ("dramatiq", "redis")
     setting = "`dramatiq --processes 1 --threads 8`; the Results middleware, in Redis"
-    differs = "Not durable as set up here."
+    differs = "Not durable in this setup."
     drains = 4_000
     slows_down = True
     has_bulk = False

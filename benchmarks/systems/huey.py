@@ -12,7 +12,7 @@ class Huey(System):
     name = "huey"
     stores = ("redis", "sqlite")
     packages = ("huey", "redis")
-    setting = "`huey_consumer`, one thread; results stored"
+    setting = "`huey_consumer`, one thread; results are stored"
     differs = "A task whose worker was killed is lost."
     drains = 4_000
     slows_down = True

@@ -14,10 +14,10 @@ class PgQueuer(System):
     stores = ("postgresql",)
     packages = ("pgqueuer", "asyncpg", "uvloop")
     setting = (
-        "`PgQueuer.run(batch_size=100)` with asyncpg and uvloop, in a runner of ours, since its "
-        "own command fails with the typer that pip chooses; a coroutine function"
+        "`PgQueuer.run(batch_size=100)` with asyncpg and uvloop, in our own runner, because its "
+        "command fails with the version of typer that pip chooses; a coroutine function"
     )
-    differs = "Keeps no return value; no Django; a coroutine function only."
+    differs = "Does not keep return values; no Django; coroutine functions only."
     drains = 20_000
 
     @property

@@ -11,7 +11,7 @@ class Procrastinate(DjangoSystem):
     stores = ("postgresql",)
     packages = ("procrastinate",)
     setting = "`procrastinate worker --concurrency 10`; a coroutine function"
-    differs = "Keeps no return value."
+    differs = "Does not keep return values."
     drains = 800
     apps = ["procrastinate.contrib.django"]
     tasks = "benchmarks.project.procrastinate_noops"

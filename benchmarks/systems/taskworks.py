@@ -11,7 +11,7 @@ class Taskworks(DjangoSystem):
     name = "taskworks"
     stores = ("postgresql", "mariadb", "sqlite")
     packages = ("django-taskworks",)
-    setting = "`taskworks worker`, as it is; a function"
+    setting = "`taskworks worker` with default settings; a function"
     drains = 20_000
     apps = ["taskworks"]
     parts = ("enqueue", "drain", "latency", "idle", "held", "growth", "schedules")
@@ -44,6 +44,6 @@ class Taskworks(DjangoSystem):
 
 class TaskworksAsync(Taskworks):
     name = "taskworks-async"
-    setting = "`taskworks worker`, as it is; a coroutine function"
+    setting = "`taskworks worker` with default settings; a coroutine function"
     parts = ("drain", "latency")
     task = "noop_async"

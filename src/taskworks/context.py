@@ -168,15 +168,6 @@ def current_context() -> TaskContext | None:
     return make() if make else None
 
 
-def call_when_written(call: Callable[[], None]) -> None:
-    """
-    Have this called when the outcome of the run that is executed here is written, by its worker;
-    not if that dies before, nor in a child process. Does nothing outside of a task.
-    """
-    if context := current_context():
-        context._channel.when_closed = call
-
-
 def enter(make: Callable[[], TaskContext]) -> None:
     """Make this the context of what is executed here; ``make`` gives the same one each time."""
     _current.set(make)

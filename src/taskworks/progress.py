@@ -22,11 +22,8 @@ class RunChannel:
     What a run and its worker tell each other while an attempt is executed.
 
     ``listener`` is called at the first change, and then not before ``take`` has looked, so that
-    whoever writes decides how often. ``when_closed`` is called when the outcome is written, by its
-    worker and in this process: not if that is killed before.
+    whoever writes decides how often.
     """
-
-    when_closed: Callable[[], None] | None = None  # of the class, since hardly any run sets it
 
     def __init__(
         self, messages: list[dict[str, Any]] | None = None, metadata: dict[str, Any] | None = None
@@ -157,5 +154,3 @@ class RunChannel:
         """Nobody listens any more: the attempt's outcome is written, or lost."""
         self.listener = None
         self.written(self._changes)
-        if self.when_closed:
-            self.when_closed()

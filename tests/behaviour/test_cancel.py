@@ -26,9 +26,6 @@ from taskworks.duties.rescue import rescue
 from taskworks.exceptions import TaskResultDoesNotExist
 from taskworks.execution import Attempt, Outcome, Released, Retried, Snoozed, Succeeded, failure
 from taskworks.models import RunState, TaskRun, Worker
-from taskworks.recording.events import Report
-from taskworks.recording.ledger import Ledger
-from taskworks.recording.observer import Observer
 from taskworks.signals import (
     task_cancelled,
     task_enqueued,
@@ -40,6 +37,7 @@ from taskworks.store import store
 from tests import tasks
 from tests.behaviour import database_now, executed, received, rewrite, run_of, run_worker
 from tests.connections import begin_elsewhere, elsewhere, held_elsewhere
+from tests.recording.in_hand import new_ledger, submit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -111,10 +109,10 @@ def recorded(attempt: Attempt, outcome: Outcome) -> None:
 
     def record() -> None:
         attempt.task = tasks.noop
-        recorder = Ledger(store(), Report(DatabaseBackend, Observer()), lambda: None)
-        recorder.take(attempt)
-        recorder.end(attempt, outcome)
-        recorder.record()
+        ledger = new_ledger()
+        submit(ledger, [attempt])
+        ledger.settle(attempt, outcome)
+        ledger.record()
 
     elsewhere(record)
 

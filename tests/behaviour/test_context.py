@@ -416,13 +416,13 @@ class TestThrottle:
     def writes(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, Any]]:
         """When progress was written, and which."""
         writes: list[tuple[float, Any]] = []
-        tell = Store.tell
+        tell = Store.write_progress
 
         def note(self: Store, runs: list[TaskRun]) -> Any:
             writes.extend((time.monotonic(), run.progress) for run in runs)
             return tell(self, runs)
 
-        monkeypatch.setattr(Store, "tell", note)
+        monkeypatch.setattr(Store, "write_progress", note)
         return writes
 
     def test_lets_the_first_through_at_once(self, writes: list[tuple[float, Any]]) -> None:
@@ -451,7 +451,7 @@ class TestThrottle:
     def test_writes_of_what_is_quickly_done_the_first_and_the_last(
         self, writes: list[tuple[float, Any]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("taskworks.recording.ledger.TELL_EVERY", 60.0)
+        monkeypatch.setattr("taskworks.recording.progress_writer.WRITE_INTERVAL", 60.0)
         result = executed(obey.enqueue(*[["inc_progress"]] * 500))
         assert result.progress == 500
         assert len(writes) <= 2
@@ -478,7 +478,7 @@ class TestTheStore:
         run.target, run.progress, run.metadata = 10, 5, {"a": 1}
         run.messages = [{"at": "2026-01-01T00:00:00+00:00", "level": "info", "text": "ü"}]
         run.queue_name, run.attempts = "another", 9
-        assert store().tell([run]) == {run.id}
+        assert store().write_progress([run]) == {run.id}
         changes = {name: getattr(run, name) for name in ("target", "progress", "metadata")}
         assert TaskRun.objects.values().get() == {**before, **changes, "messages": run.messages}
 
@@ -487,21 +487,21 @@ class TestTheStore:
         attempt.run.progress = 5
         Worker.objects.update(given_up_at=store().read_clock())
         assert len(store().rescue(10)) == 1
-        assert store().tell([attempt.run]) == set()
+        assert store().write_progress([attempt.run]) == set()
         row = Worker(label="another", hostname="here", pid=1)
         store().register(row)
         [again] = store().claim(row.id, "default", ["default"], {"alone": 1})
-        assert store().tell([attempt.run]) == set()
+        assert store().write_progress([attempt.run]) == set()
         assert TaskRun.objects.get().progress is before["progress"] is None
         again.progress = 7
-        assert store().tell([again, attempt.run]) == {again.id}
+        assert store().write_progress([again, attempt.run]) == {again.id}
         assert TaskRun.objects.get().progress == 7
 
     @pytest.mark.parametrize("state", ["ready", "successful", "failed", "cancelled"])
     def test_refuses_what_is_not_in_hand(self, attempt: Attempt, state: str) -> None:
         TaskRun.objects.update(state=state)
         attempt.run.progress = 5
-        assert store().tell([attempt.run]) == set()
+        assert store().write_progress([attempt.run]) == set()
         assert TaskRun.objects.get().progress is None
 
     def test_writes_many_with_few_statements(self) -> None:
@@ -512,7 +512,7 @@ class TestTheStore:
         for number, run in enumerate(runs):
             run.progress = number
         with CaptureQueriesContext(connection) as captured:
-            assert len(store().tell(runs)) == 50
+            assert len(store().write_progress(runs)) == 50
         assert len(captured) <= (1 if connection.vendor != "mysql" else 52)
         for run in runs:
             assert TaskRun.objects.get(id=run.id).progress == run.progress
@@ -619,6 +619,6 @@ def test_a_worker_survives_whatever_a_task_tells() -> None:
 
 def test_progress_that_is_refused_decides_no_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
     result = save_and_look.enqueue(a=1)
-    monkeypatch.setattr(Store, "tell", lambda self, runs: set())
+    monkeypatch.setattr(Store, "write_progress", lambda self, runs: set())
     assert executed(result).status is SUCCESSFUL
     assert result.metadata == {}

@@ -67,7 +67,7 @@ def test_a_view_is_declared() -> None:
     answer = view(by(user, {"name": "Ada"}))
     assert (answer.status_code, answer.data) == (202, {"username": "ada", "first_name": "Ada"})
     work()
-    assert [letter.body for letter in mail.outbox] == ["It is Ada now."]
+    assert [letter.body for letter in mail.outbox] == ["Your name is now Ada."]
     assert TaskRun.objects.get().queue_name == "mail"
     assert view(by(user, {})).status_code == 400
 
@@ -81,7 +81,7 @@ def test_one_who_comes_from_declarative_apis() -> None:
     for name in ("ada", "bob"):
         assert view(APIRequestFactory().get("/"), username=name).data == {"username": name}
     work()
-    assert subjects() == ["Somebody looked"]
+    assert subjects() == ["A visit"]
 
 
 # As a project does it: Django reads LOGGING before it knows of any app.

@@ -161,7 +161,7 @@ def test_signals_has_every_signal() -> None:
 
 
 def test_signals_has_every_extra_of_the_log() -> None:
-    source = (SOURCE / "worker" / "report.py").read_text()
+    source = (SOURCE / "recording" / "subscribers.py").read_text()
     extras = re.findall(r'^ {8}"(task_\w+)": ', source, re.MULTILINE)
     assert len(extras) >= 7
     for extra in extras:

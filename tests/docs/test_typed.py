@@ -71,7 +71,7 @@ def test_a_parameter_of_ones_own() -> None:
     work()
     result.refresh()
     assert result.return_value == {"refunded": "1.50 EUR"}
-    with pytest.raises(InvalidInputs, match="An amount in EUR is wanted"):
+    with pytest.raises(InvalidInputs, match="Enter an amount in EUR"):
         refund.enqueue(amount="1.50 USD")
 
 

@@ -14,13 +14,19 @@ class EndpointsConfig(AppConfig):
         # Imported for them alone: hundreds of child processes of the tests start with this.
         match os.environ.get("TASKWORKS_TEST_DEATH"):
             case "after_the_finish":
-                from taskworks.endpoints import deferral
+                from taskworks.duties.unblock import Followers
 
-                deferral.note_ended = _die
+                Followers.unblock = _die_if_it_has_followers
             case "between_the_statements":
                 from taskworks.store import Store
 
                 Store.forget_blocked = _die
+
+
+def _die_if_it_has_followers(followers: Any) -> bool:
+    if followers._ended:
+        _die()
+    return False
 
 
 def _die(*args: Any) -> None:

@@ -21,16 +21,17 @@ NO_SERVER = "SQLite has no server"
 CATALOGUE = {
     1: Fault(
         what="`kill -9` of a worker in the middle of its runs",
-        promise="another worker executes them, once it was silent for 30 s",
+        promise="another worker executes them, after the killed one has been silent for 30 s",
         in_ci=True,
     ),
     2: Fault(
         what="`kill -9` between a task's effect and the record of its end",
-        promise="it is executed again: at least once; one outcome is recorded",
+        promise="the task is executed again (at least once), and one outcome is recorded",
     ),
     3: Fault(
         what="`kill -9` of a supervisor",
-        promise="its workers notice, drain and exit with 0; no run is lost, no process left over",
+        promise="its workers notice, finish their runs and exit with 0; no run is lost, and no "
+        "process is left",
         in_ci=True,
     ),
     4: Fault(
@@ -39,159 +40,163 @@ CATALOGUE = {
         in_ci=True,
     ),
     5: Fault(
-        what="a task calls `sys.exit`, `os._exit`, crashes, kills its process",
-        promise="its run fails and says how; its neighbours end; the process is replaced",
+        what="a task calls `sys.exit` or `os._exit`, crashes, or kills its process",
+        promise="its run fails with the cause; the runs beside it finish; the process is replaced",
     ),
     6: Fault(
         what="a task that kills its process every time",
-        promise="the third crash of a run that is executed alone is its last: failed, and shown; "
+        promise="a run that is executed alone fails for good at its third crash, and is shown; the "
         "runs beside it are never blamed",
     ),
     7: Fault(
         what="SIGTERM while tasks run",
-        promise="no more claims, what runs may end, exit code 0",
+        promise="no more claims; running tasks may finish; exit code 0",
         in_ci=True,
     ),
     8: Fault(
-        what="SIGTERM while a task runs that takes longer than the grace",
-        promise="it is asked to stop and given back, no attempt spent, exit code 0",
+        what="SIGTERM while a task runs that takes longer than the grace period",
+        promise="it is asked to stop, and its run is released without using up an attempt; exit "
+        "code 0",
         in_ci=True,
     ),
     9: Fault(
         what="a storm of SIGTERM, SIGINT, SIGQUIT and SIGHUP",
-        promise="one shutdown, no traceback, runs given back at once",
+        promise="one shutdown, no traceback, runs released at once",
     ),
     10: Fault(
-        what="SIGSTOP of a worker past its rescue, then SIGCONT",
-        promise="nothing that it brings is written; it registers anew and works on",
+        what="SIGSTOP of a worker until its runs have been rescued, then SIGCONT",
+        promise="none of its outcomes is written; it registers again and continues",
         in_ci=True,
     ),
     11: Fault(
-        what="a task that holds the interpreter, so that no heartbeat is sent",
-        promise="rescued and fenced: one outcome",
+        what="a task that holds the interpreter's lock, so that no heartbeat is sent",
+        promise="its runs are rescued, and its late writes are rejected: one outcome",
     ),
     12: Fault(
-        what="child processes after the worker has connected",
-        promise="spawned, never forked: no socket is in both",
+        what="child processes started after the worker has connected",
+        promise="they are spawned, never forked, and share no socket with the worker",
         databases=ON_SERVERS,
         elsewhere=NO_SERVER,
     ),
     13: Fault(
         what="every connection of the workers is terminated, again and again",
-        promise="they connect anew; each run has one attempt; no worker is given up",
+        promise="they reconnect; each run has one attempt; no worker is declared dead",
         databases=ON_SERVERS,
         elsewhere=NO_SERVER,
         in_ci=True,
     ),
     14: Fault(
-        what="the server is stopped and started, politely and by force",
-        promise="workers wait and go on; what ended meanwhile is written; `enqueue` raises",
+        what="the server is stopped and started, normally and by force",
+        promise="workers wait and continue; outcomes from the outage are written; `enqueue` raises",
         databases=ON_SERVERS,
         elsewhere=NO_SERVER,
         in_ci=True,
     ),
     15: Fault(
-        what="the server is down for long",
-        promise="a line a minute in the log, bounded memory, tries at most 10 s apart",
+        what="the server is down for a long time",
+        promise="one log record per minute, bounded memory, at most 10 s between two tries",
         databases=ON_SERVERS,
         elsewhere=NO_SERVER,
     ),
     16: Fault(
-        what="a black hole: the network swallows what is sent, and says nothing",
-        promise="the runs of the worker are rescued by those who can reach the database; time "
-        "limits end its wait, and it comes back by itself",
+        what="a black hole: the network drops everything that is sent, without an error",
+        promise="workers that can reach the database rescue its runs; timeouts end its wait, and "
+        "it reconnects on its own",
         databases=ON_SERVERS,
         elsewhere=NO_SERVER,
         in_ci=True,
     ),
     17: Fault(
-        what="failover to a server that only reads",
-        promise="an outage and no task's failure",
+        what="failover to a read-only server",
+        promise="it is treated as an outage; no task fails",
         databases=ON_SERVERS,
         elsewhere=NO_SERVER,
     ),
     18: Fault(
         what="deadlocks, and serialization failures",
-        promise="the worker's statements are done again; nothing is lost or done twice",
+        promise="the worker repeats its statements; nothing is lost or done twice",
         databases=ON_SERVERS,
         elsewhere="SQLite has one writer",
     ),
     19: Fault(
         what="no connection is left on the server",
-        promise="the machinery keeps its own: no worker is given up, outcomes are written",
+        promise="workers keep their own connections: no worker is declared dead, and outcomes are "
+        "written",
         databases=ON_SERVERS,
         elsewhere=NO_SERVER,
     ),
     20: Fault(
         what="PgBouncer in transaction mode",
-        promise="the worker says that no notice arrives, and polls; runs are executed and rescued, "
-        "schedules fire; no setting, lock or channel of ours is left to others",
+        promise="the worker logs that no notification arrives, and polls; runs are executed and "
+        "rescued, and schedules fire; no setting, lock or channel of Taskworks is left in "
+        "sessions that others use",
         databases=("postgresql",),
         in_ci=True,
         elsewhere="PgBouncer is PostgreSQL's",
     ),
     21: Fault(
         what="the disk of the database is full",
-        promise="`enqueue` raises; outcomes are written once there is space, each once",
+        promise="`enqueue` raises; each outcome is written once, as soon as there is space",
     ),
     22: Fault(
         what="another session holds a transaction open, at full load",
-        promise="at least half the throughput meanwhile, 90 % of it within 30 s afterwards",
+        promise="at least half the throughput while it is open, and 90% within 30 s afterwards",
         databases=ON_SERVERS,
-        elsewhere="on SQLite a reader keeps nobody from anything",
+        elsewhere="on SQLite a reader does not block anybody",
     ),
     23: Fault(
-        what="a statement of the retention takes too long",
+        what="a statement that deletes old runs takes too long",
         promise="",
         databases=(),
-        elsewhere="a trigger that sleeps shows it in `tests/worker/test_housekeeping.py`",
+        elsewhere="tested with a trigger that sleeps, in `tests/worker/test_housekeeping.py`",
     ),
     24: Fault(
         what="somebody holds SQLite's write lock for longer than the busy timeout",
-        promise="the worker waits and goes on; no worker is given up",
+        promise="the worker waits and continues; no worker is declared dead",
         databases=("sqlite",),
-        elsewhere="servers lock rows",
+        elsewhere="servers lock rows instead",
         in_ci=True,
     ),
     25: Fault(
         what="workers whose clocks are an hour ahead and an hour behind",
         promise="nothing changes: all times that are compared are the database's",
         databases=ON_SERVERS,
-        elsewhere="the clock of SQLite is the machine's, and so the workers'",
+        elsewhere="SQLite uses the machine's clock, which is also the workers'",
         in_ci=True,
     ),
     30: Fault(
-        what="a migration adds columns while old code works",
-        promise="it works on",
+        what="a migration adds columns while old code is running",
+        promise="the old code continues to work",
     ),
     31: Fault(
         what="a migration locks the table of runs",
-        promise="workers wait and go on; no worker is given up",
+        promise="workers wait and continue; no worker is declared dead",
     ),
     32: Fault(
-        what="the code of a stored run is gone, or cannot be imported",
-        promise="given back with growing delays, executed once it is there, failed as "
-        "`TaskNotFound` at the end; others are not held up",
+        what="the code of a stored run was removed, or cannot be imported",
+        promise="the run is put back with growing delays, executed once the code is there, and "
+        "finally failed with `TaskNotFound`; others are not delayed",
         in_ci=True,
     ),
     33: Fault(
-        what="stored arguments do not fit the function any more",
-        promise="failed with `TypeError`, the arguments kept; the worker lives",
+        what="stored arguments no longer fit the function",
+        promise="the run fails with `TypeError` and keeps its arguments; the worker continues",
         in_ci=True,
     ),
     34: Fault(
-        what="arguments that are no JSON, or too large",
-        promise="refused by `enqueue` before a row exists, or unchanged when the task gets them",
+        what="arguments that are not JSON, or too large",
+        promise="`enqueue` refuses them before a row exists, or they reach the task unchanged",
         in_ci=True,
     ),
     35: Fault(
         what="results and exceptions that cannot be stored or printed",
-        promise="failed with a cleaned, cut text; neighbours are not touched",
+        promise="the run fails, with a cleaned and shortened text; the runs beside it are not "
+        "affected",
         in_ci=True,
     ),
     36: Fault(
-        what="a run of a batch that the database refuses, that is deleted, that is cancelled",
-        promise="the others are written; cancel goes before retry",
+        what="a run in a batch of outcomes is refused by the database, is deleted, or is cancelled",
+        promise="the others are written; cancellation takes precedence over retry",
         in_ci=True,
     ),
     37: Fault(
@@ -201,10 +206,12 @@ CATALOGUE = {
     ),
     41: Fault(
         what="20 times `kill -9` during 20,000 runs",
-        promise="none lost, none left running after 40 s, none called poison that is not",
+        promise="no run is lost, none is still running after 40 s, and none is failed as poison by "
+        "mistake",
     ),
     42: Fault(
-        what="10,000 outcomes of zombies, 100 of them by real workers that were frozen",
+        what="10,000 late outcomes of workers declared dead, 100 of them from real workers that "
+        "were frozen",
         promise="none is written",
     ),
     43: Fault(

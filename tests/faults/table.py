@@ -49,7 +49,8 @@ def _table(lines: Sequence[Line], circumstances: str) -> str:
         for number, fault in CATALOGUE.items()
         if fault.elsewhere
     ]
-    return "\n".join([*said, "", "What is not done, or not everywhere:", "", *missing, ""])
+    title = "Faults that are not tested, or not on every database:"
+    return "\n".join([*said, "", title, "", *missing, ""])
 
 
 def _row(number: int, fault: Fault, lines: Sequence[Line]) -> list[str]:

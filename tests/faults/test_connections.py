@@ -49,7 +49,7 @@ def test_19_no_connection_is_left(scene: Scene) -> None:
             scene.wait_until(later, "successful")
         assert rows_of_workers() == lives
         assert worker.is_running
-        scene.sees("nobody given up, 8 outcomes written while no connection was left")
+        scene.sees("no worker was declared dead, 8 outcomes written while no connection was left")
         assert_invariants(scene)
 
 
@@ -79,7 +79,7 @@ def test_20_a_pooler_in_transaction_mode(scene: Scene) -> None:
         assert what_is_left(between) == []
         with Listener(through(between)) as listener:
             assert listener.is_pooled
-    scene.sees("no notice arrived, the worker polled; all runs ended, 0 settings were left")
+    scene.sees("no notification arrived, the worker polled; all runs ended, 0 settings were left")
     assert_invariants(scene, crashes=1)
 
 

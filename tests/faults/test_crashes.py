@@ -52,5 +52,8 @@ def test_6_a_task_kills_its_process_every_time(scene: Scene) -> None:
     scene.recovers("it has failed, and all others have ended")
     assert run.errors[-1]["exception_class_path"] == "taskworks.exceptions.TaskPoisoned"
     assert len(scene.ledger.entries("start", pill.id)) == 4
-    scene.sees("begun 4 times, thrice alone, then failed as TaskPoisoned; 23 beside it successful")
+    scene.sees(
+        "started 4 times, 3 of them alone, then failed with TaskPoisoned; "
+        "23 runs beside it successful"
+    )
     assert_invariants(scene, crashes=4)

@@ -100,7 +100,7 @@ def test_35_a_task_ends_oddly_and_its_neighbours_do_not(scene: Scene) -> None:
         assert "\0" not in entry["traceback"]
     assert {scene.wait_until(result, "successful").attempts for result in neighbours} == {1}
     assert worker.is_running
-    scene.sees(f"{len(ODD_ENDS)} odd ends failed, {len(neighbours)} neighbours successful")
+    scene.sees(f"{len(ODD_ENDS)} such runs failed, {len(neighbours)} beside them successful")
     assert_invariants(scene)
 
 
@@ -128,7 +128,7 @@ def test_36_rows_are_deleted_and_cancelled_while_their_tasks_end(scene: Scene) -
     assert run.attempts == 1
     assert not TaskRun.objects.filter(id=deleted.id).exists()
     scene.recovers("the others are written")
-    scene.sees("the deleted row ignored, cancel before retry, the others written")
+    scene.sees("the deleted row ignored, cancellation before retry, the others written")
     assert_invariants(scene)
 
 
@@ -155,5 +155,5 @@ def test_36_the_database_refuses_one_row_of_a_batch(scene: Scene) -> None:
         scene.recovers("others are executed")
         run = scene.wait_until(refused, "failed")
         assert run.attempts == 1
-    scene.sees("the neighbours written, the refused one failed")
+    scene.sees("the others written, the refused run failed")
     assert_invariants(scene)

@@ -40,7 +40,7 @@ def test_1_a_worker_is_killed_in_the_middle_of_its_runs(scene: Scene) -> None:
         assert (run.attempts, run.worker_ids, run.errors) == (2, ["first", "second"], [])
         assert len(scene.ledger.entries("start", result.id)) == 2
         assert len(scene.ledger.entries("end", result.id)) == 1
-    scene.sees("3 runs begun twice and ended once, by another worker")
+    scene.sees("3 runs were started twice and finished once, by another worker")
     assert_invariants(scene, crashes=1)
 
 
@@ -60,7 +60,7 @@ def test_2_a_worker_is_killed_between_the_effect_and_its_record(scene: Scene) ->
     assert run.errors == []
     scene.wait_for_entries(1, "recorded", result)
     assert len(scene.ledger.entries("recorded", result.id)) == 1
-    scene.sees("the effect twice, one outcome")
+    scene.sees("the effect happened twice, and one outcome was recorded")
     assert_invariants(scene, crashes=1)
 
 
@@ -85,7 +85,7 @@ def test_7_what_runs_may_end_after_sigterm(scene: Scene) -> None:
     assert scene.run(later).state == "ready"
     assert scene.ledger.entries("start", later.id) == []
     assert not Worker.objects.exists()
-    scene.sees("6 runs under way ended, nothing was claimed any more, exit code 0")
+    scene.sees("6 running tasks finished, nothing more was claimed, exit code 0")
     scene.worker("next")
     assert_invariants(scene)
 
@@ -105,7 +105,7 @@ def test_8_what_takes_too_long_after_sigterm_is_given_back(scene: Scene, task: T
         run = scene.run(result)
         assert (run.state, run.attempts, run.worker_ids, run.errors) == ("ready", 0, [], [])
     assert scene.ledger.entries("end") == []
-    scene.sees("asked to stop, given back, no attempt spent, exit code 0")
+    scene.sees("asked to stop, released without using up an attempt, exit code 0")
     gate.open()
     scene.worker("second")
     assert_invariants(scene)
@@ -128,7 +128,7 @@ def test_9_a_storm_of_signals_is_one_release(scene: Scene) -> None:
     assert first.output.count("The worker has stopped") == 1
     run = scene.run(result)
     assert (run.state, run.attempts) == ("ready", 0)
-    scene.sees("one shutdown, no traceback, the run given back at once")
+    scene.sees("one shutdown, no traceback, the run was released at once")
     gate.open()
     scene.worker("second")
     assert_invariants(scene)
@@ -165,7 +165,7 @@ def test_10_a_frozen_worker_wakes_after_its_rescue(scene: Scene, task: Task) -> 
         assert (run.target, run.progress) == (2, 2)
     recorded = scene.ledger.entries("recorded", result.id)
     assert zombie.pid not in {entry.pid for entry in recorded}
-    scene.sees("what the zombie brought was not written; it works on under a new row")
+    scene.sees("the frozen worker's outcome was not written; it continued under a new row")
     assert_invariants(scene, crashes=1)
 
 
@@ -187,7 +187,7 @@ def test_11_a_task_starves_the_heartbeat(scene: Scene) -> None:
     assert (run.state, run.worker_ids[-1]) == ("successful", "second")
     scene.wait_for_entries(1, "recorded", result)
     assert len(scene.ledger.entries("recorded", result.id)) == 1
-    scene.sees("executed by another; what the starved one brought was not written")
+    scene.sees("executed by another worker; the starved worker's outcome was not written")
     assert_invariants(scene, crashes=1)
 
 
@@ -204,5 +204,5 @@ def test_12_parent_and_child_share_no_connection(scene: Scene) -> None:
     assert childs
     assert not parents & childs
     assert not childs & shelf.sockets_of(worker.pid)
-    scene.sees("no socket is in both")
+    scene.sees("no socket was shared")
     assert_invariants(scene)

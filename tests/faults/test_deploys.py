@@ -48,7 +48,7 @@ def test_30_columns_are_added_under_load(scene: Scene) -> None:
             execute(f"ALTER TABLE {table} DROP COLUMN of_the_future")
     assert {scene.run(result).state for result in results} == {"successful"}
     assert {scene.run(result).attempts for result in results} == {1}
-    scene.sees("400 runs successful, one attempt each, while columns came and went")
+    scene.sees("400 runs successful, one attempt each, while columns were added and removed")
     assert_invariants(scene)
 
 
@@ -72,7 +72,7 @@ def test_31_the_table_of_runs_is_locked(scene: Scene) -> None:
     assert {scene.run(result).attempts for result in [*running, *ready]} == {1}
     assert living() == lives
     assert all(worker.is_running for worker in workers)
-    scene.sees("22 runs successful, one attempt each; nobody was given up")
+    scene.sees("22 runs successful, one attempt each; no worker was declared dead")
     assert_invariants(scene)
 
 
@@ -103,7 +103,9 @@ def test_32_code_is_gone_is_late_or_raises(scene: Scene) -> None:
         [entry] = run.errors
         assert entry["exception_class_path"] == "taskworks.exceptions.TaskNotFound"
     assert worker.is_running
-    scene.sees("the late one executed, the others failed as TaskNotFound, 10 beside them ran")
+    scene.sees(
+        "the late one executed, the others failed with TaskNotFound, 10 runs beside them executed"
+    )
     assert_invariants(scene)
 
 
@@ -125,7 +127,7 @@ def test_33_arguments_do_not_fit_any_more(scene: Scene) -> None:
         assert (run.attempts, run.args) == (1, misfit.args), name
         assert run.errors[0]["exception_class_path"] == "builtins.TypeError", name
     assert worker.is_running
-    scene.sees(f"{len(misfits)} misfits failed with TypeError, with their arguments")
+    scene.sees(f"{len(misfits)} runs failed with TypeError, and kept their arguments")
     assert_invariants(scene)
 
 

@@ -7,7 +7,15 @@ from uuid import uuid4
 import pytest
 
 from taskworks.duties.rescue import rescue
-from taskworks.execution import Attempt, Failed, Released, Retried, Snoozed, Succeeded
+from taskworks.execution import (
+    Attempt,
+    Failed,
+    Released,
+    Retried,
+    Snoozed,
+    Succeeded,
+    settle,
+)
 from taskworks.models import TaskRun, Worker
 from taskworks.store import store
 from tests.faults import shelf
@@ -34,7 +42,7 @@ def test_41_twenty_kills_during_twenty_thousand_runs(scene: Scene) -> None:
     assert {entry.run for entry in scene.ledger.entries("end")} == scene.accepted
     starts = len(scene.ledger.entries("start"))
     assert not TaskRun.objects.in_hand().exists()
-    scene.sees(f"{total} runs successful, of which {starts - total} were begun again; no poison")
+    scene.sees(f"{total} runs successful, {starts - total} of them started again; no poison")
     assert_invariants(scene, crashes=KILLS)
 
 
@@ -80,7 +88,7 @@ def test_42_ten_thousand_zombies(scene: Scene) -> None:
         assert rows() == before
         TaskRun.objects.all().delete()
     assert written == 0
-    scene.sees("9,900 outcomes brought after a rescue, none written")
+    scene.sees("9,900 outcomes reported after a rescue, none written")
 
 
 def claimed_by_one_that_dies(count: int) -> list[TaskRun]:
@@ -118,9 +126,9 @@ def brought(attempts: list[Attempt], number: int) -> Iterator[set[object]]:
     yield store().start(runs)
     for run in runs:
         run.target, run.progress = 666, 666
-    yield store().tell(runs)
+    yield store().write_progress(runs)
     for attempt in attempts:
-        attempt.end(outcome)
+        settle(attempt, outcome)
     match outcome:
         case Succeeded() | Failed():
             yield store().finish(runs)

@@ -41,7 +41,7 @@ def test_3_a_supervisor_is_killed(scene: Scene) -> None:
     assert {run.state for run in runs} == {"successful"}
     assert {run.attempts for run in runs} == {1}
     assert not Worker.objects.exists()
-    scene.sees("8 runs under way ended, one attempt each; no process left over")
+    scene.sees("8 running tasks finished, one attempt each; no process was left")
     scene.worker("next", "--processes", "2")
     assert_invariants(scene)
 
@@ -68,5 +68,5 @@ def test_4_a_worker_of_a_supervisor_is_killed(scene: Scene) -> None:
         assert scene.wait_until(result, "successful").attempts <= 2
     assert supervisor.is_running
     assert killed not in {row.pid for row in Worker.objects.living()}
-    scene.sees("replaced; its runs were free at once")
+    scene.sees("it was replaced, and its runs were ready at once")
     assert_invariants(scene, crashes=1)

@@ -37,5 +37,5 @@ def test_43_ten_thousand_transactional_runs_count_to_ten_thousand(scene: Scene) 
     assert TaskRun.objects.successful().count() == total
     assert value == total
     starts = len(scene.ledger.entries("start"))
-    scene.sees(f"begun {starts} times, and the counter is {value}")
+    scene.sees(f"started {starts} times, and the counter is {value}")
     assert_invariants(scene, crashes=KILLS)

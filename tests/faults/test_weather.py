@@ -95,7 +95,7 @@ def test_14_the_server_is_restarted(scene: Scene, server: PrivateServer, how: st
     runs = [scene.run(result) for result in [*ending, *running]]
     assert {run.attempts for run in runs} == {1}
     assert {run.state for run in runs} == {"successful"}
-    scene.sees("4 runs under way written with one attempt each, 200 ready ones executed")
+    scene.sees("4 outcomes written, with one attempt each; 200 ready runs executed")
     # A claim whose answer was lost is given back; what had begun of it is begun again.
     assert_invariants(scene, crashes=0)
 
@@ -123,7 +123,8 @@ def test_15_the_server_is_down_for_long(scene: Scene, server: PrivateServer) -> 
     # The worker's own thread and the heartbeat's each say it once a minute.
     assert 1 <= lines <= 2 * (1 + PACE.outage // 60)
     assert grown < 20 * 1024 * 1024
-    scene.sees(f"down {PACE.outage:g} s: {lines} lines in the log, {grown // 1024} KiB more memory")
+    more = f"{grown // 1024} KiB more memory"
+    scene.sees(f"down for {PACE.outage:g} s: {lines} log records, {more}")
     assert_invariants(scene)
 
 
@@ -164,7 +165,9 @@ def test_16_the_network_swallows_everything(scene: Scene, how: str) -> None:
         scene.wait_until(scene.enqueue(shelf.quick), "successful")
         assert scene.run(result).worker_ids == ["lost", "other"]
         assert lost.is_running
-        scene.sees(f"executed by another; the lost worker was back {back:.0f} s after the network")
+        scene.sees(
+            f"executed by another worker; the lost one was back {back:.0f} s after the network"
+        )
         assert_invariants(scene, crashes=1)
 
 
@@ -246,7 +249,7 @@ def test_21_the_disk_is_full(scene: Scene) -> None:
         scene.wait_until_all_ended()
         scene.recovers("all have ended")
         assert len(scene.ledger.entries("end")) == 4
-        scene.sees("`enqueue` raised; 4 outcomes written once there was space")
+        scene.sees("`enqueue` raised; 4 outcomes were written once there was space")
         assert_invariants(scene)
 
 
@@ -263,8 +266,8 @@ def test_22_another_session_holds_a_transaction_open(scene: Scene) -> None:
     after = max(scene.measure(count=MANY) for _ in range(2))
     scene.recovers(f"{before:.0f}, then {meanwhile:.0f}, then {after:.0f} runs a second")
     assert meanwhile >= before / 2
-    of_it = f"{100 * meanwhile / before:.0f} % of the throughput after {6 * MANY:,} runs"
-    scene.sees(f"{of_it}, {100 * after / before:.0f} % afterwards")
+    of_it = f"{100 * meanwhile / before:.0f}% of the throughput after {6 * MANY:,} runs"
+    scene.sees(f"{of_it}, {100 * after / before:.0f}% afterwards")
     assert_invariants(scene)
 
 
@@ -290,7 +293,7 @@ def test_24_somebody_holds_the_write_lock(scene: Scene) -> None:
     scene.recovers("all have ended")
     assert rows_of_workers() == lives
     assert any("database is locked" in worker.output for worker in scene.workers)
-    scene.sees("22 runs successful, one attempt each; nobody was given up")
+    scene.sees("22 runs successful, one attempt each; no worker was declared dead")
     assert_invariants(scene)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from taskworks import Task
 from taskworks.worker import stopping
-from taskworks.worker.pools.pools import processes
+from taskworks.worker.pools import processes
 from tests.stopping import shelf
 from tests.stopping.runs import (
     cancel_under_way,

@@ -12,7 +12,7 @@ import pytest
 from taskworks import TaskResult
 from taskworks.models import TaskRun
 from taskworks.store import store
-from taskworks.worker.pools.pools import processes
+from taskworks.worker.pools import processes
 from tests import tasks
 from tests.alive import is_alive
 from tests.processes.conftest import WorkerProcess

@@ -7,18 +7,20 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import transaction
 
-from taskworks.duties.unblock import Unblocking, note_ended, unblock_all, unblock_noted
-from taskworks.execution import Attempt, Cancelled, Failed, Outcome, Succeeded
+from taskworks.duties.unblock import Followers, Unblocking, unblock_all
+from taskworks.execution import Attempt, Cancelled, Failed, Settled, Succeeded, settle
 from taskworks.models import BlockedRun, RunState, TaskRun
 from taskworks.options.policy import Policy
 from taskworks.options.retention import Rule
+from taskworks.progress import OF_SCHEDULE
 from taskworks.store import Store
+from tests import tasks
 from tests.connections import begin_elsewhere, held_elsewhere
 from tests.store.conftest import Enqueue
 
 ENTRY = {"exception_class_path": "builtins.ValueError", "traceback": "no\n"}
 Block = Callable[..., TaskRun]
-End = Callable[[TaskRun, Outcome], None]
+End = Callable[[TaskRun, Settled], TaskRun]
 
 
 @pytest.fixture
@@ -35,14 +37,15 @@ def block(store: Store) -> Block:
 def end(store: Store, worker: UUID) -> End:
     """Claim a run, and finish it with this outcome."""
 
-    def end(run: TaskRun, outcome: Outcome) -> None:
+    def end(run: TaskRun, outcome: Settled) -> TaskRun:
         [claimed] = store.claim(worker, "default", ["default"], {"thread": 1})
         assert claimed.id == run.id
         attempt = Attempt(claimed, "a label")
         attempt.policy = Policy()
         attempt.begin()
-        attempt.end(outcome)
+        settle(attempt, outcome)
         assert store.finish([claimed]) == {run.id}
+        return claimed
 
     return end
 
@@ -88,7 +91,7 @@ def test_what_follows_what_follows_waits_longer(
     "outcome", [Failed(ValueError(), ENTRY), Cancelled(ValueError(), ENTRY)], ids=["failed", "not"]
 )
 def test_no_success_leaves_it_until_a_person_has_the_other_retried(
-    store: Store, enqueue: Enqueue, block: Block, end: End, outcome: Outcome
+    store: Store, enqueue: Enqueue, block: Block, end: End, outcome: Settled
 ) -> None:
     first = enqueue()
     second = block(first.id)
@@ -131,15 +134,19 @@ def test_only_noted_runs_are_looked_at_promptly(
 ) -> None:
     first = enqueue()
     second, stranger = block(first.id), block(enqueue(queue_name="other").id)
-    end(first, Succeeded(None))
-    unblock_noted(store)  # what tests before this one may have left
+    followers = Followers(store)
+    ended = [Attempt(end(first, Succeeded(None)), "a label")]
+    ended[0].task = tasks.noop
     with django_assert_num_queries(0):
-        unblock_noted(store)
-    note_ended(first.id)
-    unblock_noted(store)
+        assert not followers.unblock()
+        followers.settled(ended)  # not known to be followed
+        assert not followers.unblock()
+    ended[0].run.metadata = {OF_SCHEDULE: {"is_followed": True}}
+    followers.settled(ended)
+    assert followers.unblock()
     assert (state_of(second), state_of(stranger)) == ("ready", "blocked")
     with django_assert_num_queries(0):
-        unblock_noted(store)
+        assert not followers.unblock()
 
 
 def test_a_death_between_the_two_statements_harms_nobody(

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import IntegrityError, transaction
 
-from taskworks.execution import Attempt, Postponed, Succeeded, failure
+from taskworks.execution import Attempt, Postponed, Succeeded, failure, settle, settled_copy
 from taskworks.models import TaskRun, Worker
 from taskworks.store import Store
 from tests.store.conftest import Enqueue
@@ -53,7 +53,7 @@ def test_finish_writes_the_start_as_well(
     attempt = begun(run)
     if start_was_written:
         store.start([run])
-    attempt.end(Succeeded({"sum": 3}))
+    settle(attempt, Succeeded({"sum": 3}))
     assert store.finish([run]) == {run.id}
     stored = TaskRun.objects.get(id=run.id)
     assert (stored.state, stored.return_value, stored.attempts) == ("successful", {"sum": 3}, 1)
@@ -62,7 +62,8 @@ def test_finish_writes_the_start_as_well(
 
 
 @pytest.mark.parametrize(
-    ("verb", "column"), [("finish", "return_value"), ("tell", "metadata"), ("tell", "messages")]
+    ("verb", "column"),
+    [("finish", "return_value"), ("write_progress", "metadata"), ("write_progress", "messages")],
 )
 def test_what_is_written_of_many_may_be_more_than_a_statement_holds(
     store: Store, claimed: Callable[..., list[TaskRun]], verb: str, column: str
@@ -70,7 +71,7 @@ def test_what_is_written_of_many_may_be_more_than_a_statement_holds(
     runs = claimed(20)
     for run in runs:
         if verb == "finish":
-            begun(run).end(Succeeded(None))
+            settle(begun(run), Succeeded(None))
         setattr(run, column, [str(run.id), "\N{SNOWMAN}" * 150_000])
     assert getattr(store, verb)(runs) == {run.id for run in runs}
     stored = dict(TaskRun.objects.values_list("id", column))
@@ -82,7 +83,7 @@ def test_many_finish_in_one_call_each_with_its_own_outcome(
 ) -> None:
     runs = claimed(20)
     for number, run in enumerate(runs):
-        begun(run).end(Succeeded(number) if number % 2 else failure(ValueError(number)))
+        settle(begun(run), Succeeded(number) if number % 2 else failure(ValueError(number)))
     assert store.finish(runs) == {run.id for run in runs}
     for number, run in enumerate(runs):
         stored = TaskRun.objects.get(id=run.id)
@@ -99,7 +100,7 @@ def test_a_wrong_token_writes_nothing_and_spares_its_neighbours(
 ) -> None:
     runs = claimed(3)
     for run in runs:
-        begun(run).end(Succeeded(None))
+        settle(begun(run), Succeeded(None))
         run.state = {"start": "running", "finish": "successful", "release": "ready"}[verb]
     runs[1].claim_token = uuid4()
     before = row(runs[1])
@@ -114,7 +115,7 @@ def test_a_run_that_is_not_in_hand_is_not_written(
     store: Store, claimed: Callable[..., list[TaskRun]], verb: str, state: str
 ) -> None:
     [run] = claimed()
-    begun(run).end(failure(ValueError()))
+    settle(begun(run), failure(ValueError()))
     TaskRun.objects.update(state=state, claim_token=uuid4())
     before = row(run)
     assert getattr(store, verb)([run]) == set()
@@ -125,7 +126,7 @@ def test_a_finish_may_be_repeated_when_its_answer_was_lost(
     store: Store, claimed: Callable[..., list[TaskRun]]
 ) -> None:
     [run] = claimed()
-    begun(run).end(Succeeded(1))
+    settle(begun(run), Succeeded(1))
     assert store.finish([run]) == {run.id}
     before = row(run)
     assert store.finish([run]) == {run.id}
@@ -134,7 +135,7 @@ def test_a_finish_may_be_repeated_when_its_answer_was_lost(
 
 def test_a_deleted_run_is_nobodys(store: Store, claimed: Callable[..., list[TaskRun]]) -> None:
     [run] = claimed()
-    begun(run).end(Succeeded(1))
+    settle(begun(run), Succeeded(1))
     TaskRun.objects.all().delete()
     assert store.finish([run]) == set()
     assert TaskRun.objects.count() == 0
@@ -149,7 +150,7 @@ def test_release_puts_a_run_back_as_it_was(
     attempt = begun(run)
     if start_was_written:
         store.start([run])
-    assert store.release([attempt.undone().run]) == {run.id}
+    assert store.release([settled_copy(attempt, attempt.abandon()).run]) == {run.id}
     changes = {"state": "ready", "claimed_by": None, "claim_token": None}
     assert row(run) == {**before, **changes}
 
@@ -165,9 +166,9 @@ def test_a_worker_that_was_rescued_from_cannot_finish(
     other = new_worker()
     [again] = store.claim(other, "default", ["default"], {"alone": 1})
     assert again.attempts == 1
-    begun(again).end(Succeeded("the second's"))
+    settle(begun(again), Succeeded("the second's"))
     zombie = Attempt(run, "zombie")
-    zombie.end(Succeeded("the zombie's"))
+    settle(zombie, Succeeded("the zombie's"))
     assert store.finish([run]) == set()
     assert store.start([run]) == set()
     assert store.release([run]) == set()
@@ -194,7 +195,7 @@ def test_a_postponed_run_is_scheduled_and_remembers_since_when(
 
 
 def postponed(run: TaskRun) -> TaskRun:
-    Attempt(run, "a label").end(Postponed(MINUTE, ValueError()))
+    settle(Attempt(run, "a label"), Postponed(MINUTE, ValueError()))
     return run
 
 

@@ -127,7 +127,7 @@ def test_others_wait_for_locks_as_long_as_before(store: Store, enqueue: Enqueue)
     with held_elsewhere(lambda: list(TaskRun.objects.select_for_update())):
         with pytest.raises(DatabaseError) as error:
             finish(store, CLAIMED_BY)
-        assert store.is_about_a_held_row(error.value)
+        assert store.is_lock_timeout(error.value)
         assert longest_wait() == before
     assert finish(store, CLAIMED_BY) == {run.id}
     assert longest_wait() == before > 1

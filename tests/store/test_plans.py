@@ -91,7 +91,7 @@ def test_rescue_reads_the_index_of_what_is_in_hand(store: Store) -> None:
 
 
 def test_a_look_around_reads_indexes(store: Store, worker: UUID) -> None:
-    for plan in plans(lambda: store.signs(timedelta(minutes=1), worker), "heartbeat_at"):
+    for plan in plans(lambda: store.overview(timedelta(minutes=1), worker), "heartbeat_at"):
         assert "taskworks_run_in_hand" in plan
         assert_no_scan(plan)
 

@@ -7,7 +7,16 @@ from uuid import UUID
 import pytest
 from django.db import connection
 
-from taskworks.execution import Attempt, Cancelled, Crashed, Poisoned, Retried, Snoozed, Succeeded
+from taskworks.execution import (
+    Attempt,
+    Cancelled,
+    Crashed,
+    Poisoned,
+    Retried,
+    Snoozed,
+    Succeeded,
+    settle,
+)
 from taskworks.models import TaskRun, Worker
 from taskworks.options.policy import Policy
 from taskworks.store import Store
@@ -133,7 +142,7 @@ def test_a_finish_that_is_not_committed_yet_is_not_rescued(
         pytest.skip("SQLite has one writer at a time.")
     run = claimed(started=True, at_most_once=at_most_once)
     attempt = Attempt(run, "a label")
-    attempt.end(Succeeded("done"))
+    settle(attempt, Succeeded("done"))
     Worker.objects.all().delete()
     with held_elsewhere(lambda: store.finish([run])):
         assert store.rescue(10) == []
@@ -148,7 +157,7 @@ def test_a_finish_after_the_rescue_changes_nothing(store: Store, claimed: Claime
     store.fail_lost(10, ENTRY)
     before = stored(run)
     zombie = Attempt(run, "a label")
-    zombie.end(Succeeded("done"))
+    settle(zombie, Succeeded("done"))
     assert store.finish([run]) == set()
     after = stored(run)
     assert (after.state, after.return_value, after.errors) == ("failed", None, before.errors)
@@ -164,7 +173,7 @@ class TestASuspect:
         return begun(run, executor="async")
 
     def test_that_crashes_is_a_suspect_still(self, store: Store, suspect: Attempt) -> None:
-        suspect.end(Crashed(ValueError(), ENTRY))
+        settle(suspect, Crashed(ValueError(), ENTRY))
         assert store.requeue([suspect.run]) == {suspect.run.id}
         row = stored(suspect.run)
         assert (row.state, row.executor, row.crashes, row.failures) == ("ready", "alone", 1, 0)
@@ -172,7 +181,7 @@ class TestASuspect:
 
     def test_that_is_poison_is_failed(self, store: Store, suspect: Attempt) -> None:
         suspect.run.crashes = 2
-        suspect.end(Poisoned(ValueError(), ENTRY))
+        settle(suspect, Poisoned(ValueError(), ENTRY))
         assert store.poison([suspect.run]) == {suspect.run.id}
         assert store.poison([suspect.run]) == {suspect.run.id}
         row = stored(suspect.run)
@@ -184,13 +193,13 @@ class TestASuspect:
     def test_that_ends_otherwise_is_innocent(
         self, store: Store, suspect: Attempt, outcome: Retried | Snoozed
     ) -> None:
-        suspect.end(outcome)
+        settle(suspect, outcome)
         store.requeue([suspect.run])
         assert (stored(suspect.run).state, stored(suspect.run).executor) == ("scheduled", "async")
 
     def test_is_acquitted_by_a_person(self, store: Store, suspect: Attempt) -> None:
         suspect.run.crashes = 2
-        suspect.end(Poisoned(ValueError(), ENTRY))
+        settle(suspect, Poisoned(ValueError(), ENTRY))
         store.poison([suspect.run])
         assert store.retry(suspect.run.id, "async")
         row = stored(suspect.run)
@@ -201,9 +210,9 @@ class TestASuspect:
         self, store: Store, suspect: Attempt
     ) -> None:
         store.cancel(suspect.run.id, ENTRY)
-        suspect.end(Crashed(ValueError(), ENTRY))
+        settle(suspect, Crashed(ValueError(), ENTRY))
         assert store.requeue([suspect.run]) == set()
-        suspect.end(Cancelled(ValueError(), ENTRY))
+        settle(suspect, Cancelled(ValueError(), ENTRY))
         assert store.finish([suspect.run]) == {suspect.run.id}
 
     def test_whose_worker_dies_is_one_again_and_has_not_crashed(

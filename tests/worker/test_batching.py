@@ -5,17 +5,16 @@ from pathlib import Path
 import pytest
 
 from taskworks import task_backends
-from taskworks.backends.database import DatabaseBackend
 from taskworks.execution import Attempt, Succeeded, prepare
 from taskworks.models import TaskRun
 from taskworks.models import Worker as WorkerRow
 from taskworks.recording import ledger
-from taskworks.recording.events import Report
-from taskworks.recording.ledger import HOLD_UP_TO, Ledger
+from taskworks.recording.ledger import MAX_OUTCOMES_HELD, Ledger
 from taskworks.store import store
-from taskworks.worker import Observer, Options, Queues, Sizes, Worker
+from taskworks.worker import Options, Queues, Sizes, Worker
 from tests import tasks
 from tests.connections import begin_elsewhere
+from tests.recording.in_hand import new_ledger, submit
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,14 +25,14 @@ def in_hand(count: int) -> tuple[Ledger, list[Attempt]]:
     tasks.noop.enqueue_many([()] * count)
     row = WorkerRow(label="of a test", hostname="here", pid=1)
     store().register(row)
-    recorder = Ledger(store(), Report(DatabaseBackend, Observer()), lambda: None)
+    held = new_ledger()
     runs = store().claim(row.id, "default", ["default"], {"thread": count})
     attempts = [Attempt(run, "of a test") for run in runs]
     for attempt in attempts:
         assert prepare(attempt) is None
-        recorder.take(attempt)
+        submit(held, [attempt])
         attempt.begin()
-    return recorder, attempts
+    return held, attempts
 
 
 def written() -> int:
@@ -41,41 +40,41 @@ def written() -> int:
 
 
 def hold_for(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "HOLD_FOR", seconds)
+    monkeypatch.setattr(ledger, "HOLD_OUTCOME_FOR", seconds)
 
 
 def test_an_outcome_is_held_while_others_may_end_but_for_milliseconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert ledger.HOLD_FOR <= 0.005
-    recorder, (first, _) = in_hand(2)
+    assert ledger.HOLD_OUTCOME_FOR <= 0.005
+    held, (first, _) = in_hand(2)
     hold_for(3600, monkeypatch)
-    recorder.end(first, Succeeded(None))
-    recorder.record()
+    held.settle(first, Succeeded(None))
+    held.record()
     assert written() == 0
-    assert 3500 < recorder.seconds <= 3600  # when the worker looks again, if nothing happens
+    assert 3500 < held.seconds <= 3600  # when the worker looks again, if nothing happens
     hold_for(0, monkeypatch)
-    assert recorder.seconds == 0
-    recorder.record()
+    assert held.seconds == 0
+    held.record()
     assert written() == 1
 
 
 def test_it_is_not_held_when_there_is_nothing_else_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    recorder, attempts = in_hand(3)
+    held, attempts = in_hand(3)
     hold_for(3600, monkeypatch)
     for attempt in attempts:
-        recorder.end(attempt, Succeeded(None))
-    recorder.record()
+        held.settle(attempt, Succeeded(None))
+    held.record()
     assert written() == 3
 
 
 def test_it_is_not_held_when_enough_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    recorder, attempts = in_hand(HOLD_UP_TO + 1)
+    held, attempts = in_hand(MAX_OUTCOMES_HELD + 1)
     hold_for(3600, monkeypatch)
-    for attempt in attempts[:HOLD_UP_TO]:
-        recorder.end(attempt, Succeeded(None))
-    recorder.record()
-    assert written() == HOLD_UP_TO
+    for attempt in attempts[:MAX_OUTCOMES_HELD]:
+        held.settle(attempt, Succeeded(None))
+    held.record()
+    assert written() == MAX_OUTCOMES_HELD
 
 
 def test_what_was_claimed_ahead_and_cannot_begin_goes_back_uncounted(tmp_path: Path) -> None:

@@ -12,17 +12,16 @@ import pytest
 from django.db import transaction
 
 from taskworks import Task, TaskResult, task_backends
-from taskworks.backends.database import DatabaseBackend
 from taskworks.execution import Attempt, Succeeded, prepare
 from taskworks.models import TaskRun, Worker
-from taskworks.recording.events import Report
-from taskworks.recording.ledger import WRITE_START_AFTER, Ledger
+from taskworks.recording.ledger import WRITE_START_AFTER
 from taskworks.signals import task_finished
 from taskworks.store import store
-from taskworks.worker import Observer, Options, Queues
+from taskworks.worker import Options, Queues
 from taskworks.worker import Worker as WorkerOfTheTest
 from tests import tasks
 from tests.connections import begin_elsewhere
+from tests.recording.in_hand import new_ledger, submit
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -96,31 +95,31 @@ def test_a_batch_stays_for_the_runs_of_a_worker_that_was_killed() -> None:
 def test_a_recorder_with_nothing_to_write_asks_the_database_nothing(
     django_assert_num_queries: Any,
 ) -> None:
-    recorder = Ledger(store(), Report(DatabaseBackend, Observer()), lambda: None)
+    ledger = new_ledger()
     with django_assert_num_queries(0):
-        recorder.record()
-        recorder.give_back()
+        ledger.record()
+        ledger.give_back()
 
 
 def test_what_has_ended_and_waits_to_be_written_is_not_written_as_begun() -> None:
     tasks.noop.enqueue_many([(), ()])
     row = Worker(label="of a test", hostname="here", pid=1)
     store().register(row)
-    recorder = Ledger(store(), Report(DatabaseBackend, Observer()), lambda: None)
+    ledger = new_ledger()
     attempts = [
         Attempt(run, "of a test")
         for run in store().claim(row.id, "default", ["default"], {"thread": 2})
     ]
     for attempt in attempts:
         assert prepare(attempt) is None
-        recorder.take(attempt)
+        submit(ledger, [attempt])
         attempt.begin()
     wait_for(lambda: attempts[0].age > WRITE_START_AFTER, "their start is to be written")
-    recorder.end(attempts[0], Succeeded(None))
-    recorder.record()
+    ledger.settle(attempts[0], Succeeded(None))
+    ledger.record()
     assert not TaskRun.objects.successful().filter(finished_at=None).exists()
-    recorder.end(attempts[1], Succeeded(None))
-    recorder.record()
+    ledger.settle(attempts[1], Succeeded(None))
+    ledger.record()
     assert TaskRun.objects.successful().exclude(finished_at=None).count() == 2
 
 

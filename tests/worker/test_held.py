@@ -12,8 +12,8 @@ from django.db import connection
 from taskworks import TaskContext, TaskResult, task
 from taskworks.execution import Attempt
 from taskworks.models import TaskRun
-from taskworks.recording.starts import Starts
 from taskworks.store import store
+from taskworks.worker.first_starts import FirstStarts
 from tests import tasks
 from tests.connections import held_elsewhere
 from tests.stopping.runs import wait_until, working
@@ -87,15 +87,15 @@ def test_the_start_of_a_locked_run_waits_and_others_do_not(
 ) -> None:
     once = tasks.wait_for_file.using(delivery="at_most_once")
     claimed, may_start = Event(), Event()
-    with_start = Starts.hold
+    with_start = FirstStarts.hold
 
-    def hold(self: Starts, attempts: list[Attempt]) -> None:
+    def hold(self: FirstStarts, attempts: list[Attempt]) -> None:
         if attempts:
             claimed.set()
             may_start.wait(60)
         with_start(self, attempts)
 
-    monkeypatch.setattr(Starts, "hold", hold)
+    monkeypatch.setattr(FirstStarts, "hold", hold)
     with working():
         locked = once.enqueue(str(tmp_path / "gate"))
         assert claimed.wait(60)

@@ -146,7 +146,7 @@ def test_the_wait_grows_to_ten_seconds_and_one_line_a_minute_is_logged(
 
 def test_a_claim_that_a_server_makes_late_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a session whose other end has gone, and when nobody thinks of the storm any more."""
-    monkeypatch.setattr(module, "TAKE_STOCK_EVERY", 0.2)
+    monkeypatch.setattr(module, "STRAY_INTERVAL", 0.2)
     worker = Worker(task_backends["default"], Options(queues=Queues(), interval=0.02))
     running = begin_elsewhere(worker.run)
     try:

@@ -24,5 +24,5 @@ class UserEndpoint(EndpointDefinition):
 
     @deferrable_task(execute_unless=has_no_address)
     @staticmethod
-    def tell_that_somebody_looked(user):
-        user.email_user("Somebody looked", "at your profile")
+    def notify_user(user):
+        user.email_user("A visit", "Someone looked at your profile.")

@@ -29,5 +29,5 @@ class Rename(EndpointDefinition):
 
     @deferrable_task(queue="mail")
     @staticmethod
-    def tell(user):
-        user.email_user("Your name", f"It is {user.first_name} now.")
+    def confirm(user):
+        user.email_user("Your name", f"Your name is now {user.first_name}.")

@@ -3,7 +3,7 @@ from taskworks import TaskResultStatus, default_task_backend
 
 result = count_words.enqueue("one two three")
 
-# Elsewhere, with nothing but the id:
+# Elsewhere, with only the id:
 same = count_words.get_result(result.id)
 if same.status == TaskResultStatus.READY:
     print("It waits.")

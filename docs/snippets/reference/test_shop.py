@@ -17,5 +17,5 @@ class CountWordsTests(SimpleTestCase):
     def test_counts(self) -> None:
         self.assertEqual(count_words.enqueue("one two").return_value, 2)
 
-    def test_is_a_function_still(self) -> None:
+    def test_can_be_called(self) -> None:
         self.assertEqual(count_words.call("one two"), 2)

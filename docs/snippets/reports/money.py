@@ -9,7 +9,7 @@ class MoneyParameter(Parameter):
     def to_python(self, value):
         amount, _, currency = str(value).partition(" ")
         if currency != "EUR" or not amount.replace(".", "").isdigit():
-            raise ValueError("An amount in EUR is wanted, such as '1.50 EUR'.")
+            raise ValueError("Enter an amount in EUR, such as '1.50 EUR'.")
         return Decimal(amount)
 
     def to_json(self, value):

@@ -1,14 +1,15 @@
-from taskworks.typed import Task, params
+from taskworks.typed import Task
+from taskworks.typed import params as task_params
 
 
 class AddTask(Task):
     name = "add"
 
     inputs = {
-        "numbers": params.ListParameter(params.NumberParameter()),
-        "label": params.StringParameter(required=False),
+        "numbers": task_params.ListParameter(task_params.NumberParameter()),
+        "label": task_params.StringParameter(required=False),
     }
-    outputs = {"sum": params.NumberParameter()}
+    outputs = {"sum": task_params.NumberParameter()}
 
     def run(self, numbers, label="sum"):
         self.set_target(len(numbers))

@@ -4,7 +4,7 @@ from taskworks.typed.params import DateParameter, IntParameter, ListParameter, S
 
 @api_task
 class MonthlyReport(TypedTask):
-    """What was sold in a month."""
+    """A report on the sales of one month."""
 
     name = "monthly-report"
     timeout = 600

@@ -29,11 +29,11 @@ for old in SisyTask.objects.filter(enabled=True):
     callable_info = json.loads(old.func_info)
     task_with_callable(
         callable_info["func_path"],
-        label=f"{old.label} ({old.pk})",  # sisy's need not be unique
+        label=f"{old.label} ({old.pk})",  # labels in sisy need not be unique
         schedule=old.schedule,
         userdata=json.loads(old.extra_data),
         pk_override=callable_info.get("model_pk"),
-        timezone="UTC",  # as sisy has it
+        timezone="UTC",  # sisy plans in UTC
         wait_for_schedule=old.wait_for_schedule,
         iterations=old.iterations,
         allow_overlap=old.allow_overlap,

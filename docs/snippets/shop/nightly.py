@@ -7,7 +7,7 @@ from taskworks.schedules import cron, every
 @cron("0 3 * * *", timezone="Europe/Berlin", overlap="skip")
 @task
 def empty_carts(older_than_days: int = 30) -> str:
-    return f"emptied those of {older_than_days} days"
+    return f"emptied carts older than {older_than_days} days"
 
 
 @cron("*/5 9-17 * * mon-fri", label="look for orders, by day")

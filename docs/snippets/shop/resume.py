@@ -7,7 +7,7 @@ from taskworks import TaskContext, task
 def import_prices(context: TaskContext, path: str) -> int:
     lines = Path(path).read_text().splitlines()
     for line in lines[context.metadata["lines"] :]:
-        float(line)  # raises for a line that is no price
+        float(line)  # raises ValueError if the line is not a price
         context.metadata["lines"] += 1
         context.save_metadata()
     return context.metadata["lines"]

@@ -2,7 +2,7 @@ from taskworks import current_context, task
 
 
 def count_shelf(shelf: int) -> int:
-    if context := current_context():  # None if this is no task
+    if context := current_context():  # None outside a task
         context.add_message(f"Counting shelf {shelf}.")
     return 10 * shelf
 

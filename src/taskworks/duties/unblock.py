@@ -7,15 +7,14 @@ it from that, as its death, the sweep that comes with every few heartbeats finds
 
 import time
 from collections.abc import Iterable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 from uuid import UUID
 
-from django.db import Error as DatabaseError
-
 from taskworks.duties.sender import sender_of
-from taskworks.execution import cancellation
+from taskworks.execution import Attempt, cancellation
 from taskworks.logs import steady_logger
+from taskworks.models.run import FINISHED
+from taskworks.progress import OF_SCHEDULE
+from taskworks.recording.events import Attempts, Subscriber
 from taskworks.signals import announce_cancelled
 from taskworks.store import Store
 from taskworks.store.blocking import Following
@@ -24,26 +23,36 @@ CHUNK = 1000
 
 logger = steady_logger(__name__)
 
-# Runs that others wait for, and whose outcome this process has just written.
-_ended: SimpleQueue[UUID] = SimpleQueue()
+
+class Followers(Subscriber):
+    """
+    Unblocks what follows the runs whose outcomes this worker has written. If it does not come to
+    that, a sweep does it later.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._ended: set[UUID] = set()
+
+    def settled(self, attempts: Attempts) -> None:
+        self._ended |= {attempt.run.id for attempt in attempts if _is_followed(attempt)}
+
+    def unblock(self) -> bool:
+        """Unblock what can be; return whether a run became ready. Free if nothing is followed."""
+        if not self._ended:
+            return False
+        unblocked = _see_to(self._store, self._store.followers(self._ended))
+        self._ended = set()  # unless it raised: then the next call tries again
+        return unblocked
 
 
-def note_ended(run_id: UUID) -> None:
-    """That others may wait for this run, and that its outcome is written; in any thread."""
-    _ended.put(run_id)
-
-
-def unblock_noted(store: Store) -> bool:
-    """Unblock what waits for the runs noted; whether there was something. Costs nothing if not."""
-    if _ended.empty():
+def _is_followed(attempt: Attempt) -> bool:
+    """Return whether the run has ended, and its task or its schedule says that others follow."""
+    if attempt.run.state not in FINISHED:
         return False
-    noted = set(_taken())
-    try:
-        return _see_to(store, store.followers(noted))
-    except DatabaseError:
-        for run_id in noted:
-            _ended.put(run_id)
-        raise
+    if getattr(attempt.task.func, "is_followed", False):
+        return True
+    return bool(attempt.run.metadata) and "is_followed" in attempt.run.metadata.get(OF_SCHEDULE, ())
 
 
 def unblock_all(store: Store) -> None:
@@ -75,12 +84,6 @@ class Unblocking:
         if len(some) < CHUNK:
             self._last = None
         return self._last is not None
-
-
-def _taken() -> Iterable[UUID]:
-    with suppress(Empty):
-        while True:
-            yield _ended.get_nowait()
 
 
 def _see_to(store: Store, blocked: Iterable[Following]) -> bool:

@@ -3,14 +3,11 @@
 import inspect
 from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
 from typing import Any
-from uuid import UUID
 
 from taskworks import framework
-from taskworks.context import call_when_written, current_context
+from taskworks.context import current_context
 from taskworks.definition import task_class
-from taskworks.duties.unblock import note_ended
 from taskworks.endpoints.endpoint_tasks import DeferrableEndpointTask
 from taskworks.endpoints.resource import Reference, afetched, fetched
 from taskworks.exceptions import InvalidEndpoint, InvalidTask, ResourceNotFound
@@ -32,10 +29,11 @@ def run_of(endpoint: type, task: DeferrableEndpointTask, *, is_followed: bool) -
     is_coroutine = inspect.iscoroutinefunction(task.function)
     make = _coroutine_function if is_coroutine else _function
     name = f"{endpoint.__qualname__}.{task.name}"
-    function: Any = make(endpoint, task, name, is_followed)
+    function: Any = make(endpoint, task, name)
     function.__module__, function.__qualname__ = endpoint.__module__, name
     function.__name__, function.__doc__ = task.name, task.function.__doc__
     function.declared = task
+    function.is_followed = is_followed
     try:
         return task_class(DEFAULT_TASK_BACKEND_ALIAS)(
             func=function,
@@ -67,12 +65,8 @@ def _routing(task: DeferrableEndpointTask) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _function(
-    endpoint: type, task: DeferrableEndpointTask, name: str, is_followed: bool
-) -> Callable[..., None]:
+def _function(endpoint: type, task: DeferrableEndpointTask, name: str) -> Callable[..., None]:
     def execute(reference: Reference, /, *args: Any, **kwargs: Any) -> None:
-        if is_followed:
-            _let_the_others_follow()
         try:
             resource = fetched(reference, name)
         except ResourceNotFound as error:
@@ -83,11 +77,9 @@ def _function(
 
 
 def _coroutine_function(
-    endpoint: type, task: DeferrableEndpointTask, name: str, is_followed: bool
+    endpoint: type, task: DeferrableEndpointTask, name: str
 ) -> Callable[..., Any]:
     async def execute(reference: Reference, /, *args: Any, **kwargs: Any) -> None:
-        if is_followed:
-            _let_the_others_follow()
         try:
             resource = await afetched(reference, name)
         except ResourceNotFound as error:
@@ -97,16 +89,6 @@ def _coroutine_function(
             await answer
 
     return execute
-
-
-def _let_the_others_follow() -> None:
-    """As soon as this run's success is written; a worker's sweep is what they rely on."""
-    if context := current_context():
-        call_when_written(partial(_note_ended, context.task_result.id))
-
-
-def _note_ended(run_id: str) -> None:
-    note_ended(UUID(run_id))
 
 
 def _late(error: ResourceNotFound) -> Snooze | None:

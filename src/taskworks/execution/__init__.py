@@ -1,10 +1,9 @@
 """Execute one attempt of a run, and say what became of it."""
 
-from taskworks.execution.attempt import Attempt
-from taskworks.execution.crash import crash
+from taskworks.execution.attempt import Attempt, Phase
 from taskworks.execution.executor import aexecute, execute, prepare
 from taskworks.execution.interrupt import CoroutineGuard, Guard, Reason, ThreadGuard
-from taskworks.execution.judgement import judge, judge_unasked
+from taskworks.execution.judgement import judge, judge_crash, judge_stuck
 from taskworks.execution.outcome import (
     Cancelled,
     Committed,
@@ -18,12 +17,15 @@ from taskworks.execution.outcome import (
     Postponed,
     Released,
     Retried,
+    Settled,
     Snoozed,
     Succeeded,
+    Verb,
     cancellation,
     failure,
     loss,
 )
+from taskworks.execution.settlement import settle, settled_copy
 
 __all__ = [
     "Attempt",
@@ -37,21 +39,26 @@ __all__ = [
     "InDoubt",
     "Lost",
     "Outcome",
+    "Phase",
     "Poisoned",
     "Postponed",
     "Reason",
     "Released",
     "Retried",
+    "Settled",
     "Snoozed",
     "Succeeded",
     "ThreadGuard",
+    "Verb",
     "aexecute",
     "cancellation",
-    "crash",
     "execute",
     "failure",
     "judge",
-    "judge_unasked",
+    "judge_crash",
+    "judge_stuck",
     "loss",
     "prepare",
+    "settle",
+    "settled_copy",
 ]

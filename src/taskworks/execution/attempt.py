@@ -4,29 +4,14 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from copy import copy
 from datetime import datetime, timedelta
+from enum import IntEnum
 from functools import cached_property, partial
 from typing import Any, Protocol, TypeVar
 
 from taskworks.context import TaskContext
-from taskworks.database.clock import later
 from taskworks.execution.interrupt import Guard
-from taskworks.execution.outcome import (
-    Cancelled,
-    Committed,
-    Crashed,
-    Failed,
-    Lost,
-    Outcome,
-    Poisoned,
-    Postponed,
-    Released,
-    Retried,
-    Snoozed,
-    Succeeded,
-    loss,
-)
+from taskworks.execution.outcome import Lost, Outcome, Released, loss
 from taskworks.execution.task_connections import refuse_to_wait_for_oneself
 from taskworks.framework import Task
 from taskworks.jsonvalue import copied
@@ -35,63 +20,88 @@ from taskworks.options.policy import ALONE, Policy
 from taskworks.progress import RunChannel
 from taskworks.result import TaskResult
 
-_first = threading.Lock()
-
 AnyGuard = TypeVar("AnyGuard", bound=Guard)
 
-FULL_TRACEBACKS = 10  # of a run's latest failures; of older ones the last line is kept
-
-# What an attempt changes, and what is put back when it does not count.
+# The columns that a begun attempt changes, and that are put back if it does not count.
 COUNTS = ("attempts", "worker_ids", "started_at", "last_attempted_at", "missing_since")
+
+_making_a_channel = threading.Lock()
+
+
+class Phase(IntEnum):
+    """Where an attempt is between its claim and the writing of its outcome; see the ledger."""
+
+    CLAIMED = 0
+    AWAITING_START = 1  # its start is to be written before its first line runs
+    SUBMITTED = 2  # a pool has it: it waits for a slot, or is executed
+    UNCERTAIN = 3  # nobody knows yet whether its COMMIT went through
+    STUCK = 4  # it cannot be stopped; its outcome is written when the process leaves
+    SETTLED = 5  # it has an outcome, which is to be written
+    CLOSED = 6  # its outcome is written, or lost
 
 
 class Finisher(Protocol):
-    """Who writes the finish of a transactional task, over the connection of the calling thread."""
+    """Writes the finish of a transactional task, on the connection of the calling thread."""
 
     alias: str
 
     def commit(self, run: TaskRun) -> bool:
-        """Write the run's outcome; False if the run is not ours any more."""
+        """Write the run's outcome; return False if the run is no longer ours."""
 
 
 class Attempt:
     """
-    A claimed run in a worker's hands. ``begin`` and ``end`` change the run in memory; whoever
-    owns the attempt writes it.
+    A claimed run in a worker's hands. It changes the run in memory; the ledger writes the run.
 
-    Times are the database's: its time of the claim, plus what this process has measured since.
+    Times are the database's: the time of the claim plus what this process has measured since.
     """
 
     def __init__(self, run: TaskRun, worker_id: str, claimed: float | None = None) -> None:
         self.run = run
         self.worker_id = worker_id
+        self.phase = Phase.CLAIMED
+        # These four are moments of time.monotonic().
         self.claimed = time.monotonic() if claimed is None else claimed
-        self.submitted = self.claimed  # when it could begin but for a place
-        self.began: float | None = None  # these two by time.monotonic()
+        self.submitted = self.claimed  # when a pool got it
+        self.began: float | None = None
         self.ended: float | None = None
         self.start_written = False
         self.outcome: Outcome | None = None
-        self.listener: Callable[[Attempt], None] | None = None  # told when the task tells something
-        self._channel: RunChannel | None = None
-        self._before = {name: getattr(run, name) for name in COUNTS}
+        self.on_progress: Callable[[Attempt], None] | None = None
         self.finisher: Finisher | None = None
         self.guard = Guard()  # until the pool that executes it has one that fits
+        self._channel: RunChannel | None = None
+        self._before = {name: getattr(run, name) for name in COUNTS}
         # prepare() finds these.
         self.task: Task
         self.policy: Policy
 
     @property
-    def must_be_known(self) -> bool:
-        """Whether its start must have been written when its first line runs."""
+    def lane(self) -> str:
+        """The executor in whose lane it is executed."""
+        return ALONE if self.run.executor == ALONE else self.policy.executor
+
+    @property
+    def start_comes_first(self) -> bool:
+        """True if its start must be written before its first line runs."""
         return self.run.at_most_once or self.run.executor == ALONE or self.policy.transactional
 
+    # Begin and end.
+
+    def guarded_by(self, guard: AnyGuard) -> AnyGuard:
+        """Set how to stop the attempt, which is about to be executed, and return the guard."""
+        before, self.guard = self.guard, guard
+        if before.reason:  # it was withdrawn
+            guard.withdraw()
+        return guard
+
     def begin(self) -> None:
-        """The first line is about to run."""
-        self.count()
+        """Note that the task's first line is about to run."""
+        self.count_start()
         self.began = time.monotonic()
 
-    def count(self) -> None:
-        """Count it as begun, if that has not been done before its first line."""
+    def count_start(self) -> None:
+        """Count the attempt as begun, unless it was counted before."""
         run = self.run
         if run.state == RunState.RUNNING:
             return
@@ -102,81 +112,37 @@ class Attempt:
         run.missing_since = None
         run.state = RunState.RUNNING.value
 
-    def over(self) -> None:
-        """Its last line has run."""
+    def uncount_start(self) -> None:
+        """Put back what count_start() changed: the attempt does not count."""
+        for name, value in self._before.items():
+            setattr(self.run, name, value)
+
+    def returned(self) -> None:
+        """Note that the task's last line has run."""
         self.ended = time.monotonic()
 
-    def end(self, outcome: Outcome) -> None:
-        """Turn the run into what the outcome makes of it."""
-        self.outcome = outcome
-        self.ended = self.ended or time.monotonic()
-        self.run.return_value = None
-        match outcome:
-            case Retried() | Snoozed() | Postponed() | Crashed():
-                self._put_back(outcome)
-            case Released():
-                self._undo(self.run)
-                self.run.state = RunState.READY.value
-            case _:
-                self._conclude(outcome)
-
-    def undone(self) -> "Attempt":
-        """It with its run as before the claim, released; a copy, for it may be executing still."""
-        return self.ended_by(self.abandon())
-
-    def ended_by(self, outcome: Outcome) -> "Attempt":
-        """A copy of it with this outcome."""
-        attempt = copy(self)
-        attempt.run, attempt.outcome, attempt.ended = copy(self.run), None, None
-        attempt.end(outcome)
-        return attempt
-
     def abandon(self) -> Released | Lost:
-        """The outcome of one whose end is not waited for; if it has not begun, it never will."""
+        """Return the outcome of an attempt that nobody waits for; one not begun never begins."""
         if self.run.at_most_once and not self._withdrawn():
             return loss("Its worker stopped, or was given up, in the middle of it.")
         return Released()
 
-    def guarded_by(self, guard: AnyGuard) -> AnyGuard:
-        """It is about to be executed, and this is how to stop it; it may have been withdrawn."""
-        before, self.guard = self.guard, guard
-        if before.reason:
-            guard.withdraw()
-        return guard
+    def _withdrawn(self) -> bool:
+        guard = self.guard
+        withdrawn = guard.withdraw()
+        # The attempt may have got another guard in between.
+        return withdrawn if self.guard is guard else self._withdrawn()
+
+    # Times.
 
     def now(self) -> datetime:
         """The database's time."""
         return self._time_at(time.monotonic())
 
     @property
-    def _ended_at(self) -> datetime:
+    def ended_at(self) -> datetime:
+        """The database's time at the end of the attempt, or now if it has not ended."""
         return self._time_at(self.ended or time.monotonic())
-
-    def _time_at(self, moment: float) -> datetime:
-        claimed_at = self.run.claimed_at
-        assert claimed_at is not None, "an attempt is made of a claimed run"  # noqa: S101
-        return claimed_at + timedelta(seconds=moment - self.claimed)
-
-    @property
-    def channel(self) -> RunChannel:
-        """What task and worker tell each other; made when the first of them asks for it."""
-        return self._channel or self._make_channel()
-
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether somebody wants the run to stop."""
-        return self._channel is not None and self._channel.cancel_requested
-
-    @property
-    def has_news(self) -> bool:
-        """Whether the task has told something that is not written yet."""
-        return self._channel is not None and self._channel.has_news
-
-    def detach_channel(self) -> None:
-        """Nobody listens any more."""
-        self.listener = None
-        if self._channel:
-            self._channel.close()
 
     @property
     def age(self) -> float:
@@ -190,16 +156,24 @@ class Attempt:
 
     @property
     def duration(self) -> float:
-        """Seconds that the attempt took, or has taken; 0 before it has begun."""
+        """Seconds that the attempt took, or has taken so far; 0 before it has begun."""
         return 0.0 if self.began is None else (self.ended or time.monotonic()) - self.began
 
-    def result(self) -> TaskResult[..., Any]:
-        """A snapshot of the run as it is now."""
-        return self.run.to_result(self.task)
+    def _time_at(self, moment: float) -> datetime:
+        claimed_at = self.run.claimed_at
+        assert claimed_at is not None, "an attempt is made of a claimed run"  # noqa: S101
+        return claimed_at + timedelta(seconds=moment - self.claimed)
+
+    # What the task is given.
+
+    def arguments(self) -> tuple[list[Any], dict[str, Any]]:
+        """The arguments for the task's function: copies that it may change."""
+        args, kwargs = copied(self.run.args), copied(self.run.kwargs)
+        return ([self.context, *args] if self.task.takes_context else args), kwargs
 
     @cached_property
     def context(self) -> TaskContext:
-        """What the task is told of its run, once the attempt has begun."""
+        """The task's context, once the attempt has begun."""
         started_at = self.run.last_attempted_at
         assert started_at is not None, "it has begun"  # noqa: S101
         return TaskContext(
@@ -209,125 +183,45 @@ class Attempt:
             **_limits(started_at, self.policy.timeout, self.deadline),
         )
 
-    def arguments(self) -> tuple[list[Any], dict[str, Any]]:
-        """What the task's function is called with, its own to change."""
-        args, kwargs = copied(self.run.args), copied(self.run.kwargs)
-        return ([self.context, *args] if self.task.takes_context else args), kwargs
+    def result(self) -> TaskResult[..., Any]:
+        """A snapshot of the run as it is now."""
+        return self.run.to_result(self.task)
 
-    def _withdrawn(self) -> bool:
-        guard = self.guard
-        withdrawn = guard.withdraw()
-        # It may have got another guard in between.
-        return withdrawn if self.guard is guard else self._withdrawn()
+    # What the task and its worker say to each other.
+
+    @property
+    def channel(self) -> RunChannel:
+        """The channel between the task and its worker, made when one of them first asks for it."""
+        return self._channel or self._make_channel()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """True if somebody wants the run to stop."""
+        return self._channel is not None and self._channel.cancel_requested
+
+    @property
+    def has_news(self) -> bool:
+        """True if the task has reported something that is not written yet."""
+        return self._channel is not None and self._channel.has_news
+
+    def close_channel(self) -> None:
+        """Stop listening to the task."""
+        self.on_progress = None
+        if self._channel:
+            self._channel.close()
 
     def _make_channel(self) -> RunChannel:
         channel = RunChannel(self.run.messages, self.run.metadata)
         channel.before_waiting = refuse_to_wait_for_oneself
-        if self.listener:
-            channel.listener = partial(self.listener, self)
-        with _first:  # its thread and its worker may ask at once
+        if self.on_progress:
+            channel.listener = partial(self.on_progress, self)
+        with _making_a_channel:  # the task's thread and its worker may ask at once
             self._channel = self._channel or channel
         return self._channel
 
-    def _conclude(self, outcome: Outcome) -> None:
-        match outcome:
-            case Succeeded(return_value):
-                self.run.return_value = return_value
-                self._finish(RunState.SUCCESSFUL)
-            case Committed(return_value, finished_at):
-                self.run.return_value = return_value
-                self._finish(RunState.SUCCESSFUL)
-                self.run.finished_at = finished_at
-            case Failed(_, entry):
-                self._add_failure(entry)
-                self._finish(RunState.FAILED)
-            case Poisoned(_, entry):
-                self._add_crash(entry)
-                self._finish(RunState.FAILED)
-            case Lost(_, entry):
-                self._add_error(entry)
-                self._finish(RunState.FAILED)
-            case Cancelled(_, entry):
-                self._add_error(entry)
-                self._finish(RunState.CANCELLED)
-
-    def _put_back(self, outcome: Retried | Snoozed | Postponed | Crashed) -> None:
-        match outcome:
-            case Retried(_, entry, delay):
-                self._add_failure(entry)
-                self._acquit()
-                self._requeue(delay)
-            case Snoozed(delay):
-                self._undo(self.run)
-                self._acquit()
-                self._requeue(delay)
-                self._wait_anew()
-            case Postponed(delay):
-                self._undo(self.run)
-                self.run.missing_since = self.run.missing_since or self.now()
-                self._requeue(delay)
-            case Crashed(_, entry):
-                self._add_crash(entry)
-                self._requeue(timedelta())
-
-    def _finish(self, state: RunState) -> None:
-        self.run.state = state.value
-        self.run.finished_at = self._ended_at
-
-    def _requeue(self, delay: timedelta) -> None:
-        self.run.state = (RunState.SCHEDULED if delay else RunState.READY).value
-        self.run.available_at = later(self.now(), delay)
-
-    def _wait_anew(self) -> None:
-        """A worker had time for it; what it may wait counts from when it is due again."""
-        if not self.run.expires_at:
-            return
-        self.run.expires_at = None
-        if self.policy.expires < math.inf:
-            lifetime = timedelta(seconds=self.policy.expires)
-            self.run.expires_at = later(self.run.available_at, lifetime)
-
-    def _undo(self, run: TaskRun) -> None:
-        for name, value in self._before.items():
-            setattr(run, name, value)
-
-    def _add_failure(self, entry: dict[str, str]) -> None:
-        self._add_error(entry)
-        self.run.failures += 1
-
-    def _add_crash(self, entry: dict[str, str]) -> None:
-        self._add_error(entry)
-        self.run.crashes += 1
-
-    def _acquit(self) -> None:
-        """It was suspected of a crash, and has not crashed."""
-        if self.run.executor == ALONE:
-            self.run.executor = self.policy.executor
-
-    def _add_error(self, entry: dict[str, str]) -> None:
-        facts = {
-            "attempt": self.run.attempts,
-            "at": self._ended_at.isoformat(),
-            "worker_id": self.worker_id,
-        }
-        self.run.errors = [*_shortened(self.run.errors), {**facts, **entry}]
-
 
 def _limits(started_at: datetime, timeout: float, ends: float) -> dict[str, Any]:
-    """What a context says of an attempt's end, if it has one."""
+    """What a context says of the attempt's deadline, if it has one."""
     if timeout == math.inf:
         return {}
     return {"deadline": started_at + timedelta(seconds=timeout), "_ends": ends}
-
-
-def _shortened(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """So that a run that is retried a thousand times does not keep a thousand tracebacks."""
-    recent = len(errors) - FULL_TRACEBACKS + 1
-    return [
-        {**entry, "traceback": _last_line(entry["traceback"])} if index < recent else entry
-        for index, entry in enumerate(errors)
-    ]
-
-
-def _last_line(traceback: str) -> str:
-    return traceback.rstrip("\n").rpartition("\n")[2] + "\n"

@@ -60,7 +60,7 @@ def execute(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
     """Execute in this thread."""
     outside = tidy_before()
     outcome = _call(attempt, guard, sender)
-    attempt.over()
+    attempt.returned()
     # An interruption may have struck in the middle of a driver.
     if guard.reason:
         left_open = drop_connections()
@@ -79,7 +79,7 @@ async def aexecute(attempt: Attempt, guard: CoroutineGuard, sender: type) -> Out
             outcome = await _acall(attempt, guard, sender)
         except asyncio.CancelledError as error:
             outcome = judge(attempt, guard.meaning(error))
-        attempt.over()
+        attempt.returned()
         if thread not in SyncToAsync.context_to_thread_executor:
             return outcome
         left_open = await sync_to_async(drop_connections, thread_sensitive=True)()

@@ -1,28 +1,34 @@
-"""What follows from what a task has raised: a failure, another try, a later one, or the end."""
+"""What follows from what a task has raised, or from the death of its process."""
 
 from dataclasses import replace
 from datetime import timedelta
 
-from taskworks.exceptions import TaskCancelled, TaskTimeout
+from taskworks.exceptions import TaskCancelled, TaskCrashed, TaskPoisoned, TaskTimeout
 from taskworks.execution.attempt import Attempt
 from taskworks.execution.interrupt import Reason, WorkerStops
 from taskworks.execution.outcome import (
     Cancelled,
+    Crashed,
+    InDoubt,
     Outcome,
+    Poisoned,
     Retried,
+    Settled,
     Snoozed,
     error_entry,
     failure,
 )
 from taskworks.logs import steady_logger
-from taskworks.options.policy import DEFAULT_BACKOFF
+from taskworks.options.policy import ALONE, DEFAULT_BACKOFF
 from taskworks.retry import AskedForDelay, Backoff, Retry, Snooze, seconds
+
+MAX_CRASHES = 3  # of a run that is executed alone
 
 logger = steady_logger(__name__)
 
 
-def judge(attempt: Attempt, exception: BaseException) -> Outcome:
-    """The outcome of an attempt that raised; whatever it raised, this does not."""
+def judge(attempt: Attempt, exception: BaseException) -> Settled:
+    """Return the outcome of an attempt that raised; whatever it raised, this does not raise."""
     match exception:
         case WorkerStops():
             return attempt.abandon()
@@ -37,14 +43,38 @@ def judge(attempt: Attempt, exception: BaseException) -> Outcome:
             return _failed_or_retried(attempt, exception)
 
 
-def judge_unasked(attempt: Attempt, exception: BaseException) -> Outcome:
-    """As judge(), of a task that does not end: a function that is its backoff might not either."""
+def judge_stuck(attempt: Attempt, exception: BaseException) -> Settled:
+    """As judge(), but without calling a backoff function, which might not return either."""
     if not isinstance(attempt.policy.backoff, Backoff | float):
         attempt.policy = replace(attempt.policy, backoff=DEFAULT_BACKOFF)
     return judge(attempt, exception)
 
 
-def _failed_or_retried(attempt: Attempt, exception: BaseException) -> Outcome:
+def judge_crash(attempt: Attempt, exception: TaskCrashed) -> Outcome:
+    """
+    Return the outcome of an attempt whose process died. It is a failure like others, except that
+    an at-most-once run is not retried, and a run that was executed alone because it was suspected
+    of a crash is executed again, until it has crashed ``MAX_CRASHES`` times.
+    """
+    outcome = _crashed(attempt, exception)
+    return InDoubt(outcome) if attempt.policy.transactional else outcome
+
+
+def _crashed(attempt: Attempt, exception: TaskCrashed) -> Settled:
+    if attempt.run.at_most_once:
+        return failure(exception)
+    if attempt.run.executor != ALONE:
+        return judge(attempt, exception)
+    if attempt.run.crashes + 1 < MAX_CRASHES:
+        return Crashed(exception, error_entry(exception))
+    poisoned = TaskPoisoned(
+        f"{exception} It was executed alone, and has crashed {MAX_CRASHES} times: it is not "
+        "executed again unless somebody has it retried."
+    )
+    return Poisoned(poisoned, error_entry(poisoned))
+
+
+def _failed_or_retried(attempt: Attempt, exception: BaseException) -> Settled:
     failed = failure(exception)
     try:
         delay = _delay(attempt, exception)

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import IntEnum, auto
 from traceback import TracebackException
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 from taskworks import jsonvalue
 from taskworks.conf import conf
@@ -23,24 +24,43 @@ OUR_OWN = (
 )
 
 
+class Verb(IntEnum):
+    """The store verb that writes an outcome."""
+
+    REQUEUE = auto()
+    RELEASE = auto()
+    FINISH = auto()
+    POISON = auto()
+    NONE_IS_COMMITTED = auto()  # the task's own transaction has written it
+    NONE_IS_FENCED = auto()  # the run belongs to another worker
+
+
 @dataclass(frozen=True, slots=True)
 class Succeeded:
     """The task returned a value that can be stored."""
+
+    verb: ClassVar = Verb.FINISH
 
     return_value: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The task raised, returned what is no JSON, or could not be begun; there is no other try."""
+    """
+    The run has failed for good: the task raised, its result is not JSON, or it could not begin.
+    """
+
+    verb: ClassVar = Verb.FINISH
 
     exception: BaseException
-    entry: dict[str, str]  # what is stored of it
+    entry: dict[str, str]  # what is stored of the exception
 
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """The attempt failed, and another is made after the delay."""
+    """The attempt failed, and another one follows after the delay."""
+
+    verb: ClassVar = Verb.REQUEUE
 
     exception: BaseException
     entry: dict[str, str]
@@ -49,14 +69,18 @@ class Retried:
 
 @dataclass(frozen=True, slots=True)
 class Snoozed:
-    """The task asked to be executed later; the attempt does not count."""
+    """The task asked to run later; the attempt does not count."""
+
+    verb: ClassVar = Verb.REQUEUE
 
     delay: timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """Somebody did not want the run any more."""
+    """The run was cancelled."""
+
+    verb: ClassVar = Verb.FINISH
 
     exception: BaseException
     entry: dict[str, str]
@@ -64,12 +88,26 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The worker stopped in the middle of it; the attempt does not count."""
+    """The worker gives the run back before its end; the attempt does not count."""
+
+    verb: ClassVar = Verb.RELEASE
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """Nothing was executed: the task cannot be imported yet, and may be after a deploy."""
+
+    verb: ClassVar = Verb.REQUEUE
+
+    delay: timedelta
+    reason: Exception
 
 
 @dataclass(frozen=True, slots=True)
 class Crashed:
-    """It was executed alone, and its process has died of it; that is no failure."""
+    """The run was executed alone, and its process died. That is not a failure."""
+
+    verb: ClassVar = Verb.REQUEUE
 
     exception: BaseException
     entry: dict[str, str]
@@ -77,7 +115,9 @@ class Crashed:
 
 @dataclass(frozen=True, slots=True)
 class Poisoned:
-    """That has happened too often: there is no other try."""
+    """The run was executed alone and its process has died too often: it has failed for good."""
+
+    verb: ClassVar = Verb.POISON
 
     exception: BaseException
     entry: dict[str, str]
@@ -85,7 +125,9 @@ class Poisoned:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """It may be executed once only, and nobody knows how far it has got."""
+    """An at-most-once run had begun, and nobody knows how far it got."""
+
+    verb: ClassVar = Verb.FINISH
 
     exception: BaseException
     entry: dict[str, str]
@@ -93,7 +135,9 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The task returned, and that is stored already: it was the end of the task's transaction."""
+    """The task returned, and its own transaction has stored the result."""
+
+    verb: ClassVar = Verb.NONE_IS_COMMITTED
 
     return_value: Any
     finished_at: datetime
@@ -101,25 +145,23 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Fenced:
-    """The run was somebody else's by then: the task's transaction was rolled back."""
+    """The run belongs to another worker by now: nothing is written."""
+
+    verb: ClassVar = Verb.NONE_IS_FENCED
 
 
 @dataclass(frozen=True, slots=True)
 class InDoubt:
-    """Only the run tells whether its task's transaction was committed; ``otherwise`` if not."""
+    """
+    The answer to the COMMIT of the task's own transaction was lost. The run's row tells whether it
+    went through; if it did not, the outcome is ``otherwise``.
+    """
 
-    otherwise: "Outcome"
-
-
-@dataclass(frozen=True, slots=True)
-class Postponed:
-    """Nothing was executed: the path does not import yet, and may after a deploy."""
-
-    delay: timedelta
-    reason: Exception
+    otherwise: "Settled"
 
 
-Outcome = (
+# What an attempt can end with. Where these are told apart, ``assert_never`` refuses a new one.
+Settled = (
     Succeeded
     | Failed
     | Retried
@@ -132,8 +174,8 @@ Outcome = (
     | Lost
     | Committed
     | Fenced
-    | InDoubt
 )
+Outcome = Settled | InDoubt
 
 
 def success(returned: Any) -> Succeeded:

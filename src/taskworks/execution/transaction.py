@@ -23,6 +23,7 @@ from taskworks.execution.outcome import (
     Succeeded,
     success,
 )
+from taskworks.execution.settlement import settled_copy
 from taskworks.logs import steady_logger
 from taskworks.options.policy import Policy
 from taskworks.store import store_alias
@@ -125,7 +126,7 @@ def _called(connection: BaseDatabaseWrapper, call: Callable[[], Any]) -> Succeed
 
 def _finished(attempt: Attempt, finisher: Finisher, returned: Succeeded) -> Committed:
     # Of a copy, for the worker writes meanwhile what the run itself tells.
-    run = attempt.ended_by(returned).run
+    run = settled_copy(attempt, returned).run
     for name, value in attempt.channel.columns.items():
         setattr(run, name, value)
     if not finisher.commit(run):

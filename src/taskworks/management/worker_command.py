@@ -32,6 +32,7 @@ from taskworks.management.process import (
 from taskworks.management.reach import check_reachable
 from taskworks.management.supervision_command import supervise
 from taskworks.models import RunState
+from taskworks.recording.events import Attempts
 from taskworks.schedules.sync import synchronise_if_possible
 from taskworks.worker import Observer, Options, Queues, Recycling, Sizes, Worker
 from taskworks.worker.supervision.lifeline import Lifeline
@@ -253,7 +254,11 @@ class Narrator(Observer):
     def begins(self, label: str, taken: str) -> None:
         self._print(f"Worker {label} takes {taken}.")
 
-    def settled(self, attempt: Attempt) -> None:
+    def settled(self, attempts: Attempts) -> None:
+        for attempt in attempts:
+            self._print_outcome(attempt)
+
+    def _print_outcome(self, attempt: Attempt) -> None:
         run = attempt.run
         milliseconds = attempt.duration * 1000
         line = (

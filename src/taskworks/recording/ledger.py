@@ -1,251 +1,313 @@
-"""What a worker has in hand, and the writing of what becomes of it."""
+"""
+Where each attempt of a worker is, and the writing of what becomes of it.
+
+    CLAIMED ──┬──────────────────► SUBMITTED ──┬──────────────► SETTLED ──► CLOSED
+              │                        ▲       ├─ UNCERTAIN ──────►▲
+              ├─ AWAITING_START ───────┘       └─ STUCK ──────────►│
+              │        │                                           │
+              └────────┴───────────────────────────────────────────┘
+
+An attempt is taken when its run is CLAIMED. Its start is written before its first line runs if it
+must be known (AWAITING_START), and after it otherwise. A pool has it while it is SUBMITTED. Then it
+is SETTLED: it has an outcome, which is written together with others. Two ways are longer. An
+attempt is UNCERTAIN while nobody knows whether the COMMIT of its own transaction went through, and
+STUCK if it cannot be stopped: its outcome is written when this process leaves. It is CLOSED when
+the outcome is written, or turned out to belong to a run that is another worker's.
+"""
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import assert_never
 from uuid import UUID
 
 from django.db import Error as DatabaseError
 
 from taskworks.database.connections import left_as_it_was
-from taskworks.duties.unblock import note_ended
 from taskworks.execution import (
     Attempt,
-    Cancelled,
     Committed,
-    Crashed,
-    Failed,
     Fenced,
     InDoubt,
-    Lost,
     Outcome,
-    Poisoned,
+    Phase,
     Postponed,
     Released,
-    Retried,
-    Snoozed,
-    Succeeded,
+    Settled,
+    Verb,
     cancellation,
+    settle,
+    settled_copy,
 )
-from taskworks.models.run import FINISHED as FINISHED_STATES
-from taskworks.progress import OF_SCHEDULE
-from taskworks.recording.batch import Batch, Write
-from taskworks.recording.doubts import Doubts
-from taskworks.recording.events import Report
-from taskworks.recording.held import Held
-from taskworks.recording.watchers import Watchers
+from taskworks.models import TaskRun
+from taskworks.recording.batch_writer import BatchWriter, Write
+from taskworks.recording.events import RunEvents
+from taskworks.recording.locked_rows import LockedRows
+from taskworks.recording.progress_writer import ProgressWriter
 from taskworks.store import Store
 
-WRITE_START_AFTER = 0.05  # seconds; a shorter attempt's start is written with its finish
-HOLD_FOR = 0.003  # seconds that an outcome waits for others, to be written with them
-HOLD_UP_TO = 100  # outcomes
-TELL_EVERY = 0.1  # seconds between two writes of a run's progress
+WRITE_START_AFTER = 0.05  # seconds; the start of a shorter attempt is written with its finish
+HOLD_OUTCOME_FOR = 0.003  # seconds that an outcome waits for others, to be written with them
+MAX_OUTCOMES_HELD = 100
+COMMIT_LOOK_INTERVAL = 0.2  # seconds between two looks whether a COMMIT went through
 
-REQUEUED = (Retried, Snoozed, Postponed, Crashed)
-FINISHED = (Succeeded, Failed, Cancelled, Lost)
+NEXT_PHASES: Mapping[Phase, frozenset[Phase]] = {
+    Phase.CLAIMED: frozenset({Phase.AWAITING_START, Phase.SUBMITTED, Phase.SETTLED}),
+    Phase.AWAITING_START: frozenset({Phase.SUBMITTED, Phase.SETTLED}),
+    Phase.SUBMITTED: frozenset({Phase.UNCERTAIN, Phase.STUCK, Phase.SETTLED}),
+    Phase.UNCERTAIN: frozenset({Phase.SETTLED}),
+    Phase.STUCK: frozenset({Phase.SETTLED}),
+    Phase.SETTLED: frozenset({Phase.CLOSED}),
+    Phase.CLOSED: frozenset(),
+}
+UNSETTLED = (Phase.CLAIMED, Phase.AWAITING_START, Phase.SUBMITTED)
+
+
+class ImpossiblePhaseError(RuntimeError):
+    """An attempt was to enter a phase that does not follow its own: an error of the engine."""
 
 
 class Ledger:
     """
-    Holds attempts from their claim until their outcome is stored. Nothing is forgotten before: a
-    write that fails is done again with the next ``record``. ``wake`` is called, in any thread,
-    when a task has told something; the ``watchers``, in its own, when that is written.
+    Holds attempts from their claim until their outcome is written. A write that fails is repeated
+    by the next ``record``, so nothing is forgotten.
+
+    All methods are called in the thread that writes. ``wake`` is called in any thread, when a task
+    has reported something.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        report: Report,
-        wake: Callable[[], None],
-        watchers: Watchers | None = None,
-    ) -> None:
-        self._store, self._report, self._wake = store, report, wake
-        self._watchers = watchers or Watchers(store)
-        self._in_hand: dict[UUID, Attempt] = {}
-        self._ended: list[Attempt] = []
-        self._held: list[tuple[Attempt, Outcome]] = []
-        self._telling: dict[Attempt, float] = {}  # and when it may be written
-        self._held_since = 0.0  # the first of those that have ended
-        self._batch = Batch()
-        self._doubts = Doubts(store)
-        self.locked = Held(store)
+    def __init__(self, store: Store, events: RunEvents, wake: Callable[[], None]) -> None:
+        self._store, self._events = store, events
+        self._by_run: dict[UUID, Attempt] = {}
+        self._in: dict[Phase, dict[Attempt, None]] = {phase: {} for phase in Phase}
+        self._batch_writer = BatchWriter()
+        self.locked = LockedRows(store)
+        self._progress = ProgressWriter(store, events, self.locked, wake)
+        self._oldest_settled = 0.0  # when the first of those that are settled became so
+        self._next_commit_look = 0.0
         self.finished = self.released = 0
+
+    # What is in hand.
 
     def __len__(self) -> int:
         """How many attempts are in hand, and may still end."""
-        return len(self._in_hand) - len(self._held)
+        return len(self._by_run) - len(self._in[Phase.STUCK])
 
     @property
-    def attempts(self) -> list[Attempt]:
-        """Those in hand that have not ended."""
-        return [attempt for attempt in self._in_hand.values() if attempt.outcome is None]
+    def unsettled(self) -> list[Attempt]:
+        """The attempts in hand that have no outcome yet."""
+        return [attempt for phase in UNSETTLED for attempt in self._in[phase]]
 
     @property
-    def ids(self) -> list[UUID]:
-        """Of the runs in hand."""
-        return list(self._in_hand)
+    def run_ids(self) -> list[UUID]:
+        """The ids of the runs in hand."""
+        return list(self._by_run)
 
     @property
     def seconds(self) -> float:
-        """Until there may be something to write."""
+        """Seconds until there may be something to write."""
         now = time.monotonic()
         if self._writable:
-            return 0.0 if self._is_due else self._held_since + HOLD_FOR - now
-        if self._in_hand:
-            telling = [*self._telling.items()]
-            tells = (at - now for attempt, at in telling if attempt.run.id not in self.locked)
-            return min([WRITE_START_AFTER / 2, max(0.0, self.locked.seconds), *tells])
+            return 0.0 if self._is_due else self._oldest_settled + HOLD_OUTCOME_FOR - now
+        if self._by_run:
+            progress = (at - now for at in self._progress.moments())
+            return min([WRITE_START_AFTER / 2, max(0.0, self.locked.seconds), *progress])
         return math.inf
 
-    def take(self, attempt: Attempt) -> None:
-        """Hold a claimed run; an older attempt at it, which was rescued from us, is lost."""
-        self._in_hand[attempt.run.id] = attempt
-        attempt.listener = self._hear
+    # From phase to phase.
 
-    def end(self, attempt: Attempt, outcome: Outcome) -> None:
-        """Note what became of it."""
-        if self._in_hand.get(attempt.run.id) is not attempt or attempt.outcome is not None:
-            self._report.lost(attempt)
+    def take(self, attempt: Attempt) -> None:
+        """Hold a claimed run. An older attempt at it, which was rescued from us, is given up."""
+        if older := self._by_run.pop(attempt.run.id, None):
+            self._in[older.phase].pop(older)
+            older.phase = Phase.CLOSED
+        self._by_run[attempt.run.id] = attempt
+        self._in[Phase.CLAIMED][attempt] = None
+        attempt.on_progress = self._progress.note
+
+    def await_starts(self, attempts: Iterable[Attempt]) -> None:
+        """Have the starts of these attempts written before they are submitted."""
+        for attempt in attempts:
+            self._move(attempt, Phase.AWAITING_START)
+
+    def submitted(self, attempts: Iterable[Attempt]) -> None:
+        """Note that a pool gets these attempts now."""
+        for attempt in attempts:
+            self._move(attempt, Phase.SUBMITTED)
+
+    def settle(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Note what became of an attempt. If it is settled already, the outcome is lost."""
+        if attempt.phase not in UNSETTLED:
+            self._events.lost(attempt)
         elif isinstance(outcome, InDoubt):
             attempt.outcome = outcome
-            self._doubts.add(attempt, outcome)
+            self._move(attempt, Phase.UNCERTAIN)
         else:
-            attempt.end(outcome)
-            if not self._ended:
-                self._held_since = time.monotonic()
-            self._ended.append(attempt)
+            self._settle(attempt, outcome)
 
-    def hold(self, attempt: Attempt, outcome: Outcome) -> None:
-        """Note what will become of it, once this worker and with it its thread have gone."""
+    def settle_after_exit(self, attempt: Attempt, outcome: Settled) -> None:
+        """Note what will have become of an attempt once this process, and its thread, has gone."""
         attempt.outcome = outcome
-        self._held.append((attempt, outcome))
+        self._move(attempt, Phase.STUCK)
+
+    def _settle(self, attempt: Attempt, outcome: Settled) -> None:
+        settle(attempt, outcome)
+        if not self._in[Phase.SETTLED]:
+            self._oldest_settled = time.monotonic()
+        self._move(attempt, Phase.SETTLED)
+
+    def _move(self, attempt: Attempt, phase: Phase) -> None:
+        if phase not in NEXT_PHASES[attempt.phase]:
+            raise ImpossiblePhaseError(
+                f"The attempt at run {attempt.run.id} is {attempt.phase.name}, and cannot become "
+                f"{phase.name}."
+            )
+        del self._in[attempt.phase][attempt]
+        attempt.phase = phase
+        self._in[phase][attempt] = None
+
+    # Starts that come first.
+
+    def awaiting_start(self) -> list[Attempt]:
+        """The attempts whose start is to be written first, in order."""
+        return list(self._in[Phase.AWAITING_START])
+
+    def write_starts_first(self, attempts: Sequence[Attempt]) -> list[Attempt]:
+        """
+        Write the starts of these attempts, and return those that are still ours, now submitted.
+        The others are settled as fenced. If it raises, nothing has changed.
+        """
+        for attempt in attempts:
+            attempt.count_start()
+        written = self._store.start([attempt.run for attempt in attempts])
+        started = []
+        for attempt in attempts:
+            attempt.start_written = True
+            if attempt.run.id in written:
+                self._move(attempt, Phase.SUBMITTED)
+                started.append(attempt)
+            else:
+                self._settle(attempt, Fenced())
+        return started
+
+    # Write.
 
     def record(self) -> None:
-        """Write what tasks tell, what has ended, many at once, and that what takes longer began."""
-        self.locked.look()
-        self._end_doubts()
-        self._write_told()
+        """Write progress, what is settled, many at once, and the starts of longer attempts."""
+        self.locked.refresh()
+        self._settle_uncertain()
+        self._progress.write(self._in[Phase.SETTLED])
         while self._is_due:
-            self._settle()
-        self._start()
+            self._write_settled()
+        self._write_starts()
+
+    def give_back(self) -> None:
+        """
+        Let go of everything: what is stuck gets its outcome; what is still executed is released,
+        and does not count. Outcomes that come later are fenced off.
+        """
+        for attempt in [*self._in[Phase.STUCK]]:
+            assert attempt.outcome is not None and not isinstance(attempt.outcome, InDoubt)  # noqa: S101, PT018
+            self._settle(attempt, attempt.outcome)
+        self._write_all_settled()
+        left = [*self._in[Phase.SETTLED], *self.unsettled]
+        for attempt in left:
+            self._replace(attempt, settled_copy(attempt, attempt.abandon()))
+        self._write_all_settled()
+        for attempt in left:
+            attempt.close_channel()
+
+    def goes_on_after(self, error: DatabaseError) -> bool:
+        """
+        Return whether the error was about rows that other sessions have locked. These are left
+        aside for now.
+        """
+        if not self._store.is_lock_timeout(error):
+            return False
+        self.locked.find(self.run_ids)
+        return True
+
+    def _settle_uncertain(self) -> None:
+        """Settle the attempts of which the database knows by now whether they were committed."""
+        uncertain = [*self._in[Phase.UNCERTAIN]]
+        if not uncertain or time.monotonic() < self._next_commit_look:
+            return
+        known = self._store.committed([attempt.run for attempt in uncertain])
+        self._next_commit_look = time.monotonic() + COMMIT_LOOK_INTERVAL
+        for attempt in uncertain:
+            if attempt.run.id in known:
+                self._settle(attempt, _known_outcome(attempt, known[attempt.run.id]))
 
     @property
     def _is_due(self) -> bool:
-        """Whether to write what has ended: at once, unless more will end in a moment."""
+        """True if outcomes are to be written now, because no more will come in a moment."""
         writable = len(self._writable)
         return writable > 0 and (
-            writable >= min(len(self._in_hand), HOLD_UP_TO)
-            or time.monotonic() - self._held_since >= HOLD_FOR
+            writable >= min(len(self._by_run), MAX_OUTCOMES_HELD)
+            or time.monotonic() - self._oldest_settled >= HOLD_OUTCOME_FOR
         )
 
     @property
     def _writable(self) -> list[Attempt]:
-        """Those that have ended, but for what another session has locked."""
-        if self.locked.seconds == math.inf:
-            return self._ended
-        return [attempt for attempt in self._ended if attempt.run.id not in self.locked]
+        """What is settled, except for rows that another session has locked."""
+        settled = self._in[Phase.SETTLED]
+        if not self.locked:
+            return list(settled)
+        return [attempt for attempt in settled if attempt.run.id not in self.locked]
 
-    def goes_on_after(self, error: DatabaseError) -> bool:
-        """Whether this was about rows that others have locked, which are left aside for now."""
-        if not self._store.is_about_a_held_row(error):
-            return False
-        self.locked.find(self.ids)
-        return True
-
-    def give_back(self) -> None:
-        """
-        Let go of everything: what was held gets its outcome; what is still executed is released,
-        does not count as an attempt, and its outcome is fenced off.
-        """
-        held, self._held = self._held, []
-        for attempt, outcome in held:
-            attempt.outcome = None
-            self.end(attempt, outcome)
+    def _write_all_settled(self) -> None:
         while self._writable:
-            self._settle()
-        # Copies, for it may be executing still.
-        left = [attempt for attempt in self._in_hand.values() if attempt not in self._doubts]
-        self._ended = [attempt.undone() for attempt in left]
-        while self._writable:
-            self._settle()
-        for attempt in left:
-            attempt.detach_channel()
+            self._write_settled()
 
-    def _end_doubts(self) -> None:
-        for attempt, outcome in self._doubts.settled():
-            attempt.outcome = None
-            self.end(attempt, outcome)
+    def _write_settled(self) -> None:
+        """Write the outcomes, verb by verb. Those of cancelled runs come back as cancellations."""
+        by_verb: dict[Verb, list[Attempt]] = {}
+        for attempt in self._writable:
+            by_verb.setdefault(_verb_of(attempt), []).append(attempt)
+        for verb, attempts in by_verb.items():
+            write = self._writer(verb)
+            for batch in self._batch_writer.batches(attempts):
+                self._write_batch(write, batch)
 
-    # What tasks tell.
+    def _writer(self, verb: Verb) -> Write:
+        match verb:
+            case Verb.REQUEUE:
+                return self._store.requeue
+            case Verb.RELEASE:
+                return self._store.release
+            case Verb.FINISH:
+                return self._store.finish
+            case Verb.POISON:
+                return self._store.poison
+            case Verb.NONE_IS_COMMITTED:
+                return _all_of
+            case Verb.NONE_IS_FENCED:
+                return _none_of
+            case _:
+                assert_never(verb)
 
-    def _hear(self, attempt: Attempt) -> None:
-        # In the thread that executes; the channel is silent until it is taken.
-        self._telling.setdefault(attempt, time.monotonic())
-        self._wake()
+    def _write_batch(self, write: Write, attempts: Sequence[Attempt]) -> None:
+        written = self._batch_writer.write(write, attempts)
+        missed = [attempt.run for attempt in attempts if attempt.run.id not in written]
+        to_cancel = self._store.asked_to_cancel(missed) if missed else set()
+        self._close([a for a in attempts if a.run.id not in to_cancel], written)
+        for attempt in attempts:
+            if attempt.run.id in to_cancel:
+                settle(attempt, cancellation("The run was cancelled while it was executed."))
 
-    def _write_told(self) -> None:
-        if not self._telling:
-            return
-        now = time.monotonic()
-        due = [attempt for attempt, at in [*self._telling.items()] if at <= now]
-        due += [attempt for attempt in self._ended if attempt.has_news]
-        due = [attempt for attempt in due if attempt.run.id not in self.locked]
-        telling = {attempt: attempt.channel.take() for attempt in dict.fromkeys(due)}
-        news = {attempt: columns for attempt, columns in telling.items() if columns}
-        for attempt, columns in news.items():
-            for name, value in columns.items():
-                setattr(attempt.run, name, value)
-        try:
-            if news:
-                self._watchers.tell(self._store.tell([attempt.run for attempt in news]))
-        except DatabaseError:
-            for attempt in telling:
-                attempt.channel.untake()
-            raise
-        for attempt in telling:
-            self._told(attempt, more=attempt in news)
-
-    def _told(self, attempt: Attempt, *, more: bool) -> None:
-        attempt.channel.written(attempt.channel.taken)
-        if more and attempt.outcome is None:
-            self._telling[attempt] = time.monotonic() + TELL_EVERY
-        else:
-            self._telling.pop(attempt, None)
-            if attempt.outcome is None and attempt.channel.has_news:
-                self._hear(attempt)
-
-    # What becomes of them.
-
-    def _settle(self) -> None:
-        """Write each kind of outcome; a run that is to be cancelled comes back as that."""
-        self._settle_by(self._store.requeue, REQUEUED)
-        self._settle_by(self._store.release, Released)
-        self._settle_by(self._store.finish, FINISHED)
-        self._settle_by(self._store.poison, Poisoned)
-        self._settle_by(lambda runs: {run.id for run in runs}, Committed)  # by the task's thread
-        self._settle_by(lambda runs: set(), Fenced)
-
-    def _settle_by(self, write: Write, kinds: type | tuple[type, ...]) -> None:
-        attempts = [attempt for attempt in self._writable if isinstance(attempt.outcome, kinds)]
-        for some in self._batch.of(attempts):
-            written = self._batch.write(write, some)
-            self._watchers.tell(written)
-            missed = [attempt.run for attempt in some if attempt.run.id not in written]
-            to_cancel = self._store.asked_to_cancel(missed) if missed else set()
-            self._let_go([a for a in some if a.run.id not in to_cancel], written)
-            for attempt in some:
-                if attempt.run.id in to_cancel:
-                    attempt.end(cancellation("The run was cancelled while it was executed."))
-
-    def _let_go(self, attempts: list[Attempt], written: set[UUID]) -> None:
-        gone = set(attempts)
-        self._ended = [attempt for attempt in self._ended if attempt not in gone]
+    def _close(self, attempts: Sequence[Attempt], written: set[UUID]) -> None:
+        for attempt in attempts:
+            self._move(attempt, Phase.CLOSED)
+            del self._in[Phase.CLOSED][attempt]
+            del self._by_run[attempt.run.id]
+            self._progress.forget(attempt)
         with left_as_it_was(self._store.connection):
             for attempt in attempts:
-                self._in_hand.pop(attempt.run.id, None)
-                self._telling.pop(attempt, None)
-                attempt.detach_channel()
+                attempt.close_channel()
                 self._count(attempt, is_written=attempt.run.id in written)
+                if attempt.run.id not in written:
+                    self._events.lost(attempt)
+            self._events.settled([a for a in attempts if a.run.id in written])
 
     def _count(self, attempt: Attempt, *, is_written: bool) -> None:
         match attempt.outcome:
@@ -255,33 +317,53 @@ class Ledger:
                 pass
             case _:
                 self.finished += 1
-        if is_written:
-            self._note_end(attempt)
-            self._report.written(attempt)
-        else:
-            self._report.lost(attempt)
 
-    @staticmethod
-    def _note_end(attempt: Attempt) -> None:
-        """The next run of its schedule may wait for this one, however it has ended."""
-        of_schedule = attempt.run.metadata.get(OF_SCHEDULE, {}) if attempt.run.metadata else {}
-        if of_schedule.get("is_followed") and attempt.run.state in FINISHED_STATES:
-            note_ended(attempt.run.id)
+    def _replace(self, attempt: Attempt, twin: Attempt) -> None:
+        """Have a settled copy written in the place of an attempt that may still be executed."""
+        del self._in[attempt.phase][attempt]
+        attempt.phase, twin.phase = Phase.CLOSED, Phase.SETTLED
+        self._by_run[twin.run.id] = twin
+        self._in[Phase.SETTLED][twin] = None
 
-    def _start(self) -> None:
+    def _write_starts(self) -> None:
+        """Write the starts of attempts that take longer than a moment."""
         begun = [
             attempt
-            for attempt in self.attempts
+            for attempt in self._in[Phase.SUBMITTED]
             if _start_is_due(attempt) and attempt.run.id not in self.locked
         ]
         if not begun:
             return
-        self._watchers.tell(self._store.start([attempt.run for attempt in begun]))
+        written = self._store.start([attempt.run for attempt in begun])
         for attempt in begun:
             attempt.start_written = True
+        self._events.started([attempt for attempt in begun if attempt.run.id in written])
 
 
 def _start_is_due(attempt: Attempt) -> bool:
     return (
         attempt.began is not None and not attempt.start_written and attempt.age > WRITE_START_AFTER
     )
+
+
+def _known_outcome(attempt: Attempt, row: TaskRun | None) -> Settled:
+    """The outcome of an uncertain attempt; ``row`` is its run if its COMMIT went through."""
+    assert isinstance(attempt.outcome, InDoubt)  # noqa: S101
+    if row is None or row.finished_at is None:
+        return attempt.outcome.otherwise
+    return Committed(row.return_value, row.finished_at)
+
+
+def _verb_of(attempt: Attempt) -> Verb:
+    outcome = attempt.outcome
+    assert outcome is not None and not isinstance(outcome, InDoubt), "it is settled"  # noqa: S101, PT018
+    verb: Verb = outcome.verb
+    return verb
+
+
+def _all_of(runs: Sequence[TaskRun]) -> set[UUID]:
+    return {run.id for run in runs}
+
+
+def _none_of(runs: Sequence[TaskRun]) -> set[UUID]:
+    return set()

@@ -115,7 +115,7 @@ class Base(ABC):
     def _lift_limit(self) -> None:  # noqa: B027 - most limit the transaction, and it is over
         """The session may be as silent as before: what comes next may be others'."""
 
-    def is_about_a_held_row(self, error: DatabaseError) -> bool:
+    def is_lock_timeout(self, error: DatabaseError) -> bool:
         """Whether a statement of ours has not waited any longer for another session's lock."""
         return False
 

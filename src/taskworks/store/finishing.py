@@ -16,7 +16,7 @@ STARTED = (
     "missing_since",
 )
 FINISH = (*STARTED, "failures", "finished_at", "return_value", "errors")
-TOLD = ("target", "progress", "messages", "metadata")
+PROGRESS = ("target", "progress", "messages", "metadata")
 REQUEUE = (
     *STARTED,
     "failures",
@@ -39,16 +39,16 @@ class Finishing(Base):
         """
         return self._write(runs, STARTED, guard=IN_HAND)
 
-    def tell(self, runs: Sequence[TaskRun]) -> set[UUID]:
+    def write_progress(self, runs: Sequence[TaskRun]) -> set[UUID]:
         """Write what running tasks have told of their progress."""
-        return self._write(runs, TOLD, guard=IN_HAND)
+        return self._write(runs, PROGRESS, guard=IN_HAND)
 
     def commit(self, run: TaskRun) -> bool:
         """
         Write a run's outcome, and what it has told, in the transaction of its own task, which is
         to commit next; False if the run is not ours any more.
         """
-        return bool(self._write([run], (*FINISH, *TOLD), guard=IN_HAND))
+        return bool(self._write([run], (*FINISH, *PROGRESS), guard=IN_HAND))
 
     def committed(self, runs: Sequence[TaskRun]) -> dict[UUID, TaskRun | None]:
         """
@@ -99,7 +99,7 @@ class Finishing(Base):
         written = self._write(runs, STARTED, guard=IN_HAND, forgets_claim=True, heeds_cancel=True)
         return self._notify_queues_of(runs, written)
 
-    def held(self, ids: Collection[UUID]) -> set[UUID]:
+    def locked_elsewhere(self, ids: Collection[UUID]) -> set[UUID]:
         """The runs of these that another session has locked; none where nobody locks rows."""
         with self.locking():
             free = self._lock_free_rows(ids)

@@ -137,7 +137,7 @@ class MySQLStore(Store):
         with self.connection.cursor() as cursor:
             cursor.execute(f"SET {variables}")
 
-    def is_about_a_held_row(self, error: DatabaseError) -> bool:
+    def is_lock_timeout(self, error: DatabaseError) -> bool:
         return error.args[:1] == (LOCK_WAIT_TIMEOUT,)
 
     def _enqueued_first(

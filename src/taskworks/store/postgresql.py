@@ -159,7 +159,7 @@ class PostgreSQLStore(Store):
         wait = f"{LONGEST_WAIT // timedelta(milliseconds=1)}ms"
         return f"(SELECT SET_CONFIG('lock_timeout', '{wait}', TRUE)) AS patience, "
 
-    def is_about_a_held_row(self, error: DatabaseError) -> bool:
+    def is_lock_timeout(self, error: DatabaseError) -> bool:
         cause = error.__cause__
         return LOCK_NOT_AVAILABLE in (getattr(cause, name, None) for name in ("sqlstate", "pgcode"))
 

@@ -26,9 +26,9 @@ from taskworks.execution import (
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, task_backends
 from taskworks.models import TaskRun, Worker
 from taskworks.options.policy import LANES
-from taskworks.recording.events import Report
+from taskworks.recording.events import Attempts, RunEvents, Subscriber
 from taskworks.recording.ledger import Ledger
-from taskworks.recording.observer import Observer
+from taskworks.recording.subscribers import RunLog, RunSignals
 from taskworks.result import TaskResult
 from taskworks.store import store
 from taskworks.testing.transactions import as_without_transactions
@@ -83,14 +83,15 @@ def run_tasks(
     return runner.results
 
 
-class Runner(Observer):
+class Runner(Subscriber):
     """A worker without pools: takes one run at a time, and executes it where it is called."""
 
     def __init__(self, backend: DatabaseBackend, queues: Queues) -> None:
         self.results: list[TaskResult[..., Any]] = []
         self._backend, self._queues = backend, queues
         self._store, self._id = store(), uuid4()
-        self._ledger = Ledger(self._store, Report(type(backend), self), wake=lambda: None)
+        events = RunEvents([RunLog(), RunSignals(type(backend)), self])
+        self._ledger = Ledger(self._store, events, wake=lambda: None)
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -118,29 +119,29 @@ class Runner(Observer):
         """Make an attempt at the run, and store what becomes of it."""
         attempt = Attempt(run, LABEL)
         self._ledger.take(attempt)
-        attempt.detach_channel()  # nobody writes meanwhile, so nobody is to wait for that
+        self._ledger.submitted([attempt])
+        attempt.close_channel()  # nobody writes meanwhile, so nobody is to wait for that
         attempt.finisher = self._store
         outcome = prepare(attempt) or self._begun(attempt)
         self._write_told(attempt)
-        self._ledger.end(attempt, outcome)
+        self._ledger.settle(attempt, outcome)
         self._ledger.record()
         return attempt.outcome or outcome
 
     def _begun(self, attempt: Attempt) -> Outcome:
-        if attempt.must_be_known:
-            attempt.count()
+        if attempt.start_comes_first:
+            attempt.count_start()
             attempt.start_written = bool(self._store.start([attempt.run]))
         return _executed(attempt, type(self._backend))
 
-    def settled(self, attempt: Attempt) -> None:
-        if not isinstance(attempt.outcome, Released):
-            self.results.append(attempt.result())
+    def settled(self, attempts: Attempts) -> None:
+        self.results += [a.result() for a in attempts if not isinstance(a.outcome, Released)]
 
     def _write_told(self, attempt: Attempt) -> None:
         if columns := attempt.channel.take():
             for name, value in columns.items():
                 setattr(attempt.run, name, value)
-            self._store.tell([attempt.run])
+            self._store.write_progress([attempt.run])
 
 
 def _executed(attempt: Attempt, sender: type) -> Outcome:

@@ -1,6 +1,6 @@
 """The worker process: claim -> submit -> wait, until it is told to stop."""
 
-from taskworks.recording.observer import Observer
+from taskworks.recording.events import Observer
 from taskworks.worker.claiming.queues import Queues
 from taskworks.worker.pools.pools import Sizes
 from taskworks.worker.pools.processes import Recycling

@@ -8,7 +8,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -24,14 +24,14 @@ from taskworks.duties.heartbeat import Heartbeat
 from taskworks.duties.housekeeping import Housekeeping
 from taskworks.duties.rescue import wait_until_told
 from taskworks.duties.scheduler import Scheduler
-from taskworks.duties.unblock import unblock_all, unblock_noted
+from taskworks.duties.unblock import Followers, unblock_all
 from taskworks.execution import (
     Attempt,
     Outcome,
     Reason,
     Released,
     Retried,
-    judge_unasked,
+    judge_stuck,
     prepare,
 )
 from taskworks.execution.task_connections import leave_connections, tidy_connections
@@ -39,47 +39,50 @@ from taskworks.framework import BaseTaskBackend
 from taskworks.logs import steady_logger
 from taskworks.models import TaskRun
 from taskworks.options.retention import retention_of
-from taskworks.recording.events import Report
+from taskworks.recording.events import Observer, RunEvents, Subscriber
 from taskworks.recording.ledger import Ledger
-from taskworks.recording.observer import Observer
-from taskworks.recording.starts import Starts
-from taskworks.recording.watchers import Watchers
+from taskworks.recording.subscribers import RunLog, RunSignals, Watchers
 from taskworks.store import store
 from taskworks.worker.claiming.intake import Intake
 from taskworks.worker.claiming.listening import NotificationListener
 from taskworks.worker.claiming.queues import Queues
+from taskworks.worker.first_starts import FirstStarts
+from taskworks.worker.pools.pool import Done
 from taskworks.worker.pools.pools import Pools, Sizes
 from taskworks.worker.registration import Registration
 from taskworks.worker.shutdown import Shutdown, Stage
 from taskworks.worker.stopping import Stopper
 
 LAST_TRIES = 3  # of a stopping worker to write, before it leaves the rest to others
-RETRY_STUCK_AFTER = timedelta(seconds=1)  # by then this process, and the old attempt, has gone
-LAST_NEWS = 2.0  # seconds for receivers of what it has rescued
-WAIT_AHEAD = 0.1  # seconds that a claimed run may wait to begin, before it is given back
-TAKE_STOCK_EVERY = 30.0  # seconds
-LONGEST_WAIT = 1.0  # seconds in which a worker looks up, whatever it waits for
+RETRY_STUCK_AFTER = timedelta(seconds=1)  # by then this process, and the stuck attempt, has gone
+RECEIVERS_WITHIN = 2.0  # seconds for the receivers of task_rescued when the worker stops
+MAX_WAIT_AHEAD = 0.1  # seconds that a claimed run may wait to begin, before it is given back
+STRAY_INTERVAL = 30.0  # seconds between two looks for claims whose answer was lost
+MAX_WAIT = 1.0  # seconds until the worker looks up, whatever it waits for
 
 logger = steady_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a worker takes, and how much of it at once."""
+    """What a worker claims, and how much of it at once."""
 
     queues: Queues
     sizes: Sizes = field(default_factory=Sizes)
     interval: float = 1.0  # seconds between two looks at queues that stay empty
     batch: bool = False  # stop when nothing is ready and nothing runs
-    max_tasks: int | None = None  # stop after so many runs
+    max_tasks: int | None = None  # stop after this many runs
     label: str = ""
 
 
 class Worker:
     """
-    One worker process of a backend; ``run`` returns when its work is done. ``wants_renewal`` says
-    then that a task is left that cannot be stopped, and that the process should begin anew.
-    ``announce`` is called with each id that it takes, before it registers by that.
+    One worker of a backend; ``run`` returns when its work is done. ``wants_renewal`` is true then
+    if a task is left that cannot be stopped, and the process should execute itself anew.
+
+    ``announce`` is called with each id that the worker takes, before it registers by that.
+    ``subscribers`` are told of outcomes after the engine's own. A process that embeds a worker may
+    give it other pools.
     """
 
     def __init__(
@@ -88,20 +91,61 @@ class Worker:
         options: Options,
         observer: Observer | None = None,
         announce: Callable[[UUID], None] | None = None,
+        *,
+        subscribers: Iterable[Subscriber] = (),
+        make_pools: Callable[[Sizes, type, Done], Pools] = Pools,
     ) -> None:
         self.backend, self.options = backend, options
         self.label = options.label or f"{platform.node()[:40]}-{os.getpid()}-{uuid4().hex[:8]}"
         self.shutdown = Shutdown()
         self._observer = observer or Observer()
         self._store = store()
-        self._report = Report(type(backend), self._observer)
         self._inbox: SimpleQueue[tuple[Attempt, Outcome] | None] = SimpleQueue()
-        self._watchers = Watchers(self._store)
-        self._ledger = Ledger(self._store, self._report, self._wake, self._watchers)
+        self._outage = Outage()
         self._registration = Registration(self._store, self.label, announce)
-        self._pools = Pools(options.sizes, type(backend), self._receive)
-        self._starts = Starts(self._store, self._pools, self._ledger.end, self._ledger.locked)
+        self._make_ledger(subscribers)
+        self._pools = make_pools(options.sizes, type(backend), self._receive)
+        self._starts = FirstStarts(self._ledger, self._pools)
         self._stopper = Stopper(self._store, lambda: self.id, self._give_up)
+        self._make_intake()
+        self._make_duties()
+        self._looked_for_strays_at = time.monotonic()
+        self._is_drained = False
+        self._has_said_that_it_drains = False
+
+    def _make_ledger(self, subscribers: Iterable[Subscriber]) -> None:
+        """Everything that wants to know of outcomes is in this list, in the order of the calls."""
+        self._watchers, self._followers = Watchers(self._store), Followers(self._store)
+        self._events = RunEvents(
+            [
+                self._watchers,
+                RunLog(),
+                RunSignals(type(self.backend)),
+                self._followers,
+                *subscribers,
+                self._observer,
+            ]
+        )
+        self._ledger = Ledger(self._store, self._events, self._wake)
+
+    def _make_intake(self) -> None:
+        self._listener = NotificationListener(
+            self._store,
+            self.backend.alias,
+            self.options.queues,
+            self._wake,
+            watch=self._watchers.watch,
+            wake_scheduler=self._wake_scheduler,
+        )
+        self._intake = Intake(
+            self._store,
+            self.backend.alias,
+            self.options.queues,
+            self.options.interval,
+            self._listener,
+        )
+
+    def _make_duties(self) -> None:
         self._scheduler = Scheduler(self._store, is_told=lambda: self._listener.works)
         self._heartbeat = Heartbeat(
             self._store,
@@ -109,40 +153,25 @@ class Worker:
             self._given_up,
             scheduled=self._scheduler.begin,
         )
-        self._housekeeping = Housekeeping(self._store, retention_of(backend))
-        self._outage = Outage()
-        self._listener = NotificationListener(
-            self._store,
-            backend.alias,
-            options.queues,
-            self._wake,
-            watch=self._watchers.watch,
-            wake_scheduler=self._scheduler.wake,
-        )
-        self._intake = Intake(
-            self._store, backend.alias, options.queues, options.interval, self._listener
-        )
-        self._stock_taken_at = time.monotonic()
-        self._is_drained = False
-        self._says_that_it_drains = False
+        self._housekeeping = Housekeeping(self._store, retention_of(self.backend))
 
     @property
     def id(self) -> UUID:
-        """Of its row; another one after it was given up."""
+        """The id of its row; a new one after it was given up."""
         return self._registration.id
 
     @property
     def released(self) -> int:
-        """How many runs it has given back."""
+        """How many runs the worker has given back."""
         return self._ledger.released
 
     @property
     def wants_renewal(self) -> bool:
-        """Whether a task that cannot be stopped is left, and nobody wants the worker to end."""
+        """True if a task cannot be stopped, and nobody has asked the worker to stop."""
         return self.shutdown.renewing
 
     def run(self) -> None:
-        """Work until told to stop, or until a batch or ``max_tasks`` is done."""
+        """Work until asked to stop, or until a batch or ``max_tasks`` is done."""
         with reserved_connection(self._store.alias):
             self._run()
 
@@ -165,7 +194,7 @@ class Worker:
             self._scheduler.stop()
             self._heartbeat.stop()
             self._leave()
-            wait_until_told(LAST_NEWS)
+            wait_until_told(RECEIVERS_WITHIN)
             self._observer.ended(self.released)
             self.shutdown.over.set()
 
@@ -178,11 +207,11 @@ class Worker:
         self._look_after()
         try:
             self._ledger.record()
-            self._unblock()
+            self._unblock_followers()
             self._begin_anew()
             self._take_up()
-            self._start()
-            self._take_stock()
+            self._write_starts_first()
+            self._release_strays()
         except DatabaseError as error:
             tidy_connections()
             if not self._goes_on_after(error):
@@ -191,7 +220,7 @@ class Worker:
             self._wait(0 if self._is_done() else self._seconds_to_wait())
 
     def _goes_on_after(self, error: DatabaseError) -> bool:
-        """Whether it was about rows that others have locked, which hold up nothing else."""
+        """Return whether it was about rows that others have locked, which hold up nothing else."""
         try:
             return self._ledger.goes_on_after(error)
         except DatabaseError:
@@ -199,13 +228,13 @@ class Worker:
 
     # Claim and submit.
 
-    def _unblock(self) -> None:
-        """What waits for a run whose success is written; others would see it later."""
-        if unblock_noted(self._store):
+    def _unblock_followers(self) -> None:
+        """Unblock at once what waits for runs that have just ended; a sweep would do it later."""
+        if self._followers.unblock():
             self._intake.wake()
 
     def _take_up(self) -> None:
-        """Claim what can start at once, and submit it."""
+        """Claim what can start soon, and submit it."""
         if room := self._intake.due(self._room()):
             self._submit(self._claim(room))
 
@@ -218,19 +247,19 @@ class Worker:
         return runs
 
     def _room(self) -> dict[str, int]:
-        """How much of what could start at once."""
+        """How many runs of each executor could start soon."""
         if not self._may_begin or self._left <= 0:
             return {}
         return {executor: free for executor, free in self._pools.room.items() if free > 0}
 
     @property
     def _may_begin(self) -> bool:
-        """Whether attempts may still begin here."""
+        """True while attempts may begin here."""
         return self.shutdown.stage is Stage.WORKING and self._registration.holds
 
     @property
     def _left(self) -> float:
-        """How many more runs this worker may take."""
+        """How many more runs this worker may take; infinite without ``max_tasks``."""
         if self.options.max_tasks is None:
             return math.inf
         return self.options.max_tasks - self._ledger.finished - len(self._ledger)
@@ -245,49 +274,51 @@ class Worker:
             attempt.finisher = self._store
             self._ledger.take(attempt)
         prepared = [attempt for attempt in attempts if self._prepared(attempt)]
-        self._pools.submit(attempt for attempt in prepared if not attempt.must_be_known)
-        self._starts.hold([attempt for attempt in prepared if attempt.must_be_known])
+        at_once = [attempt for attempt in prepared if not attempt.start_comes_first]
+        self._ledger.submitted(at_once)
+        self._pools.submit(at_once)
+        self._starts.hold([attempt for attempt in prepared if attempt.start_comes_first])
 
     def _prepared(self, attempt: Attempt) -> bool:
         outcome = prepare(attempt)
         if outcome:
-            self._ledger.end(attempt, outcome)
+            self._ledger.settle(attempt, outcome)
         return outcome is None
 
-    def _start(self) -> None:
-        """Begin what is not begun before that is written."""
+    def _write_starts_first(self) -> None:
+        """Submit the attempts that wait for their starts to be written."""
         if self._registration.holds:
             self._starts.write()
 
     def _is_alone(self) -> bool:
-        """Or a batch stays for the runs of a worker that was killed: no other may come for them."""
+        """Return whether no dead worker's run is left, which a batch would have to rescue."""
         silence = timedelta(seconds=conf().worker_timeout)
         return not self._store.awaits_rescue(silence)
 
-    def _take_stock(self) -> None:
+    def _release_strays(self) -> None:
         """
-        A claim may have been made whose answer never came; after a storm that is likely. A server
-        may take its time for one that nobody waits for any more, and so it is asked again.
+        Release runs that we have claimed without getting the answer. After an outage that is
+        likely; a server may also execute such a claim late, so we look again and again.
         """
         now = time.monotonic()
-        if self._outage.is_on or now - self._stock_taken_at >= TAKE_STOCK_EVERY:
-            self._store.release_strays(self.id, self._ledger.ids)
-            self._stock_taken_at = now
+        if self._outage.is_on or now - self._looked_for_strays_at >= STRAY_INTERVAL:
+            self._store.release_strays(self.id, self._ledger.run_ids)
+            self._looked_for_strays_at = now
             self._outage.clear()
 
-    # Look after what is executed.
+    # Look after what is in hand.
 
     def _look_after(self) -> None:
         if not self._stopper.seconds or self.shutdown.stage > Stage.WORKING:
             is_asking = self.shutdown.stage is Stage.ASKING
-            self._stopper.look(self._ledger.attempts, is_asking=is_asking)
+            self._stopper.look(self._ledger.unsettled, is_asking=is_asking)
             self._give_back_what_waits()
 
     def _give_back_what_waits(self) -> None:
-        """What was claimed ahead belongs to others if it cannot begin soon, or if we stop."""
-        longest = WAIT_AHEAD if self._may_begin else 0.0
+        """Release what was claimed ahead and cannot begin soon, or everything if we stop."""
+        longest = MAX_WAIT_AHEAD if self._may_begin else 0.0
         for attempt in [*self._pools.withdraw(longest), *self._starts.withdraw(longest)]:
-            self._ledger.end(attempt, Released())
+            self._ledger.settle(attempt, Released())
 
     def _given_up(self, worker: UUID) -> None:
         # Called in the heartbeat's thread.
@@ -295,25 +326,25 @@ class Worker:
         self._wake()
 
     def _begin_anew(self) -> None:
-        """Live again, as soon as nothing is executed any more that was claimed before."""
+        """Register again after being given up, once all that was claimed before has ended."""
         if self._registration.holds:
             return
-        if not self._ledger.attempts:
+        if not self._ledger.unsettled:
             self._registration.renew()
             self._heartbeat.begin_anew()
 
     def _give_up(self, attempt: Attempt, reason: Reason) -> None:
         """
-        A task that does not stop: its outcome is settled without it, but for a retry, which waits
-        until this process, and the task with it, has gone.
+        Settle the attempt of a task that does not stop, without waiting for it. A retry has to
+        wait until this process, and the task with it, has gone.
         """
         where = attempt.guard.stack()
-        outcome = judge_unasked(attempt, reason.exception().with_traceback(where))
-        self._report.stuck(attempt)
+        outcome = judge_stuck(attempt, reason.exception().with_traceback(where))
+        self._events.stuck(attempt)
         self.shutdown.renew()
         if isinstance(outcome, Retried):
             delay = max(outcome.delay, RETRY_STUCK_AFTER)
-            self._ledger.hold(attempt, replace(outcome, delay=delay))
+            self._ledger.settle_after_exit(attempt, replace(outcome, delay=delay))
         else:
             self._receive(attempt, outcome)
 
@@ -321,7 +352,7 @@ class Worker:
 
     def _seconds_to_wait(self) -> float:
         return min(
-            LONGEST_WAIT,
+            MAX_WAIT,
             self._intake.seconds(self._room()),
             self._ledger.seconds,
             self._stopper.seconds if len(self._ledger) else math.inf,
@@ -329,7 +360,7 @@ class Worker:
         )
 
     def _wait(self, seconds: float) -> None:
-        """Until something comes in, or so long; then take in all that has come."""
+        """Wait until something comes in, or this long; then take in all that has come."""
         try:
             message = self._inbox.get(timeout=seconds) if seconds > 0 else self._inbox.get_nowait()
         except Empty:
@@ -343,16 +374,19 @@ class Worker:
                 self._take_in(self._inbox.get_nowait())
 
     def _wait_out(self, seconds: float) -> None:
-        """So long, for the database, or until somebody wants the worker to stop."""
+        """Wait this long for the database, or until somebody asks the worker to stop."""
         stage, over = self.shutdown.stage, time.monotonic() + seconds
         self._wait(0)  # what has ended is not to be stopped
         while self.shutdown.stage is stage and (left := over - time.monotonic()) > 0:
             self._look_after()
-            self._wait(min(left, LONGEST_WAIT, self._stopper.seconds))
-        leave_connections()  # what was opened meanwhile may have died since, and nobody has noticed
+            self._wait(min(left, MAX_WAIT, self._stopper.seconds))
+        leave_connections()  # they may have died, unnoticed
 
     def _wake(self) -> None:
         self._inbox.put(None)
+
+    def _wake_scheduler(self) -> None:
+        self._scheduler.wake()
 
     def _receive(self, attempt: Attempt, outcome: Outcome) -> None:
         # Called in the thread that executed.
@@ -361,11 +395,11 @@ class Worker:
     def _take_in(self, message: tuple[Attempt, Outcome] | None) -> None:
         if message is not None:
             attempt, outcome = message
-            self._ledger.end(attempt, outcome)
+            self._ledger.settle(attempt, outcome)
             self._pools.note(attempt)
             self._intake.hurry()
-        elif self.shutdown.stage is Stage.DRAINING and not self._says_that_it_drains:
-            self._says_that_it_drains = True
+        elif self.shutdown.stage is Stage.DRAINING and not self._has_said_that_it_drains:
+            self._has_said_that_it_drains = True
             self._observer.draining(len(self._ledger))
 
     # Come and go.
@@ -383,14 +417,14 @@ class Worker:
         )
 
     def _leave(self) -> None:
-        """Record what has ended meanwhile, give back what has not, and sign off."""
+        """Write what has ended, give back what has not, and sign off."""
         self._wait(0)
         self._try(self._ledger.record)
         self._try(self._ledger.give_back)
         self._try(self._registration.leave)
 
     def _try(self, step: Callable[[], None]) -> None:
-        """Also on a connection that died unnoticed: the next one may be better."""
+        """Try more than once: a connection may have died unnoticed, and the next one be better."""
         for _ in range(LAST_TRIES):
             try:
                 return step()

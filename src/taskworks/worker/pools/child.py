@@ -28,6 +28,7 @@ from taskworks.execution import (
     Outcome,
     Postponed,
     Retried,
+    Settled,
     ThreadGuard,
     execute,
     failure,
@@ -95,7 +96,7 @@ class ChildMain:
     # In the main thread.
 
     def _execute(self, current: "_Current") -> None:
-        current.attempt.listener = lambda attempt: self._news.put(None)
+        current.attempt.on_progress = lambda attempt: self._news.put(None)
         self._send(AttemptBegun())
         outcome = current.execute()
         _flush()
@@ -193,14 +194,17 @@ def _flush() -> None:
 
 
 def _portable(outcome: Outcome) -> Outcome:
-    """Without the exception itself, which only this process may be able to make."""
+    """Return it without the exception itself, which only this process may be able to load."""
+    if isinstance(outcome, InDoubt):
+        return InDoubt(_settled_portably(outcome.otherwise))
+    return _settled_portably(outcome)
+
+
+def _settled_portably(outcome: Settled) -> Settled:
     match outcome:
         case Postponed(delay, reason):
-            return Postponed(
-                delay, ExceptionInChild(_last_line(failure(reason).entry["traceback"]))
-            )
-        case InDoubt(otherwise):
-            return InDoubt(_portable(otherwise))
+            text = _last_line(failure(reason).entry["traceback"])
+            return Postponed(delay, ExceptionInChild(text))
         case Failed(_, entry) | Retried(_, entry, _) | Cancelled(_, entry) | Lost(_, entry):
             return replace(outcome, exception=ExceptionInChild(entry["traceback"]))
         case _:

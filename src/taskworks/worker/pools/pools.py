@@ -65,7 +65,7 @@ class Pools:
             # One that may be executed once only begins no sooner than its start is written, so
             # what is claimed ahead of it waits longer than it takes.
             takes = attempt.age if attempt.run.at_most_once else attempt.duration
-            self._pools[lane_of(attempt)].claim_ahead.note(takes)
+            self._pools[attempt.lane].claim_ahead.note(takes)
 
     def withdraw(self, longer_than: float = 0.0) -> list[Attempt]:
         """What was claimed ahead and waits, from pools where the first does for so many seconds."""
@@ -88,13 +88,8 @@ class Pools:
             pool.close()
 
 
-def lane_of(attempt: Attempt) -> str:
-    """Where an attempt belongs."""
-    return ALONE if attempt.run.executor == ALONE else attempt.policy.executor
-
-
 def _by_lane(attempts: Iterable[Attempt]) -> dict[str, list[Attempt]]:
     lines: dict[str, list[Attempt]] = {}
     for attempt in attempts:
-        lines.setdefault(lane_of(attempt), []).append(attempt)
+        lines.setdefault(attempt.lane, []).append(attempt)
     return lines

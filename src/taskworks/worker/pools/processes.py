@@ -26,8 +26,8 @@ from taskworks.execution import (
     Reason,
     Released,
     cancellation,
-    crash,
     judge,
+    judge_crash,
 )
 from taskworks.logs import steady_logger
 from taskworks.worker.pools.messages import (
@@ -234,7 +234,7 @@ class Slot:
     def _broken_off(self, attempt: Attempt, exit_code: int) -> Outcome:
         if reason := attempt.guard.reason:
             return judge(attempt, reason.exception())
-        return attempt.abandon() if self._is_closed else crash(attempt, _crash(exit_code))
+        return attempt.abandon() if self._is_closed else judge_crash(attempt, _crash(exit_code))
 
     def _order(self, attempt: Attempt, number: int) -> AttemptOrdered:
         return AttemptOrdered(

@@ -8,13 +8,13 @@ from uuid import UUID
 from taskworks.logs import steady_logger
 from taskworks.store import Store
 
-LOOK_EVERY = 0.5  # seconds between two looks whether it has
+LOOK_INTERVAL = 0.5  # seconds between two looks at whether the rows are free
 
 logger = steady_logger(__name__)
 
 
-class Held:
-    """Which runs these are, so that one of them holds up no others."""
+class LockedRows:
+    """Knows which runs these are, so that one of them holds up no others."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -24,25 +24,28 @@ class Held:
     def __contains__(self, run_id: object) -> bool:
         return run_id in self._ids
 
+    def __bool__(self) -> bool:
+        return bool(self._ids)
+
     @property
     def seconds(self) -> float:
-        """Until the next look."""
+        """Seconds until the next look; infinite if no row is locked."""
         return self._look_at - time.monotonic()
 
     def find(self, ids: Collection[UUID]) -> None:
-        """Look which of these are locked."""
-        self._note(self._store.held(ids))
+        """Find out which of these runs are locked."""
+        self._note(self._store.locked_elsewhere(ids))
         if self._ids:
             logger.warning(
                 "Rows of runs are locked by other sessions, and written once these let go: %s.",
                 ", ".join(map(str, self._ids)),
             )
 
-    def look(self) -> None:
-        """See, every now and then, which still are."""
-        if self.seconds <= 0:
-            self._note(self._store.held(self._ids))
+    def refresh(self) -> None:
+        """Find out, every ``LOOK_INTERVAL`` seconds, which are still locked."""
+        if self._ids and self.seconds <= 0:
+            self._note(self._store.locked_elsewhere(self._ids))
 
     def _note(self, ids: set[UUID]) -> None:
         self._ids = ids
-        self._look_at = time.monotonic() + LOOK_EVERY if ids else math.inf
+        self._look_at = time.monotonic() + LOOK_INTERVAL if ids else math.inf

@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 
-from taskworks.execution import Attempt, Failed, Succeeded
+from taskworks.execution import Attempt, Failed, Succeeded, settle
 from taskworks.models import TaskRun
-from taskworks.recording.batch import MOST, Batch
+from taskworks.recording.batch_writer import MAX_OUTCOMES_PER_STATEMENT, BatchWriter
 
 
 def succeeded(count: int) -> list[Attempt]:
@@ -18,7 +18,7 @@ def succeeded(count: int) -> list[Attempt]:
     attempts = [Attempt(run, "of a test") for run in runs]
     for attempt in attempts:
         attempt.begin()
-        attempt.end(Succeeded(None))
+        settle(attempt, Succeeded(None))
     return attempts
 
 
@@ -42,7 +42,7 @@ def test_a_refused_row_takes_no_other_along(error: type[Exception], places: Sequ
     attempts = succeeded(20)
     refused = [attempts[place] for place in places]
     table = Table(refused, error)
-    assert Batch().write(table.write, attempts) == {attempt.run.id for attempt in attempts}
+    assert BatchWriter().write(table.write, attempts) == {attempt.run.id for attempt in attempts}
     for attempt in attempts:
         is_refused = attempt in refused
         assert table.states[attempt.run.id] == ("failed" if is_refused else "successful")
@@ -58,7 +58,7 @@ def test_a_trigger_that_refuses_a_row_on_mysql_is_no_outage() -> None:
             raise OperationalError(1644, "refused by a trigger")
         return {run.id for run in runs}
 
-    assert len(Batch().write(write, attempts)) == 3
+    assert len(BatchWriter().write(write, attempts)) == 3
     assert [attempt.run.state for attempt in attempts] == ["successful", "failed", "successful"]
 
 
@@ -69,7 +69,7 @@ def test_a_database_that_takes_nothing_blames_no_run() -> None:
         raise DataError("nothing is taken")
 
     with pytest.raises(DataError):
-        Batch().write(write, attempts)
+        BatchWriter().write(write, attempts)
     assert {attempt.run.state for attempt in attempts} == {"successful"}
 
 
@@ -77,20 +77,20 @@ def test_a_database_that_takes_nothing_blames_no_run() -> None:
 def test_after_an_outage_fewer_are_written_at_once_and_then_more_again(
     error: type[Exception],
 ) -> None:
-    batch, attempts = Batch(), succeeded(MOST + 100)
+    batch, attempts = BatchWriter(), succeeded(MAX_OUTCOMES_PER_STATEMENT + 100)
 
     def first() -> list[Attempt]:
-        return next(batch.of(attempts))
+        return next(batch.batches(attempts))
 
     def fail(runs: list[TaskRun]) -> set[UUID]:
         raise error("the statement is too large, or nobody is there")
 
-    for expected in (MOST, MOST // 2):
+    for expected in (MAX_OUTCOMES_PER_STATEMENT, MAX_OUTCOMES_PER_STATEMENT // 2):
         assert len(first()) == expected
         with pytest.raises(error):
             batch.write(fail, first())
-    for expected in (MOST // 4, MOST // 2):
+    for expected in (MAX_OUTCOMES_PER_STATEMENT // 4, MAX_OUTCOMES_PER_STATEMENT // 2):
         assert len(first()) == expected
         batch.write(Table().write, first())
     batch.write(Table().write, first())
-    assert [len(some) for some in batch.of(attempts)] == [MOST, 100]
+    assert [len(some) for some in batch.batches(attempts)] == [MAX_OUTCOMES_PER_STATEMENT, 100]

@@ -1,0 +1,148 @@
+"""What an outcome makes of a run."""
+
+import math
+import time
+from copy import copy
+from datetime import timedelta
+from typing import Any, assert_never
+
+from taskworks.database.clock import later
+from taskworks.execution.attempt import Attempt
+from taskworks.execution.outcome import (
+    Cancelled,
+    Committed,
+    Crashed,
+    Failed,
+    Fenced,
+    Lost,
+    Poisoned,
+    Postponed,
+    Released,
+    Retried,
+    Settled,
+    Snoozed,
+    Succeeded,
+)
+from taskworks.models import RunState
+from taskworks.options.policy import ALONE
+
+FULL_TRACEBACKS = 10  # of a run's latest errors; of older ones only the last line is kept
+
+
+def settle(  # noqa: C901, PLR0912 - one case per outcome
+    attempt: Attempt, outcome: Settled
+) -> None:
+    """Give the attempt this outcome, and its run the values to be written."""
+    attempt.outcome = outcome
+    attempt.ended = attempt.ended or time.monotonic()
+    attempt.run.return_value = None
+    match outcome:
+        case Succeeded(return_value):
+            attempt.run.return_value = return_value
+            _finish(attempt, RunState.SUCCESSFUL)
+        case Committed(return_value, finished_at):
+            attempt.run.return_value = return_value
+            _finish(attempt, RunState.SUCCESSFUL)
+            attempt.run.finished_at = finished_at
+        case Failed(_, entry):
+            _add_failure(attempt, entry)
+            _finish(attempt, RunState.FAILED)
+        case Poisoned(_, entry):
+            _add_crash(attempt, entry)
+            _finish(attempt, RunState.FAILED)
+        case Lost(_, entry):
+            _add_error(attempt, entry)
+            _finish(attempt, RunState.FAILED)
+        case Cancelled(_, entry):
+            _add_error(attempt, entry)
+            _finish(attempt, RunState.CANCELLED)
+        case Retried(_, entry, delay):
+            _add_failure(attempt, entry)
+            _acquit(attempt)
+            _requeue(attempt, delay)
+        case Snoozed(delay):
+            attempt.uncount_start()
+            _acquit(attempt)
+            _requeue(attempt, delay)
+            _restart_expiry(attempt)
+        case Postponed(delay):
+            attempt.uncount_start()
+            attempt.run.missing_since = attempt.run.missing_since or attempt.now()
+            _requeue(attempt, delay)
+        case Crashed(_, entry):
+            _add_crash(attempt, entry)
+            _requeue(attempt, timedelta())
+        case Released():
+            attempt.uncount_start()
+            attempt.run.state = RunState.READY.value
+        case Fenced():
+            pass
+        case _:
+            assert_never(outcome)
+
+
+def settled_copy(attempt: Attempt, outcome: Settled) -> Attempt:
+    """Return a copy of the attempt and its run with this outcome; the original may go on."""
+    twin = copy(attempt)
+    twin.run, twin.outcome, twin.ended = copy(attempt.run), None, None
+    settle(twin, outcome)
+    return twin
+
+
+def _finish(attempt: Attempt, state: RunState) -> None:
+    attempt.run.state = state.value
+    attempt.run.finished_at = attempt.ended_at
+
+
+def _requeue(attempt: Attempt, delay: timedelta) -> None:
+    attempt.run.state = (RunState.SCHEDULED if delay else RunState.READY).value
+    attempt.run.available_at = later(attempt.now(), delay)
+
+
+def _restart_expiry(attempt: Attempt) -> None:
+    """A worker had time for the run: how long it may wait counts from when it is due again."""
+    run = attempt.run
+    if not run.expires_at:
+        return
+    run.expires_at = None
+    if attempt.policy.expires < math.inf:
+        run.expires_at = later(run.available_at, timedelta(seconds=attempt.policy.expires))
+
+
+def _acquit(attempt: Attempt) -> None:
+    """The run was suspected of a crash, and has not crashed."""
+    if attempt.run.executor == ALONE:
+        attempt.run.executor = attempt.policy.executor
+
+
+def _add_failure(attempt: Attempt, entry: dict[str, str]) -> None:
+    _add_error(attempt, entry)
+    attempt.run.failures += 1
+
+
+def _add_crash(attempt: Attempt, entry: dict[str, str]) -> None:
+    _add_error(attempt, entry)
+    attempt.run.crashes += 1
+
+
+def _add_error(attempt: Attempt, entry: dict[str, str]) -> None:
+    run = attempt.run
+    facts = {
+        "attempt": run.attempts,
+        "at": attempt.ended_at.isoformat(),
+        "worker_id": attempt.worker_id,
+    }
+    run.errors = [*_shortened(run.errors), {**facts, **entry}]
+
+
+def _shortened(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """So that a run that is retried a thousand times does not keep a thousand tracebacks."""
+    recent = len(errors) - FULL_TRACEBACKS + 1
+    return [
+        {**entry, "traceback": _last_line(entry["traceback"])} if index < recent else entry
+        for index, entry in enumerate(errors)
+    ]
+
+
+def _last_line(traceback: str) -> str:
+    return traceback.rstrip("\n").rpartition("\n")[2] + "\n"

@@ -1,0 +1,69 @@
+"""Writes the outcomes of many attempts at once, even if the database refuses one of them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from uuid import UUID
+
+from django.db import Error, InterfaceError, OperationalError
+
+from taskworks.execution import Attempt, failure, settled_copy
+from taskworks.models import TaskRun
+
+MAX_OUTCOMES_PER_STATEMENT = 500
+
+# MySQL's and MariaDB's error for what a trigger raises, which Django takes for an outage.
+ER_SIGNAL_EXCEPTION = 1644
+
+Write = Callable[[list[TaskRun]], set[UUID]]
+
+
+class BatchWriter:
+    """
+    Halves its batches after each write that failed, in case it was too large for the database, and
+    doubles them again after each that did not.
+    """
+
+    def __init__(self) -> None:
+        self._size = MAX_OUTCOMES_PER_STATEMENT
+
+    def batches(self, attempts: Sequence[Attempt]) -> Iterator[list[Attempt]]:
+        """Yield the attempts, as many at a time as may be written at once."""
+        start = 0
+        while batch := list(attempts[start : start + self._size]):
+            start += len(batch)
+            yield batch
+
+    def write(self, write: Write, attempts: Sequence[Attempt]) -> set[UUID]:
+        """
+        Write the outcomes of these attempts; return the ids of the runs that were still ours.
+
+        A row that the database refuses takes no other with it: its run has failed. Raise the
+        database's error if it is not about a row.
+        """
+        try:
+            written = write([attempt.run for attempt in attempts])
+        except (Error, ValueError, OverflowError) as error:  # the latter two are a driver's
+            if _is_outage(error):
+                self._size = max(1, len(attempts) // 2)
+                raise
+            if len(attempts) > 1:
+                half = len(attempts) // 2
+                return self.write(write, attempts[:half]) | self.write(write, attempts[half:])
+            return _write_refused(write, attempts[0], error)
+        self._size = min(MAX_OUTCOMES_PER_STATEMENT, self._size * 2)
+        return written
+
+
+def _is_outage(error: Exception) -> bool:
+    outage = isinstance(error, (OperationalError, InterfaceError))
+    return outage and error.args[:1] != (ER_SIGNAL_EXCEPTION,)
+
+
+def _write_refused(write: Write, attempt: Attempt, error: Exception) -> set[UUID]:
+    """
+    Fail the run. If the database refuses that too, as a read-only one does, then the error was not
+    about this row, and nothing has changed.
+    """
+    failed = settled_copy(attempt, failure(error))
+    written = write([failed.run])
+    attempt.run, attempt.outcome = failed.run, failed.outcome
+    return written

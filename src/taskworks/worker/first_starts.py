@@ -1,0 +1,56 @@
+"""Starts that are written before the first line of the task runs."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+
+from taskworks.execution import Attempt
+from taskworks.recording.ledger import Ledger
+from taskworks.worker.pools.pools import Pools
+
+
+class FirstStarts:
+    """
+    Holds attempts back, with reserved slots, until their starts are written, many at once; then
+    they are submitted. One whose start could not be written is another worker's.
+    """
+
+    def __init__(self, ledger: Ledger, pools: Pools) -> None:
+        self._ledger, self._pools = ledger, pools
+
+    def hold(self, attempts: list[Attempt]) -> None:
+        """Submit these attempts once their starts are written."""
+        self._pools.reserve(attempts)
+        self._ledger.await_starts(attempts)
+
+    def write(self) -> None:
+        """Write the starts that are due, and submit; what fails is repeated by the next call."""
+        if due := self._due():
+            started = self._ledger.write_starts_first(due)
+            self._pools.cancel_reservation(due)
+            self._pools.submit(started)
+
+    def withdraw(self, longer_than: float) -> list[Attempt]:
+        """Take back the attempts that were claimed more than ``longer_than`` seconds ago."""
+        claimed_before = time.monotonic() - longer_than
+        waiting = self._ledger.awaiting_start()
+        withdrawn = [attempt for attempt in waiting if attempt.claimed <= claimed_before]
+        self._pools.cancel_reservation(withdrawn)
+        return withdrawn
+
+    def _due(self) -> list[Attempt]:
+        waiting = self._ledger.awaiting_start()
+        return list(self._startable(waiting)) if waiting else []
+
+    def _startable(self, waiting: Iterable[Attempt]) -> Iterable[Attempt]:
+        """
+        All of them, but at-most-once runs only as far as there are free slots: such a run comes
+        back when this worker dies only as long as its start is not written.
+        """
+        free = Counter(self._pools.free)
+        for attempt in waiting:
+            if attempt.run.id in self._ledger.locked:
+                continue
+            if free[attempt.lane] > 0 or not attempt.run.at_most_once:
+                free[attempt.lane] -= 1
+                yield attempt

@@ -1,0 +1,48 @@
+"""All that these tests import of the inside; when a module moves, only this file changes."""
+
+from copy import deepcopy
+
+from taskworks.checks import KNOWN_OPTIONS
+from taskworks.conf import Conf
+from taskworks.database.notifications import (
+    CHANNEL,
+    OF_SCHEDULES,
+    WATCHERS_CHANNEL,
+    Notification,
+    asking_for,
+    news_of,
+)
+from taskworks.framework.backport import base as backport
+from taskworks.framework.backport import exceptions as backport_exceptions
+from taskworks.framework.backport.signals import LOGGER_NAME as BACKPORT_LOGGER
+from taskworks.options.policy import Policy
+from taskworks.options.retention import DEFAULTS as RETENTION
+from taskworks.rest.events.hub import hub
+from taskworks.rest.operations import COMPONENTS
+from taskworks.timetables.declared import declarations
+from taskworks.typed import registry
+
+__all__ = [
+    "BACKPORT_LOGGER",
+    "CHANNEL",
+    "COMPONENTS",
+    "KNOWN_OPTIONS",
+    "OF_SCHEDULES",
+    "PRISTINE_COMPONENTS",
+    "RETENTION",
+    "WATCHERS_CHANNEL",
+    "Conf",
+    "Notification",
+    "Policy",
+    "asking_for",
+    "backport",
+    "backport_exceptions",
+    "declarations",
+    "hub",
+    "news_of",
+    "registry",
+]
+
+# As they are before any test: drf-spectacular changes them in place when it makes the document of
+# a project.
+PRISTINE_COMPONENTS = deepcopy(COMPONENTS)
