@@ -14,7 +14,7 @@ from taskworks.duties import scheduler as module
 from taskworks.duties.scheduler import Scheduler
 from taskworks.models import Firing, Schedule
 from taskworks.store import store
-from taskworks.store.scheduling import Schedules
+from taskworks.store.scheduling import Scheduling
 from tests.connections import held_elsewhere
 from tests.schedules.firing import fire_all, planned_times, scheduled
 from tests.waiting import wait_for
@@ -66,8 +66,8 @@ def test_without_a_schedule_it_asks_once_and_rests(
     thread: Scheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    agenda = Schedules.agenda
-    monkeypatch.setattr(Schedules, "agenda", lambda self: asked.append(1) or agenda(self))
+    agenda = Scheduling.schedule_agenda
+    monkeypatch.setattr(Scheduling, "schedule_agenda", lambda self: asked.append(1) or agenda(self))
     for times in (1, 2, 3):
         thread.wake()
         wait_for(lambda n=times: len(asked) >= n and not thread.is_at_work, "it rests again")

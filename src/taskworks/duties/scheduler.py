@@ -10,7 +10,6 @@ from taskworks.database.notifications import NOTIFY_INTERVAL
 from taskworks.database.outage import GrowingPause
 from taskworks.schedules.firing import fire_some
 from taskworks.store import Store
-from taskworks.store.scheduling import Schedules
 
 POLL_INTERVAL = 1.0  # seconds between two looks while nothing is due, for schedules just edited
 POLL_INTERVAL_IF_NOTIFIED = 5.0  # the same, while the worker is notified of edited schedules
@@ -30,7 +29,7 @@ class Scheduler(BackgroundThread):
 
     def __init__(self, store: Store, is_notified: Callable[[], bool]) -> None:
         super().__init__("scheduler", store.alias, "firing schedules")
-        self._schedules, self._is_notified = Schedules(store), is_notified
+        self._store, self._is_notified = store, is_notified
         self._others_fire = GrowingPause(2 * SPREAD, POLL_INTERVAL)
         self._woken_at = -math.inf
         self.is_at_work = False
@@ -61,9 +60,9 @@ class Scheduler(BackgroundThread):
     def _fire(self) -> float:
         """Fire what is due; return the seconds to wait, infinite if nothing is enabled."""
         began = time.monotonic()
-        due, seconds = self._schedules.agenda()
+        due, seconds = self._store.schedule_agenda()
         if due:
-            fired = fire_some(self._schedules, due)
+            fired = fire_some(self._store, due)
             if not fired:  # others are about to, or hold the rows for long
                 return _spread(self._others_fire.take())
             # Every few seconds the agenda is asked anyway.

@@ -5,7 +5,6 @@ from datetime import timedelta
 from uuid import UUID
 
 from taskworks.store import Store
-from taskworks.store.scheduling import Schedules
 
 CHUNK = 1000  # rows per statement
 KEEP_FIRINGS = timedelta(days=1)  # at least; a firing stays as long as its run
@@ -34,7 +33,7 @@ class Tidying:
     """
 
     def __init__(self, store: Store) -> None:
-        self._store, self._schedules = store, Schedules(store)
+        self._store = store
         self._last_firing: int | None = None
         self._last_key: UUID | None = None
         self._duties = (self._forget_firings, self._forget_finished, self._forget_keys)
@@ -56,11 +55,11 @@ class Tidying:
 
     def _forget_firings(self) -> bool:
         last = self._last_firing or 0
-        self._last_firing = self._schedules.forget_firings(last, KEEP_FIRINGS, CHUNK)
+        self._last_firing = self._store.forget_firings(last, KEEP_FIRINGS, CHUNK)
         return self._last_firing is not None
 
     def _forget_finished(self) -> bool:
-        return self._schedules.forget_finished(KEEP_FINISHED_SCHEDULES, CHUNK) == CHUNK
+        return self._store.forget_finished_schedules(KEEP_FINISHED_SCHEDULES, CHUNK) == CHUNK
 
     def _forget_keys(self) -> bool:
         self._last_key = self._store.forget_keys(self._last_key, CHUNK)
