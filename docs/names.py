@@ -47,7 +47,8 @@ def fill_index(app: Sphinx, env: BuildEnvironment) -> None:
         described.pop(place, None)
     entries += [(place, anchor, owner) for place, (anchor, owner) in described.items()]
     for (page, _, name), anchor, owner in entries:
-        index[page].append(("single", f"{name} ({owner})", anchor, "", None))
+        entry = f"{name} ({owner})" if owner != name else name
+        index[page].append(("single", entry, anchor, "", None))
 
 
 def described_names(env: BuildEnvironment, page: str) -> Iterator[tuple[Place, str, str]]:
