@@ -9,10 +9,11 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 
 from taskworks import discovery
 from taskworks.conf import conf
+from taskworks.documentation import page
 from taskworks.schedules.callables import describe
 from taskworks.schedules.declared import Declaration, declarations, refused
 
-HINT = "docs/reference/schedules.md has what a schedule may be."
+HINT = f"What a schedule may be: {page('reference/schedules')}"
 
 
 @checks.register

@@ -6,6 +6,7 @@ from typing import Any
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
+from taskworks.documentation import page
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.lookup import resolve
 from taskworks.parts import check_of_a_part
@@ -13,7 +14,7 @@ from taskworks.task import Task
 from taskworks.typed.definition import refused
 from taskworks.typed.registry import survey
 
-HINT = "docs/reference/typed.md has what a typed task may be."
+HINT = f"What a typed task may be: {page('reference/typed')}"
 
 
 @check_of_a_part
