@@ -12,7 +12,7 @@ from django.db.models import Exists, F, OuterRef
 from taskworks.conf import conf
 from taskworks.database import clock
 from taskworks.database.clock import DatabaseClock
-from taskworks.database.notifications import SCHEDULE_SAVED, Notification
+from taskworks.database.notifications import SCHEDULE_SAVED, Notification, notify_on_commit
 from taskworks.models import Firing, Schedule
 from taskworks.models.schedule import ScheduleQuerySet
 from taskworks.store.base import Base
