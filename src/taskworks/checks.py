@@ -8,6 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from taskworks.conf import conf, nearest
+from taskworks.documentation import page
 from taskworks.framework import task_backends
 from taskworks.options.policy import Policy, defaults_of
 from taskworks.options.retention import retention_of
@@ -39,7 +40,7 @@ def _check_settings() -> Iterator[checks.CheckMessage]:
     except ImproperlyConfigured as error:
         yield checks.Error(
             str(error),
-            hint="See 'Settings' in the documentation of Taskworks.",
+            hint=f"The keys and their units: {page('reference/settings', 'taskworks')}",
             id="taskworks.E004",
         )
 
@@ -50,7 +51,7 @@ def _check_defaults(alias: str) -> Iterator[checks.CheckMessage]:
     except ImproperlyConfigured as error:
         yield checks.Error(
             str(error),
-            hint="See 'Tasks' in the documentation of Taskworks.",
+            hint=f"The options of a task: {page('reference/tasks', 'task')}",
             id="taskworks.E005",
         )
     for name in task_backends[alias].options:
@@ -68,7 +69,7 @@ def _check_retention(alias: str) -> Iterator[checks.CheckMessage]:
     except ImproperlyConfigured as error:
         yield checks.Error(
             str(error),
-            hint="See 'Settings' in the documentation of Taskworks.",
+            hint=f"How long finished runs are kept: {page('reference/settings', 'options')}",
             id="taskworks.E007",
         )
 
@@ -103,8 +104,8 @@ def _check_transactions(alias: str) -> Iterator[checks.CheckMessage]:
         if reason:
             yield checks.Error(
                 f"The defaults in TASKS[{alias!r}]['OPTIONS'] do not work here. {reason}",
-                hint="Give the option only to the tasks that need it. See 'Choose a delivery' in "
-                "the documentation of Taskworks.",
+                hint="Give the option only to the tasks that need it: "
+                f"{page('howto/choose-a-delivery')}",
                 id="taskworks.E006",
             )
 

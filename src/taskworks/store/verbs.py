@@ -9,7 +9,10 @@ from taskworks.store.enqueueing import Enqueueing
 from taskworks.store.finishing import Finishing
 from taskworks.store.pruning import Pruning
 from taskworks.store.rescuing import Rescuing
+from taskworks.store.scheduling import Scheduling
 
 
-class Store(Enqueueing, Blocking, Claiming, Finishing, Cancelling, Rescuing, Pruning, ABC):
-    """All verbs, in the order of a run's life; each kind of database has a class of its own."""
+class Store(
+    Enqueueing, Blocking, Claiming, Finishing, Cancelling, Rescuing, Pruning, Scheduling, ABC
+):
+    """All verbs: a run's in the order of its life, then a schedule's; one class per database."""
