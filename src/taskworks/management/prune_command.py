@@ -62,7 +62,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
 
 
 def _rules(options: dict[str, Any]) -> list[Rule]:
-    retention = retention_of(options["backend"]).but(_ages(options))
+    retention = retention_of(options["backend"]).with_ages(_ages(options))
     return retention.rules() if "*" in options["queues"] else retention.rules_in(options["queues"])
 
 
