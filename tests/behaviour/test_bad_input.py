@@ -18,7 +18,7 @@ from tests.behaviour import Enqueue, executed, refused, rewrite, run_of
 
 pytestmark = pytest.mark.django_db
 
-REMEDY = "Arguments and results of a task are JSON: text, numbers, booleans, None, and lists"
+REMEDY = "Arguments and return values must be JSON: text, numbers, booleans, None, and lists"
 
 
 def nested(levels: int) -> list[Any]:
@@ -52,10 +52,10 @@ REFUSED = {
     "class": (dict, TypeError, "Unsupported type: <class 'type'>"),
     "NaN": (math.nan, ValueError, "The number nan, which JSON does not have,"),
     "infinity": (-math.inf, ValueError, "The number -inf, which JSON does not have,"),
-    "2**70": (2**70, ValueError, "A whole number of more than 64 bits"),
-    "2**63": (2**63, ValueError, "A whole number of more than 64 bits"),
-    "-2**63-1": (-(2**63) - 1, ValueError, "A whole number of more than 64 bits"),
-    "lone surrogate": ("\ud800", ValueError, "A lone surrogate, which is no text,"),
+    "2**70": (2**70, ValueError, "An integer of more than 64 bits"),
+    "2**63": (2**63, ValueError, "An integer of more than 64 bits"),
+    "-2**63-1": (-(2**63) - 1, ValueError, "An integer of more than 64 bits"),
+    "lone surrogate": ("\ud800", ValueError, "A lone surrogate, which is not valid text,"),
     "NUL": ("a\0b", ValueError, "A NUL character"),
     "10,000 levels": (nested(10_000), ValueError, "A value more than 100 levels deep"),
     "endless": (endless(), ValueError, "A value more than 100 levels deep"),
@@ -196,7 +196,7 @@ class TestAFunctionThatNoWorkerCouldFind:
             enqueue(task(plain))
 
     def test_because_it_is_another_task_there(self, enqueue: Enqueue) -> None:
-        where = f"'{__name__}.replaced' is something else there"
+        where = f"'{__name__}.replaced' leads to something else"
         with refused(InvalidTask, where, "Define the task"):
             enqueue(first_replaced)
         enqueue(replaced)

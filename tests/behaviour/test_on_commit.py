@@ -293,6 +293,7 @@ class TestOnABackendThatStoresNothing:
     ) -> None:
         use(settings, OWN[alias])
         with pytest.raises(
-            NotImplementedError, match=r"does not enqueue on commit: use transaction\.on_commit\(\)"
+            NotImplementedError,
+            match=r"does not support enqueue_on_commit\(\)\. Use transaction\.on_",
         ):
             on_commit(tasks.add, 1, 2)

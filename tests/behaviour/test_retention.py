@@ -123,7 +123,7 @@ def test_another_backend_keeps_its_own(settings: Settings) -> None:
         (
             {"RETENTION": {"failed": 30}},
             "['RETENTION']['failed'] must be a timedelta from 0 to 36,500 days, or None to keep "
-            "such runs for ever, not 30.",
+            "such runs forever, not 30.",
         ),
         ({"RETENTION": {"failed": -DAY}}, "['RETENTION']['failed'] must be a timedelta from 0"),
         (

@@ -287,7 +287,7 @@ class TestWhichFailures:
         result = executed(retrying(retry_on=OddError).enqueue("value"))
         assert (result.status, result.attempts) == (FAILED, 1)
         assert result.errors[0].exception_class is ValueError
-        assert "Whether to retry" in caplog.text
+        assert "Deciding on a retry of run" in caplog.text
 
 
 class TestBackoff:
@@ -409,7 +409,7 @@ class TestBackoffThatIsAsked:
         assert run_of(result).state == RunState.SCHEDULED
         assert least <= 11
         assert most > 8
-        assert f"The backoff of {fail_by.module_path} failed; the default is used." in caplog.text
+        assert f"The backoff function of {fail_by.module_path} failed, so the" in caplog.text
         assert again(result).status == SUCCESSFUL
 
 

@@ -269,7 +269,7 @@ class TestARefusal:
     @with_database
     def test_of_tables_on_another_alias(self, settings: Settings) -> None:
         settings.DATABASE_ROUTERS = ["tests.behaviour.test_transactional.ToTheQueue"]
-        with pytest.raises(InvalidTask, match="a run is in the database 'queue'"):
+        with pytest.raises(InvalidTask, match="runs are stored in the database 'queue'"):
             ledger.enter.enqueue()
 
     @with_database
@@ -278,7 +278,7 @@ class TestARefusal:
         if connection.vendor != "sqlite":
             assert ledger.enter.using(timeout=timeout).enqueue()
             return
-        with refused(InvalidTask, "they wait 20 s", f"not {timeout:g}"):
+        with refused(InvalidTask, "wait only 20 s", f"not {timeout:g}"):
             ledger.enter.using(timeout=timeout).enqueue()
 
     @with_database

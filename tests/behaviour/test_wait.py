@@ -227,7 +227,7 @@ class TestInATransaction:
         with (
             transaction.atomic(),
             pytest.raises(
-                RuntimeError, match=r"^Waiting .* transaction of 'default' would not end"
+                RuntimeError, match=r"^Cannot wait for a run inside a transaction on 'default'"
             ),
         ):
             wait_one(result, 5)

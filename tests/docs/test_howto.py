@@ -380,8 +380,8 @@ def test_settings_say_how_long_runs_are_kept(settings: Settings, capsys: Capture
 def test_an_option_that_is_not_valid_is_refused(capsys: Capture) -> None:
     run("reference/invalid.py")
     assert capsys.readouterr().out.splitlines() == [
-        "max_attempts must be a whole number from 1 on, not 0.",
+        "max_attempts must be an integer from 1 to 2147483647, not 0.",
         "timeout must be seconds or a timedelta, from 0 to ten years, not -1.",
-        "executor='async' does not fit 'count_words', which is no coroutine function: it is "
-        "executed by 'thread' or 'process'.",
+        "executor='async' does not fit 'count_words', which is not a coroutine function: use "
+        "'thread' or 'process'.",
     ]

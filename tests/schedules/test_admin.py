@@ -189,7 +189,7 @@ class TestAdding:
             ),
             ({"userdata": "[]"}, "userdata", "must be a dict"),
             ({"queue_name": "nowhere"}, "queue_name", "nowhere"),
-            ({"queue_name": "mail", "timeout": "0"}, "timeout", "above 0"),
+            ({"queue_name": "mail", "timeout": "0"}, "timeout", "greater than 0"),
             ({"iterations": "99999999999999999999"}, "iterations", "less than or equal"),
             ({"catch_up": "-1"}, "catch_up", "0"),
             ({"interval": "soon"}, "interval", "valid duration"),

@@ -78,9 +78,9 @@ class TestWhatIsExecuted:
         assert [len(run_tasks(limit=limit)) for limit in (0, 2, 2)] == [0, 2, 1]
 
     def test_has_an_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(running, "MOST", 3)
+        monkeypatch.setattr(running, "MAX_ATTEMPTS", 3)
         samples.enqueue_itself.enqueue()
-        with pytest.raises(RuntimeError, match=r"3 attempts.*enqueue_itself.*Give a limit"):
+        with pytest.raises(RuntimeError, match=r"3 attempts.*enqueue_itself.*Pass a limit"):
             run_tasks()
         assert TaskRun.objects.successful().count() == 3
 
@@ -287,7 +287,7 @@ class TestATransaction:
 
 @pytest.mark.parametrize("alias", ["immediate", "dummy"])
 def test_a_backend_that_stores_nothing_is_refused(alias: str) -> None:
-    with pytest.raises(NotImplementedError, match=rf"'{alias}', a \w+Backend, stores none"):
+    with pytest.raises(NotImplementedError, match=rf"'{alias}' \(\w+Backend\) does not store any"):
         run_tasks(backend=alias)
 
 

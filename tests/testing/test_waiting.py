@@ -128,13 +128,15 @@ class TestAssertion:
             assert_enqueued(tasks.echo, args=[2], priority=5)
         assert str(caught.value).splitlines() == [
             "tests.tasks.echo args=[2] priority=5 is not enqueued.",
-            "What waits:",
+            "Enqueued runs:",
             "  tests.tasks.echo args=[1] kwargs={'word': 'yes'} queue_name='mail' run_after=None "
             "priority=0",
         ]
 
     def test_says_that_nothing_waits(self) -> None:
-        with pytest.raises(AssertionError, match=r"echo is not enqueued\.\nNothing waits\.$"):
+        with pytest.raises(
+            AssertionError, match=r"echo is not enqueued\.\nNo runs are enqueued\.$"
+        ):
             assert_enqueued(tasks.echo)
 
     def test_counts(self) -> None:
@@ -154,7 +156,9 @@ class TestAssertion:
         tasks.echo.enqueue(1)
         assert_not_enqueued(tasks.noop)
         assert_not_enqueued(tasks.echo, args=[2])
-        with pytest.raises(AssertionError, match=r"echo args=\[1\] is enqueued\.\nWhat waits:\n"):
+        with pytest.raises(
+            AssertionError, match=r"echo args=\[1\] is enqueued\.\nEnqueued runs:\n"
+        ):
             assert_not_enqueued(tasks.echo, args=[1])
 
     def test_refuses_what_could_not_be_an_argument(self) -> None:
@@ -170,5 +174,5 @@ def test_what_was_executed_does_not_wait() -> None:
 
 
 def test_an_immediate_backend_has_nothing_that_waits() -> None:
-    with pytest.raises(NotImplementedError, match=r"'immediate', a ImmediateBackend, nothing"):
+    with pytest.raises(NotImplementedError, match=r"'immediate' \(ImmediateBackend\) does not"):
         enqueued(backend="immediate")

@@ -169,7 +169,7 @@ def test_inputs_that_no_longer_fit_fail_the_run() -> None:
         ({"n": 5.9}, "n: Input should be a valid integer"),
         ({"n": 1, "m": 2}, "m: There is no such output. Choose from: also, n."),
         ({"n": 1, "also": "\0"}, "also: A NUL character"),
-        ({"n": 2**64}, "n: A whole number of more than 64 bits"),
+        ({"n": 2**64}, "n: An integer of more than 64 bits"),
     ],
     ids=repr,
 )

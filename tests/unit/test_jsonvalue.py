@@ -85,7 +85,7 @@ def test_the_largest_and_smallest_numbers_pass(value: Any) -> None:
     "value", [2**63, -(2**63) - 1, 10**5000], ids=["2**63", "-2**63-1", "10**5000"]
 )
 def test_numbers_beyond_64_bits_do_not(value: int) -> None:
-    with pytest.raises(ValueError, match=r"^A whole number of more than 64 bits at value\. "):
+    with pytest.raises(ValueError, match=r"^An integer of more than 64 bits at value\. "):
         jsonvalue.encode(value, "value")
 
 
@@ -129,7 +129,7 @@ def test_a_text_that_is_a_sequence_of_texts_does_not_go_on_for_ever() -> None:
 def test_the_place_is_told(value: Any, place: str) -> None:
     with pytest.raises((TypeError, ValueError)) as error:
         jsonvalue.encode(value, "args")
-    assert f" at {place}. Arguments and results of a task are JSON" in str(error.value)
+    assert f" at {place}. Arguments and return values must be JSON" in str(error.value)
     assert error.value.__suppress_context__
 
 
@@ -142,7 +142,7 @@ class TestSize:
         settings.TASKWORKS = {"MAX_JSON_SIZE": 1234}
         with pytest.raises(
             ValueError,
-            match=r"^value takes 1,235 bytes as JSON, and TASKWORKS\['MAX_JSON_SIZE'\] allows "
+            match=r"^value takes 1,235 bytes as JSON, but TASKWORKS\['MAX_JSON_SIZE'\] allows "
             r"1,234\. Store the data elsewhere, and pass its key\.$",
         ):
             jsonvalue.round_trip("x" * 1233, "value")

@@ -58,7 +58,10 @@ def of(function: Any = plain, **options: Any) -> Policy:
 
 
 INVALID = [
-    *[("max_attempts", value, "whole number from 1 on") for value in [*ODD_NUMBERS, 1.0, 2**31]],
+    *[
+        ("max_attempts", value, "an integer from 1 to 2147483647")
+        for value in [*ODD_NUMBERS, 1.0, 2**31]
+    ],
     *[("backoff", value, "backoff must be seconds") for value in [-1, NOT_A_NUMBER, INFINITE]],
     *[("backoff", value, "backoff must be seconds") for value in [True, "5", [], ValueError]],
     ("backoff", timedelta(seconds=-1), "backoff must be seconds"),
@@ -68,15 +71,15 @@ INVALID = [
         for name in ("timeout", "expires")
         for value in ODD_NUMBERS
     ],
-    *[(name, timedelta(0), f"{name} must be above 0") for name in ("timeout", "expires")],
+    *[(name, timedelta(0), f"{name} must be greater than 0") for name in ("timeout", "expires")],
     *[(name, timedelta(-1), f"{name} must be seconds") for name in ("timeout", "expires")],
     *[
-        (name, value, "and .* is none")
+        (name, value, "must be one or more exception classes, not ")
         for name in ("retry_on", "give_up_on")
         for value in ["ValueError", ValueError(), int, 5, ["a"], [ValueError, int], [ask]]
     ],
     *[("executor", value, "must be one of 'thread', 'process', 'async'") for value in ["", 5, []]],
-    ("executor", "async", "no coroutine function: it is executed by 'thread' or 'process'"),
+    ("executor", "async", "not a coroutine function: use 'thread' or 'process'"),
     *[("metadata", value, "metadata must be a dict, not ") for value in [5, "a", [], [1]]],
 ]
 invalid = pytest.mark.parametrize(
@@ -114,7 +117,7 @@ class TestValidation:
         with pytest.raises(
             InvalidTask,
             match=r"^executor='thread' does not fit 'plain_async', which is a coroutine function: "
-            r"it is executed by 'async' or 'process'\.$",
+            r"use 'async' or 'process'\.$",
         ):
             task(executor="thread")(plain_async)
 
@@ -289,7 +292,7 @@ class TestStored:
         with pytest.raises(
             InvalidTask,
             match=rf"^{name}=.* cannot be stored with a run: '.*' does not lead to it\. Define it "
-            r"under its own name in an importable module, or give it to @task\.$",
+            r"under its own name in an importable module, or pass it to @task\.$",
         ):
             to_stored(options)
 
@@ -332,12 +335,15 @@ def from_json(stored: dict[str, Any]) -> Any:
         ({"TASK_DEFAULTS": {"retry_on": ["ValueError"]}}, r"module path"),
         ({"TASK_DEFAULTS": {"retry_on": ".x"}}, r"\['TASK_DEFAULTS'\]: "),
         ({"TASK_DEFAULTS": {"retry_on": "tests.behaviour.broken.Error"}}, "TASK_DEFAULTS"),
-        ({"TASK_DEFAULTS": {"retry_on": 5}}, "retry_on must be exception classes"),
-        ({"TASK_DEFAULTS": {"retry_on": "tests.tasks.noop"}}, "retry_on must be exception classes"),
+        ({"TASK_DEFAULTS": {"retry_on": 5}}, "retry_on must be one or more exception classes"),
+        (
+            {"TASK_DEFAULTS": {"retry_on": "tests.tasks.noop"}},
+            "retry_on must be one or more exception classes",
+        ),
         ({"QUEUE_DEFAULTS": []}, r"\['QUEUE_DEFAULTS'\] must be a dict, not \[\]\."),
         ({"QUEUE_DEFAULTS": {"mail": 5}}, r"\['QUEUE_DEFAULTS'\]\['mail'\] must be a dict"),
         ({"QUEUE_DEFAULTS": {"mail": {"x": 5}}}, r"\['mail'\] has no option 'x'"),
-        ({"QUEUE_DEFAULTS": {"mail": {"expires": 0}}}, r"\['mail'\]: expires must be above 0"),
+        ({"QUEUE_DEFAULTS": {"mail": {"expires": 0}}}, r"\['mail'\]: expires must be greater"),
     ],
     ids=str,
 )

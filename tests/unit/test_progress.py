@@ -122,7 +122,7 @@ class TestProgress:
     ) -> None:
         context.set_progress(given)
         assert context._channel.progress == 0
-        assert "Progress is counted in whole numbers, not in" in caplog.text
+        assert "Progress must be an integer, not" in caplog.text
 
     def test_of_many_threads_is_their_sum(self, context: TaskContext, channel: RunChannel) -> None:
         def count() -> None:
@@ -171,7 +171,7 @@ class TestMessages:
     ) -> None:
         context.add_message("hello", level=level)
         assert context._channel.messages[0]["level"] == "info"
-        assert "of a message is none of" in caplog.text
+        assert "A message's level must be one of" in caplog.text
 
     @pytest.mark.parametrize(("given", "kept"), [(5, "5"), (None, "None"), ([1], "[1]"), ("", "")])
     def test_may_be_anything(self, context: TaskContext, given: object, kept: str) -> None:
