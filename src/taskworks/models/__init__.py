@@ -1,6 +1,6 @@
 """The tables: runs, workers, schedules; what a run waits for, was asked by, or was fired by."""
 
-from taskworks.models.blocked import BlockedRun
+from taskworks.models.edge import Edge
 from taskworks.models.idempotency import IdempotencyKey
 from taskworks.models.run import RunState, TaskRun
 from taskworks.models.schedule import Firing, Kind, Overlap, Schedule
@@ -10,7 +10,7 @@ from taskworks.models.worker import Worker
 __all__ = [
     "FAR_FUTURE",
     "HAS_NOT_RUN",
-    "BlockedRun",
+    "Edge",
     "Firing",
     "IdempotencyKey",
     "Kind",

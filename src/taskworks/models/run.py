@@ -29,7 +29,7 @@ from taskworks.timetables import callable_task
 class RunState(models.TextChoices):
     """Where a run is; finer than the standard's status."""
 
-    BLOCKED = "blocked", _("Blocked")  # waits for another run
+    BLOCKED = "blocked", _("Blocked")  # waits for other runs
     SCHEDULED = "scheduled", _("Scheduled")  # waits for its time
     READY = "ready", _("Ready")  # waits for a worker
     CLAIMED = "claimed", _("Claimed")  # a worker has taken it, and has not begun
@@ -74,6 +74,9 @@ def new_run_id() -> UUID:
 
 class TaskRunQuerySet(models.QuerySet["TaskRun"]):
     # A state is compared just as an index's condition has it, or SQLite does not see that it fits.
+
+    def blocked(self) -> "TaskRunQuerySet":
+        return self.filter(state=RunState.BLOCKED)
 
     def scheduled(self) -> "TaskRunQuerySet":
         return self.filter(state=RunState.SCHEDULED)
@@ -135,7 +138,8 @@ class TaskRun(models.Model):
 
     state = models.CharField(max_length=10, choices=RunState, default=RunState.READY)
     enqueued_at = models.DateTimeField()
-    # When the run became ready, or is due to.
+    # When the run became ready, or is due to. While it is blocked, this and expires_at are what they
+    # would be if it waited for no other; when it is unblocked, they move by how long it has waited.
     available_at = models.DateTimeField()
 
     # The worker that has it, and the proof that it still has.
@@ -180,6 +184,11 @@ class TaskRun(models.Model):
                 where=models.Q(state="ready"),
                 fields=LANE_ORDER,
                 otherwise=["state", *LANE_ORDER],
+            ),
+            PartialIndex(
+                name="taskworks_run_blocked",
+                where=models.Q(state="blocked"),
+                fields=["available_at", "id"],  # elsewhere, taskworks_run_scheduled has these
             ),
             PartialIndex(
                 name="taskworks_run_scheduled",

@@ -5,7 +5,17 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
+from django.db.models import (
+    BooleanField,
+    Case,
+    Exists,
+    ExpressionWrapper,
+    F,
+    OuterRef,
+    Q,
+    Value,
+    When,
+)
 
 from taskworks.database.clock import DatabaseClock
 from taskworks.models import RunState, TaskRun, Worker
@@ -30,7 +40,7 @@ class Overview(NamedTuple):
 
     silent: bool  # a living worker that has been silent for too long
     lost: bool  # a run without a living worker
-    blocked: bool  # a run that waits for another one
+    blocked: bool  # a run that waits for others, or an edge that is left of one
     scheduled: bool  # an enabled schedule
 
 
@@ -54,12 +64,13 @@ class Rescuing(Base):
     def overview(self, silence: timedelta, witness: UUID) -> Overview:
         """What a living worker sees, in one statement; nothing if it was given up meanwhile."""
         heard = OuterRef("heartbeat_at")
+        blocked = Q(Exists(self.runs.blocked())) | Q(Exists(self.edges))
         seen = self.workers.living().filter(id=witness)
         for sign, *overview in seen.values_list(
             "heartbeat_at",
             Exists(self.workers.living().filter(_far_from(heard, silence))),
             Exists(self._lost()),
-            Exists(self.blocked),
+            ExpressionWrapper(blocked, BooleanField()),
             Exists(self.schedules.enabled()),
         ):
             self._pulse.note(sign, silence)
