@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -247,14 +248,34 @@ def test_only_noted_runs_are_looked_at_promptly(
 # What other sessions do at the same time.
 
 
+@pytest.fixture
+def two_ended(enqueue: Enqueue, block: Block, end: End) -> tuple[list[TaskRun], TaskRun]:
+    """Two runs that have succeeded, and one that waits for both."""
+    others = [enqueue(), enqueue()]
+    last = block(*(run.id for run in others))
+    return [end(run, Succeeded(None)) for run in others], last
+
+
+@pytest.fixture(params=[False, True], ids=["", "repeatable read"])
+def in_a_session(request: pytest.FixtureRequest) -> Callable[[Callable[[], Any]], Any]:
+    """``in_a_session(do)``: what that returns in another connection, of either isolation."""
+
+    def in_a_session(do: Callable[[], Any]) -> Any:
+        def isolated() -> Any:
+            if request.param:
+                read_repeatably()
+            return do()
+
+        return elsewhere(isolated)
+
+    return in_a_session
+
+
 @without_sqlite
 def test_in_one_transaction_the_last_two_to_end_would_miss_each_other(
-    store: Store, enqueue: Enqueue, block: Block, end: End
+    store: Store, two_ended: tuple[list[TaskRun], TaskRun]
 ) -> None:
-    first, second = enqueue(), enqueue()
-    last = block(first.id, second.id)
-    end(first, Succeeded(None))
-    end(second, Succeeded(None))
+    (first, second), last = two_ended
 
     def delete_and_look(after: TaskRun) -> int:
         store.delete_edges(store.followers([after.id]))
@@ -262,35 +283,25 @@ def test_in_one_transaction_the_last_two_to_end_would_miss_each_other(
 
     with held_elsewhere(lambda: delete_and_look(first)) as unblocked:
         assert unblocked == 0
-        assert delete_and_look(second) == 0  # it cannot see what is not committed
+        assert delete_and_look(second) == 0  # it does not see what is not committed
     assert not Edge.objects.exists()
     assert state_of(last) == "blocked"
-    assert store.unblock([last.id]) == 1  # as each of the two looks: in a later statement
+    assert store.unblock([last.id]) == 1  # as each of the two looks: later
 
 
 @pytest.mark.parametrize("order", ["ddll", "dldl"])
-@pytest.mark.parametrize("isolated", [False, True], ids=["", "repeatable read"])
 def test_the_last_two_to_end_unblock_once(
-    store: Store, enqueue: Enqueue, block: Block, end: End, order: str, isolated: bool
+    store: Store, two_ended: tuple[list[TaskRun], TaskRun], in_a_session: Callable, order: str
 ) -> None:
     """Each deletes its edge, then looks; whichever way these meet."""
-
-    def in_session(do: Callable[[], int | None]) -> int:
-        if isolated:
-            read_repeatably()
-        return do() or 0
-
-    others = [enqueue(), enqueue()]
-    last = block(*(run.id for run in others))
-    for run in others:
-        end(run, Succeeded(None))
-    deletes, looks, unblocked = iter(others), [last.id], 0
+    others, last = two_ended
+    unblocked = 0
     for verb in order:
         if verb == "d":
-            edges = store.followers([next(deletes).id])
-            elsewhere(lambda edges=edges: in_session(lambda: store.delete_edges(edges)))
+            edges = store.followers([others.pop().id])
+            in_a_session(lambda edges=edges: store.delete_edges(edges))
         else:
-            unblocked += elsewhere(lambda: in_session(lambda: store.unblock(looks)))
+            unblocked += in_a_session(lambda: store.unblock([last.id]))
     assert unblocked == 1
     assert state_of(last) == "ready"
 
@@ -436,28 +447,23 @@ def test_a_rescue_of_the_other_is_no_end(
 
 
 @pytest.mark.parametrize(
-    ("outcome", "any_end", "state"),
+    ("outcome", "any_end"),
     [
-        (Succeeded(None), False, "ready"),
-        (Succeeded(None), True, "ready"),
-        (Failed(ValueError(), ENTRY), True, "ready"),
-        (Failed(ValueError(), ENTRY), False, "blocked"),
+        (Succeeded(None), False),
+        (Succeeded(None), True),
+        (Failed(ValueError(), ENTRY), True),
+        (Failed(ValueError(), ENTRY), False),
     ],
 )
 def test_an_edge_that_holds_already_is_none(
-    store: Store,
-    enqueue: Enqueue,
-    block: Block,
-    end: End,
-    outcome: Settled,
-    any_end: bool,
-    state: str,
+    enqueue: Enqueue, block: Block, end: End, outcome: Settled, any_end: bool
 ) -> None:
     first = enqueue()
     end(first, outcome)
     second = block(first.id, any_end=any_end)
-    assert second.state == state_of(second) == state
-    assert Edge.objects.exists() == (state == "blocked")
+    waits = isinstance(outcome, Failed) and not any_end
+    assert second.state == state_of(second) == ("blocked" if waits else "ready")
+    assert Edge.objects.exists() == waits
 
 
 def test_one_that_holds_already_leaves_the_others(

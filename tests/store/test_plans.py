@@ -101,7 +101,7 @@ def test_a_sweep_of_blocked_runs_goes_on_in_their_index(
     for start in (None, last):
         for plan in plans(lambda start=start: store.blocked_since(start, 100), "LIMIT"):
             assert index_of_blocked() in plan
-            assert "taskworks_edge_once" in plan
+            assert reads_edges_of_a_run(plan)
             assert_no_scan(plan, "edge")
 
 
@@ -112,13 +112,13 @@ def test_edges_are_deleted_by_their_keys(store: Store, blocked: list[TaskRun]) -
         assert "PRIMARY" in plan or "taskworks_edge_pkey" in plan or "INTEGER PRIMARY KEY" in plan
 
 
-@pytest.mark.parametrize("number", [3, 1000])
+@pytest.mark.parametrize("number", [3, 100])
 def test_a_few_runs_are_unblocked_by_their_keys(
     store: Store, blocked: list[TaskRun], number: int
 ) -> None:
     ids = [run.id for run in blocked[:number]]
     for plan in plans(lambda: store.unblock(ids), "taskrun", "edge"):
-        assert "taskworks_edge_once" in plan
+        assert reads_edges_of_a_run(plan)
         assert "taskworks_run_blocked" not in plan  # all that is blocked
         assert_no_scan(plan, "edge")
 
@@ -134,6 +134,11 @@ def test_what_is_blocked_is_counted_by_its_index(store: Store, blocked: list[Tas
     for plan in plans(lambda: tallies(store, timedelta(days=1)), "'blocked'"):
         assert index_of_blocked() in plan or "taskworks_run_ready" in plan  # with all its columns
         assert_no_scan(plan)
+
+
+def reads_edges_of_a_run(plan: str) -> bool:
+    """Return whether it is by their index, to which SQLite gives a name of its own."""
+    return "taskworks_edge_once" in plan or "sqlite_autoindex_taskworks_edge_1 (run=?)" in plan
 
 
 def index_of_blocked() -> str:

@@ -49,6 +49,11 @@ def test_what_is_to_be_seen_to_is_seen_in_one_statement(
     assert seen(store, witness) == ["lost"]
     Edge.objects.create(run=uuid4(), after=run.id)
     assert seen(store, witness) == ["lost", "blocked"]
+    Edge.objects.all().delete()
+    assert seen(store, witness) == ["lost"]
+    enqueue()
+    TaskRun.objects.ready().update(state="blocked")  # whose last edge is deleted
+    assert seen(store, witness) == ["lost", "blocked"]
     Schedule.objects.create(label="bell", path="tests.tasks.noop", cron="0 0 1 1 *")
     assert seen(store, witness) == ["lost", "blocked", "scheduled"]
     Schedule.objects.update(enabled=False)

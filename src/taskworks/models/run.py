@@ -138,8 +138,8 @@ class TaskRun(models.Model):
 
     state = models.CharField(max_length=10, choices=RunState, default=RunState.READY)
     enqueued_at = models.DateTimeField()
-    # When the run became ready, or is due to. While it is blocked, this and expires_at are what they
-    # would be if it waited for no other; when it is unblocked, they move by how long it has waited.
+    # When the run became ready, or is due to. Of a blocked run, this and expires_at are what they
+    # would be if it waited for no other: unblocking moves them by how long it has waited.
     available_at = models.DateTimeField()
 
     # The worker that has it, and the proof that it still has.

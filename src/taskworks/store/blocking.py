@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef, Subquery
 
 from taskworks.database.clock import DatabaseClock
 from taskworks.models import Edge, RunState, TaskRun
-from taskworks.models.run import FINISHED
+from taskworks.models.run import FINISHED, TaskRunQuerySet
 from taskworks.store.enqueueing import Enqueueing
 from taskworks.store.pieces import MOST
 
@@ -137,8 +137,10 @@ class Blocking(Enqueueing):
             blocked = blocked.filter(available_at__gte=last.available_at).filter(
                 models.Q(available_at__gt=last.available_at) | models.Q(id__gt=last.id)
             )
-        columns = blocked.values_list("available_at", "id", Exists(self._edges_of_run()))
-        return [Blocked(moment, run, bool(has_edge)) for moment, run, has_edge in columns[:limit]]
+        # Not whether there is one, for which PostgreSQL might read all edges once.
+        edge = Subquery(self._edges_of_run().values("id")[:1])
+        rows = blocked.values_list("available_at", "id", edge)[:limit]
+        return [Blocked(moment, run, edge is not None) for moment, run, edge in rows]
 
     def _following(self, edges: "models.QuerySet[Edge]") -> list[Following]:
         states = TaskRun.objects.values("state")
@@ -156,28 +158,41 @@ class Blocking(Enqueueing):
         # Locked without waiting, or two that delete the same could wait for each other.
         with self.locking():
             self.lock_to_write()
-            rows = self.edges.filter(id__in=[edge.id for edge in edges])
-            free = [*rows.select_for_update(skip_locked=True).values_list("id", flat=True)]
-            self.edges.filter(id__in=free)._raw_delete(self.alias)
+            self._delete_locked_edges(self._lock_free_edges([edge.id for edge in edges]))
+
+    def _lock_free_edges(self, ids: Sequence[int]) -> list[int]:
+        """Those of these edges that no other session holds: this transaction does now."""
+        rows = self.edges.filter(id__in=ids).select_for_update(skip_locked=True)
+        return [*rows.values_list("id", flat=True)]
+
+    def _delete_locked_edges(self, ids: Sequence[int]) -> None:
+        self.edges.filter(id__in=ids)._raw_delete(self.alias)
 
     def unblock(self, runs: Iterable[UUID]) -> int:
         """
         Make those of these runs ready, or scheduled if they have a delay, that are blocked and have
         no edge; return how many. May be repeated when its answer was lost.
         """
-        unblocked = 0
+        free = _by_delay_and_expiry(self._free(runs).values_list("id", *TIMES))
+        unblocked = sum(self._unblock_free(ids, *times) for times, ids in free.items())
+        return self._notify_if_any(unblocked)
+
+    def _unblock_free(
+        self, runs: Sequence[UUID], delay: timedelta, expires: timedelta | None
+    ) -> int:
+        """Unblock these runs, but those that another session is just unblocking or cancelling."""
         with self.locking():
             self.lock_to_write()
-            blocked = self._in(self.runs.filter(id__in=list(runs)), RunState.BLOCKED)
-            free = blocked.filter(~Exists(self._edges_of_run()))
-            rows = free.select_for_update(skip_locked=True).values_list("id", *TIMES)
-            for (delay, expires), ids in _by_delay_and_expiry(rows).items():
-                unblocked += self.runs.filter(id__in=ids).update(
-                    state=RunState.SCHEDULED if delay else RunState.READY,
-                    available_at=DatabaseClock(delay),
-                    expires_at=None if expires is None else DatabaseClock(expires),
-                )
-        return self._notify_if_any(unblocked)
+            return self._free(self._lock_free_rows(runs)).update(
+                state=RunState.SCHEDULED if delay else RunState.READY,
+                available_at=DatabaseClock(delay),
+                expires_at=None if expires is None else DatabaseClock(expires),
+            )
+
+    def _free(self, runs: Iterable[UUID]) -> TaskRunQuerySet:
+        """Those of these runs that are blocked and have no edge."""
+        blocked = self._in(self.runs.filter(id__in=list(runs)), RunState.BLOCKED)
+        return blocked.filter(~Exists(self._edges_of_run()))
 
     def cancel_blocked(self, run_id: UUID, entry: Mapping[str, Any]) -> TaskRun | None:
         """Cancel a run that would wait for ever; return it, or None if it is not blocked."""

@@ -5,17 +5,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import (
-    BooleanField,
-    Case,
-    Exists,
-    ExpressionWrapper,
-    F,
-    OuterRef,
-    Q,
-    Value,
-    When,
-)
+from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, Value, When
 
 from taskworks.database.clock import DatabaseClock
 from taskworks.models import RunState, TaskRun, Worker
@@ -64,17 +54,25 @@ class Rescuing(Base):
     def overview(self, silence: timedelta, witness: UUID) -> Overview:
         """What a living worker sees, in one statement; nothing if it was given up meanwhile."""
         heard = OuterRef("heartbeat_at")
-        blocked = Q(Exists(self.runs.blocked())) | Q(Exists(self.edges))
+        # The first in an index: a planner that believes that many are blocked would read the table.
+        blocked = self.runs.blocked().order_by("available_at", "id").values("id")
+        edges = self.edges.order_by("id").values("id")
         seen = self.workers.living().filter(id=witness)
-        for sign, *overview in seen.values_list(
+        for sign, silent, lost, first_blocked, first_edge, scheduled in seen.values_list(
             "heartbeat_at",
             Exists(self.workers.living().filter(_far_from(heard, silence))),
             Exists(self._lost()),
-            ExpressionWrapper(blocked, BooleanField()),
+            Subquery(blocked[:1]),
+            Subquery(edges[:1]),
             Exists(self.schedules.enabled()),
         ):
             self._pulse.note(sign, silence)
-            return Overview(*map(bool, overview))
+            return Overview(
+                silent=bool(silent),
+                lost=bool(lost),
+                blocked=bool(first_blocked or first_edge),
+                scheduled=bool(scheduled),
+            )
         return Overview(silent=False, lost=False, blocked=False, scheduled=False)
 
     def give_up(self, silence: timedelta, witness: UUID) -> int:
