@@ -14,7 +14,6 @@ from taskworks.models import Edge, TaskRun, Worker
 from taskworks.options.retention import Rule
 from taskworks.store import Store
 from taskworks.store import store as store_of
-from taskworks.store.stats import tallies
 from tests.store.tidying import tidy
 
 ROWS = 5_000
@@ -127,12 +126,6 @@ def test_what_a_new_run_waits_for_is_found_by_its_key(store: Store, blocked: lis
     run = TaskRun(backend="default", queue_name="queue 0", task_path="tests.tasks.noop")
     edges = [Edge(run=run.id, after=other.id) for other in blocked[:3]]
     for plan in plans(lambda: store.block([run], edges), "SELECT", "state", "taskrun"):
-        assert_no_scan(plan)
-
-
-def test_what_is_blocked_is_counted_by_its_index(store: Store, blocked: list[TaskRun]) -> None:
-    for plan in plans(lambda: tallies(store, timedelta(days=1)), "'blocked'"):
-        assert index_of_blocked() in plan or "taskworks_run_ready" in plan  # with all its columns
         assert_no_scan(plan)
 
 

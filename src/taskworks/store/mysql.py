@@ -155,8 +155,8 @@ class MySQLStore(Store):
         with transaction.atomic(using=self.alias):
             return super().cancel(run_id, entry)
 
-    # By the primary key, whatever the planner prefers: it might scan a small table, and so lock rows
-    # that are not meant, for which another session would wait, or which it would skip.
+    # By the primary key, whatever the planner prefers: it might scan a small table, and lock rows
+    # that are not meant, which another session would wait for or skip.
 
     def _lock_free_edges(self, ids: Sequence[int]) -> list[int]:
         return self._locked_by_key(Edge, ids)
@@ -168,8 +168,7 @@ class MySQLStore(Store):
         mine = " UNION ALL ".join(["SELECT %s AS id"] * len(ids))
         statement = f"""
             DELETE edge FROM ({mine}) AS mine
-            STRAIGHT_JOIN {self._quoted(Edge)} AS edge
-            ON edge.id = mine.id"""  # noqa: S608 - a table's name
+            STRAIGHT_JOIN {self._quoted(Edge)} AS edge ON edge.id = mine.id"""
         with self.connection.cursor() as cursor:
             cursor.execute(statement, ids)
 
