@@ -479,6 +479,18 @@ def test_one_that_holds_already_leaves_the_others(
     assert state_of(second) == "ready"
 
 
+@pytest.mark.parametrize("any_end", [False, True])
+def test_what_is_enqueued_after_a_run_that_has_ended_waits_for_nothing(
+    store: Store, end: End, any_end: bool
+) -> None:
+    backend: Any = tasks.noop.get_backend()
+    first = tasks.noop.enqueue()
+    end(TaskRun.objects.get(id=first.id), Succeeded(None))
+    second = backend.enqueue_after(tasks.noop, [], {}, first, any_end=any_end)
+    assert TaskRun.objects.get(id=second.id).state == "ready"
+    assert not Edge.objects.exists()
+
+
 def test_with_all_that_it_waits_for_done_it_is_scheduled_if_it_has_a_delay(
     store: Store, enqueue: Enqueue, block: Block, end: End
 ) -> None:
