@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def worker() -> Iterator[Worker]:
-    notifications._told.clear()
+    notifications._sent_at.clear()
     worker = Worker(task_backends["default"], Options(queues=Queues(), interval=0.1))
     working = begin_elsewhere(worker.run)
     yield worker

@@ -5,7 +5,7 @@ from typing import Any
 
 from taskworks.execution import Attempt
 from taskworks.models import TaskRun
-from taskworks.worker.pools.pools import Pools, Sizes
+from taskworks.worker.pools import Pools, Sizes
 
 
 class TakenWhileLookedAt(deque[Any]):

@@ -10,11 +10,12 @@ from django.urls import NoReverseMatch, reverse
 from rest_framework.settings import api_settings
 
 from taskworks.compat import task_api
+from taskworks.documentation import page
 from taskworks.feature_checks import check_of_a_part
 from taskworks.rest import access
 from taskworks.typed import registry
 
-HINT = "docs/reference/rest.md has who may do what, and how that is set."
+HINT = f"Who may do what, and how to set it: {page('reference/rest', 'who-may-what')}"
 
 
 @check_of_a_part

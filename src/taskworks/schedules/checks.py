@@ -9,10 +9,11 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 
 from taskworks import discovery
 from taskworks.conf import conf
+from taskworks.documentation import page
 from taskworks.timetables.callables import describe
 from taskworks.timetables.declared import Declaration, declarations, refused
 
-HINT = "See docs/reference/schedules.md."
+HINT = f"What a schedule may be: {page('reference/schedules')}"
 
 
 @checks.register

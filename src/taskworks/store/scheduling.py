@@ -12,7 +12,7 @@ from django.db.models import Exists, F, OuterRef
 from taskworks.conf import conf
 from taskworks.database import clock
 from taskworks.database.clock import DatabaseClock
-from taskworks.database.notifications import OF_SCHEDULES, Notification, tell
+from taskworks.database.notifications import SCHEDULE_SAVED, Notification, notify_on_commit
 from taskworks.models import Firing, Schedule
 from taskworks.models.schedule import ScheduleQuerySet
 from taskworks.store.base import Base
@@ -49,7 +49,7 @@ class Scheduling(Base):
     def notify_schedulers(self) -> None:
         """Have workers look at the schedules once this is committed, if the database can."""
         if self.can_notify and conf().notify:
-            tell(
+            notify_on_commit(
                 Notification(self.alias, "", "schedules", self._notify_of_schedules),
                 self.connection,
             )
@@ -131,4 +131,4 @@ class Scheduling(Base):
         return self.schedules.enabled().filter(due_at__lte=DatabaseClock())
 
     def _notify_of_schedules(self, payload: str) -> None:
-        self.notify(OF_SCHEDULES)
+        self.notify(SCHEDULE_SAVED)

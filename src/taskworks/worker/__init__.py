@@ -2,7 +2,7 @@
 
 from taskworks.recording.events import Observer
 from taskworks.worker.claiming.queues import Queues
-from taskworks.worker.pools.pools import Sizes
+from taskworks.worker.pools import Sizes
 from taskworks.worker.pools.processes import Recycling
 from taskworks.worker.worker import Options, Worker
 

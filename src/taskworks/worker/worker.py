@@ -22,7 +22,7 @@ from taskworks.database.connections import reserved_connection
 from taskworks.database.outage import Outage
 from taskworks.duties.heartbeat import Heartbeat
 from taskworks.duties.housekeeping import Housekeeping
-from taskworks.duties.rescue import wait_until_told
+from taskworks.duties.rescue import wait_for_receivers
 from taskworks.duties.scheduler import Scheduler
 from taskworks.duties.unblock import Followers, unblock_all
 from taskworks.execution import (
@@ -47,8 +47,7 @@ from taskworks.worker.claiming.intake import Intake
 from taskworks.worker.claiming.listening import NotificationListener
 from taskworks.worker.claiming.queues import Queues
 from taskworks.worker.first_starts import FirstStarts
-from taskworks.worker.pools.pool import Done
-from taskworks.worker.pools.pools import Pools, Sizes
+from taskworks.worker.pools import Done, Pools, PoolSet, Sizes
 from taskworks.worker.registration import Registration
 from taskworks.worker.shutdown import Shutdown, Stage
 from taskworks.worker.stopping import Stopper
@@ -93,7 +92,7 @@ class Worker:
         announce: Callable[[UUID], None] | None = None,
         *,
         subscribers: Iterable[Subscriber] = (),
-        make_pools: Callable[[Sizes, type, Done], Pools] = Pools,
+        make_pools: Callable[[Sizes, type, Done], PoolSet] = Pools,
     ) -> None:
         self.backend, self.options = backend, options
         self.label = options.label or f"{platform.node()[:40]}-{os.getpid()}-{uuid4().hex[:8]}"
@@ -146,12 +145,12 @@ class Worker:
         )
 
     def _make_duties(self) -> None:
-        self._scheduler = Scheduler(self._store, is_told=lambda: self._listener.works)
+        self._scheduler = Scheduler(self._store, is_notified=lambda: self._listener.works)
         self._heartbeat = Heartbeat(
             self._store,
             lambda: self._registration.living_id,
             self._given_up,
-            scheduled=self._scheduler.begin,
+            schedules_enabled=self._scheduler.begin,
         )
         self._housekeeping = Housekeeping(self._store, retention_of(self.backend))
 
@@ -194,7 +193,7 @@ class Worker:
             self._scheduler.stop()
             self._heartbeat.stop()
             self._leave()
-            wait_until_told(RECEIVERS_WITHIN)
+            wait_for_receivers(RECEIVERS_WITHIN)
             self._observer.ended(self.released)
             self.shutdown.over.set()
 
@@ -235,7 +234,7 @@ class Worker:
 
     def _take_up(self) -> None:
         """Claim what can start soon, and submit it."""
-        if room := self._intake.due(self._room()):
+        if room := self._intake.room_due(self._room()):
             self._submit(self._claim(room))
 
     def _claim(self, room: dict[str, int]) -> list[TaskRun]:
