@@ -9,7 +9,7 @@ from taskworks.duties.scheduler import Scheduler
 from taskworks.framework import task_backends
 from taskworks.models import RunState, Schedule
 from taskworks.worker.claiming.queues import Queues
-from taskworks.worker.worker import Options, Worker
+from taskworks.worker.loop import Options, Worker
 from tests.connections import begin_elsewhere
 from tests.schedules import bell
 from tests.schedules.firing import planned_times, runs_of, scheduled

@@ -184,7 +184,7 @@ def test_an_idle_worker_that_is_to_stop_is_woken(
     start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intake, "MIN_POLL_INTERVAL", RARELY)
-    monkeypatch.setattr("taskworks.worker.worker.MAX_WAIT", RARELY)
+    monkeypatch.setattr("taskworks.worker.loop.MAX_WAIT", RARELY)
     worker = start_worker()
     wait_for(lambda: worker._intake._poll_schedule._looked_at, "it has looked")
     worker.stop()
