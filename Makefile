@@ -20,7 +20,7 @@ without_stubs = MYPYPATH=src .venv/bin/mypy --strict --config-file= \
 
 IN_CI = [ "$$CI" = true ]
 
-.PHONY: help demo example test bench faults soak lint types imports migrations matrix check $(MATRIX)
+.PHONY: help demo example docs test bench faults soak lint types imports migrations matrix check $(MATRIX)
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +30,12 @@ demo: .venv/.installed ## Run the example's main job from start to end, on SQLit
 
 example: .venv/.installed ## Serve the example, its worker included, to click through
 	.venv/bin/python example/manage.py serve
+
+docs: .venvs/docs/.installed ## Build the documentation, and check its links; docs/_build/html/index.html
+	@rm -rf docs/_build
+	.venvs/docs/bin/sphinx-build --builder html --fail-on-warning --keep-going --nitpicky --quiet \
+		--doctree-dir docs/_build/doctrees docs docs/_build/html
+	@echo "$$(find docs/_build/html -name '*.html' | wc -l) pages are in docs/_build/html."
 
 test: .venv/.installed .venv/.mysqlclient ## Run the tests on each database that is there
 	.venv/bin/python -m tests.on_every_database
@@ -66,7 +72,7 @@ migrations: .venv/.installed ## Check that the migrations are complete
 
 matrix: $(MATRIX) ## Check migrations and run the tests on the other Pythons and Djangos
 
-check: lint types imports migrations test matrix ## All of the checks: what CI runs
+check: lint types imports migrations docs test matrix ## All of the checks: what CI runs
 
 # --- The environments ---
 
@@ -106,6 +112,16 @@ $(MATRIX):
 
 .venvs/%/.installed: pyproject.toml
 	$(call install,.venvs/$*,$(call find_python,$(call python_of,$*)),$(call django_of,$*))
+
+.venvs/docs/.installed: pyproject.toml
+	@echo "Setting up .venvs/docs with Sphinx, which takes half a minute."
+	@test -x .venvs/docs/bin/python || $(DOCS_PYTHON) -m venv --clear .venvs/docs
+	@.venvs/docs/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+		--editable ".[docs]"
+	@touch $@
+
+# As Read the Docs has it, if it is there.
+DOCS_PYTHON = $(or $(call find_python,3.12),$(PYTHON))
 
 # The peers, each of them if it can be had; the benchmark names those that it misses.
 .venvs/bench/.installed: pyproject.toml benchmarks/requirements.txt

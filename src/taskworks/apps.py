@@ -11,8 +11,8 @@ class TaskworksConfig(AppConfig):
     def ready(self) -> None:
         # Importing these registers checks and signal receivers.
         from taskworks import feature_checks, framework  # noqa: F401
-        from taskworks.schedules import checks, firing, sync  # noqa: F401
-        from taskworks.store import scheduling  # noqa: F401
+        from taskworks.compat.sisy import receivers as receivers_for_sisy  # noqa: F401
+        from taskworks.schedules import checks, receivers, sync  # noqa: F401
 
         if _offers_tasks():
             import taskworks.typed  # noqa: F401
@@ -21,9 +21,11 @@ class TaskworksConfig(AppConfig):
 
 
 def _offers_tasks() -> bool:
-    """Whether the settings name typed tasks; modules that decorate some import the check."""
+    """Return whether settings name typed tasks; modules that decorate some import the check."""
     from django.conf import settings
+
+    from taskworks.compat import task_api
 
     ours = getattr(settings, "TASKWORKS", {})
     named = isinstance(ours, dict) and ours.get("API_TASKS")
-    return bool(named or getattr(settings, "TASK_API_BACKGROUND_TASKS", ()))
+    return bool(named) or task_api.offers_tasks()

@@ -8,6 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from taskworks.conf import conf, nearest
+from taskworks.documentation import page
 from taskworks.framework import task_backends
 from taskworks.options.policy import Policy, defaults_of
 from taskworks.options.retention import retention_of
@@ -38,7 +39,7 @@ def _check_settings() -> Iterator[checks.CheckMessage]:
     except ImproperlyConfigured as error:
         yield checks.Error(
             str(error),
-            hint="docs/reference/settings.md has the keys and their units.",
+            hint=f"The keys and their units: {page('reference/settings', 'taskworks')}",
             id="taskworks.E004",
         )
 
@@ -49,7 +50,7 @@ def _check_defaults(alias: str) -> Iterator[checks.CheckMessage]:
     except ImproperlyConfigured as error:
         yield checks.Error(
             str(error),
-            hint="docs/reference/tasks.md has the options of a task.",
+            hint=f"The options of a task: {page('reference/tasks', 'task')}",
             id="taskworks.E005",
         )
     for name in task_backends[alias].options:
@@ -67,7 +68,7 @@ def _check_retention(alias: str) -> Iterator[checks.CheckMessage]:
     except ImproperlyConfigured as error:
         yield checks.Error(
             str(error),
-            hint="docs/reference/settings.md has how long finished runs are kept.",
+            hint=f"How long finished runs are kept: {page('reference/settings', 'options')}",
             id="taskworks.E007",
         )
 
@@ -102,7 +103,7 @@ def _check_transactions(alias: str) -> Iterator[checks.CheckMessage]:
         if reason:
             yield checks.Error(
                 f"The defaults in TASKS[{alias!r}]['OPTIONS'] cannot be kept. {reason}",
-                hint="Give the option to the tasks that need it; docs/howto/choose-a-delivery.md.",
+                hint=f"Give it to the tasks that need it: {page('howto/choose-a-delivery')}",
                 id="taskworks.E006",
             )
 

@@ -482,10 +482,10 @@ def ours(task: framework.Task) -> Task:
     return unvalidated(task.func, **standard)
 
 
-def unvalidated(function: Callable[..., Any], **options: Any) -> Task:
+def unvalidated(function: Callable[..., Any], kind: type[Task] = Task, **options: Any) -> Task:
     """A task of ours that no setting can refuse; its backend does when it is enqueued."""
-    task = object.__new__(Task)
-    for option in fields(Task):
+    task = object.__new__(kind)
+    for option in fields(kind):
         object.__setattr__(task, option.name, options.get(option.name, option.default))
     object.__setattr__(task, "func", function)
     return task

@@ -169,7 +169,7 @@ class TestASuspect:
         assert all("SIGSEGV" in entry["traceback"] for entry in run.errors)
         assert {run_of(neighbour).state for neighbour in neighbours} == {"successful"}
         assert str(run.id) in [event["task_result"].id for event in sent]
-        assert caplog.text.count("executed alone, it has crashed") == 2
+        assert caplog.text.count("crashed while it was executed alone") == 2
 
     def test_that_is_poison_is_shown_and_may_be_retried(self) -> None:
         result = deadly.die_async.enqueue("exit")

@@ -22,7 +22,7 @@ from taskworks.management.output import DETAILS, SUMMARY
 from taskworks.management.schedules_command import KEYS
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.options.policy import Policy
-from taskworks.timetables.arguments import ALIASES, COLUMNS
+from taskworks.timetables.arguments import NAMES
 from tests.docs.pages import PAGES, ROOT, anchors, reference, relative_links
 
 pytestmark = pytest.mark.any_database
@@ -216,7 +216,7 @@ def test_every_name_of_schedules_is_mentioned(name: str) -> None:
     assert mentions(reference("schedules"), name)
 
 
-@pytest.mark.parametrize("name", [*COLUMNS, *ALIASES])
+@pytest.mark.parametrize("name", [*NAMES])
 def test_every_argument_of_a_declaration_is_mentioned(name: str) -> None:
     assert mentions(reference("schedules").partition("## In code")[2], name)
 

@@ -173,7 +173,7 @@ class TestALongList:
     def test_is_counted_so_far_and_no_further(
         self, admin_client: Client, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(admin, "MOST_COUNTED", 3)
+        monkeypatch.setattr(admin, "MAX_ROWS_COUNTED", 3)
         for _ in range(3):
             make_run()
         assert "\n3 task runs" in page(admin_client)
@@ -279,7 +279,7 @@ class TestActions:
         failed, cancelled = make_run("failed"), make_run("cancelled")
         done = make_run("successful")
         assert act(admin_client, "retry", failed, cancelled, done) == [
-            "1 task run: not applicable. Only a failed or cancelled run is retried.",
+            "1 task run: not applicable. Only a failed or cancelled run can be retried.",
             "2 task runs: retried.",
         ]
         assert [state_of(run) for run in (failed, cancelled, done)] == [
@@ -323,11 +323,11 @@ class TestActions:
     def test_take_so_many_at_once(
         self, admin_client: Client, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(admin, "MOST_AT_ONCE", 2)
+        monkeypatch.setattr(admin, "MAX_RUNS_PER_ACTION", 2)
         runs = [make_run("failed") for _ in range(3)]
         taken, left = act(admin_client, "retry", *runs)
         assert taken == "2 task runs: retried."
-        assert left.startswith("Only the first 2 of the selected task runs were taken.")
+        assert left.startswith("Only the first 2 of the selected task runs were handled.")
         assert TaskRun.objects.failed().count() == 1
 
     def test_need_the_permission_to_change(self, reader: Client, make_run: MakeRun) -> None:

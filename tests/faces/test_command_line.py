@@ -359,7 +359,7 @@ class TestRetry:
             {
                 "id": str(ready.id),
                 "verdict": "not applicable",
-                "reason": "Only a failed or cancelled run is retried.",
+                "reason": "Only a failed or cancelled run can be retried.",
             },
         ]
         assert error == "Not applicable to 1 of 2 runs."

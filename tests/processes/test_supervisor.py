@@ -220,11 +220,11 @@ def test_a_process_that_somebody_stops_is_replaced(supervise: Supervise) -> None
 
 @pytest.mark.any_database
 def test_a_process_that_ends_soon_is_replaced_ever_more_slowly() -> None:
-    place = module.WorkerSlot()
-    assert [place.plan(age=0.3) for _ in range(9)] == [0, 0.5, 1, 2, 4, 8, 16, 30, 30]
-    assert not place.is_due
-    assert place.plan(age=module.SOON) == 0
-    assert place.is_due
+    slot = module.WorkerSlot()
+    assert [slot.plan(age=0.3) for _ in range(9)] == [0, 0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert not slot.is_due
+    assert slot.plan(age=module.SHORT_LIFE) == 0
+    assert slot.is_due
 
 
 def test_processes_that_cannot_start_are_tried_again_until_they_can(
@@ -331,7 +331,7 @@ def test_each_process_ends_after_its_own_number_of_runs(supervise: Supervise) ->
 def test_a_process_that_does_not_stop_is_killed(
     monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.2)
+    monkeypatch.setattr(module, "KILL_AFTER", 0.2)
     settings.TASKWORKS = {"SHUTDOWN_TIMEOUT": 0.1}
     deaf = tmp_path / "deaf"
     supervisor = module.Supervisor(

@@ -333,7 +333,8 @@ def test_200_streams_cost_one_query_a_second_between_them(
     for reading in readings:
         reading.wait("status")
     clock.advance(0)
-    clock.advance(watcher.LOOK_EVERY_IF_TOLD)  # what is new is looked at, and all of them after it
+    # What is new is looked at, and all of them after it.
+    clock.advance(watcher.POLL_INTERVAL_IF_NOTIFIED)
     before = len(queries)
     for _ in range(100):
         clock.advance(0.1)
@@ -374,7 +375,7 @@ def test_a_worker_tells_of_runs_that_are_watched_and_of_no_others(
         notify(self, payload, channel)
 
     monkeypatch.setattr(type(store()), "notify", noted)
-    wait_for(lambda: worker._wakeup.works, "it listens")
+    wait_for(lambda: worker._wake_ups.works, "it listens")
     orders.put(None)
     first = start("told")
     wait_for(lambda: TaskRun.objects.successful().exists(), "it has ended")
@@ -382,7 +383,7 @@ def test_a_worker_tells_of_runs_that_are_watched_and_of_no_others(
     second = start("told")
     run_id = TaskRun.objects.get(id=second["id"]).id
     store().notify(asking_for([run_id]))
-    wait_for(lambda: run_id in worker._audience._until, "it knows")
+    wait_for(lambda: run_id in worker._watchers._until, "it knows")
     orders.put(lambda task: task.set_progress(1))
     wait_for(lambda: told, "it tells")
     assert run_id.hex in told[0]
@@ -393,8 +394,8 @@ def test_a_worker_tells_of_runs_that_are_watched_and_of_no_others(
 def test_what_a_worker_tells_is_shown_at_once(
     browser: Browser, worker: Worker, start: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watcher, "LOOK_EVERY_IF_TOLD", 600.0)
-    wait_for(lambda: worker._wakeup.works, "it listens")
+    monkeypatch.setattr(watcher, "POLL_INTERVAL_IF_NOTIFIED", 600.0)
+    wait_for(lambda: worker._wake_ups.works, "it listens")
     reading = browser.open(address(start("told"), "events"))
     for progress in range(1, 6):
         orders.put(lambda task, progress=progress: task.set_progress(progress))

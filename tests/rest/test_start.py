@@ -86,10 +86,10 @@ def test_a_failure_shows_its_text_and_not_its_traceback(client: APIClient, start
 def test_it_costs_what_enqueue_costs_which_is_one_insert(client: APIClient, ann: Any) -> None:
     body = {"task": "add", "inputs": {"a": 1}}
     client.post(TASKS, body, format="json")
-    notifications._told.clear()  # what was told just now is not told again for a moment
+    notifications._sent_at.clear()  # what was told just now is not told again for a moment
     with CaptureQueriesContext(connection) as enqueuing:
         offered.Add.enqueue(a=1)
-    notifications._told.clear()
+    notifications._sent_at.clear()
     with CaptureQueriesContext(connection) as posting:
         assert client.post(TASKS, body, format="json").status_code == 201
     authenticating = [query for query in posting if "auth_user" in query["sql"]]

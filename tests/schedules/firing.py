@@ -7,7 +7,6 @@ from uuid import UUID
 from taskworks.models import Firing, Schedule, TaskRun
 from taskworks.schedules.firing import fire_some
 from taskworks.store import store
-from taskworks.store.scheduling import Schedules
 from taskworks.store.verbs import Store
 
 HOUR = timedelta(hours=1)
@@ -25,8 +24,7 @@ def scheduled(given: Any = "tests.schedules.bell.noop", **fields: Any) -> Schedu
 
 def fire_due(store: Store) -> int:
     """As a worker would, once; how many schedules were seen to."""
-    schedules = Schedules(store)
-    return len(fire_some(schedules, schedules.agenda().due))
+    return len(fire_some(store, store.schedule_agenda().due))
 
 
 def fire_all() -> int:

@@ -15,7 +15,7 @@ def main() -> None:
 
     told = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: told.set())
-    scheduler = Scheduler(store(), is_told=lambda: False)
+    scheduler = Scheduler(store(), is_notified=lambda: False)
     scheduler.start()
     print("up", flush=True)
     while not told.wait(0.2):

@@ -164,7 +164,7 @@ class TestAdding:
         ("given", "field", "reason"),
         [
             ({"cron": "* * *"}, "cron", "3 fields"),
-            ({"cron": "61 * * * *"}, "cron", "'61' is no minute"),
+            ({"cron": "61 * * * *"}, "cron", "'61' is not a valid minute"),
             ({"cron": "0 0 30 2 *"}, "cron", "never comes"),
             ({"cron": ""}, "cron", "neither"),
             ({"interval": "60"}, "cron", "both"),
@@ -204,7 +204,7 @@ class TestAdding:
                     "end_running_1": "00:00:00",
                 },
                 "end_running",
-                "not after the start",
+                "must be after the start",
             ),
         ],
     )
@@ -270,7 +270,7 @@ class TestActions:
         assert act(admin_client, "enable", schedule) == ["1 schedule: enabled."]
         schedule.refresh_from_db()
         assert schedule.next_run > timezone.now()
-        assert act(admin_client, "enable", schedule) == ["1 schedule: was enabled before."]
+        assert act(admin_client, "enable", schedule) == ["1 schedule: already enabled."]
 
     def test_run_now(self, admin_client: Client, schedule: Schedule) -> None:
         assert act(admin_client, "run_now", schedule) == ["1 schedule: enqueued."]
@@ -359,7 +359,7 @@ class TestThePage:
         self, admin_client: Client, schedule: Schedule
     ) -> None:
         Schedule.objects.update(cron="nonsense", next_run=None)
-        assert "is no cron expression" in page(admin_client, address(schedule))
+        assert "is not a cron expression" in page(admin_client, address(schedule))
 
     def test_changes_what_was_changed(self, admin_client: Client, schedule: Schedule) -> None:
         data = posted(admin_client, schedule, cron="30 3 * * *", label="another")
@@ -413,7 +413,7 @@ class TestThePage:
             cron("0 3 * * *", label="declared")(shelf.add)
             sync.synchronise()
             row = Schedule.objects.get(label="declared")
-            assert "yes, as it is" in page(admin_client, address(row))
+            assert "yes, unchanged" in page(admin_client, address(row))
             data = posted(admin_client, row, cron="0 4 * * *", label="another")
             assert errors(admin_client, address(row), **data) == {}
             row.refresh_from_db()
@@ -423,7 +423,7 @@ class TestThePage:
             )
             del declarations["declared"]
             sync.synchronise()
-            assert "no code declares it any more" in page(admin_client)
+            assert "not declared in code any more" in page(admin_client)
         finally:
             declarations.clear()
             declarations.update(before)

@@ -65,10 +65,10 @@ class TestWhatIsNoInstances:
 
 REFUSED = [
     (shelf.anonymous, "lambda"),
-    (shelf.outer(), "inside of a function"),
-    (len, "built in"),
-    ([].append, "built in"),
-    (str.upper, "built in"),
+    (shelf.outer(), "inside a function"),
+    (len, "is a builtin"),
+    ([].append, "is a builtin"),
+    (str.upper, "is a builtin"),
     (shelf.half, "partial"),
     (shelf.horn, "__call__"),
     (Horn, "class cannot be called directly"),
@@ -78,15 +78,15 @@ REFUSED = [
     (shelf.of_none, "must take one argument"),
     (shelf.of_two, "must take one argument"),
     (shelf.of_a_keyword, "must take one argument"),
-    (shelf.first, "leads to something else"),
-    (shelf.horn.blow, "Can only call instance methods of Django model objects, not of"),
+    (shelf.first, "is not the path of"),
+    (shelf.horn.blow, "Only methods of Django model instances can be scheduled, not of"),
     (Horn.blow, "Cannot call the unbound instance method"),
     (Letter.remember, "Cannot call the unbound instance method"),
     (Letter().remember, "not saved"),
     (Parcel().remember, "not saved"),
-    ("hear", "no full dotted path"),
-    ("", "no full dotted path"),
-    ("a b.c", "no full dotted path"),
+    ("hear", "not the full dotted path"),
+    ("", "not the full dotted path"),
+    ("a b.c", "not the full dotted path"),
     ("tests.nowhere.hear", "leads to nothing"),
     ("nowhere.hear", "leads to nothing"),
     (f"{SHELF}.nothing", "leads to nothing"),
@@ -101,7 +101,7 @@ REFUSED = [
     (f"{SHELF}.of_none", "must take one argument"),
     (f"{SHELF}.of_two", "must take one argument"),
     (f"{SHELF}.of_another_name", "one parameter, named 'message'"),
-    (f"{SHELF}.Horn.blow", "no Django model"),
+    (f"{SHELF}.Horn.blow", "not a Django model"),
     (f"{MODELS}.Letter.remember", "no instance is given"),
 ]
 
@@ -128,7 +128,7 @@ class TestRefused:
         ("model", "pk"), [("Letter", "seven"), ("Parcel", 1.5), ("Parcel", "x")]
     )
     def test_is_a_key_that_the_model_cannot_have(self, model: str, pk: Any) -> None:
-        with pytest.raises(ValueError, match=f"{pk!r} is no primary key of a schedules.{model}"):
+        with pytest.raises(ValueError, match=f"{pk!r} is not a primary key of schedules.{model}"):
             describe(f"{MODELS}.{model}.remember", pk=pk)
 
     def test_is_the_method_of_a_historical_model(self) -> None:

@@ -1,4 +1,4 @@
-"""The run of a callable that is no task is shown by the callable's own path."""
+"""The run of a callable that is not a task is shown by the callable's own path."""
 
 import json
 import logging
@@ -47,9 +47,16 @@ def test_that_of_a_task_is_its_own() -> None:
 
 
 def test_that_of_a_run_which_does_not_know_is_the_task_s(run: TaskRun) -> None:
-    TaskRun.objects.update(metadata={})
+    TaskRun.objects.update(callable_path=None)
     run.refresh_from_db()
     assert run.called_path == WRAPPER
+
+
+def test_that_of_a_task_costs_nothing_to_store() -> None:
+    with CaptureQueriesContext(connection) as asked:
+        noop.enqueue()
+    assert not [query for query in asked if "callable_path" in query["sql"]]
+    assert TaskRun.objects.get().callable_path is None
 
 
 def test_the_admin_shows_it(run: TaskRun, admin_client: Client) -> None:

@@ -96,7 +96,7 @@ class TestPreview:
 
     def test_of_a_bad_timetable(self, mine: Schedule) -> None:
         Schedule.objects.update(cron="nonsense", next_run=None)
-        assert "is no cron expression" in schedules("--preview")
+        assert "is not a cron expression" in schedules("--preview")
 
     def test_refuses_what_is_no_number(self) -> None:
         with pytest.raises(CommandError, match="above 0"):
@@ -111,7 +111,7 @@ class TestActing:
     def test_disables_and_enables(self, mine: Schedule, other: Schedule) -> None:
         assert schedules("--disable", "mine", "other").splitlines() == [
             "mine: disabled.",
-            "other: was disabled before.",
+            "other: already disabled.",
         ]
         mine.refresh_from_db()
         assert (mine.enabled, mine.next_run) == (False, None)

@@ -76,19 +76,19 @@ class TestDeclaring:
         ("decorator", "reason"),
         [
             (lambda: cron("* * *"), "3 fields"),
-            (lambda: cron("61 * * * *"), "'61' is no minute"),
+            (lambda: cron("61 * * * *"), "'61' is not a valid minute"),
             (lambda: cron("0 0 30 2 *"), "never comes"),
-            (lambda: cron(""), "is a string"),
-            (lambda: cron(None), "is a string"),  # type: ignore[arg-type]
-            (lambda: cron("@hourly", timezone="Mars/Olympus"), "no time zone"),
+            (lambda: cron(""), "must be a string"),
+            (lambda: cron(None), "must be a string"),  # type: ignore[arg-type]
+            (lambda: cron("@hourly", timezone="Mars/Olympus"), "not a time zone"),
             (lambda: cron("@hourly", allow_overlap=1), "must be True or False"),
             (lambda: cron("@hourly", userdata=[]), "Userdata must be a dictionary"),
             (lambda: cron("@hourly", queue_name="nowhere"), "nowhere"),
             (lambda: cron("@hourly", timeout=-1), "timeout"),
-            (every, "takes an interval"),
-            (lambda: every(5, minutes=5), "takes an interval"),
-            (lambda: every(seconds=0), "a second at least"),
-            (lambda: every(minutes="5"), "no interval"),
+            (every, "takes either an interval"),
+            (lambda: every(5, minutes=5), "takes either an interval"),
+            (lambda: every(seconds=0), "at least one second"),
+            (lambda: every(minutes="5"), "not an interval"),
             (lambda: every("5m"), "must be a timedelta"),  # type: ignore[arg-type]
         ],
     )

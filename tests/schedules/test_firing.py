@@ -12,10 +12,10 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from taskworks.database.clock import DatabaseClock
 from taskworks.duties.unblock import unblock_all
 from taskworks.models import Firing, RunState, Schedule, TaskRun
-from taskworks.schedules import firing
+from taskworks.schedules import due_times, firing
 from taskworks.schedules.firing import fire, fire_now
 from taskworks.store import store
-from taskworks.store.scheduling import Schedules
+from taskworks.store.scheduling import Scheduling
 from taskworks.testing.moving import Clock, clock
 from tests.behaviour import run_worker
 from tests.connections import begin_elsewhere, can_end_transactions, elsewhere, held_elsewhere
@@ -276,11 +276,11 @@ def test_the_cost_of_making_up_does_not_grow_with_how_much_there_is(
         costs.append(len(steps))
     minutes = 30 * 24 * 60
     assert costs[0] < 3 * minutes
-    assert max(costs[1:]) < 3 * fire.MOST_AT_ONCE
+    assert max(costs[1:]) < 3 * due_times.MAX_TIMES_AT_ONCE
     times = planned_times(schedule)
-    assert len(times) == 3 * fire.MOST_AT_ONCE
+    assert len(times) == 3 * due_times.MAX_TIMES_AT_ONCE
     assert times[-1] - times[0] == timedelta(seconds=len(times) - 1)
-    missed = START + timedelta(days=30) - fire.MISSED_AFTER - times[0]
+    missed = START + timedelta(days=30) - due_times.MISSED_AFTER - times[0]
     assert -1 <= missed.total_seconds() - 2_000_000 < 60  # which the test may take
 
 
@@ -324,7 +324,7 @@ def test_another_catch_up_takes_effect_while_it_makes_up(
     edited.catch_up = catch_up
     edited.save(update_fields=["catch_up"])
     fire_all()
-    assert len(planned_times(schedule)) == fire.MOST_AT_ONCE + expected
+    assert len(planned_times(schedule)) == due_times.MAX_TIMES_AT_ONCE + expected
 
 
 def test_another_timing_ends_the_making_up(now: Clock) -> None:
@@ -491,7 +491,7 @@ def test_it_is_tried_again_after_a_minute_and_then_well(now: Clock) -> None:
     fire_all()
     Schedule.objects.update(path="tests.schedules.bell.noop")
     assert fire_all() == 0
-    now.advance(fire.PATIENCE)
+    now.advance(firing.RETRY_AFTER)
     fire_all()
     schedule.refresh_from_db()
     assert planned_times(schedule) == [hour(11)]
@@ -543,7 +543,7 @@ def test_one_that_another_worker_has_fired_meanwhile_is_not_marked(
     now: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     schedule = scheduled()
-    mark = Schedules.mark
+    mark = Scheduling.mark_schedule_error
 
     def fail(*given: Any, **more: Any) -> Any:
         raise RuntimeError("here only")
@@ -554,7 +554,7 @@ def test_one_that_another_worker_has_fired_meanwhile_is_not_marked(
         mark(*given)
 
     monkeypatch.setattr(firing, "_enqueue", fail)
-    monkeypatch.setattr(Schedules, "mark", mark_late)
+    monkeypatch.setattr(Scheduling, "mark_schedule_error", mark_late)
     now.move_to(hour(11))
     fire_all()
     schedule.refresh_from_db()
@@ -574,7 +574,7 @@ def test_what_is_executed_at_once_is_so_after_the_firing_and_once(now: Clock) ->
     assert bell.was_in_transaction == [False]
     assert planned_times(bad) == planned_times(good) == [hour(11)]
     [run] = TaskRun.objects.all()
-    assert [fire.run for firing in (bad.firings.get(), good.firings.get())] == [None, run.id]
+    assert [firing.run for firing in (bad.firings.get(), good.firings.get())] == [None, run.id]
 
 
 @pytest.mark.usefixtures("now")
@@ -669,4 +669,4 @@ def test_a_run_whose_schedule_is_gone_fails_and_says_so(now: Clock) -> None:
     run_worker()
     run.refresh_from_db()
     assert run.state == RunState.FAILED
-    assert "is gone" in run.errors[0]["traceback"]
+    assert "has been deleted" in run.errors[0]["traceback"]

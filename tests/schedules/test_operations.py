@@ -191,7 +191,7 @@ class TestChange:
 YEAR = timedelta(days=365)
 BAD_WHEN_MADE = [
     ({"schedule": "* * *"}, "3 fields"),
-    ({"schedule": "61 * * * *"}, "'61' is no minute"),
+    ({"schedule": "61 * * * *"}, "'61' is not a valid minute"),
     ({"schedule": "0 0 30 2 *"}, "never comes"),
     ({"label": ""}, "1 to 255 characters"),
     ({"label": "x" * 256}, "1 to 255 characters"),

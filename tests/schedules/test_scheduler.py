@@ -9,12 +9,12 @@ import pytest
 from django.db import OperationalError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
-from taskworks.database.notifications import OF_SCHEDULES
+from taskworks.database.notifications import SCHEDULE_SAVED, PipeEvent
 from taskworks.duties import scheduler as module
 from taskworks.duties.scheduler import Scheduler
 from taskworks.models import Firing, Schedule
 from taskworks.store import store
-from taskworks.store.scheduling import Schedules
+from taskworks.store.scheduling import Scheduling
 from tests.connections import held_elsewhere
 from tests.schedules.firing import fire_all, planned_times, scheduled
 from tests.waiting import wait_for
@@ -26,7 +26,7 @@ SECOND = timedelta(seconds=1)
 
 @pytest.fixture
 def thread() -> Iterator[Scheduler]:
-    thread = Scheduler(store(), is_told=lambda: False)
+    thread = Scheduler(store(), is_notified=lambda: False)
     thread.start()
     yield thread
     thread.stop()
@@ -66,11 +66,11 @@ def test_without_a_schedule_it_asks_once_and_rests(
     thread: Scheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    agenda = Schedules.agenda
-    monkeypatch.setattr(Schedules, "agenda", lambda self: asked.append(1) or agenda(self))
+    agenda = Scheduling.schedule_agenda
+    monkeypatch.setattr(Scheduling, "schedule_agenda", lambda self: asked.append(1) or agenda(self))
     for times in (1, 2, 3):
         thread.wake()
-        wait_for(lambda: not thread._news.is_set() and not thread._is_at_work, "it rests again")
+        wait_for(lambda n=times: len(asked) >= n and not thread.is_at_work, "it rests again")
         assert len(asked) == times  # and never without being woken
 
 
@@ -104,10 +104,10 @@ def test_a_row_that_is_held_for_long_is_asked_for_ever_less(
         pauses = [scheduler._fire() for _ in range(10)]
     assert pauses[0] == 2 * module.SPREAD
     assert pauses == sorted(pauses)
-    assert pauses[-1] == module.LOOK_EVERY
+    assert pauses[-1] == module.POLL_INTERVAL
     scheduler._fire()
     assert planned_times(schedule)
-    assert scheduler._patience == module.SPREAD
+    assert scheduler._others_fire.take() == 2 * module.SPREAD
 
 
 def test_to_be_told_of_one_is_to_look(thread: Scheduler) -> None:
@@ -116,13 +116,11 @@ def test_to_be_told_of_one_is_to_look(thread: Scheduler) -> None:
     told: list[str] = []
     listener = store().listener()
     assert listener is not None
-    import multiprocessing
-
-    hush, _ = multiprocessing.Pipe(duplex=False)
     with listener:
         listener.listen()
         scheduled()
-        wait_for(lambda: told.extend(listener.wait(1, hush)) or OF_SCHEDULES in told, "it is told")
+        never = PipeEvent()
+        wait_for(lambda: told.extend(listener.wait(1, never)) or SCHEDULE_SAVED in told, "told")
 
 
 def test_what_is_due_costs_few_statements() -> None:

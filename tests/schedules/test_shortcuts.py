@@ -102,7 +102,7 @@ class TestTaskWithCallable:
         ("arguments", "reason"),
         [
             ({"schedule": "* * *"}, "3 fields"),
-            ({"schedule": "61 * * * *"}, "'61' is no minute"),
+            ({"schedule": "61 * * * *"}, "'61' is not a valid minute"),
             ({"schedule": "0 0 30 2 *"}, "never comes"),
             ({"schedule": None, "userdata": dict}, "Userdata must be a dictionary"),
             ({"userdata": [1]}, "Userdata must be a dictionary"),

@@ -46,7 +46,7 @@ def test_a_schedule_that_is_used_up_goes_with_its_last_firing() -> None:
         disabled.enabled = False
         disabled.save()
         fire_all()
-        now.advance(tidy.KEEP_FINISHED + timedelta(days=1))
+        now.advance(tidy.KEEP_FINISHED_SCHEDULES + timedelta(days=1))
         tidy.tidy(store())
         assert Schedule.objects.count() == 3
         TaskRun.objects.all().delete()

@@ -94,7 +94,7 @@ def test_a_higher_priority_comes_first_within_a_second(
         enqueue(task_path=path)
     enqueue(task_path="urgent", rank=-1)
     assert claim(1) == ["a"]
-    clock.now += module.LONGEST + 0.001
+    clock.now += module.MAX_RESTART_INTERVAL + 0.001
     assert claim(2) == ["urgent", "b"]
 
 
@@ -105,9 +105,9 @@ def test_a_worker_that_was_told_looks_back_when_that_is_not_too_much(
     enqueue(task_path="a")
     enqueue(task_path="b")
     enqueue(task_path="urgent", rank=-1)
-    cursor.look_back()
+    cursor.ask_for_restart()
     assert claim(1) == ["a"]
-    cursor.look_back()
+    cursor.ask_for_restart()
     clock.now += cursor.seconds + 0.001
     assert claim(1) == ["urgent"]
 
@@ -127,11 +127,11 @@ def test_who_found_too_little_owes_a_look_at_the_start(
     enqueue(task_path="a")
     enqueue(task_path="urgent", rank=-1)
     assert claim(3) == ["a"]
-    assert cursor.owes
-    assert 0 < cursor.seconds <= module.LONGEST
+    assert cursor.may_have_skipped
+    assert 0 < cursor.seconds <= module.MAX_RESTART_INTERVAL
     clock.now += cursor.seconds + 0.001
     assert claim(3) == ["urgent"]
-    assert not cursor.owes
+    assert not cursor.may_have_skipped
 
 
 @pytest.mark.usefixtures("dear")
@@ -157,7 +157,7 @@ def test_what_another_has_locked_and_not_claimed_is_found(
         assert claim(1) == ["a"]
     clock.cost = 0.0
     assert claim(1) == []
-    assert cursor.owes
+    assert cursor.may_have_skipped
     clock.now += cursor.seconds + 0.001
     assert claim(1) == ["locked"]
 
@@ -185,7 +185,7 @@ def test_a_claim_from_a_place_does_not_read_what_is_dead(
             cursor_claim(store, worker, ["default"], {"thread": 100}, cursor)
         store.enqueue([new_run() for _ in range(4)])
         from_start = buffers(lambda: store.claim(worker, "default", ["default"], room), "LIMIT")
-        clock.now += module.LONGEST + 0.001
+        clock.now += module.MAX_RESTART_INTERVAL + 0.001
         cursor_claim(store, worker, ["default"], room, cursor)
         from_here = buffers(lambda: cursor_claim(store, worker, ["default"], room, cursor), "LIMIT")
     assert from_here < from_start / 10

@@ -6,7 +6,7 @@ from taskworks.checks import KNOWN_OPTIONS
 from taskworks.conf import Conf
 from taskworks.database.notifications import (
     CHANNEL,
-    OF_SCHEDULES,
+    SCHEDULE_SAVED,
     WATCHERS_CHANNEL,
     Notification,
     asking_for,
@@ -27,9 +27,9 @@ __all__ = [
     "CHANNEL",
     "COMPONENTS",
     "KNOWN_OPTIONS",
-    "OF_SCHEDULES",
     "PRISTINE_COMPONENTS",
     "RETENTION",
+    "SCHEDULE_SAVED",
     "WATCHERS_CHANNEL",
     "Conf",
     "Notification",

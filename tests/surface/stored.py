@@ -160,7 +160,7 @@ def _notifications() -> dict[str, Any]:
     return {
         "channels": [inside.CHANNEL, inside.WATCHERS_CHANNEL],
         "a run is ready": sent,
-        "a schedule was saved": inside.OF_SCHEDULES,
+        "a schedule was saved": inside.SCHEDULE_SAVED,
         "tell of this run": inside.asking_for([UUID(int=7)]),
         "news of this run": inside.news_of([UUID(int=7)]),
     }

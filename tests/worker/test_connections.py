@@ -12,7 +12,7 @@ from taskworks import task_backends
 from taskworks.execution.task_connections import leave_connections, tidy_connections
 from taskworks.models import TaskRun
 from taskworks.worker import Options, Queues, Worker
-from taskworks.worker.pools.pools import Sizes
+from taskworks.worker.pools import Sizes
 from tests import tasks
 from tests.connections import elsewhere
 

@@ -3,17 +3,15 @@
 import logging
 from collections.abc import Iterator
 from datetime import timedelta
-from threading import Event
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.db import OperationalError, connection
 
-from taskworks.duties import chunk as chunk_module
 from taskworks.duties import housekeeping, prune
-from taskworks.duties.chunk import Chunk
 from taskworks.duties.housekeeping import Housekeeping
+from taskworks.duties.prune import Chunk
 from taskworks.framework import task_backends
 from taskworks.models import IdempotencyKey, TaskRun
 from taskworks.options.retention import Rule, retention_of
@@ -50,35 +48,27 @@ def ended(days: float, count: int = 1, **fields: Any) -> None:
     )
 
 
-class Rests(Event):
-    """Notes how long one would have rested."""
+class Restless(Housekeeping):
+    """Notes how long it would have rested."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.seconds: list[float] = []
+        super().__init__(store(), retention_of(task_backends["default"]))
+        self.rests: list[float] = []
 
-    def wait(self, timeout: float | None = None) -> bool:
-        self.seconds.append(timeout or 0.0)
-        return False
-
-
-def keeper() -> Housekeeping:
-    housekeeping = Housekeeping(store(), retention_of(task_backends["default"]))
-    housekeeping._stopped = Rests()
-    return housekeeping
+    def rest(self, seconds: float) -> bool:
+        self.rests.append(seconds)
+        return True
 
 
-def sweep(housekeeping: Housekeeping) -> list[float]:
+def sweep(housekeeping: Restless) -> list[float]:
     """Sweep, and say the rests between chunks."""
-    rests = housekeeping._stopped
-    assert isinstance(rests, Rests)
-    rests.seconds.clear()
+    housekeeping.rests.clear()
     housekeeping.sweep()
-    return rests.seconds
+    return housekeeping.rests
 
 
 def test_a_worker_deletes_what_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(housekeeping, "SWEEP_EVERY", 0.05)
+    monkeypatch.setattr(housekeeping, "SWEEP_INTERVAL", 0.05)
     ended(15, 3)
     ended(13)
     IdempotencyKey.objects.create(key=uuid4(), run=uuid4(), request="of a run that is gone")
@@ -97,18 +87,18 @@ def test_a_worker_deletes_what_is_too_old(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_it_takes_chunks_with_rests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prune, "MOST", 10)
+    monkeypatch.setattr(prune, "MAX_CHUNK", 10)
     ended(15, 25)
-    rests = sweep(keeper())
+    rests = sweep(Restless())
     assert len(rests) == 5  # three chunks, and a look for each other outcome
     assert all(rest > 0 for rest in rests)
     assert not TaskRun.objects.exists()
 
 
 def test_what_is_kept_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prune, "MOST", 10)
+    monkeypatch.setattr(prune, "MAX_CHUNK", 10)
     ended(20, 25, backend="other")
-    housekeeping = keeper()
+    housekeeping = Restless()
     assert len(sweep(housekeeping)) == 5
     ended(15)
     assert len(sweep(housekeeping)) == 3
@@ -116,7 +106,7 @@ def test_what_is_kept_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_after_an_hour_it_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    housekeeping = keeper()
+    housekeeping = Restless()
     ended(15)
     sweep(housekeeping)
     ended(20)
@@ -129,14 +119,14 @@ def test_after_an_hour_it_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_nothing_to_do_costs_a_query_an_outcome(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(3):
-        sweep(keeper())
+        sweep(Restless())
 
 
 def test_who_is_to_stop_takes_no_more_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prune, "MOST", 10)
+    monkeypatch.setattr(prune, "MAX_CHUNK", 10)
     ended(15, 15)
-    housekeeping = keeper()
-    monkeypatch.setattr(housekeeping._stopped, "wait", lambda seconds: housekeeping._stopped.set())
+    housekeeping = Restless()
+    monkeypatch.setattr(housekeeping, "rest", lambda seconds: housekeeping.stop())
     housekeeping.sweep()
     assert TaskRun.objects.count() == 5
 
@@ -145,12 +135,12 @@ class TestAChunk:
     def test_shrinks_to_ten_and_grows_to_a_thousand(self, monkeypatch: pytest.MonkeyPatch) -> None:
         chunk = Chunk()
         sizes = [chunk.size]
-        monkeypatch.setattr(chunk_module, "SLOW", 0.0)
+        monkeypatch.setattr(prune, "SLOW_STATEMENT", 0.0)
         for _ in range(3):
             with chunk.measured() as size:
                 sizes.append(size)
         assert (sizes, chunk.size) == ([1000, 1000, 100, 10], 10)
-        monkeypatch.setattr(chunk_module, "SLOW", 1000.0)
+        monkeypatch.setattr(prune, "SLOW_STATEMENT", 1000.0)
         for _ in range(7):
             with chunk.measured():
                 pass
@@ -159,7 +149,7 @@ class TestAChunk:
     def test_that_is_small_from_the_start_does_not_grow_by_being_slow(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(chunk_module, "SLOW", 0.0)
+        monkeypatch.setattr(prune, "SLOW_STATEMENT", 0.0)
         chunk = Chunk(2)
         with chunk.measured():
             pass
@@ -187,7 +177,7 @@ class TestAStatementThatTakesTooLong:
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         ended(15, 150)
-        housekeeper = keeper()
+        housekeeper = Restless()
         with caplog.at_level(logging.WARNING):
             for _ in range(2):
                 housekeeper.sweep()
@@ -205,7 +195,7 @@ class TestAStatementThatTakesTooLong:
     def test_is_an_error_of_the_command_if_no_chunk_is_small_enough(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(chunk_module, "LEAST", 100)
+        monkeypatch.setattr(prune, "MIN_CHUNK", 100)
         ended(15, 150)
         with pytest.raises(OperationalError):
             prune.prune(store(), [RULE])

@@ -1,7 +1,6 @@
 """How soon an idle worker finds what is ready, and what its idleness costs."""
 
 import json
-import multiprocessing
 import threading
 import time
 from collections import Counter
@@ -18,14 +17,14 @@ from django.test.utils import CaptureQueriesContext
 
 from taskworks import TaskResult, task_backends
 from taskworks.database import notifications
-from taskworks.database.notifications import NOTIFY_INTERVAL, OF_SCHEDULES, Listener
+from taskworks.database.notifications import NOTIFY_INTERVAL, SCHEDULE_SAVED, Listener, PipeEvent
 from taskworks.duties.promote import promote
 from taskworks.duties.rescue import rescue
 from taskworks.models import TaskRun
 from taskworks.models import Worker as WorkerRow
 from taskworks.store import store
 from taskworks.worker import Options, Queues, Sizes, Worker
-from taskworks.worker.claiming import listening, poll_schedule
+from taskworks.worker.claiming import intake, listening
 from tests import tasks
 from tests.connections import begin_elsewhere
 from tests.settings import DATABASE
@@ -35,7 +34,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 on_postgresql = pytest.mark.skipif(DATABASE != "postgresql", reason="only PostgreSQL notifies")
 
 StartWorker = Callable[..., Worker]
-PING = notifications.payload_of_test("a token")
+PING = notifications.own_payload("a token")
 RARELY = 600.0  # seconds; who is not told of a run looks for it in eight minutes, or ten
 
 
@@ -63,12 +62,12 @@ def idle_worker(start_worker: StartWorker) -> Worker:
 
 @pytest.fixture(autouse=True)
 def _nobody_has_told() -> None:
-    notifications._told.clear()
+    notifications._sent_at.clear()
 
 
 def idle(worker: Worker) -> Worker:
     """As soon as it listens, and has looked, and looks no more."""
-    wait_for(lambda: worker._listener.works, "notifications arrive")
+    wait_for(lambda: worker._wake_ups.works, "notifications arrive")
     wait_for(
         lambda: worker._intake._poll_schedule.seconds({"thread": 1}) > 2, "it waits to be told"
     )
@@ -86,7 +85,6 @@ def wait_until_executed(*results: TaskResult) -> None:
 def heard() -> Iterator[list[str]]:
     """The notices of runs that were sent meanwhile, as another connection hears them."""
     payloads: list[str] = []
-    hush, _hushing = multiprocessing.Pipe(duplex=False)
     listener = store().listener()
     assert listener
     with listener:
@@ -94,7 +92,7 @@ def heard() -> Iterator[list[str]]:
         yield payloads
         store().notify('["the", "end"]')
         while '["the", "end"]' not in payloads:
-            payloads += listener.wait(10, hush)
+            payloads += listener.wait(10, PipeEvent())
     payloads.remove('["the", "end"]')
 
 
@@ -115,7 +113,7 @@ def notice(backend: str | None = None, queue: str | None = None) -> str:
 @on_postgresql
 def test_an_idle_worker_is_told_at_once(idle_worker: Worker) -> None:
     for _ in range(30):
-        notifications._told.clear()  # as if the last one was long ago
+        notifications._sent_at.clear()  # as if the last one was long ago
         wait_until_executed(tasks.noop.enqueue())
 
 
@@ -128,7 +126,7 @@ def test_a_worker_for_named_queues_is_told_of_these(start_worker: StartWorker) -
 def test_a_worker_heeds_what_concerns_it_and_is_woken_once() -> None:
     woken: list[bool] = []
     scheduler: list[bool] = []
-    ear = listening.NotificationListener(
+    listener = listening.NotificationListener(
         store(),
         "default",
         Queues(("mail", "news")),
@@ -136,20 +134,20 @@ def test_a_worker_heeds_what_concerns_it_and_is_woken_once() -> None:
         wake_scheduler=lambda: scheduler.append(True),
     )
     for payload in (notice("default", "default"), notice("other", "mail"), PING):
-        ear._hear(payload)
-    assert (ear.take(), woken) == (set(), [])
-    ear._hear(OF_SCHEDULES)
+        listener._take_in(payload)
+    assert (listener.take(), woken) == (set(), [])
+    listener._take_in(SCHEDULE_SAVED)
     assert (scheduler, woken) == ([True], [])
     for payload in (notice("default", "mail"), notice("default", "news"), notice("other")):
-        ear._hear(payload)
+        listener._take_in(payload)
     assert woken == [True]
-    assert ear.take() == {"mail", "news"}
-    ear._hear(notice())
-    assert (ear.take(), woken) == ({None}, [True, True])
-    for _ in range(listening.MOST_NEWS + 1):
-        ear._hear(notice("default", "mail"))
-    assert ear.take() == {"mail", None}
-    assert ear.take() == set()
+    assert listener.take() == {"mail", "news"}
+    listener._take_in(notice())
+    assert (listener.take(), woken) == ({None}, [True, True])
+    for _ in range(listening.MAX_NAMED_QUEUES + 1):
+        listener._take_in(notice("default", "mail"))
+    assert listener.take() == {"mail", None}
+    assert listener.take() == set()
 
 
 @on_postgresql
@@ -174,7 +172,7 @@ def test_what_is_throttled_is_found_when_the_window_is_over(idle_worker: Worker)
 def test_a_scheduled_run_is_executed_when_it_is_due(
     start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(poll_schedule, "SHORTEST_PAUSE", RARELY)
+    monkeypatch.setattr(intake, "MIN_POLL_INTERVAL", RARELY)
     result = tasks.noop.using(run_after=timedelta(seconds=1.5)).enqueue()
     start_worker()  # its first look finds nothing that is ready, and when something will be
     wait_until_executed(result)
@@ -185,8 +183,8 @@ def test_a_scheduled_run_is_executed_when_it_is_due(
 def test_an_idle_worker_that_is_to_stop_is_woken(
     start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(poll_schedule, "SHORTEST_PAUSE", RARELY)
-    monkeypatch.setattr("taskworks.worker.worker.MAX_WAIT", RARELY)
+    monkeypatch.setattr(intake, "MIN_POLL_INTERVAL", RARELY)
+    monkeypatch.setattr("taskworks.worker.loop.MAX_WAIT", RARELY)
     worker = start_worker()
     wait_for(lambda: worker._intake._poll_schedule._looked_at, "it has looked")
     worker.stop()
@@ -245,8 +243,8 @@ def test_without_notices_a_worker_polls(settings: Any, start_worker: StartWorker
     worker = start_worker(interval=0.2)
     wait_for(lambda: worker._intake._poll_schedule._pause == 0.2, "it looks rarely")
     wait_until_executed(tasks.noop.enqueue())
-    assert not worker._listener.works
-    assert not worker._listener.is_alive()
+    assert not worker._wake_ups.works
+    assert not worker._wake_ups.is_alive()
 
 
 @on_postgresql
@@ -256,7 +254,7 @@ def test_whatever_makes_a_run_ready_tells(way: str) -> None:
     worker = WorkerRow(id=uuid4(), label="of a test", hostname="here", pid=1)
     store().register(worker)
     runs = store().claim(worker.id, "default", ["default"], {"thread": 1})
-    notifications._told.clear()
+    notifications._sent_at.clear()
     with heard() as payloads:
         match way:
             case "promote":
@@ -297,7 +295,7 @@ def test_a_run_is_enqueued_though_nobody_can_be_told(
     monkeypatch.setattr("taskworks.store.postgresql.CHANNEL", "x" * 64)  # one sign too many
     tasks.noop.enqueue()
     assert TaskRun.objects.ready().count() == 1
-    assert "could not be told" in caplog.text
+    assert "could not be notified" in caplog.text
 
 
 # When the connection that listens is lost, or deaf.
@@ -324,18 +322,18 @@ def test_a_worker_that_hears_nothing_polls_until_it_hears_again(
     start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(listening, "ARRIVES_WITHIN", 1.0)
-    monkeypatch.setattr(listening, "TEST_EVERY", 0.5)
+    monkeypatch.setattr(listening, "SELF_TEST_INTERVAL", 0.5)
     whole = type(store()).listener
     # As behind a pooler in transaction mode: what is sent here does not arrive there.
     monkeypatch.setattr(type(store()), "listener", lambda self: Listener(connections["queue"]))
     worker = start_worker(interval=0.2)
     wait_for(lambda: "do not arrive" in caplog.text, "it notices")
     wait_until_executed(tasks.noop.enqueue())
-    assert not worker._listener.works
+    assert not worker._wake_ups.works
     monkeypatch.setattr(type(store()), "listener", whole)
     monkeypatch.setattr(listening, "ARRIVES_WITHIN", 60.0)
     wait_for(lambda: "arrive again" in caplog.text, "it hears again")
-    assert worker._listener.works
+    assert worker._wake_ups.works
     assert caplog.text.count("do not arrive") == 1
     wait_until_executed(tasks.noop.enqueue())
 
@@ -363,7 +361,7 @@ def test_a_busy_worker_is_woken_without_a_query(
 ) -> None:
     tasks.gate.clear()
     worker = idle(start_worker(sizes=Sizes(threads=1, async_slots=0, task_processes=0)))
-    worker._pools._pools["alone"].size = 0  # or it always has a place for a suspect
+    worker._pools._sizes["alone"] = 0  # or it always has a place for a suspect
     busy = tasks.wait_for_gate.enqueue()
     wait_for(lambda: TaskRun.objects.get(id=busy.id).state == "running", "it is busy")
     asked: list[str] = []
@@ -373,7 +371,7 @@ def test_a_busy_worker_is_woken_without_a_query(
     )
     waiting = []
     for _ in range(5):
-        notifications._told.clear()
+        notifications._sent_at.clear()
         worker._intake._poll_schedule._again_at = 0.0
         waiting.append(tasks.noop.enqueue())
         wait_for(lambda: worker._intake._poll_schedule._again_at > 0.0, "it has heard")

@@ -1,4 +1,4 @@
-"""Cancel and retry a run for a person, through its own backend, and say what came of it."""
+"""Cancel and retry a run for a person, through its own backend."""
 
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -11,23 +11,23 @@ from taskworks.models import RunState, TaskRun
 
 
 class Verdict(StrEnum):
-    """What came of it."""
+    """What an action has done."""
 
     CANCELLED = "cancelled"
-    ASKED_TO_STOP = "asked to stop"  # a worker has it, and will see to it
+    ASKED_TO_STOP = "asked to stop"  # a worker has it, and will stop it
     RETRIED = "retried"
     NOT_APPLICABLE = "not applicable"
 
 
 class Answer(NamedTuple):
-    """What came of it, and if nothing did, why: a sentence that fits every run alike."""
+    """What was done; if nothing was, why not, in a sentence that does not name the run."""
 
     verdict: Verdict
     reason: str = ""
 
 
 def cancel(run: TaskRun) -> Answer:
-    """Cancel a run, or ask its worker to; needs its id and backend only."""
+    """Cancel a run, or ask its worker to; only its id and backend are needed."""
     backend = _backend_that_can("cancel", run)
     if isinstance(backend, Answer):
         return backend
@@ -41,7 +41,7 @@ def cancel(run: TaskRun) -> Answer:
 
 
 def retry(run: TaskRun) -> Answer:
-    """Make a failed or cancelled run ready again; needs its id and backend only."""
+    """Make a failed or cancelled run ready again; only its id and backend are needed."""
     backend = _backend_that_can("retry", run)
     if isinstance(backend, Answer):
         return backend
@@ -51,17 +51,17 @@ def retry(run: TaskRun) -> Answer:
         return _not_applicable("It has been deleted.")
     if retried:
         return Answer(Verdict.RETRIED)
-    return _not_applicable(f"Only a {RunState.FAILED} or {RunState.CANCELLED} run is retried.")
+    return _not_applicable(f"Only a {RunState.FAILED} or {RunState.CANCELLED} run can be retried.")
 
 
 def _backend_that_can(verb: str, run: TaskRun) -> Any:
-    """The run's backend; an answer instead if it is gone, or cannot do that."""
+    """Return the run's backend, or an answer if it is gone or cannot do that."""
     try:
         backend = task_backends[run.backend]
     except ImproperlyConfigured as error:
         return _not_applicable(
-            f"Its backend {run.backend!r} is not in TASKS, or not in order: {error} "
-            f"No other can {verb} it."
+            f"Its backend {run.backend!r} is not in TASKS, or not valid: {error} "
+            f"No other backend can {verb} it."
         )
     if not hasattr(backend, verb):
         return _not_applicable(

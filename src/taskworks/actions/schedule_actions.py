@@ -1,4 +1,4 @@
-"""Enable, disable and run a schedule for a person, and say what came of it."""
+"""Enable, disable and run a schedule for a person; each action returns what it has done."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,50 +7,51 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 
 from taskworks.exceptions import TaskException
 from taskworks.models.schedule import Schedule
+from taskworks.models.schedule_validation import in_a_sentence
 from taskworks.schedules import sync
 from taskworks.schedules.firing import fire_now
 
-# What keeps a schedule from running: its code, its options or its backend.
-NOT_RUN = (TaskException, ImproperlyConfigured, ImportError, TypeError, ValueError)
+# What its code, its options or its backend raise if a schedule cannot run.
+CANNOT_RUN = (TaskException, ImproperlyConfigured, ImportError, TypeError, ValueError)
 
 
-class NotApplicable(Exception):  # noqa: N818 - an answer, in a sentence
-    """Why nothing was done."""
+class NotApplicable(Exception):  # noqa: N818 - an answer, not an error
+    """Nothing was done; the text says why."""
 
 
 def enable(schedule: Schedule) -> str:
-    """Let it fire again, from now on; raise NotApplicable if it never would."""
+    """Let it fire from now on; raise NotApplicable if it never would."""
     if schedule.enabled:
-        return "was enabled before"
+        return "already enabled"
     schedule.enabled = True
     try:
         schedule.save()
     except ValidationError as error:
-        raise NotApplicable(_sentence(error)) from error
+        raise NotApplicable(in_a_sentence(error)) from error
     return "enabled"
 
 
 def disable(schedule: Schedule) -> str:
-    """Let it fire no more; its runs under way go on."""
+    """Let it fire no more; its runs go on."""
     if not schedule.enabled:
-        return "was disabled before"
+        return "already disabled"
     schedule.enabled = False
     schedule.save()
     return "disabled"
 
 
 def run_now(schedule: Schedule) -> str:
-    """Run it once, at once, whether it is enabled or not; its next time stays."""
+    """Run it once now, enabled or not; its next run stays as planned."""
     try:
         return f"enqueued as run {fire_now(schedule).id}"
-    except NOT_RUN as error:
+    except CANNOT_RUN as error:
         raise NotApplicable(str(error)) from error
 
 
 def state(schedule: Schedule) -> str:
-    """In words: whether it fires, and if not, why."""
+    """Return whether it fires, and if not, why, in words."""
     if sync.is_withdrawn(schedule) and not schedule.enabled:
-        return "disabled: no code declares it any more"
+        return "disabled: not declared in code any more"
     if schedule.finished_at:
         return "finished"
     if not schedule.enabled:
@@ -59,18 +60,18 @@ def state(schedule: Schedule) -> str:
 
 
 def changed(schedule: Schedule) -> Iterable[str]:
-    """What a person has changed of what code declares, a sentence a column."""
+    """Yield a sentence for each column that a person has changed from what code declares."""
     for name, value in sync.changes(schedule).items():
         yield f"{name} is {getattr(schedule, name)!r}; code declares {value!r}"
 
 
 def when(schedule: Schedule) -> str:
-    """Its timing, as it is written."""
+    """Return its timing as it is written."""
     return schedule.cron or f"every {schedule.interval}"
 
 
 def in_words(schedule: Schedule) -> str:
-    """Its timing in a sentence, or why it has none."""
+    """Return its timing in a sentence, or why it is not valid."""
     return _or_reason(schedule.in_words)
 
 
@@ -79,9 +80,3 @@ def _or_reason(say: Any) -> str:
         return str(say())
     except ValueError as error:
         return str(error)
-
-
-def _sentence(error: ValidationError) -> str:
-    return "; ".join(
-        f"{name}: {' '.join(messages)}" for name, messages in error.message_dict.items()
-    )

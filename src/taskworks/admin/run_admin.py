@@ -1,4 +1,4 @@
-"""Runs and workers in the admin: to be read, and runs to be retried and cancelled."""
+"""Runs and workers in the admin: read only, with actions that retry and cancel runs."""
 
 import json
 from collections import Counter
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 else:
     _ModelAdmin = admin.ModelAdmin
 
-MOST_COUNTED = 10_000  # rows; what a list has beyond them is not counted, nor paged to
-MOST_AT_ONCE = 1_000  # runs that one action takes
+MAX_ROWS_COUNTED = 10_000  # a list is not paged beyond them
+MAX_RUNS_PER_ACTION = 1_000
 # Columns that may be large, and that the list does not show.
-LARGE = (
+LARGE_COLUMNS = (
     "args",
     "kwargs",
     "options",
@@ -47,10 +47,10 @@ LARGE = (
     "metadata",
 )
 
-# What the page of a run shows, under which headings.
+# What the page of a run shows, by heading.
 SECTIONS: dict[str | None, tuple[str, ...]] = {
     None: ("id", "task_shown", "schedule", "arguments", "keyword_arguments"),
-    "What became of it": (
+    "Outcome": (
         "state_shown",
         "progress_shown",
         "return_value_shown",
@@ -84,34 +84,34 @@ SECTIONS: dict[str | None, tuple[str, ...]] = {
 
 
 class AtLeast(int):
-    """A number of rows that were counted until it was enough."""
+    """A number of rows beyond which there are more that were not counted: "10000+"."""
 
     def __str__(self) -> str:
         return f"{int(self)}+"
 
 
 class BoundedPaginator(Paginator):
-    """Counts so many rows and no more: the others would all have to be read."""
+    """Counts up to MAX_ROWS_COUNTED rows: to count them all is to read them all."""
 
     @cached_property
     def count(self) -> int:
         runs: Any = self.object_list
-        some: int = runs.order_by().values("id")[: MOST_COUNTED + 1].count()
-        return some if some <= MOST_COUNTED else AtLeast(MOST_COUNTED)
+        some: int = runs.order_by().values("id")[: MAX_ROWS_COUNTED + 1].count()
+        return some if some <= MAX_ROWS_COUNTED else AtLeast(MAX_ROWS_COUNTED)
 
 
 class RunList(ChangeList):
     def get_queryset(self, *args: Any, **options: Any) -> Any:
         runs: Any = super().get_queryset(*args, **options)
-        return runs.with_callables().defer(*LARGE)
+        return runs.defer(*LARGE_COLUMNS)
 
     def get_ordering(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> Any:
-        """Whatever the address asks for: other orders would sort every row."""
+        """Return the list's own order, whatever the URL asks for: others would sort every row."""
         return self.model_admin.get_ordering(request)
 
 
 class KnownFilter(admin.SimpleListFilter):
-    """A filter by a column whose values are known without reading the runs."""
+    """Filters by a column whose values are known without reading the runs."""
 
     parameter_name: str
 
@@ -131,7 +131,7 @@ class KnownFilter(admin.SimpleListFilter):
 
 
 class BackendFilter(KnownFilter):
-    """Those that TASKS has."""
+    """Offers the backends in TASKS."""
 
     title = "backend"
     parameter_name = "backend"
@@ -142,7 +142,7 @@ class BackendFilter(KnownFilter):
 
 
 class QueueFilter(KnownFilter):
-    """Those that TASKS names, and those that have a ready run."""
+    """Offers the queues that TASKS names, and those that have a ready run."""
 
     title = "queue"
     parameter_name = "queue_name"
@@ -159,8 +159,8 @@ def _database_backends() -> list[DatabaseBackend]:
     return [backend for backend in backends if isinstance(backend, DatabaseBackend)]
 
 
-class ToBeRead(_ModelAdmin):
-    """Nothing is added, changed or deleted here; whoever may change may use the actions."""
+class ReadOnlyAdmin(_ModelAdmin):
+    """Adds, changes and deletes nothing; users with the change permission may use the actions."""
 
     sortable_by = ()
     show_full_result_count = False
@@ -181,7 +181,7 @@ class ToBeRead(_ModelAdmin):
 
 
 @admin.register(TaskRun)
-class TaskRunAdmin(ToBeRead):
+class TaskRunAdmin(ReadOnlyAdmin):
     list_display = (
         "id",
         "task_shown",
@@ -198,7 +198,7 @@ class TaskRunAdmin(ToBeRead):
     ordering = ("-id",)  # the newest first, from the primary key
     list_filter = ("state", QueueFilter, BackendFilter, "executor", "finished_at")
     search_fields = ("task_path",)
-    search_help_text = "A run's whole id, or a part of a task's path."
+    search_help_text = "The id of a run, or a part of the path of its task."
     actions = ("retry", "cancel")
     fieldsets = [(title, {"fields": names}) for title, names in SECTIONS.items()]  # noqa: RUF012
     readonly_fields = tuple(name for names in SECTIONS.values() for name in names)
@@ -227,21 +227,21 @@ class TaskRunAdmin(ToBeRead):
     def _answer(
         self, request: HttpRequest, queryset: TaskRunQuerySet, act: Callable[[TaskRun], Answer]
     ) -> None:
-        selected = list(queryset.only("id", "backend")[: MOST_AT_ONCE + 1])
-        answers = Counter(act(run) for run in selected[:MOST_AT_ONCE])
+        selected = list(queryset.only("id", "backend")[: MAX_RUNS_PER_ACTION + 1])
+        answers = Counter(act(run) for run in selected[:MAX_RUNS_PER_ACTION])
         for (verdict, reason), count in answers.items():
             level = messages.WARNING if verdict == Verdict.NOT_APPLICABLE else messages.SUCCESS
             sentence = f"{_task_runs(count)}: {verdict}." + (f" {reason}" if reason else "")
             self.message_user(request, sentence, level)
-        if len(selected) > MOST_AT_ONCE:
+        if len(selected) > MAX_RUNS_PER_ACTION:
             self.message_user(
                 request,
-                f"Only the first {MOST_AT_ONCE} of the selected task runs were taken. "
+                f"Only the first {MAX_RUNS_PER_ACTION} of the selected task runs were handled. "
                 "Repeat the action for the others.",
                 messages.WARNING,
             )
 
-    # What is shown of a run.
+    # Columns of the list, and fields of the page.
 
     @admin.display(description="task")
     def task_shown(self, run: TaskRun) -> str:
@@ -261,14 +261,14 @@ class TaskRunAdmin(ToBeRead):
 
     @admin.display(description="duration")
     def duration(self, run: TaskRun) -> str:
-        """From the start of the latest attempt to the end of the run."""
+        """Return the time from the start of the latest attempt to the end of the run."""
         if not run.last_attempted_at or not run.finished_at:
             return self.get_empty_value_display()
         return _duration(run.finished_at - run.last_attempted_at)
 
     @admin.display(description="schedule")
     def schedule(self, run: TaskRun) -> str:
-        """Which has made it, and for when; it may be gone."""
+        """Return a link to its schedule, which may be deleted, and the planned time."""
         made_by = run.metadata.get(OF_SCHEDULE)
         if not made_by:
             return self.get_empty_value_display()
@@ -328,7 +328,7 @@ class TaskRunAdmin(ToBeRead):
 
 
 @admin.register(Worker)
-class WorkerAdmin(ToBeRead):
+class WorkerAdmin(ReadOnlyAdmin):
     list_display = (
         "label",
         "hostname",

@@ -1,4 +1,4 @@
-"""Schedules in the admin: made of what is offered, changed, enabled, disabled, run now."""
+"""Schedules in the admin: added, changed, enabled, disabled, and run now."""
 
 import json
 from collections import Counter
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 else:
     _ModelAdmin = admin.ModelAdmin
 
-MOST_AT_ONCE = 1_000  # schedules that one action takes
-UPCOMING = 10
-LATEST = 20  # firings that are shown
+MAX_SCHEDULES_PER_ACTION = 1_000
+UPCOMING_TIMES = 10  # shown on the page of a schedule
+LATEST_FIRINGS = 20  # shown there
 
 WHEN = (
     "cron",
@@ -51,7 +51,7 @@ CHANGED = (
     ("When", {"fields": (*WHEN, "in_words_shown", "upcoming_shown")}),
     ("If it is late, or still running", {"fields": ("catch_up", "overlap")}),
     ("What it is called with", {"fields": (*CALL, "options_shown")}),
-    ("What became of it", {"fields": ("last_run", "next_run", "fired", "firings_shown")}),
+    ("Runs", {"fields": ("last_run", "next_run", "fired", "firings_shown")}),
     ("Times", {"fields": ("created_at", "modified_at", "finished_at")}),
 )
 SHOWN = (
@@ -72,7 +72,7 @@ SHOWN = (
 
 
 class StateFilter(admin.SimpleListFilter):
-    """By whether they fire."""
+    """Filters by whether schedules fire, and why not."""
 
     title = "state"
     parameter_name = "state"
@@ -117,7 +117,7 @@ class ScheduleAdmin(_ModelAdmin):
         return CHANGED if obj else ADDED
 
     def get_readonly_fields(self, request: HttpRequest, obj: Schedule | None = None) -> Any:
-        """The label of what code declares is how code finds it."""
+        """Return what is only shown: the label too if code declares it, which finds it by that."""
         if obj is None:
             return ()
         return (*SHOWN, "label") if obj.declared else SHOWN
@@ -129,7 +129,7 @@ class ScheduleAdmin(_ModelAdmin):
         change: bool = False,
         **options: Any,
     ) -> Any:
-        # Those of the form itself are no columns, and the admin would look for them.
+        # The form has fields that are not columns, for which the admin must not look.
         options["fields"] = [
             name
             for name in ScheduleForm.Meta.fields
@@ -158,7 +158,7 @@ class ScheduleAdmin(_ModelAdmin):
         act: Callable[[Schedule], str],
     ) -> None:
         done: Counter[str] = Counter()
-        for schedule in queryset[:MOST_AT_ONCE]:
+        for schedule in queryset[:MAX_SCHEDULES_PER_ACTION]:
             try:
                 done[act(schedule).partition(" as run ")[0]] += 1
             except schedule_actions.NotApplicable as reason:
@@ -166,7 +166,7 @@ class ScheduleAdmin(_ModelAdmin):
         for verdict, count in done.items():
             self.message_user(request, f"{_schedules(count)}: {verdict}.", messages.SUCCESS)
 
-    # What is shown of a schedule.
+    # Columns of the list, and fields of the page.
 
     @admin.display(description="callable")
     def callable_shown(self, schedule: Schedule) -> str:
@@ -188,9 +188,9 @@ class ScheduleAdmin(_ModelAdmin):
         if not schedule.declared:
             return "no"
         if sync.is_withdrawn(schedule):
-            return "no more"
+            return "not any more"
         changed = "; ".join(schedule_actions.changed(schedule))
-        return f"yes, and changed since: {changed}" if changed else "yes, as it is"
+        return f"yes, but changed since: {changed}" if changed else "yes, unchanged"
 
     @admin.display(description="in words")
     def in_words_shown(self, schedule: Schedule) -> str:
@@ -199,7 +199,7 @@ class ScheduleAdmin(_ModelAdmin):
     @admin.display(description="upcoming")
     def upcoming_shown(self, schedule: Schedule) -> str:
         try:
-            times = schedule.upcoming(UPCOMING)
+            times = schedule.upcoming(UPCOMING_TIMES)
         except ValueError as error:
             return str(error)
         if not times:
@@ -213,7 +213,7 @@ class ScheduleAdmin(_ModelAdmin):
 
     @admin.display(description="latest firings")
     def firings_shown(self, schedule: Schedule) -> str:
-        firings = list(schedule.firings.order_by("-planned_at")[:LATEST])
+        firings = list(schedule.firings.order_by("-planned_at")[:LATEST_FIRINGS])
         if not firings:
             return self.get_empty_value_display()
         ids = [firing.run for firing in firings if firing.run]
@@ -223,7 +223,7 @@ class ScheduleAdmin(_ModelAdmin):
 
 
 def _here(moment: datetime) -> datetime:
-    """In the zone in which the admin has its times."""
+    """Return the moment in the time zone in which the admin shows times."""
     return timezone.localtime(moment) if timezone.is_aware(moment) else moment
 
 
@@ -239,7 +239,7 @@ def _run(runs: dict[Any, TaskRun], run_id: Any) -> str:
         return f"{run_id}, deleted"
     try:
         address = reverse("admin:taskworks_taskrun_change", args=[run_id])
-    except NoReverseMatch:  # another site of the project's own
+    except NoReverseMatch:  # this admin site does not have runs
         return f"{run_id}, {run.get_state_display()}"
     return format_html('<a href="{}">{}</a>, {}', address, run_id, run.get_state_display())
 

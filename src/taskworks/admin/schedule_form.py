@@ -1,4 +1,7 @@
-"""The admin's form of a schedule: a callable is chosen, and what was not changed is not written."""
+"""
+The admin's form of a schedule: a new one chooses its callable, and of a stored one only fields that
+were changed are written.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +16,15 @@ if TYPE_CHECKING:
 else:
     _ModelForm = forms.ModelForm
 
-# Options of its runs that may be typed. Others name classes, which a worker would import.
+# Options of its runs that can be entered. Others name classes, which a worker would import.
 OPTIONS = ("queue_name", "priority", "max_attempts", "timeout")
-# Where an error is shown of a column that the form does not have.
-SHOWN_AT = {"path": "callable", "kind": "callable", "object_pk": "callable"}
-JSON_OF = {"args": list, "kwargs": dict, "userdata": dict}
+# The fields that show the errors of columns which the form does not have.
+FIELD_OF_COLUMN = {"path": "callable", "kind": "callable", "object_pk": "callable"}
+JSON_TYPES = {"args": list, "kwargs": dict, "userdata": dict}
 
 
 class _JSONField(forms.JSONField):
-    """Django's lets out what Python says of numbers and lists that are too long or too deep."""
+    """Refuses numbers that are too long, and lists that are too deep; Django's field raises."""
 
     def to_python(self, value: Any) -> Any:
         try:
@@ -48,24 +51,25 @@ def _json(label: str, kind: type, help_text: str) -> forms.JSONField:
 
 class ScheduleForm(_ModelForm):
     callable = forms.ChoiceField(
-        help_text="Tasks, and what TASKWORKS['SCHEDULE_CALLABLES'] allows beside them."
+        help_text="A task, or a callable that TASKWORKS['SCHEDULE_CALLABLES'] allows."
     )
-    queue_name = forms.CharField(required=False, help_text="The task's own, if empty.")
+    queue_name = forms.CharField(required=False, help_text="If empty, that of the task.")
     priority = forms.IntegerField(
-        required=False, min_value=-100, max_value=100, help_text="The task's own, if empty."
+        required=False, min_value=-100, max_value=100, help_text="If empty, that of the task."
     )
     max_attempts = forms.IntegerField(
-        required=False, min_value=1, help_text="The task's own, if empty."
+        required=False, min_value=1, help_text="If empty, that of the task."
     )
     timeout = forms.FloatField(
-        required=False, min_value=0, help_text="Seconds; the task's own, if empty."
+        required=False, min_value=0, help_text="In seconds. If empty, that of the task."
     )
     catch_up = forms.CharField(
-        initial="one", help_text='What of missed times: "skip", "one", or at most so many.'
+        initial="one",
+        help_text='Missed times to make up for: "skip" for none, "one", or at most this many.',
     )
-    args = _json("Arguments", list, "A JSON array; of a task.")
-    kwargs = _json("Keyword arguments", dict, "A JSON object; of a task.")
-    userdata = _json("User data", dict, "A JSON object; of a callable that is no task.")
+    args = _json("Arguments", list, "For a task: a JSON array.")
+    kwargs = _json("Keyword arguments", dict, "For a task: a JSON object.")
+    userdata = _json("User data", dict, "For a callable that is not a task: a JSON object.")
 
     class Meta:
         model = Schedule
@@ -87,11 +91,11 @@ class ScheduleForm(_ModelForm):
             "jitter",
         )
         help_texts = {  # noqa: RUF012 - as Django has it
-            "cron": "Minute, hour, day of month, month, day of week, and perhaps the second.",
+            "cron": "Minute, hour, day of month, month, day of week and, optionally, second.",
             "interval": "Instead of a cron expression: 00:05:00 is every five minutes.",
-            "wait_for_schedule": "If not, the first run comes at once, or at the start.",
-            "iterations": "How often it fires in all; 0 is without end.",
-            "jitter": "Up to which its runs are delayed at random: 00:01:00 is a minute.",
+            "wait_for_schedule": "If unchecked, the first run comes at once, or at the start.",
+            "iterations": "How often it fires in all; 0 for no limit.",
+            "jitter": "Each run is delayed at random by up to this time: 00:01:00 is a minute.",
         }
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -108,13 +112,13 @@ class ScheduleForm(_ModelForm):
 
     @property
     def is_stored(self) -> bool:
-        """Whether the form is of a row that there is."""
+        """True if the form changes a row, False if it adds one."""
         return not self.instance._state.adding
 
     def clean(self) -> dict[str, Any]:
-        """Leave out what nobody has changed: a firing may have, since the page was shown."""
+        """Leave out unchanged fields: a firing may have changed them since the page was shown."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        for name, kind in JSON_OF.items():
+        for name, kind in JSON_TYPES.items():
             if name in cleaned and cleaned[name] is None:
                 cleaned[name] = kind()
         if self.is_stored:
@@ -126,18 +130,18 @@ class ScheduleForm(_ModelForm):
         return cleaned
 
     def add_error(self, field: str | None, error: Any) -> None:
-        """Each error beside what it is about."""
+        """Show each error beside the field that it is about."""
         if hasattr(error, "error_dict"):
             for name, errors in error.error_dict.items():
-                if SHOWN_AT.get(name) == "callable" and "callable" in self._found:
-                    continue  # none was chosen, which is said
+                if FIELD_OF_COLUMN.get(name) == "callable" and "callable" in self._found:
+                    continue  # none was chosen, which has an error already
                 super().add_error(self._shown_at(name, str(errors)), errors)
         else:
             super().add_error(self._shown_at(field, str(error)), error)
 
     @property
     def _found(self) -> Any:
-        """The errors so far; ``errors`` would begin to look for them."""
+        """The errors so far; the property ``errors`` would start validation."""
         return getattr(self, "_errors", None) or {}
 
     def _shown_at(self, name: str | None, reason: str) -> str | None:
@@ -145,7 +149,7 @@ class ScheduleForm(_ModelForm):
             given = [option for option in OPTIONS if option in self.changed_data]
             named = [option for option in given if option in reason]
             name = next(iter([*named, *given]), None)
-        name = SHOWN_AT.get(name or "", name)
+        name = FIELD_OF_COLUMN.get(name or "", name)
         return name if name in self.fields else None
 
     def _offer_options(self) -> None:
@@ -154,7 +158,7 @@ class ScheduleForm(_ModelForm):
                 self.initial.setdefault(name, self.instance.options.get(name))
 
     def _options(self, cleaned: dict[str, Any]) -> dict[str, Any]:
-        """Those that are stored, with what was typed: an empty one is the task's own."""
+        """Return the stored options with those that were entered; an empty one is removed."""
         options = dict(self.instance.options)
         for name in OPTIONS:
             if name not in cleaned:

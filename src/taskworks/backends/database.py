@@ -277,6 +277,7 @@ class DatabaseBackend(BaseTaskBackend):
             "backend": self.alias,
             "queue_name": task.queue_name,
             "task_path": task.module_path,
+            "callable_path": getattr(task, "callable_path", None),
             "owner": getattr(task, "owner", None),
             "rank": -int(task.priority),
             "run_after": None if isinstance(task.run_after, timedelta) else task.run_after,

@@ -1,0 +1,1 @@
+"""Names that go on working for projects which come from another package."""

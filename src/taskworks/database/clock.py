@@ -13,7 +13,7 @@ from django.utils import timezone
 
 class DatabaseClock(Expression):
     """
-    The moment at which the statement runs, moved by ``offset``.
+    The moment at which the statement is executed, moved by ``offset``.
 
     Not ``Now()``: that is the transaction's start on PostgreSQL, and on MySQL a time in the
     server's zone rather than in the one that Django stores.
@@ -21,7 +21,7 @@ class DatabaseClock(Expression):
 
     output_field = models.DateTimeField()
 
-    # How far tests have moved it, as this process sees it.
+    # How far a test has moved it, for this process.
     moved: ClassVar[timedelta] = timedelta()
 
     def __init__(self, offset: timedelta = timedelta()) -> None:
@@ -31,14 +31,14 @@ class DatabaseClock(Expression):
     def as_postgresql(
         self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, tuple[Any, ...]]:
-        # No interval of days: in a session's zone with summer time some have 23 or 25 hours.
+        # Not an interval of days: some have 23 or 25 hours in the session's time zone.
         offset = in_microseconds(self.offset + self.moved)
         return "(STATEMENT_TIMESTAMP() + %s * INTERVAL '1 microsecond')", (offset,)
 
     def as_mysql(
         self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, tuple[Any, ...]]:
-        # The zone in which Django stores times here, which MySQL itself does not know of.
+        # The zone in which Django stores times here, which MySQL itself does not know.
         local = (datetime.now(UTC) + self.moved).astimezone(ZoneInfo(connection.timezone_name))
         offset = self.offset + self.moved + (local.utcoffset() or timedelta())
         return "(UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND)", (in_microseconds(offset),)
@@ -46,18 +46,18 @@ class DatabaseClock(Expression):
     def as_sqlite(
         self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, tuple[Any, ...]]:
-        # The database is this machine's: its own clock knows milliseconds only.
+        # The database is on this machine, and its own clock has milliseconds only.
         now = as_stored(datetime.now(UTC) + self.moved) + self.offset
         return "%s", (connection.ops.adapt_datetimefield_value(now),)
 
 
 def in_microseconds(duration: timedelta) -> int:
-    """As databases count it exactly."""
+    """Return the duration in whole microseconds, as databases count it exactly."""
     return duration // timedelta(microseconds=1)
 
 
 def read(connection: BaseDatabaseWrapper) -> datetime:
-    """The database's time, as Django would read it from a column."""
+    """Return the database's time, as Django would read it from a column."""
     match connection.vendor:
         case "postgresql":
             return _selected(connection, *DatabaseClock().as_postgresql(None, connection))
@@ -71,19 +71,19 @@ def read(connection: BaseDatabaseWrapper) -> datetime:
 
 def later(moment: datetime, duration: timedelta) -> datetime:
     """
-    The stored moment so much later in real time. In an hour that comes twice, without time zones,
-    nobody can tell which is meant: there it is up to that hour later.
+    Return the stored moment that is ``duration`` later in real time. Without time zones, in an hour
+    that comes twice, nobody knows which one is meant: there it may be up to an hour later.
     """
     end = as_aware(moment).astimezone(UTC) + duration
     stored = as_stored(end)
-    is_told = settings.USE_TZ or not (_comes_twice(moment) or _comes_twice(stored))
-    return stored if is_told else moment + duration
+    is_certain = settings.USE_TZ or not (_comes_twice(moment) or _comes_twice(stored))
+    return stored if is_certain else moment + duration
 
 
 def as_aware(moment: datetime) -> datetime:
     """
-    A stored moment with its zone, which it has not where the project goes without: in UTC then, for
-    local ones of an hour that comes twice equal no other.
+    Return a stored moment with its time zone. In a project without time zones that is UTC, because
+    local moments of an hour that comes twice equal no other.
     """
     if timezone.is_aware(moment):
         return moment
@@ -91,19 +91,22 @@ def as_aware(moment: datetime) -> datetime:
 
 
 def as_stored(moment: datetime) -> datetime:
-    """A moment as this project's columns have it."""
+    """Return a moment as this project's columns have it, with or without a time zone."""
     if settings.USE_TZ:
         return moment
     return timezone.make_naive(moment, timezone.get_default_timezone()).replace(fold=0)
 
 
 def can_be_stored(moment: datetime) -> bool:
-    """Whether it comes back as it was: without time zones an hour that comes twice does so once."""
+    """
+    Return whether the moment is read as it was written. Without time zones, one of the two in an
+    hour that comes twice is not.
+    """
     return settings.USE_TZ or as_aware(as_stored(moment)) == moment
 
 
 def _comes_twice(local: datetime) -> bool:
-    """Whether this is in an hour that comes twice."""
+    """Return whether a local moment is in an hour that comes twice."""
     zone = timezone.get_default_timezone()
     first, second = (local.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
     return first != second

@@ -1,7 +1,7 @@
-"""Connections of the machinery's own, which no task can use up, and which do not hang for ever."""
+"""Connections that are not shared with tasks, and that do not wait for a dead server forever."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,34 +10,34 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from taskworks.logs import steady_logger
 
-CONNECT_WITHIN = 10  # seconds
-ANSWER_WITHIN = 30  # seconds for a statement; no duty of a worker takes nearly as long
-SILENCE = 15  # seconds of the network without an answer
+CONNECT_TIMEOUT = 10  # seconds
+STATEMENT_TIMEOUT = 30  # seconds; no statement of a worker's own takes nearly as long
+NETWORK_TIMEOUT = 15  # seconds without an acknowledgment of what was sent
 
 logger = steady_logger(__name__)
 
-# By the database's vendor; what the project itself has set stays as it is.
-LIMITS: dict[str, dict[str, Any]] = {
+# By the database's vendor. A project's own OPTIONS override these.
+TIMEOUT_OPTIONS: dict[str, dict[str, Any]] = {
     "postgresql": {
-        "connect_timeout": CONNECT_WITHIN,
+        "connect_timeout": CONNECT_TIMEOUT,
         "keepalives_idle": 5,
         "keepalives_interval": 5,
         "keepalives_count": 2,
-        "tcp_user_timeout": SILENCE * 1000,
+        "tcp_user_timeout": NETWORK_TIMEOUT * 1000,
     },
     "mysql": {
-        "connect_timeout": CONNECT_WITHIN,
-        "read_timeout": ANSWER_WITHIN,
-        "write_timeout": ANSWER_WITHIN,
+        "connect_timeout": CONNECT_TIMEOUT,
+        "read_timeout": STATEMENT_TIMEOUT,
+        "write_timeout": STATEMENT_TIMEOUT,
     },
     "sqlite": {},
 }
 
 
 def copy_of(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
-    """A connection to the same database, outside of any pool, that is kept open, with limits."""
+    """Return a connection to the same database, outside of any pool, kept open, with timeouts."""
     settings = {**copy.deepcopy(connection.settings_dict), "CONN_MAX_AGE": None, "AUTOCOMMIT": True}
-    options = {**LIMITS[connection.vendor], **settings["OPTIONS"]}
+    options = {**TIMEOUT_OPTIONS[connection.vendor], **settings["OPTIONS"]}
     options.pop("pool", None)
     settings["OPTIONS"] = options
     return type(connection)(settings, connection.alias)
@@ -46,8 +46,8 @@ def copy_of(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
 @contextmanager
 def reserved_connection(alias: str) -> Iterator[None]:
     """
-    While this lasts, this thread reaches the database by a connection of its own; inside a
-    transaction, which is then that of a test, by the one it has.
+    Give this thread a connection of its own within the block. In a transaction, which only a test
+    has open around it, it keeps the one it has.
     """
     usual = connections[alias]
     if usual.in_atomic_block:
@@ -62,11 +62,37 @@ def reserved_connection(alias: str) -> Iterator[None]:
 
 
 @contextmanager
+def own_connections(alias: str) -> Iterator[None]:
+    """
+    Reserve a connection as ``reserved_connection`` does, and close in the end whatever this thread
+    has opened, to any database.
+    """
+    try:
+        with reserved_connection(alias):
+            yield
+    finally:
+        connections.close_all()
+
+
+def close_unusable(opened: Iterable[BaseDatabaseWrapper]) -> None:
+    """
+    Close those connections that are broken or too old, as Django does around a request; but none
+    in a transaction, which only a test has open around it.
+    """
+    for connection in opened:
+        try:
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
+        except Exception:  # a driver that cannot even close must not decide an outcome
+            logger.exception("The database connection %r could not be closed.", connection.alias)
+
+
+@contextmanager
 def left_as_it_was(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """
-    Whatever others do with this connection meanwhile: a transaction that they leave open is rolled
-    back, and a connection that they have commit no more by itself is closed. Inside a transaction,
-    which is then that of a test, it is theirs to mend.
+    Undo what receivers do to this connection within the block: roll back a transaction they leave
+    open, and close the connection if it no longer commits each statement. In a transaction, which
+    only a test has open around it, do nothing.
     """
     was_in_transaction = connection.in_atomic_block
     try:

@@ -1,16 +1,19 @@
 """
-Telling workers that runs have become ready, and hearing it; where the database can do that.
+Notifications between processes, where the database can send them (PostgreSQL).
 
-On a channel of its own workers tell how runs get on, of those that somebody watches, and has asked
-for on theirs: so that a run which nobody watches tells nobody.
+On one channel workers hear that runs have become ready, that a schedule was saved, and which runs
+somebody watches. On another one they answer that a watched run has changed; a run that nobody
+watches costs no notification.
 """
 
 import json
+import multiprocessing
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -24,23 +27,22 @@ from taskworks.logs import steady_logger
 
 CHANNEL = "taskworks"
 WATCHERS_CHANNEL = "taskworks_watched"
-MAX_RUNS_PER_NOTIFICATION = 150  # ids in one notice, which has room for 8,000 bytes
-NOTIFY_INTERVAL = 0.02  # seconds between two notices of a queue by a process
-MOST = 1000  # queues of which this process remembers when it has told of them
-# What is due so soon is told like what is ready; idle workers see by themselves what is due later.
-SOON = timedelta(seconds=10)
+MAX_RUNS_PER_NOTIFICATION = 150  # ids; a payload has room for 8,000 bytes
+NOTIFY_INTERVAL = 0.02  # seconds between two notifications of a queue by one process
+MAX_QUEUES_REMEMBERED = 1000  # of which this process knows when it last sent a notification
+# Runs due sooner than this are notified like ready ones; idle workers find later ones on their own.
+NOTIFY_IF_DUE_WITHIN = timedelta(seconds=10)
+
+SCHEDULE_SAVED = json.dumps({"schedules": True})
 
 logger = steady_logger(__name__)
 
-_told: dict["Notification", float] = {}
-
-
-OF_SCHEDULES = json.dumps({"schedules": True})  # that one was saved
+_sent_at: dict["Notification", float] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """That runs of a queue have become ready, or will be soon; of any, if none is named."""
+    """Says that runs of a queue have become ready, or soon will; of any queue if none is named."""
 
     alias: str
     backend: str | None
@@ -48,48 +50,54 @@ class Notification:
     send: Callable[[str], None] = field(compare=False)
 
     def __call__(self) -> None:
-        """Tell, unless this process just has: who was told looks again when the window is over."""
+        """Send it, unless this process just has: its receivers look again after the interval."""
         now = time.monotonic()
-        if now - _told.get(self, float("-inf")) < NOTIFY_INTERVAL:
+        if now - _sent_at.get(self, float("-inf")) < NOTIFY_INTERVAL:
             return
-        if len(_told) >= MOST:
-            _told.clear()
-        _told[self] = now
+        if len(_sent_at) >= MAX_QUEUES_REMEMBERED:
+            _sent_at.clear()
+        _sent_at[self] = now
         try:
             self.send(json.dumps([self.backend, self.queue_name]))
         except DatabaseError as error:  # the run is there, and will be found
-            _told.pop(self, None)
-            logger.warning("Workers could not be told of a run: %s", error)
+            _sent_at.pop(self, None)
+            logger.warning("Workers could not be notified of a run: %s", error)
 
 
-def tell(notice: Notification, connection: BaseDatabaseWrapper) -> None:
-    """When what it tells of is committed: a transaction with a notice in it holds up all others."""
+def notify_on_commit(notification: Notification, connection: BaseDatabaseWrapper) -> None:
+    """
+    Send the notification when the current transaction, if there is one, is committed. Not inside
+    it: PostgreSQL commits transactions that notify one after the other.
+    """
     if not connection.in_atomic_block:
-        notice()
-    elif not _is_of_a_test(connection) and not _is_latest(notice, connection):
-        transaction.on_commit(notice, using=connection.alias, robust=True)
+        notification()
+    elif not _is_of_a_test(connection) and not _is_last_on_commit(notification, connection):
+        transaction.on_commit(notification, using=connection.alias, robust=True)
 
 
 def _is_of_a_test(connection: BaseDatabaseWrapper) -> bool:
-    """Whether it ends with a rollback: nobody will see what is told of."""
+    """Return whether the transaction ends with a rollback."""
     return any(getattr(block, "_from_testcase", False) for block in connection.atomic_blocks)
 
 
-def _is_latest(notice: Notification, connection: BaseDatabaseWrapper) -> bool:
-    """Whether the last thing that awaits this commit is to tell the same."""
+def _is_last_on_commit(notification: Notification, connection: BaseDatabaseWrapper) -> bool:
+    """Return whether the last call that awaits this commit sends the same."""
     if not connection.run_on_commit:
         return False
     savepoints, call, *_ = connection.run_on_commit[-1]
-    return call == notice and savepoints <= {*connection.savepoint_ids}
+    return call == notification and savepoints <= {*connection.savepoint_ids}
 
 
-def payload_of_test(token: str) -> str:
-    """What a worker sends to itself, to see whether it arrives."""
+# Payloads.
+
+
+def own_payload(token: str) -> str:
+    """Return what a worker sends to itself to see whether notifications arrive."""
     return json.dumps({"test": token})
 
 
-def read(payload: str) -> tuple[str | None, str | None] | None:
-    """The backend and the queue that a notice names; None if it tells of no run."""
+def ready_queue(payload: str) -> tuple[str | None, str | None] | None:
+    """Return the backend and the queue of a notification of ready runs; None for any other."""
     match json.loads(payload):
         case [backend, queue_name]:
             return backend, queue_name
@@ -98,12 +106,12 @@ def read(payload: str) -> tuple[str | None, str | None] | None:
 
 
 def asking_for(run_ids: Sequence[UUID]) -> str:
-    """What a worker is sent that is to tell of these runs for a while."""
+    """Return what asks workers to report changes of these runs for a while."""
     return json.dumps({"watch": [run_id.hex for run_id in run_ids]})
 
 
 def asked_for(payload: str) -> list[UUID]:
-    """The runs that a notice asks to be told of."""
+    """Return the runs whose changes a notification asks for."""
     match json.loads(payload):
         case {"watch": [*run_ids]}:
             return [UUID(run_id) for run_id in run_ids]
@@ -112,19 +120,50 @@ def asked_for(payload: str) -> list[UUID]:
 
 
 def news_of(run_ids: Sequence[UUID]) -> str:
-    """What those who watch are sent: that there is something new of these runs."""
+    """Return what says to watchers that these runs have changed."""
     return json.dumps([run_id.hex for run_id in run_ids])
 
 
 def with_news(payload: str) -> list[UUID]:
-    """The runs that there is something new of."""
+    """Return the runs that have changed, by a notification to watchers."""
     return [UUID(run_id) for run_id in json.loads(payload)]
+
+
+# Listening.
+
+
+class PipeEvent:
+    """An event like ``threading.Event``, for which one can wait together with sockets."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = multiprocessing.Pipe(duplex=False)
+        self._lock = threading.Lock()
+        self._is_set = False
+
+    def set(self) -> None:
+        with self._lock:
+            if not self._is_set:
+                self._is_set = True
+                self._writer.send_bytes(b"set")
+
+    def clear(self) -> None:
+        with self._lock:
+            if self._is_set:
+                self._is_set = False
+                self._reader.recv_bytes()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self._reader.poll(timeout)
+
+    def fileno(self) -> int:
+        """Return the descriptor that can be read while the event is set."""
+        return self._reader.fileno()
 
 
 class Listener:
     """
-    A connection that hears notices: one more, outside of Django's and of any pool. Whatever goes
-    wrong with it raises Django's database errors.
+    A connection of its own, outside of Django's and of any pool, that receives notifications.
+    Whatever goes wrong with it raises Django's database errors.
     """
 
     def __init__(self, like: BaseDatabaseWrapper) -> None:
@@ -150,28 +189,28 @@ class Listener:
 
     @property
     def is_pooled(self) -> bool:
-        """Whether it reaches a session of the server that a pooler may give to others."""
-        said = self._connection.connection.info.backend_pid
+        """True if it goes through a pooler, which may give its server session to others."""
+        own_pid = self._connection.connection.info.backend_pid
         with self._connection.cursor() as cursor:
             cursor.execute("SELECT pg_backend_pid()")
-            return bool(cursor.fetchone() != (said,))
+            return bool(cursor.fetchone() != (own_pid,))
 
     def listen(self, channel: str = CHANNEL) -> None:
-        """Hear what is sent there from now on."""
+        """Receive what is sent on this channel from now on."""
         with self._connection.cursor() as cursor:
             cursor.execute(f"LISTEN {channel}")
         self._channels.add(channel)
 
-    def wait(self, seconds: float, hush: Connection) -> list[str]:
-        """The payloads that have come, as soon as there are some, or time or patience is over."""
+    def wait(self, seconds: float, interrupt: PipeEvent) -> list[str]:
+        """Return the payloads that have come, after ``seconds`` or the interrupt at the latest."""
         raw = self._connection.connection
-        wait([raw.fileno(), hush], seconds)
+        wait([raw.fileno(), interrupt.fileno()], seconds)
         with self._connection.wrap_database_errors:
             return [payload for channel, payload in _arrived(raw) if channel in self._channels]
 
 
 def _arrived(raw: Any) -> list[tuple[str, str]]:
-    """The channels and payloads of what has come."""
+    """Return the channels and payloads of what the driver has received."""
     if hasattr(raw, "pgconn"):  # psycopg 3
         raw.pgconn.consume_input()
         arrived = iter(raw.pgconn.notifies, None)

@@ -1,46 +1,62 @@
-"""A database that goes away is weather: wait, say so once a minute, and go on."""
+"""What to do while the database is unreachable: wait, log it once a minute, and try again."""
 
 import random
 import time
 
 from taskworks.logs import steady_logger
 
+SHORTEST_RETRY_PAUSE, LONGEST_RETRY_PAUSE = 0.2, 10.0  # seconds
+LOG_INTERVAL = 60.0  # seconds between two lines about the same outage
+
 logger = steady_logger(__name__)
 
-SHORTEST, LONGEST = 0.1, 10.0  # seconds between two tries
-REPORT_EVERY = 60.0  # seconds
+
+class GrowingPause:
+    """A pause that doubles each time it is taken, from ``shortest`` to ``longest`` seconds."""
+
+    def __init__(self, shortest: float, longest: float) -> None:
+        self._shortest, self._longest = shortest, longest
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin with the shortest again."""
+        self._next = self._shortest
+
+    def take(self) -> float:
+        """Return the seconds to pause now; the next time it is twice as long."""
+        seconds, self._next = self._next, min(2 * self._next, self._longest)
+        return seconds
 
 
 class Outage:
-    """How long to wait after a database's error, longer and longer, with jitter."""
+    """
+    How long to wait after a database error, with jitter, and what is logged about it. ``activity``
+    names what fails, as in "firing schedules".
+    """
 
-    def __init__(
-        self,
-        worse: str = "The database does not answer, and the worker waits",
-        better: str = "The database answers again.",
-    ) -> None:
-        self._worse, self._better = worse, better
-        self._failures = 0
-        self._reported_at = float("-inf")
-        self._is_reported = False
-
-    @property
-    def is_on(self) -> bool:
-        """Whether the last that was heard of the database was an error."""
-        return self._failures > 0
+    def __init__(self, activity: str = "claiming and recording runs") -> None:
+        self._activity = activity
+        self._pause = GrowingPause(SHORTEST_RETRY_PAUSE, LONGEST_RETRY_PAUSE)
+        self._logged_at = float("-inf")
+        self._is_logged = False
+        self.is_on = False  # whether the last try has failed
 
     def note_error(self, error: Exception) -> float:
-        """Note an error; the seconds to wait."""
-        self._failures += 1
-        if time.monotonic() - self._reported_at > REPORT_EVERY:
-            self._reported_at, self._is_reported = time.monotonic(), True
-            logger.warning("%s: %s", self._worse, error)
-        longest = min(LONGEST, SHORTEST * 2.0 ** min(self._failures, 10))
-        return longest * random.uniform(0.5, 1)  # noqa: S311 - jitter, no secret
+        """Note a database error; return the seconds to wait before the next try."""
+        if time.monotonic() - self._logged_at > LOG_INTERVAL:
+            self._logged_at, self._is_logged = time.monotonic(), True
+            logger.warning("Database error while %s; retrying: %s", self._activity, error)
+        return self.next_pause()
+
+    def next_pause(self) -> float:
+        """Note a failed try without logging it; return the seconds to wait before the next."""
+        self.is_on = True
+        return self._pause.take() * random.uniform(0.5, 1)  # noqa: S311 - jitter, no secret
 
     def clear(self) -> None:
-        """Note that the database has answered."""
-        self._failures = 0
-        if self._is_reported:
-            self._is_reported = False
-            logger.warning(self._better)
+        """Note that a try has succeeded."""
+        self.is_on = False
+        self._pause.reset()
+        if self._is_logged:
+            self._is_logged = False
+            logger.warning("The database answers again: %s.", self._activity)

@@ -1,84 +1,65 @@
-"""A worker's sign of life, and its look at the others'."""
+"""A worker's heartbeat, and its check on the other workers."""
 
-import threading
+import math
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import Error as DatabaseError
-
 from taskworks.conf import conf
-from taskworks.database.connections import reserved_connection
-from taskworks.database.outage import Outage
+from taskworks.database.background import BackgroundThread
 from taskworks.duties.rescue import give_up, rescue
 from taskworks.duties.unblock import Unblocking
-from taskworks.execution.task_connections import tidy_connections
-from taskworks.logs import steady_logger
 from taskworks.store import Store
 
-logger = steady_logger(__name__)
 
+class Heartbeat(BackgroundThread):
+    """
+    Sends a heartbeat every few seconds. After each one it rescues the runs of silent workers,
+    and unblocks runs whose predecessor has succeeded.
 
-class Heartbeat(threading.Thread):
+    ``worker`` returns the worker's id, or None while it has none because it was given up; then
+    there is no heartbeat. ``given_up`` is called with the id of the worker if it finds itself given
+    up, ``schedules_enabled`` after each heartbeat that sees an enabled schedule; it must not block.
     """
-    Beat every few seconds; whenever a beat went through, rescue the runs of workers that are
-    silent, and unblock what waits for a run that has succeeded. ``given_up`` is called with the id
-    of a worker that finds itself given up; one that has no id, because it was, does not beat.
-    ``scheduled`` is called with every beat that sees an enabled schedule; it must take no time.
-    """
+
+    keeps_connection = True
 
     def __init__(
         self,
         store: Store,
         worker: Callable[[], UUID | None],
         given_up: Callable[[UUID], None],
-        scheduled: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(name="taskworks-heartbeat", daemon=True)
+        super().__init__("heartbeat", store.alias, "sending heartbeats")
+        self.stop_timeout = conf().heartbeat_interval
         self._store, self._worker, self._given_up = store, worker, given_up
-        self._scheduled = scheduled
+        self.schedules_enabled: Callable[[], None] = lambda: None
         self._unblocking = Unblocking(store)
-        self._stopped = threading.Event()
-        self._outage = Outage()
-        self._steady_since = self._last_beat = time.monotonic()
-
-    def run(self) -> None:
-        with reserved_connection(self._store.alias):
-            with suppress(DatabaseError):  # before tasks may have used up all that there are
-                self._store.connection.ensure_connection()
-            self._beat_until_stopped()
-
-    def _beat_until_stopped(self) -> None:
-        while not self._stopped.wait(conf().heartbeat_interval):
-            try:
-                self.beat()
-            except DatabaseError as error:
-                self._outage.note_error(error)
-            except Exception:  # without heartbeats the worker would be given up
-                logger.exception("A heartbeat failed.")
-            else:
-                self._outage.clear()
-            tidy_connections()
-
-    def stop(self) -> None:
-        """No more beats; waits for one under way."""
-        self._stopped.set()
-        if self.is_alive():
-            self.join(conf().heartbeat_interval)
+        self._clock_jumps = ClockJumpGuard()
+        self.begin_anew()
 
     def begin_anew(self) -> None:
-        """Count the silence from now: the worker has just registered."""
+        """Trust the other workers' silence only from now on: the worker has just registered."""
         self._steady_since = self._last_beat = time.monotonic()
 
+    def first_pause(self) -> float:
+        return conf().heartbeat_interval
+
+    def pause_after_failure(self, seconds: float) -> float:
+        return conf().heartbeat_interval
+
+    def step(self) -> float:
+        self.beat()
+        return conf().heartbeat_interval
+
     def beat(self) -> None:
-        """One sign of life."""
+        """Send one heartbeat, and look at the other workers."""
         worker = self._worker()
         if worker is None:
             return
         if not self._store.heartbeat(worker):
-            if not self._stopped.is_set():
+            if not self.is_stopping:
                 self._given_up(worker)
             return
         self._note_beat()
@@ -87,13 +68,20 @@ class Heartbeat(threading.Thread):
     def _look_around(self, worker: UUID) -> None:
         silence = timedelta(seconds=conf().worker_timeout)
         overview = self._store.overview(silence, witness=worker)
-        given_up = overview.silent and self._is_steady() and give_up(self._store, silence, worker)
+        if overview.heartbeat_at:
+            self._clock_jumps.note(overview.heartbeat_at, silence)
+        given_up = (
+            overview.silent
+            and self._is_steady()
+            and self._clock_jumps.are_over(silence)
+            and give_up(self._store, silence, worker)
+        )
         if overview.lost or given_up:
             rescue(self._store, within=conf().heartbeat_interval)
         if overview.blocked:
             self._unblocking.step(within=conf().heartbeat_interval)
         if overview.scheduled:
-            self._scheduled()
+            self.schedules_enabled()
 
     def _note_beat(self) -> None:
         now = time.monotonic()
@@ -102,5 +90,36 @@ class Heartbeat(threading.Thread):
         self._last_beat = now
 
     def _is_steady(self) -> bool:
-        # A database that was away silenced everyone: that is nobody's death.
+        # A database that was unreachable has silenced everyone: none of them has died of that.
         return time.monotonic() - self._steady_since >= conf().worker_timeout
+
+
+class ClockJumpGuard:
+    """
+    Notices when the database's clock has jumped against this process's.
+
+    After a jump every other worker looks silent, although none has missed a heartbeat. The clock
+    jumps when it is set, when the machine was suspended, and in an hour that is skipped where
+    times are stored without time zones.
+    """
+
+    def __init__(self) -> None:
+        self._latest: tuple[datetime, float] | None = None
+        self._jumped_at = -math.inf
+
+    def note(self, heartbeat_at: datetime, silence: timedelta) -> None:
+        """
+        Note when, by the database's clock, the worker's own latest heartbeat was, which it has just
+        sent. If the clocks have moved apart since the one before by half of ``silence``, one of
+        them has jumped.
+        """
+        now = time.monotonic()
+        if self._latest:
+            before, moment = self._latest
+            if abs(heartbeat_at - before - timedelta(seconds=now - moment)) > silence / 2:
+                self._jumped_at = now
+        self._latest = heartbeat_at, now
+
+    def are_over(self, silence: timedelta) -> bool:
+        """Return whether others have had ``silence`` for a heartbeat since the latest jump."""
+        return time.monotonic() - self._jumped_at >= silence.total_seconds()

@@ -2,12 +2,12 @@
 
 from taskworks.store import Store
 
-CHUNK = 1000
+CHUNK = 1000  # runs per transaction
 
 
 def promote(store: Store) -> bool:
     """
-    Promote what is due, up to a chunk of it, so that a million due runs do not keep a worker from
-    everything else; say whether there may be more.
+    Promote the due runs, one chunk at most, so that a million of them do not keep a worker from
+    everything else; return whether there may be more.
     """
     return store.promote(CHUNK) == CHUNK

@@ -1,28 +1,31 @@
 """Prune: delete runs that ended long ago."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 
+from django.db import Error as DatabaseError
 from django.db import InternalError, OperationalError
 
-from taskworks.duties.chunk import MOST, Chunk
 from taskworks.options.retention import Rule
 from taskworks.store import Store
 from taskworks.store.pruning import Aged
 
-LOOK_BACK_EVERY = timedelta(hours=1).total_seconds()
+MAX_CHUNK, MIN_CHUNK = 1000, 10  # rows that one statement may delete
+SLOW_STATEMENT = 1.0  # seconds
+LOOK_BACK_INTERVAL = timedelta(hours=1).total_seconds()  # between two looks at what was kept
 
 
 def prunable(store: Store, rules: Iterable[Rule]) -> int:
-    """How many runs ``prune`` would delete now."""
+    """Return how many runs ``prune`` would delete now."""
     return sum(store.prunable(rule).count() for rule in rules)
 
 
 def prune(store: Store, rules: Sequence[Rule]) -> int:
     """
-    Delete what is too old, in chunks, so that no statement holds many rows; say how many went.
-    One that the database refuses, since it took too long, is tried again with fewer.
+    Delete the runs that are too old, in chunks, so that no statement locks many rows; return how
+    many. A chunk that the database refuses because it took too long is tried again with fewer rows.
     """
     sweep = Sweep(store, rules)
     while sweep.has_more:
@@ -37,34 +40,34 @@ def prune(store: Store, rules: Sequence[Rule]) -> int:
 
 class Sweep:
     """
-    Goes through what is too old by some rules, a chunk a step, from the oldest on.
+    Goes through the runs that are too old by some rules, from the oldest on, one chunk per step.
 
-    What it meets and does not delete, because it is kept or somebody holds it, it does not look at
-    again for an hour: so runs that are kept for ever do not cost a look each time.
+    Runs that it meets and does not delete, because they are kept or locked, it skips for an hour:
+    so runs that are kept forever do not cost a look each time.
     """
 
     def __init__(self, store: Store, rules: Sequence[Rule]) -> None:
         self._store, self._rules = store, rules
-        self.chunk = Chunk(MOST)
+        self.chunk = Chunk(MAX_CHUNK)
         self.pruned = 0
         self._seen: dict[Rule, Aged] = {}
         self._to_do = list(rules)
-        self._looks_back_at = time.monotonic() + LOOK_BACK_EVERY
+        self._looks_back_at = time.monotonic() + LOOK_BACK_INTERVAL
 
     @property
     def has_more(self) -> bool:
-        """Whether it is under way."""
+        """True until it has gone through all rules."""
         return bool(self._to_do)
 
     def begin(self) -> None:
-        """Once more, for what has become too old meanwhile."""
+        """Go through all rules again, for what has become too old since."""
         if time.monotonic() >= self._looks_back_at:
             self._seen.clear()
-            self._looks_back_at = time.monotonic() + LOOK_BACK_EVERY
+            self._looks_back_at = time.monotonic() + LOOK_BACK_INTERVAL
         self._to_do = list(self._rules)
 
     def step(self) -> None:
-        """Delete what is too old among the next few."""
+        """Delete what is too old in the next chunk."""
         if not self._to_do:
             return
         rule = self._to_do[0]
@@ -76,3 +79,36 @@ class Sweep:
             self._seen[rule] = met[-1]
         if len(met) < size:
             self._to_do.pop(0)
+
+
+class Chunk:
+    """
+    How many rows one statement may delete. A statement that is slow, or that the database refuses,
+    makes it a tenth; a quick one doubles it.
+    """
+
+    def __init__(self, most: int = MAX_CHUNK) -> None:
+        self._most = self.size = most
+
+    @property
+    def is_least(self) -> bool:
+        """True if there is no smaller size to try."""
+        return self.size <= MIN_CHUNK
+
+    @contextmanager
+    def measured(self) -> Iterator[int]:
+        """Give the block a size, and set the next one by how the block's statement went."""
+        began = time.monotonic()
+        try:
+            yield self.size
+        except DatabaseError:
+            self._shrink()
+            raise
+        took = time.monotonic() - began
+        if took > SLOW_STATEMENT:
+            self._shrink()
+        elif took < SLOW_STATEMENT / 4:
+            self.size = min(self.size * 2, self._most)
+
+    def _shrink(self) -> None:
+        self.size = min(self.size, max(self.size // 10, MIN_CHUNK))

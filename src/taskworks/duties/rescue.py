@@ -1,4 +1,4 @@
-"""Rescue: give up workers that are silent, and see to the runs of dead ones."""
+"""Rescue: give up silent workers, and recover the runs of dead ones."""
 
 import math
 import threading
@@ -17,59 +17,64 @@ from taskworks.models import TaskRun
 from taskworks.signals import announce, announce_cancelled, announce_lost, task_rescued
 from taskworks.store import Store
 
-CHUNK = 1000
+CHUNK = 1000  # runs per transaction
 
-Tell = Callable[[], None]
+Signal = Callable[[], None]  # sends one
 
 logger = steady_logger(__name__)
 
 
 def give_up(store: Store, silence: timedelta, witness: UUID) -> int:
-    """Give up the workers that were silent while the witness was not; say how many."""
-    lost = store.give_up(silence, witness)
-    if lost:
-        logger.warning("Workers given up as silent: %s.", lost)
-    return lost
+    """
+    Give up the workers that were silent for ``silence`` while the witness, a living worker, was
+    not; return how many.
+    """
+    given_up = store.give_up(silence, witness)
+    if given_up:
+        logger.warning("Workers given up as silent: %s.", given_up)
+    return given_up
 
 
 def give_up_dead(store: Store, worker: UUID) -> None:
-    """Give up a worker whose process has ended without a word."""
+    """Give up a worker whose process has died."""
     if store.give_up_dead(worker):
-        logger.warning("Worker %s given up, for its process has died.", worker)
+        logger.warning("Worker %s given up: its process has died.", worker)
 
 
 def rescue(store: Store, within: float = math.inf) -> int:
     """
-    See to every run without a living worker, in chunks; say how many are ready again. One that
-    somebody wants cancelled is cancelled, for nobody is left who would; one that has begun and may
-    be executed once only is failed as ``TaskLost``. After so many seconds the rest is left to the
-    next sweep: who rescues has a heart that must beat. So receivers of signals, which may take
-    their time, are then called in another thread.
+    Recover every run without a living worker, in chunks; return how many are ready again. A run
+    whose cancellation was requested is cancelled; an at-most-once run that has begun fails as
+    ``TaskLost``.
+
+    Stop after ``within`` seconds and leave the rest to the next call, because the worker that
+    rescues must also send its own heartbeat. For the same reason the receivers of signals, which
+    may be slow, are then called in another thread.
     """
-    if not store.has_lost():  # which is so nearly always
+    if not store.has_lost():  # nearly always
         return 0
-    news = [*_cancel(store), *_fail(store)]
+    signals = [*_cancel(store), *_fail(store)]
     rescued, over = 0, time.monotonic() + within
     while time.monotonic() < over and (runs := store.rescue(CHUNK)):
         rescued += len(runs)
-        news += _of_rescued(runs)
+        signals += _signals_of_rescued(runs)
     if rescued:
         logger.warning("Runs of lost workers made ready again: %s.", rescued)
     if within == math.inf or store.connection.in_atomic_block:
-        _tell(news)
-    elif news:
-        _begin_to_tell(news)
+        _send(signals)
+    elif signals:
+        _begin_to_send(signals)
     return rescued
 
 
-def wait_until_told(seconds: float) -> None:
-    """Wait so long, if need be, until receivers have been called for what was rescued."""
+def wait_for_receivers(seconds: float) -> None:
+    """Wait until the receivers of what was rescued have returned, ``seconds`` at most."""
     over = time.monotonic() + seconds
-    for thread in [*_telling]:
+    for thread in [*_sending]:
         thread.join(max(0.0, over - time.monotonic()))
 
 
-def _cancel(store: Store) -> Iterable[Tell]:
+def _cancel(store: Store) -> Iterable[Signal]:
     entry = cancellation("The run was cancelled, and its worker was lost.").entry
     while cancelled := store.cancel_lost(CHUNK, entry):
         for run in cancelled:
@@ -77,37 +82,37 @@ def _cancel(store: Store) -> Iterable[Tell]:
                 yield partial(announce_cancelled, sender, run.to_result())
 
 
-def _fail(store: Store) -> Iterable[Tell]:
+def _fail(store: Store) -> Iterable[Signal]:
     entry = loss("Its worker died in the middle of it.").entry
     while lost := store.fail_lost(CHUNK, entry):
-        logger.error("Runs that may be executed once only, lost with their workers: %s.", len(lost))
+        logger.error("At-most-once runs lost with their workers: %s.", len(lost))
         for run in lost:
             if sender := sender_of(run):
                 yield partial(announce_lost, sender, run.to_result)
 
 
-def _of_rescued(runs: list[TaskRun]) -> Iterable[Tell]:
+def _signals_of_rescued(runs: list[TaskRun]) -> Iterable[Signal]:
     for run in runs:
         if sender := sender_of(run):
             yield partial(announce, task_rescued, sender, run.to_result)
 
 
-def _tell(news: Iterable[Tell]) -> None:
-    for tell in news:
-        tell()
+def _send(signals: Iterable[Signal]) -> None:
+    for send in signals:
+        send()
 
 
-_telling: set[threading.Thread] = set()
+_sending: set[threading.Thread] = set()
 
 
-def _begin_to_tell(news: Iterable[Tell]) -> None:
-    def tell() -> None:
+def _begin_to_send(signals: Iterable[Signal]) -> None:
+    def send() -> None:
         try:
-            _tell(news)
+            _send(signals)
         finally:
             connections.close_all()
-            _telling.discard(threading.current_thread())
+            _sending.discard(threading.current_thread())
 
-    thread = threading.Thread(target=tell, name="taskworks-rescued", daemon=True)
-    _telling.add(thread)
+    thread = threading.Thread(target=send, name="taskworks-rescued", daemon=True)
+    _sending.add(thread)
     thread.start()

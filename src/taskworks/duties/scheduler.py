@@ -2,107 +2,82 @@
 
 import math
 import random
-import threading
 import time
 from collections.abc import Callable
 
-from django.db import Error as DatabaseError
-
-from taskworks.database.connections import reserved_connection
+from taskworks.database.background import BackgroundThread
 from taskworks.database.notifications import NOTIFY_INTERVAL
-from taskworks.database.outage import Outage
-from taskworks.execution.task_connections import tidy_connections
-from taskworks.logs import steady_logger
+from taskworks.database.outage import GrowingPause
 from taskworks.schedules.firing import fire_some
 from taskworks.store import Store
-from taskworks.store.scheduling import Schedules
 
-LOOK_EVERY = 1.0  # seconds between two looks at schedules that are not due, for those just edited
-LOOK_WHEN_TOLD = 5.0  # the same, while the worker hears of what is edited
-SPREAD = 0.02  # seconds within which workers that wait for the same moment come one by one
-LONGEST_STOP = 2.0  # seconds to wait for a firing under way
+POLL_INTERVAL = 1.0  # seconds between two looks while nothing is due, for schedules just edited
+POLL_INTERVAL_IF_NOTIFIED = 5.0  # the same, while the worker is notified of edited schedules
+SPREAD = 0.02  # seconds over which workers spread that wait for the same moment
 
-logger = steady_logger(__name__)
+# Seconds after a notification by which another may have been left out, as one too many.
+LOOK_AGAIN_WITHIN = NOTIFY_INTERVAL * 1.2
 
 
-class Scheduler(threading.Thread):
+class Scheduler(BackgroundThread):
     """
-    Waits for the next planned time, and fires; on a connection of its own, which it has only while
-    a schedule is enabled. Somebody else sees whether one is, and says ``begin``: the heartbeat.
+    Waits for the next planned time, and fires. It has a connection only while a schedule is
+    enabled; the heartbeat sees whether one is, and calls ``begin``.
+
+    ``is_notified`` returns whether the worker hears of saved schedules, and calls ``wake`` then.
     """
 
-    def __init__(self, store: Store, is_told: Callable[[], bool]) -> None:
-        super().__init__(name="taskworks-scheduler", daemon=True)
-        self._store, self._is_told = store, is_told
-        self._schedules = Schedules(store)
-        self._outage = Outage("Schedules cannot be fired", "Schedules are fired again.")
-        self._news = threading.Event()
-        self._patience = SPREAD
-        self._is_stopped = self._is_at_work = False
+    def __init__(self, store: Store, is_notified: Callable[[], bool]) -> None:
+        super().__init__("scheduler", store.alias, "firing schedules")
+        self._store, self._is_notified = store, is_notified
+        self._others_fire = GrowingPause(2 * SPREAD, POLL_INTERVAL)
+        self._woken_at = -math.inf
+        self.is_at_work = False
 
     def begin(self) -> None:
-        """A schedule is enabled: nothing new, if it is at work."""
-        if not self._is_at_work:
+        """Begin to fire, unless it is at work: a schedule is enabled. Called in any thread."""
+        if not self.is_at_work:
             self.wake()
 
     def wake(self) -> None:
-        """A schedule was saved; in any thread."""
-        self._news.set()
+        """Look at the schedules now: one was saved."""
+        self._woken_at = time.monotonic()
+        super().wake()
 
-    def stop(self) -> None:
-        """Fire no more; waits a little for a firing under way."""
-        self._is_stopped = True
-        self._news.set()
-        if self.is_alive():
-            self.join(LONGEST_STOP)
+    def first_pause(self) -> float:
+        return math.inf
 
-    def run(self) -> None:
-        while not self._is_stopped:
-            self._news.wait()
-            self._is_at_work = True
-            with reserved_connection(self._store.alias):
-                self._work()
-            self._is_at_work = False
-
-    def _work(self) -> None:
-        """As long as a schedule is enabled."""
-        while not self._is_stopped:
-            was_told = self._news.is_set()
-            self._news.clear()
-            pause = self._step()
-            if pause == math.inf:
-                return
-            # Others may have been saved within the window, and told nobody.
-            self._news.wait(min(pause, NOTIFY_INTERVAL * 1.2) if was_told else pause)
-
-    def _step(self) -> float:
-        """Fire what is due; the seconds to wait, infinite if nothing is enabled."""
-        try:
-            seconds = self._fire()
-        except DatabaseError as error:
-            tidy_connections()
-            return self._outage.note_error(error)
-        except Exception as error:
-            logger.exception("Schedules could not be fired.")
-            return self._outage.note_error(error)
-        self._outage.clear()
-        longest = LOOK_WHEN_TOLD if self._is_told() else LOOK_EVERY
-        return seconds if seconds == math.inf else min(seconds, longest)
+    def step(self) -> float:
+        """Fire as long as a schedule is enabled; then wait for ``begin``."""
+        self.is_at_work = True
+        while (pause := self._fire()) < math.inf:
+            self.outage.clear()
+            if not self.rest(min(pause, self._longest_pause)):
+                break
+        self.is_at_work = False
+        return math.inf
 
     def _fire(self) -> float:
-        """As above."""
+        """Fire what is due; return the seconds to wait, infinite if nothing is enabled."""
         began = time.monotonic()
-        patience, self._patience = self._patience, SPREAD
-        due, seconds = self._schedules.agenda()
-        if not due:
-            return seconds + _spread(SPREAD)
-        again = fire_some(self._schedules, due)
-        if not again:  # others are about to, or hold them for long
-            self._patience = min(2 * patience, LOOK_EVERY)
-            return _spread(self._patience)
-        # Every few seconds the agenda is asked anyway.
-        next_one = min(seconds, *again, LOOK_WHEN_TOLD)
-        return max(0.0, began + next_one - time.monotonic())
+        due, seconds = self._store.schedule_agenda()
+        if due:
+            fired = fire_some(self._store, due)
+            if not fired:  # others are about to, or hold the rows for long
+                return _spread(self._others_fire.take())
+            # Every few seconds the agenda is asked anyway.
+            next_one = min(seconds, *fired, POLL_INTERVAL_IF_NOTIFIED)
+            seconds = max(0.0, began + next_one - time.monotonic())
+        else:
+            seconds += _spread(SPREAD)
+        self._others_fire.reset()
+        return seconds
+
+    @property
+    def _longest_pause(self) -> float:
+        if time.monotonic() - self._woken_at < LOOK_AGAIN_WITHIN:
+            return LOOK_AGAIN_WITHIN
+        return POLL_INTERVAL_IF_NOTIFIED if self._is_notified() else POLL_INTERVAL
 
 
 def _spread(seconds: float) -> float:

@@ -7,6 +7,7 @@ from weakref import WeakSet
 from django.core import checks
 from django.utils.module_loading import import_string
 
+from taskworks.documentation import page
 from taskworks.feature_checks import check_of_a_part
 from taskworks.framework import DummyBackend, ImmediateBackend
 
@@ -15,7 +16,7 @@ endpoints: WeakSet[type] = WeakSet()
 # Why classes could not be made, by their paths: whoever imports them may not say so.
 refused: dict[str, str] = {}
 
-HINT = "docs/reference/endpoints.md has what an endpoint's tasks may be."
+HINT = f"What an endpoint's tasks may be: {page('reference/endpoints')}"
 
 
 @check_of_a_part

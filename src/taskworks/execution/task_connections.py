@@ -9,6 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.dispatch import receiver
 
+from taskworks.database.connections import close_unusable
 from taskworks.logs import steady_logger
 from taskworks.store import store_alias
 
@@ -22,7 +23,7 @@ def tidy_connections() -> None:
     Close this thread's broken or old connections, as Django does around a request; but not in the
     middle of a transaction, which is then that of a test.
     """
-    _tidy(_opened())
+    close_unusable(_opened().values())
 
 
 def leave_connections() -> None:
@@ -34,7 +35,7 @@ def leave_connections() -> None:
         try:
             if not connection.in_atomic_block:
                 connection.close()
-        except Exception:  # as below
+        except Exception:  # a driver that cannot even close must not decide an outcome
             logger.exception("The database connection %r could not be closed.", connection.alias)
 
 
@@ -46,7 +47,7 @@ def open_transactions() -> set[str]:
 def tidy_before() -> set[str]:
     """Tidy up before a task; the aliases on which this thread is in a transaction already."""
     opened = _opened_perhaps()
-    _tidy(opened)
+    close_unusable(opened.values())
     return _in_transaction(opened)
 
 
@@ -59,7 +60,7 @@ def tidy_after(outside: set[str], *, has_failed: bool) -> set[str]:
     for alias in left_open:
         _drop(alias)
         del opened[alias]
-    _tidy(opened)
+    close_unusable(opened.values())
     return left_open
 
 
@@ -114,15 +115,6 @@ def _note_connection(**kwargs: Any) -> None:
 
 def _in_transaction(opened: dict[str, BaseDatabaseWrapper]) -> set[str]:
     return {alias for alias, connection in opened.items() if connection.in_atomic_block}
-
-
-def _tidy(opened: dict[str, BaseDatabaseWrapper]) -> None:
-    for connection in opened.values():
-        try:
-            if not connection.in_atomic_block:
-                connection.close_if_unusable_or_obsolete()
-        except Exception:  # a driver that cannot even close must not decide an outcome
-            logger.exception("The database connection %r could not be closed.", connection.alias)
 
 
 def _drop(alias: str) -> None:

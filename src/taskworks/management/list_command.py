@@ -59,7 +59,7 @@ def _chosen(options: dict[str, Any]) -> list[TaskRun]:
     }
     columns = [key for key in SUMMARY if key not in ("called_path", "priority", "status")]
     given = {name: value for name, value in wanted.items() if value is not None}
-    runs = store().runs.filter(**given).with_callables().only(*columns, "rank")
+    runs = store().runs.filter(**given).only(*columns, "callable_path", "rank")
     return list(runs.order_by("-id")[: options["limit"]])
 
 

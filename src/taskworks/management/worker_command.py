@@ -189,7 +189,7 @@ def _worker(
             options["backend"],
             arguments,
             Narrator(command.stdout, command.style) if options["verbosity"] > 0 else None,
-            lifeline.tell if lifeline else None,
+            lifeline.announce if lifeline else None,
         )
     except ImproperlyConfigured as error:
         raise CommandError(str(error)) from error

@@ -10,6 +10,7 @@ from django.db import migrations, models
 import taskworks.database.fields
 import taskworks.database.indexes
 import taskworks.database.storage
+import taskworks.models.planning
 import taskworks.models.run
 import taskworks.models.schedule
 
@@ -84,6 +85,7 @@ class Migration(migrations.Migration):
                 ("backend", taskworks.database.fields.NameField(max_length=64)),
                 ("queue_name", taskworks.database.fields.NameField(max_length=128)),
                 ("task_path", taskworks.database.fields.NameField(max_length=512)),
+                ("callable_path", taskworks.database.fields.NameField(max_length=512, null=True)),
                 ("args", taskworks.database.fields.JSONTextField(default=list)),
                 ("kwargs", taskworks.database.fields.JSONTextField(default=dict)),
                 ("owner", taskworks.database.fields.NameField(max_length=255, null=True)),
@@ -349,7 +351,7 @@ class Migration(migrations.Migration):
                 (
                     "due_at",
                     models.DateTimeField(
-                        default=taskworks.models.schedule.not_planned,
+                        default=taskworks.models.planning.not_planned,
                         editable=False,
                     ),
                 ),

@@ -1,10 +1,11 @@
-"""The tables: runs, workers, schedules; what a run waits for, was asked by, or was fired by."""
+"""The tables: runs, workers and schedules, edges, idempotency keys and firings."""
 
 from taskworks.models.edge import Edge
+from taskworks.models.firing import Firing
 from taskworks.models.idempotency import IdempotencyKey
+from taskworks.models.planning import FAR_FUTURE, HAS_NOT_RUN
 from taskworks.models.run import RunState, TaskRun
-from taskworks.models.schedule import Firing, Kind, Overlap, Schedule
-from taskworks.models.schedule_validation import FAR_FUTURE, HAS_NOT_RUN
+from taskworks.models.schedule import Kind, Overlap, Schedule
 from taskworks.models.worker import Worker
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What of a row has changed since it was read."""
+"""Which columns of a row have changed since it was read."""
 
 from typing import Any, Self
 
@@ -7,8 +7,8 @@ from django.db import models
 from taskworks.database.fields import JSONTextField
 
 
-class Remembering(models.Model):
-    """A row that knows what it was when it was read, or saved last."""
+class ChangeTracking(models.Model):
+    """A row that knows what it was when it was last read or saved."""
 
     class Meta:
         abstract = True
@@ -24,7 +24,7 @@ class Remembering(models.Model):
         self._note_as_it_is()
 
     def _changed(self) -> set[str]:
-        """The fields that are not as they were read; of a new row, all."""
+        """Return the names of fields that are not as they were read; of a new row, all."""
         before = self.__dict__.get("_before")
         now = self._as_it_is()
         if before is None or self._state.adding:
@@ -44,7 +44,7 @@ class Remembering(models.Model):
 
 
 def _comparable(field: "models.Field[Any, Any]", value: Any) -> Any:
-    """A value that does not change when the one it was taken of does."""
+    """Return a value that stays the same when a list or dict in the column is changed."""
     if isinstance(field, JSONTextField):
         try:
             return field.get_prep_value(value)

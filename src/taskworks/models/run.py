@@ -1,4 +1,4 @@
-"""``TaskRun``: the one record of a run, whatever started it and whichever engine executes it."""
+"""``TaskRun``: the record of a run, whatever enqueued it and whichever engine executes it."""
 
 import secrets
 import time
@@ -21,13 +21,11 @@ from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.framework import TaskError, TaskResultStatus
 from taskworks.jsonvalue import Stored, copied
 from taskworks.options.policy import LANES, THREAD, from_stored
-from taskworks.progress import OF_SCHEDULE
 from taskworks.result import TaskResult, message, snapshot
-from taskworks.timetables import callable_task
 
 
 class RunState(models.TextChoices):
-    """Where a run is; finer than the standard's status."""
+    """The state of a run; it says more than the standard's status."""
 
     BLOCKED = "blocked", _("Blocked")  # waits for other runs
     SCHEDULED = "scheduled", _("Scheduled")  # waits for its time
@@ -55,12 +53,12 @@ STATUS_OF: dict[str, TaskResultStatus] = {
 }
 
 
-# What is ready stands in a line for each queue and executor.
+# The order in which the ready runs of a queue and an executor are claimed.
 LANE_ORDER = ["backend", "queue_name", "executor", "rank", "available_at", "id"]
 
 
 def new_run_id() -> UUID:
-    """A time-ordered UUID (version 7, RFC 9562), so that an index grows at one end."""
+    """Return a time-ordered UUID (version 7, RFC 9562), so that an index grows at one end."""
     milliseconds = time.time_ns() // 1_000_000
     noise = secrets.randbits(74)
     return UUID(
@@ -73,7 +71,7 @@ def new_run_id() -> UUID:
 
 
 class TaskRunQuerySet(models.QuerySet["TaskRun"]):
-    # A state is compared just as an index's condition has it, or SQLite does not see that it fits.
+    # States are compared as in the conditions of indexes, or SQLite does not use these.
 
     def blocked(self) -> "TaskRunQuerySet":
         return self.filter(state=RunState.BLOCKED)
@@ -85,7 +83,7 @@ class TaskRunQuerySet(models.QuerySet["TaskRun"]):
         return self.filter(state=RunState.READY)
 
     def in_hand(self) -> "TaskRunQuerySet":
-        """Claimed or running: a worker's."""
+        """Those that a worker has claimed or executes."""
         return self.filter(state__in=IN_HAND)
 
     def running(self) -> "TaskRunQuerySet":
@@ -95,16 +93,11 @@ class TaskRunQuerySet(models.QuerySet["TaskRun"]):
         return self.filter(state=RunState.SUCCESSFUL)
 
     def failed(self) -> "TaskRunQuerySet":
-        """With the standard's status FAILED, the cancelled ones among them."""
+        """Those with the standard's status FAILED: failed and cancelled ones."""
         return self.filter(state__in=[RunState.FAILED, RunState.CANCELLED])
 
     def finished(self) -> "TaskRunQuerySet":
         return self.filter(state__in=FINISHED)
-
-    def with_callables(self) -> "TaskRunQuerySet":
-        """With what ``called_path`` needs where metadata is deferred; of tasks nothing is read."""
-        of_call = models.When(task_path=callable_task.PATH, then=models.F("metadata"))
-        return self.annotate(metadata_of_call=models.Case(of_call, output_field=JSONTextField()))
 
 
 class TaskRun(models.Model):
@@ -118,6 +111,8 @@ class TaskRun(models.Model):
     backend = NameField(max_length=64)
     queue_name = NameField(max_length=128)
     task_path = NameField(max_length=512)
+    # Of what its schedule calls, if that is not a task; task_path is then that of the calling task.
+    callable_path = NameField(max_length=512, null=True)
     args = JSONTextField(default=list)
     kwargs = JSONTextField(default=dict)
     # Whose it is, as the text of the user's primary key: "" is anybody's who knows its id, and
@@ -226,7 +221,7 @@ class TaskRun(models.Model):
 
     @classmethod
     def new(cls, args: Stored, kwargs: Stored, **columns: Any) -> "TaskRun":
-        """A run to be stored, as ``TaskRun(...)`` makes it, for a tenth of the price."""
+        """Return a run to be stored, as ``TaskRun(...)`` does at ten times the cost."""
         run = cls.__new__(cls)
         run.texts = args.text, kwargs.text
         constant, made = _defaults()
@@ -241,8 +236,8 @@ class TaskRun(models.Model):
     @classmethod
     def of_columns(cls, alias: str, columns: dict[str, Any]) -> "TaskRun":
         """
-        A stored run, of all its columns; a quarter of what it costs to have Django make it, which
-        a worker that claims thousands a second would feel.
+        Return a stored run, given all its columns. Django would take four times as long, which
+        matters to a worker that claims thousands per second.
         """
         run = cls.__new__(cls)
         run.__dict__.update(columns)
@@ -262,13 +257,8 @@ class TaskRun(models.Model):
 
     @property
     def called_path(self) -> str:
-        """The path of what it calls: of its task, or of its schedule's callable that is none."""
-        if self.task_path != callable_task.PATH:
-            return self.task_path
-        read = self.__dict__.get("metadata_of_call")
-        metadata = self.metadata if read is None else read
-        path: str = metadata.get(OF_SCHEDULE, {}).get("callable", self.task_path)
-        return path
+        """The path of what it calls: its task, or its schedule's callable that is not a task."""
+        return self.callable_path or self.task_path
 
     @property
     def task_name(self) -> str:
@@ -277,20 +267,20 @@ class TaskRun(models.Model):
 
     @property
     def task(self) -> framework.Task:
-        """The task as it was enqueued; one whose code is gone raises TaskNotFound when called."""
+        """The task as it was enqueued; if its code is gone, calling it raises TaskNotFound."""
         try:
             definition = resolve(self.task_path)
         except (TaskNotFound, InvalidTask) as error:
             return as_enqueued(missing(self.task_path, error), **self._standard_options())
         try:
             return self.enqueued(definition)
-        except TaskNotFound:  # of what using() has named; the task itself is there
+        except TaskNotFound:  # of a class that using() has named; the task itself exists
             return as_enqueued(definition, **self._standard_options())
 
     def enqueued(self, task: framework.Task) -> framework.Task:
         """
-        The task with the options that this run was enqueued with; raise TaskNotFound if one of
-        them names a class or function that cannot be imported.
+        Return the task with the options of this run; raise TaskNotFound if one of them names a
+        class or function that cannot be imported.
         """
         try:
             changed = from_stored(self.options) if self.options else {}
@@ -307,7 +297,7 @@ class TaskRun(models.Model):
         }
 
     def to_result(self, task: framework.Task | None = None) -> TaskResult[..., Any]:
-        """A snapshot of the run."""
+        """Return a snapshot of the run."""
         return snapshot(
             task=task or self.task,
             id=str(self.id),
@@ -333,7 +323,7 @@ class TaskRun(models.Model):
 
 @cache
 def _defaults() -> tuple[dict[str, Any], list[tuple[str, Callable[[], Any]]]]:
-    """The columns' defaults: those that are always the same, and how the others are made."""
+    """Return the columns' defaults: constant ones, and the functions that make the others."""
     fields = TaskRun._meta.concrete_fields
     makers = {f.attname: f.default for f in fields if f.has_default() and callable(f.default)}
     constant = {f.attname: f.get_default() for f in fields if f.attname not in makers}
@@ -347,5 +337,5 @@ def _task_error(entry: dict[str, Any]) -> TaskError:
 
 
 def claim_order(run: TaskRun) -> tuple[int, datetime, UUID]:
-    """What runs of a queue are claimed by: rank, then when they became ready, then id."""
+    """Return the key by which runs of a queue are claimed: rank, time of becoming ready, id."""
     return run.rank, run.available_at, run.id

@@ -1,49 +1,39 @@
 """``Schedule``: a stored timetable, and what it runs."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
-from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
 from django.db import connections, models, router
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
 from taskworks import jsonvalue
-from taskworks.compat.sisy import SisySchedule
+from taskworks.compat.sisy.schedule import SisySchedule
 from taskworks.database import clock
 from taskworks.database.fields import ONE, CatchUpField, JSONTextField, NameField
 from taskworks.database.indexes import PartialIndex
-from taskworks.definition import Task, ours
-from taskworks.models import schedule_validation
-from taskworks.models.change_tracking import Remembering
+from taskworks.definition import Task
+from taskworks.models import planning, schedule_validation
+from taskworks.models.change_tracking import ChangeTracking
+from taskworks.models.planning import PLAN, TIMING, not_planned
 from taskworks.models.run import FINISHED, TaskRun, TaskRunQuerySet
-from taskworks.models.schedule_validation import CALL, FAR_FUTURE, HAS_NOT_RUN, TIMING
-from taskworks.timetables import callable_task, callables, cron
+from taskworks.models.schedule_validation import CALL
+from taskworks.timetables import callable_task, callables
 from taskworks.timetables.callables import Described
-from taskworks.timetables.cron import Cron, Interval, Timetable
 
-# What a plan writes; and ``enabled`` if it has changed it, for otherwise another may have.
-PLAN = {"error", "finished_at", "next_run", "due_at", "behind_until"}
-# Of runs of one schedule, among which those that are not finished are looked for.
-LATEST = 100
+MAX_LATEST_RUNS = 100  # runs of one schedule among which the unfinished ones are looked for
 
 
 def project_timezone() -> str:
-    """The name of the project's time zone."""
+    """Return the name of the project's time zone."""
     return str(settings.TIME_ZONE)
 
 
-def not_planned() -> datetime:
-    """What ``due_at`` is until a schedule is planned: long ago, so that a worker plans it."""
-    return clock.as_stored(HAS_NOT_RUN)
-
-
 class Kind(models.TextChoices):
-    """What a schedule's path leads to."""
+    """What the path of a schedule leads to."""
 
     TASK = callables.TASK, _("Task")
     FUNCTION = callables.FUNCTION, _("Function")
@@ -53,7 +43,7 @@ class Kind(models.TextChoices):
 
 
 class Overlap(models.TextChoices):
-    """What a schedule that is due does while a run of it is not finished."""
+    """What a schedule does that is due while a run of it is not finished."""
 
     RUN = "run", _("Run beside it")
     SKIP = "skip", _("Skip this time")
@@ -66,15 +56,15 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
         return self.filter(enabled=True)
 
     def unable(self) -> "ScheduleQuerySet":
-        """Those that could not fire when they last were to."""
+        """Those that could not fire when they were last due."""
         return self.exclude(error="")
 
 
-class Schedule(SisySchedule, Remembering):
+class Schedule(SisySchedule, ChangeTracking):
     """
-    What runs by itself, and when. Save it like any row: it is validated, and planned anew if that
-    has changed; what you have not changed is not written, so that nothing is undone that a firing
-    or another person has written meanwhile.
+    What to run, and when. Save it like any row: it is validated, and planned anew if its timing has
+    changed. Only what you have changed is written, so that nothing is undone that a firing or
+    another person has written since you read it.
 
     All times are the database's. A planned time is fired once, by whichever worker comes first.
     """
@@ -85,12 +75,12 @@ class Schedule(SisySchedule, Remembering):
     # What to run.
     kind = models.CharField(_("kind"), max_length=13, choices=Kind, default=Kind.TASK)
     path = NameField(_("path"), max_length=512)
-    # Of the instance whose method is run, as text; of any type.
+    # The primary key, as text, of the instance whose method is run.
     object_pk = models.CharField(_("object"), max_length=255, null=True, blank=True)  # noqa: DJ001
     args = JSONTextField(_("arguments"), default=list, blank=True)
     kwargs = JSONTextField(_("keyword arguments"), default=dict, blank=True)
     userdata = JSONTextField(_("user data"), default=dict, blank=True)
-    # Of its runs, as ``using()`` takes them: queue_name, priority, timeout, ...
+    # Options of its runs, as ``using()`` takes them: queue_name, priority, timeout, ...
     options = JSONTextField(_("options"), default=dict, blank=True)
 
     # When.
@@ -100,28 +90,28 @@ class Schedule(SisySchedule, Remembering):
     enabled = models.BooleanField(_("enabled"), default=True)
     start_running = models.DateTimeField(_("start running"), null=True, blank=True)
     end_running = models.DateTimeField(_("end running"), null=True, blank=True)
-    # Whether its first run waits for a planned time, or comes at once.
+    # Whether its first run waits for a planned time; if not, it comes at once.
     wait_for_schedule = models.BooleanField(_("wait for schedule"), default=True)
-    iterations = models.PositiveIntegerField(_("iterations"), default=0)  # 0: without end
+    iterations = models.PositiveIntegerField(_("iterations"), default=0)  # 0: no limit
     overlap = models.CharField(_("overlap"), max_length=15, choices=Overlap, default=Overlap.RUN)
     catch_up = CatchUpField(_("catch up"), default=ONE)
     jitter = models.DurationField(_("jitter"), default=timedelta, blank=True)
 
-    # What a declaration in code has said, as columns; null for a row that has none.
+    # The columns as a declaration in code has them; NULL for a row that is not declared.
     declared = JSONTextField(_("declared"), null=True, editable=False)
 
-    # What becomes of it.
+    # What has become of it, and its plan.
     last_run = models.DateTimeField(_("last run"), null=True, editable=False)
     next_run = models.DateTimeField(_("next run"), null=True, editable=False)
-    # While it makes up for what was missed: from its next_run until then, however many those are.
+    # Planned times before this one were missed, and are made up for, however many they are.
     behind_until = models.DateTimeField(null=True, editable=False)
     fired = models.PositiveBigIntegerField(_("fired"), default=0, editable=False)
-    # Why it could not fire; "" once it has.
+    # Why it could not fire; "" once it could.
     error = models.TextField(_("error"), default="", editable=False)
-    # When its iterations, or its time, were used up.
+    # When its iterations or its time were used up.
     finished_at = models.DateTimeField(_("finished at"), null=True, editable=False)
-    # When a worker is to look at it: its next_run, or later if it cannot fire; at once if it is
-    # not planned.
+    # When a worker is to look at it: its next_run, or later if it cannot fire, or at once if it has
+    # no plan.
     due_at = models.DateTimeField(default=not_planned, editable=False)
     created_at = models.DateTimeField(_("created at"), editable=False, default=now)
     modified_at = models.DateTimeField(_("modified at"), editable=False, default=now)
@@ -153,16 +143,16 @@ class Schedule(SisySchedule, Remembering):
         update_fields: Iterable[str] | None = None,
     ) -> None:
         """
-        Validate it, plan it anew if need be, and write what has changed.
+        Validate it, plan it anew if its timing has changed, and write what has changed.
 
-        Raise ValidationError, by field, for what is not valid; nothing is written then.
+        Raise ValidationError, by field, if it is not valid; nothing is written then.
         """
         alias = using or self._alias()
         adding = self._state.adding or bool(force_insert)
         changed = self._changed()
         if update_fields is not None:
             changed &= {*update_fields}
-        if "catch_up" in changed:  # which times are wanted is another question then
+        if "catch_up" in changed:  # the times to make up for are chosen anew
             self.behind_until = None
             changed.add("behind_until")
         was_enabled = self.enabled
@@ -187,7 +177,7 @@ class Schedule(SisySchedule, Remembering):
         """
         Run this: a task, a callable of one argument, or the dotted path of either.
 
-        Raise ValueError for what cannot be scheduled, in a sentence that says why.
+        Raise ValueError for what cannot be scheduled.
         """
         self._trusted = described = callables.describe(given, pk)
         self.kind, self.path, self.object_pk = described.kind, described.path, described.object_pk
@@ -195,151 +185,67 @@ class Schedule(SisySchedule, Remembering):
     @property
     def task(self) -> Task:
         """
-        The task that its runs are of, with its options. Raise TaskNotFound if the path leads
-        nowhere, InvalidTask or ImportError if the options do not fit any more.
+        The task of its runs, with its options. Raise TaskNotFound if the path leads nowhere,
+        InvalidTask or ImportError if the options do not fit any more.
         """
-        found = callables.find(self.described)
-        task = ours(found) if self.is_task else callable_task.call
+        task = callable_task.task_for(self.described)
         return task.using(**schedule_validation.as_options(self.options)) if self.options else task
 
     @property
-    def userdata_as_text(self) -> str:
-        """As it is stored; raise TypeError or ValueError if it is no JSON."""
-        return jsonvalue.encode(self.userdata, "userdata")
-
-    @property
     def is_task(self) -> bool:
-        """Whether it runs a task, and no callable that takes a message."""
+        """True if it runs a task, False if it calls a callable with a message."""
         return self.kind == Kind.TASK
 
+    @property
+    def userdata_as_text(self) -> str:
+        """As it is stored; raise TypeError or ValueError if it is not JSON."""
+        return jsonvalue.encode(self.userdata, "userdata")
+
+    # Its runs.
+
+    @property
+    def running(self) -> bool:
+        """True if a run of it waits or is executed."""
+        return self.living_runs().exists()
+
     def living_runs(self) -> TaskRunQuerySet:
-        """Those of its latest runs that are not finished."""
+        """Return those of its latest runs that are not finished."""
         runs = TaskRun.objects.using(self._state.db).filter(id__in=self.latest_runs())
         return runs.exclude(state__in=FINISHED)
 
     def latest_runs(self) -> list[UUID]:
-        """The ids of its latest runs, the latest first."""
-        firings = self.firings.using(self._state.db).order_by("-planned_at")  # no replica's
-        return [*filter(None, firings.values_list("run", flat=True)[:LATEST])]
+        """Return the ids of its latest runs, the latest first."""
+        firings = self.firings.using(self._state.db).order_by("-planned_at")  # not of a replica
+        return [*filter(None, firings.values_list("run", flat=True)[:MAX_LATEST_RUNS])]
 
-    @property
-    def running(self) -> bool:
-        """Whether a run of it waits or is executed."""
-        return self.living_runs().exists()
-
-    @property
-    def allow_overlap(self) -> bool:
-        """As sisy has it: whether ``overlap`` is "run"; setting it chooses "run" or "skip"."""
-        return self.overlap == Overlap.RUN
-
-    @allow_overlap.setter
-    def allow_overlap(self, allowed: bool) -> None:
-        self.overlap = Overlap.RUN.value if allowed else Overlap.SKIP.value
-
-    @property
-    def schedule(self) -> str:
-        """As sisy calls it: the cron expression."""
-        return self.cron
-
-    @schedule.setter
-    def schedule(self, expression: str) -> None:
-        self.cron, self.interval = expression, None
-
-    # When it does.
-
-    @property
-    def timetable(self) -> Timetable:
-        """Its planned times, whatever its start and end; raise InvalidTimetable for bad ones."""
-        if self.interval is not None:
-            start = self.start_running or self.created_at
-            return Interval(self.interval, clock.as_aware(start))
-        return Cron(self.cron, self.timezone)
+    # When it runs.
 
     def in_words(self) -> str:
-        """When it runs, in a sentence."""
-        return self.timetable.in_words()
+        """Return when it runs, in a sentence; raise InvalidTimetable if its timing is not valid."""
+        return planning.timetable_of(self).in_words()
 
     def upcoming(self, n: int, after: datetime | None = None) -> list[datetime]:
         """
-        The next n times, or fewer if it ends before, in its own time zone; as if it were enabled.
+        Return the next n times, or fewer if it ends before, in its own time zone; as if it were
+        enabled.
         """
-        moment = clock.as_aware(after or clock.read(connections[self._alias()]))
-        times = [next_run] if (next_run := self._next_if_planned(moment)) else []
-        for planned in self.times_after(times[-1] if times else moment):
-            if len(times) >= self._most_upcoming(n):
-                break
-            times.append(planned)
-        zone = cron.zone_of(self.timezone)
-        return [planned.astimezone(zone) for planned in times[: self._most_upcoming(n)]]
+        moment = after or clock.read(connections[self._alias()])
+        return planning.upcoming(self, n, clock.as_aware(moment), self._stored_next_run())
 
-    def next_after(self, moment: datetime) -> datetime | None:
-        """The first planned time after this moment, within its start and end."""
-        return next(self.times_after(moment), None)
+    def is_over(self) -> bool:
+        """Return whether its end leaves no planned time, by the database's clock."""
+        if self.end_running is None:
+            return False
+        now = clock.read(connections[self._alias()])
+        return planning.first_run(self, clock.as_aware(now)) is None
 
-    def times_after(self, moment: datetime) -> Iterator[datetime]:
-        """The planned times after this moment, within its start and end."""
-        start = self.start_running and clock.as_aware(self.start_running)
-        if start and start > moment:
-            moment = start - cron.TICK  # it may be a planned time itself
-        times = filter(clock.can_be_stored, self.timetable.after(moment))
-        return takewhile(self._is_before_end, times)
-
-    def nth_latest(self, n: int, since: datetime, until: datetime) -> datetime | None:
-        """
-        The nth latest of the planned times after one moment and before another, within its start
-        and end; None if they are fewer.
-        """
-        start = self.start_running and clock.as_aware(self.start_running)
-        if start and start > since:
-            since = start - cron.TICK  # it may be a planned time itself
-        if self.end_running:
-            until = min(until, clock.as_aware(self.end_running))
-        found = self.timetable.nth_latest(n, since, until)
-        return found and self.next_after(found - cron.TICK)  # which can be stored
-
-    @property
-    def is_used_up(self) -> bool:
-        """Whether it has fired as often as it may."""
-        return 0 < self.iterations <= self.fired
-
-    def plan(self, now: datetime) -> None:
-        """Set what follows from when it is to run, as of now; nothing is written."""
-        self.error, self.finished_at, self.behind_until = "", None, None
-        if not self.enabled:
-            self.next_run, self.due_at = None, not_planned()
-            return
-        planned = None if self.is_used_up else self._first_run(clock.as_aware(now))
-        if planned is None:
-            self.finish(now)
-        else:
-            self.next_run = self.due_at = clock.as_stored(planned)
-
-    def finish(self, now: datetime) -> None:
-        """Its iterations, or its time, are used up; nothing is written."""
-        self.enabled, self.finished_at, self.next_run = False, now, None
-        self.behind_until = None
-        self.due_at = clock.as_stored(FAR_FUTURE)
-
-    def _first_run(self, now: datetime) -> datetime | None:
-        if self.wait_for_schedule or self.last_run:
-            return self.next_after(now)
-        first = max(now, clock.as_aware(self.start_running)) if self.start_running else now
-        return first if self._is_before_end(first) else None
-
-    def _is_before_end(self, moment: datetime) -> bool:
-        return self.end_running is None or moment < clock.as_aware(self.end_running)
-
-    def _next_if_planned(self, moment: datetime) -> datetime | None:
-        """What is planned already, which may be no time of its timetable."""
-        if self.next_run is None or "next_run" in self._changed():
+    def _stored_next_run(self) -> datetime | None:
+        """Return next_run if it is that of the plan, and the plan is up to date."""
+        if self.next_run is None or self._changed() & {"next_run", *TIMING}:
             return None
-        planned = clock.as_aware(self.next_run)
-        return planned if planned > moment and not self._changed() & TIMING else None
+        return clock.as_aware(self.next_run)
 
-    def _most_upcoming(self, n: int) -> int:
-        return min(n, max(0, self.iterations - self.fired)) if self.iterations else n
-
-    # Validate and save.
+    # Validation and planning.
 
     def full_clean(
         self,
@@ -347,28 +253,28 @@ class Schedule(SisySchedule, Remembering):
         validate_unique: bool = True,
         validate_constraints: bool = True,
     ) -> None:
-        """As Django's, and refuse to enable what would not fire even once."""
+        """Validate as Django does, and refuse to enable what would not fire even once."""
         super().full_clean(exclude, validate_unique, validate_constraints)
         if self._state.adding or "enabled" in self._changed():
-            self._refuse_to_begin_in_vain(clock.read(connections[self._alias()]))
+            schedule_validation.refuse_in_vain(self, clock.read(connections[self._alias()]))
 
     def clean_fields(self, exclude: Collection[str] | None = None) -> None:
-        """As Django's, and what may be written in other ways is put into one."""
+        """Validate as Django does, after other ways to write a value are put into one."""
         schedule_validation.normalise(self)
         super().clean_fields(exclude)
 
     def clean(self) -> None:
-        """Refuse, by field, what could never run; of a stored row, what has changed."""
+        """Refuse, by field, what could never run; of a stored row, only what has changed."""
         changed = self._changed()
-        if self.enabled and "enabled" in changed:  # it may have been broken for long
+        if self.enabled and "enabled" in changed:  # the code may have changed since
             changed |= {*CALL, *TIMING}
         schedule_validation.refuse(self, changed)
 
     def columns(self, using: str | None = None) -> dict[str, Any]:
         """
-        All its columns but the id, validated and planned, for whoever writes them in another way;
-        raise ValidationError as ``save`` does. Whether the label is free is not asked, and one
-        that is over is disabled, and not refused.
+        Validate and plan it, and return all its columns but the id, for a caller that writes them
+        in another way; raise ValidationError as ``save`` does. The label may be taken, and a
+        schedule whose time is over is disabled instead of refused.
         """
         self._make_ready(using or self._alias(), self._changed(), adding=True, anew=False)
         names = [field.attname for field in self._meta.concrete_fields if not field.primary_key]
@@ -381,84 +287,25 @@ class Schedule(SisySchedule, Remembering):
         self, alias: str, changed: set[str], *, adding: bool, anew: bool = True
     ) -> bool:
         """
-        Validate it, and plan it if need be; whether that was so. One that is not made ``anew`` may
-        have a label that there is, and be over.
+        Validate what has changed, and plan it if need be; return whether it was planned. If it is
+        not made ``anew``, its label may be taken and its time over.
         """
         now = clock.read(connections[alias])
         self.modified_at = now
         if adding:
             self.created_at = now
-        names = {field.name for field in self._meta.concrete_fields}
         if changed:
+            names = {field.name for field in self._meta.concrete_fields}
             exclude = {"id", *(names - changed)}
             super().full_clean(exclude, validate_unique=anew, validate_constraints=False)
         if "next_run" in changed and self.next_run and self.enabled:
             self.due_at, self.behind_until = self.next_run, None
             return True
-        if not adding and not self._needs_a_plan(changed):
+        if not adding and not planning.needs_a_plan(self, changed):
             return False
+        if not adding and "iterations" in changed and self.finished_at:
+            self.enabled = self.enabled or not planning.is_used_up(self)
         if anew and (adding or "enabled" in changed):
-            self._refuse_to_begin_in_vain(now)
-        self.plan(now)
+            schedule_validation.refuse_in_vain(self, now)
+        planning.plan(self, now)
         return True
-
-    def _refuse_to_begin_in_vain(self, now: datetime) -> None:
-        """Refuse to enable what would not fire even once."""
-        if not self.enabled:
-            return
-        if self.is_used_up:
-            raise schedule_validation.refusal(
-                "iterations",
-                f"It has fired as often as it may ({self.fired}): raise its iterations, or make "
-                "them 0.",
-            )
-        if self._first_run(clock.as_aware(now)) is None:
-            raise self._never()
-
-    def is_over(self) -> bool:
-        """Whether its end leaves no planned time, by the database's clock."""
-        if self.end_running is None:
-            return False
-        return self._first_run(clock.as_aware(clock.read(connections[self._alias()]))) is None
-
-    def _never(self) -> ValidationError:
-        """Why there is no planned time at all."""
-        if self.end_running:
-            return schedule_validation.refusal(
-                "end_running", "There is no planned time before its end."
-            )
-        name = "start_running" if self.start_running else "cron" if self.cron else "interval"
-        return schedule_validation.refusal(
-            name, "There is no planned time before the end of the calendar."
-        )
-
-    def _needs_a_plan(self, changed: set[str]) -> bool:
-        more = "iterations" in changed and (self.is_used_up or self.finished_at is not None)
-        if more and not self.is_used_up and self.finished_at:
-            self.enabled = True
-        return more or bool(changed & TIMING) or "enabled" in changed
-
-
-class Firing(models.Model):
-    """That a schedule has fired for a planned time, and the run that this made."""
-
-    id = models.BigAutoField(primary_key=True)
-    schedule = models.ForeignKey(
-        Schedule, on_delete=models.CASCADE, related_name="firings", verbose_name=_("schedule")
-    )
-    planned_at = models.DateTimeField(_("planned at"))
-    fired_at = models.DateTimeField(_("fired at"))
-    # Without a foreign key: the run may be pruned before.
-    run = models.UUIDField(_("run"), null=True, db_index=True)
-
-    class Meta:
-        verbose_name = _("firing")
-        verbose_name_plural = _("firings")
-        constraints = (
-            models.UniqueConstraint(
-                name="taskworks_firing_once", fields=["schedule", "planned_at"]
-            ),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.schedule_id} at {self.planned_at:%Y-%m-%d %H:%M:%S %Z}"

@@ -1,9 +1,9 @@
-"""What a schedule may be: the ways to say it, and what could never run."""
+"""Validation of a schedule: other ways to write a value, and what could never run."""
 
 import inspect
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -12,7 +12,10 @@ from django.utils.timezone import is_naive
 
 from taskworks import jsonvalue
 from taskworks.conf import nearest
+from taskworks.database import clock
 from taskworks.exceptions import InvalidInputs, InvalidTask, InvalidTaskBackend, TaskNotFound
+from taskworks.models import planning
+from taskworks.models.planning import FAR_FUTURE, HAS_NOT_RUN, TIMING
 from taskworks.options.policy import OPTIONS, from_stored, to_stored
 from taskworks.timetables import callables, cron
 from taskworks.timetables.cron import InvalidTimetable
@@ -20,20 +23,15 @@ from taskworks.timetables.cron import InvalidTimetable
 if TYPE_CHECKING:
     from taskworks.models.schedule import Schedule
 
-# As sisy has them: what was never, and what is not to come.
-HAS_NOT_RUN = datetime(1970, 1, 1, tzinfo=UTC)
-FAR_FUTURE = datetime(2217, 12, 31, 23, 59, tzinfo=UTC)
-
 STANDARD_OPTIONS = ("priority", "queue_name", "backend")
 
-# What decides when a schedule is due; a change of it is a new plan.
-TIMING = {"cron", "interval", "timezone", "start_running", "end_running", "wait_for_schedule"}
+# Columns that decide what is called, and how.
 CALL = {"kind", "path", "object_pk", "args", "kwargs", "options"}
 JSON = {"args": list, "kwargs": dict, "userdata": dict, "options": dict}
 
 
 def normalise(schedule: "Schedule") -> None:
-    """As other ways of saying the same are stored."""
+    """Put values that may be written in several ways into the one that is stored."""
     for name in ("interval", "jitter"):
         setattr(schedule, name, _as_duration(name, getattr(schedule, name)))
     schedule.jitter = timedelta() if schedule.jitter is None else schedule.jitter
@@ -46,7 +44,7 @@ def normalise(schedule: "Schedule") -> None:
 
 
 def refuse(schedule: "Schedule", changed: set[str]) -> None:
-    """Raise ValidationError, by field, for what could never run; of what has changed alone."""
+    """Raise ValidationError, by field, for changed columns with which it could never run."""
     checks: list[tuple[Collection[str], Callable[[Schedule], None]]] = [
         (("label",), _clean_label),
         (JSON, _clean_json),
@@ -67,7 +65,7 @@ def refuse(schedule: "Schedule", changed: set[str]) -> None:
 
 
 def _clean_label(schedule: "Schedule") -> None:
-    if "\0" in str(schedule.label):  # as forms have it, for some databases cannot store it
+    if "\0" in str(schedule.label):  # as forms do: some databases cannot store it
         raise refusal("label", f"It must not have NUL characters: {schedule.label!r}.")
 
 
@@ -93,7 +91,7 @@ def _clean_call(schedule: "Schedule") -> None:
     if not schedule.is_task and (schedule.args or schedule.kwargs):
         raise refusal(
             "args",
-            f"{schedule.path!r} is no task: it gets one argument, the message, and no others. "
+            f"{schedule.path!r} is not a task: it gets one argument, the message, and no others. "
             "Put them into userdata.",
         )
     if schedule.is_task:
@@ -108,7 +106,7 @@ def _clean_callable(schedule: "Schedule") -> None:
     except ValueError as error:
         raise refusal("path", str(error)) from error
     if described.kind != schedule.kind:
-        raise refusal("kind", f"{schedule.path!r} is a {described.kind}, no {schedule.kind}.")
+        raise refusal("kind", f"{schedule.path!r} is a {described.kind}, not a {schedule.kind}.")
     schedule.object_pk = described.object_pk
 
 
@@ -143,7 +141,7 @@ def _clean_arguments(schedule: "Schedule") -> None:
 
 
 def _clean_inputs(schedule: "Schedule", task: Any) -> None:
-    """Of a typed task, but for those that are looked up in the database, where no check may ask."""
+    """Refuse bad inputs of a typed task, unless one is read from the database: checks must not."""
     if task.typed is None or any(one.reads_database for one in task.typed.inputs.values()):
         return
     try:
@@ -156,14 +154,14 @@ def _clean_timing(schedule: "Schedule") -> None:
     _clean_zone(schedule)
     if bool(schedule.cron) == (schedule.interval is not None):
         have = "both are given" if schedule.cron else "neither is given"
-        raise refusal("cron", f"Give a cron expression or an interval: {have}.")
+        raise refusal("cron", f"Give either a cron expression or an interval: {have}.")
     try:
-        schedule.timetable.in_words()
+        planning.timetable_of(schedule).in_words()
     except InvalidTimetable as error:
         raise refusal("cron" if schedule.cron else "interval", str(error)) from error
     start, end = _clean_moment(schedule, "start_running"), _clean_moment(schedule, "end_running")
     if start and end and end <= start:
-        raise refusal("end_running", f"The end, {end}, is not after the start, {start}.")
+        raise refusal("end_running", f"The end, {end}, must be after the start, {start}.")
 
 
 def _clean_zone(schedule: "Schedule") -> None:
@@ -178,13 +176,13 @@ def _clean_moment(schedule: "Schedule", name: str) -> datetime | None:
     if moment is not None and not isinstance(moment, datetime):
         raise refusal(name, f"It must be a datetime, not {moment!r}.")
     if moment is not None and is_naive(moment) == settings.USE_TZ:
-        raise refusal(name, f"{moment} must {'' if settings.USE_TZ else 'not '}have a zone.")
+        raise refusal(name, f"{moment} must {'' if settings.USE_TZ else 'not '}have a time zone.")
     return moment
 
 
 def _clean_jitter(schedule: "Schedule") -> None:
     if not isinstance(schedule.jitter, timedelta) or schedule.jitter < timedelta():
-        raise refusal("jitter", f"It must be a time of 0 or more, not {schedule.jitter!r}.")
+        raise refusal("jitter", f"It must be a timedelta of 0 or more, not {schedule.jitter!r}.")
 
 
 def _as_duration(name: str, given: Any) -> Any:
@@ -197,8 +195,39 @@ def _as_duration(name: str, given: Any) -> Any:
     raise refusal(name, f"It must be seconds or a timedelta, not {given!r}.")
 
 
+def refuse_in_vain(schedule: "Schedule", now: datetime) -> None:
+    """Raise ValidationError for an enabled schedule that would not fire even once."""
+    if not schedule.enabled:
+        return
+    if planning.is_used_up(schedule):
+        raise refusal(
+            "iterations",
+            f"It has fired as often as it may ({schedule.fired}): raise its iterations, or make "
+            "them 0.",
+        )
+    if planning.first_run(schedule, clock.as_aware(now)) is None:
+        raise _never(schedule)
+
+
+def _never(schedule: "Schedule") -> ValidationError:
+    """Return why there is no planned time at all."""
+    if schedule.end_running:
+        return refusal("end_running", "There is no planned time before its end.")
+    start = "start_running" if schedule.start_running else None
+    name = start or ("cron" if schedule.cron else "interval")
+    return refusal(name, "There is no planned time before the end of the calendar.")
+
+
 def refusal(name: str, sentence: str) -> ValidationError:
+    """Return the error that is shown beside the field of this name."""
     return ValidationError({name: ValidationError("%(sentence)s", params={"sentence": sentence})})
+
+
+def in_a_sentence(error: ValidationError) -> str:
+    """Return the errors by field, in one line."""
+    return "; ".join(
+        f"{name}: {' '.join(messages)}" for name, messages in error.message_dict.items()
+    )
 
 
 def _as_json(options: dict[str, Any]) -> dict[str, Any]:
@@ -208,7 +237,7 @@ def _as_json(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_options(stored: dict[str, Any]) -> dict[str, Any]:
-    """Options as ``using()`` takes them."""
+    """Return stored options as ``using()`` takes them."""
     ours = {name: value for name, value in stored.items() if name in OPTIONS}
     others = {name: value for name, value in stored.items() if name not in OPTIONS}
     return {**others, **from_stored(ours)}

@@ -1,4 +1,4 @@
-"""``Worker``: one row a running worker process, and its sign of life."""
+"""``Worker``: one row per running worker process, with its latest heartbeat."""
 
 from uuid import uuid4
 
@@ -8,17 +8,18 @@ from django.utils.translation import gettext_lazy as _
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
     def living(self) -> "WorkerQuerySet":
+        """Those that were not given up."""
         return self.filter(given_up_at=None)
 
 
 class Worker(models.Model):
     """
-    A worker process. Each start is a row of its own, which goes when the process stops politely;
-    one that was given up for dead is never taken back.
+    A worker process. Each start makes a row, which is deleted when the process stops in order. A
+    worker that was given up is never taken back.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
-    # What a person calls it; not unique.
+    # Its name for people; not unique.
     label = models.CharField(max_length=64)
     hostname = models.CharField(max_length=255)
     pid = models.PositiveIntegerField()

@@ -110,15 +110,16 @@ class RunLog(Subscriber):
             case Lost():
                 _log(attempt, logging.ERROR, "is lost, and is not executed again")
             case Retried(exception, _, delay):
-                what = "failed, and is retried in %s s"
+                what = "failed, and is retried in %.1f s"
                 _log(attempt, logging.WARNING, what, delay.total_seconds(), exc_info=exception)
             case Snoozed(delay):
-                _log(attempt, logging.INFO, "snoozed for %s s", delay.total_seconds())
+                _log(attempt, logging.INFO, "snoozed for %.1f s", delay.total_seconds())
             case Postponed(delay, reason):
-                seconds = delay.total_seconds()
-                _log(attempt, logging.WARNING, "postponed for %s s: %s", seconds, reason)
+                what, seconds = "postponed for %.1f s: %s", delay.total_seconds()
+                _log(attempt, logging.WARNING, what, seconds, _without_period(reason))
             case Crashed(exception):
-                _log(attempt, logging.ERROR, "executed alone, it has crashed: %s", exception)
+                what = "crashed while it was executed alone: %s"
+                _log(attempt, logging.ERROR, what, _without_period(exception))
             case Released():
                 _log(attempt, logging.INFO, "given back")
             case Fenced() | InDoubt() | None:  # nothing was written
@@ -198,6 +199,14 @@ def _log(
         run_logger.log(level, message, *arguments, exc_info=exc_info, extra=extra)
     except BaseException as odd:  # noqa: BLE001 - a log's handler may meet an odd exception
         _log_plainly(level, run, odd, extra)
+
+
+def _without_period(error: BaseException) -> str:
+    """Return the text of an error for the end of a sentence."""
+    try:
+        return str(error).rstrip(".")
+    except Exception:  # noqa: BLE001 - a task's exception may do anything when asked
+        return type(error).__name__
 
 
 def _log_plainly(level: int, run: TaskRun, odd: BaseException, extra: dict[str, Any]) -> None:

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.utils.module_loading import import_string
 from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.settings import api_settings
 
+from taskworks.compat import task_api
 from taskworks.conf import conf
 from taskworks.exceptions import InvalidTask
 from taskworks.models import TaskRun
@@ -21,14 +21,11 @@ from taskworks.typed import registry
 
 VIEW, CHANGE = "taskworks.view_taskrun", "taskworks.change_taskrun"
 
-# Where each list of classes is looked for, in this order; the second is django-task-api's.
-AUTHENTICATION = ("API_AUTHENTICATION_CLASSES", "TASK_API_AUTHENTICATION_CLASSES")
-PERMISSIONS = ("API_PERMISSION_CLASSES", "TASK_API_PERMISSIONS_CLASSES")
-
 
 def authentication_classes() -> Sequence[Any]:
     """How users are told: as the settings say, else as the project does it."""
-    return _named(AUTHENTICATION) or api_settings.DEFAULT_AUTHENTICATION_CLASSES
+    named = conf().api_authentication_classes or task_api.authentication_classes()
+    return _imported(named) or api_settings.DEFAULT_AUTHENTICATION_CLASSES
 
 
 def permission_classes() -> Sequence[Any]:
@@ -36,17 +33,11 @@ def permission_classes() -> Sequence[Any]:
     Who may come in at all: as the settings say, else as the project has said for all its views,
     else who is signed in. An empty list says nothing, and opens nothing.
     """
-    if classes := _named(PERMISSIONS):
-        return classes
+    if named := conf().api_permission_classes or task_api.permission_classes():
+        return _imported(named)
     if api_settings.user_settings.get("DEFAULT_PERMISSION_CLASSES"):
         return api_settings.DEFAULT_PERMISSION_CLASSES
     return [IsAuthenticated]
-
-
-def _named(keys: tuple[str, str]) -> Sequence[Any]:
-    ours, seeds = keys
-    named = getattr(conf(), ours.lower()) or getattr(settings, seeds, None) or ()
-    return _imported(named)
 
 
 def classes_of(task: Any) -> Iterable[Any]:

@@ -9,11 +9,13 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import NoReverseMatch, reverse
 from rest_framework.settings import api_settings
 
+from taskworks.compat import task_api
+from taskworks.documentation import page
 from taskworks.feature_checks import check_of_a_part
 from taskworks.rest import access
 from taskworks.typed import registry
 
-HINT = "docs/reference/rest.md has who may do what, and how that is set."
+HINT = f"Who may do what, and how to set it: {page('reference/rest', 'who-may-what')}"
 
 
 @check_of_a_part
@@ -44,11 +46,11 @@ def _check_classes() -> Iterator[checks.CheckMessage]:
 
 
 def _check_lists() -> Iterator[checks.CheckMessage]:
-    ours, seeds = access.PERMISSIONS
     taskworks = getattr(settings, "TASKWORKS", None)
+    ours, theirs = "API_PERMISSION_CLASSES", task_api.PERMISSIONS_CLASSES
     given = {
         ours: taskworks.get(ours) if isinstance(taskworks, dict) else None,
-        seeds: getattr(settings, seeds, None),
+        theirs: getattr(settings, theirs, None),
     }
     for name, classes in given.items():
         if classes is not None and not classes:

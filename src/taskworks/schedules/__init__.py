@@ -1,8 +1,8 @@
 """
 Schedules: cron in the database. ``@cron`` and ``@every`` above ``@task``, rows, and sisy's names.
 
-What is a table, or uses one, is imported when it is asked for: a module of tasks is read before
-there are models.
+Names that need models are imported when they are used, because modules of tasks are imported before
+models are ready.
 """
 
 from importlib import import_module
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from taskworks.timetables.declared import cron, every
 
 if TYPE_CHECKING:
+    from taskworks.compat.sisy.shortcuts import task_with_callable, taskinfo_with_label
     from taskworks.models import FAR_FUTURE, HAS_NOT_RUN, Firing, Schedule
     from taskworks.schedules.migrations import AddSchedule, ChangeSchedule, RemoveSchedule
-    from taskworks.schedules.shortcuts import task_with_callable, taskinfo_with_label
 
 __all__ = [
     "FAR_FUTURE",
@@ -30,15 +30,15 @@ __all__ = [
 ]
 
 _PLACES = {
-    "FAR_FUTURE": "taskworks.models.schedule_validation",
-    "HAS_NOT_RUN": "taskworks.models.schedule_validation",
-    "Firing": "taskworks.models.schedule",
+    "FAR_FUTURE": "taskworks.models.planning",
+    "HAS_NOT_RUN": "taskworks.models.planning",
+    "Firing": "taskworks.models.firing",
     "Schedule": "taskworks.models.schedule",
     "AddSchedule": "taskworks.schedules.migrations",
     "ChangeSchedule": "taskworks.schedules.migrations",
     "RemoveSchedule": "taskworks.schedules.migrations",
-    "task_with_callable": "taskworks.schedules.shortcuts",
-    "taskinfo_with_label": "taskworks.schedules.shortcuts",
+    "task_with_callable": "taskworks.compat.sisy.shortcuts",
+    "taskinfo_with_label": "taskworks.compat.sisy.shortcuts",
 }
 
 

@@ -1,4 +1,4 @@
-"""What ``manage.py check`` says about schedules that code declares, and what settings allow."""
+"""System checks of the schedules that code declares, and of the callables that settings allow."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,15 +9,16 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 
 from taskworks import discovery
 from taskworks.conf import conf
+from taskworks.documentation import page
 from taskworks.timetables.callables import describe
 from taskworks.timetables.declared import Declaration, declarations, refused
 
-HINT = "docs/reference/schedules.md has what a schedule may be."
+HINT = f"What a schedule may be: {page('reference/schedules')}"
 
 
 @checks.register
 def check_schedules(**kwargs: Any) -> list[checks.CheckMessage]:
-    """What was refused, and what can only be told when all is imported."""
+    """Report declarations that were refused, and problems that show once all is imported."""
     if not apps.is_installed("taskworks"):
         return []
     discovery.task_modules()
@@ -31,7 +32,7 @@ def check_schedules(**kwargs: Any) -> list[checks.CheckMessage]:
 
 @checks.register(checks.Tags.database)
 def check_rows(databases: Sequence[str] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """What enabled schedules are to run and nobody could find: asked with ``--database``."""
+    """Report enabled schedules whose code is gone; runs with ``check --database``."""
     if not databases or not apps.is_installed("taskworks"):
         return []
     from taskworks.schedules import sync
@@ -66,14 +67,14 @@ def _check(declaration: Declaration) -> Iterator[checks.CheckMessage]:
 def _check_allowed() -> Iterator[checks.CheckMessage]:
     try:
         allowed = conf().schedule_callables
-    except ImproperlyConfigured:  # which has an error of its own
+    except ImproperlyConfigured:  # another check reports it
         return
     for path in allowed:
         try:
             describe(path)
         except ValueError as error:
             yield checks.Error(
-                f"TASKWORKS['SCHEDULE_CALLABLES'] has what cannot be scheduled: {error}",
+                f"TASKWORKS['SCHEDULE_CALLABLES'] names what cannot be scheduled: {error}",
                 hint=HINT,
                 id="taskworks.E052",
             )
@@ -82,7 +83,7 @@ def _check_allowed() -> Iterator[checks.CheckMessage]:
 def _check_modules() -> Iterator[checks.CheckMessage]:
     for name, reason in discovery.failed.items():
         yield checks.Warning(
-            f"The module {name} cannot be imported, so that schedules which it declares are "
+            f"The module {name} cannot be imported, so the schedules that it declares are "
             f"unknown: {reason}",
             id="taskworks.W050",
         )

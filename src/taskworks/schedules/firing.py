@@ -1,8 +1,8 @@
 """
-Fire: for each planned time that has come, a row that is unique for it, a run, and the next time.
+Firing: for each planned time that has come, insert a Firing, enqueue a run, and move ``next_run``.
 
-These three are one transaction, in which the schedule's row is locked: whoever comes first fires,
-and nobody else does, however many workers there are and whatever their clocks say.
+All three are one transaction, in which the schedule's row is locked, and a Firing is unique for its
+planned time: the worker that comes first fires and no other does, whatever their clocks say.
 """
 
 import random
@@ -10,189 +10,153 @@ from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import chain
 from typing import Any, cast
 from uuid import UUID
 
 from django.db import InterfaceError, InternalError, OperationalError, transaction
-from django.dispatch import receiver
 
-from taskworks.compat.sisy import wanted_at_once
 from taskworks.database import clock
-from taskworks.database.fields import NONE, ONE
 from taskworks.definition import Task, copied
 from taskworks.exceptions import TaskResultDoesNotExist
 from taskworks.framework import ImmediateBackend, InvalidTaskBackend, task_backends
 from taskworks.logs import steady_logger
-from taskworks.models import Firing, Overlap, Schedule, TaskRun
+from taskworks.models import Firing, Overlap, Schedule, TaskRun, planning
 from taskworks.progress import OF_SCHEDULE
 from taskworks.result import TaskResult
-from taskworks.store import store
-from taskworks.store.scheduling import Schedules
-from taskworks.timetables.cron import TICK
+from taskworks.schedules.due_times import times_to_fire
+from taskworks.store import Store, store
 
-CHUNK = 50  # schedules in one transaction
-MOST_AT_ONCE = 100  # planned times of a schedule in one transaction
-# A planned time that is later than this, because no worker was there, is missed.
-MISSED_AFTER = timedelta(seconds=10)
-# Until a schedule that cannot fire is tried again; its code may be about to be deployed.
-PATIENCE = timedelta(minutes=1)
-MOST_OF_ERROR = 1000  # characters
-# Of the database, and not of what is fired; the last if this process was frozen for too long.
-WEATHER = (OperationalError, InterfaceError, InternalError)
+SCHEDULES_PER_TRANSACTION = 50
+# When a schedule that cannot fire is tried again: its code may be about to be deployed.
+RETRY_AFTER = timedelta(minutes=1)
+MAX_ERROR_LENGTH = 1000  # characters
+# Errors of the database, not of what is fired; the last one if this process was frozen too long.
+OUTAGE = (OperationalError, InterfaceError, InternalError)
 
 logger = steady_logger(__name__)
 
 
-def fire_some(schedules: Schedules, due: Sequence[int]) -> list[float]:
+def fire_some(store: Store, due: Sequence[int]) -> list[float]:
     """
-    Fire those of these that are due, up to a chunk; for each that was seen to, the seconds until it
-    is to be looked at again.
+    Fire up to SCHEDULES_PER_TRANSACTION of these that are still due. Return, for each that was
+    handled, the seconds until it is due again.
     """
     if not due:
         return []
-    chosen = random.sample(due, CHUNK) if len(due) > CHUNK else due
+    chosen = _some_of(due)
     try:
-        return _fire_together(schedules, chosen)
-    except WEATHER:
+        return _fire_together(store, chosen)
+    except OUTAGE:
         raise
-    except Exception:  # of one of them; the others are not to suffer
+    except Exception:  # of one of them, which must not keep the others from firing
         logger.debug("Schedules are fired one by one.", exc_info=True)
-        return [seconds for one in chosen for seconds in _fire_alone(schedules, one)]
+        return [seconds for one in chosen for seconds in _fire_alone(store, one)]
 
 
 def fire(schedule_id: int) -> bool:
     """
     Fire one schedule here and now if it is due, as a worker would, in the caller's transaction if
-    there is one; whether it was due. What keeps it from firing is noted with it.
+    there is one. Return whether it was due. What keeps it from firing is written to its ``error``.
     """
-    return bool(_fire_alone(Schedules(store()), schedule_id))
-
-
-@receiver(wanted_at_once, dispatch_uid="taskworks.schedules")
-def _fire_at_once(schedule: Schedule, using: str, **kwargs: Any) -> None:
-    if fire(schedule.pk):
-        schedule.refresh_from_db(using=using)
+    return bool(_fire_alone(store(), schedule_id))
 
 
 def fire_now(schedule: Schedule) -> TaskResult[..., Any]:
     """
-    A run of the schedule at once, beside its timetable: neither its next run nor what is left of
-    its iterations changes. In the caller's transaction if there is one.
+    Enqueue a run of the schedule at once, in the caller's transaction if there is one. Neither its
+    next run nor what is left of its iterations changes.
 
     Raise what keeps it from running: TaskNotFound if its code is gone, InvalidTask.
     """
-    schedules = Schedules(store())
-    task, now = schedule.task, clock.as_aware(schedules.store.read_clock())
-    both_or_none = transaction.atomic(using=schedules.store.alias)
+    return _fire_now(store(), schedule)
+
+
+def _fire_now(store: Store, schedule: Schedule) -> TaskResult[..., Any]:
+    task, now = schedule.task, clock.as_aware(store.read_clock())
+    both_or_none = transaction.atomic(using=store.alias)
     with nullcontext() if _is_executed_at_once(task) else both_or_none:
         result = _enqueue(task, schedule, now)
-        schedules.add([_firing(schedule, now, now, _run_id(result))])
+        store.add_firings([_firing(schedule, now, now, _run_id(result))])
     return result
 
 
-def _fire_together(schedules: Schedules, ids: Collection[int]) -> list[float]:
-    with schedules.taken(ids) as taken:
+def _some_of(due: Sequence[int]) -> Sequence[int]:
+    """Return as many as one transaction takes, at random: other workers choose others."""
+    few = len(due) <= SCHEDULES_PER_TRANSACTION
+    return due if few else random.sample(due, SCHEDULES_PER_TRANSACTION)
+
+
+def _fire_together(store: Store, ids: Collection[int]) -> list[float]:
+    with store.lock_due_schedules(ids) as schedules:
         return [
-            _fire_or_mark(schedules, schedule, now, is_careful=False) for schedule, now in taken
+            _fire_or_mark(store, schedule, now, checks_firings=False) for schedule, now in schedules
         ]
 
 
-def _fire_alone(schedules: Schedules, schedule_id: int) -> list[float]:
+def _fire_alone(store: Store, schedule_id: int) -> list[float]:
     try:
-        with schedules.taken([schedule_id]) as taken:
+        with store.lock_due_schedules([schedule_id]) as schedules:
             return [
-                _fire_or_mark(schedules, schedule, now, is_careful=True) for schedule, now in taken
+                _fire_or_mark(store, schedule, now, checks_firings=True)
+                for schedule, now in schedules
             ]
-    except WEATHER:
+    except OUTAGE:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is shown with the schedule
-        schedules.mark(schedule_id, _reason(error), PATIENCE)
+    except Exception as error:  # noqa: BLE001 - any error is shown with its schedule
+        store.mark_schedule_error(schedule_id, _reason(error), RETRY_AFTER)
         logger.warning("Schedule %s cannot fire: %s", schedule_id, _reason(error))
-        return [PATIENCE.total_seconds()]
+        return [RETRY_AFTER.total_seconds()]
 
 
 def _fire_or_mark(
-    schedules: Schedules, schedule: Schedule, now: datetime, *, is_careful: bool
+    store: Store, schedule: Schedule, now: datetime, *, checks_firings: bool
 ) -> float:
     """
-    Fire it; what is wrong with it before anything is written is noted with it. Who is careful asks
-    which planned times were fired before; who is not will meet IntegrityError, which is rare.
+    Fire a schedule, or write why it cannot fire. Without ``checks_firings``, a planned time that
+    was fired before raises IntegrityError, which is rare.
     """
     try:
         if schedule.next_run is None:
-            schedule.plan(clock.as_stored(now))
-        times, following = _planned(schedule, now)
+            planning.plan(schedule, clock.as_stored(now))
+        times, following = times_to_fire(schedule, now)
         task = schedule.task if times else None
     except Exception as error:  # noqa: BLE001 - importing a module may raise anything
-        schedules.mark(schedule.pk, _reason(error), PATIENCE)
+        store.mark_schedule_error(schedule.pk, _reason(error), RETRY_AFTER)
         if schedule.error != _reason(error):
             logger.warning("The schedule %r cannot fire: %s", schedule.label, _reason(error))
-        return PATIENCE.total_seconds()
-    if is_careful and times:
-        fired_before = schedules.fired_before(schedule, times)
+        return RETRY_AFTER.total_seconds()
+    if checks_firings and times:
+        fired_before = store.fired_before(schedule, times)
         times = [planned for planned in times if planned not in fired_before]
-    count = _fire(schedules, schedule, task, times, now) if task else 0
-    _move_on(schedules, schedule, following, count, now)
+    count = _fire(store, schedule, task, times, now) if task else 0
+    _move_on(store, schedule, following, count, now)
     return (clock.as_aware(schedule.due_at) - now).total_seconds()
 
 
-# When.
-
-
-def _planned(schedule: Schedule, now: datetime) -> tuple[list[datetime], datetime | None]:
-    """For which planned times to fire now, and the first that is not to be seen to now."""
-    if schedule.next_run is None:  # it is used up
-        return [], None
-    first = _first_wanted(schedule, clock.as_aware(schedule.next_run), now - MISSED_AFTER)
-    if first is None:
-        return [], None
-    times: list[datetime] = []
-    for planned in chain([first], schedule.times_after(first)):
-        if planned > now or len(times) == MOST_AT_ONCE:
-            return times, planned
-        times.append(planned)
-    return times, None
-
-
-def _first_wanted(schedule: Schedule, first: datetime, missed: datetime) -> datetime | None:
-    """
-    Which planned time to go on with, if the next one is this, and all before that moment are
-    missed. What is wanted of those is found once, and then remembered until they are made up.
-    """
-    if first >= missed or (schedule.behind_until and first < clock.as_aware(schedule.behind_until)):
-        return first
-    if schedule.catch_up == NONE:
-        return schedule.next_after(missed - TICK)
-    schedule.behind_until = clock.as_stored(missed)
-    wanted = 1 if schedule.catch_up == ONE else schedule.catch_up
-    return schedule.nth_latest(wanted, first, missed) or first
-
-
 def _move_on(
-    schedules: Schedules, schedule: Schedule, following: datetime | None, count: int, now: datetime
+    store: Store, schedule: Schedule, following: datetime | None, count: int, now: datetime
 ) -> None:
-    """Write that it has fired so often, and when it will next."""
+    """Write that it has fired ``count`` times, and when it will fire next."""
     stored = clock.as_stored(now)
     schedule.error = ""
     if count:
         schedule.last_run = stored
     if following is None or 0 < schedule.iterations <= schedule.fired + count:
-        schedule.finish(stored)
+        planning.finish(schedule, stored)
     else:
         schedule.next_run = schedule.due_at = clock.as_stored(following)
         if schedule.behind_until and schedule.next_run >= schedule.behind_until:
             schedule.behind_until = None
-    schedules.write(schedule, count)
+    store.write_schedule(schedule, count)
 
 
-# What.
+# Its runs.
 
 
 def _fire(
-    schedules: Schedules, schedule: Schedule, task: Task, times: list[datetime], now: datetime
+    store: Store, schedule: Schedule, task: Task, times: list[datetime], now: datetime
 ) -> int:
-    """Make the runs of these planned times; say how many."""
+    """Enqueue the runs of these planned times, and return how many."""
     if schedule.iterations:
         times = times[: max(0, schedule.iterations - schedule.fired)]
     firings: list[Firing] = []
@@ -200,12 +164,12 @@ def _fire(
         run = _run(task, schedule, planned, after=_to_follow(schedule, firings))
         firings.append(_firing(schedule, planned, now, run))
     if firings:
-        schedules.add(firings)
+        store.add_firings(firings)
     return len(firings)
 
 
 def _not_overlapping(schedule: Schedule, times: list[datetime]) -> list[datetime]:
-    """Those that may run, now that previous runs may be under way."""
+    """Return the planned times to run for, although earlier runs may not be finished."""
     match schedule.overlap:
         case Overlap.SKIP:
             return [] if not times or schedule.running else times[:1]
@@ -218,7 +182,7 @@ def _not_overlapping(schedule: Schedule, times: list[datetime]) -> list[datetime
 
 
 def _to_follow(schedule: Schedule, firings: list[Firing]) -> UUID | None:
-    """The run that the next one is to wait for."""
+    """Return the run that the next one is to wait for."""
     if schedule.overlap != Overlap.QUEUE:
         return None
     if firings:
@@ -228,8 +192,8 @@ def _to_follow(schedule: Schedule, firings: list[Firing]) -> UUID | None:
 
 
 def _run(task: Task, schedule: Schedule, planned: datetime, after: UUID | None) -> UUID | None:
-    """The run of this planned time; None if it is no row."""
-    if _is_executed_at_once(task):
+    """Enqueue the run of this planned time; return its id, None if it is not a row."""
+    if _is_executed_at_once(task):  # outside of this transaction, whose locks it would hold
         at_once = partial(_enqueue, task, schedule, planned)
         transaction.on_commit(at_once, using=schedule._state.db, robust=True)
         return None
@@ -237,7 +201,7 @@ def _run(task: Task, schedule: Schedule, planned: datetime, after: UUID | None) 
 
 
 def _is_executed_at_once(task: Task) -> bool:
-    """Then it must not be in our transaction, or it would hold its locks, and might break it."""
+    """Return whether its backend executes it when it is enqueued."""
     return isinstance(task.get_backend(), ImmediateBackend)
 
 
@@ -249,13 +213,11 @@ def _enqueue(
         "label": schedule.label,
         "scheduled_for": planned.isoformat(),
     }
-    if not schedule.is_task:
-        of_schedule["callable"] = schedule.path
     if schedule.overlap == Overlap.QUEUE:
         of_schedule["is_followed"] = True
     changes: dict[str, Any] = {"metadata": {**(task.metadata or {}), OF_SCHEDULE: of_schedule}}
     if schedule.jitter:
-        changes["run_after"] = schedule.jitter * random.random()  # noqa: S311 - no secret
+        changes["run_after"] = schedule.jitter * random.random()  # noqa: S311 - not a secret
     task = cast(Task, copied(task, **changes))
     args, kwargs = (schedule.args, schedule.kwargs) if schedule.is_task else ([], {})
     backend: Any = task.get_backend()
@@ -280,7 +242,7 @@ def _firing(schedule: Schedule, planned: datetime, now: datetime, run: UUID | No
 def _run_id(result: TaskResult[..., Any]) -> UUID | None:
     try:
         return UUID(result.id)
-    except ValueError:  # of another backend, whose runs are no rows
+    except ValueError:  # of another backend, whose runs are not rows
         return None
 
 
@@ -295,6 +257,6 @@ def _cancel(run: TaskRun) -> None:
 def _reason(error: BaseException) -> str:
     try:
         words = str(error)
-    except Exception:  # noqa: BLE001 - what cannot be printed starves nobody
+    except Exception:  # noqa: BLE001 - a task's exception may do anything
         words = "it cannot be printed"
-    return f"{type(error).__name__}: {words}"[:MOST_OF_ERROR].replace("\0", "")
+    return f"{type(error).__name__}: {words}"[:MAX_ERROR_LENGTH].replace("\0", "")

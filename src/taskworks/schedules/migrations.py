@@ -1,8 +1,9 @@
 """
-Schedules in migrations: added, changed and removed, forwards and backwards, as often as you like.
+Operations for migrations that add, change and remove schedules.
 
-They work with the table as the migration knows it, whatever the model has become since. The
-migration depends on ``("taskworks", "0001_initial")``.
+They use the table as the migration knows it, whatever the model has become since; the migration
+depends on ``("taskworks", "0001_initial")``. Each may be applied again, and is undone by migrating
+backwards.
 """
 
 from typing import Any
@@ -13,99 +14,44 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.state import ProjectState
 
+from taskworks.models.schedule import Schedule
+from taskworks.models.schedule_validation import in_a_sentence
 from taskworks.timetables import arguments
 from taskworks.timetables.callables import describe
 
 Values = dict[str, Any]
-# What any row is planned by anew, as soon as a worker looks.
-NOT_PLANNED = ("next_run", "behind_until", "due_at", "finished_at", "error")
-WRITTEN = ("kind", "path", "object_pk", "cron", "interval", *arguments.COLUMNS)
-MADE_ONCE = ("created_at", "last_run", "fired", "declared", "userdata")
+# Columns that say what a schedule runs, and when.
+DEFINITION = ("kind", "path", "object_pk", "cron", "interval", *arguments.COLUMNS)
+# Columns that follow from these.
+PLAN = ("next_run", "behind_until", "due_at", "finished_at", "error")
+# Columns that are written to a new row only.
+OF_A_NEW_ROW = ("created_at", "last_run", "fired", "declared", "userdata")
 
 
-class _OfSchedules(Operation):
-    """An operation that changes rows, and no table."""
+class _ScheduleOperation(Operation):
+    """Changes the row of one schedule, and no table."""
 
     category = OperationCategory.PYTHON
     reduces_to_sql = False
-    label: str
-
-    def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        """Models know nothing of it."""
-
-    def _rows(self, schema_editor: BaseDatabaseSchemaEditor, state: ProjectState) -> Any:
-        """The rows with its label; None where this database has no such table."""
-        try:
-            model = state.apps.get_model("taskworks", "Schedule")
-        except LookupError:
-            raise ValueError(
-                f"{self.describe()}: the migration knows no table of schedules. Add "
-                "('taskworks', '0001_initial') to its dependencies."
-            ) from None
-        alias = schema_editor.connection.alias
-        if not self.allow_migrate_model(alias, model):
-            return None
-        return model._base_manager.using(alias).filter(label=self.label)
-
-    def _add(self, rows: Any, values: Values) -> None:
-        """Make the row, or make it what it is to be."""
-        columns = _columns(self.describe(), self.label, values, rows.db)
-        known = {field.attname for field in rows.model._meta.concrete_fields}
-        columns = {name: value for name, value in columns.items() if name in known}
-        with transaction.atomic(using=rows.db):
-            row = rows.select_for_update().first()
-            if row is None:
-                rows.create(**columns)
-            else:
-                self._refuse_another(row, columns)
-                rows.update(**{n: v for n, v in columns.items() if n not in MADE_ONCE})
-
-    def _refuse_another(self, row: Any, columns: Values) -> None:
-        """What has its label may be somebody's own."""
-        if any(getattr(row, name) != columns[name] for name in ("path", "object_pk")):
-            raise ValueError(
-                f"{self.describe()}: label: the schedule of this label runs {row.path!r}, not "
-                f"{columns['path']!r}. Give one of them another label, or remove the old one."
-            )
-
-
-class AddSchedule(_OfSchedules):
-    """
-    Add a schedule with this label, or, if it is there already, make it this one; undone, it is
-    removed. One with this label that runs something else is refused.
-
-    ``the_callable`` is a task or a callable, or better its dotted path, as the code may move on;
-    ``pk_override`` the primary key of the instance for the path of a model's method. ``schedule``
-    is a cron expression or an interval; ``more`` are other columns, which may be given as a dict
-    as well, ``columns``. Raise ValueError or TypeError for what cannot be, and when it is applied
-    ValueError for all else, by field.
-    """
-
     reversible = True
 
-    def __init__(
-        self,
-        label: str,
-        the_callable: Any,
-        schedule: Any,
-        pk_override: Any = None,
-        columns: Values | None = None,
-        **more: Any,
-    ) -> None:
-        self.label = _checked_label(label)
-        self.callable, self.schedule, self.pk_override = the_callable, schedule, pk_override
-        self.more = {**(columns or {}), **more}
-        self.timing = arguments.when(schedule)
-        self.columns = arguments.columns(self.more)
+    def __init__(self, label: str) -> None:
+        if not isinstance(label, str) or not 0 < len(label) <= arguments.MAX_LABEL_LENGTH:
+            raise ValueError(
+                f"A label is text of 1 to {arguments.MAX_LABEL_LENGTH} characters, not {label!r}."
+            )
+        self.label = label
 
-    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
-        # Whoever writes migrations takes arguments that have a name in the signature.
-        more = {"pk_override": self.pk_override, "columns": self.more}
-        given = {name: value for name, value in more.items() if value not in (None, {})}
-        return type(self).__name__, [self.label, self.callable, self.schedule], given
+    def apply(self, rows: Any) -> None:
+        """Change the schedule, which is the only one of these rows, if it exists."""
+        raise NotImplementedError
 
-    def describe(self) -> str:
-        return f"Add the schedule {self.label!r}"
+    def undo(self, rows: Any) -> None:
+        """Change it back."""
+        raise NotImplementedError
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        """The models stay as they are."""
 
     def database_forwards(
         self,
@@ -114,9 +60,9 @@ class AddSchedule(_OfSchedules):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        rows = self._rows(schema_editor, to_state)
-        if rows is not None:
-            self._add(rows, self._values())
+        if (rows := self._rows(schema_editor, to_state)) is not None:
+            with transaction.atomic(using=rows.db):
+                self.apply(rows)
 
     def database_backwards(
         self,
@@ -125,12 +71,74 @@ class AddSchedule(_OfSchedules):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        _remove(self._rows(schema_editor, from_state), from_state)
+        if (rows := self._rows(schema_editor, from_state)) is not None:
+            with transaction.atomic(using=rows.db):
+                self.undo(rows)
 
-    def _values(self) -> Values:
-        """Found when it is applied: code that is gone need not hinder later migrations."""
+    def _rows(self, schema_editor: BaseDatabaseSchemaEditor, state: ProjectState) -> Any:
+        """Return the rows with this label, None if the table is in another database."""
         try:
-            described = describe(self.callable, self.pk_override)
+            model = state.apps.get_model("taskworks", "Schedule")
+        except LookupError:
+            raise ValueError(
+                f"{self.describe()}: the migration does not know the table of schedules. Add "
+                "('taskworks', '0001_initial') to its dependencies."
+            ) from None
+        alias = schema_editor.connection.alias
+        if not self.allow_migrate_model(alias, model):
+            return None
+        return model._base_manager.using(alias).filter(label=self.label)
+
+    def _validated(self, values: Values, alias: str) -> Values:
+        """Return all columns of a schedule with these values, validated and planned."""
+        try:
+            return Schedule(label=self.label, **values).columns(using=alias)
+        except ValidationError as error:
+            raise ValueError(f"{self.describe()}: {in_a_sentence(error)}") from error
+
+
+class _DefinedSchedule(_ScheduleOperation):
+    """Knows the whole schedule, and so can make it and remove it."""
+
+    def __init__(
+        self, label: str, the_callable: Any, schedule: Any, pk_override: Any, columns: Values
+    ) -> None:
+        super().__init__(label)
+        self.the_callable, self.schedule, self.pk_override = the_callable, schedule, pk_override
+        self.given = columns
+        self.timing = {} if schedule is None else arguments.when(schedule)
+        self.columns = arguments.columns(columns)
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        # A migration is written with arguments that the signature names, so not with ``more``.
+        if self.the_callable is None:
+            return type(self).__name__, [self.label], {}
+        more = {"pk_override": self.pk_override, "columns": self.given}
+        given = {name: value for name, value in more.items() if value not in (None, {})}
+        return type(self).__name__, [self.label, self.the_callable, self.schedule], given
+
+    def add(self, rows: Any) -> None:
+        """Make the row, or make the row that exists what it is to be."""
+        known = {field.attname for field in rows.model._meta.concrete_fields}
+        columns = self._validated(self._definition(), rows.db)
+        columns = {name: value for name, value in columns.items() if name in known}
+        row = rows.select_for_update().first()
+        if row is None:
+            rows.create(**columns)
+        else:
+            self._refuse_another(row, columns)
+            rows.update(**{n: v for n, v in columns.items() if n not in OF_A_NEW_ROW})
+
+    def remove(self, rows: Any) -> None:
+        """Delete the row and its firings."""
+        firings: Any = rows.model._meta.apps.get_model("taskworks", "Firing")._base_manager
+        firings.using(rows.db).filter(schedule_id__in=[*rows.values_list("pk", flat=True)]).delete()
+        rows.delete()
+
+    def _definition(self) -> Values:
+        # The callable is looked for when it is needed: if its code is gone, later migrations go on.
+        try:
+            described = describe(self.the_callable, self.pk_override)
         except ValueError as error:
             raise ValueError(f"{self.describe()}: {error}") from error
         return {
@@ -141,15 +149,55 @@ class AddSchedule(_OfSchedules):
             "object_pk": described.object_pk,
         }
 
+    def _refuse_another(self, row: Any, columns: Values) -> None:
+        """Refuse to overwrite a schedule of something else, which somebody may have made."""
+        if any(getattr(row, name) != columns[name] for name in ("path", "object_pk")):
+            raise ValueError(
+                f"{self.describe()}: label: the schedule of this label runs {row.path!r}, not "
+                f"{columns['path']!r}. Give one of them another label, or remove the old one."
+            )
 
-class RemoveSchedule(AddSchedule):
+
+class AddSchedule(_DefinedSchedule):
     """
-    Remove the schedule with this label, if there is one, and the record of its firings; its runs
-    stay. Undone, it is added as AddSchedule would; without the callable and the schedule it cannot
-    be undone.
+    Add a schedule with this label; if there is one, make it this one. A schedule with this label
+    that runs something else is refused. Undone, it is removed.
+
+    ``the_callable`` is a task or a callable, or better its dotted path, as code may be moved.
+    ``pk_override`` is the primary key of the instance for the path of a model's method.
+    ``schedule`` is a cron expression or an interval. ``more`` are other columns, which may be
+    given as the dict ``columns`` as well.
+
+    Raise ValueError or TypeError for bad arguments; when it is applied, ValueError, by field, for
+    what could never run.
     """
 
-    reversible: bool  # type: ignore[misc] # of each one
+    def __init__(
+        self,
+        label: str,
+        the_callable: Any,
+        schedule: Any,
+        pk_override: Any = None,
+        columns: Values | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(label, the_callable, schedule, pk_override, {**(columns or {}), **more})
+
+    def describe(self) -> str:
+        return f"Add the schedule {self.label!r}"
+
+    apply, undo = _DefinedSchedule.add, _DefinedSchedule.remove
+
+
+class RemoveSchedule(_DefinedSchedule):
+    """
+    Remove the schedule with this label, if there is one, and its firings; its runs stay.
+
+    Undone, it is added as AddSchedule would, with the same arguments; without the callable and the
+    schedule it cannot be undone.
+    """
+
+    reversible: bool  # type: ignore[misc] # each operation has its own
 
     def __init__(
         self,
@@ -160,55 +208,37 @@ class RemoveSchedule(AddSchedule):
         columns: Values | None = None,
         **more: Any,
     ) -> None:
-        self.reversible = the_callable is not None
         if (the_callable is None) != (schedule is None):
             raise TypeError(
                 f"To be undone, the removal of {label!r} needs both the callable and the schedule."
             )
-        given = arguments.EVERY_MINUTE if schedule is None else schedule
-        super().__init__(label, the_callable, given, pk_override, columns, **more)
-
-    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
-        if self.reversible:
-            return super().deconstruct()
-        return type(self).__name__, [self.label], {}
+        super().__init__(label, the_callable, schedule, pk_override, {**(columns or {}), **more})
+        self.reversible = the_callable is not None
 
     def describe(self) -> str:
         return f"Remove the schedule {self.label!r}"
 
-    def database_forwards(self, *args: Any) -> None:
-        super().database_backwards(*args)
-
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        super().database_forwards(app_label, schema_editor, to_state, from_state)
+    apply, undo = _DefinedSchedule.remove, _DefinedSchedule.add
 
 
-class ChangeSchedule(_OfSchedules):
+class ChangeSchedule(_ScheduleOperation):
     """
-    Change columns of the schedule with this label, if there is one, from what they were before to
-    what they are after; undone, the other way round. A column that somebody has changed meanwhile
-    is left as it is.
+    Change columns of the schedule with this label, if there is one, from their values before to
+    those after; undone, the other way round. A column that has another value than expected is left
+    as it is: somebody has changed it.
 
         ChangeSchedule("nightly", before={"schedule": "0 3 * * *"}, after={"schedule": "0 4 * * *"})
     """
 
-    reversible = True
-
     def __init__(self, label: str, before: Values, after: Values) -> None:
-        self.label = _checked_label(label)
+        super().__init__(label)
         if not before or {*before} != {*after}:
             raise ValueError(
                 f"The change of {label!r} needs the same columns before and after, one at least; "
                 f"before has {sorted(before)}, after {sorted(after)}."
             )
         self.before, self.after = before, after
-        self.columns_before, self.columns_after = _of_change(before), _of_change(after)
+        self.columns_before, self.columns_after = _columns(before), _columns(after)
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
         return type(self).__name__, [self.label, self.before, self.after], {}
@@ -216,78 +246,30 @@ class ChangeSchedule(_OfSchedules):
     def describe(self) -> str:
         return f"Change {', '.join(self.after)} of the schedule {self.label!r}"
 
-    def database_forwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        self._change(self._rows(schema_editor, to_state), self.columns_before, self.columns_after)
+    def apply(self, rows: Any) -> None:
+        self._change(rows, self.columns_before, self.columns_after)
 
-    def database_backwards(
-        self,
-        app_label: str,
-        schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-    ) -> None:
-        self._change(self._rows(schema_editor, from_state), self.columns_after, self.columns_before)
+    def undo(self, rows: Any) -> None:
+        self._change(rows, self.columns_after, self.columns_before)
 
     def _change(self, rows: Any, old: Values, new: Values) -> None:
-        if rows is None:
+        row = rows.select_for_update().first()
+        if row is None:
             return
-        with transaction.atomic(using=rows.db):
-            row = rows.select_for_update().first()
-            if row is None:
-                return
-            wanted = {n: v for n, v in new.items() if getattr(row, n) == _typed(row, n, old[n])}
-            if wanted:
-                self._write(rows, row, wanted)
-
-    def _write(self, rows: Any, row: Any, wanted: Values) -> None:
-        whole = {name: getattr(row, name) for name in WRITTEN} | wanted
-        columns = _columns(self.describe(), self.label, whole, rows.db)
-        written = {*wanted, *NOT_PLANNED, "enabled"}
-        rows.update(**{name: columns[name] for name in written})
+        wanted = {n: v for n, v in new.items() if getattr(row, n) == _as_read(row, n, old[n])}
+        if wanted:
+            definition = {name: getattr(row, name) for name in DEFINITION}
+            columns = self._validated(definition | wanted, rows.db)
+            rows.update(**{name: columns[name] for name in {*wanted, *PLAN, "enabled"}})
 
 
-def _of_change(values: Values) -> Values:
-    others = {name: value for name, value in values.items() if name != "schedule"}
-    timing = arguments.when(values["schedule"]) if "schedule" in values else {}
+def _columns(given: Values) -> Values:
+    """Return what is given as columns, a ``schedule`` among it."""
+    others = {name: value for name, value in given.items() if name != "schedule"}
+    timing = arguments.when(given["schedule"]) if "schedule" in given else {}
     return {**timing, **arguments.columns(others)}
 
 
-def _typed(row: Any, name: str, value: Any) -> Any:
-    """As the column gives it back."""
+def _as_read(row: Any, name: str, value: Any) -> Any:
+    """Return the value as the column gives it back."""
     return row._meta.get_field(name).to_python(value) if value is not None else None
-
-
-def _columns(what: str, label: str, values: Values, alias: str) -> Values:
-    from taskworks.models.schedule import Schedule
-
-    try:
-        schedule = Schedule(label=label, **values)
-        return schedule.columns(using=alias)
-    except ValidationError as error:
-        reasons = "; ".join(
-            f"{name}: {' '.join(messages)}" for name, messages in error.message_dict.items()
-        )
-        raise ValueError(f"{what}: {reasons}") from error
-
-
-def _remove(rows: Any, state: ProjectState) -> None:
-    if rows is None:
-        return
-    firings: Any = state.apps.get_model("taskworks", "Firing")._base_manager.using(rows.db)
-    with transaction.atomic(using=rows.db):
-        firings.filter(schedule_id__in=[*rows.values_list("pk", flat=True)]).delete()
-        rows.delete()
-
-
-def _checked_label(label: Any) -> str:
-    if not isinstance(label, str) or not 0 < len(label) <= arguments.LONGEST_LABEL:
-        raise ValueError(
-            f"A label is text of 1 to {arguments.LONGEST_LABEL} characters, not {label!r}."
-        )
-    return label

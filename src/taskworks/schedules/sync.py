@@ -1,9 +1,9 @@
 """
-Rows of what ``@cron`` and ``@every`` declare: made, brought up to date, and disabled when the
+Make the rows what ``@cron`` and ``@every`` declare: add them, update them, and disable those whose
 declaration is gone.
 
-A row remembers what its declaration has said when it was last brought up to date. What differs
-from that now, a person has changed, and it is kept; all else follows the declaration.
+A row stores what its declaration said when it was last updated. A column that differs from that was
+changed by a person, and is kept; all others follow the declaration.
 """
 
 from collections.abc import Collection, Iterator
@@ -24,13 +24,15 @@ from taskworks import discovery
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.logs import steady_logger
 from taskworks.models.schedule import Schedule
+from taskworks.models.schedule_validation import in_a_sentence
 from taskworks.timetables.callables import find, is_gone
 from taskworks.timetables.declared import Declaration, declarations
 
 logger = steady_logger(__name__)
 
-# What a declaration says, in the order in which it is shown; userdata is the callable's own.
-COLUMNS = (
+# Columns that follow a declaration, in the order in which they are shown. userdata is not one of
+# them, because the callable writes it.
+DECLARED_COLUMNS = (
     "kind",
     "path",
     "args",
@@ -48,13 +50,14 @@ COLUMNS = (
     "catch_up",
     "jitter",
 )
+# Keys of the column ``declared``.
 SAID, WITHDRAWN, WAS_ENABLED = "said", "withdrawn", "was_enabled"
 
 
 def synchronise() -> None:
     """
-    Make the rows what the declarations say, as many processes as may do so at once. What cannot
-    be done is logged; an error of the database is raised.
+    Make the rows what the declarations say; several processes may do so at once. A declaration
+    that is refused is logged; an error of the database is raised.
     """
     discovery.task_modules()
     for declaration in [*declarations.values()]:
@@ -69,13 +72,11 @@ def synchronise() -> None:
 
 
 def synchronise_if_possible() -> None:
-    """As above, for a worker that starts; what the database says against it is logged."""
+    """Do the same for a worker that starts: an error of the database is logged."""
     try:
         synchronise()
     except DatabaseError as error:
-        logger.warning(
-            "The schedules that are declared in code could not be brought up to date: %s", error
-        )
+        logger.warning("The schedules that are declared in code could not be updated: %s", error)
 
 
 def synchronise_after_migrate(using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> None:
@@ -85,44 +86,41 @@ def synchronise_after_migrate(using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> N
 
 
 def draft(declaration: Declaration) -> Schedule:
-    """The row that a declaration stands for, not saved."""
+    """Return the row of a declaration, not saved."""
     row = Schedule(label=declaration.label, **declaration.columns)
     row.describe(declaration.task)
     return row
 
 
 def validate(row: Schedule) -> None:
-    """Raise ValidationError, by field, if it could never run; its values get their types."""
-    # Not the schedule's own, which asks the database for its time, as no check may.
+    """Raise ValidationError, by field, if it could never run; convert its values to their types."""
+    # Not Schedule.full_clean(), which reads the database's clock: a system check must not.
     super(Schedule, row).full_clean({"id"}, validate_unique=False, validate_constraints=False)
 
 
 def refusal(declaration: Declaration, error: ValidationError) -> str:
-    """Why a declaration is no schedule, in a sentence."""
-    reasons = "; ".join(
-        f"{name}: {' '.join(reasons)}" for name, reasons in error.message_dict.items()
-    )
-    path = declaration.task.module_path
+    """Return why a declaration is refused, in a sentence."""
+    path, reasons = declaration.task.module_path, in_a_sentence(error)
     return f"The schedule {declaration.label!r} of {path} cannot be declared: {reasons}"
 
 
 def is_withdrawn(row: Schedule) -> bool:
-    """Whether the code that has declared it does so no more."""
+    """Return whether the code that declared it does not do so any more."""
     return bool(row.declared and row.declared.get(WITHDRAWN))
 
 
 def changes(row: Schedule) -> dict[str, Any]:
-    """What a person has changed of a declared row: column to what the declaration says."""
+    """Return the columns of a declared row that a person has changed, as they are declared."""
     if not row.declared or is_withdrawn(row):
         return {}
     said = _read(row.declared[SAID])
     if row.finished_at:
-        said.pop("enabled", None)  # which nobody has changed
+        said.pop("enabled", None)  # firing has disabled it, not a person
     return {name: value for name, value in said.items() if getattr(row, name) != value}
 
 
 def lost(databases: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Labels of enabled schedules whose code is not there, and why, if these databases have any."""
+    """Yield the labels of enabled schedules in these databases whose code is gone, and why."""
     if _alias() not in databases or not _has_table(_alias()):
         return
     for row in _rows().filter(enabled=True):
@@ -140,14 +138,14 @@ def _synchronise(declaration: Declaration) -> None:
     wanted = draft(declaration)
     validate(wanted)
     if row is None and wanted.is_over():
-        return  # on a new database, or when its row has been pruned
+        return  # the database is new, or the row was deleted
     if row is None:
         row = _created(wanted)
     if row is None or row.declared is None:
         if _row(declaration.label):
             logger.warning(
-                "The schedule %r is declared for %s, and somebody else has made one with this "
-                "label: nothing is changed. Give the declaration another label.",
+                "The schedule %r is declared for %s, but another schedule, not declared in code, "
+                "has this label: nothing is changed. Give the declaration another label.",
                 declaration.label,
                 wanted.path,
             )
@@ -156,7 +154,7 @@ def _synchronise(declaration: Declaration) -> None:
 
 
 def _created(wanted: Schedule) -> Schedule | None:
-    """The new row; another's, if that was quicker."""
+    """Return the new row, or that of another process which was quicker."""
     wanted.declared = {SAID: _written(wanted)}
     try:
         with transaction.atomic(using=_alias()):
@@ -194,7 +192,7 @@ def _rows_without_declaration() -> Iterator[Schedule]:
 
 
 def _is_gone(row: Schedule) -> bool:
-    """Its module may just not have been imported yet, or cannot be, and then nobody knows."""
+    """Return whether its code is gone; False if its module could not be imported."""
     packages = [name.removesuffix("tasks") for name in discovery.failed]
     if any(row.path.startswith(package) for package in packages):
         return False
@@ -215,19 +213,19 @@ def _withdraw(row: Schedule) -> None:
         locked.declared = {**locked.declared, WITHDRAWN: True, WAS_ENABLED: locked.enabled}
         locked.enabled = False
         locked.save()
-    logger.info("The schedule %r is declared no more, and disabled.", row.label)
+    logger.info("The schedule %r is not declared any more, and is disabled now.", row.label)
 
 
-# Columns as JSON, and back.
+# Columns to JSON, and back.
 
 
 def _values(row: Schedule) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in COLUMNS}
+    return {name: getattr(row, name) for name in DECLARED_COLUMNS}
 
 
 def _written(row: Schedule) -> dict[str, str | None]:
     written = {}
-    for name in COLUMNS:
+    for name in DECLARED_COLUMNS:
         is_none = getattr(row, name) is None
         written[name] = None if is_none else _field(name).value_to_string(row)
     return written
@@ -237,7 +235,7 @@ def _read(said: dict[str, str | None]) -> dict[str, Any]:
     return {
         name: None if text is None else _field(name).to_python(text)
         for name, text in said.items()
-        if name in COLUMNS
+        if name in DECLARED_COLUMNS
     }
 
 
@@ -250,7 +248,7 @@ def _field(name: str) -> "models.Field[Any, Any]":
     return field
 
 
-# Where.
+# The rows, and their database.
 
 
 def _row(label: str) -> Schedule | None:

@@ -21,7 +21,7 @@ from django.db.models.functions import Coalesce, Concat
 from taskworks.conf import conf
 from taskworks.database import clock
 from taskworks.database.clock import DatabaseClock
-from taskworks.database.notifications import Listener, Notification, tell
+from taskworks.database.notifications import Listener, Notification, notify_on_commit
 from taskworks.models import Edge, IdempotencyKey, RunState, Schedule, TaskRun, Worker
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.models.schedule import ScheduleQuerySet
@@ -78,7 +78,8 @@ class Base(ABC):
     def notify_workers(self, backend: str | None = None, queue_name: str | None = None) -> None:
         """Tell them, when it is committed, that runs of a queue have become ready; or of any."""
         if self.can_notify and conf().notify:
-            tell(Notification(self.alias, backend, queue_name, self.notify), self.connection)
+            notification = Notification(self.alias, backend, queue_name, self.notify)
+            notify_on_commit(notification, self.connection)
 
     def notify(self, payload: str, channel: str | None = None) -> None:
         """Send a notice, here and now; on the channel of workers, if no other is named."""

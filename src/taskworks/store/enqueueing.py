@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from taskworks.database.clock import later
-from taskworks.database.notifications import SOON
+from taskworks.database.notifications import NOTIFY_IF_DUE_WITHIN
 from taskworks.models import IdempotencyKey, RunState, TaskRun
 from taskworks.store.base import Base
 
@@ -53,7 +53,7 @@ class Enqueueing(Base):
             for run in runs:
                 _schedule(run, now, delay, expires)
             self._insert_all(runs)
-        if runs[0].available_at - runs[0].enqueued_at < SOON:
+        if runs[0].available_at - runs[0].enqueued_at < NOTIFY_IF_DUE_WITHIN:
             self.notify_workers(runs[0].backend, runs[0].queue_name)
 
     def enqueue_once(

@@ -1,7 +1,7 @@
 """Workers, their overview of life, and the runs of those that died."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -13,7 +13,6 @@ from taskworks.models.run import TaskRunQuerySet
 from taskworks.models.worker import WorkerQuerySet
 from taskworks.options.policy import ALONE
 from taskworks.store.base import Base
-from taskworks.store.pulse import Pulse
 
 # Of a run that a worker has no more.
 RESCUED = {
@@ -26,8 +25,9 @@ RESCUED = {
 
 
 class Overview(NamedTuple):
-    """Whether there is something to see to that there hardly ever is."""
+    """A worker's latest heartbeat, and whether there is anything to see to; there rarely is."""
 
+    heartbeat_at: datetime | None  # None if it was given up meanwhile
     silent: bool  # a living worker that has been silent for too long
     lost: bool  # a run without a living worker
     blocked: bool  # a run that waits for others, or an edge that is left of one
@@ -36,10 +36,6 @@ class Overview(NamedTuple):
 
 class Rescuing(Base):
     """The life of workers, and who sees to what a dead one had."""
-
-    def __init__(self, alias: str) -> None:
-        super().__init__(alias)
-        self._pulse = Pulse()
 
     def register(self, worker: Worker) -> None:
         """Insert a worker's row; its life begins."""
@@ -58,7 +54,7 @@ class Rescuing(Base):
         blocked = self.runs.blocked().order_by("available_at", "id").values("id")
         edges = self.edges.order_by("id").values("id")
         seen = self.workers.living().filter(id=witness)
-        for sign, silent, lost, first_blocked, first_edge, scheduled in seen.values_list(
+        for heartbeat_at, silent, lost, first_blocked, first_edge, scheduled in seen.values_list(
             "heartbeat_at",
             Exists(self.workers.living().filter(_far_from(heard, silence))),
             Exists(self._lost()),
@@ -66,26 +62,24 @@ class Rescuing(Base):
             Subquery(edges[:1]),
             Exists(self.schedules.enabled()),
         ):
-            self._pulse.note(sign, silence)
             return Overview(
+                heartbeat_at,
                 silent=bool(silent),
                 lost=bool(lost),
                 blocked=bool(first_blocked or first_edge),
                 scheduled=bool(scheduled),
             )
-        return Overview(silent=False, lost=False, blocked=False, scheduled=False)
+        return Overview(heartbeat_at=None, silent=False, lost=False, blocked=False, scheduled=False)
 
     def give_up(self, silence: timedelta, witness: UUID) -> int:
         """
         Give up the workers whose latest sign of life is so much older than that of the witness, a
         living worker; say how many.
 
-        Not older than now: what kept them from the database may have kept this statement, too. And
-        nobody, if the clock was moved since they could speak. One that was set back leaves the
-        dead with overview of life that are yet to come.
+        Not older than now: what kept them from the database may have kept this statement, too.
+        The caller sees to it that the database's clock has not jumped since the others could send
+        a heartbeat. One that was set back leaves the dead with heartbeats in the future.
         """
-        if not self._pulse.is_even(silence):
-            return 0
         living = self.workers.living().filter(id=witness)
         heard = living.values_list("heartbeat_at", flat=True).first()
         if heard is None:

@@ -1,142 +1,134 @@
-"""What firing reads and writes of schedules, in one database."""
+"""Schedules: which are due, what they have fired, and when each is looked at next."""
 
 import math
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db import models
 from django.db.models import Exists, F, OuterRef
-from django.db.models.signals import post_save
-from django.dispatch import receiver
 
 from taskworks.conf import conf
 from taskworks.database import clock
 from taskworks.database.clock import DatabaseClock
-from taskworks.database.notifications import OF_SCHEDULES, Notification, tell
+from taskworks.database.notifications import SCHEDULE_SAVED, Notification, notify_on_commit
 from taskworks.models import Firing, Schedule
 from taskworks.models.schedule import ScheduleQuerySet
-from taskworks.store import store
-from taskworks.store.verbs import Store
+from taskworks.store.base import Base
 
-FEW = 10  # that are asked for at first
-CANDIDATES = 500  # of which some are chosen, so that workers do not all try the same
+FIRST_LOOK = 10  # schedules that an agenda reads at first, due or not
+MAX_CANDIDATES = 500  # due schedules in an agenda; each worker fires some of them, chosen at random
 
-# What a plan or a firing writes.
-PLANNED = (
+# Columns that planning and firing write.
+PLANNED_COLUMNS = (
     "enabled",
     "last_run",
     "next_run",
     "behind_until",
     "due_at",
-    "fired",
     "error",
     "finished_at",
 )
 
 
 class Agenda(NamedTuple):
-    """What there is to do for who fires."""
+    """What a scheduler has to do now, and when there will be more."""
 
-    due: list[int]  # the ids of those that are to be looked at now
-    seconds: float  # until the next one after these; infinite if none is enabled
+    due: list[int]  # ids of schedules
+    seconds: float  # until the next one after these is due; infinite if none is enabled
 
 
-class Schedules:
-    """The schedules of a store's database."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-
-    @property
-    def rows(self) -> ScheduleQuerySet:
-        return self.store.schedules
+class Scheduling(Base):
+    """How schedules are fired, and how what is left of them goes."""
 
     @property
     def firings(self) -> "models.QuerySet[Firing]":
-        return Firing.objects.using(self.store.alias)
+        return Firing.objects.using(self.alias)
 
-    def agenda(self) -> Agenda:
-        """What is to be looked at now, or as many of that as is reasonable, and what is next."""
-        rows = self.rows.enabled().order_by("due_at").annotate(now=DatabaseClock())
-        first = list(rows.values_list("id", "due_at", "now")[:FEW])
+    def notify_schedulers(self) -> None:
+        """Have workers look at the schedules once this is committed, if the database can."""
+        if self.can_notify and conf().notify:
+            notify_on_commit(
+                Notification(self.alias, "", "schedules", self._notify_of_schedules),
+                self.connection,
+            )
+
+    def schedule_agenda(self) -> Agenda:
+        """Return up to MAX_CANDIDATES schedules that are due, and when the next one is."""
+        rows = self.schedules.enabled().order_by("due_at").annotate(now=DatabaseClock())
+        first = list(rows.values_list("id", "due_at", "now")[:FIRST_LOOK])
         due = [schedule_id for schedule_id, due_at, now in first if due_at <= now]
-        if len(due) == FEW:
-            more = self._due().order_by("due_at").values_list("id", flat=True)
-            return Agenda(list(more[:CANDIDATES]), 0.0)
+        if len(due) == FIRST_LOOK:
+            more = self._due_schedules().order_by("due_at").values_list("id", flat=True)
+            return Agenda(list(more[:MAX_CANDIDATES]), 0.0)
         for _, due_at, now in first[len(due) :]:
             return Agenda(due, float((due_at - now).total_seconds()))
         return Agenda(due, math.inf)
 
     @contextmanager
-    def taken(self, ids: Collection[int]) -> Iterator[list[tuple[Schedule, datetime]]]:
+    def lock_due_schedules(self, ids: Collection[int]) -> Iterator[list[tuple[Schedule, datetime]]]:
         """
-        A transaction in which those of these are ours that are still due and that nobody else
-        holds; each with the database's time.
+        Open a transaction that locks those of these schedules that are still due and that no other
+        session has locked; give each with the database's time.
         """
-        with self.store.locking():
-            self.store.lock_to_write()
-            free = self._due().filter(id__in=ids).order_by("id").annotate(now=DatabaseClock())
-            schedules = list(free.select_for_update(skip_locked=True))
-            yield [(schedule, clock.as_aware(schedule.now)) for schedule in schedules]
+        with self.locking():
+            self.lock_to_write()
+            due = self._due_schedules().filter(id__in=ids).order_by("id")
+            free = due.annotate(now=DatabaseClock()).select_for_update(skip_locked=True)
+            yield [(schedule, clock.as_aware(schedule.now)) for schedule in list(free)]
 
     def fired_before(self, schedule: Schedule, times: Iterable[datetime]) -> set[datetime]:
-        """For which of these planned times it has fired."""
+        """Return those of these planned times for which the schedule has fired."""
         wanted = [clock.as_stored(planned) for planned in times]
         fired = self.firings.filter(schedule_id=schedule.pk, planned_at__in=wanted)
         return {clock.as_aware(at) for at in fired.values_list("planned_at", flat=True)}
 
-    def add(self, firings: list[Firing]) -> None:
-        """Insert these; raise IntegrityError if one is there."""
+    def add_firings(self, firings: list[Firing]) -> None:
+        """Insert firings; raise IntegrityError if a planned time was fired before."""
         self.firings.bulk_create(firings)
 
-    def write(self, schedule: Schedule, count: int = 0) -> None:
-        """What firing has changed of it; it has fired ``count`` times more."""
-        values = {name: getattr(schedule, name) for name in PLANNED if name != "fired"}
-        self.rows.filter(pk=schedule.pk).update(**values, fired=F("fired") + count)
+    def write_schedule(self, schedule: Schedule, count: int = 0) -> None:
+        """Write what firing has changed of a schedule, which has fired ``count`` times more."""
+        values = {name: getattr(schedule, name) for name in PLANNED_COLUMNS}
+        self.schedules.filter(pk=schedule.pk).update(**values, fired=F("fired") + count)
         schedule.fired += count
 
-    def mark(self, schedule_id: int, error: str, patience: timedelta) -> None:
+    def mark_schedule_error(self, schedule_id: int, error: str, patience: timedelta) -> None:
         """
-        That it cannot fire, and why; it is looked at again after so long. Unless it is not due any
-        more, for then another has fired it.
+        Write why a schedule cannot fire, and have workers try again after ``patience``. Nothing is
+        written if it is not due any more: another worker has fired it.
         """
-        self._due().filter(pk=schedule_id).update(error=error, due_at=DatabaseClock(patience))
+        due = self._due_schedules().filter(pk=schedule_id)
+        due.update(error=error, due_at=DatabaseClock(patience))
 
     def forget_firings(self, after: int, before: timedelta, limit: int) -> int | None:
         """
-        Of the next firings by their id, delete those that are so old, and whose runs are gone; the
-        last id that was looked at, None if there are no more so old.
+        Of the next ``limit`` firings after this id that are older than ``before``, delete those
+        whose runs are gone. Return the last id that was read, None if there are no more.
         """
         old = self.firings.filter(id__gt=after, fired_at__lt=DatabaseClock(-before))
         run_of = dict(old.order_by("id").values_list("id", "run")[:limit])
-        kept = {
-            *self.store.runs.filter(id__in=[*filter(None, run_of.values())]).values_list(
-                "id", flat=True
-            )
-        }
+        runs = self.runs.filter(id__in=[*filter(None, run_of.values())])
+        kept = {*runs.values_list("id", flat=True)}
         gone = [firing for firing, run in run_of.items() if run not in kept]
         if gone:
             self.firings.filter(id__in=gone).delete()
         return max(run_of, default=None) if len(run_of) == limit else None
 
-    def forget_finished(self, before: timedelta, limit: int) -> int:
-        """Delete schedules that were used up so long ago, and have no firing left; how many."""
+    def forget_finished_schedules(self, before: timedelta, limit: int) -> int:
+        """
+        Delete up to ``limit`` schedules that finished longer than ``before`` ago and have no firing
+        left, except those declared in code. Return how many.
+        """
         firings = Firing.objects.filter(schedule=OuterRef("id"))
-        used_up = self.rows.filter(enabled=False, declared=None)
+        used_up = self.schedules.filter(enabled=False, declared=None)
         old = used_up.filter(finished_at__lt=DatabaseClock(-before)).filter(~Exists(firings))
         ids = list(old.values_list("id", flat=True)[:limit])
-        return self.rows.filter(id__in=ids, enabled=False).delete()[0] if ids else 0
+        return self.schedules.filter(id__in=ids, enabled=False).delete()[0] if ids else 0
 
-    def _due(self) -> ScheduleQuerySet:
-        return self.rows.enabled().filter(due_at__lte=DatabaseClock())
+    def _due_schedules(self) -> ScheduleQuerySet:
+        return self.schedules.enabled().filter(due_at__lte=DatabaseClock())
 
-
-@receiver(post_save, sender=Schedule, dispatch_uid="taskworks.schedules")
-def _tell_schedulers(instance: Schedule, using: str, **kwargs: Any) -> None:
-    """Have workers look at once, where the database can tell them."""
-    told = store(using)
-    if told.can_notify and conf().notify and instance.enabled:
-        notice = Notification(using, "", "schedules", lambda payload: told.notify(OF_SCHEDULES))
-        tell(notice, told.connection)
+    def _notify_of_schedules(self, payload: str) -> None:
+        self.notify(SCHEDULE_SAVED)

@@ -8,10 +8,11 @@ from taskworks.store.claiming import Claiming
 from taskworks.store.finishing import Finishing
 from taskworks.store.pruning import Pruning
 from taskworks.store.rescuing import Rescuing
+from taskworks.store.scheduling import Scheduling
 
 
-class Store(Blocking, Claiming, Finishing, Cancelling, Rescuing, Pruning, ABC):
+class Store(Blocking, Claiming, Finishing, Cancelling, Rescuing, Pruning, Scheduling, ABC):
     """
-    All verbs, in the order of a run's life, which begins with enqueueing or blocking; each kind of
-    database has a class of its own.
+    All verbs: a run's in the order of its life, which begins with enqueueing or blocking, then a
+    schedule's; one class per database.
     """

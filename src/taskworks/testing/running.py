@@ -109,7 +109,7 @@ class Runner(Subscriber):
         unblock_all(self._store)
         promote(self._store)
         alias = self._backend.alias
-        queues = self._queues.to_claim(self._store, alias)
+        queues = [name for name in self._store.ready_queues(alias) if self._queues.takes(name)]
         if not queues:
             return None
         runs = self._store.claim(self._id, alias, queues, ONE_OF_EACH, limit=1)

@@ -1,19 +1,17 @@
-"""What the shortcuts, declarations and operations are given, as columns of a schedule."""
+"""Arguments of declarations, migration operations and shortcuts, as columns of a schedule."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from django.conf import settings
-
+from taskworks.compat.sisy import arguments as sisy
 from taskworks.conf import nearest
 from taskworks.timetables.cron import Cron
 
 SOME_TIME = datetime(2024, 1, 1, tzinfo=UTC)
-EVERY_MINUTE = "* * * * *"
-LONGEST_LABEL = 255
-# Columns that may be given by their own names.
+MAX_LABEL_LENGTH = 255  # characters
+# Columns that may be given under their own names.
 COLUMNS = (
     "args",
     "catch_up",
@@ -29,18 +27,14 @@ COLUMNS = (
     "userdata",
     "wait_for_schedule",
 )
-ALIASES = ("allow_overlap",)
-
-
-def default_schedule() -> str:
-    """The setting that sisy has for it, read when it is needed."""
-    return getattr(settings, "SISY_DEFAULT_SCHEDULE", EVERY_MINUTE)
+# All names that may be given.
+NAMES = (*COLUMNS, *sisy.ALIASES)
 
 
 def when(schedule: Any) -> dict[str, Any]:
     """
-    The columns of a cron expression or of an interval, a timedelta or seconds; raise ValueError
-    for what is neither.
+    Return the columns of a cron expression or of an interval, a timedelta or seconds; raise
+    ValueError for anything else.
     """
     if isinstance(schedule, str):
         Cron(schedule)
@@ -50,18 +44,13 @@ def when(schedule: Any) -> dict[str, Any]:
 
 def columns(given: Mapping[str, Any]) -> dict[str, Any]:
     """
-    The columns that these arguments are; raise TypeError for one that a schedule does not have,
-    ValueError for two that contradict each other.
+    Return these arguments as columns; raise TypeError for one that a schedule does not have,
+    ValueError for a bad value, and for two that contradict each other.
     """
     for name in given:
-        if name not in COLUMNS and name not in ALIASES:
-            known = [*COLUMNS, *ALIASES]
-            raise TypeError(f"A schedule has no argument {name!r}.{nearest(name, known)}")
-    changed = {name: value for name, value in given.items() if name in COLUMNS}
-    if "allow_overlap" in given:
-        if "overlap" in given:
-            raise ValueError("allow_overlap is another name for overlap: give one of the two.")
-        changed["overlap"] = overlap_of(given["allow_overlap"])
+        if name not in NAMES:
+            raise TypeError(f"A schedule has no argument {name!r}.{nearest(name, [*NAMES])}")
+    changed = sisy.translated(given)
     if "jitter" in changed:
         changed["jitter"] = duration("jitter", changed["jitter"])
     if "args" in changed and isinstance(changed["args"], tuple):
@@ -70,15 +59,8 @@ def columns(given: Mapping[str, Any]) -> dict[str, Any]:
     return changed
 
 
-def overlap_of(allow_overlap: Any) -> str:
-    """sisy's flag in our words."""
-    if not isinstance(allow_overlap, bool):
-        raise ValueError(f"allow_overlap must be True or False, not {allow_overlap!r}.")
-    return "run" if allow_overlap else "skip"
-
-
 def validate_userdata(userdata: Any) -> None:
-    """Raise ValueError if it is no dict, in sisy's words."""
+    """Raise ValueError if it is not a dict."""
     if not isinstance(userdata, dict):
         raise ValueError(
             f"Userdata must be a dictionary of JSON-serializable data, not {userdata!r}."
@@ -86,7 +68,7 @@ def validate_userdata(userdata: Any) -> None:
 
 
 def duration(name: str, given: Any) -> timedelta:
-    """A timedelta, of one or of a number of seconds."""
+    """Return a timedelta; it may be given as a number of seconds."""
     if isinstance(given, timedelta):
         return given
     try:
@@ -98,5 +80,5 @@ def duration(name: str, given: Any) -> timedelta:
 
 
 def label_of(path: str) -> str:
-    """A label for what was given none: its path and a short id."""
-    return f"{path[: LONGEST_LABEL - 9]}-{uuid4().hex[-8:]}"
+    """Return a label for a schedule without one: its path and a short id."""
+    return f"{path[: MAX_LABEL_LENGTH - 9]}-{uuid4().hex[-8:]}"

@@ -1,25 +1,45 @@
-"""The task by which a callable is executed that is none itself: it gets one message."""
+"""The task that calls a schedule's callable which is not a task itself, with one message."""
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 from asgiref.sync import async_to_sync
 from django.apps import apps
 from django.db import models, router
 
 from taskworks.context import TaskContext
-from taskworks.definition import unvalidated
+from taskworks.definition import Task, copied, ours, unvalidated
 from taskworks.exceptions import ResourceNotFound
-from taskworks.timetables.callables import resolve
+from taskworks.timetables.callables import TASK, Described, find, resolve
 
 if TYPE_CHECKING:
     from taskworks.models import Schedule
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallableTask(Task[..., Any]):
+    """The task below, and the path of what it is to call, which its runs store."""
+
+    callable_path: str | None = None
+
+
+def task_for(described: Described) -> Task:
+    """
+    Return the task that is described, or the one that calls what is described.
+
+    Raise TaskNotFound if its path leads nowhere, InvalidTask if it was a task and is not any more.
+    """
+    found = find(described)
+    if described.kind == TASK:
+        return ours(found)
+    return cast(Task, copied(call, callable_path=described.path))
+
+
 def _call(context: TaskContext) -> None:
     """
-    Call what the run's schedule names, with a dictionary of the schedule's row as ``task``, and of
-    the firing as ``message`` and ``channel_message``; then save the userdata, if that has changed.
+    Call what the run's schedule names, with a dictionary: the schedule's row as ``task``, the
+    firing as ``message`` and ``channel_message``. Then save the userdata if that has changed.
     """
     schedule = _schedule(context)
     message = {
@@ -39,7 +59,7 @@ def _call(context: TaskContext) -> None:
 
 
 def _is_there(schedule: "Schedule") -> bool:
-    """The callable may have deleted it, as the way to run no more."""
+    """Return whether the row exists: the callable may have deleted it, in order to run no more."""
     rows = type(schedule)._base_manager.using(schedule._state.db)  # and from no replica
     return rows.filter(pk=schedule.pk).exists()
 
@@ -56,11 +76,11 @@ def _schedule(context: TaskContext) -> "Schedule":
         return rows.get(pk=context.schedule_id or 0)
     except model.DoesNotExist:
         raise ResourceNotFound(
-            f"The schedule {context.schedule_id} is gone, and with it what the run is to call."
+            f"The schedule {context.schedule_id} has been deleted, and the run was to call what it "
+            "named."
         ) from None
 
 
-# Not by the decorator: a project may have no queue or backend of the default's name.
+# Not made by the decorator: a project may have no queue or backend of the default's name.
 _call.__name__ = _call.__qualname__ = "call"
-call = unvalidated(_call, takes_context=True)
-PATH = call.module_path
+call = unvalidated(_call, CallableTask, takes_context=True)

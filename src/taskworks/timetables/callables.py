@@ -1,7 +1,8 @@
 """
-What a schedule may run: a task, or any callable that sisy took, by a path that is stored.
+What a schedule may run: a task, or a function or method that takes one message.
 
-``describe`` looks closely, once, when a schedule is made; ``resolve`` finds it again when it runs.
+It is stored by its path. ``describe`` validates it when a schedule is made, ``resolve`` finds it
+again when the schedule runs.
 """
 
 import inspect
@@ -22,17 +23,17 @@ TASK = "task"
 FUNCTION = "function"
 STATIC_METHOD = "static_method"
 CLASS_METHOD = "class_method"
-METHOD = "method"  # of a model's instance
+METHOD = "method"  # of an instance of a model
 
 LOCAL = "<locals>"
-HISTORICAL = "__fake__"  # the module of the models that migrations know
+HISTORICAL = "__fake__"  # the module of models as migrations know them
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
     """
-    A callable as it is stored. ``object_pk`` is the text of the primary key of the instance whose
-    method it is, and None for any other kind.
+    A task or callable as it is stored. ``object_pk`` is the primary key, as text, of the instance
+    whose method it is; None for any other kind.
     """
 
     kind: str
@@ -42,12 +43,12 @@ class Described:
 
 def describe(given: Any, pk: Any = None) -> Described:
     """
-    What is stored of a task, a function, a static or class method, a method of a saved model
-    instance, or the dotted path of one of these; with ``pk``, of a model's method, which will be
-    called on the instance with this primary key.
+    Return what is stored of a task, a function, a static or class method, a method of a saved
+    model instance, or the dotted path of one of these. With ``pk``, it is a model's method, which
+    will be called on the instance with this primary key.
 
-    Raise ValueError, in a sentence, for what no worker could find again, and for what cannot be
-    called with the one argument that it will get.
+    Raise ValueError for what no worker could find again, and for what cannot be called with the
+    one argument that it will get.
     """
     if isinstance(given, str):
         return _described_path(given, pk)
@@ -67,9 +68,9 @@ def describe(given: Any, pk: Any = None) -> Described:
 
 def find(described: Described) -> Any:
     """
-    The task, the function, or the function of the method, without looking for any instance.
+    Return the task, the function, or the function of the method. No instance is looked for.
 
-    Raise TaskNotFound if its path leads nowhere, InvalidTask if it was a task and is none now.
+    Raise TaskNotFound if its path leads nowhere, InvalidTask if it was a task and is not any more.
     """
     if described.kind == TASK:
         return resolve_task(described.path)
@@ -81,9 +82,9 @@ def find(described: Described) -> Any:
 
 def resolve(described: Described) -> Any:
     """
-    The task, or what is to be called with the one argument.
+    Return the task, or what is to be called with the one argument.
 
-    Raise what ``find`` raises, and ResourceNotFound if the instance is not there any more.
+    Raise what ``find`` raises, and ResourceNotFound if the instance has been deleted.
     """
     found = find(described)
     if described.kind != METHOD:
@@ -93,13 +94,13 @@ def resolve(described: Described) -> Any:
 
 def is_gone(path: str) -> bool:
     """
-    Whether the module of this path can be imported and has no such name, or there is no such
-    module; False if it is there, and if a module cannot be imported, so that nobody knows.
+    Return whether there is no such module, or the module has no such name. If the module cannot be
+    imported, nobody knows, and the answer is False.
     """
     try:
         _found(path)
     except ModuleNotFoundError as error:
-        return error.name is None  # of ours, below
+        return error.name is None  # it is raised by _owner
     except AttributeError as error:
         return error.name in path.split(".")
     except (Exception, SystemExit):  # noqa: BLE001 - a module may raise anything
@@ -108,13 +109,13 @@ def is_gone(path: str) -> bool:
 
 
 def instance_key(described: Described) -> Any:
-    """The primary key of the instance, in the model's own type; raise what ``find`` raises."""
+    """Return the instance's primary key, in the model's type; raise what ``find`` raises."""
     find(described)
     model, _ = _owner(described.path)
     return model._meta.pk.to_python(described.object_pk)
 
 
-# What is given as a path.
+# A callable that is given as a path.
 
 
 def _described_path(path: str, pk: Any) -> Described:
@@ -135,7 +136,9 @@ def _described_path(path: str, pk: Any) -> Described:
 
 def _found_or_refused(path: str) -> Any:
     if not all(part.isidentifier() for part in path.split(".")) or "." not in path:
-        raise ValueError(f"{path!r} is no full dotted path to a function: 'package.module.name'.")
+        raise ValueError(
+            f"{path!r} is not the full dotted path of a function: 'package.module.name'."
+        )
     try:
         return _found(path)
     except (ImportError, AttributeError) as error:
@@ -147,7 +150,7 @@ def _found_or_refused(path: str) -> Any:
 
 
 def _kind(path: str) -> str:
-    """Of a routine: how the class has it, if it is in one."""
+    """Return the kind of a routine: how its class defines it, if it is in one."""
     owner, name = _owner(path)
     if not isinstance(owner, type):
         return FUNCTION
@@ -164,36 +167,36 @@ def _stored_pk(path: str, pk: Any) -> str:
     model, _ = _owner(path)
     if not issubclass(model, models.Model):
         raise ValueError(
-            f"{path!r} is a method of instances of {model.__qualname__}, which is no Django "
+            f"{path!r} is a method of instances of {model.__qualname__}, which is not a Django "
             "model: no worker could find the instance. Use a function, a static or a class method."
         )
     if model._meta.abstract:
         raise ValueError(
-            f"{path!r} is a method of an abstract model, which has no instances. Give the path by "
-            "the model that has them."
+            f"{path!r} is a method of an abstract model, which has no instances. Give the path of "
+            "a model that has them."
         )
     if pk is None:
         raise ValueError(
-            f"{path!r} is a method of an instance, and no instance is given. Give its bound "
-            "method, or pk_override=... with its primary key."
+            f"{path!r} is a method of an instance, and no instance is given. Give a bound method, "
+            "or pk_override=... with the primary key."
         )
     try:
         value = model._meta.pk.to_python(pk)
         return str(model._meta.pk.value_to_string(model(pk=value)))
     except (ValidationError, TypeError, ValueError) as error:
         reason = " ".join(error.messages) if isinstance(error, ValidationError) else str(error)
-        raise ValueError(f"{pk!r} is no primary key of a {model._meta.label}: {reason}") from error
+        raise ValueError(f"{pk!r} is not a primary key of {model._meta.label}: {reason}") from error
 
 
 def _refuse_pk(name: str, pk: Any) -> None:
     if pk is not None:
         raise ValueError(
-            f"A primary key ({pk!r}) is given, and {name!r} is no method that still needs an "
-            "instance. Leave pk_override out."
+            f"A primary key ({pk!r}) is given, but {name!r} does not need an instance. Leave "
+            "pk_override out."
         )
 
 
-# What is given as an object.
+# A callable that is given as an object.
 
 
 def _described_task(task: Any) -> Described:
@@ -201,7 +204,7 @@ def _described_task(task: Any) -> Described:
     _refuse_hidden(task.func, path)
     found = _found_or_refused(path)
     if not is_task(found) or found.func != task.func:
-        raise ValueError(f"{path!r} leads to something else than the task {task!r}.")
+        raise ValueError(f"{path!r} is not the path of the task {task!r}, but of something else.")
     return Described(TASK, path)
 
 
@@ -230,7 +233,7 @@ def _described_method(method: MethodType) -> Described:
     path = f"{cls.__module__}.{cls.__qualname__}.{method.__name__}"
     if cls.__module__ == HISTORICAL:
         raise ValueError(
-            f"{cls.__qualname__} is a model as a migration knows it, which has no methods. Give "
+            f"{cls.__qualname__} is a model as a migration knows it, without its methods. Give "
             "the dotted path of the method, and pk_override=... with the primary key."
         )
     _refuse_hidden(method.__func__, path)
@@ -243,13 +246,13 @@ def _described_method(method: MethodType) -> Described:
 def _described_bound(instance: Any, method: MethodType, path: str) -> Described:
     if not isinstance(instance, models.Model):
         raise ValueError(
-            f"Can only call instance methods of Django model objects, not of {instance!r}: no "
+            f"Only methods of Django model instances can be scheduled, not of {instance!r}: no "
             "worker could find it. Use a function, a static or a class method."
         )
     if instance.pk is None or instance._state.adding:
         raise ValueError(
-            f"The method {path!r} is of an instance that is not saved: no worker could find it. "
-            "Save it first."
+            f"The instance of the method {path!r} is not saved: no worker could find it. Save it "
+            "first."
         )
     _validate_signature(method.__func__, path, METHOD)
     return Described(METHOD, path, instance._meta.pk.value_to_string(instance))
@@ -260,8 +263,8 @@ def _refuse_hidden(function: Any, path: str) -> None:
         raise ValueError(f"A lambda has no name that a worker could import ({path}): use def.")
     if LOCAL in path:
         raise ValueError(
-            f"{path!r} is defined inside of a function, where no worker could import it: define "
-            "it at the top of a module or in a class."
+            f"{path!r} is defined inside a function, where no worker could import it: define it "
+            "at the top of a module or in a class."
         )
     if path.startswith("__main__."):
         raise ValueError(
@@ -271,12 +274,12 @@ def _refuse_hidden(function: Any, path: str) -> None:
 
 
 def _same(described: Described, given: Any) -> Described:
-    """Refuse what its path does not lead to: a worker would run another."""
+    """Refuse a callable that is not at its own path: a worker would call another one."""
     found = _found_or_refused(described.path)
     if getattr(found, "__func__", found) is not given and found != given:
         raise ValueError(
-            f"{described.path!r} leads to something else than {given!r}, and a worker would run "
-            "that. Give the one that is there."
+            f"{described.path!r} is not the path of {given!r}, but of something else, which a "
+            "worker would call. Schedule that."
         )
     return described
 
@@ -285,7 +288,7 @@ def _same(described: Described, given: Any) -> Described:
 
 
 def _validate_signature(function: Any, path: str, kind: str, name: str | None = None) -> None:
-    """It must take one argument by position; of a method that still takes self, a second one."""
+    """Refuse what does not take one argument by position, or a method one beside ``self``."""
     taken = [object()] * (2 if kind == METHOD else 1)
     signature = inspect.signature(function)
     try:
@@ -298,13 +301,13 @@ def _validate_signature(function: Any, path: str, kind: str, name: str | None = 
     parameters = [*signature.parameters]
     if name and parameters[len(taken) - 1 : len(taken)] != [name]:
         raise ValueError(
-            f"{path!r} is named by its path, and its signature is {signature}: such a callable "
-            f"must have one parameter, named {name!r}. Only a task takes others."
+            f"{path!r} is given as a path, and its signature is {signature}: such a callable must "
+            f"have one parameter, named {name!r}. Only a task takes others."
         )
 
 
 def _what(given: Any) -> str:
-    """Why it is none, in a sentence."""
+    """Return why it cannot be scheduled, in a sentence."""
     match given:
         case partial():
             return f"{given!r} is a partial, which has no name: define a function."
@@ -313,7 +316,7 @@ def _what(given: Any) -> str:
         case type():
             return f"A class cannot be called directly: {given.__qualname__!r}. Name its method."
         case _ if inspect.isbuiltin(given) or inspect.ismethoddescriptor(given):
-            return f"{given!r} is built in: wrap it in a function that takes a message."
+            return f"{given!r} is a builtin: wrap it in a function that takes a message."
         case _ if callable(given):
             return f"{given!r} is an object with __call__: define a function that uses it."
         case _:
@@ -322,13 +325,13 @@ def _what(given: Any) -> str:
 
 def _instance(described: Described) -> models.Model:
     model, _ = _owner(described.path)
-    alias = router.db_for_write(model)  # a replica may be late
+    alias = router.db_for_write(model)  # a replica may lag behind
     try:
         pk = model._meta.pk.to_python(described.object_pk)
         instance: models.Model = model._base_manager.using(alias).get(pk=pk)
     except (model.DoesNotExist, ValidationError) as error:
         raise ResourceNotFound(
-            f"{model._meta.label} {described.object_pk} is not there any more, and "
+            f"{model._meta.label} {described.object_pk} does not exist any more, and "
             f"{described.path!r} was to be called on it."
         ) from error
     return instance
@@ -340,7 +343,7 @@ def _found(path: str) -> Any:
 
 
 def _owner(path: str) -> tuple[Any, str]:
-    """The module or class that the path's last name belongs to, and that name."""
+    """Return the module or class that the path's last name belongs to, and that name."""
     *parts, name = path.split(".")
     for length in range(len(parts), 0, -1):
         owner = _module(".".join(parts[:length]))
@@ -352,7 +355,7 @@ def _owner(path: str) -> tuple[Any, str]:
 
 
 def _module(path: str) -> Any:
-    """None if there is no such module; what a module raises while it is imported goes on."""
+    """Return the module, None if there is none; raise what importing it raises."""
     try:
         return import_module(path)
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""What a person may schedule who does not write code: tasks, and what settings allow."""
+"""What can be scheduled in the admin: tasks, and the callables that settings allow."""
 
 from taskworks import discovery
 from taskworks.conf import conf
@@ -9,8 +9,8 @@ from taskworks.timetables.declared import declarations
 
 def offered() -> dict[str, Described]:
     """
-    By path: the tasks in the ``tasks`` modules of installed apps, those that code schedules, and
-    what ``TASKWORKS["SCHEDULE_CALLABLES"]`` names. What no worker could find is left out.
+    Return, by path, the tasks in the ``tasks`` modules of installed apps, those that code
+    schedules, and what ``TASKWORKS["SCHEDULE_CALLABLES"]`` names, except what no worker could find.
     """
     found = {path: described for path in _paths() if (described := _described(path))}
     return dict(sorted(found.items()))
@@ -25,5 +25,5 @@ def _paths() -> set[str]:
 def _described(path: str) -> Described | None:
     try:
         return describe(path)
-    except ValueError:  # which a check says
+    except ValueError:  # a system check reports it
         return None

@@ -1,12 +1,12 @@
 """
-When a schedule is due: cron expressions and intervals, as values. All moments are aware.
+Timetables: cron expressions and intervals, as values. All moments are aware.
 
-Parsing and the calendar are cronsim's; which moments the local times of an expression are, around a
-change to or from summer time, is ours:
+cronsim parses expressions and knows the calendar. Which moments the local times of an expression
+are, when clocks are put forward or back, is decided here:
 
 - An expression whose hour field names every hour (``*``) runs in every real hour.
-- Any other names local times: one that is skipped runs once, at the first valid instant after the
-  gap, and one that is repeated runs once, the first time.
+- Any other expression names local times. One that is skipped runs once, at the first valid instant
+  after the gap; one that is repeated runs once, the first time.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ ALIASES = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-# In the order of an expression, and as cronsim calls them.
+# The fields of an expression, in its order, under cronsim's names.
 FIELDS = ("minute", "hour", "day-of-month", "month", "day-of-week", "second")
 VALUES = {
     "minute": "0 to 59",
@@ -50,40 +50,43 @@ HOUR = timedelta(hours=1)
 
 
 class InvalidTimetable(ValueError):  # noqa: N818 - like the other names of refusals
-    """A cron expression, an interval or a time zone that is none; it names the value and why."""
+    """A cron expression, an interval or a time zone is not valid; the text names it, and why."""
 
 
 class Timetable(Protocol):
-    """Planned times, in ascending order, without end or with one."""
+    """Planned times in ascending order; they may end."""
 
     def after(self, moment: datetime) -> Iterator[datetime]:
-        """Those after this moment."""
+        """Yield the planned times after this moment."""
 
     def nth_latest(self, n: int, since: datetime, until: datetime) -> datetime | None:
-        """The nth latest of those after one moment and before another; None if they are fewer."""
+        """Return the nth latest time after ``since`` and before ``until``, None if it has fewer."""
 
     def in_words(self) -> str:
-        """A sentence."""
+        """Return it as a sentence."""
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """The time zone of this name; raise InvalidTimetable if there is none."""
+    """Return the time zone of this name; raise InvalidTimetable if there is none."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError, TypeError):
-        raise InvalidTimetable(f"{name!r} is no time zone.{_nearest_zone(str(name))}") from None
+        raise InvalidTimetable(f"{name!r} is not a time zone.{_nearest_zone(str(name))}") from None
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Every so often, in real time, counted from ``start``, which is no planned time itself."""
+    """
+    Planned times ``every`` real time apart, counted from ``start``, which is not one of them. Raise
+    InvalidTimetable for less than a second.
+    """
 
     every: timedelta
     start: datetime
 
     def __post_init__(self) -> None:
         if not isinstance(self.every, timedelta) or self.every < SECOND:
-            raise InvalidTimetable(f"An interval is a second at least, not {self.every!r}.")
+            raise InvalidTimetable(f"An interval must be at least one second, not {self.every!r}.")
 
     def after(self, moment: datetime) -> Iterator[datetime]:
         """See Timetable."""
@@ -111,8 +114,8 @@ class Interval:
 @dataclass(frozen=True, slots=True)
 class Cron:
     """
-    A cron expression in a time zone: minute, hour, day of month, month, day of week, and the second
-    last if there is one. Raise InvalidTimetable for one that is not valid, or never comes.
+    A cron expression in a time zone: minute, hour, day of month, month, day of week, and
+    optionally the second. Raise InvalidTimetable if it is not valid, or never comes.
     """
 
     expression: str
@@ -123,7 +126,7 @@ class Cron:
 
     def __post_init__(self) -> None:
         if not isinstance(self.expression, str):
-            raise InvalidTimetable(f"A cron expression is a string, not {self.expression!r}.")
+            raise InvalidTimetable(f"A cron expression must be a string, not {self.expression!r}.")
         parsed, is_every_hour = _parsed(self.expression)
         object.__setattr__(self, "_zone", zone_of(self.timezone))
         object.__setattr__(self, "_cronsim", parsed)
@@ -156,7 +159,7 @@ class Cron:
         return Expression(self._cronsim.split()).explain()
 
     def _local_times(self, moment: datetime) -> Iterator[datetime]:
-        """Each local time is one instant: the first, or the end of the gap that it is in."""
+        """Yield one instant for each local time: the first, or the end of the gap it is in."""
         for local in CronSim(self._cronsim, _naive(moment) + self._offset(moment)):
             first = local.replace(tzinfo=self._zone)
             planned = first.astimezone(UTC)
@@ -166,7 +169,7 @@ class Cron:
                 yield self._change_between(first.replace(fold=1).astimezone(UTC), planned)
 
     def _real_times(self, moment: datetime) -> Iterator[datetime]:
-        """Each instant whose local time matches, from one change of the offset to the next."""
+        """Yield each instant whose local time matches, one UTC offset after the other."""
         offset = self._offset(moment)
         last = _naive(moment) + offset
         while True:
@@ -187,7 +190,7 @@ class Cron:
             last = end_of_gap - SECOND
 
     def _minutes_before(self, until: datetime, since: datetime, n: int) -> Iterator[datetime]:
-        """The minutes with a time, the latest first, back to ``since``, in which n might be."""
+        """Yield the minutes that have a time, the latest first, back to ``since``."""
         minutes = Cron(" ".join(self._cronsim.split()[1:]), self.timezone)
         window = (n // self._times_a_minute + 1) * MINUTE
         begin, oldest = until.astimezone(UTC), _start_of_minute(since)
@@ -198,7 +201,7 @@ class Cron:
 
     def _count_in(self, minute: datetime, since: datetime, until: datetime) -> int:
         is_whole = since < minute and minute + MINUTE <= until
-        # With which clocks are put forward, it may have what was skipped, and that alone.
+        # The minute to which clocks are put forward may have only a time that was skipped.
         if is_whole and self._offset(minute - SECOND) == self._offset(minute):
             return self._times_a_minute
         return len(self._times_in(minute, since, until))
@@ -215,7 +218,7 @@ class Cron:
         return moment.astimezone(self._zone).utcoffset() or timedelta()
 
     def _change_between(self, before: datetime, after: datetime) -> datetime:
-        """The first second of the offset that holds after it."""
+        """Return the first second of the UTC offset that holds at ``after``."""
         offset = self._offset(before)
         while after - before > SECOND:
             middle = before + (after - before) // 2 // SECOND * SECOND
@@ -228,7 +231,7 @@ class Cron:
 
 @lru_cache(maxsize=1000)
 def _parsed(expression: str) -> tuple[str, bool]:
-    """As cronsim writes it, the seconds first; and whether it runs in every hour."""
+    """Return it as cronsim writes it, the second first, and whether it runs in every hour."""
     parts = _fields(expression)
     for name, part in zip(FIELDS, parts, strict=True):
         _validate(expression, name, part)
@@ -243,11 +246,11 @@ def _fields(expression: str) -> list[str]:
     given = expression.strip()
     if given.startswith("@"):
         given = _of_alias(given)
-    # As others write Sunday at the end of a week.
+    # Sunday at the end of a range is the 7th day.
     parts = given.upper().replace("-SUN", "-7").split()
     if len(parts) not in (5, 6):
         raise InvalidTimetable(
-            f"{expression!r} is no cron expression: it has {len(parts)} fields, and needs 5 "
+            f"{expression!r} is not a cron expression: it has {len(parts)} fields, and needs 5 "
             "(minute, hour, day of month, month, day of week), or 6 with the second last."
         )
     return parts if len(parts) == 6 else [*parts, "0"]
@@ -258,7 +261,7 @@ def _of_alias(alias: str) -> str:
         return ALIASES[alias.lower()]
     except KeyError:
         raise InvalidTimetable(
-            f"{alias!r} is no cron expression.{nearest(alias, list(ALIASES))}"
+            f"{alias!r} is not a cron expression.{nearest(alias, list(ALIASES))}"
         ) from None
 
 
@@ -269,7 +272,7 @@ def _validate(expression: str, name: str, part: str) -> None:
         CronSim(" ".join(tried), SOME_DAY)
     except (CronSimError, ValueError, IndexError):
         raise InvalidTimetable(
-            f"{expression!r} is no cron expression: {part!r} is no {name}, which is "
+            f"{expression!r} is not a cron expression: {part!r} is not a valid {name}. Give "
             f"{VALUES[name]}, with *, lists, ranges and steps."
         ) from None
 
@@ -291,7 +294,7 @@ def _nearest_zone(name: str) -> str:
 
 
 def _between(timetable: Timetable, begin: datetime, end: datetime) -> list[datetime]:
-    """Its times from one moment on and before another."""
+    """Return its times from ``begin`` on and before ``end``."""
     return [*takewhile(lambda planned: planned < end, timetable.after(begin - TICK))]
 
 
@@ -300,7 +303,7 @@ def _start_of_minute(moment: datetime) -> datetime:
 
 
 def _naive(moment: datetime) -> datetime:
-    """In UTC, to the second, without saying so."""
+    """Return the moment in UTC, to the second, as a naive datetime."""
     return moment.astimezone(UTC).replace(tzinfo=None, microsecond=0)
 
 
@@ -309,7 +312,7 @@ def _aware(moment: datetime) -> datetime:
 
 
 def _duration(every: timedelta) -> str:
-    """As 1 day, 2 hours, 5 seconds."""
+    """Return it as "1 day, 2 hours, 5 seconds"."""
     seconds = every.total_seconds()
     words = []
     for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60)):

@@ -1,8 +1,8 @@
 """
 ``@cron`` and ``@every`` above ``@task``: the schedules that code declares.
 
-Here they are only remembered: a module of tasks is imported before there are tables. ``sync``
-makes rows of them.
+They are only collected here, because modules of tasks are imported before the tables are ready.
+``sync`` makes rows of them.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from taskworks.discovery import is_task, task_of
 from taskworks.exceptions import InvalidTask
 from taskworks.options.policy import OPTIONS, to_stored
 from taskworks.timetables import arguments
-from taskworks.timetables.cron import Cron, Interval, InvalidTimetable
+from taskworks.timetables.cron import Cron, Interval, InvalidTimetable, zone_of
 
 AnyTask = TypeVar("AnyTask")
 UNITS = ("weeks", "days", "hours", "minutes", "seconds")
@@ -24,16 +24,16 @@ UNITS = ("weeks", "days", "hours", "minutes", "seconds")
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """A schedule as code declares it; ``columns`` beside its label and its task."""
+    """A schedule as code declares it; ``columns`` are its other columns."""
 
     label: str
     task: Any
     columns: dict[str, Any] = field(hash=False)
 
 
-# By label.
+# Declarations by their labels.
 declarations: dict[str, Declaration] = {}
-# Why some could not be made, by the paths of their tasks: whoever imports them may not say so.
+# Why some were refused, by the paths of their tasks: whatever imports them may hide the error.
 refused: dict[str, str] = {}
 
 
@@ -41,11 +41,11 @@ def cron(
     expression: str, *, label: str | None = None, **given: Any
 ) -> Callable[[AnyTask], AnyTask]:
     """
-    Above ``@task``: run it by a cron expression of five fields, or six with the seconds last.
+    Above ``@task``: run it by a cron expression of five fields, or six with the second last.
 
-    ``label`` is the task's path, if you give none. ``given`` are other columns of a Schedule,
-    ``allow_overlap``, and options of ``task.using()``. Raise ValueError or TypeError, in a
-    sentence, for what cannot be.
+    ``label`` defaults to the task's path. ``given`` are other columns of a Schedule,
+    ``allow_overlap``, and options of ``task.using()``. Raise ValueError or TypeError for bad
+    arguments.
     """
     return _declaring(lambda: _of_cron(expression), label, given)
 
@@ -54,8 +54,8 @@ def every(
     interval: timedelta | float | None = None, *, label: str | None = None, **given: Any
 ) -> Callable[[AnyTask], AnyTask]:
     """
-    Above ``@task``: run it every so often, ``@every(minutes=5)``; in weeks, days, hours, minutes
-    and seconds, or as a timedelta or a number of seconds. See ``cron`` for all else.
+    Above ``@task``: run it at an interval, ``@every(minutes=5)``, in weeks, days, hours, minutes
+    and seconds, or as a timedelta or a number of seconds. For all else see ``cron``.
     """
     units = {name: given.pop(name) for name in UNITS if name in given}
     return _declaring(lambda: {"cron": "", "interval": _interval(interval, units)}, label, given)
@@ -80,7 +80,7 @@ def _declare(
     task = task_of(task)
     if not is_task(task):
         raise TypeError(
-            f"a declared schedule runs a task, and {task!r} is none. Put @task below @cron or "
+            f"a declared schedule runs a task, and {task!r} is not one. Put @task below @cron or "
             "@every."
         )
     columns = {**_columns(task, given), **timing()}
@@ -92,10 +92,10 @@ def _declare(
 
 
 def _columns(task: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """Columns by their names; all else is an option of the task."""
-    known = (*arguments.COLUMNS, *arguments.ALIASES)
-    columns = arguments.columns({name: given[name] for name in given if name in known})
-    options = {**columns.get("options", {}), **{n: given[n] for n in given if n not in known}}
+    """Return what is given as columns; what is not the name of one is an option of the task."""
+    columns = arguments.columns({n: given[n] for n in given if n in arguments.NAMES})
+    more = {name: value for name, value in given.items() if name not in arguments.NAMES}
+    options = {**columns.get("options", {}), **more}
     if options:
         task.using(**options)
         others = {name: value for name, value in options.items() if name not in OPTIONS}
@@ -106,30 +106,33 @@ def _columns(task: Any, given: dict[str, Any]) -> dict[str, Any]:
 
 def _of_cron(expression: Any) -> dict[str, Any]:
     if not isinstance(expression, str) or not expression.strip():
-        raise InvalidTimetable(f"A cron expression is a string, not {expression!r}.")
+        raise InvalidTimetable(f"A cron expression must be a string, not {expression!r}.")
     return {"cron": expression, "interval": None}
 
 
 def _interval(interval: Any, units: dict[str, Any]) -> timedelta:
     if (interval is None) == (not units):
         raise ValueError(
-            "@every takes an interval, @every(timedelta(minutes=5)) or @every(minutes=5), and one "
-            "of the two."
+            "@every takes either an interval, @every(timedelta(minutes=5)), or units of it, "
+            "@every(minutes=5)."
         )
     try:
         return arguments.duration("an interval", timedelta(**units) if units else interval)
     except (OverflowError, TypeError):
-        raise ValueError(f"{units!r} is no interval.") from None
+        raise ValueError(f"{units!r} is not an interval.") from None
 
 
 def _validate_timing(columns: dict[str, Any]) -> None:
-    if columns["interval"] is not None:
+    timezone = columns.get("timezone", settings.TIME_ZONE)
+    if columns["interval"] is None:
+        Cron(columns["cron"], timezone)
+    else:
         Interval(columns["interval"], arguments.SOME_TIME)
-    Cron(columns["cron"] or arguments.EVERY_MINUTE, columns.get("timezone", settings.TIME_ZONE))
+        zone_of(timezone)
 
 
 def _refuse_twice(declaration: Declaration) -> None:
-    """But a module may be read again, and its task is another object then."""
+    """Refuse a label of another task; a module that is imported again has other task objects."""
     other = declarations.get(declaration.label)
     if other is None or (
         other.task is not declaration.task

@@ -8,12 +8,13 @@ from django.core.exceptions import ImproperlyConfigured
 
 from taskworks.definition import Task
 from taskworks.discovery import resolve
+from taskworks.documentation import page
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.feature_checks import check_of_a_part
 from taskworks.typed.registry import survey
 from taskworks.typed.task_class import refused
 
-HINT = "docs/reference/typed.md has what a typed task may be."
+HINT = f"What a typed task may be: {page('reference/typed')}"
 
 
 @check_of_a_part

@@ -4,18 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, overload
 
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from taskworks import discovery
-from taskworks.conf import conf, validate_paths
+from taskworks.compat import task_api
+from taskworks.conf import conf
 from taskworks.definition import Task
 from taskworks.discovery import is_task
 from taskworks.exceptions import InvalidTask
 from taskworks.typed.task_class import TypedTask
-
-SEEDS_SETTING = "TASK_API_BACKGROUND_TASKS"  # of django-task-api
 
 Declared = TypeVar("Declared", bound=Any)
 
@@ -68,13 +66,13 @@ def offered() -> dict[str, Task[..., Any]]:
     of one name, and for a module of tasks that cannot be imported.
     """
     global _known  # noqa: PLW0603 - a cache of one, replaced whole
-    named_here = (conf().api_tasks, tuple(_of_the_seed()), {**_decorated})
+    named_here = (conf().api_tasks, tuple(task_api.background_tasks()), {**_decorated})
     if named_here == _known[0]:
         return _known[1]
     tasks: dict[str, Task[..., Any]] = {}
     for problem in survey(tasks):
         raise ImproperlyConfigured(problem)
-    _known = ((conf().api_tasks, tuple(_of_the_seed()), {**_decorated}), tasks)
+    _known = ((conf().api_tasks, tuple(task_api.background_tasks()), {**_decorated}), tasks)
     return tasks
 
 
@@ -113,14 +111,8 @@ def survey(tasks: dict[str, Task[..., Any]]) -> Iterator[str]:
 def _paths() -> Iterator[tuple[str, str]]:
     for path in conf().api_tasks:
         yield "TASKWORKS['API_TASKS']", path
-    for path in _of_the_seed():
-        yield SEEDS_SETTING, path
-
-
-def _of_the_seed() -> Sequence[str]:
-    given: Sequence[str] = getattr(settings, SEEDS_SETTING, ())
-    validate_paths(SEEDS_SETTING, given)
-    return given
+    for path in task_api.background_tasks():
+        yield task_api.BACKGROUND_TASKS, path
 
 
 def _found(setting: str, path: str) -> Task[..., Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from taskworks.execution import Attempt
 from taskworks.recording.ledger import Ledger
-from taskworks.worker.pools.pools import Pools
+from taskworks.worker.pools import PoolSet
 
 
 class FirstStarts:
@@ -15,7 +15,7 @@ class FirstStarts:
     they are submitted. One whose start could not be written is another worker's.
     """
 
-    def __init__(self, ledger: Ledger, pools: Pools) -> None:
+    def __init__(self, ledger: Ledger, pools: PoolSet) -> None:
         self._ledger, self._pools = ledger, pools
 
     def hold(self, attempts: list[Attempt]) -> None:

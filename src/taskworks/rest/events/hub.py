@@ -47,7 +47,6 @@ class Hub:
         self._left_at = 0.0
         self._watcher: Watcher | None = None
         self._is_stopping = False
-        self._is_woken = False
 
     def __len__(self) -> int:
         """How many streams are open."""
@@ -93,7 +92,6 @@ class Hub:
     def take_new(self) -> set[UUID]:
         """Those of them that nobody has looked at since somebody began to listen."""
         with self._lock:
-            self._is_woken = False
             new, self._new = self._new & self._ears.keys(), set()
             return new
 
@@ -125,11 +123,10 @@ class Hub:
         if self._watcher is None or not self._watcher.is_alive():
             watcher = Watcher(self)
             watcher.start()
-            self._watcher, self._is_woken = watcher, False
+            self._watcher = watcher
 
     def _wake(self) -> None:
-        if self._watcher and not self._is_woken:  # once until it looks, or a pipe would fill up
-            self._is_woken = True
+        if self._watcher:
             self._watcher.wake()
 
 

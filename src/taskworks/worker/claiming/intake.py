@@ -1,20 +1,28 @@
-"""How a worker comes by its runs: from which queues, and when it looks."""
+"""When a worker looks for ready runs, and how it claims them."""
 
+import math
+import random
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from uuid import UUID
 
+from taskworks.database.notifications import NOTIFY_INTERVAL
 from taskworks.duties.promote import promote
 from taskworks.models import TaskRun
 from taskworks.store import Store
 from taskworks.store.claiming import NO_PLACES, Places
+from taskworks.worker.claiming import WakeUpSource
 from taskworks.worker.claiming.cursor import ClaimCursor
-from taskworks.worker.claiming.listening import NotificationListener
-from taskworks.worker.claiming.poll_schedule import PollSchedule
 from taskworks.worker.claiming.queues import Queues
 
-SURVEY_EVERY = 0.2  # seconds between two looks at which queues there are, at the least
-WHILE_HELD = 0.5  # seconds between two tries to promote what another session holds
+SURVEY_INTERVAL = 0.2  # seconds between two looks at which queues have runs, while claims find some
+PROMOTE_AGAIN_AFTER = 0.5  # seconds until due runs that another session has locked are tried again
+MIN_POLL_INTERVAL = 0.02  # seconds between two looks at empty queues, just after there was work
+MIN_LOOK_INTERVAL = 0.005  # seconds between two looks, however often the worker is woken
+POLL_INTERVAL_IF_NOTIFIED = 5.0  # seconds between two looks of a worker that is woken for new runs
+# Seconds after a notification by which another may have been left out, as one too many.
+LOOK_AGAIN_AFTER = NOTIFY_INTERVAL * 1.2
 
 
 class Intake:
@@ -26,88 +34,75 @@ class Intake:
         backend: str,
         queues: Queues,
         interval: float,
-        wakeup: NotificationListener,
+        wake_ups: WakeUpSource,
     ) -> None:
-        self._store, self._backend, self._taken, self._listener = store, backend, queues, wakeup
-        self._poll_schedule = PollSchedule(interval, is_told=lambda: wakeup.works)
+        """``interval`` are the seconds between two looks at queues that stay empty."""
+        self._store, self._backend, self._queues, self._wake_ups = store, backend, queues, wake_ups
+        self._poll_schedule = PollSchedule(interval, is_notified=lambda: wake_ups.works)
         self._cursor = ClaimCursor()
-        self._queues: list[str] = []
+        self._ready_queues: list[str] = []
         self._next_survey = 0.0
 
-    def due(self, room: Mapping[str, int]) -> dict[str, int]:
-        """For how many runs of each executor to look now."""
-        self._heed_news()
-        return self._poll_schedule.due(room)
+    def room_due(self, room: Mapping[str, int]) -> dict[str, int]:
+        """Return the part of the room to claim for now."""
+        self._take_in_wake_ups()
+        return self._poll_schedule.room_due(room)
 
     def claim(self, worker: UUID, room: Mapping[str, int], limit: int | None) -> list[TaskRun]:
-        """Claim as much as there is room for, and plan when to look again."""
+        """Claim as many runs as there is room for, and plan when to look again."""
         runs = self._claim(worker, room, limit, self._cursor)
         self._poll_schedule.plan(room, runs)
-        if self._cursor.owes:
-            self._poll_schedule.look_again(self._cursor.seconds)
+        if self._cursor.may_have_skipped:
+            self._poll_schedule.look_again_in(self._cursor.seconds)
         return runs
 
     def claim_the_last(
         self, worker: UUID, room: Mapping[str, int], limit: int | None
     ) -> list[TaskRun]:
-        """The same, from every queue that there is, and overlooking nothing."""
+        """Claim from every queue there is, without overlooking a run."""
         self._next_survey = 0.0
         runs = self._claim(worker, room, limit, None)
         self._poll_schedule.plan(room, runs)
         return runs
 
     def wake(self) -> None:
-        """There is something new, in whichever queue: look at once."""
+        """Look at every queue at once: there are new runs."""
         self._poll_schedule.wake()
         self._next_survey = 0.0
 
     def hurry(self) -> None:
-        """There is work: more may come soon."""
+        """Poll often again: a run has ended, and where there is work, more may come soon."""
         self._poll_schedule.hurry()
 
     def seconds(self, room: Mapping[str, int]) -> float:
-        """Until the next look; infinite where there is no room."""
+        """Return the seconds until the next look, infinite without room."""
         return self._poll_schedule.seconds(room)
 
-    def _heed_news(self) -> None:
-        if not (told := self._listener.take()):
+    def _take_in_wake_ups(self) -> None:
+        if not (notified := self._wake_ups.take()):
             return
         self._poll_schedule.wake()
-        self._cursor.look_back()
-        named = [name for name in told if name is not None]
-        if self._queues or len(named) < len(told):
+        self._cursor.ask_for_restart()
+        named = [name for name in notified if name is not None]
+        if self._ready_queues or len(named) < len(notified):
             self._next_survey = 0.0  # what waits in other queues may come first
         else:
-            self._queues, self._next_survey = named, time.monotonic() + SURVEY_EVERY
+            self._ready_queues = named
+            self._next_survey = time.monotonic() + SURVEY_INTERVAL
 
     def _claim(
         self, worker: UUID, room: Mapping[str, int], limit: int | None, cursor: ClaimCursor | None
     ) -> list[TaskRun]:
         self._survey()
-        runs = self._claim_queued(worker, room, limit, cursor) if self._queues else []
+        runs = self._claim_ready(worker, room, limit, cursor) if self._ready_queues else []
         if len(runs) < sum(room.values()):
             self._next_survey = 0.0
         return runs
 
-    def _claim_queued(
-        self, worker: UUID, room: Mapping[str, int], limit: int | None, cursor: ClaimCursor | None
-    ) -> list[TaskRun]:
-        most = sum(room.values())
-        limit = most if limit is None else min(limit, most)
-
-        def claim(room: Mapping[str, int], limit: int, places: Places) -> list[TaskRun]:
-            return self._store.claim(
-                worker, self._backend, self._queues, room, limit, places=places
-            )
-
-        if cursor and self._store.uses_cursors:
-            return cursor.claim(claim, room, limit)
-        return claim(room, limit, NO_PLACES)
-
     def _survey(self) -> None:
         """
-        Which queues have ready runs, once what is due is ready too; not asked with every claim,
-        while they are answered.
+        Find out which queues have ready runs, after promoting those that are due. Not with every
+        claim, while claims find as many runs as there is room for.
         """
         now = time.monotonic()
         if now < self._next_survey:
@@ -117,7 +112,97 @@ class Intake:
             has_more = promote(self._store)
             outlook = self._store.outlook(self._backend)
             if outlook.due_in <= 0 and not has_more:
-                outlook = outlook._replace(due_in=WHILE_HELD)
-        self._poll_schedule.expect(outlook.due_in)
-        self._queues = [name for name in outlook.queues if self._taken.takes(name)]
-        self._next_survey = now + SURVEY_EVERY
+                outlook = outlook._replace(due_in=PROMOTE_AGAIN_AFTER)
+        self._poll_schedule.expect_due_in(outlook.due_in)
+        self._ready_queues = [name for name in outlook.queues if self._queues.takes(name)]
+        self._next_survey = now + SURVEY_INTERVAL
+
+    def _claim_ready(
+        self, worker: UUID, room: Mapping[str, int], limit: int | None, cursor: ClaimCursor | None
+    ) -> list[TaskRun]:
+        most = sum(room.values())
+        limit = most if limit is None else min(limit, most)
+
+        def claim(room: Mapping[str, int], limit: int, places: Places) -> list[TaskRun]:
+            return self._store.claim(
+                worker, self._backend, self._ready_queues, room, limit, places=places
+            )
+
+        if cursor and self._store.uses_cursors:
+            return cursor.claim(claim, room, limit)
+        return claim(room, limit, NO_PLACES)
+
+
+class PollSchedule:
+    """
+    When to look for runs of each executor: at once where a look has found as many as there was room
+    for; otherwise after a pause that grows to ``interval`` seconds. While ``is_notified`` returns
+    True, the worker is woken for new runs, and hardly polls.
+    """
+
+    def __init__(self, interval: float, is_notified: Callable[[], bool] = lambda: False) -> None:
+        self._interval, self._is_notified = interval, is_notified
+        self._pause = min(MIN_POLL_INTERVAL, interval)
+        self._next: dict[str, float] = {}
+        self._looked_at = 0.0
+        self._again_at = self._due_at = math.inf
+
+    def room_due(self, room: Mapping[str, int]) -> dict[str, int]:
+        """Return the room of those executors that have some and are to be looked for now."""
+        now = time.monotonic()
+        looked_for = {
+            executor: free
+            for executor, free in room.items()
+            if free > 0 and self._moment(executor) <= now
+        }
+        if looked_for:
+            self._note_look(now)
+        return looked_for
+
+    def plan(self, asked: Mapping[str, int], runs: Iterable[TaskRun]) -> None:
+        """Plan the next looks, after one that asked for this room and found these runs."""
+        found = Counter(run.executor for run in runs)
+        later = time.monotonic() + self._pause * random.uniform(0.8, 1)  # noqa: S311 - jitter
+        for executor, wanted in asked.items():
+            self._next[executor] = 0.0 if found[executor] >= wanted else later
+        self._pause = self._longer_pause()
+
+    def hurry(self) -> None:
+        """Begin with the shortest pause again."""
+        self._pause = min(MIN_POLL_INTERVAL, self._interval)
+
+    def wake(self) -> None:
+        """Look at once, and again once notifications that were left out would have come."""
+        now = time.monotonic()
+        at_once = max(now, self._looked_at + MIN_LOOK_INTERVAL)
+        self._next = {executor: min(at, at_once) for executor, at in self._next.items()}
+        self._again_at = now + LOOK_AGAIN_AFTER
+        self.hurry()
+
+    def look_again_in(self, seconds: float) -> None:
+        """Look after ``seconds`` at the latest: the last look may have missed runs."""
+        self._again_at = min(self._again_at, time.monotonic() + max(seconds, MIN_LOOK_INTERVAL))
+
+    def expect_due_in(self, seconds: float) -> None:
+        """Look after ``seconds`` at the latest: a scheduled run is due then."""
+        self._due_at = time.monotonic() + max(seconds, MIN_LOOK_INTERVAL)
+
+    def seconds(self, room: Mapping[str, int]) -> float:
+        """Return the seconds until the next look, infinite without room."""
+        looks = [self._moment(executor) for executor, free in room.items() if free > 0]
+        return min(looks, default=math.inf) - time.monotonic()
+
+    def _moment(self, executor: str) -> float:
+        return min(self._next.get(executor, 0.0), self._again_at, self._due_at)
+
+    def _note_look(self, now: float) -> None:
+        self._looked_at = now
+        if self._again_at <= now:
+            self._again_at = math.inf
+        if self._due_at <= now:
+            self._due_at = math.inf
+
+    def _longer_pause(self) -> float:
+        if self._is_notified() and self._pause * 2 > NOTIFY_INTERVAL:
+            return max(POLL_INTERVAL_IF_NOTIFIED, self._interval)
+        return min(self._pause * 2, self._interval)

@@ -1,7 +1,7 @@
 """
-A child process: executes one attempt after another in its main thread, as its worker orders.
+What runs in a child process: one attempt after another, in its main thread, as its worker orders.
 
-It lives as long as its worker: the end of the pipe is its end.
+It lives as long as its worker, and ends when the pipe does.
 """
 
 import contextvars
@@ -48,47 +48,47 @@ from taskworks.worker.pools.messages import (
     ProgressWritten,
 )
 
-TELL_EVERY = 0.1  # seconds
+REPORT_INTERVAL = 0.1  # seconds between two reports of progress
 PR_SET_PDEATHSIG = 1
 
 
 def work(descriptor: int) -> None:
-    """Execute what is ordered, until the worker has gone."""
+    """Execute what the worker orders, until it has gone."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-        # Its worker decides. No SIG_IGN, which programs that a task starts would inherit.
+        # Its worker decides. Not SIG_IGN, which programs that a task starts would inherit.
         signal.signal(number, lambda *_: None)
     connection = Connection(descriptor)
-    _keep_to_itself(connection)
+    _keep_from_programs(connection)
     _die_with_the_worker()
     ChildMain(connection).work()
 
 
-def _keep_to_itself(connection: Connection) -> None:
-    """Programs that a task leaves behind must not hold the pipe open."""
+def _keep_from_programs(connection: Connection) -> None:
+    """See to it that programs that a task leaves behind do not hold the pipe open."""
     os.set_inheritable(connection.fileno(), False)
     os.register_at_fork(after_in_child=connection.close)
 
 
 def _die_with_the_worker() -> None:
-    """Even if a task lets no other thread see the end of the pipe; Linux only."""
+    """Die even if a task lets no other thread see the end of the pipe; Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class ChildMain:
-    """This end of the pipe."""
+    """The child's end of the pipe, and its three threads."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._sending = threading.Lock()
         self._orders: SimpleQueue[_Current] = SimpleQueue()
         self._current: _Current | None = None
-        # No Event: an interrupted task might leave its lock taken.
-        self._news: SimpleQueue[None] = SimpleQueue()
+        # Not an Event: an interrupted task might leave its lock taken.
+        self._progress: SimpleQueue[None] = SimpleQueue()
 
     def work(self) -> None:
         threading.Thread(target=self._listen, name="taskworks-listen", daemon=True).start()
-        threading.Thread(target=self._tell, name="taskworks-tell", daemon=True).start()
+        threading.Thread(target=self._report, name="taskworks-report", daemon=True).start()
         self._send(ChildReady())
         while True:
             self._execute(self._orders.get())
@@ -96,12 +96,12 @@ class ChildMain:
     # In the main thread.
 
     def _execute(self, current: "_Current") -> None:
-        current.attempt.on_progress = lambda attempt: self._news.put(None)
+        current.attempt.on_progress = lambda attempt: self._progress.put(None)
         self._send(AttemptBegun())
         outcome = current.execute()
         _flush()
         with self._sending:
-            self._send_what_is_new()
+            self._send_progress()
             self._current = None
             self._connection.send(AttemptEnded(_portable(outcome), _memory()))
 
@@ -113,7 +113,7 @@ class ChildMain:
                 self._hear(self._connection.recv())
         except (EOFError, OSError):
             os._exit(0)
-        except BaseException:  # noqa: BLE001 - a child that is deaf is of no use
+        except BaseException:  # noqa: BLE001 - a child that takes no orders is of no use
             traceback.print_exc()
             os._exit(1)
 
@@ -124,21 +124,21 @@ class ChildMain:
         elif (current := self._current) and message.number == current.number:
             current.hear(message)
 
-    def _tell(self) -> None:
-        """The first news at once, then no more often than a person could read them."""
+    def _report(self) -> None:
+        """Send the first progress at once, then no more often than a person could read it."""
         while True:
-            self._await_news()
+            self._await_progress()
             with self._sending:
-                self._send_what_is_new()
-            time.sleep(TELL_EVERY)
+                self._send_progress()
+            time.sleep(REPORT_INTERVAL)
 
-    def _await_news(self) -> None:
-        self._news.get()
+    def _await_progress(self) -> None:
+        self._progress.get()
         with suppress(Empty):
             while True:
-                self._news.get_nowait()
+                self._progress.get_nowait()
 
-    def _send_what_is_new(self) -> None:
+    def _send_progress(self) -> None:
         if not (current := self._current):
             return
         if not current.attempt.has_news:
@@ -153,11 +153,11 @@ class ChildMain:
 
 
 class _Current:
-    """What is executed now."""
+    """The attempt that is executed now."""
 
     def __init__(self, order: AttemptOrdered) -> None:
         self.number = order.number
-        order.run.expires_at = None  # its worker has looked, and has counted the attempt since
+        order.run.expires_at = None  # its worker has checked that, and has counted the attempt
         self.attempt = Attempt(order.run, order.worker_id, order.claimed)
         if order.cancel_requested:
             self.attempt.channel.cancel_requested = True
@@ -187,14 +187,14 @@ class _Current:
 
 
 def _flush() -> None:
-    """What a task has printed is seen, and not lost if the child is killed."""
+    """Write what a task has printed, which would be lost if the child is killed."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()
 
 
 def _portable(outcome: Outcome) -> Outcome:
-    """Return it without the exception itself, which only this process may be able to load."""
+    """Return the outcome without the exception, whose class may be unknown to the worker."""
     if isinstance(outcome, InDoubt):
         return InDoubt(_settled_portably(outcome.otherwise))
     return _settled_portably(outcome)
@@ -216,7 +216,7 @@ def _last_line(text: str) -> str:
 
 
 def _memory() -> int:
-    """Resident bytes, now where the system tells, else at their highest."""
+    """Return the resident bytes: now where the system knows, else at their highest."""
     try:
         with open("/proc/self/statm") as file:
             return int(file.read().split()[1]) * resource.getpagesize()

@@ -1,4 +1,4 @@
-"""One event loop, for coroutine functions."""
+"""The pool for coroutine functions: one event loop."""
 
 import asyncio
 import contextvars
@@ -12,7 +12,7 @@ logger = steady_logger(__name__)
 
 
 class EventLoopPool(Pool):
-    """In a thread of its own, begun when first needed."""
+    """An event loop in a thread of its own, started when first needed."""
 
     def __init__(self, size: int, sender: type, done: Done) -> None:
         super().__init__(size)
@@ -37,7 +37,7 @@ class EventLoopPool(Pool):
 
     def _work(self) -> None:
         loop = self._loop
-        assert loop is not None, "begun with a loop"  # noqa: S101
+        assert loop is not None, "the thread is started with a loop"  # noqa: S101
         asyncio.set_event_loop(loop)
         while not self._closed and not loop.is_closed():
             try:
@@ -47,10 +47,10 @@ class EventLoopPool(Pool):
         if not self._tasks:
             loop.close()
 
-    # On the loop.
+    # Called on the loop.
 
     def _fill(self) -> None:
-        """Begin what waits, as far as there are places."""
+        """Begin the attempts that wait, as far as there are slots."""
         while len(self._tasks) < max(self.size, 1) and (attempt := self._next()):
             self._spawn(attempt)
 
@@ -70,7 +70,7 @@ class EventLoopPool(Pool):
     async def _execute(self, attempt: Attempt, guard: CoroutineGuard) -> None:
         try:
             outcome = await aexecute(attempt, guard, self._sender)
-        except BaseException as error:  # noqa: BLE001 - an outcome there must be
+        except BaseException as error:  # noqa: BLE001 - there must be an outcome
             outcome = failure(error)
         self.vacate()
         self._done(attempt, outcome)

@@ -1,4 +1,4 @@
-"""What a worker and its child processes say to each other; pickled, over a pipe."""
+"""The messages between a worker and its child processes, pickled, over a pipe."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from taskworks.execution import Outcome, Reason
 from taskworks.models import TaskRun
 
-# To the child. Each but the first is about the order with this number, and else ignored.
+# To the child. Each but the first is about the order with its number, or else it is ignored.
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,14 @@ class AttemptOrdered:
 
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
-    """Somebody wants it cancelled."""
+    """The run's cancellation was requested."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True)
 class InterruptRequested:
-    """It is to stop."""
+    """Stop the task."""
 
     number: int
     reason: Reason
@@ -38,7 +38,7 @@ class InterruptRequested:
 
 @dataclass(frozen=True, slots=True)
 class ProgressWritten:
-    """So many changes that it has told are written."""
+    """The task's progress is written, up to its change number ``changes``."""
 
     number: int
     changes: int
@@ -49,17 +49,17 @@ class ProgressWritten:
 
 @dataclass(frozen=True, slots=True)
 class ChildReady:
-    """It has started, and listens."""
+    """The child has started, and takes orders."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptBegun:
-    """Its first line is about to run."""
+    """The task's first line is about to run."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressReported:
-    """What it tells of its progress, after so many changes."""
+    """The columns of the task's progress, after its change number ``changes``."""
 
     columns: dict[str, Any]
     changes: int
@@ -67,11 +67,11 @@ class ProgressReported:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """What became of it, and the child's memory in bytes after it."""
+    """The outcome of the attempt, and the child's memory in bytes after it."""
 
     outcome: Outcome
     memory: int
 
 
 class ExceptionInChild(Exception):  # noqa: N818 - it stands for another
-    """An exception of a child process, as text: its class may not be known here."""
+    """An exception of a child process, as text, because its class may be unknown here."""

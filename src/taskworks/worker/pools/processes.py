@@ -1,19 +1,14 @@
-"""TaskProcess processes, for what is heavy or untrusted: one a slot, spawned, over a pipe."""
+"""The pool for tasks that are heavy or may crash: child processes."""
 
 import json
-import multiprocessing
-import os
-import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from itertools import count
 from queue import SimpleQueue
-from typing import Any
 
 from django.db import connections
 
@@ -30,6 +25,7 @@ from taskworks.execution import (
     judge_crash,
 )
 from taskworks.logs import steady_logger
+from taskworks.worker.piped_process import PipedProcess, exit_in_words
 from taskworks.worker.pools.messages import (
     AttemptBegun,
     AttemptEnded,
@@ -41,14 +37,18 @@ from taskworks.worker.pools.messages import (
 )
 from taskworks.worker.pools.pool import Done, Pool
 
-SPAWNS = 3  # tries to have a child that lives long enough to begin
+MAX_SPAWNS = 3  # tries to have a child that lives long enough to begin an attempt
 SPAWN_AGAIN_AFTER = timedelta(seconds=10)
-ANSWER_WITHIN = 60.0  # seconds for a child to be ready, and to begin what it is given
+ANSWER_TIMEOUT = 60.0  # seconds for a child to be ready, and to begin what it is given
+END_TIMEOUT = 1.0  # seconds for a child to end once its pipe is closed
+
+PIPE_VARIABLE = "TASKWORKS_CHILD"  # in the environment: the number of the pipe's descriptor
 
 # What the child does first. The app registry must be ready before anything of ours is imported.
-BOOT = """
-import json, sys
-descriptor, path, databases = json.loads(sys.argv[1])
+BOOT = f"""
+import json, os, sys
+descriptor = int(os.environ.pop("{PIPE_VARIABLE}"))
+path, databases = json.loads(sys.argv[1])
 sys.path[:] = path
 import django
 django.setup()
@@ -64,29 +64,30 @@ logger = steady_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recycling:
-    """After how many runs, and past how much memory in bytes, a child is replaced."""
+    """After how many runs, and beyond how much memory in bytes, a child is replaced."""
 
     max_tasks: int | None = None
     max_memory: int | None = None
 
     def is_due(self, tasks: int, memory: int) -> bool:
+        """Return whether a child that has executed ``tasks`` and uses ``memory`` is replaced."""
         return (self.max_tasks is not None and tasks >= self.max_tasks) or (
             self.max_memory is not None and memory > self.max_memory
         )
 
 
 class ProcessPool(Pool):
-    """A fixed number of slots, each with a thread that speaks with its child."""
+    """At most ``size`` slots, each with a thread that orders attempts from its child."""
 
     def __init__(self, size: int, recycling: Recycling, sender: type, done: Done) -> None:
         super().__init__(size)
         self._recycling, self._sender, self._done = recycling, sender, done
-        self._calls: SimpleQueue[bool] = SimpleQueue()  # to look at what waits; False is to end
+        self._calls: SimpleQueue[bool] = SimpleQueue()  # True: look at what waits; False: end
         self._slots: list[Slot] = []
 
     @property
     def ahead(self) -> int:
-        """Nothing waits for a child: what goes there takes long, or may crash."""
+        """Always 0: attempts in child processes take long, or may crash."""
         return 0
 
     def _begin(self, count: int) -> None:
@@ -121,7 +122,7 @@ class ProcessPool(Pool):
 
 
 class ChildGuard(Guard):
-    """An attempt in a child process, once it is there."""
+    """How to stop an attempt that is executed, or about to be, in a child process."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -131,7 +132,7 @@ class ChildGuard(Guard):
         self._is_ordered = self._is_withdrawn = False
 
     def attach(self, child: "TaskProcess", number: int) -> bool:
-        """It is about to be ordered; False if it was withdrawn before."""
+        """Note the child and the number of the order; return False if it was withdrawn before."""
         with self._lock:
             if not self._is_withdrawn:
                 self._child, self._number = child, number
@@ -139,7 +140,7 @@ class ChildGuard(Guard):
             return not self._is_withdrawn
 
     def detach(self) -> None:
-        """The attempt is over: the child's next one is another's."""
+        """Forget the child: the attempt is over, and its next one is another's."""
         with self._lock:
             self._child = None
 
@@ -168,7 +169,7 @@ class ChildGuard(Guard):
 
 
 class Slot:
-    """A place for one attempt after another, in one child after another."""
+    """Executes one attempt after another, in one child after another."""
 
     def __init__(self, recycling: Recycling, sender: type) -> None:
         self._recycling, self._sender = recycling, sender
@@ -177,64 +178,67 @@ class Slot:
         self._is_closed = False
 
     def execute(self, attempt: Attempt) -> Outcome:
-        """Have the attempt executed in the child, and in a new one if that has died meanwhile."""
-        for _ in range(SPAWNS):
+        """Execute the attempt in the child, or in a new one if that has died since its last one."""
+        for _ in range(MAX_SPAWNS):
             child = self._ready_child()
             if self._is_closed:
                 return Released()
             if attempt.is_cancelled:
                 return cancellation("The run was cancelled before it began.")
-            if child and (outcome := self._executed(attempt, child)):
+            if child and (outcome := self._execute(attempt, child)):
                 return outcome
         error = TaskCrashed("No child process could be started; its standard error says why.")
         return Postponed(SPAWN_AGAIN_AFTER, error)
 
     def close(self) -> None:
-        """No more attempts; what is executed is given back."""
+        """Begin no more attempts, and end the one that is executed, which is released."""
         self._is_closed = True
         if child := self._child:
             child.kill()
 
     def end(self) -> None:
-        """Let the child end, if there is one."""
+        """End the child, if there is one, once it has nothing to do."""
         if child := self._child:
             self._child = None
             child.end()
 
     def _ready_child(self) -> "TaskProcess | None":
-        """The child, or a new one; None if it could not be started."""
+        """Return the child, or a new one; None if it could not be started."""
         try:
             if not self._child:
                 self._child = TaskProcess()
-                self._child.receive(ANSWER_WITHIN)
+                self._child.receive(ANSWER_TIMEOUT)
         except (EOFError, OSError) as error:
             logger.warning("A child process could not be started: %r", error)
             self.end()
         return self._child
 
-    def _executed(self, attempt: Attempt, child: "TaskProcess") -> Outcome | None:
-        """The outcome; None if the child was gone before the attempt began."""
+    def _execute(self, attempt: Attempt, child: "TaskProcess") -> Outcome | None:
+        """Return the outcome; None if the child was dead before the attempt began."""
         guard, number = attempt.guard, next(self._numbers)
         assert isinstance(guard, ChildGuard)  # noqa: S101
         if not guard.attach(child, number):
             return Released()
         try:
             child.send(self._order(attempt, number))
-            return self._followed(attempt, child, number)
+            return self._follow(attempt, child, number)
         except (EOFError, OSError):
             exit_code = child.end()
-            return self._broken_off(attempt, exit_code) if attempt.began else None
+            return self._outcome_of_death(attempt, exit_code) if attempt.began else None
         except BaseException:
-            child.kill()  # who knows what else it would say
+            child.kill()  # whatever it sends now would be taken for the next attempt's
             raise
         finally:
             guard.detach()
             self._replace_if_due(child)
 
-    def _broken_off(self, attempt: Attempt, exit_code: int) -> Outcome:
+    def _outcome_of_death(self, attempt: Attempt, exit_code: int) -> Outcome:
         if reason := attempt.guard.reason:
             return judge(attempt, reason.exception())
-        return attempt.abandon() if self._is_closed else judge_crash(attempt, _crash(exit_code))
+        if self._is_closed:
+            return attempt.abandon()
+        error = TaskCrashed(f"Its process {exit_in_words(exit_code)}.")
+        return judge_crash(attempt, error)
 
     def _order(self, attempt: Attempt, number: int) -> AttemptOrdered:
         return AttemptOrdered(
@@ -246,9 +250,9 @@ class Slot:
             self._sender,
         )
 
-    def _followed(self, attempt: Attempt, child: "TaskProcess", number: int) -> Outcome:
+    def _follow(self, attempt: Attempt, child: "TaskProcess", number: int) -> Outcome:
         while True:
-            match child.receive(ANSWER_WITHIN if attempt.began is None else None):
+            match child.receive(ANSWER_TIMEOUT if attempt.began is None else None):
                 case AttemptBegun():
                     attempt.begin()
                 case ProgressReported(columns, changes):
@@ -264,57 +268,26 @@ class Slot:
             self.end()
 
 
-class TaskProcess:
-    """One child process, and this end of the pipe to it."""
+class TaskProcess(PipedProcess):
+    """A child process that executes attempts; ``child.py`` is what runs there."""
 
     def __init__(self) -> None:
         self.tasks = self.memory = 0
         self.is_dying = False
-        self._sending = threading.Lock()
-        self._connection, theirs = multiprocessing.Pipe()
         databases = {alias: str(connections[alias].settings_dict["NAME"]) for alias in connections}
-        boot = json.dumps([theirs.fileno(), sys.path, databases])
-        with theirs:
-            # A process group of its own, so that Ctrl-C in a terminal reaches its worker alone.
-            self._process = subprocess.Popen(  # noqa: S603 - our own words
-                [sys.executable, "-c", BOOT, boot],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                process_group=0,
-            )
-
-    def send(self, message: Any) -> None:
-        """Say something, if it can still hear; that it cannot is seen when it is listened to."""
-        with self._sending, suppress(OSError):
-            self._connection.send(message)
-
-    def receive(self, within: float | None = None) -> Any:
-        """What it says next; raise EOFError or OSError if it has ended, or says nothing in time."""
-        if within is not None and not self._connection.poll(within):
-            raise TimeoutError(f"A child process says nothing for {within} s.")
-        return self._connection.recv()
+        super().__init__(
+            [sys.executable, "-c", BOOT, json.dumps([sys.path, databases])],
+            PIPE_VARIABLE,
+            stdin=subprocess.DEVNULL,
+        )
 
     def kill(self) -> None:
         """End it and what it has started, at once."""
         self.is_dying = True
-        if self._process.poll() is None:  # or its number may be another's by now
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        self.kill_group()
 
     def end(self) -> int:
-        """Let it end, and say with which code."""
+        """Let it end; return its exit code."""
         self.is_dying = True
-        with self._sending:
-            self._connection.close()
-        try:
-            return self._process.wait(timeout=1)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            return self._process.wait()
-
-
-def _crash(exit_code: int) -> TaskCrashed:
-    if exit_code < 0:
-        with suppress(ValueError):
-            return TaskCrashed(f"Its process was ended by {signal.Signals(-exit_code).name}.")
-    return TaskCrashed(f"Its process ended with exit code {exit_code}.")
+        self.close()
+        return self.wait(END_TIMEOUT)

@@ -1,4 +1,4 @@
-"""Threads, for functions."""
+"""The pool for functions: threads."""
 
 import contextvars
 import threading
@@ -8,25 +8,25 @@ from queue import SimpleQueue
 from taskworks.execution import Attempt, Outcome, ThreadGuard, execute, judge
 from taskworks.worker.pools.pool import Done, Pool
 
-PATIENCE = 0.002  # seconds without an attempt taken, until one thread is not enough
+WIDEN_AFTER = 0.002  # seconds without an attempt taken, until one thread is not enough
 
 
 class ThreadPool(Pool):
     """
-    A fixed number of threads, begun when first needed.
+    At most ``size`` threads, started when first needed.
 
-    While tasks are brief one thread executes them all, for several would do little but hand the
-    interpreter's lock to each other; the others come as soon as that one is held up.
+    While tasks are brief, one thread executes them all, because several would do little but hand
+    the interpreter's lock to each other. The others join in as soon as that one is held up.
 
-    Daemons, unlike those of concurrent.futures: a task that never returns must not keep a
+    They are daemons, unlike those of concurrent.futures: a task that never returns must not keep a
     stopping worker alive.
     """
 
     def __init__(self, size: int, sender: type, done: Done) -> None:
         super().__init__(size)
         self._sender, self._done = sender, done
-        self._calls: SimpleQueue[bool] = SimpleQueue()  # to look at what waits; False is to end
-        self._begun = self._awake = 0  # threads; the latter until they find nothing that waits
+        self._calls: SimpleQueue[bool] = SimpleQueue()  # True: look at what waits; False: end
+        self._begun = self._awake = 0  # threads; those awake have not yet found that nothing waits
         self._taken_at = 0.0
 
     def close(self) -> None:
@@ -34,7 +34,7 @@ class ThreadPool(Pool):
             self._calls.put(False)
 
     def widen(self) -> None:
-        if self._waiting and time.monotonic() - self._taken_at > PATIENCE:
+        if self._waiting and time.monotonic() - self._taken_at > WIDEN_AFTER:
             with self._lock:
                 self._rouse(self._awake + len(self._waiting))
 
@@ -43,7 +43,7 @@ class ThreadPool(Pool):
             self._rouse(1 if self.claim_ahead.is_brief else self._awake + count)
 
     def _rouse(self, wanted: int) -> None:
-        """Have so many threads awake, if there are as many."""
+        """Wake or start threads until ``wanted`` of them are awake, or all."""
         while self._awake < min(wanted, max(self.size, 1)):
             self._awake += 1
             if self._awake <= self._begun:
@@ -65,9 +65,8 @@ class ThreadPool(Pool):
             is_called = self._calls.get()
 
     def _next_or_rest(self) -> Attempt | None:
-        with (
-            self._lock
-        ):  # or an attempt may come, and find this thread awake, while it falls asleep
+        # With the lock, or an attempt may come while this thread falls asleep, and find it awake.
+        with self._lock:
             attempt = self._next()
             if attempt is None:
                 self._awake -= 1

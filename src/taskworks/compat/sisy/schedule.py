@@ -1,4 +1,4 @@
-"""sisy's shortcuts that make and save a schedule, as its class has them."""
+"""sisy's methods and properties of a schedule."""
 
 from datetime import datetime
 from typing import Any, Self
@@ -8,6 +8,7 @@ from django.db import router, transaction
 from django.dispatch import Signal
 from django.utils import timezone
 
+from taskworks.compat.sisy.arguments import default_schedule, overlap_of
 from taskworks.timetables import arguments
 from taskworks.timetables.callables import (
     CLASS_METHOD,
@@ -17,11 +18,12 @@ from taskworks.timetables.callables import (
     instance_key,
 )
 
-# Of a saved schedule that is to be fired here and now. A signal, because who fires is above models.
+# Sent with a saved schedule that is to be fired here and now. It is a signal because models, which
+# inherit these methods, must not import what fires.
 wanted_at_once = Signal()
 
 EVERY_SECOND = "* * * * * *"
-# How sisy calls the kinds.
+# The kinds that have another name in sisy.
 FUNC_TYPES = {
     CLASS_METHOD: "classmethod",
     METHOD: "instancemethod",
@@ -30,10 +32,12 @@ FUNC_TYPES = {
 
 
 class SisySchedule:
-    """What a schedule's class has of sisy's."""
+    """Mixed into ``Schedule``."""
 
     described: Any
-    save: Any
+    cron: Any
+    interval: Any
+    overlap: Any
 
     @classmethod
     def run_iterations(  # noqa: PLR0917 - as sisy has it
@@ -48,11 +52,11 @@ class SisySchedule:
         **more: Any,
     ) -> Self:
         """
-        Run a callable so many times by a schedule, not before ``delay_until``; the first time at
-        once with ``run_immediately``. Return the saved row, which is disabled when it is done.
+        Run a callable ``iterations`` times by a schedule, not before ``delay_until``; the first
+        time at once with ``run_immediately``. Return the saved row, which is disabled when done.
 
-        ``more`` is what ``task_with_callable`` takes beside. Raise ValueError, naming what is
-        wrong, before anything is written.
+        ``more`` is what else ``task_with_callable`` takes. Raise ValueError before anything is
+        written.
         """
         if delay_until is not None:
             more = {**more, "start_running": _in_the_future(delay_until)}
@@ -100,7 +104,7 @@ class SisySchedule:
         **more: Any,
     ) -> Self:
         """See ``task_with_callable``."""
-        timing = arguments.when(arguments.default_schedule() if schedule is None else schedule)
+        timing = arguments.when(default_schedule() if schedule is None else schedule)
         columns = arguments.columns({"userdata": {} if userdata is None else userdata, **more})
         made: Any = cls(**timing, **columns)
         made.describe(the_callable, pk_override)
@@ -109,7 +113,7 @@ class SisySchedule:
 
     @property
     def funcinfo(self) -> dict[str, Any]:
-        """What is stored of its callable, in sisy's words; see ``taskinfo_with_label``."""
+        """What is stored of its callable, under sisy's keys; see ``taskinfo_with_label``."""
         described: Described = self.described
         owner, _, name = described.path.rpartition(".")
         info = {
@@ -124,6 +128,25 @@ class SisySchedule:
         if described.kind == METHOD:
             info["model_pk"] = instance_key(described)
         return info
+
+    @property
+    def allow_overlap(self) -> bool:
+        """True if ``overlap`` is "run"; setting it chooses "run" or "skip"."""
+        return bool(self.overlap == overlap_of(allow_overlap=True))
+
+    @allow_overlap.setter
+    def allow_overlap(self, allowed: bool) -> None:
+        self.overlap = overlap_of(bool(allowed))
+
+    @property
+    def schedule(self) -> str:
+        """The cron expression."""
+        expression: str = self.cron
+        return expression
+
+    @schedule.setter
+    def schedule(self, expression: str) -> None:
+        self.cron, self.interval = expression, None
 
 
 def _in_the_future(delay_until: Any) -> datetime:

@@ -7,8 +7,10 @@ from uuid import UUID
 import pytest
 
 from taskworks.database.clock import DatabaseClock
+from taskworks.duties import heartbeat
+from taskworks.duties.heartbeat import ClockJumpGuard
 from taskworks.models import Worker
-from taskworks.store import Store, pulse
+from taskworks.store import Store
 
 HOUR, SILENCE = timedelta(hours=1), timedelta(seconds=30)
 
@@ -30,7 +32,7 @@ class Time:
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> Iterator[Time]:
     time = Time()
-    monkeypatch.setattr(pulse, "time", time)
+    monkeypatch.setattr(heartbeat, "time", time)
     monkeypatch.setattr(DatabaseClock, "moved", DatabaseClock.moved)
     return time
 
@@ -39,9 +41,15 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Iterator[Time]:
 def look(store: Store, worker: UUID) -> Callable[[], int]:
     """The witness gives a sign of life, and gives up whom it sees silent; how many."""
 
+    guard = ClockJumpGuard()
+
     def look() -> int:
         assert store.heartbeat(worker)
-        return store.give_up(SILENCE, worker) if store.overview(SILENCE, worker).silent else 0
+        overview = store.overview(SILENCE, worker)
+        assert overview.heartbeat_at
+        guard.note(overview.heartbeat_at, SILENCE)
+        may_give_up = overview.silent and guard.are_over(SILENCE)
+        return store.give_up(SILENCE, worker) if may_give_up else 0
 
     return look
 

@@ -1,0 +1,1 @@
+"""sisy's names. ``taskworks.schedules`` exports its functions, and ``Schedule`` has its methods."""

@@ -1,0 +1,114 @@
+"""When a worker looks for ready runs."""
+
+from itertools import pairwise
+
+import pytest
+
+from taskworks.worker.claiming import intake as module
+from taskworks.worker.claiming.intake import (
+    LOOK_AGAIN_AFTER,
+    MIN_LOOK_INTERVAL,
+    MIN_POLL_INTERVAL,
+    POLL_INTERVAL_IF_NOTIFIED,
+    PollSchedule,
+)
+
+ROOM = {"thread": 2}
+
+
+class Clock:
+    """A monotonic clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+def pauses(schedule: PollSchedule, clock: Clock, number: int) -> list[float]:
+    """Between so many looks, none of which finds anything."""
+    found = []
+    for _ in range(number):
+        assert schedule.room_due(ROOM) == ROOM
+        schedule.plan(ROOM, [])
+        assert schedule.room_due(ROOM) == {}
+        found.append(schedule.seconds(ROOM))
+        clock.now += found[-1] + 0.000_001
+    return found
+
+
+def test_a_poller_looks_soon_after_work_and_ever_more_rarely(clock: Clock) -> None:
+    schedule = PollSchedule(1.0)
+    first = pauses(schedule, clock, 12)
+    assert MIN_POLL_INTERVAL * 0.79 <= first[0] <= MIN_POLL_INTERVAL
+    assert all(earlier < later for earlier, later in pairwise(first[:6]))
+    assert all(0.79 <= pause <= 1.0 for pause in first[6:])
+    assert len({round(pause, 6) for pause in first[6:]}) > 1  # not in step with other workers
+    schedule.hurry()
+    assert schedule.room_due(ROOM)
+    assert pauses(schedule, clock, 1)[0] <= MIN_POLL_INTERVAL
+
+
+def test_who_is_notified_hardly_looks(clock: Clock) -> None:
+    schedule = PollSchedule(1.0, is_notified=lambda: True)
+    last = pauses(schedule, clock, 4)[-1]
+    assert POLL_INTERVAL_IF_NOTIFIED * 0.79 <= last <= POLL_INTERVAL_IF_NOTIFIED
+    patient = PollSchedule(60.0, is_notified=lambda: True)
+    assert 47 <= pauses(patient, clock, 4)[-1] <= 60
+
+
+def test_who_is_woken_looks_at_once_and_again_when_the_window_is_over(clock: Clock) -> None:
+    schedule = PollSchedule(60.0, is_notified=lambda: True)
+    pauses(schedule, clock, 4)
+    clock.now -= 10
+    assert not schedule.room_due(ROOM)
+    schedule.wake()
+    woken = clock.now
+    moments = []
+    while clock.now < woken + 1:
+        assert schedule.room_due(ROOM)
+        moments.append(clock.now - woken)
+        schedule.plan(ROOM, [])
+        clock.now += schedule.seconds(ROOM) + 0.000_001
+    assert moments[0] == 0
+    assert any(LOOK_AGAIN_AFTER <= moment < LOOK_AGAIN_AFTER + 0.001 for moment in moments)
+    assert len(moments) <= 5
+
+
+def test_a_storm_of_wake_ups_is_a_look_now_and_then(clock: Clock) -> None:
+    schedule = PollSchedule(60.0, is_notified=lambda: True)
+    seen = 0
+    for _ in range(1000):
+        schedule.wake()
+        if schedule.room_due(ROOM):
+            seen += 1
+            schedule.plan(ROOM, [])
+        clock.now += 0.001
+    assert 1 / (2 * MIN_LOOK_INTERVAL) <= seen <= 1 / MIN_LOOK_INTERVAL + 2
+
+
+def test_what_will_be_due_is_looked_for_then(clock: Clock) -> None:
+    schedule = PollSchedule(60.0, is_notified=lambda: True)
+    pauses(schedule, clock, 4)
+    clock.now -= 10
+    schedule.expect_due_in(3.0)
+    assert schedule.seconds(ROOM) == pytest.approx(3.0)
+    clock.now += 3.001
+    assert schedule.room_due(ROOM)
+    schedule.plan(ROOM, [])
+    assert schedule.seconds(ROOM) > 40
+
+
+def test_nobody_looks_for_what_has_no_room(clock: Clock) -> None:
+    schedule = PollSchedule(1.0)
+    schedule.wake()
+    assert schedule.room_due({"thread": 0}) == {}
+    assert schedule.seconds({"thread": 0}) == float("inf")
