@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any
 
 from taskworks.rest.representation import STATUSES
@@ -102,7 +103,7 @@ COMPONENTS: dict[str, Schema] = {
 
 def components() -> dict[str, Schema]:
     """The schemas that operations name: the fixed ones, and those of each offered task."""
-    found = dict(COMPONENTS)
+    found = deepcopy(COMPONENTS)  # drf-spectacular changes what it is given in place
     starts = {}
     for name, task in registry.offered().items():
         title = _title(name, found)
@@ -126,7 +127,7 @@ def components() -> dict[str, Schema]:
 def operation(view: str, method: str) -> Schema | None:
     """What a view promises of a method; None if it has none such."""
     make = OPERATIONS.get((view, method))
-    return make() if make else None
+    return deepcopy(make()) if make else None
 
 
 def _one_of(starts: Mapping[str, str]) -> Schema:
