@@ -15,7 +15,7 @@ from taskworks.exceptions import InvalidTask
 from taskworks.models import TaskRun
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.options.owner import ANYBODY, owner_of
-from taskworks.rest.representation import SHOWN
+from taskworks.rest.serializers import RUN_COLUMNS
 from taskworks.store import store
 from taskworks.typed import registry
 
@@ -62,7 +62,7 @@ class Viewer:
 
     def runs(self, *, mine: bool = False) -> TaskRunQuerySet:
         """Those that they may list."""
-        runs = store().runs.only(*SHOWN)
+        runs = store().runs.only(*RUN_COLUMNS)
         if not mine and self._is_staff_who_may(VIEW):
             return runs
         return runs.filter(owner=self.owner) if self.owner != ANYBODY else runs.none()
@@ -74,7 +74,7 @@ class Viewer:
         chosen to start it.
         """
         try:
-            run = store().runs.only(*SHOWN).filter(id=UUID(pk)).first()
+            run = store().runs.only(*RUN_COLUMNS).filter(id=UUID(pk)).first()
         except ValueError:
             raise NotFound from None
         if run is None or not self._may(run, CHANGE if to_change else VIEW):

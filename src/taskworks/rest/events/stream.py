@@ -14,7 +14,7 @@ from django.http import StreamingHttpResponse
 from taskworks.conf import conf
 from taskworks.options.owner import ANYBODY
 from taskworks.rest.events.hub import Ear, hub
-from taskworks.rest.representation import FINAL
+from taskworks.rest.serializers import FINAL_STATUSES
 
 RECONNECT_AFTER = 2000  # milliseconds
 SIGN_OF_LIFE_EVERY = 15.0  # seconds, so that a connection that nobody reads is noticed
@@ -42,7 +42,7 @@ def is_too_much(viewer: str) -> bool:
 
 def is_the_end(run: Run, last_event_id: str) -> bool:
     """Whether a client that has seen this event knows all there is."""
-    return run["status"] in FINAL and last_event_id == _end_of(run)
+    return run["status"] in FINAL_STATUSES and last_event_id == _end_of(run)
 
 
 class EventStream:
@@ -74,7 +74,7 @@ class EventStream:
 
     async def _news(self, ear: Ear) -> AsyncIterator[bytes]:
         ends = monotonic() + LONGEST
-        while self._known["status"] not in FINAL and monotonic() < ends:
+        while self._known["status"] not in FINAL_STATUSES and monotonic() < ends:
             try:
                 # Not wait_for, by which a cancellation may get lost before Python 3.12.
                 async with asyncio.timeout(SIGN_OF_LIFE_EVERY):
@@ -100,7 +100,7 @@ class EventStream:
             yield self._event("message", {**self._of(), "message": text, "details": more})
 
     def _whole(self, run: Run) -> bytes:
-        return self._event("status", run, _end_of(run) if run["status"] in FINAL else None)
+        return self._event("status", run, _end_of(run) if run["status"] in FINAL_STATUSES else None)
 
     def _of(self, *names: str) -> dict[str, Any]:
         return {name: self._known[name] for name in ("id", *names)}
