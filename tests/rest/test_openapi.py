@@ -1,15 +1,20 @@
 """The OpenAPI document: complete, valid, and kept."""
 
+import json
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
 from django.test.utils import override_script_prefix
 from django.utils.translation import gettext_lazy, override
 from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.settings import spectacular_settings
 from rest_framework.test import APIClient
 
 from taskworks.rest import openapi
 from taskworks.rest.openapi import document as openapi_document
+from taskworks.typed import registry
 from tests.rest import TASKS, offered
 
 pytestmark = pytest.mark.any_database
@@ -73,6 +78,46 @@ def test_the_project_s_own_document_has_them_too() -> None:
     assert "/api/tasks/{id}/cancel/" in schema["paths"]
     assert "StartTask" in schema["components"]["schemas"]
     assert references(schema) <= set(schema["components"]["schemas"])
+
+
+def test_it_does_not_depend_on_the_project_s_settings(client: APIClient, settings: Any) -> None:
+    before = etag_of(client)
+    openapi_document._document_for.cache_clear()
+    settings.SPECTACULAR_SETTINGS = {"OAS_VERSION": "3.0.3", "COMPONENT_SPLIT_REQUEST": True}
+    assert etag_of(client) == before
+
+
+def test_the_project_s_own_document_has_its_own_version(settings: Any) -> None:
+    settings.SPECTACULAR_SETTINGS = {"OAS_VERSION": "3.0.3"}
+    openapi_document.document()
+    schema = SchemaGenerator().get_schema(request=None, public=True)
+    assert schema["openapi"] == "3.0.3"
+    target = schema["components"]["schemas"]["TaskRun"]["properties"]["target"]
+    assert (target["type"], target["nullable"]) == ("integer", True)
+
+
+def test_documents_made_at_once_leave_the_project_s_settings_alone(made: list[Any]) -> None:
+    version = spectacular_settings.OAS_VERSION
+    together = Barrier(4)
+
+    def document_in(language: str) -> bytes:
+        with override(language):
+            together.wait(timeout=30)
+            return openapi_document.document().content
+
+    with ThreadPoolExecutor(4) as executor:
+        documents = [*executor.map(document_in, ("de", "en", "fr", "it"))]
+    assert len(made) == 4
+    assert all(json.loads(each)["openapi"] == "3.1.0" for each in documents)
+    assert version == spectacular_settings.OAS_VERSION
+
+
+def test_a_task_may_be_called_task(client: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "offered", lambda: {"task": offered.Add.task})
+    schemas = client.get(f"{TASKS}schema/").json()["components"]["schemas"]
+    [body] = schemas["StartTask"]["oneOf"]
+    assert body["$ref"] != "#/components/schemas/StartTask"
+    assert schemas[body["$ref"].rpartition("/")[2]]["properties"]["task"]["const"] == "task"
 
 
 def test_the_project_s_own_document_does_not_change_it(client: APIClient, made: list[Any]) -> None:

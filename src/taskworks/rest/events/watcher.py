@@ -112,7 +112,7 @@ class Watcher(BackgroundThread):
         for some in _parts(run_ids, MAX_IDS_PER_QUERY):
             found = {run.id: run for run in current.runs.only(*RUN_COLUMNS).filter(id__in=some)}
             for run_id in some:
-                self._hub.tell(run_id, run_as_json(found[run_id]) if run_id in found else None)
+                self._hub.publish(run_id, run_as_json(found[run_id]) if run_id in found else None)
 
     def _wait(self, listener: Listener | None, until: float) -> None:
         """Wait for a notification, a new stream, or this moment."""
