@@ -8,6 +8,7 @@ reference, a name is code in a heading, or code that begins a row of a table.
 from collections.abc import Iterator
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms import SphinxTransform
@@ -49,6 +50,16 @@ def fill_index(app: Sphinx, env: BuildEnvironment) -> None:
     for (page, _, name), anchor, owner in entries:
         entry = f"{name} ({owner})" if owner != name else name
         index[page].append(("single", entry, anchor, "", None))
+
+
+def make_names_searchable(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Let the search, which reads pages and not the index, show the sections of a name first."""
+    if page.startswith(FOLDER):
+        found = [
+            ("single", entry.partition(" (")[0], anchor, "main", None)
+            for _, entry, anchor, _, _ in app.env.get_domain("index").entries[page]
+        ]
+        doctree.append(addnodes.index(entries=found))
 
 
 def described_names(env: BuildEnvironment, page: str) -> Iterator[tuple[Place, str, str]]:
@@ -93,4 +104,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the extension; called by Sphinx."""
     app.add_transform(AnchorsOfRows)
     app.connect("env-check-consistency", fill_index)
+    app.connect("doctree-resolved", make_names_searchable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -144,7 +144,7 @@ def test_a_dry_run_may_count_one() -> None:
 
 
 def test_chunks_reach_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prune_duty, "MOST", 2)
+    monkeypatch.setattr(prune_duty, "MAX_CHUNK", 2)
     for _ in range(5):
         ended(15)
     assert prune() == "Deleted 5 task runs."

@@ -83,12 +83,24 @@ def relative_links(page: Path) -> list[str]:
     return [link for link in _LINK.findall(prose) if "://" not in link and "mailto:" not in link]
 
 
+def headings(page: Path) -> list[str]:
+    """The text of a page's headings, from top to bottom."""
+    return _HEADING.findall(_BLOCK.sub("", page.read_text()))
+
+
 def anchors(page: Path) -> set[str]:
-    """The names of a page's headings in links."""
-    headings = _HEADING.findall(_BLOCK.sub("", page.read_text()))
-    return {
-        re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings
-    }
+    """The names of a page's headings in links of Markdown."""
+    slugs = [
+        re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-")
+        for heading in headings(page)
+    ]
+    before = [slugs[:i].count(slug) for i, slug in enumerate(slugs)]
+    return {f"{slug}-{n}" if n else slug for slug, n in zip(slugs, before, strict=True)}
+
+
+def site_anchors(page: Path) -> set[str]:
+    """The names of a page's headings in addresses of the site."""
+    return {re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-") for heading in headings(page)}
 
 
 def reference(name: str) -> str:

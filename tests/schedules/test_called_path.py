@@ -1,4 +1,4 @@
-"""The run of a callable that is no task is shown by the callable's own path."""
+"""The run of a callable that is not a task is shown by the callable's own path."""
 
 import json
 import logging

@@ -19,6 +19,6 @@ class TakenWhileLookedAt(deque[Any]):
 
 def test_what_is_taken_while_it_is_looked_at_waits_for_nobody() -> None:
     pools = Pools(Sizes(threads=1), object, lambda attempt, outcome: None)
-    pool = pools._pools["thread"]
+    pool = pools._pool("thread")
     pool._waiting = TakenWhileLookedAt([Attempt(TaskRun(), "of a test")])
     assert pools.withdraw(0.0) == []

@@ -67,7 +67,7 @@ def _nobody_has_told() -> None:
 
 def idle(worker: Worker) -> Worker:
     """As soon as it listens, and has looked, and looks no more."""
-    wait_for(lambda: worker._listener.works, "notifications arrive")
+    wait_for(lambda: worker._wake_ups.works, "notifications arrive")
     wait_for(
         lambda: worker._intake._poll_schedule.seconds({"thread": 1}) > 2, "it waits to be told"
     )
@@ -184,7 +184,7 @@ def test_an_idle_worker_that_is_to_stop_is_woken(
     start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intake, "MIN_POLL_INTERVAL", RARELY)
-    monkeypatch.setattr("taskworks.worker.worker.MAX_WAIT", RARELY)
+    monkeypatch.setattr("taskworks.worker.loop.MAX_WAIT", RARELY)
     worker = start_worker()
     wait_for(lambda: worker._intake._poll_schedule._looked_at, "it has looked")
     worker.stop()
@@ -243,8 +243,8 @@ def test_without_notices_a_worker_polls(settings: Any, start_worker: StartWorker
     worker = start_worker(interval=0.2)
     wait_for(lambda: worker._intake._poll_schedule._pause == 0.2, "it looks rarely")
     wait_until_executed(tasks.noop.enqueue())
-    assert not worker._listener.works
-    assert not worker._listener.is_alive()
+    assert not worker._wake_ups.works
+    assert not worker._wake_ups.is_alive()
 
 
 @on_postgresql
@@ -329,11 +329,11 @@ def test_a_worker_that_hears_nothing_polls_until_it_hears_again(
     worker = start_worker(interval=0.2)
     wait_for(lambda: "do not arrive" in caplog.text, "it notices")
     wait_until_executed(tasks.noop.enqueue())
-    assert not worker._listener.works
+    assert not worker._wake_ups.works
     monkeypatch.setattr(type(store()), "listener", whole)
     monkeypatch.setattr(listening, "ARRIVES_WITHIN", 60.0)
     wait_for(lambda: "arrive again" in caplog.text, "it hears again")
-    assert worker._listener.works
+    assert worker._wake_ups.works
     assert caplog.text.count("do not arrive") == 1
     wait_until_executed(tasks.noop.enqueue())
 
@@ -361,7 +361,7 @@ def test_a_busy_worker_is_woken_without_a_query(
 ) -> None:
     tasks.gate.clear()
     worker = idle(start_worker(sizes=Sizes(threads=1, async_slots=0, task_processes=0)))
-    worker._pools._pools["alone"].size = 0  # or it always has a place for a suspect
+    worker._pools._sizes["alone"] = 0  # or it always has a place for a suspect
     busy = tasks.wait_for_gate.enqueue()
     wait_for(lambda: TaskRun.objects.get(id=busy.id).state == "running", "it is busy")
     asked: list[str] = []

@@ -14,7 +14,7 @@ from taskworks.models import TaskRun
 from taskworks.models import Worker as WorkerRow
 from taskworks.store import Store, store
 from taskworks.worker import Options, Queues, Worker
-from taskworks.worker import worker as module
+from taskworks.worker import loop as module
 from tests import tasks
 from tests.connections import begin_elsewhere
 from tests.waiting import wait_for

@@ -1,0 +1,1 @@
+"""What a worker does besides executing: heartbeat, rescue, promotion, unblocking, schedules, pruning."""

@@ -18,6 +18,7 @@ from uuid import UUID, uuid4
 from django.db import Error as DatabaseError
 
 from taskworks.conf import conf
+from taskworks.database.background import BackgroundThread
 from taskworks.database.connections import reserved_connection
 from taskworks.database.outage import Outage
 from taskworks.duties.heartbeat import Heartbeat
@@ -43,6 +44,7 @@ from taskworks.recording.events import Observer, RunEvents, Subscriber
 from taskworks.recording.ledger import Ledger
 from taskworks.recording.subscribers import RunLog, RunSignals, Watchers
 from taskworks.store import store
+from taskworks.worker.claiming import NoWakeUps, WakeUpSource
 from taskworks.worker.claiming.intake import Intake
 from taskworks.worker.claiming.listening import NotificationListener
 from taskworks.worker.claiming.queues import Queues
@@ -81,7 +83,8 @@ class Worker:
 
     ``announce`` is called with each id that the worker takes, before it registers by that.
     ``subscribers`` are told of outcomes after the engine's own. A process that embeds a worker may
-    give it other pools.
+    give it other pools, and another source of wake-ups, which is made with the arguments of
+    ``NotificationListener``.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class Worker:
         *,
         subscribers: Iterable[Subscriber] = (),
         make_pools: Callable[[Sizes, type, Done], PoolSet] = Pools,
+        make_wake_ups: Callable[..., WakeUpSource] = NotificationListener,
     ) -> None:
         self.backend, self.options = backend, options
         self.label = options.label or f"{platform.node()[:40]}-{os.getpid()}-{uuid4().hex[:8]}"
@@ -106,8 +110,10 @@ class Worker:
         self._pools = make_pools(options.sizes, type(backend), self._receive)
         self._starts = FirstStarts(self._ledger, self._pools)
         self._stopper = Stopper(self._store, lambda: self.id, self._give_up)
-        self._make_intake()
-        self._make_duties()
+        self._make_threads(make_wake_ups)
+        self._intake = Intake(
+            self._store, backend.alias, options.queues, options.interval, self._wake_ups
+        )
         self._looked_for_strays_at = time.monotonic()
         self._is_drained = False
         self._has_said_that_it_drains = False
@@ -127,32 +133,28 @@ class Worker:
         )
         self._ledger = Ledger(self._store, self._events, self._wake)
 
-    def _make_intake(self) -> None:
-        self._listener = NotificationListener(
+    def _make_threads(self, make_wake_ups: Callable[..., WakeUpSource]) -> None:
+        """Make the threads beside this one. A batch has only the heartbeat."""
+        self._wake_ups: WakeUpSource = NoWakeUps()
+        self._heartbeat = Heartbeat(
+            self._store, lambda: self._registration.living_id, self._given_up
+        )
+        self._threads: list[WakeUpSource | BackgroundThread] = [self._heartbeat]
+        if self.options.batch:
+            return
+        scheduler = Scheduler(self._store, is_notified=lambda: self._wake_ups.works)
+        self._heartbeat.schedules_enabled = scheduler.begin
+        self._wake_ups = make_wake_ups(
             self._store,
             self.backend.alias,
             self.options.queues,
             self._wake,
             watch=self._watchers.watch,
-            wake_scheduler=self._wake_scheduler,
+            wake_scheduler=scheduler.wake,
         )
-        self._intake = Intake(
-            self._store,
-            self.backend.alias,
-            self.options.queues,
-            self.options.interval,
-            self._listener,
-        )
-
-    def _make_duties(self) -> None:
-        self._scheduler = Scheduler(self._store, is_notified=lambda: self._listener.works)
-        self._heartbeat = Heartbeat(
-            self._store,
-            lambda: self._registration.living_id,
-            self._given_up,
-            schedules_enabled=self._scheduler.begin,
-        )
-        self._housekeeping = Housekeeping(self._store, retention_of(self.backend))
+        housekeeping = Housekeeping(self._store, retention_of(self.backend))
+        self._threads += [self._wake_ups, housekeeping, scheduler]
+        scheduler.wake()
 
     @property
     def id(self) -> UUID:
@@ -176,22 +178,16 @@ class Worker:
 
     def _run(self) -> None:
         self._registration.begin()
-        self._heartbeat.start()
-        if not self.options.batch:
-            self._listener.start()
-            self._housekeeping.start()
-            self._scheduler.start()
-            self._scheduler.wake()
+        for thread in self._threads:
+            thread.start()
         self._observer.begins(self.label, str(self.options.queues))
         try:
             while not self._is_done():
                 self._turn()
         finally:
             self._pools.close()
-            self._listener.stop()
-            self._housekeeping.stop()
-            self._scheduler.stop()
-            self._heartbeat.stop()
+            for thread in reversed(self._threads):  # the heartbeat last
+                thread.stop()
             self._leave()
             wait_for_receivers(RECEIVERS_WITHIN)
             self._observer.ended(self.released)
@@ -383,9 +379,6 @@ class Worker:
 
     def _wake(self) -> None:
         self._inbox.put(None)
-
-    def _wake_scheduler(self) -> None:
-        self._scheduler.wake()
 
     def _receive(self, attempt: Attempt, outcome: Outcome) -> None:
         # Called in the thread that executed.
