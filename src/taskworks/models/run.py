@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from taskworks import framework
 from taskworks.database.fields import JSONTextField, NameField
 from taskworks.database.indexes import PartialIndex
-from taskworks.definition import as_enqueued, missing
+from taskworks.definition import as_enqueued, placeholder_for
 from taskworks.discovery import resolve
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.framework import TaskError, TaskResultStatus
@@ -27,7 +27,7 @@ from taskworks.result import TaskResult, message, snapshot
 class RunState(models.TextChoices):
     """The state of a run; it says more than the standard's status."""
 
-    BLOCKED = "blocked", _("Blocked")  # waits for another run
+    BLOCKED = "blocked", _("Blocked")  # waits for other runs
     SCHEDULED = "scheduled", _("Scheduled")  # waits for its time
     READY = "ready", _("Ready")  # waits for a worker
     CLAIMED = "claimed", _("Claimed")  # a worker has taken it, and has not begun
@@ -72,6 +72,9 @@ def new_run_id() -> UUID:
 
 class TaskRunQuerySet(models.QuerySet["TaskRun"]):
     # States are compared as in the conditions of indexes, or SQLite does not use these.
+
+    def blocked(self) -> "TaskRunQuerySet":
+        return self.filter(state=RunState.BLOCKED)
 
     def scheduled(self) -> "TaskRunQuerySet":
         return self.filter(state=RunState.SCHEDULED)
@@ -130,7 +133,8 @@ class TaskRun(models.Model):
 
     state = models.CharField(max_length=10, choices=RunState, default=RunState.READY)
     enqueued_at = models.DateTimeField()
-    # When the run became ready, or is due to.
+    # When the run became ready, or is due to. Of a blocked run, this and expires_at are what they
+    # would be if it waited for no other: unblocking moves them by how long it has waited.
     available_at = models.DateTimeField()
 
     # The worker that has it, and the proof that it still has.
@@ -175,6 +179,11 @@ class TaskRun(models.Model):
                 where=models.Q(state="ready"),
                 fields=LANE_ORDER,
                 otherwise=["state", *LANE_ORDER],
+            ),
+            PartialIndex(
+                name="taskworks_run_blocked",
+                where=models.Q(state="blocked"),
+                fields=["available_at", "id"],  # elsewhere, taskworks_run_scheduled has these
             ),
             PartialIndex(
                 name="taskworks_run_scheduled",
@@ -262,7 +271,7 @@ class TaskRun(models.Model):
         try:
             definition = resolve(self.task_path)
         except (TaskNotFound, InvalidTask) as error:
-            return as_enqueued(missing(self.task_path, error), **self._standard_options())
+            return as_enqueued(placeholder_for(self.task_path, error), **self._standard_options())
         try:
             return self.enqueued(definition)
         except TaskNotFound:  # of a class that using() has named; the task itself exists

@@ -13,7 +13,7 @@ from rest_framework.exceptions import APIException, ValidationError
 from taskworks import framework
 from taskworks.conf import nearest
 from taskworks.exceptions import InvalidInputs
-from taskworks.result import TaskResult, ours
+from taskworks.result import TaskResult, as_our_result
 from taskworks.store.enqueueing import KeyUsedOtherwise, Once
 from taskworks.typed import registry
 
@@ -155,5 +155,5 @@ def start(task: Any, inputs: Mapping[str, Any], owner: str, key: str | None = No
 def _enqueued(task: framework.Task, kwargs: dict[str, Any], once: Once | None) -> Started:
     backend: Any = task.get_backend()
     if once is None or not hasattr(backend, "enqueue_once"):  # other backends store no keys
-        return Started(ours(backend.enqueue(task, [], kwargs)), is_new=True)
+        return Started(as_our_result(backend.enqueue(task, [], kwargs)), is_new=True)
     return Started(*backend.enqueue_once(task, [], kwargs, once))
