@@ -1,6 +1,9 @@
 """The OpenAPI document: complete, valid, and kept."""
 
 import json
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
@@ -134,6 +137,24 @@ def test_without_drf_spectacular_there_is_none(
     response = client.get(f"{TASKS}schema/")
     assert response.status_code == 404
     assert "django-taskworks[openapi]" in response.json()["detail"]
+
+
+WITHOUT_SPECTACULAR = """
+import sys
+sys.modules["drf_spectacular"] = None
+import django
+django.setup()
+from taskworks.rest import openapi, urls
+assert not openapi.has_spectacular
+"""
+
+
+def test_without_drf_spectacular_the_api_can_be_imported() -> None:
+    subprocess.run(
+        [sys.executable, "-c", WITHOUT_SPECTACULAR],
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"},
+        check=True,
+    )
 
 
 # Made once.

@@ -106,7 +106,7 @@ class TaskRunSerializer(serializers.Serializer):
     started = serializers.DateTimeField(allow_null=True)
     finished = serializers.DateTimeField(allow_null=True)
 
-    # The fields describe the answer; by them it would take ten times as long to make.
+    # The fields only describe the answer: to make it from them would take several times as long.
     def to_representation(self, run: TaskRun) -> dict[str, Any]:
         return run_as_json(run)
 
