@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from taskworks.models import Schedule, TaskRun
-from tests.behaviour import run_worker
+from tests.behavior import run_worker
 from tests.schedules import shelf
 from tests.tasks import noop
 

@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 
 from taskworks.models import IdempotencyKey, TaskRun
 from taskworks.rest import urls
-from tests.behaviour import run_worker
+from tests.behavior import run_worker
 from tests.rest import TASKS, address, offered
 from tests.rest.browsers import browsing
 from tests.surface import inside
