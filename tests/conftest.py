@@ -15,7 +15,19 @@ from tests.leftovers import drop_leftovers
 ROOT = Path(__file__).parent
 # They do not depend on the database, and so run with SQLite alone. A test elsewhere says so by the
 # marker `any_database`.
-ANY_DATABASE = [ROOT / "client", ROOT / "example", ROOT / "framework", ROOT / "unit"]
+ANY_DATABASE = [
+    ROOT / "client",
+    ROOT / "example",
+    ROOT / "execution",
+    ROOT / "framework",
+    ROOT / "management",
+    ROOT / "options",
+    ROOT / "parameters",
+    ROOT / "timetables",
+    ROOT / "worker" / "pools",
+    ROOT / "worker" / "claiming" / "test_poll_schedule.py",
+    *ROOT.glob("test_*.py"),
+]
 # They take minutes, or half of one, and so run in a thorough run alone.
 SLOW = [
     ROOT / "stopping",

@@ -15,7 +15,7 @@ from django.template import Context, RequestContext, Template, TemplateSyntaxErr
 from django.test import RequestFactory
 
 from taskworks.templatetags.taskworks import OPTIONS
-from tests.behaviour import Settings
+from tests.behavior import Settings
 from tests.client.test_in_node import SOURCE
 
 RUN = UUID("01980000-0000-7000-8000-000000000001")

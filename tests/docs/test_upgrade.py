@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.utils.module_loading import import_string
 
 from taskworks import default_task_backend
-from taskworks.models import BlockedRun, Schedule, TaskRun
+from taskworks.models import Edge, Schedule, TaskRun
 from tests.docs.conftest import only, with_database, work
 
 
@@ -20,7 +20,7 @@ def test_rows_are_saved_and_loaded() -> None:
     work()
     Schedule.objects.create(label="hourly", path="shop.tasks.count_words", interval=3600, args=[""])
     save("runs.json")
-    for model in (BlockedRun, Schedule, TaskRun):
+    for model in (Edge, Schedule, TaskRun):
         assert model.objects.all().delete()[0]
     call_command("loaddata", Path("runs.json").resolve(), verbosity=0)
     save("again.json")

@@ -20,7 +20,7 @@ class EndpointsConfig(AppConfig):
             case "between_the_statements":
                 from taskworks.store import Store
 
-                Store.forget_blocked = _die
+                Store.unblock = _die
 
 
 def _die_if_it_has_followers(followers: Any) -> bool:

@@ -5,7 +5,7 @@ import pytest
 from django.db import connections
 from rest_framework.test import APIClient
 
-from tests.behaviour import run_worker
+from tests.behavior import run_worker
 from tests.endpoints.models import Event, Order
 
 Settings = Any

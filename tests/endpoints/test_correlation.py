@@ -10,7 +10,7 @@ from rest_framework.test import APIClient, APIRequestFactory
 
 from taskworks.correlation import CorrelationFilter, correlation_id_of
 from taskworks.models import TaskRun
-from tests.behaviour import run_worker
+from tests.behavior import run_worker
 from tests.endpoints import orders
 from tests.endpoints.models import Order
 

@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from taskworks.endpoints import EndpointTasks, task
 from taskworks.models import TaskRun
-from tests.behaviour import run_worker
+from tests.behavior import run_worker
 from tests.endpoints.models import Event, Order
 
 Events = Callable[[], list[str]]

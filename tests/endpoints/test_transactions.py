@@ -9,7 +9,7 @@ from django.db import connection, connections, transaction
 from rest_framework.test import APIClient
 
 from taskworks import default_task_backend
-from taskworks.models import BlockedRun, TaskRun
+from taskworks.models import Edge, TaskRun
 from taskworks.store import Store
 from taskworks.worker import Options, Queues, Worker
 from tests.endpoints.conftest import Settings
@@ -36,7 +36,7 @@ def test_no_blocked_run_either(
     monkeypatch.setattr("tests.endpoints.orders.Chained.accepted", lambda self: 1 / 0)
     assert client.post("/Chained/A7/").status_code == 500
     assert not TaskRun.objects.exists()
-    assert not BlockedRun.objects.exists()
+    assert not Edge.objects.exists()
 
 
 def test_without_a_transaction_the_run_is_there(client: APIClient, order: Order) -> None:
@@ -146,7 +146,7 @@ class TestResourcesOnAnotherAlias:
         assert client.post("/Fails/A7/").status_code == 500
         assert client.post("/Chained/A7/").status_code == 500
         assert not TaskRun.objects.exists()
-        assert not BlockedRun.objects.exists()
+        assert not Edge.objects.exists()
 
     @pytest.mark.usefixtures("_atomic")
     def test_runs_are_handed_over_on_commit(

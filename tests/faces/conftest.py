@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from taskworks import TaskResult
-from taskworks.models import BlockedRun, RunState, TaskRun, Worker
+from taskworks.models import Edge, RunState, TaskRun, Worker
 from taskworks.store import store
 from tests import tasks
 
@@ -24,7 +24,7 @@ def make_run() -> MakeRun:
         if state in ("successful", "failed", "cancelled"):
             columns = {"finished_at": store().read_clock(), **columns}
         if state == "blocked":
-            BlockedRun.objects.create(run=result.id, after=uuid4())
+            Edge.objects.create(run=result.id, after=uuid4())
         assert TaskRun.objects.filter(id=result.id).update(state=state, **columns) == 1
         return TaskRun.objects.get(id=result.id)
 

@@ -20,7 +20,7 @@ from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import new_run_id
 from taskworks.signals import task_cancelled
 from tests import tasks
-from tests.behaviour import received
+from tests.behavior import received
 from tests.faces.conftest import MakeRun
 
 pytestmark = pytest.mark.django_db

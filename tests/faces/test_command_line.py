@@ -19,8 +19,8 @@ from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import new_run_id
 from taskworks.signals import task_cancelled
 from taskworks.store import stats, store
-from tests.behaviour import received, run_worker
-from tests.behaviour.test_worker import refusal
+from tests.behavior import received, run_worker
+from tests.behavior.test_worker import refusal
 from tests.faces.conftest import MakeRun
 
 pytestmark = pytest.mark.django_db

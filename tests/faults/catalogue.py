@@ -148,7 +148,7 @@ CATALOGUE = {
         what="a statement that deletes old runs takes too long",
         promise="",
         databases=(),
-        elsewhere="tested with a trigger that sleeps, in `tests/worker/test_housekeeping.py`",
+        elsewhere="tested with a trigger that sleeps, in `tests/duties/test_housekeeping.py`",
     ),
     24: Fault(
         what="somebody holds SQLite's write lock for longer than the busy timeout",

@@ -10,7 +10,7 @@ from django.db import connection
 from taskworks import TaskResult
 from taskworks.models import TaskRun, Worker
 from tests import tasks
-from tests.behaviour import deadly, ledger
+from tests.behavior import deadly, ledger
 from tests.processes.conftest import WATCHFUL, WorkerProcess, give_up
 from tests.waiting import wait_for
 

@@ -18,7 +18,7 @@ from taskworks.models import TaskRun, Worker
 from taskworks.store import store
 from taskworks.worker.supervision import supervisor as module
 from tests import tasks
-from tests.behaviour import deadly
+from tests.behavior import deadly
 from tests.connections import begin_elsewhere
 from tests.freezing import freeze
 from tests.processes.conftest import WorkerProcess

@@ -13,7 +13,7 @@ from django.db import OperationalError, connection, transaction
 from taskworks import Task, TaskResult, TaskResultStatus
 from taskworks.models import TaskRun, Worker
 from tests import tasks
-from tests.behaviour import deadly
+from tests.behavior import deadly
 from tests.processes.conftest import WATCHFUL, WorkerProcess, give_up
 from tests.waiting import wait_for
 

@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from taskworks.models import IdempotencyKey, TaskRun
 from taskworks.store import Store, store
-from tests.behaviour import received, run_worker
+from tests.behavior import received, run_worker
 from tests.connections import begin_elsewhere, elsewhere, held_elsewhere
 from tests.rest import TASKS, address, offered
 from tests.rest.conftest import signed_in

@@ -8,7 +8,7 @@ from django.utils.dateparse import parse_datetime
 from rest_framework.test import APIClient
 
 from taskworks.models import TaskRun
-from tests.behaviour import run_worker
+from tests.behavior import run_worker
 from tests.rest import TASKS, address
 
 

@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from taskworks.database import notifications
 from taskworks.models import TaskRun
-from tests.behaviour import run_worker
+from tests.behavior import run_worker
 from tests.rest import TASKS, address, offered
 
 

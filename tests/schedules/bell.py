@@ -47,7 +47,7 @@ def forget(context: TaskContext) -> Any:
 def hear(message: dict[str, Any]) -> object:
     heard.append(message)
     message["task"].userdata = {**message["task"].userdata, "heard": len(heard)}
-    return object()  # which is no JSON, and nobody asks for it
+    return object()  # which is not JSON, and nobody reads it
 
 
 def change_in_place(message: dict[str, Any]) -> None:

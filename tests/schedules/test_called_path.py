@@ -1,4 +1,4 @@
-"""The run of a callable that is no task is shown by the callable's own path."""
+"""The run of a callable that is not a task is shown by the callable's own path."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from taskworks.models import Schedule, TaskRun
-from tests.behaviour import run_worker
+from tests.behavior import run_worker
 from tests.schedules import shelf
 from tests.tasks import noop
 

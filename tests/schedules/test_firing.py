@@ -17,7 +17,7 @@ from taskworks.schedules.firing import fire, fire_now
 from taskworks.store import store
 from taskworks.store.scheduling import Scheduling
 from taskworks.testing.moving import Clock, clock
-from tests.behaviour import run_worker
+from tests.behavior import run_worker
 from tests.connections import begin_elsewhere, can_end_transactions, elsewhere, held_elsewhere
 from tests.schedules import bell
 from tests.schedules.firing import HOUR, at, fire_all, fire_due, planned_times, runs_of, scheduled

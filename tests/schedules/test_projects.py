@@ -8,7 +8,7 @@ import pytest
 from taskworks.models import RunState, Schedule, TaskRun
 from taskworks.store import store
 from taskworks.testing import clock, run_tasks
-from tests.behaviour import Settings
+from tests.behavior import Settings
 from tests.schedules import bell
 from tests.schedules.firing import HOUR, fire_all, fire_due, planned_times, runs_of, scheduled
 
@@ -56,7 +56,7 @@ def test_without_time_zones_the_hour_that_comes_twice_is_one(cron: str) -> None:
 
 
 def test_with_the_tables_on_another_alias(settings: Settings) -> None:
-    settings.DATABASE_ROUTERS = ["tests.behaviour.test_transactional.ToTheQueue"]
+    settings.DATABASE_ROUTERS = ["tests.behavior.test_transactional.ToTheQueue"]
     schedule = scheduled(bell.hear, overlap="skip")
     once = Schedule.run_once(bell.hear)
     with clock() as now:

@@ -17,7 +17,7 @@ from taskworks.schedules import (
     task_with_callable,
     taskinfo_with_label,
 )
-from tests.behaviour import run_worker
+from tests.behavior import run_worker
 from tests.schedules import shelf
 from tests.schedules.models import Letter, Parcel
 from tests.typed.declared import Sum

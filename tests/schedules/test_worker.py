@@ -5,16 +5,22 @@ from collections.abc import Iterator
 import pytest
 
 from taskworks.database import notifications
+from taskworks.duties.scheduler import Scheduler
 from taskworks.framework import task_backends
 from taskworks.models import RunState, Schedule
 from taskworks.worker.claiming.queues import Queues
-from taskworks.worker.worker import Options, Worker
+from taskworks.worker.loop import Options, Worker
 from tests.connections import begin_elsewhere
 from tests.schedules import bell
 from tests.schedules.firing import planned_times, runs_of, scheduled
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def scheduler_of(worker: Worker) -> Scheduler:
+    [scheduler] = [thread for thread in worker._threads if isinstance(thread, Scheduler)]
+    return scheduler
 
 
 @pytest.fixture
@@ -25,7 +31,7 @@ def worker() -> Iterator[Worker]:
     yield worker
     worker.stop()
     working.result(timeout=60)
-    assert not worker._scheduler.is_alive()
+    assert not scheduler_of(worker).is_alive()
 
 
 def successes(schedule: Schedule) -> list[object]:
@@ -52,7 +58,7 @@ def test_a_schedule_made_while_it_works_is_fired_and_executed() -> None:
 
 
 def test_a_queued_run_begins_as_soon_as_the_one_before_has_ended(worker: Worker) -> None:
-    wait_for(worker._scheduler.is_alive, "it works")
+    wait_for(scheduler_of(worker).is_alive, "it works")
     schedule = scheduled(bell.fail, cron="* * * * * *", overlap="queue", iterations=3)
     wait_for(
         lambda: len([r for r in runs_of(schedule) if r.state == RunState.FAILED]) == 3,

@@ -11,7 +11,7 @@ import pytest
 
 from taskworks import Task
 from taskworks.models import TaskRun, Worker
-from taskworks.worker.worker import Worker as Working
+from taskworks.worker.loop import Worker as Working
 from tests import tasks
 from tests.processes.conftest import WorkerProcess
 from tests.stopping import shelf

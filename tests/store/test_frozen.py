@@ -39,6 +39,10 @@ def prune(store: Store, _: UUID) -> int:
     return store.prune(RULE, list(TaskRun.objects.values_list("id", flat=True)))
 
 
+def unblock(store: Store, _: UUID) -> int:
+    return store.unblock(list(TaskRun.objects.values_list("id", flat=True)))
+
+
 def claim(store: Store, worker: UUID) -> list[TaskRun]:
     return store.claim(worker, "default", ["default"], {"thread": 1})
 
@@ -61,6 +65,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
         (promote, {"state": "scheduled"}),
         (rescue, {"state": "claimed", "claimed_by": CLAIMED_BY, "claim_token": TOKEN}),
         (prune, {"state": "failed"}),
+        (unblock, {"state": "blocked"}),
         (claim, {"state": "ready"}),
         (finish, {"state": "running", "claimed_by": CLAIMED_BY, "claim_token": TOKEN}),
     ],

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker
 
-from taskworks.models import BlockedRun, TaskRun, Worker
+from taskworks.models import Edge, TaskRun, Worker
 from taskworks.options.retention import Rule
 from taskworks.store import Store
 from taskworks.store import store as store_of
@@ -25,7 +25,7 @@ def _database(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iter
     with django_db_blocker.unblock():
         _fill()
         yield
-        for model in (BlockedRun, TaskRun, Worker):
+        for model in (Edge, TaskRun, Worker):
             model.objects.all().delete()
             tidy(model)
 
@@ -52,16 +52,92 @@ def _fill() -> None:
     tidy(TaskRun)
 
 
-def test_what_is_blocked_is_looked_at_by_keys(store: Store) -> None:
-    ids = list(TaskRun.objects.values_list("id", flat=True)[:2000])
-    pairs = zip(ids[::2], ids[1::2], strict=True)
-    BlockedRun.objects.bulk_create(BlockedRun(run=run, after=after) for run, after in pairs)
-    tidy(BlockedRun)
-    for plan in plans(lambda: store.blocked_since(ids[500], 100), "blockedrun"):
+@pytest.fixture(scope="module")
+def blocked(_database: None, django_db_blocker: DjangoDbBlocker) -> list[TaskRun]:
+    """Thousands of runs, of which each waits for two others."""
+    with django_db_blocker.unblock():
+        moment = store_of().read_clock()
+        others = TaskRun.objects.ready().values_list("id", flat=True)[:1000]
+        runs = [
+            TaskRun(
+                backend="default",
+                queue_name="queue 0",
+                task_path="tests.tasks.noop",
+                state="blocked",
+                enqueued_at=moment,
+                available_at=moment + timedelta(seconds=number // 10),
+            )
+            for number in range(2000)
+        ]
+        TaskRun.objects.bulk_create(runs, batch_size=2000)
+        Edge.objects.bulk_create(
+            Edge(run=run.id, after=others[(number + turn) % 1000])
+            for number, run in enumerate(runs)
+            for turn in (0, 1)
+        )
+        tidy(TaskRun)
+        tidy(Edge)
+        return runs
+
+
+def test_the_edges_to_a_run_are_found_by_their_index(store: Store, blocked: list[TaskRun]) -> None:
+    after = Edge.objects.filter(run=blocked[7].id).values_list("after", flat=True)
+    for plan in plans(lambda: store.followers([*after]), "any_end"):
+        assert_no_scan(plan, "edge")
+        assert "taskworks_edge_after" in plan
+
+
+def test_a_sweep_of_edges_goes_on_by_their_keys(store: Store, blocked: list[TaskRun]) -> None:
+    last = Edge.objects.order_by("id")[3000].id
+    for plan in plans(lambda: store.edges_since(last, 100), "any_end"):
+        assert_no_scan(plan, "edge")
+
+
+def test_a_sweep_of_blocked_runs_goes_on_in_their_index(
+    store: Store, blocked: list[TaskRun]
+) -> None:
+    last = store.blocked_since(None, 1500)[-1]
+    for start in (None, last):
+        for plan in plans(lambda start=start: store.blocked_since(start, 100), "LIMIT"):
+            assert index_of_blocked() in plan
+            assert reads_edges_of_a_run(plan)
+            assert_no_scan(plan, "edge")
+
+
+def test_edges_are_deleted_by_their_keys(store: Store, blocked: list[TaskRun]) -> None:
+    edges = store.edges_since(0, 5)
+    for plan in plans(lambda: store.delete_edges(edges), "edge"):
+        assert_no_scan(plan, "edge")
+        assert "PRIMARY" in plan or "taskworks_edge_pkey" in plan or "INTEGER PRIMARY KEY" in plan
+
+
+@pytest.mark.parametrize("number", [3, 100])
+def test_a_few_runs_are_unblocked_by_their_keys(
+    store: Store, blocked: list[TaskRun], number: int
+) -> None:
+    ids = [run.id for run in blocked[:number]]
+    for plan in plans(lambda: store.unblock(ids), "taskrun", "edge"):
+        assert reads_edges_of_a_run(plan)
+        assert "taskworks_run_blocked" not in plan  # all that is blocked
+        assert_no_scan(plan, "edge")
+
+
+def test_what_a_new_run_waits_for_is_found_by_its_key(store: Store, blocked: list[TaskRun]) -> None:
+    run = TaskRun(backend="default", queue_name="queue 0", task_path="tests.tasks.noop")
+    edges = [Edge(run=run.id, after=other.id) for other in blocked[:3]]
+    for plan in plans(lambda: store.block([run], edges), "SELECT", "state", "taskrun"):
         assert_no_scan(plan)
-    for plan in plans(lambda: store.followers(ids[:5]), "blockedrun"):
-        assert_no_scan(plan)
-        assert "after" in plan  # the index
+
+
+def reads_edges_of_a_run(plan: str) -> bool:
+    """Return whether it is by their index, to which SQLite gives a name of its own."""
+    return "taskworks_edge_once" in plan or "sqlite_autoindex_taskworks_edge_1 (run=?)" in plan
+
+
+def index_of_blocked() -> str:
+    """Where indexes are over all rows, that of another state has its columns."""
+    is_partial = connection.features.supports_partial_indexes
+    return "taskworks_run_blocked" if is_partial else "taskworks_run_scheduled"
 
 
 @pytest.mark.parametrize("queues", [1, 3])
@@ -141,9 +217,11 @@ def plan(statement: str) -> str:
         return "\n".join(" ".join(map(str, row)) for row in cursor.fetchall())
 
 
-def assert_no_scan(plan: str) -> None:
+def assert_no_scan(plan: str, *others: str) -> None:
+    """No read of all runs, nor of all rows of the other tables."""
+    tables = f"taskworks_({'|'.join(['taskrun', *others])})"
     for line in plan.splitlines():
-        assert "Seq Scan on taskworks_taskrun" not in line  # PostgreSQL
-        assert not re.search(r"SCAN taskworks_taskrun(?! USING)", line)  # SQLite
-        assert not re.search(r"taskworks_taskrun (ALL|index) ", line)  # MySQL and MariaDB
+        assert not re.search(rf"Seq Scan on {tables}\b", line)  # PostgreSQL
+        assert not re.search(rf"SCAN {tables}(?! USING)", line)  # SQLite
+        assert not re.search(rf"\b{tables} (ALL|index) ", line)  # MySQL and MariaDB
         assert "filesort" not in line

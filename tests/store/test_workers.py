@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from django.test.utils import CaptureQueriesContext
 
-from taskworks.models import BlockedRun, Schedule, TaskRun, Worker
+from taskworks.models import Edge, Schedule, TaskRun, Worker
 from taskworks.store import Store
 from tests.connections import begin_elsewhere
 from tests.store.conftest import Enqueue
@@ -47,7 +47,12 @@ def test_what_is_to_be_seen_to_is_seen_in_one_statement(
     assert seen(store, witness) == ["silent"]
     Worker.objects.filter(id=other).delete()
     assert seen(store, witness) == ["lost"]
-    BlockedRun.objects.create(run=uuid4(), after=run.id)
+    Edge.objects.create(run=uuid4(), after=run.id)
+    assert seen(store, witness) == ["lost", "blocked"]
+    Edge.objects.all().delete()
+    assert seen(store, witness) == ["lost"]
+    enqueue()
+    TaskRun.objects.ready().update(state="blocked")  # whose last edge is deleted
     assert seen(store, witness) == ["lost", "blocked"]
     Schedule.objects.create(label="bell", path="tests.tasks.noop", cron="0 0 1 1 *")
     assert seen(store, witness) == ["lost", "blocked", "scheduled"]
@@ -61,7 +66,7 @@ def seen(store: Store, witness: UUID) -> list[str]:
     with CaptureQueriesContext(store.connection) as queries:
         overview = store.overview(MINUTE / 2, witness)
     assert len(queries) == 1
-    return [name for name, is_so in overview._asdict().items() if is_so]
+    return [name for name, is_so in overview._asdict().items() if is_so is True]
 
 
 def test_runs_without_a_living_worker_are_rescued_behind_the_others(

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from taskworks import signals
 from tests import tasks
-from tests.behaviour import received, rewrite, run_worker
+from tests.behavior import received, rewrite, run_worker
 
 LOGGER = "taskworks.runs"
 OF_ANY_LINE = {*vars(logging.makeLogRecord({})), "message", "asctime"}

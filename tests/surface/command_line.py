@@ -16,7 +16,7 @@ from django.utils import timezone
 from taskworks.models import Worker
 from taskworks.schedules import task_with_callable
 from tests import tasks
-from tests.behaviour import run_worker
+from tests.behavior import run_worker
 from tests.rest.offered import Tells
 from tests.surface.record import common_shape, shape
 

@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 from taskworks import Backoff, TaskTimeout, schedules
 from taskworks.models import Schedule, TaskRun
 from tests import tasks
-from tests.behaviour import run_of, run_worker
+from tests.behavior import run_of, run_worker
 from tests.endpoints.models import Order
 from tests.rest.offered import Add, Tells
 from tests.surface import inside, names

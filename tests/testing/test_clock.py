@@ -11,8 +11,8 @@ from taskworks.models import TaskRun, Worker
 from taskworks.store import store
 from taskworks.testing import clock, run_tasks
 from tests import tasks
-from tests.behaviour import Settings, database_now, rewrite, run_of
-from tests.behaviour.test_expires import snooze_for_a_day
+from tests.behavior import Settings, database_now, rewrite, run_of
+from tests.behavior.test_expires import snooze_for_a_day
 from tests.settings import DATABASE
 from tests.waiting import wait_for
 

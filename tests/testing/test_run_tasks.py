@@ -17,7 +17,7 @@ from taskworks.signals import task_finished, task_retried, task_started
 from taskworks.testing import clock, run_tasks, running
 from tests import tasks
 from tests import testing as samples
-from tests.behaviour import received, rewrite, run_of
+from tests.behavior import received, rewrite, run_of
 
 pytestmark = pytest.mark.usefixtures("database")
 

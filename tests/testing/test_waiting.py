@@ -9,7 +9,7 @@ from django.utils import timezone
 from taskworks import TaskResult, default_task_backend, framework
 from taskworks.testing import assert_enqueued, assert_not_enqueued, enqueued, run_tasks
 from tests import tasks
-from tests.behaviour import DATABASE_BACKEND, Settings
+from tests.behavior import DATABASE_BACKEND, Settings
 
 pytestmark = pytest.mark.usefixtures("database", "backend")
 

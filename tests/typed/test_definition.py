@@ -16,7 +16,7 @@ from taskworks import discovery, task
 from taskworks.discovery import resolve
 from taskworks.exceptions import InvalidTask
 from taskworks.typed import TypedTask, api_task, registry, task_class
-from tests.behaviour import Settings
+from tests.behavior import Settings
 from tests.typed import declared
 
 pytestmark = [pytest.mark.any_database, pytest.mark.usefixtures("_forgets")]

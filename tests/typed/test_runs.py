@@ -12,7 +12,7 @@ from asgiref.sync import async_to_sync
 from taskworks import TaskResult, TaskResultStatus, default_task_backend
 from taskworks.exceptions import InvalidInputs
 from taskworks.models import TaskRun
-from tests.behaviour import executed, refused, run_of
+from tests.behavior import executed, refused, run_of
 from tests.endpoints.models import Order, Parcel
 from tests.typed import declared
 from tests.typed.declared import (

@@ -19,7 +19,7 @@ from taskworks.typed.params import (
     ParameterNotValidError,
     StringParameter,
 )
-from tests.behaviour import executed, run_of
+from tests.behavior import executed, run_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -18,7 +18,7 @@ from taskworks.store import Store, store
 from taskworks.worker import Options, Queues, Sizes, Worker
 from tests import tasks
 from tests.alive import is_alive
-from tests.behaviour import deadly
+from tests.behavior import deadly
 from tests.connections import begin_elsewhere
 from tests.waiting import wait_for
 

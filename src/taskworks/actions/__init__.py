@@ -1,0 +1,1 @@
+"""What a person does to runs and schedules, and what came of it."""

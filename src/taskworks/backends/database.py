@@ -51,7 +51,7 @@ CANCELLATION_OF_WAITING_RUN = {
 }
 
 
-class _Other(NamedTuple):
+class _Predecessor(NamedTuple):
     """The run that a new one is to follow."""
 
     run: UUID
@@ -137,16 +137,16 @@ class DatabaseBackend(BaseTaskBackend):
     ) -> TaskResult:
         """
         Store a run that becomes ready when another run of these tables has succeeded, or, with
-        ``any_end``, has ended in any way; its ``run_after``, if that is a timedelta, counts from
-        then. Both may be new in one transaction, or both stored on commit. If the other never
-        succeeds, this one waits until that is pruned, and is cancelled then.
+        ``any_end``, has ended in any way, at once if it has; its ``run_after``, if that is a
+        timedelta, counts from then. Both may be new in one transaction, or both stored on commit.
+        If the other never succeeds, this one waits until that is pruned, and is cancelled then.
 
         Raise as ``enqueue`` does, and InvalidTask for a ``run_after`` that is a point in time.
         """
         if isinstance(task.run_after, datetime):
             raise InvalidTask("A run that follows another has no run_after but a timedelta.")
-        other = _Other(UUID(after.id), any_end)
-        [result] = self._enqueued(task, [(args, kwargs)], on_commit=on_commit, after=other)
+        predecessor = _Predecessor(UUID(after.id), any_end)
+        [result] = self._enqueued(task, [(args, kwargs)], on_commit=on_commit, after=predecessor)
         return result
 
     def cancel(self, result_id: str) -> bool:
@@ -236,7 +236,7 @@ class DatabaseBackend(BaseTaskBackend):
         arguments: Sequence[tuple[Any, Any]],
         *,
         on_commit: bool,
-        after: _Other | None = None,
+        after: _Predecessor | None = None,
     ) -> list[TaskResult]:
         """Validate all, then hand over all."""
         from taskworks.store import store_alias
@@ -293,17 +293,19 @@ class DatabaseBackend(BaseTaskBackend):
         task: StandardTask,
         runs: "list[TaskRun]",
         awaited: list[TaskResult],
-        after: _Other | None,
+        after: _Predecessor | None,
     ) -> list[TaskResult]:
         """Store the runs; ``awaited`` are results that were given out before."""
+        from taskworks.models import Edge
         from taskworks.store import store
 
         delay = task.run_after if isinstance(task.run_after, timedelta) else None
+        expires = policy_of(task).expires
         if after is None:
-            store().enqueue(runs, delay, expires=policy_of(task).expires)
+            store().enqueue(runs, delay, expires)
         else:
-            expires = policy_of(task).expires
-            store().block(runs[0], after.run, delay, expires, any_end=after.any_end)
+            edges = [Edge(run=run.id, after=after.run, any_end=after.any_end) for run in runs]
+            store().block(runs, edges, delay, expires)
         results = self._announced(task, runs)
         for early, result in zip(awaited, results, strict=False):
             object.__setattr__(early, "enqueued_at", result.enqueued_at)

@@ -1,0 +1,1 @@
+"""What a worker does besides executing: heartbeat, rescue, unblocking, schedules, pruning."""

@@ -30,12 +30,11 @@ class Heartbeat(BackgroundThread):
         store: Store,
         worker: Callable[[], UUID | None],
         given_up: Callable[[UUID], None],
-        schedules_enabled: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__("heartbeat", store.alias, "sending heartbeats")
         self.stop_timeout = conf().heartbeat_interval
         self._store, self._worker, self._given_up = store, worker, given_up
-        self._schedules_enabled = schedules_enabled
+        self.schedules_enabled: Callable[[], None] = lambda: None
         self._unblocking = Unblocking(store)
         self._clock_jumps = ClockJumpGuard()
         self.begin_anew()
@@ -82,7 +81,7 @@ class Heartbeat(BackgroundThread):
         if overview.blocked:
             self._unblocking.step(within=conf().heartbeat_interval)
         if overview.scheduled:
-            self._schedules_enabled()
+            self.schedules_enabled()
 
     def _note_beat(self) -> None:
         now = time.monotonic()

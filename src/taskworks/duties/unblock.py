@@ -1,12 +1,13 @@
 """
-Unblock: make runs ready that have waited for another one, once that has succeeded.
+Unblock: make runs ready that have waited for others, once these have succeeded.
 
-A worker does so as soon as it has written a success that it knows others wait for. Whatever keeps
-it from that, as its death, the sweep that comes with every few heartbeats finds them as well.
+A worker does so as soon as it has written an outcome that it knows others wait for. Whatever keeps
+it from that, even its death, the sweep that comes with every few heartbeats makes up for it.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 from uuid import UUID
 
 from taskworks.duties.sender import sender_of
@@ -17,9 +18,11 @@ from taskworks.progress import OF_SCHEDULE
 from taskworks.recording.events import Attempts, Subscriber
 from taskworks.signals import announce_cancelled
 from taskworks.store import Store
-from taskworks.store.blocking import Following
+from taskworks.store.blocking import Blocked, Following
 
-CHUNK = 1000
+CHUNK = 1000  # edges, or runs
+
+T = TypeVar("T")
 
 logger = steady_logger(__name__)
 
@@ -41,7 +44,10 @@ class Followers(Subscriber):
         """Unblock what can be; return whether a run became ready. Free if nothing is followed."""
         if not self._ended:
             return False
-        unblocked = _see_to(self._store, self._store.followers(self._ended))
+        unblocked = False
+        for ended in _chunks([*self._ended]):
+            for edges in _chunks(self._store.followers(ended)):
+                unblocked |= _unblock(self._store, edges)
         self._ended = set()  # unless it raised: then the next call tries again
         return unblocked
 
@@ -64,43 +70,69 @@ def unblock_all(store: Store) -> None:
 
 class Unblocking:
     """
-    Goes through what is blocked in chunks, again and again: so the cost of a step does not grow
-    with how many runs wait.
+    Goes through the edges, then through the blocked runs, of which some may have lost their last
+    edge to a worker that died before it unblocked them; a chunk at a time, again and again. So the
+    cost of a step does not grow with how many runs wait.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._last: UUID | None = None
+        self._last_edge = 0
+        self._last_run: Blocked | None = None
+        self._is_past_edges = False
 
     def step(self, within: float = 5.0) -> bool:
-        """See to the next chunk, for so many seconds; whether there may be more before the end."""
-        some = self._store.blocked_since(self._last, CHUNK)
-        over = time.monotonic() + within
-        for following in some:
-            _see_to(self._store, [following])
-            self._last = following.run
-            if time.monotonic() > over:
+        """
+        See to the next chunk, for ``within`` seconds; return whether there may be more before the
+        end.
+        """
+        if not self._is_past_edges:
+            self._is_past_edges = not self._see_to_edges(time.monotonic() + within)
+            if not self._is_past_edges:
                 return True
-        if len(some) < CHUNK:
-            self._last = None
-        return self._last is not None
+        self._is_past_edges = self._see_to_runs()
+        return self._is_past_edges
+
+    def _see_to_edges(self, until: float) -> bool:
+        """See to the next edges; return whether there may be more."""
+        edges = self._store.edges_since(self._last_edge, CHUNK)
+        _unblock(self._store, edges)
+        for edge in edges:
+            if edge.is_hopeless:
+                _cancel(self._store, edge)
+                if time.monotonic() > until:
+                    self._last_edge = edge.id
+                    return True
+        self._last_edge = edges[-1].id if len(edges) == CHUNK else 0
+        return self._last_edge > 0
+
+    def _see_to_runs(self) -> bool:
+        """See to the next blocked runs; return whether there may be more."""
+        runs = self._store.blocked_since(self._last_run, CHUNK)
+        if free := [run.id for run in runs if not run.has_edge]:
+            self._store.unblock(free)
+        self._last_run = runs[-1] if len(runs) == CHUNK else None
+        return self._last_run is not None
 
 
-def _see_to(store: Store, blocked: Iterable[Following]) -> bool:
-    unblocked = False
-    for following in blocked:
-        if following.is_settled:
-            store.forget_blocked(following)
-        elif following.is_free:
-            unblocked |= store.unblock(following)
-        elif following.is_hopeless:
-            _cancel(store, following)
-    return unblocked
+def _unblock(store: Store, edges: Iterable[Following]) -> bool:
+    """Delete those of these edges that are over; return whether a run became ready."""
+    over = [edge for edge in edges if edge.is_over]
+    if not over:
+        return False
+    store.delete_edges(over)
+    return store.unblock({edge.run for edge in over}) > 0
 
 
-def _cancel(store: Store, following: Following) -> None:
-    reason = f"The run {following.after}, which it was to follow, is gone, and had not succeeded."
-    if run := store.cancel_blocked(following, cancellation(reason).entry):
+def _cancel(store: Store, edge: Following) -> None:
+    reason = f"The run {edge.after}, which it was to follow, is gone, and had not succeeded."
+    if run := store.cancel_blocked(edge.run, cancellation(reason).entry):
         logger.warning("Run %s of %s is cancelled: %s", run.id, run.task_path, reason)
         if sender := sender_of(run):
             announce_cancelled(sender, run.to_result())
+    store.delete_edges([edge])
+
+
+def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]

@@ -22,17 +22,19 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name="BlockedRun",
+            name="Edge",
             fields=[
-                ("run", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("run", models.UUIDField()),
                 ("after", models.UUIDField(db_index=True)),
                 ("any_end", models.BooleanField(default=False)),
-                ("delay", models.FloatField(default=0.0)),
-                ("expires", models.FloatField(null=True)),
             ],
             options={
-                "verbose_name": "blocked run",
-                "verbose_name_plural": "blocked runs",
+                "verbose_name": "edge",
+                "verbose_name_plural": "edges",
+                "constraints": [
+                    models.UniqueConstraint(fields=("run", "after"), name="taskworks_edge_once")
+                ],
             },
         ),
         migrations.CreateModel(
@@ -160,6 +162,12 @@ class Migration(migrations.Migration):
                             "id",
                         ],
                         where=models.Q(("state", "ready")),
+                    ),
+                    taskworks.database.indexes.PartialIndex(
+                        fields=["available_at", "id"],
+                        name="taskworks_run_blocked",
+                        otherwise=[],
+                        where=models.Q(("state", "blocked")),
                     ),
                     taskworks.database.indexes.PartialIndex(
                         fields=["available_at", "id"],

@@ -1,6 +1,6 @@
-"""The tables: runs, workers and schedules, blocked runs, idempotency keys and firings."""
+"""The tables: runs, workers and schedules, edges, idempotency keys and firings."""
 
-from taskworks.models.blocked import BlockedRun
+from taskworks.models.edge import Edge
 from taskworks.models.firing import Firing
 from taskworks.models.idempotency import IdempotencyKey
 from taskworks.models.planning import FAR_FUTURE, HAS_NOT_RUN
@@ -11,7 +11,7 @@ from taskworks.models.worker import Worker
 __all__ = [
     "FAR_FUTURE",
     "HAS_NOT_RUN",
-    "BlockedRun",
+    "Edge",
     "Firing",
     "IdempotencyKey",
     "Kind",

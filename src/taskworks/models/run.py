@@ -27,7 +27,7 @@ from taskworks.result import TaskResult, message, snapshot
 class RunState(models.TextChoices):
     """The state of a run; it says more than the standard's status."""
 
-    BLOCKED = "blocked", _("Blocked")  # waits for another run
+    BLOCKED = "blocked", _("Blocked")  # waits for other runs
     SCHEDULED = "scheduled", _("Scheduled")  # waits for its time
     READY = "ready", _("Ready")  # waits for a worker
     CLAIMED = "claimed", _("Claimed")  # a worker has taken it, and has not begun
@@ -72,6 +72,9 @@ def new_run_id() -> UUID:
 
 class TaskRunQuerySet(models.QuerySet["TaskRun"]):
     # States are compared as in the conditions of indexes, or SQLite does not use these.
+
+    def blocked(self) -> "TaskRunQuerySet":
+        return self.filter(state=RunState.BLOCKED)
 
     def scheduled(self) -> "TaskRunQuerySet":
         return self.filter(state=RunState.SCHEDULED)
@@ -130,7 +133,8 @@ class TaskRun(models.Model):
 
     state = models.CharField(max_length=10, choices=RunState, default=RunState.READY)
     enqueued_at = models.DateTimeField()
-    # When the run became ready, or is due to.
+    # When the run became ready, or is due to. Of a blocked run, this and expires_at are what they
+    # would be if it waited for no other: unblocking moves them by how long it has waited.
     available_at = models.DateTimeField()
 
     # The worker that has it, and the proof that it still has.
@@ -175,6 +179,11 @@ class TaskRun(models.Model):
                 where=models.Q(state="ready"),
                 fields=LANE_ORDER,
                 otherwise=["state", *LANE_ORDER],
+            ),
+            PartialIndex(
+                name="taskworks_run_blocked",
+                where=models.Q(state="blocked"),
+                fields=["available_at", "id"],  # elsewhere, taskworks_run_scheduled has these
             ),
             PartialIndex(
                 name="taskworks_run_scheduled",

@@ -1,0 +1,1 @@
+"""What a task, a queue or a run may be given: policy, retention, owner."""

@@ -1,4 +1,4 @@
-"""What happens to schedules by signals: importing this connects the receivers."""
+"""Receivers of signals about schedules: importing this module connects them."""
 
 from typing import Any
 
@@ -11,6 +11,6 @@ from taskworks.store import store
 
 @receiver(post_save, sender=Schedule, dispatch_uid="taskworks.schedules")
 def notify_schedulers(instance: Schedule, using: str, **kwargs: Any) -> None:
-    """Have workers look at once at a schedule that was saved, where the database can tell them."""
+    """Notify workers of a schedule that was saved, if the database can."""
     if instance.enabled:
         store(using).notify_schedulers()

@@ -22,7 +22,7 @@ from taskworks.conf import conf
 from taskworks.database import clock
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.notifications import Listener, Notification, notify_on_commit
-from taskworks.models import BlockedRun, IdempotencyKey, RunState, Schedule, TaskRun, Worker
+from taskworks.models import Edge, IdempotencyKey, RunState, Schedule, TaskRun, Worker
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.models.schedule import ScheduleQuerySet
 from taskworks.models.worker import WorkerQuerySet
@@ -58,8 +58,8 @@ class Base(ABC):
         return Worker.objects.using(self.alias)
 
     @property
-    def blocked(self) -> "models.QuerySet[BlockedRun]":
-        return BlockedRun.objects.using(self.alias)
+    def edges(self) -> "models.QuerySet[Edge]":
+        return Edge.objects.using(self.alias)
 
     @property
     def keys(self) -> "models.QuerySet[IdempotencyKey]":

@@ -1,119 +1,228 @@
-"""Runs that are to follow others, and how far the two are."""
+"""
+Runs that wait for others. What a run waits for are its edges: an edge that holds is deleted, and a
+blocked run that has no edge is made ready.
+"""
 
 import math
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import models, transaction
-from django.db.models import OuterRef, Subquery
+from django.db.models import Exists, OuterRef, Subquery
 
 from taskworks.database.clock import DatabaseClock
-from taskworks.models import BlockedRun, RunState, TaskRun
-from taskworks.models.run import FINISHED
-from taskworks.store.base import Base
+from taskworks.models import Edge, RunState, TaskRun
+from taskworks.models.run import FINISHED, TaskRunQuerySet
+from taskworks.store.enqueueing import Enqueueing
+from taskworks.store.pieces import MOST
+
+TIMES = ("enqueued_at", "available_at", "expires_at")
 
 
 class Following(NamedTuple):
-    """Enough of a blocked run to say what becomes of it."""
+    """An edge, and how far the two runs are."""
 
+    id: int
     run: UUID
     after: UUID
-    any_end: bool  # whether that need not succeed
-    delay: float  # seconds
-    expires: float | None  # seconds
-    state: str | None  # None is of a run that is gone
-    state_before: str | None  # of the run that it follows
+    any_end: bool
+    state: str | None  # of the run that waits; None if it is gone
+    state_before: str | None  # of the run that it waits for; None if it is gone
 
     @property
-    def is_settled(self) -> bool:
-        """Whether the run does not wait for another any more."""
-        return self.state != RunState.BLOCKED
+    def is_over(self) -> bool:
+        """True if the run does not wait any more, for this or for anything: the edge goes."""
+        return self.state != RunState.BLOCKED or self._holds
 
     @property
-    def is_free(self) -> bool:
-        """Whether what it waited for has succeeded, or has ended if that is enough."""
+    def is_hopeless(self) -> bool:
+        """True if it would wait for ever: what it waits for is gone, and had not succeeded."""
+        return not self.is_over and self.state_before is None
+
+    @property
+    def _holds(self) -> bool:
+        """True if what it waits for has succeeded, or has ended if that is enough."""
         if self.any_end:
             return self.state_before is None or self.state_before in FINISHED
         return self.state_before == RunState.SUCCESSFUL
 
-    @property
-    def is_hopeless(self) -> bool:
-        """Whether it would wait for ever: what it waits for is gone, and had not succeeded."""
-        return self.state_before is None and not self.any_end
+
+class Blocked(NamedTuple):
+    """A blocked run, in the order in which a sweep goes through them."""
+
+    available_at: datetime
+    id: UUID
+    has_edge: bool
 
 
-class Blocking(Base):
-    """How a run waits for another one, and ceases to."""
+class Blocking(Enqueueing):
+    """
+    How runs wait for others, and cease to.
+
+    Deleting edges and looking for runs without any are two transactions. In one, those that delete
+    the last two edges of a run would not see each other's deletion, and nobody would unblock it.
+    """
 
     def block(
         self,
-        run: TaskRun,
-        after: UUID,
+        runs: Sequence[TaskRun],
+        edges: Iterable[Edge],
         delay: timedelta | None = None,
         expires: float = math.inf,
-        *,
-        any_end: bool = False,
     ) -> None:
         """
-        Insert a new run that becomes ready when another has succeeded, or has ended in any way, in
-        the caller's transaction if there is one; ``delay`` and ``expires``, as in ``enqueue``,
-        count from then.
+        Insert new runs that become ready when each of their edges holds, in the caller's
+        transaction if there is one.
+
+        Several may differ in their ids and arguments alone, and in their edges. ``delay`` and
+        ``expires``, as in ``enqueue``, count from the moment a run is unblocked. A run of which all
+        edges hold already is enqueued.
         """
-        run.enqueued_at = run.available_at = self.read_clock()
-        run.state = RunState.BLOCKED.value
-        blocked = BlockedRun(
-            run=run.id,
-            after=after,
-            any_end=any_end,
-            delay=(delay or timedelta()).total_seconds(),
-            expires=None if expires == math.inf else expires,
-        )
         with transaction.atomic(using=self.alias):
-            self._insert_all([run])
-            blocked.save(force_insert=True, using=self.alias)
+            self.lock_to_write()
+            edges = self._still_open([*edges])
+            blocked = {edge.run for edge in edges}
+            self._insert_blocked([run for run in runs if run.id in blocked], delay, expires)
+            self.edges.bulk_create(edges, batch_size=MOST)
+            self.enqueue([run for run in runs if run.id not in blocked], delay, expires)
+
+    def _still_open(self, edges: list[Edge]) -> list[Edge]:
+        """
+        Leave out those that hold. A success has no edge that would keep it from being pruned before
+        the caller commits, after which the edge would find it gone.
+        """
+        states = dict(self._states({edge.after for edge in edges}))
+        return [edge for edge in edges if not _holds_already(edge, states.get(edge.after))]
+
+    def _states(self, ids: set[UUID]) -> Iterable[tuple[UUID, str]]:
+        remaining = [*ids]
+        for start in range(0, len(remaining), MOST):
+            some = self.runs.filter(id__in=remaining[start : start + MOST])
+            yield from some.values_list("id", "state")
+
+    def _insert_blocked(
+        self, runs: Sequence[TaskRun], delay: timedelta | None, expires: float
+    ) -> None:
+        """
+        Insert runs with the times that they would have if they waited for nothing: what these are
+        ahead of ``enqueued_at`` is their delay and their expiry.
+        """
+        if not runs:
+            return
+        now = self.read_clock()
+        available_at = now + (delay or timedelta())
+        for run in runs:
+            run.state = RunState.BLOCKED.value
+            run.enqueued_at, run.available_at = now, available_at
+            run.expires_at = _after(available_at, expires)
+        self._insert_all(runs)
+
+    # How far edges and blocked runs are.
 
     def followers(self, after: Iterable[UUID]) -> list[Following]:
-        """What waits for these runs, and how things stand with it."""
-        return self._following(self.blocked.filter(after__in=list(after)))
+        """Return the edges to these runs."""
+        return self._following(self.edges.filter(after__in=list(after)))
 
-    def blocked_since(self, last: UUID | None, limit: int) -> list[Following]:
-        """The next runs that wait for another, in the order of their ids, after the last."""
-        some = self.blocked.filter(run__gt=last) if last else self.blocked
-        return self._following(some.order_by("run")[:limit])
+    def edges_since(self, last: int, limit: int) -> list[Following]:
+        """Return the next edges in the order of their ids, after the last."""
+        return self._following(self.edges.filter(id__gt=last).order_by("id")[:limit])
 
-    def unblock(self, following: Following) -> bool:
-        """
-        Make a run ready, or scheduled if it is to wait longer, whose predecessor has succeeded;
-        False if it is not blocked any more. May be repeated when its answer was lost.
-        """
-        delay = timedelta(seconds=following.delay)
-        expires = None if following.expires is None else timedelta(seconds=following.expires)
-        unblocked = self._in(self.runs.filter(id=following.run), RunState.BLOCKED).update(
-            state=RunState.SCHEDULED if delay else RunState.READY,
-            available_at=DatabaseClock(delay),
-            expires_at=None if expires is None else DatabaseClock(delay + expires),
-        )
-        self.forget_blocked(following)
-        return bool(self._notify_if_any(unblocked))
+    def blocked_since(self, last: Blocked | None, limit: int) -> list[Blocked]:
+        """Return the next blocked runs, after the last."""
+        blocked = self.runs.blocked().order_by("available_at", "id")
+        if last:
+            blocked = blocked.filter(available_at__gte=last.available_at).filter(
+                models.Q(available_at__gt=last.available_at) | models.Q(id__gt=last.id)
+            )
+        # Not whether there is one, for which PostgreSQL might read all edges once.
+        edge = Subquery(self._edges_of_run().values("id")[:1])
+        rows = blocked.values_list("available_at", "id", edge)[:limit]
+        return [Blocked(moment, run, edge is not None) for moment, run, edge in rows]
 
-    def cancel_blocked(self, following: Following, entry: Mapping[str, Any]) -> TaskRun | None:
-        """Cancel a run that would wait for ever; it, or None if it is not blocked any more."""
-        run = self.runs.filter(id=following.run, state=RunState.BLOCKED).first()
-        cancelled = run if run and self._cancelled(run, entry) else None
-        self.forget_blocked(following)
-        return cancelled
-
-    def forget_blocked(self, following: Following) -> None:
-        """That it waits for another; what becomes of the run itself is settled."""
-        self.blocked.filter(run=following.run).delete()
-
-    def _following(self, blocked: "models.QuerySet[BlockedRun]") -> list[Following]:
+    def _following(self, edges: "models.QuerySet[Edge]") -> list[Following]:
         states = TaskRun.objects.values("state")
-        rows = blocked.annotate(
+        rows = edges.annotate(
             state=Subquery(states.filter(id=OuterRef("run"))),
             state_before=Subquery(states.filter(id=OuterRef("after"))),
         )
-        columns = ("run", "after", "any_end", "delay", "expires", "state", "state_before")
+        columns = ("id", "run", "after", "any_end", "state", "state_before")
         return [Following._make(row) for row in rows.values_list(*columns)]
+
+    # Unblock, or cancel.
+
+    def delete_edges(self, edges: Iterable[Following]) -> None:
+        """Delete these edges, but those that another session is just deleting."""
+        # Locked without waiting, or two that delete the same could wait for each other.
+        with self.locking():
+            self.lock_to_write()
+            self._delete_locked_edges(self._lock_free_edges([edge.id for edge in edges]))
+
+    def _lock_free_edges(self, ids: Sequence[int]) -> list[int]:
+        """Those of these edges that no other session holds: this transaction does now."""
+        rows = self.edges.filter(id__in=ids).select_for_update(skip_locked=True)
+        return [*rows.values_list("id", flat=True)]
+
+    def _delete_locked_edges(self, ids: Sequence[int]) -> None:
+        self.edges.filter(id__in=ids)._raw_delete(self.alias)
+
+    def unblock(self, runs: Iterable[UUID]) -> int:
+        """
+        Make those of these runs ready, or scheduled if they have a delay, that are blocked and have
+        no edge; return how many. May be repeated when its answer was lost.
+        """
+        free = _by_delay_and_expiry(self._free(runs).values_list("id", *TIMES))
+        unblocked = sum(self._unblock_free(ids, *times) for times, ids in free.items())
+        return self._notify_if_any(unblocked)
+
+    def _unblock_free(
+        self, runs: Sequence[UUID], delay: timedelta, expires: timedelta | None
+    ) -> int:
+        """Unblock these runs, but those that another session is just unblocking or cancelling."""
+        with self.locking():
+            self.lock_to_write()
+            return self._free(self._lock_free_rows(runs)).update(
+                state=RunState.SCHEDULED if delay else RunState.READY,
+                available_at=DatabaseClock(delay),
+                expires_at=None if expires is None else DatabaseClock(expires),
+            )
+
+    def _free(self, runs: Iterable[UUID]) -> TaskRunQuerySet:
+        """Those of these runs that are blocked and have no edge."""
+        blocked = self._in(self.runs.filter(id__in=list(runs)), RunState.BLOCKED)
+        return blocked.filter(~Exists(self._edges_of_run()))
+
+    def cancel_blocked(self, run_id: UUID, entry: Mapping[str, Any]) -> TaskRun | None:
+        """Cancel a run that would wait for ever; return it, or None if it is not blocked."""
+        run = self._in(self.runs.filter(id=run_id), RunState.BLOCKED).first()
+        return run if run and self._cancelled(run, entry) else None
+
+    @staticmethod
+    def _edges_of_run() -> "models.QuerySet[Edge]":
+        return Edge.objects.filter(run=OuterRef("id"))
+
+
+def _holds_already(edge: Edge, state: str | None) -> bool:
+    # One that is not there may be yet to come: it is stored when another transaction commits.
+    return state in FINISHED if edge.any_end else state == RunState.SUCCESSFUL
+
+
+def _after(moment: datetime, seconds: float) -> datetime | None:
+    """Return the moment ``seconds`` later; None if no date is as late."""
+    try:
+        return moment + timedelta(seconds=seconds)
+    except OverflowError:  # of infinity, too
+        return None
+
+
+def _by_delay_and_expiry(
+    rows: Iterable[tuple[UUID, datetime, datetime, datetime | None]],
+) -> dict[tuple[timedelta, timedelta | None], list[UUID]]:
+    """Return the ids of runs that were blocked by the times that they are to be given."""
+    ids: dict[tuple[timedelta, timedelta | None], list[UUID]] = defaultdict(list)
+    for run_id, enqueued_at, available_at, expires_at in rows:
+        expires = None if expires_at is None else expires_at - enqueued_at
+        ids[available_at - enqueued_at, expires].append(run_id)
+    return ids

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q
 
 from taskworks.database.clock import DatabaseClock
-from taskworks.models import BlockedRun, RunState, TaskRun
+from taskworks.models import Edge, RunState, TaskRun
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.options.retention import Rule
 from taskworks.store.base import Base
@@ -72,8 +72,8 @@ class Pruning(Base):
         old = self.runs.filter(state=RunState(rule.outcome), finished_at__lte=since)
         if rule.outcome != RunState.SUCCESSFUL:
             return old
-        # What is to follow it knows by its row that it may.
-        return old.filter(~Exists(BlockedRun.objects.filter(after=OuterRef("id"))))
+        # A run that waits for it learns from its row that it need not wait any more.
+        return old.filter(~Exists(Edge.objects.filter(after=OuterRef("id"))))
 
     def _delete(self, ids: Sequence[UUID], meant: TaskRunQuerySet) -> int:
         """Delete those that are meant of these rows, and that no session holds; how many went."""

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, Value, When
 
 from taskworks.database.clock import DatabaseClock
 from taskworks.models import RunState, TaskRun, Worker
@@ -30,7 +30,7 @@ class Overview(NamedTuple):
     heartbeat_at: datetime | None  # None if it was given up meanwhile
     silent: bool  # a living worker that has been silent for too long
     lost: bool  # a run without a living worker
-    blocked: bool  # a run that waits for another one
+    blocked: bool  # a run that waits for others, or an edge that is left of one
     scheduled: bool  # an enabled schedule
 
 
@@ -50,15 +50,25 @@ class Rescuing(Base):
     def overview(self, silence: timedelta, witness: UUID) -> Overview:
         """What a living worker sees, in one statement; nothing if it was given up meanwhile."""
         heard = OuterRef("heartbeat_at")
+        # The first in an index: a planner that believes that many are blocked would read the table.
+        blocked = self.runs.blocked().order_by("available_at", "id").values("id")
+        edges = self.edges.order_by("id").values("id")
         seen = self.workers.living().filter(id=witness)
-        for heartbeat_at, *found in seen.values_list(
+        for heartbeat_at, silent, lost, first_blocked, first_edge, scheduled in seen.values_list(
             "heartbeat_at",
             Exists(self.workers.living().filter(_far_from(heard, silence))),
             Exists(self._lost()),
-            Exists(self.blocked),
+            Subquery(blocked[:1]),
+            Subquery(edges[:1]),
             Exists(self.schedules.enabled()),
         ):
-            return Overview(heartbeat_at, *map(bool, found))
+            return Overview(
+                heartbeat_at,
+                silent=bool(silent),
+                lost=bool(lost),
+                blocked=bool(first_blocked or first_edge),
+                scheduled=bool(scheduled),
+            )
         return Overview(heartbeat_at=None, silent=False, lost=False, blocked=False, scheduled=False)
 
     def give_up(self, silence: timedelta, witness: UUID) -> int:

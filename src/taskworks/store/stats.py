@@ -34,8 +34,8 @@ def tallies(store: Store, finished_within: timedelta) -> list[Tally]:
     short a time ago. The cost is that of the runs counted: each state is read from its index.
     """
     recent = store.runs.finished().filter(finished_at__gte=DatabaseClock(-finished_within))
-    blocked = store.runs.filter(state=RunState.BLOCKED, id__in=store.blocked.values("run"))
-    parts = [blocked, store.runs.scheduled(), store.runs.ready(), store.runs.in_hand(), recent]
+    runs = store.runs
+    parts = [runs.blocked(), runs.scheduled(), runs.ready(), runs.in_hand(), recent]
     return sorted(tally for part in parts for tally in _tallied(part))
 
 

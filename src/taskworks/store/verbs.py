@@ -5,14 +5,14 @@ from abc import ABC
 from taskworks.store.blocking import Blocking
 from taskworks.store.cancelling import Cancelling
 from taskworks.store.claiming import Claiming
-from taskworks.store.enqueueing import Enqueueing
 from taskworks.store.finishing import Finishing
 from taskworks.store.pruning import Pruning
 from taskworks.store.rescuing import Rescuing
 from taskworks.store.scheduling import Scheduling
 
 
-class Store(
-    Enqueueing, Blocking, Claiming, Finishing, Cancelling, Rescuing, Pruning, Scheduling, ABC
-):
-    """All verbs: a run's in the order of its life, then a schedule's; one class per database."""
+class Store(Blocking, Claiming, Finishing, Cancelling, Rescuing, Pruning, Scheduling, ABC):
+    """
+    All verbs: a run's in the order of its life, which begins with enqueueing or blocking, then a
+    schedule's; one class per database.
+    """

@@ -24,3 +24,18 @@ class WakeUpSource(Protocol):
         Return the queues with news since the last call; None stands for any queue. Called by the
         worker with each look.
         """
+
+
+class NoWakeUps:
+    """The ``WakeUpSource`` of a worker that only polls."""
+
+    works = False
+
+    def start(self) -> None:
+        """Do nothing."""
+
+    def stop(self) -> None:
+        """Do nothing."""
+
+    def take(self) -> set[str | None]:
+        return set()

@@ -70,43 +70,45 @@ class Sizes:
 
 
 class Pools:
-    """The ``PoolSet`` of a worker process of our own."""
+    """The ``PoolSet`` of a worker process of our own. Each pool is made when it is first needed."""
 
     def __init__(self, sizes: Sizes, sender: type, done: Done) -> None:
-        self._pools: dict[str, Pool] = {
-            THREAD: ThreadPool(sizes.threads, sender, done),
-            ASYNC: EventLoopPool(sizes.async_slots, sender, done),
-            PROCESS: ProcessPool(sizes.task_processes, sizes.recycling, sender, done),
+        self._sizes = {
+            THREAD: sizes.threads,
+            ASYNC: sizes.async_slots,
+            PROCESS: sizes.task_processes,
             # No worker is without a slot for these, or they might wait forever.
-            ALONE: ProcessPool(max(1, sizes.task_processes), sizes.recycling, sender, done),
+            ALONE: max(1, sizes.task_processes),
         }
+        self._recycling, self._sender, self._done = sizes.recycling, sender, done
+        self._pools: dict[str, Pool] = {}
 
     @property
     def room(self) -> Mapping[str, int]:
-        return {lane: pool.room for lane, pool in self._pools.items()}
+        return self._sizes | {lane: pool.room for lane, pool in self._pools.items()}
 
     @property
     def free(self) -> Mapping[str, int]:
-        return {lane: pool.free for lane, pool in self._pools.items()}
+        return self._sizes | {lane: pool.free for lane, pool in self._pools.items()}
 
     def submit(self, attempts: Iterable[Attempt]) -> None:
         for lane, of_lane in _by_lane(attempts).items():
-            self._pools[lane].submit(of_lane)
+            self._pool(lane).submit(of_lane)
 
     def reserve(self, attempts: Iterable[Attempt]) -> None:
         for lane, of_lane in _by_lane(attempts).items():
-            self._pools[lane].reserve(len(of_lane))
+            self._pool(lane).reserve(len(of_lane))
 
     def cancel_reservation(self, attempts: Iterable[Attempt]) -> None:
         for lane, of_lane in _by_lane(attempts).items():
-            self._pools[lane].reserve(-len(of_lane))
+            self._pool(lane).reserve(-len(of_lane))
 
     def note(self, attempt: Attempt) -> None:
         if attempt.began is not None:
             # An at-most-once run begins only after its start is written, so what is claimed ahead
             # of it waits longer than it takes.
             takes = attempt.age if attempt.run.at_most_once else attempt.duration
-            self._pools[attempt.lane].claim_ahead.note(takes)
+            self._pool(attempt.lane).claim_ahead.note(takes)
 
     def withdraw(self, longer_than: float) -> list[Attempt]:
         now = time.monotonic()
@@ -124,6 +126,19 @@ class Pools:
     def close(self) -> None:
         for pool in self._pools.values():
             pool.close()
+
+    def _pool(self, lane: str) -> Pool:
+        if lane not in self._pools:
+            self._pools[lane] = self._make(lane)
+        return self._pools[lane]
+
+    def _make(self, lane: str) -> Pool:
+        size = self._sizes[lane]
+        if lane == THREAD:
+            return ThreadPool(size, self._sender, self._done)
+        if lane == ASYNC:
+            return EventLoopPool(size, self._sender, self._done)
+        return ProcessPool(size, self._recycling, self._sender, self._done)
 
 
 def _by_lane(attempts: Iterable[Attempt]) -> dict[str, list[Attempt]]:

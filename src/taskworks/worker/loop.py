@@ -1,0 +1,428 @@
+"""
+The worker: claim -> submit -> wait, in one thread that does all the writing.
+
+Its pools execute; what became of an attempt comes back through the inbox.
+"""
+
+import math
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from queue import Empty, SimpleQueue
+from uuid import UUID, uuid4
+
+from django.db import Error as DatabaseError
+
+from taskworks.conf import conf
+from taskworks.database.background import BackgroundThread
+from taskworks.database.connections import reserved_connection
+from taskworks.database.outage import Outage
+from taskworks.duties.heartbeat import Heartbeat
+from taskworks.duties.housekeeping import Housekeeping
+from taskworks.duties.rescue import wait_for_receivers
+from taskworks.duties.scheduler import Scheduler
+from taskworks.duties.unblock import Followers, unblock_all
+from taskworks.execution import (
+    Attempt,
+    Outcome,
+    Reason,
+    Released,
+    Retried,
+    judge_stuck,
+    prepare,
+)
+from taskworks.execution.task_connections import leave_connections, tidy_connections
+from taskworks.framework import BaseTaskBackend
+from taskworks.logs import steady_logger
+from taskworks.models import TaskRun
+from taskworks.options.retention import retention_of
+from taskworks.recording.events import Observer, RunEvents, Subscriber
+from taskworks.recording.ledger import Ledger
+from taskworks.recording.subscribers import RunLog, RunSignals, Watchers
+from taskworks.store import store
+from taskworks.worker.claiming import NoWakeUps, WakeUpSource
+from taskworks.worker.claiming.intake import Intake
+from taskworks.worker.claiming.listening import NotificationListener
+from taskworks.worker.claiming.queues import Queues
+from taskworks.worker.first_starts import FirstStarts
+from taskworks.worker.pools import Done, Pools, PoolSet, Sizes
+from taskworks.worker.registration import Registration
+from taskworks.worker.shutdown import Shutdown, Stage
+from taskworks.worker.stopping import Stopper
+
+LAST_TRIES = 3  # of a stopping worker to write, before it leaves the rest to others
+RETRY_STUCK_AFTER = timedelta(seconds=1)  # by then this process, and the stuck attempt, has gone
+RECEIVERS_WITHIN = 2.0  # seconds for the receivers of task_rescued when the worker stops
+MAX_WAIT_AHEAD = 0.1  # seconds that a claimed run may wait to begin, before it is given back
+STRAY_INTERVAL = 30.0  # seconds between two looks for claims whose answer was lost
+MAX_WAIT = 1.0  # seconds until the worker looks up, whatever it waits for
+
+logger = steady_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a worker claims, and how much of it at once."""
+
+    queues: Queues
+    sizes: Sizes = field(default_factory=Sizes)
+    interval: float = 1.0  # seconds between two looks at queues that stay empty
+    batch: bool = False  # stop when nothing is ready and nothing runs
+    max_tasks: int | None = None  # stop after this many runs
+    label: str = ""
+
+
+class Worker:
+    """
+    One worker of a backend; ``run`` returns when its work is done. ``wants_renewal`` is true then
+    if a task is left that cannot be stopped, and the process should execute itself anew.
+
+    ``announce`` is called with each id that the worker takes, before it registers by that.
+    ``subscribers`` are told of outcomes after the engine's own. A process that embeds a worker may
+    give it other pools, and another source of wake-ups, which is made with the arguments of
+    ``NotificationListener``.
+    """
+
+    def __init__(
+        self,
+        backend: BaseTaskBackend,
+        options: Options,
+        observer: Observer | None = None,
+        announce: Callable[[UUID], None] | None = None,
+        *,
+        subscribers: Iterable[Subscriber] = (),
+        make_pools: Callable[[Sizes, type, Done], PoolSet] = Pools,
+        make_wake_ups: Callable[..., WakeUpSource] = NotificationListener,
+    ) -> None:
+        self.backend, self.options = backend, options
+        self.label = options.label or f"{platform.node()[:40]}-{os.getpid()}-{uuid4().hex[:8]}"
+        self.shutdown = Shutdown()
+        self._observer = observer or Observer()
+        self._store = store()
+        self._inbox: SimpleQueue[tuple[Attempt, Outcome] | None] = SimpleQueue()
+        self._outage = Outage()
+        self._registration = Registration(self._store, self.label, announce)
+        self._make_ledger(subscribers)
+        self._pools = make_pools(options.sizes, type(backend), self._receive)
+        self._starts = FirstStarts(self._ledger, self._pools)
+        self._stopper = Stopper(self._store, lambda: self.id, self._give_up)
+        self._make_threads(make_wake_ups)
+        self._intake = Intake(
+            self._store, backend.alias, options.queues, options.interval, self._wake_ups
+        )
+        self._looked_for_strays_at = time.monotonic()
+        self._is_drained = False
+        self._has_said_that_it_drains = False
+
+    def _make_ledger(self, subscribers: Iterable[Subscriber]) -> None:
+        """Everything that wants to know of outcomes is in this list, in the order of the calls."""
+        self._watchers, self._followers = Watchers(self._store), Followers(self._store)
+        self._events = RunEvents(
+            [
+                self._watchers,
+                RunLog(),
+                RunSignals(type(self.backend)),
+                self._followers,
+                *subscribers,
+                self._observer,
+            ]
+        )
+        self._ledger = Ledger(self._store, self._events, self._wake)
+
+    def _make_threads(self, make_wake_ups: Callable[..., WakeUpSource]) -> None:
+        """Make the threads beside this one. A batch has only the heartbeat."""
+        self._wake_ups: WakeUpSource = NoWakeUps()
+        self._heartbeat = Heartbeat(
+            self._store, lambda: self._registration.living_id, self._given_up
+        )
+        self._threads: list[WakeUpSource | BackgroundThread] = [self._heartbeat]
+        if self.options.batch:
+            return
+        scheduler = Scheduler(self._store, is_notified=lambda: self._wake_ups.works)
+        self._heartbeat.schedules_enabled = scheduler.begin
+        self._wake_ups = make_wake_ups(
+            self._store,
+            self.backend.alias,
+            self.options.queues,
+            self._wake,
+            watch=self._watchers.watch,
+            wake_scheduler=scheduler.wake,
+        )
+        housekeeping = Housekeeping(self._store, retention_of(self.backend))
+        self._threads += [self._wake_ups, housekeeping, scheduler]
+        scheduler.wake()
+
+    @property
+    def id(self) -> UUID:
+        """The id of its row; a new one after it was given up."""
+        return self._registration.id
+
+    @property
+    def released(self) -> int:
+        """How many runs the worker has given back."""
+        return self._ledger.released
+
+    @property
+    def wants_renewal(self) -> bool:
+        """True if a task cannot be stopped, and nobody has asked the worker to stop."""
+        return self.shutdown.renewing
+
+    def run(self) -> None:
+        """Work until asked to stop, or until a batch or ``max_tasks`` is done."""
+        with reserved_connection(self._store.alias):
+            self._run()
+
+    def _run(self) -> None:
+        self._registration.begin()
+        for thread in self._threads:
+            thread.start()
+        self._observer.begins(self.label, str(self.options.queues))
+        try:
+            while not self._is_done():
+                self._turn()
+        finally:
+            self._pools.close()
+            for thread in reversed(self._threads):  # the heartbeat last
+                thread.stop()
+            self._leave()
+            wait_for_receivers(RECEIVERS_WITHIN)
+            self._observer.ended(self.released)
+            self.shutdown.over.set()
+
+    def stop(self) -> None:
+        """Drain; asked again, release. Safe in a signal handler, and from any thread."""
+        self.shutdown.ask()
+        self._wake()
+
+    def _turn(self) -> None:
+        self._look_after()
+        try:
+            self._ledger.record()
+            self._unblock_followers()
+            self._begin_anew()
+            self._take_up()
+            self._write_starts_first()
+            self._release_strays()
+        except DatabaseError as error:
+            tidy_connections()
+            if not self._goes_on_after(error):
+                self._wait_out(min(self._outage.note_error(error), self.shutdown.seconds_left))
+        else:
+            self._wait(0 if self._is_done() else self._seconds_to_wait())
+
+    def _goes_on_after(self, error: DatabaseError) -> bool:
+        """Return whether it was about rows that others have locked, which hold up nothing else."""
+        try:
+            return self._ledger.goes_on_after(error)
+        except DatabaseError:
+            return False
+
+    # Claim and submit.
+
+    def _unblock_followers(self) -> None:
+        """Unblock at once what waits for runs that have just ended; a sweep would do it later."""
+        if self._followers.unblock():
+            self._intake.wake()
+
+    def _take_up(self) -> None:
+        """Claim what can start soon, and submit it."""
+        if room := self._intake.room_due(self._room()):
+            self._submit(self._claim(room))
+
+    def _claim(self, room: dict[str, int]) -> list[TaskRun]:
+        if not (self.options.batch and len(self._ledger) == 0 and self._is_alone()):
+            return self._intake.claim(self.id, room, self._limit)
+        unblock_all(self._store)
+        runs = self._intake.claim_the_last(self.id, self._room(), self._limit)
+        self._is_drained = not runs
+        return runs
+
+    def _room(self) -> dict[str, int]:
+        """How many runs of each executor could start soon."""
+        if not self._may_begin or self._left <= 0:
+            return {}
+        return {executor: free for executor, free in self._pools.room.items() if free > 0}
+
+    @property
+    def _may_begin(self) -> bool:
+        """True while attempts may begin here."""
+        return self.shutdown.stage is Stage.WORKING and self._registration.holds
+
+    @property
+    def _left(self) -> float:
+        """How many more runs this worker may take; infinite without ``max_tasks``."""
+        if self.options.max_tasks is None:
+            return math.inf
+        return self.options.max_tasks - self._ledger.finished - len(self._ledger)
+
+    @property
+    def _limit(self) -> int | None:
+        return None if self.options.max_tasks is None else int(self._left)
+
+    def _submit(self, runs: list[TaskRun]) -> None:
+        attempts = [Attempt(run, self.label) for run in runs]
+        for attempt in attempts:
+            attempt.finisher = self._store
+            self._ledger.take(attempt)
+        prepared = [attempt for attempt in attempts if self._prepared(attempt)]
+        at_once = [attempt for attempt in prepared if not attempt.start_comes_first]
+        self._ledger.submitted(at_once)
+        self._pools.submit(at_once)
+        self._starts.hold([attempt for attempt in prepared if attempt.start_comes_first])
+
+    def _prepared(self, attempt: Attempt) -> bool:
+        outcome = prepare(attempt)
+        if outcome:
+            self._ledger.settle(attempt, outcome)
+        return outcome is None
+
+    def _write_starts_first(self) -> None:
+        """Submit the attempts that wait for their starts to be written."""
+        if self._registration.holds:
+            self._starts.write()
+
+    def _is_alone(self) -> bool:
+        """Return whether no dead worker's run is left, which a batch would have to rescue."""
+        silence = timedelta(seconds=conf().worker_timeout)
+        return not self._store.awaits_rescue(silence)
+
+    def _release_strays(self) -> None:
+        """
+        Release runs that we have claimed without getting the answer. After an outage that is
+        likely; a server may also execute such a claim late, so we look again and again.
+        """
+        now = time.monotonic()
+        if self._outage.is_on or now - self._looked_for_strays_at >= STRAY_INTERVAL:
+            self._store.release_strays(self.id, self._ledger.run_ids)
+            self._looked_for_strays_at = now
+            self._outage.clear()
+
+    # Look after what is in hand.
+
+    def _look_after(self) -> None:
+        if not self._stopper.seconds or self.shutdown.stage > Stage.WORKING:
+            is_asking = self.shutdown.stage is Stage.ASKING
+            self._stopper.look(self._ledger.unsettled, is_asking=is_asking)
+            self._give_back_what_waits()
+
+    def _give_back_what_waits(self) -> None:
+        """Release what was claimed ahead and cannot begin soon, or everything if we stop."""
+        longest = MAX_WAIT_AHEAD if self._may_begin else 0.0
+        for attempt in [*self._pools.withdraw(longest), *self._starts.withdraw(longest)]:
+            self._ledger.settle(attempt, Released())
+
+    def _given_up(self, worker: UUID) -> None:
+        # Called in the heartbeat's thread.
+        self._registration.lose(worker)
+        self._wake()
+
+    def _begin_anew(self) -> None:
+        """Register again after being given up, once all that was claimed before has ended."""
+        if self._registration.holds:
+            return
+        if not self._ledger.unsettled:
+            self._registration.renew()
+            self._heartbeat.begin_anew()
+
+    def _give_up(self, attempt: Attempt, reason: Reason) -> None:
+        """
+        Settle the attempt of a task that does not stop, without waiting for it. A retry has to
+        wait until this process, and the task with it, has gone.
+        """
+        where = attempt.guard.stack()
+        outcome = judge_stuck(attempt, reason.exception().with_traceback(where))
+        self._events.stuck(attempt)
+        self.shutdown.renew()
+        if isinstance(outcome, Retried):
+            delay = max(outcome.delay, RETRY_STUCK_AFTER)
+            self._ledger.settle_after_exit(attempt, replace(outcome, delay=delay))
+        else:
+            self._receive(attempt, outcome)
+
+    # Wait.
+
+    def _seconds_to_wait(self) -> float:
+        return min(
+            MAX_WAIT,
+            self._intake.seconds(self._room()),
+            self._ledger.seconds,
+            self._stopper.seconds if len(self._ledger) else math.inf,
+            self.shutdown.seconds_left,
+        )
+
+    def _wait(self, seconds: float) -> None:
+        """Wait until something comes in, or this long; then take in all that has come."""
+        try:
+            message = self._inbox.get(timeout=seconds) if seconds > 0 else self._inbox.get_nowait()
+        except Empty:
+            if seconds > 0:
+                self._pools.widen()
+            return
+        self._pools.widen()
+        self._take_in(message)
+        with suppress(Empty):
+            while True:
+                self._take_in(self._inbox.get_nowait())
+
+    def _wait_out(self, seconds: float) -> None:
+        """Wait this long for the database, or until somebody asks the worker to stop."""
+        stage, over = self.shutdown.stage, time.monotonic() + seconds
+        self._wait(0)  # what has ended is not to be stopped
+        while self.shutdown.stage is stage and (left := over - time.monotonic()) > 0:
+            self._look_after()
+            self._wait(min(left, MAX_WAIT, self._stopper.seconds))
+        leave_connections()  # they may have died, unnoticed
+
+    def _wake(self) -> None:
+        self._inbox.put(None)
+
+    def _receive(self, attempt: Attempt, outcome: Outcome) -> None:
+        # Called in the thread that executed.
+        self._inbox.put((attempt, outcome))
+
+    def _take_in(self, message: tuple[Attempt, Outcome] | None) -> None:
+        if message is not None:
+            attempt, outcome = message
+            self._ledger.settle(attempt, outcome)
+            self._pools.note(attempt)
+            self._intake.hurry()
+        elif self.shutdown.stage is Stage.DRAINING and not self._has_said_that_it_drains:
+            self._has_said_that_it_drains = True
+            self._observer.draining(len(self._ledger))
+
+    # Come and go.
+
+    def _is_done(self) -> bool:
+        if self.shutdown.stage is Stage.RELEASING:
+            return True
+        return len(self._ledger) == 0 and self._takes_no_more()
+
+    def _takes_no_more(self) -> bool:
+        return (
+            self.shutdown.stage > Stage.WORKING
+            or self._left <= 0 < (self.options.max_tasks or 0)
+            or self._is_drained
+        )
+
+    def _leave(self) -> None:
+        """Write what has ended, give back what has not, and sign off."""
+        self._wait(0)
+        self._try(self._ledger.record)
+        self._try(self._ledger.give_back)
+        self._try(self._registration.leave)
+
+    def _try(self, step: Callable[[], None]) -> None:
+        """Try more than once: a connection may have died unnoticed, and the next one be better."""
+        for _ in range(LAST_TRIES):
+            try:
+                return step()
+            except DatabaseError as error:
+                tidy_connections()
+                self._goes_on_after(error)
+                problem = error
+        logger.warning("The worker could not sign off; others will rescue its runs: %s", problem)
+        return None
