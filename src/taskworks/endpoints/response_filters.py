@@ -1,9 +1,9 @@
 """
-Response filters: which attributes of an object are shown.
+Response filters: which attributes of an object are in the response.
 
 ``{Order: {"number": ALWAYS, "note": IF_TRUTHY, "secret": NEVER, "total": lambda order: ...}}``.
-A class's filter holds for its subclasses, whose own entries go before. An object of a model
-without a filter shows nothing; what is None is left out.
+The filter of a class also applies to its subclasses, whose own entries take precedence. A model
+instance without a filter becomes an empty dict; attributes that are None are left out.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,43 +13,43 @@ from django.db import models
 
 NEVER, ALWAYS, IF_TRUTHY = range(3)
 
-Shown = int | Callable[[Any], Any]
-Filters = Mapping[type, Shown | Mapping[str, Shown]]
+Rule = int | Callable[[Any], Any]
+Filters = Mapping[type, Rule | Mapping[str, Rule]]
 
 
-def shown(value: Any, filters: Filters) -> Any:
-    """What is shown of a value, and of what is in it; ``_api_filter`` of an object goes first."""
+def filtered(value: Any, filters: Filters) -> Any:
+    """Return a value, and the values in it, filtered; an object's ``_api_filter`` comes first."""
     filters = {**filters, **(getattr(value, "_api_filter", None) or {})}
     match value:
         case Mapping():
-            return {key: shown(item, filters) for key, item in value.items()}
+            return {key: filtered(item, filters) for key, item in value.items()}
         case list() | tuple() | set() | frozenset() | models.QuerySet():
-            return [shown(item, filters) for item in value]
+            return [filtered(item, filters) for item in value]
         case models.Manager():
-            return shown(value.all(), filters)
-    found = [filters[kind] for kind in value.__class__.__mro__ if kind in filters]
-    if not found:
+            return filtered(value.all(), filters)
+    of_classes = [filters[kind] for kind in value.__class__.__mro__ if kind in filters]
+    if not of_classes:
         return {} if isinstance(value, models.Model) else value
-    return _filtered(value, found, filters)
+    return _filtered_object(value, of_classes, filters)
 
 
-def _filtered(value: Any, found: list[Any], filters: Filters) -> Any:
-    """By the filters of its class and of those above it, the nearest first."""
-    if not isinstance(found[0], Mapping):
-        return _part(value, found[0], lambda: value)
-    attributes: dict[str, Shown] = {}
-    for entries in reversed(found):
+def _filtered_object(value: Any, of_classes: list[Any], filters: Filters) -> Any:
+    """Apply the filters of the object's class and its base classes, the class itself first."""
+    if not isinstance(of_classes[0], Mapping):
+        return _apply(of_classes[0], value, lambda: value)
+    attributes: dict[str, Rule] = {}
+    for entries in reversed(of_classes):
         if isinstance(entries, Mapping):
             attributes.update(entries)
     parts = {
-        name: shown(_part(value, rule, lambda name=name: getattr(value, name)), filters)  # type: ignore[misc]
+        name: filtered(_apply(rule, value, lambda name=name: getattr(value, name)), filters)  # type: ignore[misc]
         for name, rule in attributes.items()
     }
     return {name: part for name, part in parts.items() if part is not None}
 
 
-def _part(owner: Any, rule: Shown, read: Callable[[], Any]) -> Any:
-    """None for what is not shown, which is then not read either."""
+def _apply(rule: Rule, owner: Any, read: Callable[[], Any]) -> Any:
+    """Return what the rule lets through, or None; with NEVER, do not even read it."""
     if callable(rule):
         return rule(owner)
     if rule == NEVER:
