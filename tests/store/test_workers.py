@@ -66,7 +66,7 @@ def seen(store: Store, witness: UUID) -> list[str]:
     with CaptureQueriesContext(store.connection) as queries:
         overview = store.overview(MINUTE / 2, witness)
     assert len(queries) == 1
-    return [name for name, is_so in overview._asdict().items() if is_so]
+    return [name for name, is_so in overview._asdict().items() if is_so is True]
 
 
 def test_runs_without_a_living_worker_are_rescued_behind_the_others(
