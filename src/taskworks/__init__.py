@@ -1,4 +1,4 @@
-"""Taskworks: background work for Django, whole."""
+"""Taskworks: background tasks for Django, on the project's own database."""
 
 from taskworks.context import TaskContext, current_context
 from taskworks.definition import Task, task

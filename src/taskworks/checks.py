@@ -1,4 +1,4 @@
-"""What ``manage.py check`` says about Taskworks."""
+"""System checks of the settings and the database."""
 
 from collections.abc import Iterator
 
@@ -18,10 +18,11 @@ READ_COMMITTED = "read committed"
 
 
 def check_backend(alias: str) -> Iterator[checks.CheckMessage]:
-    """Check a DatabaseBackend's surroundings."""
+    """Check the settings and the database of a DatabaseBackend."""
     if not apps.is_installed("taskworks"):
         yield checks.Error(
-            f"The backend {alias!r} stores runs in the tables of an app that is not installed.",
+            f"The backend {alias!r} stores runs in tables of the app 'taskworks', which is not "
+            "installed.",
             hint="Add 'taskworks' to INSTALLED_APPS, and run 'manage.py migrate'.",
             id="taskworks.E001",
         )
@@ -56,7 +57,7 @@ def _check_defaults(alias: str) -> Iterator[checks.CheckMessage]:
     for name in task_backends[alias].options:
         if name not in KNOWN_OPTIONS:
             yield checks.Warning(
-                f"TASKS[{alias!r}]['OPTIONS'] has a key that Taskworks does not know: {name!r}."
+                f"TASKS[{alias!r}]['OPTIONS'] has an unknown key: {name!r}."
                 f"{nearest(str(name), KNOWN_OPTIONS)}",
                 id="taskworks.W002",
             )
@@ -79,8 +80,8 @@ def _check_database() -> Iterator[checks.CheckMessage]:
     connection = connections[store_alias()]
     if connection.vendor not in {"postgresql", "mysql", "sqlite"}:
         yield checks.Error(
-            f"Runs cannot be stored in the database {connection.alias!r}: it is "
-            f"{connection.vendor}.",
+            f"Runs cannot be stored in the database {connection.alias!r}: its vendor is "
+            f"{connection.vendor!r}.",
             hint="Route the app 'taskworks' to PostgreSQL, MySQL, MariaDB or SQLite.",
             id="taskworks.E002",
         )
@@ -91,19 +92,20 @@ def _check_database() -> Iterator[checks.CheckMessage]:
 
 
 def _check_transactions(alias: str) -> Iterator[checks.CheckMessage]:
-    """What tasks say themselves is refused when they are enqueued."""
+    """Check the defaults only: options of a task are checked when it is enqueued."""
     from taskworks.execution.transaction import obstacle
 
     try:
         defaults = defaults_of(task_backends[alias])
-    except ImproperlyConfigured:  # which has an error of its own
+    except ImproperlyConfigured:  # reported as taskworks.E005
         return
     policies = [Policy(**given) for given in [defaults.tasks, *defaults.queues.values()]]
     for reason in dict.fromkeys(obstacle(p) for p in policies if p.transactional):
         if reason:
             yield checks.Error(
-                f"The defaults in TASKS[{alias!r}]['OPTIONS'] cannot be kept. {reason}",
-                hint=f"Give it to the tasks that need it: {page('howto/choose-a-delivery')}",
+                f"The defaults in TASKS[{alias!r}]['OPTIONS'] do not work here. {reason}",
+                hint="Give the option only to the tasks that need it: "
+                f"{page('howto/choose-a-delivery')}",
                 id="taskworks.E006",
             )
 
@@ -114,14 +116,14 @@ def _check_sqlite(alias: str) -> Iterator[checks.CheckMessage]:
     if sqlite3.sqlite_version_info < (3, 35):
         yield checks.Error(
             f"SQLite {sqlite3.sqlite_version} is too old to claim runs.",
-            hint="SQLite 3.35 or later is needed, for UPDATE ... RETURNING.",
+            hint="Use SQLite 3.35 or later, which has UPDATE ... RETURNING.",
             id="taskworks.E003",
         )
     options = connections[alias].settings_dict["OPTIONS"]
     if str(options.get("transaction_mode", "")).upper() != "IMMEDIATE":
         yield checks.Warning(
-            f"Transactions of the database {alias!r} begin without the write lock, so that one "
-            "that reads and then enqueues may fail with 'database is locked'.",
+            f"Transactions on the database {alias!r} begin without the write lock, so a "
+            "transaction that reads and then enqueues may fail with 'database is locked'.",
             hint="Set OPTIONS['transaction_mode'] to 'IMMEDIATE', and OPTIONS['init_command'] to "
             "'PRAGMA journal_mode=WAL;'.",
             id="taskworks.W001",
@@ -130,12 +132,12 @@ def _check_sqlite(alias: str) -> Iterator[checks.CheckMessage]:
 
 def _check_mysql(alias: str) -> Iterator[checks.CheckMessage]:
     options = connections[alias].settings_dict["OPTIONS"]
-    level = options.get("isolation_level", READ_COMMITTED)  # without the option, Django's default
+    level = options.get("isolation_level", READ_COMMITTED)  # Django's default
     if str(level).lower() != READ_COMMITTED:
         yield checks.Warning(
-            f"Transactions of the database {alias!r} have the isolation level {level!r}, in "
-            "which enqueues and claims may lock each other out ('Deadlock found ...').",
-            hint=f"Set OPTIONS['isolation_level'] to {READ_COMMITTED!r}, Django's default; None is "
-            "the server's own, which is REPEATABLE READ.",
+            f"Transactions on the database {alias!r} have the isolation level {level!r}, in "
+            "which enqueues and claims may deadlock ('Deadlock found ...').",
+            hint=f"Set OPTIONS['isolation_level'] to {READ_COMMITTED!r}, Django's default. None is "
+            "the server's default, usually REPEATABLE READ.",
             id="taskworks.W003",
         )

@@ -1,7 +1,8 @@
 """
-The correlation id of a request: one name for all that it leads to, in logs of both sides.
+The correlation id of a request, which its runs and their log records carry as well.
 
-Imports no models: Django reads the setting LOGGING, which names the filter, before there are any.
+This module must not import models: the setting LOGGING names the filter, and Django reads it
+before models can be imported.
 """
 
 import logging
@@ -10,29 +11,28 @@ from typing import Any
 from taskworks.context import current_context
 
 HEADERS = ("X-Correlation-ID", "X-Request-ID")
-LONGEST = 200  # characters
+MAX_LENGTH = 200  # characters
 METADATA_KEY = "correlation_id"
 
 
 def correlation_id_of(request: Any) -> str | None:
     """
-    What a middleware has set as ``request.correlation_id``, as that of django-cid does, or else
-    the header X-Correlation-ID or X-Request-ID; None if there is none that can be printed.
+    Return ``request.correlation_id``, which a middleware such as django-cid's sets, else the header
+    X-Correlation-ID or X-Request-ID; None if there is none, or it is not printable.
     """
     given = [getattr(request, "correlation_id", None), *map(request.headers.get, HEADERS)]
     return next((cleaned for one in given if (cleaned := _cleaned(one))), None)
 
 
 def _cleaned(given: Any) -> str | None:
-    """A client may have sent anything."""
-    text = "" if given is None else str(given).strip()[:LONGEST]
+    text = "" if given is None else str(given).strip()[:MAX_LENGTH]
     return text if text.isprintable() and text else None
 
 
 class CorrelationFilter(logging.Filter):
     """
-    Gives each record a ``correlation_id``: that of the run that is executed where it is made, or
-    "-". For a log's formatter, in workers.
+    A logging filter that adds ``correlation_id`` to each record: that of the run in whose code the
+    record is made, or "-".
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -1,8 +1,8 @@
 """
-The ``@task`` decorator and ``Task``: the standard's, on every Django alike, with our options.
+``@task`` and ``Task``: the standard's, the same on every version of Django, with more options.
 
-An option of ours is a field of ``Task``: the decorator, ``using()``, pickling and the refusal of
-unknown names follow from that. What an option means, and what holds without it, is in ``policy``.
+Each option is a field of ``Task``; the decorator, ``using()``, pickling and the refusal of unknown
+names follow from that. What an option means, and its default, is in ``options.policy``.
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ from taskworks.framework import (
 from taskworks.options import policy
 from taskworks.options.owner import owner_of
 from taskworks.result import TaskResult
-from taskworks.retry import AskedForDelay, Backoff
+from taskworks.retry import Backoff, BackoffFunction
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -65,12 +65,12 @@ Duration = float | timedelta
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task(_Standard[P, R]):
     """
-    A function that can be enqueued, and how its runs are to be treated. It cannot be modified:
-    ``using()`` makes a changed copy.
+    A function that can be enqueued, and the options of its runs. Immutable: ``using()`` returns a
+    changed copy.
 
-    Beyond the standard, ``run_after`` may be a timedelta: a run waits that long from the moment
-    it is enqueued. An option of ours that is None is as the queue's and the backend's defaults
-    say; ``policy`` tells what is in force.
+    Beyond the standard, ``run_after`` may be a timedelta, counted from the moment at which the run
+    is enqueued. Where an option is None, the defaults of the queue and the backend apply;
+    ``policy`` has the options in force.
     """
 
     func: Callable[..., R]
@@ -80,7 +80,7 @@ class Task(_Standard[P, R]):
     run_after: datetime | timedelta | None = None  # type: ignore[assignment]
     takes_context: bool = False
     max_attempts: int | None = None
-    backoff: Duration | Backoff | AskedForDelay | None = None
+    backoff: Duration | Backoff | BackoffFunction | None = None
     retry_on: Classes | None = field(default=None, hash=False)
     give_up_on: Classes | None = field(default=None, hash=False)
     timeout: Duration | None = None
@@ -107,37 +107,37 @@ class Task(_Standard[P, R]):
         if self.owner is not None:
             object.__setattr__(self, "owner", owner_of(self.owner))
         backend = self.get_backend()
-        backend.validate_task(_in_time_for(backend, self))
+        backend.validate_task(_with_run_after_for(backend, self))
         policy_of(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # As Django 6.1 does it, so that 6.0 pickles too.
+        # As in Django 6.1; 6.0 cannot pickle tasks.
         state = {field.name: getattr(self, field.name) for field in fields(self)}
         return (unpickle, (type(self), {**state, "func": self.module_path}))
 
     @property
     def policy(self) -> policy.Policy:
-        """The options in force: what was given, else what the settings say, else the defaults."""
+        """The options in force: those given, else those of the settings, else the defaults."""
         return policy_of(self)
 
     @property
     def typed(self) -> "Typed | None":
-        """What is known of a typed task; None of another."""
+        """The signature of a typed task; None for other tasks."""
         return getattr(self.func, "_taskworks_typed", None)
 
     @property
     def inputs(self) -> "Fields | None":
-        """What a typed task takes; None of another."""
+        """The inputs of a typed task; None for other tasks."""
         return self.typed.inputs if self.typed else None
 
     @property
     def outputs(self) -> "Fields | None":
-        """What a typed task returns; None of another."""
+        """The outputs of a typed task; None for other tasks."""
         return self.typed.outputs if self.typed else None
 
     def using(self, **options: Any) -> Self:
         """
-        A copy with other options; an option that is None keeps its value.
+        Return a copy with other options. An option that is None keeps its value.
 
         Raise InvalidTask if the backend refuses the copy, TypeError for an unknown option.
         """
@@ -150,35 +150,35 @@ class Task(_Standard[P, R]):
         Store a run of this task, and return its result as it is now.
 
         Raise InvalidTask if the backend refuses the task, TypeError or ValueError for arguments
-        that are no JSON, InvalidInputs for those that do not fit a typed task; nothing is written
-        then.
+        that are not JSON, InvalidInputs for arguments that do not fit a typed task. Then nothing is
+        written.
         """
         backend = self.get_backend()
         given = _encoded(self, args, kwargs)
-        result: Any = backend.enqueue(_in_time_for(backend, self), *given)
+        result: Any = backend.enqueue(_with_run_after_for(backend, self), *given)
         return cast(TaskResult[P, R], result)
 
     async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
         """See enqueue()."""
         backend = self.get_backend()
-        encode = sync_to_async(_encoded) if self.typed else _as_they_are
+        encode = sync_to_async(_encoded) if self.typed else _unchanged
         given = await encode(self, args, kwargs)
-        result: Any = await backend.aenqueue(_in_time_for(backend, self), *given)
+        result: Any = await backend.aenqueue(_with_run_after_for(backend, self), *given)
         return cast(TaskResult[P, R], result)
 
     def enqueue_many(
         self, arguments: Iterable[Sequence[Any] | Mapping[str, Any]]
     ) -> list[TaskResult[P, R]]:
         """
-        Store a run for each item: a tuple or list of positional arguments, or a dict of keywords.
-        Their results come in the same order.
+        Store a run for each item, and return their results in the same order. An item is a tuple or
+        list of positional arguments, or a dict of keyword arguments.
 
-        All are written in one transaction, or, if one item is refused, none; errors are those of
-        ``enqueue``, and name the item.
+        All are written in one transaction, or none if an item is refused. Raise what ``enqueue``
+        raises; the errors name the item.
         """
         given = [_item_arguments(self, item, index) for index, item in enumerate(arguments)]
         backend = self.get_backend()
-        task = _in_time_for(backend, self)
+        task = _with_run_after_for(backend, self)
         if hasattr(backend, "enqueue_many"):
             return cast(list[TaskResult[P, R]], backend.enqueue_many(task, given))
         for index, (args, kwargs) in enumerate(given):
@@ -194,19 +194,20 @@ class Task(_Standard[P, R]):
 
     def enqueue_on_commit(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
         """
-        Store a run as soon as the transaction around this call commits, and not if it rolls back;
-        at once if there is none. The result has the run's id already.
+        Store a run when the surrounding transaction commits, or at once if there is none. The
+        result already has the run's id. If the transaction is rolled back, no run is stored.
 
-        Raise what ``enqueue`` raises, here and now, and NotImplementedError if the backend cannot.
+        Raise what ``enqueue`` raises, immediately, and NotImplementedError if the backend does not
+        support this.
         """
         backend = self.get_backend()
         if not hasattr(backend, "enqueue_on_commit"):
             raise NotImplementedError(
-                f"The backend {backend.alias!r}, a {type(backend).__name__}, does not enqueue on "
-                "commit: use transaction.on_commit()."
+                f"The backend {backend.alias!r} ({type(backend).__name__}) does not support "
+                "enqueue_on_commit(). Use transaction.on_commit()."
             )
         given = _encoded(self, args, kwargs)
-        result = backend.enqueue_on_commit(_in_time_for(backend, self), *given)
+        result = backend.enqueue_on_commit(_with_run_after_for(backend, self), *given)
         return cast(TaskResult[P, R], result)
 
     async def aenqueue_on_commit(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
@@ -215,9 +216,10 @@ class Task(_Standard[P, R]):
 
     def get_result(self, result_id: str) -> TaskResult[P, R]:
         """
-        The result of a run of this task, as it is now.
+        Return the result of a run of this task, as it is now.
 
-        Raise TaskResultDoesNotExist for an unknown id, TaskResultMismatch for another task's.
+        Raise TaskResultDoesNotExist for an unknown id, TaskResultMismatch for a run of another
+        task.
         """
         return cast(TaskResult[P, R], framework.Task.get_result(self, result_id))
 
@@ -226,7 +228,7 @@ class Task(_Standard[P, R]):
         return cast(TaskResult[P, R], await framework.Task.aget_result(self, result_id))
 
     def call(self, /, *args: Any, **kwargs: Any) -> R:
-        """Call the function here and now, whether it is async or not."""
+        """Call the function immediately, whether it is async or not."""
         with _with_context(self, args) as given:
             return framework.Task.call(self, *given, **kwargs)
 
@@ -237,7 +239,7 @@ class Task(_Standard[P, R]):
 
 
 class _Decorator(Protocol):
-    """``@task(...)`` without takes_context: it knows the parameters and the result's type."""
+    """The type of ``@task(...)`` without takes_context: keeps parameters and return type."""
 
     @overload
     def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
@@ -246,7 +248,7 @@ class _Decorator(Protocol):
 
 
 class _ContextDecorator(Protocol):
-    """``@task(takes_context=True, ...)``: as above, without the context that the worker gives."""
+    """The same with takes_context=True: leaves out the context, which the worker passes."""
 
     @overload
     def __call__(
@@ -269,7 +271,7 @@ def task(
     takes_context: Literal[True],
     typed: bool = ...,
     max_attempts: int | None = ...,
-    backoff: Duration | Backoff | AskedForDelay | None = ...,
+    backoff: Duration | Backoff | BackoffFunction | None = ...,
     retry_on: Classes | None = ...,
     give_up_on: Classes | None = ...,
     timeout: Duration | None = ...,
@@ -289,7 +291,7 @@ def task(
     takes_context: Literal[False] = ...,
     typed: bool = ...,
     max_attempts: int | None = ...,
-    backoff: Duration | Backoff | AskedForDelay | None = ...,
+    backoff: Duration | Backoff | BackoffFunction | None = ...,
     retry_on: Classes | None = ...,
     give_up_on: Classes | None = ...,
     timeout: Duration | None = ...,
@@ -311,11 +313,11 @@ def task(
     **options: Any,
 ) -> Any:
     """
-    Make a module's function a task; the arguments are the standard's and the options of ``Task``.
-    ``typed``: its annotations are its inputs and outputs, and what does not fit them is refused.
+    Make a module-level function a task. The arguments are the standard's and the options of
+    ``Task``. With ``typed``, the annotations declare inputs and outputs, which are validated.
 
     Raise InvalidTask if the backend refuses the task, TypeError for an unknown option or for
-    ``run_after``, which belongs to ``using()``.
+    ``run_after``, which can only be set with ``using()``.
     """
     if "run_after" in options:
         raise TypeError(
@@ -343,12 +345,12 @@ def _typed(function: Callable[..., Any], takes_context: bool) -> Callable[..., A
 
 
 def policy_of(task: framework.Task) -> policy.Policy:
-    """The options in force of any task, one of the standard's own class too."""
+    """Return the options in force of a task, which may be of the standard's class."""
     return policy.policy_of(_options(task), task.func, task.queue_name, task.get_backend())
 
 
 def options_changed(task: framework.Task, definition: framework.Task) -> dict[str, Any]:
-    """What ``using()`` has changed of our options, beside the definition."""
+    """Return the options of Taskworks in which a task differs from its definition."""
     if task is definition:
         return {}
     before = _options(definition)
@@ -356,7 +358,7 @@ def options_changed(task: framework.Task, definition: framework.Task) -> dict[st
 
 
 def _options(task: framework.Task) -> dict[str, Any]:
-    """Our options as they were given."""
+    """Return the options of Taskworks as they were given."""
     return {name: getattr(task, name, None) for name in policy.OPTIONS}
 
 
@@ -367,7 +369,7 @@ def _validate_metadata(metadata: Any) -> None:
 
 @contextmanager
 def _with_context(task: Task, args: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    """Another package's backend gives the standard's context, which cannot do what ours can."""
+    """Replace the standard's context, which a backend of another package passes, by ours."""
     if not task.takes_context or not args or type(args[0]) is not framework.TaskContext:
         yield args
         return
@@ -383,11 +385,11 @@ Arguments = tuple[list[Any], dict[str, Any]]
 
 
 def _encoded(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-    """The arguments as they are stored: a typed task's by their names, once they are validated."""
+    """Return the arguments to store; those of a typed task are validated, and all keywords."""
     return ([], task.typed.encoded(args, kwargs)) if task.typed else ([*args], kwargs)
 
 
-async def _as_they_are(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+async def _unchanged(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
     return [*args], kwargs
 
 
@@ -415,9 +417,9 @@ def _call_arguments(item: Any, index: int) -> tuple[list[Any], dict[str, Any]]:
 
 
 def task_class(backend: str) -> type[Task]:
-    """The class of this backend's tasks, if it derives from ours; any backend takes ours."""
-    wanted = task_backends[backend].task_class
-    return wanted if issubclass(wanted, Task) else Task
+    """Return the class of this backend's tasks if it derives from ``Task``, else ``Task``."""
+    task_class = task_backends[backend].task_class
+    return task_class if issubclass(task_class, Task) else Task
 
 
 def refuse_unknown_options(
@@ -431,17 +433,17 @@ def refuse_unknown_options(
 
 
 def with_absolute_run_after(task: framework.Task) -> framework.Task:
-    """The task with a run_after that counts from now turned into a point in time."""
+    """Return the task with a run_after that is a timedelta turned into a point in time."""
     if not isinstance(task.run_after, timedelta):
         return task
     try:
-        return copied(task, run_after=timezone.now() + task.run_after)
+        return unvalidated_copy(task, run_after=timezone.now() + task.run_after)
     except OverflowError:
         raise InvalidTask(f"run_after is out of range: {task.run_after!r} from now.") from None
 
 
-def _in_time_for(backend: framework.BaseTaskBackend, task: framework.Task) -> framework.Task:
-    # Our own backend counts by the database's clock; others know points in time only.
+def _with_run_after_for(backend: framework.BaseTaskBackend, task: framework.Task) -> framework.Task:
+    # DatabaseBackend adds a timedelta to the database's clock; others take points in time only.
     return (
         task
         if getattr(backend, "supports_relative_run_after", False)
@@ -449,8 +451,8 @@ def _in_time_for(backend: framework.BaseTaskBackend, task: framework.Task) -> fr
     )
 
 
-def copied(task: framework.Task, **changes: Any) -> framework.Task:
-    """A changed copy that is not validated: what was stored once must stay readable."""
+def unvalidated_copy(task: framework.Task, **changes: Any) -> framework.Task:
+    """Return a changed copy without validating it, because stored runs must stay readable."""
     copy = object.__new__(type(task))
     for option in fields(task):
         value = changes.get(option.name, getattr(task, option.name))
@@ -459,7 +461,7 @@ def copied(task: framework.Task, **changes: Any) -> framework.Task:
 
 
 def unpickle(cls: type[Task], state: dict[str, Any]) -> Task:
-    """Build a task from its pickled state; raise ValueError if its path leads to no task."""
+    """Build a task from its pickled state; raise ValueError if its path does not lead to a task."""
     path = state["func"]
     try:
         return cls(**{**state, "func": resolve(path).func})
@@ -468,22 +470,22 @@ def unpickle(cls: type[Task], state: dict[str, Any]) -> Task:
 
 
 def as_enqueued(task: framework.Task, **stored: Any) -> framework.Task:
-    """The task of a stored run, with the options it was enqueued with."""
+    """Return the task of a stored run, with the options with which it was enqueued."""
     if all(getattr(task, name, value) == value for name, value in stored.items()):
         return task
-    return copied(task, **stored)
+    return unvalidated_copy(task, **stored)
 
 
-def ours(task: framework.Task) -> Task:
-    """The task as one of our class, which has our options."""
+def as_our_task(task: framework.Task) -> Task:
+    """Return a task of the standard's class as a ``Task`` of Taskworks."""
     if isinstance(task, Task):
         return task
     standard = {field.name: getattr(task, field.name) for field in fields(framework.Task)}
-    return unvalidated(task.func, **standard)
+    return unvalidated_task(task.func, **standard)
 
 
-def unvalidated(function: Callable[..., Any], kind: type[Task] = Task, **options: Any) -> Task:
-    """A task of ours that no setting can refuse; its backend does when it is enqueued."""
+def unvalidated_task(function: Callable[..., Any], kind: type[Task] = Task, **options: Any) -> Task:
+    """Return a task without validating it; its backend does that when it is enqueued."""
     task = object.__new__(kind)
     for option in fields(kind):
         object.__setattr__(task, option.name, options.get(option.name, option.default))
@@ -491,12 +493,12 @@ def unvalidated(function: Callable[..., Any], kind: type[Task] = Task, **options
     return task
 
 
-def missing(path: str, reason: BaseException) -> Task:
-    """What stands for a task whose code is gone: called, it raises the reason."""
+def placeholder_for(path: str, reason: BaseException) -> Task:
+    """Return a task in place of one that cannot be imported; it raises ``reason`` when called."""
 
     def function(*args: Any, **kwargs: Any) -> None:
         raise reason
 
     module, _, name = path.rpartition(".")
     function.__module__, function.__name__, function.__qualname__ = module, name, name
-    return unvalidated(function)
+    return unvalidated_task(function)

@@ -1,4 +1,4 @@
-"""Finding tasks: by their dotted paths, and in the ``tasks`` modules of the installed apps."""
+"""Find tasks by their dotted paths, and in the ``tasks`` modules of the installed apps."""
 
 import sys
 from dataclasses import fields, is_dataclass
@@ -15,12 +15,16 @@ from taskworks.logs import steady_logger
 
 logger = steady_logger(__name__)
 
-# Why some could not be imported, by their names.
+# The modules that could not be imported: their names, and the errors.
 failed: dict[str, str] = {}
 
 
 def task_modules() -> list[ModuleType]:
-    """Import and return them; one that cannot be imported is left out, and noted in ``failed``."""
+    """
+    Import and return the ``tasks`` modules of all apps.
+
+    A module that cannot be imported is logged, noted in ``failed`` and left out.
+    """
     names = [
         f"{config.name}.tasks"
         for config in apps.get_app_configs()
@@ -44,25 +48,25 @@ def _imported(name: str) -> ModuleType | None:
 
 def resolve(path: str) -> framework.Task:
     """
-    The task at a dotted path.
+    Return the task at a dotted path.
 
-    Raise TaskNotFound if this process cannot import it, InvalidTask if it is no task.
+    Raise TaskNotFound if this process cannot import it, InvalidTask if it is not a task.
     """
-    if found := _of_a_loaded_class(path):
+    if found := _attribute_of_loaded_class(path):
         return found
     try:
         found = import_string(path)
     except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
-        found = _of_a_class(path)
+        found = _attribute_of_class(path)
         if found is None:
             raise TaskNotFound(path, error) from error
     if not is_task(found):
-        raise InvalidTask(f"{path!r} is no task: it is a {type(found).__name__}.")
+        raise InvalidTask(f"{path!r} is not a task: it is of type {type(found).__name__}.")
     return cast(framework.Task, found)
 
 
-def _of_a_loaded_class(path: str) -> framework.Task | None:
-    """As below, without the price of an import that fails."""
+def _attribute_of_loaded_class(path: str) -> framework.Task | None:
+    """As _attribute_of_class(), without the cost of a failing import."""
     where, _, name = path.rpartition(".")
     module, _, class_name = where.rpartition(".")
     loaded = sys.modules.get(module)
@@ -73,8 +77,8 @@ def _of_a_loaded_class(path: str) -> framework.Task | None:
     return cast(framework.Task, attribute) if is_task(attribute) else None
 
 
-def _of_a_class(path: str) -> Any:
-    """The task that the path names as an attribute of a module's class; None if there is none."""
+def _attribute_of_class(path: str) -> Any:
+    """Return the task that is an attribute of a class, such as shop.tasks.Sum.task; or None."""
     owner, _, name = path.rpartition(".")
     try:
         found = import_string(owner)
@@ -85,8 +89,8 @@ def _of_a_class(path: str) -> Any:
 
 
 def is_task(candidate: Any) -> bool:
-    """Whether this is a task, of this or of another package with the standard's shape."""
-    # Asked of the class alone: an object may claim to be anything, and to have any attribute.
+    """Return whether this is a task, of this package or another that follows the standard."""
+    # Only the class is checked: an object such as a mock may pretend to be anything.
     kind = type(candidate)
     return issubclass(kind, framework.Task) or (
         is_dataclass(kind)
@@ -97,6 +101,6 @@ def is_task(candidate: Any) -> bool:
 
 
 def task_of(given: Any) -> Any:
-    """The task of a class that has one, as typed ones do; anything else as it is."""
+    """Return the task of a class that has one, such as a TypedTask; anything else unchanged."""
     own = vars(given).get("task") if isinstance(given, type) else None
     return own if is_task(own) else given

@@ -1,27 +1,27 @@
 """
-Every exception a user of Taskworks can meet. The first five are the standard's own.
+The exceptions of Taskworks, and those of the standard.
 
 TaskException
- ├─ InvalidTask             the task cannot be defined or enqueued like this
- │   └─ InvalidEndpoint     a task of an endpoint cannot
- ├─ InvalidInputs           a typed task is not given what it takes (a ValueError, too)
- ├─ InvalidOutputs          a typed task has not returned what it promised (likewise)
+ ├─ InvalidTask             a task cannot be defined or enqueued like this
+ │   └─ InvalidEndpoint     the same, for a task of an endpoint
+ ├─ InvalidInputs           arguments do not fit a typed task (also a ValueError)
+ ├─ InvalidOutputs          a return value does not fit a typed task (also a ValueError)
  ├─ TaskResultDoesNotExist  no run has this id
  ├─ TaskResultMismatch      the run belongs to another task
- ├─ TaskNotFound            a stored path leads to nothing that can be imported
- ├─ TaskExpired             a run has waited longer than it may
- ├─ TaskCrashed             the process that executed an attempt is gone
- ├─ TaskPoisoned            a run has crashed its process too often
- ├─ ResourceNotFound        what a deferred task of an endpoint is about is gone
- └─ TaskLost                nobody knows how far a run has got that may be executed once only
+ ├─ TaskNotFound            the path of a stored run cannot be imported
+ ├─ TaskExpired             a run waited longer than its ``expires``
+ ├─ TaskCrashed             the process of an attempt died
+ ├─ TaskPoisoned            a run crashed its process three times
+ ├─ ResourceNotFound        the resource of a deferrable task does not exist
+ └─ TaskLost                the worker of an at-most-once run died
 TimeoutError
- └─ TaskTimeout             an attempt took longer than it may
+ └─ TaskTimeout             an attempt took longer than its ``timeout``
 BaseException
  └─ TaskCancelled           a run was cancelled
 ImproperlyConfigured
- └─ InvalidTaskBackend      TASKS names no such backend
+ └─ InvalidTaskBackend      TASKS does not have such a backend
 
-``Retry`` and ``Snooze``, which a task raises itself, stand in ``taskworks.retry``.
+``Retry`` and ``Snooze``, which a task raises itself, are in ``taskworks.retry``.
 """
 
 from taskworks.framework import (
@@ -53,17 +53,17 @@ __all__ = [
     "TaskTimeout",
 ]
 
-# The names of the django-tasks package, for those who come from there.
+# The names in the package django-tasks.
 InvalidTaskError = InvalidTask
 InvalidTaskBackendError = InvalidTaskBackend
 
 
 class InvalidEndpoint(InvalidTask):
-    """A task of an endpoint cannot be defined, or enqueued, like this; it names both."""
+    """A task of an endpoint cannot be defined or enqueued like this; the message names both."""
 
 
-class _Misfits(TaskException, ValueError):  # noqa: N818 - a base
-    """Values that do not fit; ``errors`` has sentences, in lists, by the names of the values."""
+class _InvalidValues(TaskException, ValueError):  # noqa: N818 - a base class
+    """Values are not valid. ``errors`` is a dict of names to lists of sentences."""
 
     def __init__(self, errors: dict[str, list[str]]) -> None:
         super().__init__(errors)
@@ -73,16 +73,16 @@ class _Misfits(TaskException, ValueError):  # noqa: N818 - a base
         return "; ".join(f"{name}: {' '.join(reasons)}" for name, reasons in self.errors.items())
 
 
-class InvalidInputs(_Misfits):
-    """A typed task was given what does not fit its inputs; ``errors`` says why, by their names."""
+class InvalidInputs(_InvalidValues):
+    """Arguments do not fit the inputs of a typed task; ``errors`` says why, by input."""
 
 
-class InvalidOutputs(_Misfits):
-    """A typed task has returned what does not fit its outputs; ``errors`` says why, likewise."""
+class InvalidOutputs(_InvalidValues):
+    """A return value does not fit the outputs of a typed task; ``errors`` says why, by output."""
 
 
 class ResourceNotFound(TaskException):
-    """The resource that a deferred task was handed by its primary key is not there any more."""
+    """The model instance that a deferrable task refers to by its primary key no longer exists."""
 
 
 class TaskNotFound(TaskException):
@@ -115,17 +115,17 @@ class TaskPoisoned(TaskException):
 
 class TaskLost(TaskException):
     """
-    The worker of a run with ``delivery="at_most_once"`` was gone before the attempt had ended. It
-    may have been executed in part, and is not executed again.
+    The worker of a run with ``delivery="at_most_once"`` died before the attempt ended. The run may
+    have been executed in part, and is not executed again.
     """
 
 
-class TaskTimeout(TimeoutError):  # noqa: N818 - a name that others know
+class TaskTimeout(TimeoutError):  # noqa: N818 - public name
     """An attempt took longer than the ``timeout`` of its task."""
 
 
 class TaskCancelled(BaseException):
     """
-    A run was cancelled. Like ``asyncio.CancelledError`` it is no ``Exception``, so that a task's
-    own ``except Exception`` does not go on in spite of it.
+    A run was cancelled. Like ``asyncio.CancelledError`` it is not an ``Exception``, so that
+    ``except Exception`` in a task does not catch it.
     """

@@ -1,8 +1,9 @@
 """
-Checks of what a project's own modules import: endpoints, typed tasks, the REST API.
+Checks of features that only a project's own modules import: endpoints, typed tasks, the REST API.
 
-Django lists all checks before it asks the first, and one that is registered meanwhile is not asked.
-So one of ours, which is always there, imports these modules, and asks what that has brought.
+Django lists all checks before it runs the first, so it does not run one that is registered while
+checks run. Therefore a check that is always registered imports these modules, and then runs the
+checks that this has registered here.
 """
 
 from collections.abc import Callable
@@ -20,15 +21,15 @@ _checks: list[Check] = []
 
 
 def check_of_a_part(check: Check) -> Check:
-    """Have it asked once the project's modules are imported; returned as it is."""
+    """Register a check to be run once the project's modules are imported; a decorator."""
     _checks.append(check)
     return check
 
 
 @checks.register
 def check_parts(**kwargs: Any) -> list[checks.CheckMessage]:
-    """All that is wrong with the parts that the project uses."""
+    """Run the checks of the features that the project uses."""
     discovery.task_modules()
-    with suppress(Exception):  # of which Django's own check tells
-        get_resolver().url_patterns  # noqa: B018 - it is imported by being asked for
+    with suppress(Exception):  # Django has a check of its own for that
+        get_resolver().url_patterns  # noqa: B018 - reading it imports the URLs
     return [message for check in _checks for message in check(**kwargs)]

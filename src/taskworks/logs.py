@@ -1,4 +1,4 @@
-"""Logs that stop nobody: what a project's filter raises ends no thread on which runs depend."""
+"""Loggers that never raise, so that an error in a filter cannot end a thread of the worker."""
 
 import logging
 import sys
@@ -12,18 +12,18 @@ else:
     _Adapter = logging.LoggerAdapter
 
 
-class _Steady(_Adapter):
+class _SafeLogger(_Adapter):
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1  # the caller's line, not this one
         try:
             super().log(level, msg, *args, **kwargs)
         except Exception:  # noqa: BLE001 - a filter may raise anything
-            with suppress(Exception):  # nor does a standard error that is closed
+            with suppress(Exception):  # standard error may be closed
                 line = logging.LogRecord("", level, "", 0, msg, args, None).getMessage()
-                why = traceback.format_exc()  # and what is being handled, if something is
-                print(f"{line} (This cannot be logged.)\n{why}", file=sys.stderr)  # noqa: T201
+                reason = traceback.format_exc()  # with the exception that was being handled, if any
+                print(f"{line} (This cannot be logged.)\n{reason}", file=sys.stderr)  # noqa: T201
 
 
 def steady_logger(name: str) -> _Adapter:
-    """The logger of this name; a line that cannot be logged goes to standard error instead."""
-    return _Steady(logging.getLogger(name), {})
+    """Return the logger with this name; records it cannot log are printed to standard error."""
+    return _SafeLogger(logging.getLogger(name), {})

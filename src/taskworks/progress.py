@@ -1,8 +1,8 @@
 """
-What a run and its worker tell each other: progress, messages, metadata, a wish to cancel.
+The channel between a task and its worker: progress, messages, metadata, a request to cancel.
 
-Nothing here writes: a ``RunChannel`` is read by whoever executes the attempt, who writes it to the
-record when it likes. So a call costs nothing that a loop would notice.
+A ``RunChannel`` writes nothing itself. Whoever executes the attempt takes the changes from it, and
+writes them when it wants to. So a call costs little enough for a task's innermost loop.
 """
 
 import threading
@@ -12,24 +12,26 @@ from typing import Any
 from taskworks import jsonvalue
 from taskworks.conf import conf
 
-# In the metadata of a schedule's run: which one it is of, and for which planned time.
+# The key in the metadata of a schedule's run: which schedule made it, and for which planned time.
 OF_SCHEDULE = "taskworks.schedule"
-MOST = 2**63 - 1  # that a column takes
+MAX_PROGRESS = 2**63 - 1  # the largest value of the column
 
 
 class RunChannel:
     """
-    What a run and its worker tell each other while an attempt is executed.
+    The channel between a task and its worker while an attempt is executed.
 
-    ``listener`` is called at the first change, and then not before ``take`` has looked, so that
-    whoever writes decides how often.
+    ``on_change`` is called at the first change, and then not again until ``take_changes`` was
+    called, so that the writer decides how often it writes. ``before_waiting`` is called before a
+    task waits until its metadata is written, and may raise. Without ``on_change`` nothing is
+    written, and every change counts as written at once.
     """
 
     def __init__(
         self, messages: list[dict[str, Any]] | None = None, metadata: dict[str, Any] | None = None
     ) -> None:
         self.cancel_requested = False
-        self.listener: Callable[[], None] | None = None
+        self.on_change: Callable[[], None] | None = None
         self.before_waiting: Callable[[], None] | None = None
         self.target: int | None = None
         self.progress: int | None = None
@@ -37,72 +39,76 @@ class RunChannel:
         self._saved: dict[str, Any] = metadata or {}
         self.metadata: dict[str, Any] = jsonvalue.copied(self._saved)
         self._lock = threading.Lock()
-        self._moving = threading.Lock()
-        self._is_told = False
-        self._changes = self._taken = self._written = 0
+        self._advancing = threading.Lock()
+        self._is_notified = False
+        self._changes = self._taken = self._written = 0  # numbers of changes
         self._waiting: list[tuple[int, Callable[[], None]]] = []
 
-    # By the task.
+    # Called by the task.
 
-    def set(self, progress: int) -> None:
-        """How far it is; clamped to 0 and the target."""
-        highest = MOST if self.target is None else self.target
+    def set_progress(self, progress: int) -> None:
+        """Set the progress, clamped to the range from 0 to the target."""
+        highest = MAX_PROGRESS if self.target is None else self.target
         if progress < 0:
             progress = 0
         elif progress > highest:
             progress = highest
         self.progress = progress
-        self._changes += 1  # after the change itself, so that no change can be overlooked
-        if not self._is_told:
-            self._tell()
+        self._changes += 1  # after the change itself, so that no change is missed
+        if not self._is_notified:
+            self._notify()
 
-    def inc(self, difference: int) -> None:
-        """That it is so much further; threads of one task may say so at once."""
-        with self._moving:
-            self.set((self.progress or 0) + difference)
+    def advance(self, difference: int) -> None:
+        """Advance the progress by this much. Thread-safe."""
+        with self._advancing:
+            self.set_progress((self.progress or 0) + difference)
 
-    def aim(self, target: int | None) -> None:
-        """Set the target, which bounds the progress."""
+    def set_target(self, target: int | None) -> None:
+        """Set the target, and reduce the progress to it if that is larger."""
         with self._lock:
             self.target = target
             if target is not None and self.progress is not None:
                 self.progress = min(self.progress, target)
             self._changes += 1
-        self._tell()
+        self._notify()
 
-    def say(self, message: dict[str, Any]) -> None:
-        """Add a message; the oldest goes if there are too many."""
+    def add_message(self, message: dict[str, Any]) -> None:
+        """Add a message; drop the oldest if there are too many."""
         with self._lock:
             self.messages = [*self.messages, message][-conf().max_messages :]
             self._changes += 1
-        self._tell()
+        self._notify()
 
-    def save(self, when_written: Callable[[], None]) -> None:
-        """Take over the metadata as it is now; raise TypeError or ValueError if it is no JSON."""
-        if self.listener and self.before_waiting:
+    def save_metadata(self, when_written: Callable[[], None]) -> None:
+        """
+        Save the metadata as it is now; ``when_written`` is called once it is written.
+
+        Raise TypeError or ValueError if it is not JSON.
+        """
+        if self.on_change and self.before_waiting:
             self.before_waiting()
         saved = jsonvalue.round_trip(self.metadata, "metadata")
-        if OF_SCHEDULE in self._saved:  # which is not the task's to remove
+        if OF_SCHEDULE in self._saved:  # a task must not change this key
             saved[OF_SCHEDULE] = self._saved[OF_SCHEDULE]
         with self._lock:
             self._saved = saved
             self._changes += 1
             self._waiting.append((self._changes, when_written))
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
-        if not self.listener:
-            self.written(self._changes)
-        elif not self._is_told:
-            self._is_told = True
-            self.listener()
+    def _notify(self) -> None:
+        if not self.on_change:
+            self.confirm(self._changes)
+        elif not self._is_notified:
+            self._is_notified = True
+            self.on_change()
 
-    # By its worker.
+    # Called by the worker.
 
-    def take(self) -> dict[str, Any] | None:
-        """What has changed since it was last taken, as columns of the run; None for nothing."""
+    def take_changes(self) -> dict[str, Any] | None:
+        """Return the columns of the run if anything changed since the last call, else None."""
         with self._lock:
-            self._is_told = False
+            self._is_notified = False
             if self._changes == self._taken:
                 return None
             self._taken = self._changes
@@ -110,7 +116,7 @@ class RunChannel:
 
     @property
     def columns(self) -> dict[str, Any]:
-        """All that is told, as columns of the run."""
+        """What the task has reported, as columns of the run."""
         return {
             "target": self.target,
             "progress": self.progress,
@@ -119,30 +125,30 @@ class RunChannel:
         }
 
     def adopt(self, columns: dict[str, Any], when_written: Callable[[], None]) -> None:
-        """Tell what was told in another process."""
+        """Take over what the task has reported in a child process."""
         with self._lock:
             self.target, self.progress = columns["target"], columns["progress"]
             self.messages, self._saved = columns["messages"], columns["metadata"]
             self._changes += 1
             self._waiting.append((self._changes, when_written))
-        self._tell()
+        self._notify()
 
     @property
     def taken(self) -> int:
-        """How many changes have been taken."""
+        """The number of changes that have been taken."""
         return self._taken
 
     @property
     def has_news(self) -> bool:
-        """Whether something is not written yet."""
+        """True if there are changes that are not written yet."""
         return self._changes > self._written
 
-    def untake(self) -> None:
-        """What was taken could not be written: it is to be taken again."""
+    def untake_changes(self) -> None:
+        """Let changes that were taken, but could not be written, be taken again."""
         self._taken = self._written
 
-    def written(self, changes: int) -> None:
-        """So many changes are written: nobody needs to wait for them."""
+    def confirm(self, changes: int) -> None:
+        """Note that this many changes are written, and call the callbacks that wait for them."""
         with self._lock:
             self._written = max(self._written, changes)
             done = [call for change, call in self._waiting if change <= changes]
@@ -151,6 +157,6 @@ class RunChannel:
             when_written()
 
     def close(self) -> None:
-        """Nobody listens any more: the attempt's outcome is written, or lost."""
-        self.listener = None
-        self.written(self._changes)
+        """Write nothing any more, because the outcome of the attempt is written or lost."""
+        self.on_change = None
+        self.confirm(self._changes)

@@ -1,4 +1,4 @@
-"""``TaskResult``: the standard's snapshot of a run, which can be cancelled, retried, waited for."""
+"""``TaskResult``: the standard's snapshot of a run, with which to cancel, retry and await it."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 if TYPE_CHECKING:
-    # Said once more, for those who check their types without django-stubs.
+    # Declared again for type checkers without django-stubs.
     class _Standard(framework.TaskResult[P, R], Generic[P, R]):
         @property
         def return_value(self) -> R: ...
@@ -30,12 +30,12 @@ else:
 
 Timeout = float | timedelta | None
 
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 1.0  # seconds between two looks at what is waited for
+FIRST_PAUSE, MAX_PAUSE = 0.02, 1.0  # seconds between two queries of wait_for()
 
 
 @dataclass(frozen=True, slots=True)
 class TaskMessage:
-    """Something that a task has said while it was running."""
+    """A message that a task added to its run."""
 
     at: datetime
     level: str  # debug, info, warning or error
@@ -43,13 +43,13 @@ class TaskMessage:
 
 
 def message(entry: dict[str, str]) -> TaskMessage:
-    """The message of a stored entry."""
+    """Return the message of a stored entry."""
     return TaskMessage(datetime.fromisoformat(entry["at"]), entry["level"], entry["text"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult(_Standard[P, R]):  # type: ignore[misc] # only Django's stubs have it unfrozen
-    """A run as it stood when it was read, and what can be done about it."""
+    """A snapshot of a run, with methods to refresh, cancel, retry and await it."""
 
     target: int | None = None  # what progress counts up to
     progress: int | None = None
@@ -68,10 +68,12 @@ class TaskResult(_Standard[P, R]):  # type: ignore[misc] # only Django's stubs h
 
     def cancel(self) -> bool:
         """
-        Cancel the run, and refresh this result; False if it had finished before.
+        Cancel the run and refresh this result; return False if the run had finished before.
 
-        A run that waits never starts. One that is executed is asked to stop, and then made to;
-        if it succeeds all the same, that stands. Raise NotImplementedError if the backend cannot.
+        A waiting run never starts. A running one is asked to stop, and then interrupted; if it
+        succeeds all the same, it stays successful.
+
+        Raise NotImplementedError if the backend cannot cancel runs.
         """
         cancelled: bool = self._controller("cancel")(self.id)
         self.refresh()
@@ -83,9 +85,10 @@ class TaskResult(_Standard[P, R]):  # type: ignore[misc] # only Django's stubs h
 
     def retry(self) -> bool:
         """
-        Run a failed or cancelled run again under its id, and refresh this result; False if it has
-        not failed. Its errors are kept, its failures count from nought. Raise NotImplementedError
-        if the backend cannot.
+        Make a failed or cancelled run ready again under its id, and refresh this result; return
+        False if it is neither. Its errors are kept; its failures are counted from 0 again.
+
+        Raise NotImplementedError if the backend cannot retry runs.
         """
         retried: bool = self._controller("retry")(self.id)
         self.refresh()
@@ -109,7 +112,7 @@ class TaskResult(_Standard[P, R]):  # type: ignore[misc] # only Django's stubs h
         backend = self.task.get_backend()
         if not hasattr(backend, verb):
             raise NotImplementedError(
-                f"The backend {backend.alias!r}, a {type(backend).__name__}, cannot {verb} runs."
+                f"The backend {backend.alias!r} ({type(backend).__name__}) cannot {verb} runs."
             )
         return getattr(backend, verb)
 
@@ -121,8 +124,9 @@ class TaskResult(_Standard[P, R]):  # type: ignore[misc] # only Django's stubs h
 
 def snapshot(**fields: Any) -> TaskResult[..., Any]:
     """
-    A result of all of these fields, whose values are JSON already, and nobody else's: as its class
-    makes it, for a third of the price, which whoever enqueues thousands at once would feel.
+    Return a result with all of these fields, whose values must be JSON already and not be shared.
+
+    This does what the class does in a third of the time, which matters for thousands of runs.
     """
     result: TaskResult[..., Any] = object.__new__(TaskResult)
     write = object.__setattr__
@@ -149,15 +153,15 @@ REFRESHED = (
 )
 
 
-def ours(result: Any) -> "TaskResult[..., Any]":
-    """A result of the standard's class as one of ours."""
+def as_our_result(result: Any) -> "TaskResult[..., Any]":
+    """Return a result of the standard's class as a ``TaskResult`` of Taskworks."""
     if isinstance(result, TaskResult):
         return result
     fields = {name: getattr(result, name) for name in framework.TaskResult.__dataclass_fields__}
     return_value = fields.pop("_return_value")
-    own: TaskResult[..., Any] = TaskResult(**fields)
-    object.__setattr__(own, "_return_value", return_value)
-    return own
+    converted: TaskResult[..., Any] = TaskResult(**fields)
+    object.__setattr__(converted, "_return_value", return_value)
+    return converted
 
 
 Results = Iterable["TaskResult[..., Any]"]
@@ -167,40 +171,42 @@ def wait_for(results: Results, timeout: Timeout = None) -> "list[TaskResult[...,
     """
     Wait until all of these runs have finished, and return their results, refreshed.
 
-    Looks with one query for all, at first after 20 ms, then ever more rarely, at last once a
-    second. Raise TimeoutError after ``timeout`` seconds, TaskResultDoesNotExist if one of them is
-    deleted meanwhile, RuntimeError inside a transaction of the tables' database, in which a run
-    that waits could neither be seen by a worker nor be seen to finish.
+    Polls with one query per backend, again after 20 ms, then at growing intervals of up to one
+    second.
+
+    Raise TimeoutError after ``timeout`` seconds; TaskResultDoesNotExist if a run was deleted;
+    RuntimeError inside a transaction on the tables' database, in which workers cannot see new runs,
+    and this cannot see that they have finished.
     """
-    waited_for = list(results)
-    for pause in _pauses(waited_for, timeout):
-        _look(waited_for)
-        if not _pending(waited_for):
+    awaited = list(results)
+    for pause in _pauses(awaited, timeout):
+        _poll(awaited)
+        if not _pending(awaited):
             break
         time.sleep(pause)
-    return waited_for
+    return awaited
 
 
 async def await_for(results: Results, timeout: Timeout = None) -> "list[TaskResult[..., Any]]":
     """See wait_for()."""
-    waited_for = list(results)
-    for pause in _pauses(waited_for, timeout):
-        await sync_to_async(_look)(waited_for)
-        if not _pending(waited_for):
+    awaited = list(results)
+    for pause in _pauses(awaited, timeout):
+        await sync_to_async(_poll)(awaited)
+        if not _pending(awaited):
             break
         await asyncio.sleep(pause)
-    return waited_for
+    return awaited
 
 
 def _pauses(results: Sequence[Any], timeout: Timeout) -> Iterator[float]:
-    """The pauses between two looks; the last look is when the time is over."""
+    """Yield the pauses between two polls; the last poll is when the timeout is over."""
     limit = None if timeout is None else seconds(timeout, "timeout")
     deadline = None if limit is None else time.monotonic() + limit
-    pause = SHORTEST_PAUSE
+    pause = FIRST_PAUSE
     while True:
         left = pause if deadline is None else deadline - time.monotonic()
         yield max(0.0, min(pause, left))
-        pause = min(pause * 1.5, LONGEST_PAUSE)
+        pause = min(pause * 1.5, MAX_PAUSE)
         if deadline is not None and left <= 0:
             pending = _pending(results)
             raise TimeoutError(
@@ -213,14 +219,14 @@ def _pending(results: Sequence[Any]) -> list[Any]:
     return [result for result in results if not result.is_finished]
 
 
-def _look(results: Sequence[Any]) -> None:
-    """Refresh those that have finished, with a query or two a backend."""
+def _poll(results: Sequence[Any]) -> None:
+    """Refresh the results of runs that have finished, with one or two queries per backend."""
     pending = _pending(results)
     for alias in {result.backend for result in pending}:
-        _look_at_backend([result for result in pending if result.backend == alias])
+        _poll_backend([result for result in pending if result.backend == alias])
 
 
-def _look_at_backend(results: list[Any]) -> None:
+def _poll_backend(results: list[Any]) -> None:
     backend = results[0].task.get_backend()
     if not hasattr(backend, "finished_among"):
         for result in results:

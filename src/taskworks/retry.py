@@ -1,4 +1,4 @@
-"""Again, and when: ``Backoff``, and what a task raises to be run again."""
+"""``Backoff``, and the exceptions that a task raises to be attempted again."""
 
 import random
 from collections.abc import Callable
@@ -11,17 +11,18 @@ from taskworks.exceptions import TaskException
 if TYPE_CHECKING:
     from taskworks.result import TaskResult
 
-LONGEST_DELAY = 10 * 366 * 86_400.0  # seconds; a longer wait is a mistake
+MAX_DELAY = 10 * 366 * 86_400.0  # seconds; a longer delay is a mistake
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
     """
-    Waits that grow: ``initial`` seconds after the first failure, ``factor`` times as long after
-    each further one, ``maximum`` seconds at most; ``jitter`` is the share of a wait by which
-    chance makes it shorter or longer, so that runs that failed together do not come back together.
+    Delays that grow with each failure: ``initial`` seconds after the first, ``factor`` times as
+    long after each further one, at most ``maximum`` seconds. ``jitter`` is the share by which a
+    delay is randomly shortened or lengthened, so that runs that failed together are not retried
+    together.
 
-    Raise ValueError for a number that makes no wait.
+    Raise ValueError for a number that is out of range.
     """
 
     initial: float = 10.0
@@ -35,50 +36,51 @@ class Backoff:
             if isinstance(number, bool) or not isinstance(number, int | float):
                 raise ValueError(f"Backoff's {field.name} must be a number, not {number!r}.")
             lowest, highest = (
-                (0, 1) if field.name == "jitter" else (field.name == "factor", LONGEST_DELAY)
+                (0, 1) if field.name == "jitter" else (field.name == "factor", MAX_DELAY)
             )
             if not lowest <= number <= highest:
                 raise ValueError(
-                    f"Backoff's {field.name} must be {lowest:d} to {highest:.0f}, not {number!r}."
+                    f"Backoff's {field.name} must be from {lowest:d} to {highest:.0f}, "
+                    f"not {number!r}."
                 )
 
     def delay(self, failures: int) -> float:
-        """Seconds to wait after so many failures."""
+        """Return the seconds to wait after the given number of failures."""
         try:
-            wait = min(self.maximum, self.initial * float(self.factor) ** (failures - 1))
+            delay = min(self.maximum, self.initial * float(self.factor) ** (failures - 1))
         except OverflowError:
-            wait = self.maximum if self.initial else 0.0
-        return wait * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311 - no secret
+            delay = self.maximum if self.initial else 0.0
+        return delay * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311 - not a secret
 
 
-# A callable gives the seconds to wait, or None to stop.
-AskedForDelay = Callable[[BaseException, "TaskResult[..., Any]"], float | timedelta | None]
+# Returns the seconds to wait, or None for no further attempt.
+BackoffFunction = Callable[[BaseException, "TaskResult[..., Any]"], float | timedelta | None]
 
 
-class _Again(TaskException):
-    """Raised by a task to be run again."""
+class _AttemptAgain(TaskException):
+    """Raised by a task to be attempted again."""
 
     def __init__(self, reason: str = "", *, after: float | timedelta | None = None) -> None:
         super().__init__(reason)
         self.after = None if after is None else seconds(after, f"{type(self).__name__}(after=...)")
 
 
-class Retry(_Again):
+class Retry(_AttemptAgain):
     """
-    Raised by a task: this attempt has failed, try again ``after`` seconds (a number or a
-    timedelta; None: as the task's ``backoff`` says), unless it was the last of ``max_attempts``.
-    ``retry_on`` and ``give_up_on`` are not asked.
+    Raised by a task whose attempt has failed and is to be retried ``after`` seconds (a number or a
+    timedelta; if None, as ``backoff`` says), unless ``max_attempts`` is reached. ``retry_on`` and
+    ``give_up_on`` do not matter.
 
-    Raise ValueError for an ``after`` that is no time to wait.
+    Raise ValueError for an ``after`` that is not a delay.
     """
 
 
-class Snooze(_Again):
+class Snooze(_AttemptAgain):
     """
-    Raised by a task: it is too early, come back ``after`` seconds (a number or a timedelta). The
-    attempt is given back: it counts neither as an attempt nor as a failure.
+    Raised by a task that is to be executed again ``after`` seconds (a number or a timedelta),
+    because it is too early. This counts neither as an attempt nor as a failure.
 
-    Raise ValueError for an ``after`` that is no time to wait.
+    Raise ValueError for an ``after`` that is not a delay.
     """
 
     def __init__(self, reason: str = "", *, after: float | timedelta) -> None:
@@ -86,10 +88,10 @@ class Snooze(_Again):
 
 
 def seconds(given: Any, name: str) -> float:
-    """A number of seconds, or a timedelta, as a float; ValueError for what is no time to wait."""
+    """Return seconds or a timedelta as a float; raise ValueError if it is not a delay."""
     number = given.total_seconds() if isinstance(given, timedelta) else given
     is_number = isinstance(number, int | float) and not isinstance(number, bool)
-    if not is_number or not 0 <= number <= LONGEST_DELAY:
+    if not is_number or not 0 <= number <= MAX_DELAY:
         raise ValueError(
             f"{name} must be seconds or a timedelta, from 0 to ten years, not {given!r}."
         )

@@ -1,13 +1,13 @@
 """
-The standard's three signals, on Django 6.0 and later Django's very objects, and four of ours.
+The standard's three signals, which on Django 6.0 and later are Django's own, and four more.
 
-``sender`` is the backend's class, ``task_result`` a snapshot of the run. A receiver that raises
-is logged by ``django.dispatch``, and changes nothing of a run. Receivers may be async.
+``sender`` is the backend's class, ``task_result`` a snapshot of the run. An exception in a receiver
+is logged by ``django.dispatch`` and does not affect the run. Receivers may be async.
 
-``task_retried`` is sent when an attempt has failed and another follows, with ``delay``, a
-timedelta; ``task_cancelled`` when a run is cancelled, after ``task_finished``; ``task_rescued``
-when a run is ready again whose worker has died; ``task_lost`` when one is failed instead, because
-it may be executed once only, after ``task_finished``.
+- ``task_retried``: an attempt failed, and another follows after ``delay``, a timedelta.
+- ``task_cancelled``: a run was cancelled. Sent after ``task_finished``.
+- ``task_rescued``: a run whose worker died is ready again.
+- ``task_lost``: an at-most-once run whose worker died was failed. Sent after ``task_finished``.
 """
 
 import logging
@@ -53,22 +53,24 @@ task_lost = Signal()
 logger = steady_logger(__name__)
 
 
-Snapshot = Callable[[], TaskResult]  # made only if somebody listens: it costs more than a short run
+Snapshot = Callable[
+    [], TaskResult
+]  # called only if there is a receiver: it costs more than a short run
 
 
 def announce(
     signal: Signal, sender: type, snapshot: Snapshot, level: int = logging.INFO, **more: Any
 ) -> None:
     """
-    Send a signal from a worker, which not even a receiver's sys.exit() may stop. ``level`` is that
-    of the line which the standard's own receiver logs.
+    Send a signal from a worker, whatever a receiver raises, including SystemExit. ``level`` is the
+    level at which the standard's own receiver logs.
     """
     if not _is_heard(signal, level):
         return
     try:
         signal.send_robust(sender, task_result=snapshot(), **more)
-    except BaseException as error:  # noqa: BLE001 - a log's handler may meet an odd exception
-        _log_odd(error)
+    except BaseException as error:  # noqa: BLE001 - also from a log handler
+        _log_error(error)
 
 
 async def aannounce(signal: Signal, sender: type, snapshot: Snapshot) -> None:
@@ -78,62 +80,63 @@ async def aannounce(signal: Signal, sender: type, snapshot: Snapshot) -> None:
     try:
         await signal.asend_robust(sender, task_result=snapshot())
     except BaseException as error:  # noqa: BLE001 - as above
-        _log_odd(error)
+        _log_error(error)
 
 
 def announce_enqueued(sender: type, task_results: Iterable[TaskResult]) -> None:
-    """Runs are stored; sent by who has enqueued them, and whatever stops that one stops this."""
+    """Send ``task_enqueued`` for stored runs; what interrupts the caller interrupts this too."""
     if _is_heard(task_enqueued, logging.DEBUG):
         for task_result in task_results:
             task_enqueued.send_robust(sender, task_result=task_result)
 
 
 def announce_cancelled(sender: type, task_result: TaskResult) -> None:
-    """A run is cancelled, and has thereby finished."""
+    """Send ``task_finished`` and ``task_cancelled``."""
     announce(task_finished, sender, lambda: task_result, logging.ERROR)
     announce(task_cancelled, sender, lambda: task_result)
 
 
 def announce_lost(sender: type, snapshot: Snapshot) -> None:
-    """A run is failed as lost, and has thereby finished."""
+    """Send ``task_finished`` and ``task_lost``."""
     announce(task_finished, sender, snapshot, logging.ERROR)
     announce(task_lost, sender, snapshot)
 
 
 def _is_heard(signal: Signal, level: int) -> bool:
-    """Whether somebody receives it, beside the standard's own log that nobody reads."""
-    if any(key not in _OF_THE_LOG for key, *_ in signal.receivers):
+    """Return whether a receiver needs it; the standard's own only if its log record is handled."""
+    if any(key not in _LOG_RECEIVER_KEYS for key, *_ in signal.receivers):
         return True
     return bool(signal.receivers) and is_read(_standard_log, level)
 
 
 def is_read(log: logging.Logger, level: int) -> bool:
     """
-    Whether a line of this level would reach anybody: in Django's own default, the console's
-    handler is there and lets nothing pass unless DEBUG is on.
+    Return whether a record of this level is handled at all.
+
+    By default Django has a console handler, which handles nothing unless DEBUG is on.
     """
     if not log.isEnabledFor(level):
         return False
-    place: logging.Logger | None = log
+    current: logging.Logger | None = log
     handlers: list[logging.Handler] = []
-    while place:
-        handlers += place.handlers
-        place = place.parent if place.propagate else None
+    while current:
+        handlers += current.handlers
+        current = current.parent if current.propagate else None
     if not handlers:
         return level >= logging.WARNING  # logging.lastResort
-    return any(level >= handler.level and not _is_shut(handler) for handler in handlers)
+    return any(level >= handler.level and not _needs_debug_mode(handler) for handler in handlers)
 
 
-def _is_shut(handler: logging.Handler) -> bool:
+def _needs_debug_mode(handler: logging.Handler) -> bool:
     return not settings.DEBUG and any(type(f) is RequireDebugTrue for f in handler.filters)
 
 
-def _log_odd(error: BaseException) -> None:
-    # Without the traceback: it may be what cannot be printed.
-    logger.error("A signal of a run ended with %s.", type(error).__name__)
+def _log_error(error: BaseException) -> None:
+    # Without the traceback: printing it may be what failed.
+    logger.error("Sending a signal of a run raised %s.", type(error).__name__)
 
 
 _standard_log = logging.getLogger(LOGGER_NAME)
-# The standard's own receivers, which do nothing but log.
+# The standard's own receivers, which only log.
 _LOGGING = (log_task_enqueued, log_task_started, log_task_finished)
-_OF_THE_LOG = {(id(receiver), id(None)) for receiver in _LOGGING}
+_LOG_RECEIVER_KEYS = {(id(receiver), id(None)) for receiver in _LOGGING}

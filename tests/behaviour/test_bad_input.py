@@ -192,7 +192,7 @@ class TestAFunctionThatNoWorkerCouldFind:
     """Refused when enqueued, since only then its module is complete."""
 
     def test_because_it_is_no_task_there(self, enqueue: Enqueue) -> None:
-        with refused(InvalidTask, f"'{__name__}.plain' is no task: it is a function."):
+        with refused(InvalidTask, f"'{__name__}.plain' is not a task: it is of type function."):
             enqueue(task(plain))
 
     def test_because_it_is_another_task_there(self, enqueue: Enqueue) -> None:

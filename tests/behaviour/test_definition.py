@@ -109,7 +109,9 @@ def test_an_unknown_option_is_refused_and_the_nearest_one_named() -> None:
 
 
 def test_an_option_like_no_other_is_refused_and_all_are_named() -> None:
-    with pytest.raises(TypeError, match=r"no option 'xyz'.*Known are: .*queue_name.*takes_context"):
+    with pytest.raises(
+        TypeError, match=r"no option 'xyz'.*Choose from: .*queue_name.*takes_context"
+    ):
         task(xyz=1)(plain)
 
 

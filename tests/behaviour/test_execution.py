@@ -339,7 +339,7 @@ class TestAPathThatIsNoTask:
         broken.refresh()
         error, line = failure(broken)
         assert error is InvalidTask
-        assert line.endswith(f"{path!r} is no task: it is a {kind}.")
+        assert line.endswith(f"{path!r} is not a task: it is of type {kind}.")
         assert (broken.attempts, broken.started_at) == (0, None)
         assert whole.status is SUCCESSFUL
 

@@ -188,7 +188,7 @@ class TestArguments:
         self, capsys: pytest.CaptureFixture[str], option: str, days: str
     ) -> None:
         error = refusal(capsys, "prune", f"{option}={days}")
-        assert f"{days!r} is no number of days from 0 to 36500" in error
+        assert f"must be a number of days from 0 to 36500, not {days!r}" in error
 
     @pytest.mark.parametrize("alias", ["nobody", "immediate"])
     def test_name_a_database_backend(self, capsys: pytest.CaptureFixture[str], alias: str) -> None:

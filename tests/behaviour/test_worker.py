@@ -204,7 +204,7 @@ class TestOutput:
     def test_is_a_line_at_either_end_and_one_a_run(self) -> None:
         good, bad = tasks.noop.using(priority=1).enqueue(), tasks.fail.enqueue()
         lines = run_worker("--worker-id", "me", "--threads", "1").splitlines()
-        assert lines[0].startswith("Worker me takes every queue")
+        assert lines[0].startswith("Worker me started; it takes runs from every queue.")
         assert "stopped" in lines[-1]
         assert f" successful tests.tasks.noop {good.id} " in lines[1]
         assert f" failed tests.tasks.fail {bad.id} " in lines[2]
@@ -212,8 +212,8 @@ class TestOutput:
         assert len(lines) == 4
 
     def test_names_the_queues(self) -> None:
-        assert "takes mail, imports" in run_worker("--queues", "mail,imports")
-        assert "takes every queue but mail" in run_worker("--exclude-queues", "mail")
+        assert "takes runs from mail, imports" in run_worker("--queues", "mail,imports")
+        assert "takes runs from every queue but mail" in run_worker("--exclude-queues", "mail")
 
     def test_is_nothing_at_verbosity_0(self) -> None:
         tasks.noop.enqueue()
@@ -230,29 +230,29 @@ class TestArguments:
         ("arguments", "sentence"),
         [
             (["--backend", "nobody"], "'nobody'"),
-            (["--backend", "immediate"], "'immediate' is a ImmediateBackend; a worker needs"),
+            (["--backend", "immediate"], "; it is of type ImmediateBackend"),
             (["--backend", "dummy"], "taskworks.backends.database.DatabaseBackend"),
-            (["--interval", "-1"], "'-1' is no finite number of seconds, 0 or more"),
-            (["--interval", "inf"], "'inf' is no finite number"),
-            (["--interval", "nan"], "'nan' is no finite number"),
-            (["--interval", "soon"], "'soon' is no finite number"),
-            (["--max-tasks", "0"], "'0' is no whole number above 0"),
-            (["--max-tasks", "-1"], "'-1' is no whole number above 0"),
-            (["--max-tasks", "1.5"], "'1.5' is no whole number above 0"),
-            (["--max-tasks", "²"], "'²' is no whole number above 0"),
-            (["--threads", "-1"], "'-1' is no whole number, 0 or more"),
-            (["--task-processes", "x"], "'x' is no whole number, 0 or more"),
-            (["--max-tasks-per-child", "0"], "'0' is no whole number above 0"),
+            (["--interval", "-1"], "must be a finite number of seconds, 0 or more, not '-1'"),
+            (["--interval", "inf"], "seconds, 0 or more, not 'inf'"),
+            (["--interval", "nan"], "seconds, 0 or more, not 'nan'"),
+            (["--interval", "soon"], "seconds, 0 or more, not 'soon'"),
+            (["--max-tasks", "0"], "must be a positive integer, not '0'"),
+            (["--max-tasks", "-1"], "must be a positive integer, not '-1'"),
+            (["--max-tasks", "1.5"], "must be a positive integer, not '1.5'"),
+            (["--max-tasks", "²"], "must be a positive integer, not '²'"),
+            (["--threads", "-1"], "must be a non-negative integer, not '-1'"),
+            (["--task-processes", "x"], "must be a non-negative integer, not 'x'"),
+            (["--max-tasks-per-child", "0"], "must be a positive integer, not '0'"),
             (
                 ["--threads", "0", "--async-slots", "0", "--task-processes", "0"],
-                "A worker needs a place to execute something",
+                "--threads, --async-slots and --task-processes must not all be 0.",
             ),
-            (["--worker-id", ""], "'' is not 1 to 64 printable characters"),
-            (["--worker-id", "x" * 65], "is not 1 to 64 printable characters"),
-            (["--worker-id", "a\nb"], r"'a\nb' is not 1 to 64 printable characters"),
-            (["--queues", ""], "'' has an empty name"),
-            (["--queues", "a,,b"], "'a,,b' has an empty name"),
-            (["--queues", "mail", "--exclude-queues", "mail"], "goes with --queues '*' only"),
+            (["--worker-id", ""], "must be 1 to 64 printable characters, not ''"),
+            (["--worker-id", "x" * 65], "must be 1 to 64 printable characters, not 'xxx"),
+            (["--worker-id", "a\nb"], r"must be 1 to 64 printable characters, not 'a\nb'"),
+            (["--queues", ""], "contains an empty name: ''"),
+            (["--queues", "a,,b"], "contains an empty name: 'a,,b'"),
+            (["--queues", "mail", "--exclude-queues", "mail"], "be used with --queues '*'"),
             (["--bogus"], "unrecognized arguments: --bogus"),
         ],
         ids=lambda value: " ".join(value).replace("\n", "") if isinstance(value, list) else "",
@@ -313,7 +313,7 @@ class TestADatabase:
         with connection.cursor() as cursor:
             cursor.execute(f"ALTER TABLE {table} RENAME TO {away}")
             try:
-                with pytest.raises(CommandError, match=r"run 'manage\.py migrate taskworks'"):
+                with pytest.raises(CommandError, match=r"Run 'manage\.py migrate taskworks'"):
                     run_worker()
             finally:
                 cursor.execute(f"ALTER TABLE {away} RENAME TO {table}")

@@ -8,8 +8,8 @@ from django.contrib.auth.models import User
 from django.test import RequestFactory
 from rest_framework.test import APIClient
 
-from taskworks.rest import operations, urls
-from taskworks.rest.representation import SHOWN, shown
+from taskworks.rest import urls
+from taskworks.rest.serializers import RUN_COLUMNS, TaskRunSerializer
 from taskworks.typed import registry
 from tests.docs.conftest import Settings, only, run, with_database
 from tests.docs.pages import executes, reference
@@ -67,8 +67,8 @@ def test_the_reference_has_every_address() -> None:
 def test_the_reference_has_every_key() -> None:
     from taskworks.models import TaskRun
 
-    assert {"id", "owner"} <= set(SHOWN)
-    keys = shown(TaskRun(state="ready", task_path="x.y"))
-    assert set(keys) == set(operations.COMPONENTS["TaskRun"]["properties"])
+    assert {"id", "owner"} <= set(RUN_COLUMNS)
+    keys = TaskRunSerializer(TaskRun(state="ready", task_path="x.y")).data
+    assert [*keys] == [*TaskRunSerializer().fields]
     for key in keys:
         assert mentions(reference("rest"), key), key

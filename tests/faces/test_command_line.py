@@ -54,10 +54,10 @@ def change(run: TaskRun, **columns: Any) -> None:
 class TestStatus:
     def test_of_nothing(self) -> None:
         assert taskworks("status").splitlines() == [
-            "No run waits, is executed, or has finished in the last 24 hours.",
-            "No run is ready.",
+            "No runs are waiting or running, and none finished in the last 24 hours.",
+            "No runs are ready.",
             "",
-            "No worker runs.",
+            "No workers are running.",
         ]
         assert taskworks_json("status") == {
             "runs": [],
@@ -137,7 +137,7 @@ class TestStatus:
 
 class TestList:
     def test_may_be_empty(self) -> None:
-        assert taskworks("list") == "There are no such runs.\n"
+        assert taskworks("list") == "No runs match.\n"
         assert taskworks_json("list") == []
 
     def test_has_a_row_a_run(self, make_run: MakeRun) -> None:
@@ -184,16 +184,16 @@ class TestList:
 
     def test_refuses_an_unknown_state(self, capsys: Capture) -> None:
         error = refusal(capsys, "list", "--state", "faild")
-        assert "'faild' is no state of a run. Did you mean 'failed'?" in error
+        assert "'faild' is not the state of a run. Did you mean 'failed'?" in error
 
     @pytest.mark.parametrize("limit", ["0", "-1", "many"])
     def test_refuses_a_limit_that_is_none(self, capsys: Capture, limit: str) -> None:
-        assert f"{limit!r} is no whole number above 0" in refusal(
+        assert f"must be a positive integer, not {limit!r}" in refusal(
             capsys, "list", f"--limit={limit}"
         )
 
     def test_refuses_a_keyword_alike(self) -> None:
-        with pytest.raises(CommandError, match="no state of a run") as error:
+        with pytest.raises(CommandError, match="not the state of a run") as error:
             taskworks("list", state="faild")
         assert error.value.returncode == 2
 
@@ -238,12 +238,12 @@ class TestShow:
 
     def test_refuses_an_unknown_id(self) -> None:
         run_id = new_run_id()
-        assert failing(2, "show", run_id) == ("", f"No run has the id {run_id}.")
+        assert failing(2, "show", run_id) == ("", f"There is no run with the id {run_id}.")
 
     @pytest.mark.parametrize("subcommand", ["show", "retry", "cancel"])
     @pytest.mark.parametrize("run_id", ["01a1f8df", "nothing", ""])
     def test_refuses_what_is_no_id(self, capsys: Capture, subcommand: str, run_id: str) -> None:
-        assert f"{run_id!r} is no run's id" in refusal(capsys, subcommand, run_id)
+        assert f"d376, not {run_id!r}" in refusal(capsys, subcommand, run_id)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -288,7 +288,7 @@ class TestRun:
 
     def test_that_fails_exits_with_1(self, working: None) -> None:
         output, error = failing(1, "run", "tests.tasks.fail", "--wait", "--json")
-        assert error == f"Run {TaskRun.objects.get().id} has failed: ValueError: no luck"
+        assert error == f"Run {TaskRun.objects.get().id} failed: ValueError: no luck"
         told = json.loads(output)
         assert told["status"] == "FAILED"
         assert told["errors"][0]["exception_class_path"] == "builtins.ValueError"
@@ -297,7 +297,7 @@ class TestRun:
         output, error = failing(3, "run", "tests.tasks.noop", "--wait", "--timeout", "0")
         run = TaskRun.objects.get()
         assert output == f"{run.id} enqueued.\n"
-        assert error == f"Run {run.id} has not finished within 0 s, and goes on."
+        assert error == f"Run {run.id} has not finished after 0 s. It continues."
 
     def test_may_be_executed_at_once(self) -> None:
         with patch("tests.tasks.add", _immediate()):
@@ -310,16 +310,16 @@ class TestRun:
             (["tests.tasks.ad"], "'tests.tasks.ad' cannot be imported: ImportError"),
             (["noop"], "'noop' cannot be imported"),
             (["tests.broken_path.x"], "'tests.broken_path.x' cannot be imported"),
-            (["tests.tasks.Path"], "'tests.tasks.Path' is no task: it is a type"),
-            (["tests.tasks.add", "--args", "[1,"], "'[1,' is not a JSON array such as"),
-            (["tests.tasks.add", "--args", '{"a": 1}'], "is not a JSON array such as"),
-            (["tests.tasks.add", "--args", "[" * 100_000], "is not a JSON array such as"),
-            (["tests.tasks.add", "--kwargs", "[1]"], "'[1]' is not a JSON object such as"),
-            (["tests.tasks.add", "--priority", "high"], "'high' is no whole number"),
-            (["tests.tasks.add", "--run-after", "soon"], "'soon' is neither a date and time"),
-            (["tests.tasks.add", "--run-after", "nan"], "'nan' is neither a date and time"),
-            (["tests.tasks.add", "--run-after", "2026-02-30T10:00"], "is neither a date and time"),
-            (["tests.tasks.add", "--timeout", "-1"], "'-1' is no finite number of seconds"),
+            (["tests.tasks.Path"], "'tests.tasks.Path' is not a task: it is of type type"),
+            (["tests.tasks.add", "--args", "[1,"], "], not '[1,': Expecting value"),
+            (["tests.tasks.add", "--args", '{"a": 1}'], "must be a JSON array such as"),
+            (["tests.tasks.add", "--args", "[" * 100_000], "must be a JSON array such as"),
+            (["tests.tasks.add", "--kwargs", "[1]"], "must be a JSON object such as"),
+            (["tests.tasks.add", "--priority", "high"], "must be an integer, not 'high'"),
+            (["tests.tasks.add", "--run-after", "soon"], "seconds from now, not 'soon'"),
+            (["tests.tasks.add", "--run-after", "nan"], "seconds from now, not 'nan'"),
+            (["tests.tasks.add", "--run-after", "2026-02-30T10:00"], "must be a date and time"),
+            (["tests.tasks.add", "--timeout", "-1"], "seconds, 0 or more, not '-1'"),
         ],
     )
     def test_refuses_in_a_sentence(
@@ -336,7 +336,7 @@ class TestRun:
             (["--args", "[NaN]"], "args[0]"),
             (["--args", f"[{2**70}]"], "more than 64 bits at args[0]"),
             (["--run-after", "1e12"], "run_after is out of range"),
-            (["--timeout", "1"], "--timeout says how long to --wait"),
+            (["--timeout", "1"], "--timeout requires --wait."),
         ],
     )
     def test_refuses_what_the_backend_refuses(self, arguments: list[str], sentence: str) -> None:
@@ -366,7 +366,8 @@ class TestRetry:
 
     def test_of_an_unknown_run_touches_none(self, make_run: MakeRun) -> None:
         failed, unknown = make_run("failed"), new_run_id()
-        assert failing(2, "retry", failed.id, unknown)[1] == f"No run has the id {unknown}."
+        _, error = failing(2, "retry", failed.id, unknown)
+        assert error == f"There is no run with the id {unknown}."
         assert TaskRun.objects.get().state == "failed"
 
     def test_takes_a_run_once(self, make_run: MakeRun) -> None:

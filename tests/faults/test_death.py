@@ -75,7 +75,7 @@ def test_7_what_runs_may_end_after_sigterm(scene: Scene) -> None:
         worker.ask_to_stop()
     scene.strikes("SIGTERM")
     for worker in (first, second):
-        worker.wait_for_line("Stopping:")
+        worker.wait_for_line("Shutting down: ")
     later = scene.enqueue(shelf.quick)
     gate.open()
     assert [first.wait(), second.wait()] == [0, 0]

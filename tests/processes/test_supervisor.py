@@ -147,7 +147,7 @@ def test_a_killed_supervisor_takes_no_run_with_it_and_leaves_no_orphan(
         wait_for_state(result, "running")
     supervised.supervisor.send(signal.SIGKILL)
     for _ in range(supervised.number):
-        supervised.supervisor.wait_for_line("Stopping: ")
+        supervised.supervisor.wait_for_line("Shutting down: ")
     later = tasks.noop.enqueue()
     (tmp_path / "go").touch()
     wait_for(lambda: not supervised.processes(), "all have gone")
@@ -162,7 +162,7 @@ def test_the_first_signal_lets_runs_finish(supervise: Supervise, tmp_path: Path)
     result = tasks.wait_for_file.enqueue(str(tmp_path / "go"))
     wait_for_state(result, "running")
     supervised.supervisor.send(signal.SIGTERM)
-    supervised.supervisor.wait_for_line("Stopping: 1 run may end")
+    supervised.supervisor.wait_for_line("Shutting down: waiting for 1 running task")
     (tmp_path / "go").touch()
     assert supervised.supervisor.wait() == 0
     assert (state_of(result), supervised.processes()) == ("successful", set())
@@ -177,7 +177,7 @@ def test_a_signal_to_every_process_is_one(supervise: Supervise, tmp_path: Path) 
     for pid in [*supervised.processes(), supervised.pid]:
         os.kill(pid, signal.SIGTERM)
     for _ in range(supervised.number):
-        supervised.supervisor.wait_for_line("Stopping: 4 runs may end")
+        supervised.supervisor.wait_for_line("Shutting down: waiting for 4 running tasks")
     (tmp_path / "go").touch()
     assert supervised.supervisor.wait() == 0
     assert {state_of(result) for result in results} == {"successful"}

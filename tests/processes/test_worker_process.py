@@ -60,7 +60,7 @@ def test_the_first_signal_lets_runs_finish_and_takes_no_more(
     worker = start_worker("--worker-id", "the-label", **UNHURRIED).wait_until_up()
     assert wait_for_state(result, "running").worker_ids == ["the-label"]
     worker.send(number)
-    worker.wait_for_line("Stopping: 1 run may end")
+    worker.wait_for_line("Shutting down: waiting for 1 running task")
     later = tasks.noop.enqueue()
     (tmp_path / "go").touch()
     assert worker.wait() == 0
@@ -77,7 +77,7 @@ def test_the_second_signal_releases_what_runs_without_counting_it(
     worker = start_worker(**UNHURRIED).wait_until_up()
     wait_for_state(result, "running")
     worker.send(signal.SIGINT)
-    worker.wait_for_line("Stopping: 1 run may end")
+    worker.wait_for_line("Shutting down: waiting for 1 running task")
     worker.send(signal.SIGINT)
     assert worker.wait() == 0
     run = run_of(result)
@@ -213,7 +213,7 @@ def test_a_reloading_worker_stops_as_politely(
     worker = start_worker("--reload", **UNHURRIED).wait_until_up()
     wait_for_state(result, "running")
     os.killpg(worker.process.pid, number)
-    worker.wait_for_line("Stopping: 1 run may end")
+    worker.wait_for_line("Shutting down: waiting for 1 running task")
     (tmp_path / "go").touch()
     assert worker.wait() == 0
     assert run_of(result).state == "successful"

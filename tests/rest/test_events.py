@@ -230,7 +230,7 @@ def test_a_thread_that_has_died_is_replaced(
 def test_a_stream_gives_a_sign_of_life(
     browser: Browser, start: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "SIGN_OF_LIFE_EVERY", 0.05)
+    monkeypatch.setattr(stream, "KEEPALIVE_INTERVAL", 0.05)
     reading = browser.open(address(start("told"), "events"))
     wait_for(lambda: b"\n\n:\n\n" in reading.body, "a comment")
 
@@ -238,7 +238,7 @@ def test_a_stream_gives_a_sign_of_life(
 def test_a_stream_ends_so_that_its_user_is_looked_at_anew(
     browser: Browser, start: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "LONGEST", 0.0)
+    monkeypatch.setattr(stream, "MAX_STREAM_DURATION", 0.0)
     reading = browser.open(address(start("told"), "events"))
     assert [name for name, _ in reading.wait_for_the_end()] == ["status"]
 

@@ -1,14 +1,20 @@
 """The OpenAPI document: complete, valid, and kept."""
 
+import json
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
 from django.test.utils import override_script_prefix
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, override
 from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.settings import spectacular_settings
 from rest_framework.test import APIClient
 
-from taskworks.rest import documented
+from taskworks.rest import openapi
+from taskworks.rest.openapi import document as openapi_document
+from taskworks.typed import registry
 from tests.rest import TASKS, offered
 
 pytestmark = pytest.mark.any_database
@@ -53,29 +59,78 @@ def test_each_task_has_typed_inputs_told_apart_by_its_name(document: Any) -> Non
     assert set(inputs["properties"]) == {"a", "b"}
 
 
-def test_every_reference_leads_somewhere(document: Any) -> None:
-    def references(value: Any) -> list[str]:
-        if isinstance(value, dict):
-            own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
-            return own + [found for part in value.values() for found in references(part)]
-        return [f for part in value for f in references(part)] if isinstance(value, list) else []
+def references(value: Any) -> set[str]:
+    """The names of all schemas that a part of the document refers to."""
+    if isinstance(value, dict):
+        own = {value["$ref"].removeprefix("#/components/schemas/")} if "$ref" in value else set()
+        return own.union(*map(references, value.values()))
+    return set().union(*map(references, value)) if isinstance(value, list) else set()
 
-    schemas = document["components"]["schemas"]
+
+def test_every_reference_leads_somewhere(document: Any) -> None:
     found = references(document)
     assert found
-    assert {each.removeprefix("#/components/schemas/") for each in found} <= set(schemas)
+    assert found <= set(document["components"]["schemas"])
 
 
-def test_the_project_s_own_document_has_them_too(settings: Any) -> None:
+def test_the_project_s_own_document_has_them_too() -> None:
     schema = SchemaGenerator().get_schema(request=None, public=True)
     assert "/api/tasks/{id}/cancel/" in schema["paths"]
     assert "StartTask" in schema["components"]["schemas"]
+    assert references(schema) <= set(schema["components"]["schemas"])
+
+
+def test_it_does_not_depend_on_the_project_s_settings(client: APIClient, settings: Any) -> None:
+    before = etag_of(client)
+    openapi_document._document_for.cache_clear()
+    settings.SPECTACULAR_SETTINGS = {"OAS_VERSION": "3.0.3", "COMPONENT_SPLIT_REQUEST": True}
+    assert etag_of(client) == before
+
+
+def test_the_project_s_own_document_has_its_own_version(settings: Any) -> None:
+    settings.SPECTACULAR_SETTINGS = {"OAS_VERSION": "3.0.3"}
+    openapi_document.document()
+    schema = SchemaGenerator().get_schema(request=None, public=True)
+    assert schema["openapi"] == "3.0.3"
+    target = schema["components"]["schemas"]["TaskRun"]["properties"]["target"]
+    assert (target["type"], target["nullable"]) == ("integer", True)
+
+
+def test_documents_made_at_once_leave_the_project_s_settings_alone(made: list[Any]) -> None:
+    version = spectacular_settings.OAS_VERSION
+    together = Barrier(4)
+
+    def document_in(language: str) -> bytes:
+        with override(language):
+            together.wait(timeout=30)
+            return openapi_document.document().content
+
+    with ThreadPoolExecutor(4) as executor:
+        documents = [*executor.map(document_in, ("de", "en", "fr", "it"))]
+    assert len(made) == 4
+    assert all(json.loads(each)["openapi"] == "3.1.0" for each in documents)
+    assert version == spectacular_settings.OAS_VERSION
+
+
+def test_a_task_may_be_called_task(client: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "offered", lambda: {"task": offered.Add.task})
+    schemas = client.get(f"{TASKS}schema/").json()["components"]["schemas"]
+    [body] = schemas["StartTask"]["oneOf"]
+    assert body["$ref"] != "#/components/schemas/StartTask"
+    assert schemas[body["$ref"].rpartition("/")[2]]["properties"]["task"]["const"] == "task"
+
+
+def test_the_project_s_own_document_does_not_change_it(client: APIClient, made: list[Any]) -> None:
+    SchemaGenerator().get_schema(request=None, public=True)  # which has its enums in components
+    document = client.get(f"{TASKS}schema/").json()
+    assert len(made) == 1
+    assert references(document) <= set(document["components"]["schemas"])
 
 
 def test_without_drf_spectacular_there_is_none(
     client: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(documented, "is_possible", False)
+    monkeypatch.setattr(openapi, "has_spectacular", False)
     response = client.get(f"{TASKS}schema/")
     assert response.status_code == 404
     assert "django-taskworks[openapi]" in response.json()["detail"]
@@ -87,14 +142,14 @@ def test_without_drf_spectacular_there_is_none(
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What documents are made of from now on."""
-    documented._document.cache_clear()
+    openapi_document._document_for.cache_clear()
     made: list[Any] = []
 
     def generator(**given: Any) -> Any:
         made.append(given)
         return SchemaGenerator(**given)
 
-    monkeypatch.setattr(documented, "SchemaGenerator", generator)
+    monkeypatch.setattr(openapi_document, "SchemaGenerator", generator)
     return made
 
 
@@ -148,7 +203,8 @@ def test_another_is_made_for_each_language(
     monkeypatch.setattr(offered.Add.task.inputs["a"], "label", gettext_lazy("Yes"))
     titles = []
     for language in ("de", "fr", "de"):
-        answer = client.get(f"{TASKS}schema/", headers={"Accept-Language": language})
+        with override(None):  # the middleware does not restore the language of the thread
+            answer = client.get(f"{TASKS}schema/", headers={"Accept-Language": language})
         schemas = answer.json()["components"]["schemas"]
         titles.append(schemas["AddInputs"]["properties"]["a"]["title"])
     assert titles == ["Ja", "Oui", "Ja"]

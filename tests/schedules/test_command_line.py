@@ -79,7 +79,7 @@ class TestListing:
 
     def test_of_a_label_that_there_is_not(self, mine: Schedule) -> None:
         _, sentence = refused(2, "mine", "nobody")
-        assert sentence == "No schedule has the label 'nobody'."
+        assert sentence == "There is no schedule with the label 'nobody'."
 
 
 class TestPreview:
@@ -99,11 +99,11 @@ class TestPreview:
         assert "is not a cron expression" in schedules("--preview")
 
     def test_refuses_what_is_no_number(self) -> None:
-        with pytest.raises(CommandError, match="above 0"):
+        with pytest.raises(CommandError, match="must be a positive integer"):
             schedules("--preview", "0")
 
     def test_refuses_what_would_take_for_ever(self) -> None:
-        with pytest.raises(CommandError, match="more than 10000"):
+        with pytest.raises(CommandError, match="must be at most 10000"):
             schedules("--preview", "99999999999999999999")
 
 
@@ -138,7 +138,7 @@ class TestActing:
 
     def test_needs_labels(self) -> None:
         _, sentence = refused(2, "--disable")
-        assert sentence == "--disable takes the labels of schedules."
+        assert sentence == "--disable requires the labels of schedules."
 
     def test_does_one_thing_at_a_time(self, mine: Schedule) -> None:
         with pytest.raises(CommandError, match="not allowed with"):

@@ -176,7 +176,7 @@ def test_ctrl_c_leaves_what_a_child_executes_alone(
     result = tasks.wait_for_file.using(executor="process").enqueue(str(tmp_path / "go"))
     wait_until(result, "running")
     os.killpg(worker.process.pid, signal.SIGINT)
-    worker.wait_for_line("Stopping: ")
+    worker.wait_for_line("Shutting down: ")
     (tmp_path / "go").touch()
     assert worker.wait() == 0
     run = run_of(result)

@@ -40,7 +40,7 @@ def is_untouched(run: TaskRun) -> bool:
 def ask_twice(worker: WorkerProcess) -> None:
     """Two signals; sent at once they might be one."""
     worker.send(signal.SIGTERM)
-    worker.wait_for_line("Stopping: ")
+    worker.wait_for_line("Shutting down: ")
     worker.send(signal.SIGTERM)
 
 

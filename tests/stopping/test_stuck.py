@@ -97,7 +97,7 @@ def test_a_signal_meanwhile_ends_the_worker(start_worker: StartWorker, tmp_path:
     stuck = shelf.sleep_for_ever.using(timeout=0.1).enqueue()
     wait_until(stuck, "failed")
     worker.send(signal.SIGTERM)
-    worker.wait_for_line("Stopping: ")
+    worker.wait_for_line("Shutting down: ")
     (tmp_path / "go").touch()
     assert worker.wait() == 0
     assert state_of(other) == "successful"

@@ -1,7 +1,5 @@
 """All that these tests import of the inside; when a module moves, only this file changes."""
 
-from copy import deepcopy
-
 from taskworks.checks import KNOWN_OPTIONS
 from taskworks.conf import Conf
 from taskworks.database.notifications import (
@@ -18,16 +16,13 @@ from taskworks.framework.backport.signals import LOGGER_NAME as BACKPORT_LOGGER
 from taskworks.options.policy import Policy
 from taskworks.options.retention import DEFAULTS as RETENTION
 from taskworks.rest.events.hub import hub
-from taskworks.rest.operations import COMPONENTS
 from taskworks.timetables.declared import declarations
 from taskworks.typed import registry
 
 __all__ = [
     "BACKPORT_LOGGER",
     "CHANNEL",
-    "COMPONENTS",
     "KNOWN_OPTIONS",
-    "PRISTINE_COMPONENTS",
     "RETENTION",
     "SCHEDULE_SAVED",
     "WATCHERS_CHANNEL",
@@ -42,7 +37,3 @@ __all__ = [
     "news_of",
     "registry",
 ]
-
-# As they are before any test: drf-spectacular changes them in place when it makes the document of
-# a project.
-PRISTINE_COMPONENTS = deepcopy(COMPONENTS)

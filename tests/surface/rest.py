@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID
@@ -56,7 +55,6 @@ def _api() -> Iterator[APIClient]:
     with (
         override_settings(**SETTINGS),
         patch.object(inside.registry, "_decorated", {}),
-        patch.dict(inside.COMPONENTS, deepcopy(inside.PRISTINE_COMPONENTS)),
     ):
         try:
             yield client

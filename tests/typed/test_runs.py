@@ -97,7 +97,7 @@ BAD = [
     ({}, {"numbers": ["This input is required."]}),
     (
         {"numbers": [1], "begin": 1},
-        {"begin": ["There is no such input. Known are: numbers, start."]},
+        {"begin": ["There is no such input. Choose from: numbers, start."]},
     ),
     (
         {"numbers": ["x"], "start": -1},
@@ -106,7 +106,10 @@ BAD = [
             "start": ["Input should be greater than or equal to 0."],
         },
     ),
-    ({"numbers": [1], "self": 1}, {"self": ["There is no such input. Known are: numbers, start."]}),
+    (
+        {"numbers": [1], "self": 1},
+        {"self": ["There is no such input. Choose from: numbers, start."]},
+    ),
 ]
 
 
@@ -164,7 +167,7 @@ def test_inputs_that_no_longer_fit_fail_the_run() -> None:
         ({}, "n: This output is required."),
         ({"n": "many"}, "n: Input should be a valid integer"),
         ({"n": 5.9}, "n: Input should be a valid integer"),
-        ({"n": 1, "m": 2}, "m: There is no such output. Known are: also, n."),
+        ({"n": 1, "m": 2}, "m: There is no such output. Choose from: also, n."),
         ({"n": 1, "also": "\0"}, "also: A NUL character"),
         ({"n": 2**64}, "n: A whole number of more than 64 bits"),
     ],

@@ -9,10 +9,10 @@ import pytest
 
 from taskworks import Backoff, Retry, Snooze
 from taskworks.exceptions import TaskException
-from taskworks.retry import LONGEST_DELAY, seconds
+from taskworks.retry import MAX_DELAY, seconds
 
 NO_TIMES = [-1, -0.001, float("nan"), float("inf"), float("-inf"), True, "5", None, [], 10**400]
-NO_TIMES += [Decimal(5), timedelta(seconds=-1), timedelta(days=4000), LONGEST_DELAY + 1]
+NO_TIMES += [Decimal(5), timedelta(seconds=-1), timedelta(days=4000), MAX_DELAY + 1]
 
 
 def steady(**options: Any) -> Backoff:
@@ -58,14 +58,14 @@ class TestDelay:
 
     @pytest.mark.parametrize("jitter", [0, 1])
     def test_at_its_longest_is_a_timedelta(self, jitter: float) -> None:
-        longest = Backoff(initial=LONGEST_DELAY, maximum=LONGEST_DELAY, jitter=jitter)
-        assert timedelta(seconds=longest.delay(10**9)) <= timedelta(seconds=2 * LONGEST_DELAY)
+        longest = Backoff(initial=MAX_DELAY, maximum=MAX_DELAY, jitter=jitter)
+        assert timedelta(seconds=longest.delay(10**9)) <= timedelta(seconds=2 * MAX_DELAY)
 
 
 class TestABackoff:
     @pytest.mark.parametrize("name", ["initial", "factor", "maximum", "jitter"])
     @pytest.mark.parametrize(
-        "number", [-1, float("nan"), float("inf"), 10**400, LONGEST_DELAY + 1, True, "1", None]
+        "number", [-1, float("nan"), float("inf"), 10**400, MAX_DELAY + 1, True, "1", None]
     )
     def test_refuses_what_makes_no_wait(self, name: str, number: Any) -> None:
         with pytest.raises(ValueError, match=f"^Backoff's {name} must be "):
@@ -74,8 +74,8 @@ class TestABackoff:
     @pytest.mark.parametrize(
         ("options", "sentence"),
         [
-            ({"factor": 0.5}, r"^Backoff's factor must be 1 to 316224000, not 0\.5\.$"),
-            ({"jitter": 1.5}, r"^Backoff's jitter must be 0 to 1, not 1\.5\.$"),
+            ({"factor": 0.5}, r"^Backoff's factor must be from 1 to 316224000, not 0\.5\.$"),
+            ({"jitter": 1.5}, r"^Backoff's jitter must be from 0 to 1, not 1\.5\.$"),
             ({"initial": "a"}, r"^Backoff's initial must be a number, not 'a'\.$"),
         ],
     )
@@ -93,7 +93,7 @@ class TestABackoff:
 class TestSeconds:
     @pytest.mark.parametrize(
         ("given", "number"),
-        [(0, 0.0), (5, 5.0), (0.5, 0.5), (timedelta(minutes=1), 60.0), (LONGEST_DELAY,) * 2],
+        [(0, 0.0), (5, 5.0), (0.5, 0.5), (timedelta(minutes=1), 60.0), (MAX_DELAY,) * 2],
     )
     def test_are_a_float(self, given: Any, number: float) -> None:
         assert seconds(given, "it") == number

@@ -244,7 +244,7 @@ def test_all_errors_come_at_once() -> None:
     assert {**caught.value.errors} == {
         "a": ["Input should be a valid integer, unable to parse string as an integer."],
         "b": ["This input is required."],
-        "d": ["There is no such input. Known are: a, b, c."],
+        "d": ["There is no such input. Choose from: a, b, c."],
     }
     assert str(caught.value).startswith("d: There is no such input.")
 

@@ -315,7 +315,7 @@ def from_json(stored: dict[str, Any]) -> Any:
     ("options", "sentence"),
     [
         ({"TASK_DEFAULTS": 5}, r"\['TASK_DEFAULTS'\] must be a dict of options, not 5\."),
-        ({"TASK_DEFAULTS": {"retries": 5}}, r"no option 'retries'\. Known are: backoff, "),
+        ({"TASK_DEFAULTS": {"retries": 5}}, r"no option 'retries'\. Choose from: backoff, "),
         (
             {"TASK_DEFAULTS": {"max_attempt": 5}},
             r"TASKS\['default'\]\['OPTIONS'\]\['TASK_DEFAULTS'\] has no option 'max_attempt'\. "

@@ -42,7 +42,7 @@ def test_a_parent_that_is_stopped_between_two_children_starts_no_other(
 ) -> None:
     monkeypatch.setattr(subprocess, "Popen", Child)
     with pytest.raises(SystemExit) as ended:
-        reload.start_again_and_again((signal.SIGTERM,))
+        reload.restart_on_changes((signal.SIGTERM,))
     assert (Child.started, ended.value.code) == (1, 0)
 
 
@@ -64,11 +64,11 @@ def test_code_that_does_not_start_is_waited_for_to_change(
     monkeypatch.setattr(Worked, "codes", [changed, 1, changed, 0])
     monkeypatch.setattr(subprocess, "Popen", Worked)
     monkeypatch.setattr(reload, "_files", lambda: next(looks))
-    monkeypatch.setattr(reload, "LOOK_EVERY", 0)
+    monkeypatch.setattr(reload, "POLL_INTERVAL", 0)
     with pytest.raises(SystemExit) as ended:
-        reload.start_again_and_again((signal.SIGTERM,))
+        reload.restart_on_changes((signal.SIGTERM,))
     assert (Worked.codes, ended.value.code) == ([], 0)
-    assert "starts again when code changes" in capsys.readouterr().err
+    assert "It restarts when the code changes." in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("_sigterm")
@@ -79,7 +79,7 @@ def test_what_did_not_start_at_first_or_was_killed_ends(
     monkeypatch.setattr(Worked, "codes", [*codes])
     monkeypatch.setattr(subprocess, "Popen", Worked)
     with pytest.raises(SystemExit) as ended:
-        reload.start_again_and_again((signal.SIGTERM,))
+        reload.restart_on_changes((signal.SIGTERM,))
     assert (Worked.codes, ended.value.code) == ([], codes[-1])
 
 

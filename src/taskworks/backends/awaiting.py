@@ -1,4 +1,4 @@
-"""Enqueue on commit, where a backend stores nothing."""
+"""Enqueue on commit, for backends that do not store runs."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from taskworks.result import TaskResult
 
 
 class EnqueueOnCommit:
-    """For backends whose ``enqueue`` is all there is."""
+    """Adds ``enqueue_on_commit`` to a backend that has only ``enqueue``."""
 
     alias: str
 
@@ -19,8 +19,8 @@ class EnqueueOnCommit:
         self, task: framework.Task, args: Any, kwargs: Any
     ) -> TaskResult[..., Any]:
         """
-        Enqueue when the transaction on the default database commits, at once if there is none.
-        The result given becomes that of the run, its id included, when it is enqueued.
+        Enqueue when the transaction on the default database commits, or at once if there is none.
+        The returned result gets the run's id and state when it is enqueued.
         """
         self.validate_task(task)  # type: ignore[attr-defined]
         result: TaskResult[..., Any] = TaskResult(

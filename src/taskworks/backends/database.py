@@ -1,4 +1,4 @@
-"""The backend that stores runs in the project's database, for ``manage.py taskworks worker``."""
+"""``DatabaseBackend``: stores runs in the project's database, for workers to execute."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,9 +13,9 @@ from taskworks.conf import conf
 from taskworks.definition import (
     Task,
     as_enqueued,
-    copied,
     options_changed,
     policy_of,
+    unvalidated_copy,
     with_absolute_run_after,
 )
 from taskworks.discovery import resolve
@@ -35,15 +35,16 @@ if TYPE_CHECKING:
     from taskworks.models import TaskRun
     from taskworks.store.enqueueing import Once
 
-# Models are imported inside methods: @task makes its backend before the app registry is ready.
+# Models are imported inside functions: @task creates its backend before the apps are loaded.
 
+# In characters.
 MAX_ALIAS = 64
 MAX_QUEUE_NAME = 128
 MAX_TASK_PATH = 512
-MAX_IDS = 900  # in one query; SQLite's variables may be as few as 999
 
+MAX_IDS_PER_QUERY = 900  # SQLite may allow only 999 variables
 
-CANCELLED_WAITING = {
+CANCELLATION_OF_WAITING_RUN = {
     "exception_class_path": f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}",
     "traceback": f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}: "
     "The run was cancelled before it began.\n",
@@ -59,9 +60,9 @@ class _Predecessor(NamedTuple):
 
 class DatabaseBackend(BaseTaskBackend):
     """
-    Runs are rows of the project's database, written in the caller's transaction: a run exists if
-    and only if that commits. Where a router puts the tables on another alias, runs are handed over
-    to it on that commit, unless the caller is in a transaction of that alias too.
+    Stores runs as rows of the project's database, in the caller's transaction: a run exists if and
+    only if that commits. If a router puts the tables on another alias, runs are stored there when
+    the caller's transaction commits, unless a transaction is open on that alias as well.
     """
 
     task_class = Task
@@ -72,7 +73,7 @@ class DatabaseBackend(BaseTaskBackend):
     supports_relative_run_after = True
 
     def validate_task(self, task: StandardTask) -> None:
-        """Raise InvalidTask, in a sentence, for a task that could not be stored or executed."""
+        """Raise InvalidTask for a task that cannot be stored or executed."""
         if not isinstance(task.priority, int | float) or task.priority != task.priority:
             raise InvalidTask("priority must be a whole number between -100 and 100.")
         _validate_run_after(task.run_after)
@@ -84,8 +85,8 @@ class DatabaseBackend(BaseTaskBackend):
         """
         Store a run, and return its result as it is now.
 
-        Raise InvalidTask for the task, TypeError or ValueError for arguments that are no JSON;
-        nothing is written then.
+        Raise InvalidTask if the task is not valid, TypeError or ValueError for arguments that are
+        not JSON. Then nothing is written.
         """
         [result] = self._enqueued(task, [(args, kwargs)], on_commit=False)
         return result
@@ -94,16 +95,16 @@ class DatabaseBackend(BaseTaskBackend):
         self, task: StandardTask, arguments: Sequence[tuple[Any, Any]]
     ) -> list[TaskResult]:
         """
-        Store a run for each (args, kwargs), in one transaction; their results in the same order.
+        Store a run for each (args, kwargs) in one transaction; return results in the same order.
 
-        Raise as ``enqueue`` does, and name the item; nothing is written then.
+        Raise what ``enqueue`` raises; the errors name the item. Then nothing is written.
         """
         return self._enqueued(task, arguments, on_commit=False) if arguments else []
 
     def enqueue_on_commit(self, task: StandardTask, args: Any, kwargs: Any) -> TaskResult:
         """
-        Store a run when the caller's transaction commits: the one on the tables' alias, else the
-        one on another; at once if there is none. Raise as ``enqueue`` does, here and now.
+        Store a run when the caller's transaction commits: the one on the tables' alias, or else on
+        another alias; at once if there is none. Raise what ``enqueue`` raises, immediately.
         """
         [result] = self._enqueued(task, [(args, kwargs)], on_commit=True)
         return result
@@ -112,8 +113,8 @@ class DatabaseBackend(BaseTaskBackend):
         self, task: StandardTask, args: Any, kwargs: Any, once: "Once"
     ) -> tuple[TaskResult, bool]:
         """
-        Store a run as ``enqueue`` does, unless this key has started one: the result of that one
-        then, and False. Raise what ``enqueue`` raises, and KeyUsedOtherwise.
+        Store a run unless one was stored with this key. Return its result and True, or the result
+        of the earlier run and False. Raise what ``enqueue`` raises, and KeyUsedOtherwise.
         """
         from taskworks.store import store
 
@@ -150,7 +151,7 @@ class DatabaseBackend(BaseTaskBackend):
 
     def cancel(self, result_id: str) -> bool:
         """
-        Cancel a run; False if it had finished before.
+        Cancel a run; return False if it had finished before.
 
         Raise TaskResultDoesNotExist for an id that is unknown or malformed.
         """
@@ -158,7 +159,7 @@ class DatabaseBackend(BaseTaskBackend):
         from taskworks.store import store
 
         run = self._run(result_id)
-        state = store().cancel(run.id, CANCELLED_WAITING)
+        state = store().cancel(run.id, CANCELLATION_OF_WAITING_RUN)
         if state == RunState.CANCELLED:
             run.refresh_from_db(using=store().alias)
             announce_cancelled(type(self), run.to_result())
@@ -166,25 +167,25 @@ class DatabaseBackend(BaseTaskBackend):
 
     def retry(self, result_id: str) -> bool:
         """
-        Make a failed or cancelled run ready again, under its id; False if it is neither.
+        Make a failed or cancelled run ready again, under its id; return False if it is neither.
 
         Raise TaskResultDoesNotExist for an id that is unknown or malformed.
         """
         from taskworks.store import store
 
         run = self._run(result_id)
-        return store().retry(run.id, _executor_of_its_task(run) if run.executor == ALONE else None)
+        return store().retry(run.id, _executor_of_task(run) if run.executor == ALONE else None)
 
     def get_result(self, result_id: str) -> TaskResult:
         """
-        The result of a run of this backend, as it is now.
+        Return the result of a run of this backend, as it is now.
 
         Raise TaskResultDoesNotExist for an id that is unknown or malformed.
         """
         return self._run(result_id).to_result()
 
     def get_results(self, result_ids: Iterable[str]) -> dict[str, TaskResult]:
-        """The results of those of these runs that there are, by their ids."""
+        """Return the results of these runs by id; those that do not exist are left out."""
         from taskworks.store import store
 
         return {
@@ -195,9 +196,9 @@ class DatabaseBackend(BaseTaskBackend):
 
     def finished_among(self, result_ids: Iterable[str]) -> set[str]:
         """
-        Which of these runs have finished, or are gone: there is nothing to wait for.
+        Return the ids of those runs that have finished or no longer exist.
 
-        Raise RuntimeError in a transaction on the tables' alias, which would see no change.
+        Raise RuntimeError in a transaction on the tables' alias, which may not see any change.
         """
         from taskworks.models.run import FINISHED
         from taskworks.store import store
@@ -215,7 +216,7 @@ class DatabaseBackend(BaseTaskBackend):
         return {str(run_id) for run_id in ids} - unfinished
 
     def check(self, **kwargs: Any) -> list[CheckMessage]:
-        """What is wrong with the project's settings for this backend."""
+        """Check the settings and the database of this backend."""
         from taskworks import checks
 
         return list(checks.check_backend(self.alias))
@@ -243,8 +244,8 @@ class DatabaseBackend(BaseTaskBackend):
         runs = self._new_runs(task, arguments)
         if alias := _transaction_to_await(store_alias(), wanted=on_commit):
             delay = task.run_after if isinstance(task.run_after, timedelta) else None
-            awaited = copied(task, run_after=None) if delay else task
-            results = [run.to_result(awaited) for run in runs]
+            waiting = unvalidated_copy(task, run_after=None) if delay else task
+            results = [run.to_result(waiting) for run in runs]
             transaction.on_commit(lambda: self._hand_over(task, runs, results, after), using=alias)
             return results
         return self._hand_over(task, runs, [], after)
@@ -269,7 +270,7 @@ class DatabaseBackend(BaseTaskBackend):
         ]
 
     def _columns(self, task: StandardTask, definition: StandardTask) -> dict[str, Any]:
-        """What the runs of a task have in common."""
+        """Return the columns that all runs of this task share."""
         policy, changed = policy_of(task), options_changed(task, definition)
         _validate_transaction(policy)
         metadata = getattr(task, "metadata", None) or {}
@@ -312,15 +313,15 @@ class DatabaseBackend(BaseTaskBackend):
         return results
 
     def _announced(self, task: StandardTask, runs: "list[TaskRun]") -> list[TaskResult]:
-        """The results of runs that are stored, as the world is told of them."""
+        """Return the results of stored runs, and send ``task_enqueued``."""
         enqueued = as_enqueued(task, run_after=runs[0].run_after, backend=self.alias)
         results = [run.to_result(enqueued) for run in runs]
         announce_enqueued(type(self), results)
         return results
 
 
-def _executor_of_its_task(run: "TaskRun") -> str | None:
-    """What a person's retry acquits a suspect to; None if this process does not know its code."""
+def _executor_of_task(run: "TaskRun") -> str | None:
+    """Return the executor of the run's task, instead of ALONE; None if it cannot be imported."""
     try:
         return policy_of(run.enqueued(resolve(run.task_path))).executor
     except (TaskNotFound, InvalidTask):
@@ -329,35 +330,39 @@ def _executor_of_its_task(run: "TaskRun") -> str | None:
 
 def _transaction_to_await(alias: str, *, wanted: bool) -> str | None:
     """
-    The alias on whose commit a run is handed over; None for now. A transaction on the tables' own
-    alias has nothing to await, unless that is wanted; and where the tables are in the project's
-    main database, others do not decide.
+    Return the alias on whose commit a run is to be stored; None to store it now.
+
+    A run is stored in a transaction that is open on the tables' alias, unless ``wanted``. If the
+    tables are in the default database, transactions on other aliases do not matter, unless
+    ``wanted``.
     """
     if connections[alias].in_atomic_block:
         return alias if wanted else None
     if alias == DEFAULT_DB_ALIAS and not wanted:
         return None
-    begun = [c.alias for c in connections.all(initialized_only=True) if c.in_atomic_block]
-    return DEFAULT_DB_ALIAS if DEFAULT_DB_ALIAS in begun else next(iter(begun), None)
+    in_transaction = [c.alias for c in connections.all(initialized_only=True) if c.in_atomic_block]
+    if DEFAULT_DB_ALIAS in in_transaction:
+        return DEFAULT_DB_ALIAS
+    return next(iter(in_transaction), None)
 
 
 def _refuse_to_wait_in_a_transaction(alias: str) -> None:
     blocks = connections[alias].atomic_blocks
     if any(not getattr(block, "_from_testcase", False) for block in blocks):
         raise RuntimeError(
-            f"Waiting for a run inside a transaction of {alias!r} would not end: workers do not "
-            "see what it has enqueued, and it may not see what they write. Wait after the commit."
+            f"Cannot wait for a run inside a transaction on {alias!r}: workers do not see the runs "
+            "that it has enqueued, and it may not see what they write. Wait after the commit."
         )
 
 
 def _chunks(ids: Iterable[Any]) -> Iterator[list[Any]]:
     remaining = [*ids]
-    for start in range(0, len(remaining), MAX_IDS):
-        yield remaining[start : start + MAX_IDS]
+    for start in range(0, len(remaining), MAX_IDS_PER_QUERY):
+        yield remaining[start : start + MAX_IDS_PER_QUERY]
 
 
 def _named(what: str, index: int, arguments: Sequence[Any]) -> str:
-    """How an error names an argument; of several items, it names the item too."""
+    """Return how an error names an argument: with the item, if there are several."""
     return what if len(arguments) == 1 else f"item {index}: {what}"
 
 
@@ -377,7 +382,7 @@ def _validate_name(what: str, name: Any, limit: int) -> None:
     fits = isinstance(name, str) and 0 < len(name) <= limit and name.isprintable()
     if not fits or name != name.strip():
         raise InvalidTask(
-            f"{what} must be 1 to {limit} printable characters without space around them, "
+            f"{what} must be 1 to {limit} printable characters without surrounding spaces, "
             f"not {name!r}."
         )
 
@@ -390,7 +395,7 @@ def _validate_transaction(policy: Policy) -> None:
 
 
 def _validate_path(task: StandardTask) -> StandardTask:
-    """A worker finds the task by its path alone, so it must lead back to this very function."""
+    """Return the task at this path; raise InvalidTask if that is not the same function."""
     path = task.module_path
     try:
         found = resolve(path)
@@ -401,7 +406,7 @@ def _validate_path(task: StandardTask) -> StandardTask:
         ) from error
     if found.func is not task.func or path.startswith("__main__."):
         raise InvalidTask(
-            f"No worker could find this task: {path!r} is something else there. Define the task "
+            f"No worker could find this task: {path!r} leads to something else. Define the task "
             "in an importable module, under the name of its function."
         )
     return found

@@ -1,4 +1,4 @@
-"""Django's DummyBackend, for tasks that have our options."""
+"""Django's DummyBackend, for tasks with the options of Taskworks."""
 
 from copy import deepcopy
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from taskworks import framework
 from taskworks.backends.awaiting import EnqueueOnCommit
 from taskworks.definition import Task
-from taskworks.result import ours
+from taskworks.result import as_our_result
 
 
 class DummyBackend(EnqueueOnCommit, framework.DummyBackend):
@@ -15,11 +15,11 @@ class DummyBackend(EnqueueOnCommit, framework.DummyBackend):
     task_class = Task
 
     def enqueue(self, task: framework.Task, args: Any, kwargs: Any) -> Any:
-        """Remember a run, and return its result as it is now."""
+        """Keep the result of a run, and return a copy."""
         super().enqueue(task, args, kwargs)
-        self.results[-1] = remembered = ours(self.results[-1])
-        return deepcopy(remembered)
+        self.results[-1] = kept = as_our_result(self.results[-1])
+        return deepcopy(kept)
 
     def enqueue_after(self, task: framework.Task, args: Any, kwargs: Any, after: Any) -> Any:
-        """Remember a run that follows another; as neither is executed, at once."""
+        """Keep the result of a run that is to follow another, at once: neither is executed."""
         return self.enqueue(task, args, kwargs)

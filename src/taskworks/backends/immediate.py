@@ -1,4 +1,4 @@
-"""Django's ImmediateBackend, for tasks that have our options."""
+"""Django's ImmediateBackend, for tasks with the options of Taskworks."""
 
 from typing import Any
 
@@ -7,38 +7,38 @@ from taskworks.backends.awaiting import EnqueueOnCommit
 from taskworks.context import TaskContext, entered
 from taskworks.definition import Task
 from taskworks.progress import RunChannel
-from taskworks.result import message, ours
+from taskworks.result import as_our_result, message
 
 
 class ImmediateBackend(EnqueueOnCommit, framework.ImmediateBackend):
     """
-    Execute each run at once, in the caller's thread; nothing is stored. It is one attempt: there
-    is no worker that would try again, interrupt it or cancel it.
+    Execute each run at once, in the caller's thread, and store nothing. There is only one attempt,
+    which is not retried, interrupted or cancelled.
     """
 
     task_class = Task
 
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
         super().__init__(alias, params)
-        self._dialogues: dict[str, RunChannel] = {}
+        self._channels: dict[str, RunChannel] = {}
 
     def enqueue(self, task: framework.Task, args: Any, kwargs: Any) -> Any:
-        """Execute a run, and return its result, with what it has told of itself."""
-        result = ours(super().enqueue(task, args, kwargs))
-        told = self._dialogues.pop(result.id).columns
-        told["messages"] = [message(entry) for entry in told["messages"]]
-        for name, value in told.items():
+        """Execute a run, and return its result, with the progress that it has reported."""
+        result = as_our_result(super().enqueue(task, args, kwargs))
+        reported = self._channels.pop(result.id).columns
+        reported["messages"] = [message(entry) for entry in reported["messages"]]
+        for name, value in reported.items():
             object.__setattr__(result, name, value)
         return result
 
     def enqueue_after(self, task: framework.Task, args: Any, kwargs: Any, after: Any) -> Any:
-        """Execute a run that follows another, and return its result; None if that has failed."""
+        """Execute a run that follows another; return its result, or None if the other failed."""
         succeeded = after.status == framework.TaskResultStatus.SUCCESSFUL
         return self.enqueue(task, args, kwargs) if succeeded else None
 
     def _execute_task(self, result: Any) -> None:
-        # The task may itself be executed in another's run, whose context is not its own.
+        # The task may be enqueued by another task, whose context it must not use.
         channel = RunChannel(metadata=getattr(result.task, "metadata", None))
-        self._dialogues[result.id] = channel
+        self._channels[result.id] = channel
         with entered(TaskContext(task_result=result, _channel=channel)):
             super()._execute_task(result)  # type: ignore[misc] # Django's stubs leave it out

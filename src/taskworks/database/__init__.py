@@ -1,1 +1,1 @@
-"""What the engine needs of a database besides its tables: clock, connections, notifications, columns."""
+"""What the engine needs of a database besides tables: clock, connections, notifications."""

@@ -1,1 +1,1 @@
-"""What a worker does besides executing: heartbeat, rescue, promotion, unblocking, schedules, pruning."""
+"""What a worker does besides executing: heartbeat, rescue, unblocking, schedules, pruning."""

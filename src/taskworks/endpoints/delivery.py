@@ -8,10 +8,10 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from taskworks import framework
 from taskworks.backends.database import DatabaseBackend
 from taskworks.backends.immediate import ImmediateBackend
-from taskworks.definition import copied, policy_of
+from taskworks.definition import policy_of, unvalidated_copy
 from taskworks.exceptions import InvalidEndpoint
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, TaskResultStatus, task_backends
-from taskworks.result import TaskResult, ours
+from taskworks.result import TaskResult, as_our_result
 from taskworks.store import store_alias
 
 Result = TaskResult[..., Any]
@@ -38,7 +38,7 @@ class ToTheQueue:
         """Enqueue a run."""
         backend = self._backend
         enqueue = backend.enqueue_on_commit if self._later else backend.enqueue
-        return ours(enqueue(task, args, kwargs))
+        return as_our_result(enqueue(task, args, kwargs))
 
     def enqueue_after(
         self, task: framework.Task, args: list[Any], kwargs: dict[str, Any], after: Result
@@ -47,7 +47,7 @@ class ToTheQueue:
         backend = self._backend
         if hasattr(backend, "enqueue_after"):
             result = backend.enqueue_after(task, args, kwargs, after, **self._later)
-            return ours(result) if result else None
+            return as_our_result(result) if result else None
         has_succeeded = after.status == TaskResultStatus.SUCCESSFUL
         if has_succeeded or isinstance(backend, framework.DummyBackend):
             return self.enqueue(task, args, kwargs)
@@ -73,7 +73,7 @@ class InTheRequest:
 
     def enqueue(self, task: framework.Task, args: list[Any], kwargs: dict[str, Any]) -> Result:
         """Execute a run."""
-        return ours(self._backend.enqueue(_here_and_now(task, self._using), args, kwargs))
+        return as_our_result(self._backend.enqueue(_here_and_now(task, self._using), args, kwargs))
 
     def enqueue_after(
         self, task: framework.Task, args: list[Any], kwargs: dict[str, Any], after: Result
@@ -108,7 +108,7 @@ def _here_and_now(task: framework.Task, alias: str) -> framework.Task:
 
     execute.__module__, execute.__qualname__ = task.func.__module__, task.func.__qualname__
     execute.__name__ = task.func.__name__
-    return copied(task, func=execute)
+    return unvalidated_copy(task, func=execute)
 
 
 def _savepoint(alias: str) -> Any:

@@ -1,4 +1,4 @@
-"""Execute one attempt of a run, and say what became of it."""
+"""Execute one attempt of a run, and determine its outcome."""
 
 from taskworks.execution.attempt import Attempt, Phase
 from taskworks.execution.executor import aexecute, execute, prepare

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from taskworks.context import TaskContext
 from taskworks.execution.interrupt import Guard
 from taskworks.execution.outcome import Lost, Outcome, Released, loss
-from taskworks.execution.task_connections import refuse_to_wait_for_oneself
+from taskworks.execution.task_connections import refuse_to_wait_in_sqlite_transaction
 from taskworks.framework import Task
 from taskworks.jsonvalue import copied
 from taskworks.models import RunState, TaskRun
@@ -92,7 +92,7 @@ class Attempt:
         """Set how to stop the attempt, which is about to be executed, and return the guard."""
         before, self.guard = self.guard, guard
         if before.reason:  # it was withdrawn
-            guard.withdraw()
+            guard.cancel_before_start()
         return guard
 
     def begin(self) -> None:
@@ -129,7 +129,7 @@ class Attempt:
 
     def _withdrawn(self) -> bool:
         guard = self.guard
-        withdrawn = guard.withdraw()
+        withdrawn = guard.cancel_before_start()
         # The attempt may have got another guard in between.
         return withdrawn if self.guard is guard else self._withdrawn()
 
@@ -212,9 +212,9 @@ class Attempt:
 
     def _make_channel(self) -> RunChannel:
         channel = RunChannel(self.run.messages, self.run.metadata)
-        channel.before_waiting = refuse_to_wait_for_oneself
+        channel.before_waiting = refuse_to_wait_in_sqlite_transaction
         if self.on_progress:
-            channel.listener = partial(self.on_progress, self)
+            channel.on_change = partial(self.on_progress, self)
         with _making_a_channel:  # the task's thread and its worker may ask at once
             self._channel = self._channel or channel
         return self._channel

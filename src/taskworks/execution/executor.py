@@ -1,8 +1,8 @@
 """
 Execute one attempt: prepare -> begin -> announce -> call -> judge.
 
-Every engine's worker calls ``prepare`` and then ``execute`` or ``aexecute``; a task is treated
-alike wherever it runs. Nothing a task does comes out of here but as an outcome.
+All pools call ``prepare`` and then ``execute`` or ``aexecute``, so a task is treated the same
+wherever it runs. Whatever a task raises, these return an outcome.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 
 from taskworks.conf import conf
 from taskworks.context import enter
-from taskworks.definition import missing
+from taskworks.definition import placeholder_for
 from taskworks.exceptions import TaskExpired, TaskNotFound
 from taskworks.execution.attempt import Attempt
 from taskworks.execution.fork import ending_forks
@@ -39,29 +39,30 @@ from taskworks.execution.transaction import in_transaction
 from taskworks.options.policy import Policy
 from taskworks.signals import aannounce, announce, task_started
 
-SHORTEST_WAIT, LONGEST_WAIT = timedelta(seconds=1), timedelta(minutes=1)
+# How long a run whose task cannot be imported is postponed.
+MIN_POSTPONEMENT, MAX_POSTPONEMENT = timedelta(seconds=1), timedelta(minutes=1)
 
 
 def prepare(attempt: Attempt) -> Outcome | None:
-    """Find the attempt's task and its policy; why it cannot be begun, or None if it can."""
+    """Find the attempt's task and policy; return an outcome if it cannot begin, else None."""
     path = attempt.run.task_path
     try:
         attempt.task, attempt.policy = definition_of(attempt.run)
     except TaskNotFound as error:
-        attempt.task, attempt.policy = missing(path, error), Policy()
+        attempt.task, attempt.policy = placeholder_for(path, error), Policy()
         return _not_found(attempt, error)
-    except BaseException as error:  # noqa: BLE001 - no task, or what a module does to its importer
-        attempt.task, attempt.policy = missing(path, error), Policy()
+    except BaseException as error:  # noqa: BLE001 - not a task; or raised by its module
+        attempt.task, attempt.policy = placeholder_for(path, error), Policy()
         return failure(error)
-    return _too_late(attempt)
+    return _expired(attempt)
 
 
 def execute(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
-    """Execute in this thread."""
+    """Execute the attempt in this thread."""
     outside = tidy_before()
     outcome = _call(attempt, guard, sender)
     attempt.returned()
-    # An interruption may have struck in the middle of a driver.
+    # The exception may have been raised in the middle of a database driver.
     if guard.reason:
         left_open = drop_connections()
     else:
@@ -71,8 +72,8 @@ def execute(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
 
 async def aexecute(attempt: Attempt, guard: CoroutineGuard, sender: type) -> Outcome:
     """
-    Execute a coroutine function on this event loop, with a thread of its own for what it calls by
-    ``sync_to_async``, and so with connections of its own.
+    Execute a coroutine function on this event loop. It has a thread, and so database connections,
+    of its own for ``sync_to_async``.
     """
     async with ThreadSensitiveContext() as thread:
         try:
@@ -96,7 +97,7 @@ def _call(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
         args, kwargs = attempt.arguments()
         call = partial(guard.call, _called, attempt.task.call, *args, **kwargs)
         return in_transaction(attempt, call) if attempt.policy.transactional else success(call())
-    except BaseException as error:  # noqa: BLE001 - sys.exit() in a task ends the task only
+    except BaseException as error:  # noqa: BLE001 - sys.exit() must only end the task
         return judge(attempt, error)
 
 
@@ -122,7 +123,7 @@ async def _acall(attempt: Attempt, guard: CoroutineGuard, sender: type) -> Outco
 async def _await(
     attempt: Attempt, guard: CoroutineGuard, args: list[Any], kwargs: dict[str, Any]
 ) -> Outcome:
-    """In an asyncio task of its own, which may be cancelled; nothing else can be."""
+    """Call the coroutine function; in an asyncio task of its own, the only one to be cancelled."""
     try:
         with ending_forks():
             returned = await attempt.task.acall(*args, **kwargs)
@@ -132,7 +133,7 @@ async def _await(
 
 
 def _checked(attempt: Attempt, outcome: Outcome, left_open: set[str]) -> Outcome:
-    """What a task wrote in a transaction that it never ended is gone: that is no success."""
+    """Turn a success into a failure, because the task's open transaction was rolled back."""
     if not isinstance(outcome, Succeeded):
         return outcome
     aliases = ", ".join(sorted(left_open))
@@ -142,16 +143,16 @@ def _checked(attempt: Attempt, outcome: Outcome, left_open: set[str]) -> Outcome
 
 
 def _not_found(attempt: Attempt, error: TaskNotFound) -> Outcome:
-    """Give a deploy ten minutes, asking ever more rarely."""
+    """Postpone the run, as a deployment may be in progress; in the end, fail it."""
     missing_since = attempt.run.missing_since or attempt.now()
     missing_for = attempt.now() - missing_since
     if missing_for.total_seconds() > conf().not_found_patience:
         return failure(error)
-    return Postponed(min(max(missing_for, SHORTEST_WAIT), LONGEST_WAIT), error)
+    return Postponed(min(max(missing_for, MIN_POSTPONEMENT), MAX_POSTPONEMENT), error)
 
 
-def _too_late(attempt: Attempt) -> Outcome | None:
-    """A run that has waited too long for its first attempt gets none."""
+def _expired(attempt: Attempt) -> Outcome | None:
+    """Return the outcome of a run that has waited too long for its first attempt, else None."""
     expires_at = attempt.run.expires_at
     if expires_at is None or attempt.run.started_at or attempt.now() <= expires_at:
         return None

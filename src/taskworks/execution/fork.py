@@ -1,4 +1,4 @@
-"""A task that forks, and whose child comes back to its worker."""
+"""End the child of a task that forks before it returns into the worker."""
 
 import os
 import sys
@@ -8,10 +8,10 @@ from types import TracebackType
 from typing import Self
 
 
-class ending_forks:  # noqa: N801 - used as a word, and quicker than a function of contextlib
+class ending_forks:  # noqa: N801 - a function of contextlib would be slower
     """
-    A process that is forked meanwhile, and leaves this block, ends here. What it would find, the
-    next run, the connections, the record, is its parent's, who has it too.
+    If the code in this block forks, the child process exits at the end of the block instead of
+    returning into the worker, whose runs and connections belong to the parent.
     """
 
     def __enter__(self) -> Self:
@@ -29,7 +29,7 @@ class ending_forks:  # noqa: N801 - used as a word, and quicker than a function 
 
 
 def _end(error: BaseException | None) -> None:
-    """As a program ends that has returned, or raised this."""
+    """Exit as a program does that returns, or raises this error."""
     code: object = None
     if isinstance(error, SystemExit):
         code = error.code

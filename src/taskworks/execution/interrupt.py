@@ -1,8 +1,9 @@
 """
-Stop a task from outside: raise in its thread, or cancel its coroutine, and never strike another.
+Stop a task from outside: raise an exception in its thread, or cancel its coroutine.
 
-A guard belongs to one attempt. It is armed for just as long as the task's own lines run; what is
-raised in them is private, and turned at their border into what it means.
+A guard belongs to one attempt. It is armed only while the task's own code runs, so that nothing
+else is ever interrupted. The exception that it raises is private; where it leaves the task, it is
+replaced by one that says why, such as TaskTimeout.
 """
 
 import asyncio
@@ -17,23 +18,23 @@ from typing import Any
 
 from taskworks.exceptions import TaskCancelled, TaskTimeout
 
-# Functions that take a lock or give it back: left by an exception, it would stay taken for good.
-AT_LOCKS = ("__enter__", "__exit__", "acquire", "release", "_acquireLock", "_releaseLock")
-# From Python 3.13 on an exception may come one call later than where the thread is seen.
-OF_LOCKS = ("threading", "queue", "logging") if sys.version_info >= (3, 13) else ()
-AWAIT_LOCKS = 0.1  # seconds that an interruption waits for such code, which may be stuck
+# Functions that acquire or release a lock, which would stay locked forever after an exception.
+LOCK_FUNCTIONS = ("__enter__", "__exit__", "acquire", "release", "_acquireLock", "_releaseLock")
+# From Python 3.13 on, the exception may be raised one call later than where the thread is seen.
+LOCK_MODULES = ("threading", "queue", "logging") if sys.version_info >= (3, 13) else ()
+MAX_LOCK_WAIT = 0.1  # seconds to wait for such code, which may be stuck
 
 
 class Reason(Enum):
-    """Why an attempt is to stop."""
+    """Why an attempt is interrupted."""
 
-    TIMEOUT = "It took longer than its timeout allows."
+    TIMEOUT = "The attempt took longer than its timeout."
     CANCEL = "The run was cancelled."
-    SHUTDOWN = "The worker stops."
+    SHUTDOWN = "The worker is shutting down."
     GIVEN_UP = "The worker was given up."
 
     def exception(self) -> BaseException:
-        """What it means to the run."""
+        """Return the exception that the task appears to have raised."""
         match self:
             case Reason.TIMEOUT:
                 return TaskTimeout(self.value)
@@ -44,42 +45,45 @@ class Reason(Enum):
 
 
 class WorkerStops(BaseException):
-    """The attempt is broken off, and does not count."""
+    """The attempt is abandoned, and does not count."""
 
 
 class Interrupt(BaseException):
-    """Raised in a thread; no Exception, so that a task's own handlers let it pass."""
+    """Raised in a thread. Not an Exception, so that a task does not handle it by accident."""
 
 
 class Guard:
-    """How one attempt can be stopped, here before it is executed; ``reason`` says why it was."""
+    """
+    Stops one attempt; ``reason`` is set once it is interrupted. This base class can only keep it
+    from starting.
+    """
 
     def __init__(self) -> None:
         self.reason: Reason | None = None
 
-    def ask(self) -> None:
-        """Let the task know that its run is cancelled."""
+    def request_cancel(self) -> None:
+        """Tell the task that its run is to be cancelled."""
 
     def interrupt(self, reason: Reason) -> None:
-        """Stop the task if it is being executed; may be called again, for it may not listen."""
+        """Interrupt the task if it is running. May be called again if it does not stop."""
         self.reason = self.reason or reason
 
-    def withdraw(self) -> bool:
-        """Keep the task from beginning; False if its first line may have run already."""
+    def cancel_before_start(self) -> bool:
+        """Keep the task from starting; return False if it may have started already."""
         self.reason = self.reason or Reason.SHUTDOWN
         return True
 
     def stack(self) -> TracebackType | None:
-        """Where the task is at this moment, as a traceback, if that is known."""
+        """Return where the task is at this moment, as a traceback, if that is known."""
         return None
 
     def kill(self, reason: Reason) -> bool:
-        """Stop it whether it listens or not; False if there is no way to."""
+        """Stop the task by force; return False if that is not possible."""
         return False
 
 
 class ThreadGuard(Guard):
-    """A function in a thread."""
+    """Stops a function that runs in a thread."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +92,7 @@ class ThreadGuard(Guard):
         self._is_over = False
 
     def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """What the function returns; raise what it raises, or what an interruption means."""
+        """Call the function; raise what it raises, or the reason's exception if interrupted."""
         returned = _NOTHING
         try:
             try:
@@ -114,19 +118,19 @@ class ThreadGuard(Guard):
                     _await_locks(self._thread)
                     _set_async_exception(self._thread, Interrupt)
 
-    def withdraw(self) -> bool:
+    def cancel_before_start(self) -> bool:
         with self._lock:
             if self._thread is None:
                 self.reason = self.reason or Reason.SHUTDOWN
             return self._thread is None
 
     def disarm(self) -> None:
-        """No interruption reaches this thread from now on, not even one that is on its way."""
+        """Let no further interruption reach this thread, not even one that is pending."""
         while True:
             try:
                 with self._lock:
                     self._is_over = True
-                if self._thread and self.reason:  # or nobody has set one
+                if self._thread and self.reason:  # an exception may be pending
                     _set_async_exception(self._thread, None)
                 return
             except Interrupt:
@@ -148,7 +152,7 @@ class ThreadGuard(Guard):
 
 
 class CoroutineGuard(Guard):
-    """A coroutine on an event loop in another thread."""
+    """Stops a coroutine that runs on an event loop in another thread."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -156,7 +160,7 @@ class CoroutineGuard(Guard):
         self._task: asyncio.Task[Any] | None = None
 
     def begin(self, coroutine: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
-        """A task of its own for the coroutine, which it may even cancel itself."""
+        """Start the coroutine in an asyncio task of its own, which may even cancel itself."""
         self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(coroutine)
         if self.reason:
@@ -168,12 +172,12 @@ class CoroutineGuard(Guard):
         if self._loop and self._task and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._task.cancel)
 
-    def withdraw(self) -> bool:
-        self.reason = self.reason or Reason.SHUTDOWN  # begin() looks at it after it has its task
+    def cancel_before_start(self) -> bool:
+        self.reason = self.reason or Reason.SHUTDOWN  # begin() reads it after setting the task
         return self._task is None
 
     def meaning(self, error: BaseException) -> BaseException:
-        """What a cancellation means, if it came from here."""
+        """Return the reason's exception if the error is a cancellation by this guard."""
         return _meaning(error, self.reason, asyncio.CancelledError)
 
 
@@ -181,21 +185,21 @@ _NOTHING = object()
 
 
 def _meaning(
-    error: BaseException, reason: Reason | None, means: type[BaseException]
+    error: BaseException, reason: Reason | None, interrupt: type[BaseException]
 ) -> BaseException:
-    """The reason as an exception, if an interruption by these means led to the error."""
-    if reason is None or not _stems_from(error, means):
+    """Return the reason's exception if an interrupt of this class led to the error."""
+    if reason is None or not _stems_from(error, interrupt):
         return error
     return reason.exception().with_traceback(error.__traceback__)
 
 
-def _stems_from(error: BaseException, means: type[BaseException]) -> bool:
-    """Whether it is one of these, or was raised while one was handled, or has one in its group."""
+def _stems_from(error: BaseException, interrupt: type[BaseException]) -> bool:
+    """Return whether an interrupt is the error, its cause or context, or in its group."""
     seen: set[int] = set()
     origins: list[BaseException | None] = [error]
     while origins:
         origin = origins.pop()
-        if isinstance(origin, means):
+        if isinstance(origin, interrupt):
             return True
         if origin and id(origin) not in seen:
             seen.add(id(origin))
@@ -205,15 +209,15 @@ def _stems_from(error: BaseException, means: type[BaseException]) -> bool:
 
 
 def _await_locks(thread: int) -> None:
-    patience = time.monotonic() + AWAIT_LOCKS
-    while _is_at_a_lock(thread) and time.monotonic() < patience:
+    deadline = time.monotonic() + MAX_LOCK_WAIT
+    while _is_at_a_lock(thread) and time.monotonic() < deadline:
         time.sleep(0.001)
 
 
 def _is_at_a_lock(thread: int) -> bool:
     frame = sys._current_frames().get(thread)
     return frame is not None and (
-        frame.f_code.co_name in AT_LOCKS or frame.f_globals.get("__name__") in OF_LOCKS
+        frame.f_code.co_name in LOCK_FUNCTIONS or frame.f_globals.get("__name__") in LOCK_MODULES
     )
 
 

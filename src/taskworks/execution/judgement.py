@@ -1,4 +1,4 @@
-"""What follows from what a task has raised, or from the death of its process."""
+"""Determine the outcome of an attempt that raised an exception, or whose process died."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -20,9 +20,9 @@ from taskworks.execution.outcome import (
 )
 from taskworks.logs import steady_logger
 from taskworks.options.policy import ALONE, DEFAULT_BACKOFF
-from taskworks.retry import AskedForDelay, Backoff, Retry, Snooze, seconds
+from taskworks.retry import Backoff, BackoffFunction, Retry, Snooze, seconds
 
-MAX_CRASHES = 3  # of a run that is executed alone
+MAX_CRASHES = 3  # of a run that is executed alone, which is then poison
 
 logger = steady_logger(__name__)
 
@@ -44,7 +44,7 @@ def judge(attempt: Attempt, exception: BaseException) -> Settled:
 
 
 def judge_stuck(attempt: Attempt, exception: BaseException) -> Settled:
-    """As judge(), but without calling a backoff function, which might not return either."""
+    """Do the same without calling a backoff function, which might not return either."""
     if not isinstance(attempt.policy.backoff, Backoff | float):
         attempt.policy = replace(attempt.policy, backoff=DEFAULT_BACKOFF)
     return judge(attempt, exception)
@@ -68,8 +68,8 @@ def _crashed(attempt: Attempt, exception: TaskCrashed) -> Settled:
     if attempt.run.crashes + 1 < MAX_CRASHES:
         return Crashed(exception, error_entry(exception))
     poisoned = TaskPoisoned(
-        f"{exception} It was executed alone, and has crashed {MAX_CRASHES} times: it is not "
-        "executed again unless somebody has it retried."
+        f"{exception} The run was executed alone and has crashed its process {MAX_CRASHES} times, "
+        "so it is not executed again unless somebody retries it."
     )
     return Poisoned(poisoned, error_entry(poisoned))
 
@@ -78,14 +78,16 @@ def _failed_or_retried(attempt: Attempt, exception: BaseException) -> Settled:
     failed = failure(exception)
     try:
         delay = _delay(attempt, exception)
-    except BaseException as odd:  # noqa: BLE001 - an exception's class may do anything when asked
-        logger.error("Whether to retry run %s is unknown: %s", attempt.run.id, type(odd).__name__)
+    except BaseException as unexpected:  # noqa: BLE001 - an exception's class may override anything
+        logger.error(
+            "Deciding on a retry of run %s raised %s.", attempt.run.id, type(unexpected).__name__
+        )
         delay = None
     return failed if delay is None else Retried(exception, failed.entry, timedelta(seconds=delay))
 
 
 def _delay(attempt: Attempt, exception: BaseException) -> float | None:
-    """Seconds until the next attempt; None if there is none."""
+    """Return the seconds until the next attempt; None if there is none."""
     if attempt.run.failures + 1 >= attempt.policy.max_attempts:
         return None
     if isinstance(exception, Retry):
@@ -99,15 +101,20 @@ def _backoff(attempt: Attempt, exception: BaseException) -> float | None:
             return backoff.delay(attempt.run.failures + 1)
         case int() | float() as constant:
             return constant
-        case asked:
-            return _asked(attempt, exception, asked)
+        case function:
+            return _call_backoff(attempt, exception, function)
 
 
-def _asked(attempt: Attempt, exception: BaseException, backoff: AskedForDelay) -> float | None:
-    """A function that answers nonsense must not cost a run its other attempts."""
+def _call_backoff(
+    attempt: Attempt, exception: BaseException, backoff: BackoffFunction
+) -> float | None:
+    """Call the function; if it raises or returns something invalid, use the default."""
     try:
         delay = backoff(exception, attempt.result())
         return None if delay is None else seconds(delay, "The delay that backoff returned")
     except BaseException:
-        logger.exception("The backoff of %s failed; the default is used.", attempt.run.task_path)
+        logger.exception(
+            "The backoff function of %s failed, so the default backoff is used.",
+            attempt.run.task_path,
+        )
         return Backoff().delay(attempt.run.failures + 1)

@@ -1,4 +1,4 @@
-"""The task of a stored run and the policy in force, as this process has them."""
+"""Find the task of a stored run and its policy, and remember them."""
 
 from typing import Any
 
@@ -11,26 +11,28 @@ from taskworks.framework import Task
 from taskworks.models import TaskRun
 from taskworks.options.policy import Policy
 
-MOST = 1000  # kinds of runs that are remembered
+MAX_REMEMBERED = 1000  # kinds of runs
 
-# By what makes a difference between runs of a task that nobody has given other options.
+# By what distinguishes runs of the same task, if they have no options of their own.
 _known: dict[tuple[Any, ...], tuple[Task, Task, Policy]] = {}
 
 
 def definition_of(run: TaskRun) -> tuple[Task, Policy]:
     """
-    The task as it was enqueued, and its policy; raise TaskNotFound if the path or what an option
-    names cannot be imported, InvalidTask if it is no task.
+    Return the task as it was enqueued, and its policy.
+
+    Raise TaskNotFound if its path, or the path in an option, cannot be imported; InvalidTask if the
+    path does not lead to a task.
     """
     found = resolve(run.task_path)
     if run.options or run.run_after:
         return _defined(run, found)
     kind = (id(found), run.backend, run.queue_name, run.rank)
     known = _known.get(kind)
-    if known and known[0] is found:  # and no other task that has got its place in memory
+    if known and known[0] is found:  # not another task with the same id()
         return known[1:]
     definition = _defined(run, found)
-    if len(_known) >= MOST:
+    if len(_known) >= MAX_REMEMBERED:
         _known.clear()
     _known[kind] = (found, *definition)
     return definition

@@ -13,49 +13,49 @@ from taskworks.database.connections import close_unusable
 from taskworks.logs import steady_logger
 from taskworks.store import store_alias
 
-LOOK_EVERY = 1.0  # seconds
+MAX_KNOWN_AGE = 1.0  # seconds for which a thread is known to have no connection
 
 logger = steady_logger(__name__)
 
 
 def tidy_connections() -> None:
     """
-    Close this thread's broken or old connections, as Django does around a request; but not in the
-    middle of a transaction, which is then that of a test.
+    Close this thread's broken or old connections, as Django does around a request. A connection in
+    a transaction, which can only be a test's, is left alone.
     """
     close_unusable(_opened().values())
 
 
 def leave_connections() -> None:
     """
-    Close this thread's connections, whatever they are still good for; but not in the middle of a
-    transaction, which is then that of a test.
+    Close this thread's connections. A connection in a transaction, which can only be a test's, is
+    left alone.
     """
     for connection in _opened().values():
         try:
             if not connection.in_atomic_block:
                 connection.close()
-        except Exception:  # a driver that cannot even close must not decide an outcome
+        except Exception:  # an error while closing must not change an outcome
             logger.exception("The database connection %r could not be closed.", connection.alias)
 
 
 def open_transactions() -> set[str]:
-    """The aliases on which this thread is in a transaction."""
+    """Return the aliases on which this thread is in a transaction."""
     return _in_transaction(_opened())
 
 
 def tidy_before() -> set[str]:
-    """Tidy up before a task; the aliases on which this thread is in a transaction already."""
-    opened = _opened_perhaps()
+    """Tidy up before a task; return the aliases on which a transaction is already open."""
+    opened = _opened_if_any()
     close_unusable(opened.values())
     return _in_transaction(opened)
 
 
 def tidy_after(outside: set[str], *, has_failed: bool) -> set[str]:
     """
-    Tidy up after a task, and roll back what it has begun and not ended; the aliases where it had.
+    Tidy up after a task, and roll back transactions that it left open; return their aliases.
     """
-    opened = _opened() if has_failed else _opened_perhaps()
+    opened = _opened() if has_failed else _opened_if_any()
     left_open = _in_transaction(opened) - outside
     for alias in left_open:
         _drop(alias)
@@ -65,7 +65,7 @@ def tidy_after(outside: set[str], *, has_failed: bool) -> set[str]:
 
 
 def drop_connections() -> set[str]:
-    """End this thread's connections, for the thread itself ends; as ``tidy_after``."""
+    """Drop all of this thread's connections; return the aliases with an open transaction."""
     opened = _opened()
     left_open = _in_transaction(opened)
     for alias in opened:
@@ -73,36 +73,38 @@ def drop_connections() -> set[str]:
     return left_open
 
 
-def refuse_to_wait_for_oneself() -> None:
+def refuse_to_wait_in_sqlite_transaction() -> None:
     """Raise RuntimeError if this thread holds the lock that keeps the worker from writing."""
     connection = connections[store_alias()]
     if connection.vendor == "sqlite" and connection.in_atomic_block:
         raise RuntimeError(
-            "save_metadata() inside a transaction on SQLite would wait for itself: the worker "
-            "stores the metadata, and the transaction's lock keeps it from writing. Save before "
-            "the transaction, or after it."
+            "save_metadata() cannot be used inside a transaction on SQLite, because the worker "
+            "stores the metadata, and the transaction's lock keeps it from writing. Save before or "
+            "after the transaction."
         )
 
 
 def _opened() -> dict[str, BaseDatabaseWrapper]:
-    """Those of this thread, one that broke before it was ready among them."""
+    """Return this thread's connections, including any that broke while they were made."""
     known = connections.all(initialized_only=True)
-    _here.may_be_connected, _here.looked_at = bool(known), time.monotonic()
+    _here.may_be_connected, _here.asked_at = bool(known), time.monotonic()
     return {connection.alias: connection for connection in known if connection.connection}
 
 
-def _opened_perhaps() -> dict[str, BaseDatabaseWrapper]:
+def _opened_if_any() -> dict[str, BaseDatabaseWrapper]:
     """
-    The same. Most short tasks open none, and to ask Django takes a while: in a thread that never
-    had one it is asked once a second only, for nobody tells of one that breaks while it is made.
+    Return the same, but ask Django only once per second in a thread that has no connections.
+
+    Asking takes long compared to a short task, most of which use none. There is a signal for new
+    connections, but not for those that break while they are made; so ask once in a while.
     """
-    is_known = time.monotonic() - _here.looked_at < LOOK_EVERY
+    is_known = time.monotonic() - _here.asked_at < MAX_KNOWN_AGE
     return {} if is_known and not _here.may_be_connected else _opened()
 
 
 class _Here(threading.local):
     may_be_connected = False
-    looked_at = float("-inf")
+    asked_at = float("-inf")
 
 
 _here = _Here()
@@ -120,7 +122,7 @@ def _in_transaction(opened: dict[str, BaseDatabaseWrapper]) -> set[str]:
 def _drop(alias: str) -> None:
     connection = connections[alias]
     try:
-        # Or close() would think of an atomic block to come back to, and keep its half of it.
+        # Otherwise close() would expect the atomic block to be continued, and keep the connection.
         connection.in_atomic_block = connection.closed_in_transaction = False
         connection.close()
     except Exception:

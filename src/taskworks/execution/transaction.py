@@ -1,4 +1,4 @@
-"""Call a task in a transaction that its finish ends: both are committed, or neither."""
+"""Call a task in the transaction that also writes its finish: both are committed, or neither."""
 
 import math
 import threading
@@ -28,40 +28,41 @@ from taskworks.logs import steady_logger
 from taskworks.options.policy import Policy
 from taskworks.store import store_alias
 
-SQLITE_PATIENCE = 5.0  # seconds that a writer waits for others unless it is told otherwise
-BEGIN_AGAIN_AFTER = timedelta(seconds=1)
+SQLITE_TIMEOUT = 5.0  # seconds that a writer waits for others by default
+POSTPONEMENT = timedelta(seconds=1)  # of a run whose transaction could not begin
 
 logger = steady_logger(__name__)
 
 
-class NotOurs(Exception):  # noqa: N818 - it leads out of a transaction, and no further
-    """The run is somebody else's by now."""
+class ClaimLost(Exception):  # noqa: N818 - only rolls back the transaction
+    """The run is no longer claimed by this worker."""
 
 
 def obstacle(policy: Policy) -> str | None:
-    """Why a task with this policy could not be transactional here; None if it could."""
+    """Return why a task with this policy cannot be transactional here; None if it can."""
     connection = connections[store_alias()]
     if connection.alias != DEFAULT_DB_ALIAS:
         return (
-            f"transactional=True cannot be kept: a run is in the database {connection.alias!r}, "
-            f"and what its task writes in {DEFAULT_DB_ALIAS!r}. One transaction needs one database."
+            f"transactional=True cannot be used: runs are stored in the database "
+            f"{connection.alias!r}, and tasks write to {DEFAULT_DB_ALIAS!r}. One transaction needs "
+            "one database."
         )
-    patience = float(connection.settings_dict["OPTIONS"].get("timeout", SQLITE_PATIENCE))
-    if connection.vendor == "sqlite" and policy.timeout >= patience:
+    writers_wait = float(connection.settings_dict["OPTIONS"].get("timeout", SQLITE_TIMEOUT))
+    if connection.vendor == "sqlite" and policy.timeout >= writers_wait:
         return (
-            "transactional=True keeps every other writer of a SQLite database waiting, and they "
-            f"wait {patience:g} s, as OPTIONS['timeout'] says: give the task a timeout below that, "
-            f"not {policy.timeout:g}."
+            "A task with transactional=True blocks all other writers to a SQLite database, which "
+            f"wait only {writers_wait:g} s (OPTIONS['timeout']). Give the task a timeout below "
+            f"that, not {policy.timeout:g}."
         )
     return None
 
 
 def in_transaction(attempt: Attempt, call: Callable[[], Any]) -> Outcome:
     """
-    Call the task, write its finish, commit. Raise what the task raises, when all is rolled back.
+    Call the task, write its finish, and commit. If the task raises, roll back and raise the same.
 
-    Nothing interrupts this but the task's own lines. From the finish on, an error may come from a
-    COMMIT that was made all the same: only the run itself knows.
+    Only the task's own code can be interrupted. After the finish was written, an error may come
+    from a COMMIT that succeeded all the same, which only the row can tell.
     """
     finisher = _finisher_of(attempt)
     connection = connections[finisher.alias]
@@ -69,18 +70,22 @@ def in_transaction(attempt: Attempt, call: Callable[[], Any]) -> Outcome:
     try:
         with transaction.atomic(using=finisher.alias):
             has_begun = True
-            attempt.began = time.monotonic()  # the wait for SQLite's lock is no time of the task's
-            with _ended_in_time(attempt, connection):
+            attempt.began = time.monotonic()  # the wait for SQLite's lock does not count
+            with _interrupted_in_time(attempt, connection):
                 returned = _called(connection, call)
             committed = _finished(attempt, finisher, returned)
-    except NotOurs:
+    except ClaimLost:
         return Fenced()
     except BaseException as error:
         if committed:
-            logger.warning("Was run %s committed? %s", attempt.run.id, type(error).__name__)
+            logger.warning(
+                "It is not known whether run %s was committed: %s",
+                attempt.run.id,
+                type(error).__name__,
+            )
             return InDoubt(judge(attempt, error))
         if not has_begun and isinstance(error, DatabaseError):
-            return Postponed(BEGIN_AGAIN_AFTER, error)
+            return Postponed(POSTPONEMENT, error)
         raise
     return committed
 
@@ -92,10 +97,10 @@ def _finisher_of(attempt: Attempt) -> Finisher:
 
 
 @contextmanager
-def _ended_in_time(attempt: Attempt, connection: BaseDatabaseWrapper) -> Iterator[None]:
+def _interrupted_in_time(attempt: Attempt, connection: BaseDatabaseWrapper) -> Iterator[None]:
     """
-    On SQLite the worker cannot be relied on to interrupt a task in time: it may wait to write,
-    for the task itself, which has the only lock.
+    Interrupt the task from a thread of its own on SQLite, where the worker may be waiting for the
+    write lock that the task holds.
     """
     if connection.vendor != "sqlite" or attempt.deadline == math.inf:
         yield
@@ -111,10 +116,10 @@ def _ended_in_time(attempt: Attempt, connection: BaseDatabaseWrapper) -> Iterato
 
 
 def _called(connection: BaseDatabaseWrapper, call: Callable[[], Any]) -> Succeeded:
-    """What the task returned, if the transaction in which it was called is still there, whole."""
+    """Return what the task returned; raise RuntimeError if it has broken the transaction."""
     depth = len(connection.atomic_blocks)
-    # MySQL ends a transaction behind one's back, at a deadlock or a CREATE: then the savepoint of
-    # an inner block cannot be released.
+    # MySQL ends a transaction implicitly, after a deadlock or a CREATE. Then the savepoint of an
+    # inner block cannot be released.
     with transaction.atomic(using=connection.alias, savepoint=connection.vendor == "mysql"):
         returned = success(call())
         if len(connection.atomic_blocks) != depth + 1:
@@ -125,12 +130,12 @@ def _called(connection: BaseDatabaseWrapper, call: Callable[[], Any]) -> Succeed
 
 
 def _finished(attempt: Attempt, finisher: Finisher, returned: Succeeded) -> Committed:
-    # Of a copy, for the worker writes meanwhile what the run itself tells.
+    # In a copy, because the worker may be writing progress to the run at the same time.
     run = settled_copy(attempt, returned).run
     for name, value in attempt.channel.columns.items():
         setattr(run, name, value)
     if not finisher.commit(run):
-        raise NotOurs
+        raise ClaimLost
     return Committed(run.return_value, _moment(run.finished_at))
 
 

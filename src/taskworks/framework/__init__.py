@@ -1,6 +1,6 @@
-"""The standard: `django.tasks` where this Django has it, our own implementation where not.
+"""The standard: `django.tasks` if this Django has it, otherwise the backport.
 
-This is the only module that knows which Django it runs on. Everyone else imports from here.
+This is the only module that depends on the version of Django. All others import from here.
 """
 
 from importlib.util import find_spec

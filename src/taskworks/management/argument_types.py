@@ -1,4 +1,4 @@
-"""Types of command line arguments: each refuses bad input in a sentence, with exit code 2."""
+"""Types of command-line arguments. They refuse bad input in a sentence, with exit code 2."""
 
 import argparse
 import json
@@ -19,20 +19,20 @@ from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.framework import Task, task_backends
 from taskworks.models import RunState
 
-CENTURY = 36_500  # days
+MAX_DAYS = 36_500  # a hundred years
 
 
-def at_least_one(text: str) -> int:
-    """A whole number above 0."""
+def positive_integer(text: str) -> int:
+    """An integer, 1 or more."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+        raise argparse.ArgumentTypeError(f"must be a positive integer, not {text!r}")
     return int(text)
 
 
-def none_or_more(text: str) -> int:
-    """A whole number, 0 or more."""
+def non_negative_integer(text: str) -> int:
+    """An integer, 0 or more."""
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number, 0 or more")
+        raise argparse.ArgumentTypeError(f"must be a non-negative integer, not {text!r}")
     return int(text)
 
 
@@ -43,7 +43,9 @@ def seconds(text: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number) or number < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no finite number of seconds, 0 or more")
+        raise argparse.ArgumentTypeError(
+            f"must be a finite number of seconds, 0 or more, not {text!r}"
+        )
     return number
 
 
@@ -53,23 +55,25 @@ def days(text: str) -> float:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not 0 <= number <= CENTURY:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of days from 0 to {CENTURY}")
+    if not 0 <= number <= MAX_DAYS:
+        raise argparse.ArgumentTypeError(
+            f"must be a number of days from 0 to {MAX_DAYS}, not {text!r}"
+        )
     return number
 
 
 def worker_label(text: str) -> str:
     """1 to 64 printable characters."""
     if not 0 < len(text) <= 64 or not text.isprintable():
-        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to 64 printable characters")
+        raise argparse.ArgumentTypeError(f"must be 1 to 64 printable characters, not {text!r}")
     return text
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Names with commas between them."""
+    """Names separated by commas."""
     given = tuple(name.strip() for name in text.split(","))
     if not all(given):
-        raise argparse.ArgumentTypeError(f"{text!r} has an empty name")
+        raise argparse.ArgumentTypeError(f"contains an empty name: {text!r}")
     return given
 
 
@@ -79,24 +83,24 @@ def database_backend(alias: str) -> DatabaseBackend:
         backend = task_backends[alias]
     except ImproperlyConfigured as error:
         raise argparse.ArgumentTypeError(
-            f"TASKS has no backend {alias!r} to work for: {error}"
+            f"the backend {alias!r} in TASKS cannot be used: {error}"
         ) from None
     if not isinstance(backend, DatabaseBackend):
         raise argparse.ArgumentTypeError(
-            f"the backend {alias!r} is a {type(backend).__name__}; a worker needs "
-            "taskworks.backends.database.DatabaseBackend in TASKS"
+            f"the backend {alias!r} in TASKS must be a "
+            f"taskworks.backends.database.DatabaseBackend; it is of type {type(backend).__name__}"
         )
     return backend
 
 
 def run_id(text: str) -> UUID:
-    """The id of a run, whole."""
+    """The full id of a run."""
     try:
         return UUID(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no run's id, which is a whole UUID such as "
-            "01a1f8df-5ec6-7cde-b965-e85c13a6d376"
+            f"must be the full id of a run, such as 01a1f8df-5ec6-7cde-b965-e85c13a6d376, "
+            f"not {text!r}"
         ) from None
 
 
@@ -106,7 +110,7 @@ def state(text: str) -> RunState:
         return RunState(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no state of a run.{nearest(text, RunState.values)}"
+            f"{text!r} is not the state of a run.{nearest(text, RunState.values)}"
         ) from None
 
 
@@ -123,16 +127,16 @@ def task(path: str) -> Task:
         ) from error
 
 
-def whole_number(text: str) -> int:
-    """A whole number, which may be negative."""
+def integer(text: str) -> int:
+    """An integer, which may be negative."""
     try:
         return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+        raise argparse.ArgumentTypeError(f"must be an integer, not {text!r}") from None
 
 
 def point_in_time(text: str) -> datetime | timedelta:
-    """An ISO 8601 date and time, in the project's zone unless it names one; or seconds from now."""
+    """An ISO 8601 date and time, in TIME_ZONE if it has no offset; or seconds from now."""
     try:
         return timedelta(seconds=float(text))
     except (ValueError, OverflowError):
@@ -147,8 +151,8 @@ def _date_and_time(text: str) -> datetime:
         return _as_stored(moment)
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is neither a date and time such as 2026-11-20T12:30 nor a finite number of "
-            "seconds from now"
+            "must be a date and time such as 2026-11-20T12:30, or a finite number of seconds from "
+            f"now, not {text!r}"
         ) from None
 
 
@@ -170,11 +174,11 @@ def json_object(text: str) -> dict[str, Any]:
     return value
 
 
-def _json(text: str, kind: type, wanted: str) -> Any:
+def _json(text: str, kind: type, expected: str) -> Any:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}: {error}") from None
+        raise argparse.ArgumentTypeError(f"must be {expected}, not {text!r}: {error}") from None
     if type(value) is not kind:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+        raise argparse.ArgumentTypeError(f"must be {expected}, not {text!r}")
     return value

@@ -1,11 +1,11 @@
-"""``manage.py taskworks list``: runs, the newest first."""
+"""``manage.py taskworks list``: list runs, the newest first."""
 
 import argparse
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from taskworks.management.argument_types import at_least_one, state
+from taskworks.management.argument_types import positive_integer, state
 from taskworks.management.output import (
     SUMMARY,
     add_json,
@@ -25,16 +25,16 @@ TITLES = ("ID", "STATE", "TASK", "QUEUE", "ATTEMPTS", "PROGRESS", "ENQUEUED", "F
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--state", type=state, metavar="STATE", help="Only those in this state.")
-    add("--queue", metavar="NAME", help="Only those of this queue.")
-    add("--task", metavar="PATH", help="Only those of the task with this path.")
-    add("--backend", metavar="ALIAS", help="Only those of this backend.")
+    add("--state", type=state, metavar="STATE", help="Only runs in this state.")
+    add("--queue", metavar="NAME", help="Only runs of this queue.")
+    add("--task", metavar="PATH", help="Only runs of the task with this path.")
+    add("--backend", metavar="ALIAS", help="Only runs of this backend.")
     add(
         "--limit",
-        type=at_least_one,
+        type=positive_integer,
         default=20,
         metavar="N",
-        help="How many, at most (default: 20).",
+        help="The largest number of runs to list (default: 20).",
     )
     add_json(parser)
 
@@ -47,7 +47,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     elif runs:
         print_table(command, TITLES, map(_row, runs))
     else:
-        print_line(command, "There are no such runs.")
+        print_line(command, "No runs match.")
 
 
 def _chosen(options: dict[str, Any]) -> list[TaskRun]:

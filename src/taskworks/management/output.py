@@ -1,4 +1,4 @@
-"""What the subcommands print: JSON with stable keys for programs, lines and tables for people."""
+"""The output of the subcommands: JSON for programs, lines and tables for people."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand
 
 from taskworks.models import TaskRun
 
-# The keys of a run, in the order in which they are printed; none is ever renamed.
+# The JSON keys of a run, in the order in which they are printed. Public: do not rename them.
 SUMMARY = (
     "id",
     "task_path",
@@ -53,22 +53,22 @@ DETAILS = (
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    """Add the option that all subcommands but worker and prune have."""
+    """Add ``--json``, which all subcommands except worker and prune have."""
     parser.add_argument("--json", action="store_true", help="Print JSON, for programs.")
 
 
 def print_json(command: BaseCommand, value: Any) -> None:
-    """One document, in ASCII; times are ISO 8601."""
+    """Print one JSON document, in ASCII; times are ISO 8601."""
     command.stdout.write(json.dumps(value, indent=2, default=_plain))
 
 
 def print_line(command: BaseCommand, text: str = "") -> None:
-    """A line for people, which a terminal shows and does not obey."""
+    """Print a line for people, with control characters escaped."""
     command.stdout.write(visible(text))
 
 
 def print_table(command: BaseCommand, titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Columns as wide as their widest cell."""
+    """Print a table whose columns are as wide as their widest cells."""
     table = [titles, *([cell(value) for value in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
@@ -77,42 +77,43 @@ def print_table(command: BaseCommand, titles: Sequence[str], rows: Iterable[Sequ
 
 
 def keyed(run: TaskRun, keys: Sequence[str]) -> dict[str, Any]:
-    """What JSON tells of a run."""
+    """Return these attributes of a run, for JSON."""
     return {key: getattr(run, key) for key in keys}
 
 
 def cell(value: Any) -> str:
-    """A value in a table: a time to the second, nothing as a dash."""
+    """Return a value as a table shows it: times to the second, a dash for None and empty text."""
     if value is None or value == "":
         return "-"
     return visible(f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value))
 
 
 def progress(run: TaskRun) -> str | None:
-    """How far a run is, in words."""
+    """Return the progress of a run, such as "12 of 30"; None if it has none."""
     if run.progress is None:
         return None
     return f"{run.progress}" if run.target is None else f"{run.progress} of {run.target}"
 
 
 def span(duration: timedelta) -> str:
-    """A duration for people."""
+    """Return a duration as people read it."""
     if duration < timedelta(minutes=1):
         return f"{duration.total_seconds():.1f} s"
     return str(duration).partition(".")[0]
 
 
 def visible(text: str) -> str:
-    """The text with every control character written out: a task may have said anything."""
+    """Return the text with control characters escaped: text from a task may contain anything."""
     if text.isprintable():
         return text
     return "".join(
-        sign if sign.isprintable() or sign in "\n\t" else _written(sign) for sign in text
+        character if character.isprintable() or character in "\n\t" else _escaped(character)
+        for character in text
     )
 
 
-def _written(sign: str) -> str:
-    return ascii(sign)[1:-1]
+def _escaped(character: str) -> str:
+    return ascii(character)[1:-1]
 
 
 def _plain(value: Any) -> str:

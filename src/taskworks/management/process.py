@@ -1,4 +1,4 @@
-"""This process: by which command it was started, and what stops it."""
+"""The current process: the command that started it, its signals, its output."""
 
 import signal
 import sys
@@ -8,13 +8,13 @@ from contextlib import suppress
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
 
-def its_command() -> list[str]:
-    """The command that starts the like of it, in the directory in which it was started."""
+def own_command() -> list[str]:
+    """Return the command that started this process; valid in the directory it was started in."""
     return [sys.executable, *sys.orig_argv[1:]]
 
 
 def stop_on_signals(stop: Callable[[], None]) -> None:
-    """Call ``stop`` for each signal that asks a process to end."""
+    """Call ``stop`` for each signal that asks the process to stop."""
     for number in STOP_SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
             signal.signal(number, lambda number, frame: stop())
@@ -22,15 +22,17 @@ def stop_on_signals(stop: Callable[[], None]) -> None:
 
 def ignore_signals() -> None:
     """
-    Heed none of these any more: the process ends, and an interpreter that ends would let the next
-    one kill it.
+    Ignore the stop signals from now on.
+
+    For a process that is about to exit: the interpreter resets its handlers while it shuts down,
+    and another signal would then kill the process.
     """
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 def flush() -> None:
-    """Let go of what was printed."""
+    """Write out what was printed so far; ignore a closed output."""
     with suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()

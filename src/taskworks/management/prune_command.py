@@ -1,4 +1,4 @@
-"""``manage.py taskworks prune``: delete runs that ended long ago."""
+"""``manage.py taskworks prune``: delete runs that finished long ago."""
 
 import argparse
 from datetime import timedelta
@@ -12,7 +12,7 @@ from taskworks.management.argument_types import database_backend, days, names
 from taskworks.options.retention import Rule, retention_of
 from taskworks.store import store
 
-HELP = "Delete runs that ended long ago."
+HELP = "Delete runs that finished long ago."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,21 +29,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=names,
         default=("*",),
         metavar="NAME,NAME",
-        help="Their queues, or * for every one (default: *).",
+        help="The queues whose runs to delete, or * for all queues (default: *).",
     )
     add(
         "--min-age-days",
         type=days,
         metavar="DAYS",
-        help="How long ago a run must have ended (default: as RETENTION in the settings).",
+        help="How long ago a run must have finished (default: from RETENTION in the settings).",
     )
     add(
         "--failed-min-age-days",
         type=days,
         metavar="DAYS",
-        help="The same for failed and cancelled runs (default: as --min-age-days, if given).",
+        help="The same for failed and cancelled runs (default: --min-age-days, if given).",
     )
-    add("--dry-run", action="store_true", help="Say how many would go, and delete none.")
+    add(
+        "--dry-run",
+        action="store_true",
+        help="Print how many runs would be deleted, and delete none.",
+    )
 
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
@@ -58,12 +62,12 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
 
 
 def _rules(options: dict[str, Any]) -> list[Rule]:
-    retention = retention_of(options["backend"]).but(_ages(options))
+    retention = retention_of(options["backend"]).with_ages(_ages(options))
     return retention.rules() if "*" in options["queues"] else retention.rules_in(options["queues"])
 
 
 def _ages(options: dict[str, Any]) -> dict[str, timedelta]:
-    """Those that were given."""
+    """Return the ages that were given, by outcome."""
     successful, failed = options["min_age_days"], options["failed_min_age_days"]
     failed = successful if failed is None else failed
     given = {"successful": successful, "failed": failed, "cancelled": failed}

@@ -1,4 +1,4 @@
-"""Whether the database that holds the runs can be reached."""
+"""Check that the database of the runs can be used."""
 
 from django.core.management.base import CommandError
 from django.db import Error as DatabaseError
@@ -9,8 +9,9 @@ from taskworks.store import store
 
 def check_reachable(alias: str = "default") -> None:
     """
-    Look whether the database answers and has the tables; raise CommandError if not. An error here
-    is a person's: later ones are a worker's weather.
+    Raise CommandError if the database does not answer or has no tables.
+
+    For the start of a command only: a worker that is running waits until an outage is over.
     """
     try:
         store().ready_queues(alias)
@@ -26,5 +27,6 @@ def check_reachable(alias: str = "default") -> None:
 
 def _missing_tables() -> str:
     return (
-        f"The database {store().alias!r} has no table of runs: run 'manage.py migrate taskworks'."
+        f"The database {store().alias!r} does not have the tables of Taskworks. Run 'manage.py "
+        "migrate taskworks'."
     )

@@ -1,8 +1,8 @@
 """
-Restart a worker when code changes: a parent that starts it again, a child that works and watches.
+Restart a worker when code changes: the parent process restarts a child, which works and watches.
 
-Not Django's run_with_reloader: its parent kills the child a moment after Ctrl-C, in the middle of
-a run.
+Django's run_with_reloader is not used: its parent kills the child right after Ctrl-C, even in the
+middle of a run.
 """
 
 import os
@@ -19,47 +19,53 @@ from django.utils import autoreload
 from taskworks.worker import Worker
 
 CODE_HAS_CHANGED = 3  # the exit code of Django's reloader
-LOOK_EVERY = 1.0  # seconds, as Django's reloader does
+POLL_INTERVAL = 1.0  # seconds, as in Django's reloader
 
 
 def is_parent() -> bool:
-    """Whether this process is to start the worker in another one."""
+    """Return whether this process is the one that starts the worker in a child."""
     return os.environ.get(autoreload.DJANGO_AUTORELOAD_ENV) != "true"
 
 
-def start_again_and_again(stop_signals: tuple[signal.Signals, ...]) -> None:
+def restart_on_changes(stop_signals: tuple[signal.Signals, ...]) -> None:
     """
-    Run this command in a child, until that ends for another reason than changed code, or this
-    process is to stop, be it between two children. Changed code that does not even start is waited
-    for to change again.
+    Run this command in a child, and again each time that code changes; then exit with the child's
+    exit code.
+
+    If the new code does not start, wait until it changes again. A stop signal ends this, also
+    between two children.
     """
-    asked: list[int] = []
-    code = _start(stop_signals, asked)
-    while code == CODE_HAS_CHANGED and not asked:
+    received: list[int] = []
+    code = _start(stop_signals, received)
+    while code == CODE_HAS_CHANGED and not received:
         files = _files()
-        code = _start(stop_signals, asked)
-        if code > 0 and code != CODE_HAS_CHANGED and not asked:
-            sys.stderr.write("The worker has failed, and starts again when code changes.\n")
-            _wait_for_a_change(files, asked)
+        code = _start(stop_signals, received)
+        if code > 0 and code != CODE_HAS_CHANGED and not received:
+            sys.stderr.write("The worker failed. It restarts when the code changes.\n")
+            _wait_for_a_change(files, received)
             code = CODE_HAS_CHANGED
     sys.exit(0 if code == CODE_HAS_CHANGED else code)
 
 
 def _files() -> dict[Path, float]:
-    """When each module of this process or of an app was written: not all of these are imported."""
+    """
+    Return when each module of this process, or of an app, was last modified.
+
+    Modules of apps are included because not all of them are imported.
+    """
     imported = dict(autoreload.StatReloader().snapshot_files())
     of_apps = (path for app in apps.get_app_configs() for path in Path(app.path).rglob("*.py"))
     return {**imported, **{path: path.stat().st_mtime for path in of_apps if path.exists()}}
 
 
-def _wait_for_a_change(files: dict[Path, float], asked: list[int]) -> None:
-    """Or until this process is to stop."""
-    while not asked and _files() == files:
-        time.sleep(LOOK_EVERY)
+def _wait_for_a_change(files: dict[Path, float], received: list[int]) -> None:
+    """Wait until a file changes, or a stop signal arrives."""
+    while not received and _files() == files:
+        time.sleep(POLL_INTERVAL)
 
 
-def _start(stop_signals: tuple[signal.Signals, ...], asked: list[int]) -> int:
-    # In a process group of its own, so that Ctrl-C reaches it once: from here.
+def _start(stop_signals: tuple[signal.Signals, ...], received: list[int]) -> int:
+    # In its own process group, so that Ctrl-C reaches it only once, through pass_on.
     child = subprocess.Popen(  # noqa: S603 - this very command
         autoreload.get_child_arguments(),
         env={**os.environ, autoreload.DJANGO_AUTORELOAD_ENV: "true"},
@@ -67,18 +73,18 @@ def _start(stop_signals: tuple[signal.Signals, ...], asked: list[int]) -> int:
     )
 
     def pass_on(number: int, frame: Any) -> None:
-        asked.append(number)
+        received.append(number)
         child.send_signal(number)
 
     for number in stop_signals:
         signal.signal(number, pass_on)
-    for meanwhile in asked:
-        child.send_signal(meanwhile)
+    for earlier in received:  # before the handlers knew this child
+        child.send_signal(earlier)
     return child.wait()
 
 
 def work_and_watch(worker: Worker) -> None:
-    """Run the worker in a thread, as Django's reloader wants it, until it ends or code changes."""
+    """Run the worker in a thread, as Django's reloader needs it, until it ends or code changes."""
     reloader = autoreload.get_reloader()
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""``manage.py taskworks run``: enqueue a run of a task, and wait for it if that is wanted."""
+"""``manage.py taskworks run``: enqueue a run of a task, and optionally wait for it."""
 
 import argparse
 from typing import Any
@@ -8,31 +8,36 @@ from django.core.management.base import BaseCommand, CommandError
 from taskworks.exceptions import InvalidTask
 from taskworks.framework import TaskResult, TaskResultStatus
 from taskworks.management.argument_types import (
+    integer,
     json_list,
     json_object,
     point_in_time,
     seconds,
     task,
-    whole_number,
 )
 from taskworks.management.output import add_json, print_json, print_line
 from taskworks.management.reach import check_reachable
 from taskworks.result import wait_for
 
 HELP = "Enqueue a run of a task."
-INTERRUPTED = 130  # what a shell says of a command that Ctrl-C has ended
+INTERRUPTED = 130  # the exit code of a command that was ended by Ctrl-C
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("task", type=task, metavar="PATH", help="The task, such as shop.tasks.count_words.")
+    add(
+        "task",
+        type=task,
+        metavar="PATH",
+        help="The path of the task, such as shop.tasks.count_words.",
+    )
     add(
         "--args",
         dest="positional",
         type=json_list,
         default=[],
         metavar="JSON",
-        help="Its positional arguments, a JSON array (default: none).",
+        help="The positional arguments, as a JSON array (default: none).",
     )
     add(
         "--kwargs",
@@ -40,34 +45,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=json_object,
         default={},
         metavar="JSON",
-        help="Its keyword arguments, a JSON object (default: none).",
+        help="The keyword arguments, as a JSON object (default: none).",
     )
     add("--queue-name", metavar="NAME", help="The queue (default: the task's).")
     add(
         "--priority",
-        type=whole_number,
+        type=integer,
         metavar="N",
-        help="From -100 to 100, the larger first (default: the task's).",
+        help="From -100 to 100; larger numbers run first (default: the task's).",
     )
     add(
         "--run-after",
         type=point_in_time,
         metavar="TIME",
-        help="Not before this date and time, or so many seconds from now (default: at once).",
+        help="Do not run before this date and time, or this number of seconds from now (default: "
+        "run at once).",
     )
-    add("--wait", action="store_true", help="Wait until it has finished.")
+    add("--wait", action="store_true", help="Wait until the run has finished.")
     add(
         "--timeout",
         type=seconds,
         metavar="SECONDS",
-        help="With --wait: wait so long at most (default: without end).",
+        help="With --wait: the longest time to wait (default: no limit).",
     )
     add_json(parser)
 
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
     if options["timeout"] is not None and not options["wait"]:
-        raise CommandError("--timeout says how long to --wait, which is not given.", returncode=2)
+        raise CommandError("--timeout requires --wait.", returncode=2)
     check_reachable()
     result = _enqueue(options)
     if not options["json"]:
@@ -77,7 +83,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     if options["json"]:
         print_json(command, _keyed(result))
     if options["wait"]:
-        _tell_the_end(command, options, result)
+        _report_outcome(command, options, result)
 
 
 def _enqueue(options: dict[str, Any]) -> TaskResult:
@@ -96,22 +102,22 @@ def _wait(result: TaskResult, timeout: float | None) -> None:
         wait_for([result], timeout)  # type: ignore[list-item]
     except TimeoutError:
         raise CommandError(
-            f"Run {result.id} has not finished within {timeout:g} s, and goes on.", returncode=3
+            f"Run {result.id} has not finished after {timeout:g} s. It continues.", returncode=3
         ) from None
     except KeyboardInterrupt:
         raise CommandError(
-            f"Run {result.id} is not waited for any more, and goes on.", returncode=INTERRUPTED
+            f"Stopped waiting for run {result.id}. It continues.", returncode=INTERRUPTED
         ) from None
 
 
-def _tell_the_end(command: BaseCommand, options: dict[str, Any], result: TaskResult) -> None:
+def _report_outcome(command: BaseCommand, options: dict[str, Any], result: TaskResult) -> None:
     if result.status == TaskResultStatus.SUCCESSFUL:
         if not options["json"]:
             print_line(command, f"{result.id} successful: {result.return_value!r}")
         return
-    last_words = result.errors[-1].traceback.strip().splitlines()[-1:] if result.errors else []
-    ended = "was cancelled" if getattr(result, "is_cancelled", False) else "has failed"
-    raise CommandError(f"Run {result.id} {ended}: {' '.join(last_words)}", returncode=1)
+    last_line = result.errors[-1].traceback.strip().splitlines()[-1:] if result.errors else []
+    ended = "was cancelled" if getattr(result, "is_cancelled", False) else "failed"
+    raise CommandError(f"Run {result.id} {ended}: {' '.join(last_line)}", returncode=1)
 
 
 def _keyed(result: TaskResult) -> dict[str, Any]:

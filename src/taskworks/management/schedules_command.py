@@ -1,4 +1,4 @@
-"""``manage.py taskworks schedules``: list them, enable, disable, run now, preview."""
+"""``manage.py taskworks schedules``: list, enable, disable, run and preview schedules."""
 
 import argparse
 from collections.abc import Callable
@@ -7,15 +7,15 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from taskworks.actions import schedule_actions
-from taskworks.management.argument_types import at_least_one
+from taskworks.management.argument_types import positive_integer
 from taskworks.management.output import add_json, print_json, print_line, print_table
 from taskworks.management.reach import check_reachable
 from taskworks.models.schedule import Schedule
 from taskworks.schedules import sync
 
-HELP = "List schedules; enable or disable some, run some now, say when they run next."
+HELP = "List schedules, or enable, disable, run or preview them."
 TITLES = ("LABEL", "CALLABLE", "WHEN", "NEXT RUN", "LAST RUN", "STATE")
-# The keys of a schedule, in the order in which they are printed; none is ever renamed.
+# The JSON keys of a schedule, in the order in which they are printed. Public: do not rename them.
 KEYS = (
     "label",
     "kind",
@@ -36,7 +36,7 @@ KEYS = (
     "error",
     "finished_at",
 )
-MOST_TIMES = 10_000  # of a preview
+MAX_PREVIEWED_TIMES = 10_000
 ACTIONS = {
     "enable": schedule_actions.enable,
     "disable": schedule_actions.disable,
@@ -50,29 +50,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "labels",
         nargs="*",
         metavar="LABEL",
-        help="The schedules, by their labels (default: all of them).",
+        help="The labels of the schedules (default: all schedules).",
     )
     action = parser.add_mutually_exclusive_group()
-    action.add_argument("--enable", action="store_true", help="Let them fire, from now on.")
-    action.add_argument("--disable", action="store_true", help="Let them fire no more.")
     action.add_argument(
-        "--run-now", action="store_true", help="Run each at once, beside its timetable."
+        "--enable", action="store_true", help="Enable the schedules; they fire from now on."
+    )
+    action.add_argument("--disable", action="store_true", help="Disable the schedules.")
+    action.add_argument(
+        "--run-now",
+        action="store_true",
+        help="Start a run of each schedule at once, outside its timetable.",
     )
     action.add_argument(
         "--preview",
-        type=_number,
+        type=_previewed_times,
         nargs="?",
         const=10,
         metavar="N",
-        help="Say in words when they run, and their next N times (default: 10).",
+        help="Describe when they run, and list their next N times (default: 10).",
     )
     add_json(parser)
 
 
-def _number(text: str) -> int:
-    number = at_least_one(text)
-    if number > MOST_TIMES:
-        raise argparse.ArgumentTypeError(f"{text!r} is more than {MOST_TIMES}")
+def _previewed_times(text: str) -> int:
+    number = positive_integer(text)
+    if number > MAX_PREVIEWED_TIMES:
+        raise argparse.ArgumentTypeError(f"must be at most {MAX_PREVIEWED_TIMES}, not {text!r}")
     return number
 
 
@@ -81,9 +85,9 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     action = next((name for name in ACTIONS if options[name]), None)
     if action and not options["labels"]:
         raise CommandError(
-            f"--{action.replace('_', '-')} takes the labels of schedules.", returncode=2
+            f"--{action.replace('_', '-')} requires the labels of schedules.", returncode=2
         )
-    schedules = _found(options["labels"])
+    schedules = _find(options["labels"])
     if action:
         _act(command, options, schedules, ACTIONS[action])
     elif options["json"]:
@@ -96,14 +100,16 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         print_table(command, TITLES, map(_row, schedules))
 
 
-def _found(labels: list[str]) -> list[Schedule]:
+def _find(labels: list[str]) -> list[Schedule]:
     rows = Schedule.objects.order_by("label")
     if not labels:
         return list(rows)
     found = {schedule.label: schedule for schedule in rows.filter(label__in=labels)}
     unknown = [repr(label) for label in labels if label not in found]
     if unknown:
-        raise CommandError(f"No schedule has the label {', nor '.join(unknown)}.", returncode=2)
+        raise CommandError(
+            f"There is no schedule with the label {' or '.join(unknown)}.", returncode=2
+        )
     return [found[label] for label in dict.fromkeys(labels)]
 
 
@@ -145,7 +151,7 @@ def _preview(command: BaseCommand, schedules: list[Schedule], number: int) -> No
 def _upcoming(schedule: Schedule, number: int) -> list[Any]:
     try:
         return list(schedule.upcoming(number))
-    except ValueError:  # which in_words() says
+    except ValueError:  # in_words() describes the error
         return []
 
 

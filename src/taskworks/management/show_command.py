@@ -1,4 +1,4 @@
-"""``manage.py taskworks show``: everything about a run."""
+"""``manage.py taskworks show``: show everything about a run."""
 
 import argparse
 import json
@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from taskworks.management.action_commands import find_runs
 from taskworks.management.argument_types import run_id
 from taskworks.management.output import (
     DETAILS,
@@ -15,30 +16,29 @@ from taskworks.management.output import (
     print_line,
 )
 from taskworks.management.reach import check_reachable
-from taskworks.management.runs import found
 from taskworks.models import RunState, TaskRun
 
 HELP = "Show everything about a run."
-LISTS = ("messages", "errors")
+PRINTED_LAST = ("messages", "errors")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", type=run_id, metavar="ID", help="The run, by its whole id.")
+    parser.add_argument("id", type=run_id, metavar="ID", help="The id of the run, in full.")
     add_json(parser)
 
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
     check_reachable()
-    [found_run] = found([options["id"]])
+    [found] = find_runs([options["id"]])
     if options["json"]:
-        print_json(command, keyed(found_run, DETAILS))
+        print_json(command, keyed(found, DETAILS))
     else:
-        _print(command, found_run)
+        _print(command, found)
 
 
 def _print(command: BaseCommand, run: TaskRun) -> None:
     for name, value in keyed(run, DETAILS).items():
-        if name not in LISTS and _says_something(run, name, value):
+        if name not in PRINTED_LAST and _is_shown(run, name, value):
             print_line(command, f"{name:<20} {_text(value)}")
     if run.messages:
         print_line(command, "\nmessages")
@@ -50,7 +50,7 @@ def _print(command: BaseCommand, run: TaskRun) -> None:
         print_line(command, entry["traceback"].rstrip())
 
 
-def _says_something(run: TaskRun, name: str, value: Any) -> bool:
+def _is_shown(run: TaskRun, name: str, value: Any) -> bool:
     if name == "return_value":
         return run.state == RunState.SUCCESSFUL
     if name == "called_path":

@@ -1,4 +1,4 @@
-"""``manage.py taskworks status``: how many runs there are, how long they wait, who works."""
+"""``manage.py taskworks status``: count runs, and list the workers."""
 
 import argparse
 from collections import defaultdict
@@ -14,7 +14,7 @@ from taskworks.store import stats, store
 from taskworks.store.stats import Tally, Working
 
 HELP = "Count the runs of each queue, and list the workers."
-RECENTLY = timedelta(days=1)  # what finished before is not counted: it may be very much
+RECENT = timedelta(days=1)  # older finished runs are not counted: there may be very many
 TITLES = ("WORKER", "HOST", "PID", "HEARTBEAT", "RUNS IN HAND")
 
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
     check_reachable()
-    tallies = stats.tallies(store(), RECENTLY)
+    tallies = stats.tallies(store(), RECENT)
     wait = stats.longest_wait(store())
     workers = stats.workers(store())
     if options["json"]:
@@ -39,7 +39,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
 def _keyed(tallies: list[Tally], wait: timedelta | None, workers: list[Working]) -> dict[str, Any]:
     return {
         "runs": [_tally_keyed(tally) for tally in tallies],
-        "finished_within_seconds": RECENTLY.total_seconds(),
+        "finished_within_seconds": RECENT.total_seconds(),
         "longest_wait_seconds": None if wait is None else wait.total_seconds(),
         "workers": [
             {
@@ -69,7 +69,9 @@ def _tally_keyed(tally: Tally) -> dict[str, Any]:
 
 def _print_runs(command: BaseCommand, tallies: list[Tally]) -> None:
     if not tallies:
-        print_line(command, "No run waits, is executed, or has finished in the last 24 hours.")
+        print_line(
+            command, "No runs are waiting or running, and none finished in the last 24 hours."
+        )
         return
     counts: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for backend, queue, state, number in tallies:
@@ -78,20 +80,22 @@ def _print_runs(command: BaseCommand, tallies: list[Tally]) -> None:
         command,
         ("BACKEND", "QUEUE", *map(str.upper, RunState.values)),
         (
-            (*line, *(states.get(state) for state in RunState.values))
-            for line, states in counts.items()
+            (*backend_and_queue, *(states.get(state) for state in RunState.values))
+            for backend_and_queue, states in counts.items()
         ),
     )
-    print_line(command, "Finished runs are those of the last 24 hours.")
+    print_line(command, "Finished runs are counted for the last 24 hours.")
 
 
 def _about_waiting(wait: timedelta | None) -> str:
-    return "No run is ready." if wait is None else f"The oldest ready run has waited {span(wait)}."
+    return (
+        "No runs are ready." if wait is None else f"The oldest ready run has waited {span(wait)}."
+    )
 
 
 def _print_workers(command: BaseCommand, workers: list[Working]) -> None:
     if not workers:
-        print_line(command, "No worker runs.")
+        print_line(command, "No workers are running.")
         return
     print_table(command, TITLES, map(_row, workers))
 

@@ -1,4 +1,4 @@
-"""``worker --processes N``: this process starts the workers, and looks after them."""
+"""``worker --processes N``: this process supervises the workers."""
 
 import os
 import sys
@@ -9,21 +9,23 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
-from taskworks.management.process import flush, ignore_signals, its_command, stop_on_signals
+from taskworks.management.process import flush, ignore_signals, own_command, stop_on_signals
 from taskworks.management.reach import check_reachable
 from taskworks.worker.supervision.supervisor import Supervisor
 
 
 def supervise(command: BaseCommand, options: dict[str, Any]) -> None:
-    """Refuse what does not fit, start the workers, and exit when they have ended."""
+    """
+    Start the workers, and exit when they have ended.
+
+    Raise CommandError for options that do not go with several processes.
+    """
     if options["reload"]:
-        raise CommandError(
-            "--reload goes with one process only, not with --processes.", returncode=2
-        )
+        raise CommandError("--reload cannot be used with several --processes.", returncode=2)
     if not getattr(command, "_called_from_command_line", False):
         raise CommandError(
-            "--processes goes with the command line only: each process is this very command "
-            "again, and call_command() has none. Start several workers.",
+            "--processes can only be used on the command line: each process runs this command "
+            "again, which call_command() does not have. Start several workers instead.",
             returncode=2,
         )
     try:
@@ -34,7 +36,7 @@ def supervise(command: BaseCommand, options: dict[str, Any]) -> None:
     connections.close_all()
     stop_on_signals(supervisor.stop)
     if options["verbosity"] > 0:
-        _say(command, options["processes"])
+        _announce(command, options["processes"])
     code = supervisor.run()
     ignore_signals()
     flush()
@@ -44,15 +46,15 @@ def supervise(command: BaseCommand, options: dict[str, Any]) -> None:
 
 def _supervisor(options: dict[str, Any]) -> Supervisor:
     return Supervisor(
-        its_command(),
+        own_command(),
         options["processes"],
         end_by_themselves=options["batch"] or options["max_tasks"] is not None,
     )
 
 
-def _say(command: BaseCommand, number: int) -> None:
+def _announce(command: BaseCommand, number: int) -> None:
     with suppress(OSError, ValueError):
         command.stdout.write(
-            f"The supervisor, pid {os.getpid()}, starts {number} worker processes."
+            f"The supervisor (pid {os.getpid()}) starts {number} worker processes."
         )
         command.stdout.flush()

@@ -1,4 +1,4 @@
-"""``manage.py taskworks worker``: run the runs of a backend."""
+"""``manage.py taskworks worker``: execute the runs of a backend."""
 
 import argparse
 import gc
@@ -15,10 +15,10 @@ from django.core.management.color import Style
 from taskworks.execution import Attempt, Postponed, Released, Retried, Snoozed
 from taskworks.management import reload
 from taskworks.management.argument_types import (
-    at_least_one,
     database_backend,
     names,
-    none_or_more,
+    non_negative_integer,
+    positive_integer,
     seconds,
     worker_label,
 )
@@ -26,7 +26,7 @@ from taskworks.management.process import (
     STOP_SIGNALS,
     flush,
     ignore_signals,
-    its_command,
+    own_command,
     stop_on_signals,
 )
 from taskworks.management.reach import check_reachable
@@ -37,10 +37,10 @@ from taskworks.schedules.sync import synchronise_if_possible
 from taskworks.worker import Observer, Options, Queues, Recycling, Sizes, Worker
 from taskworks.worker.supervision.lifeline import Lifeline
 
-HELP = "Run a worker: claim runs, execute them, write what became of them."
-BAD = (RunState.FAILED, RunState.CANCELLED)
+HELP = "Run a worker, which claims runs, executes them and records their outcomes."
+UNSUCCESSFUL = (RunState.FAILED, RunState.CANCELLED)
 EVERY_QUEUE = ("*",)
-EXIT_PATIENCE = 5.0  # seconds for threads that a task has started, and for what runs at exit
+EXIT_TIMEOUT = 5.0  # seconds for threads that tasks have started, and for atexit handlers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,83 +50,84 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=database_backend,
         default="default",
         metavar="ALIAS",
-        help="The backend in TASKS to work for (default: default).",
+        help="The backend in TASKS whose runs to execute (default: default).",
     )
     add(
         "--queues",
         type=names,
         default=EVERY_QUEUE,
         metavar="NAME,NAME",
-        help="The queues to take, or * for every one (default: *).",
+        help="The queues to take runs from, or * for all queues (default: *).",
     )
     add(
         "--exclude-queues",
         type=names,
         default=(),
         metavar="NAME,NAME",
-        help="Queues to leave to others; only with --queues '*'.",
+        help="Queues to leave to other workers; only with --queues '*'.",
     )
     add(
         "--processes",
-        type=at_least_one,
+        type=positive_integer,
         default=1,
         metavar="N",
-        help="How many worker processes there are; a supervisor looks after several (default: 1).",
+        help="The number of worker processes; with more than one, they run under a supervisor "
+        "(default: 1).",
     )
     add(
         "--threads",
-        type=none_or_more,
+        type=non_negative_integer,
         default=4,
         metavar="N",
         help="How many functions run at once, in threads (default: 4).",
     )
     add(
         "--async-slots",
-        type=none_or_more,
+        type=non_negative_integer,
         default=100,
         metavar="N",
         help="How many coroutine functions run at once, on one event loop (default: 100).",
     )
     add(
         "--task-processes",
-        type=none_or_more,
+        type=non_negative_integer,
         default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
         metavar="N",
-        help="How many tasks with executor='process' run at once, each in a child process, begun "
-        "when first needed (default: the number of processors, here %(default)s).",
+        help="How many tasks with executor='process' run at once, each in a child process, "
+        "started when first needed (default: the number of processors, here %(default)s).",
     )
     add(
         "--max-tasks-per-child",
-        type=at_least_one,
+        type=positive_integer,
         metavar="N",
         help="Replace a child process after N runs (default: never).",
     )
     add(
         "--max-memory-per-child",
-        type=at_least_one,
+        type=positive_integer,
         metavar="MIB",
-        help="Replace a child process that has grown past so many MiB, after the run that it "
-        "executes (default: never).",
+        help="Replace a child process that uses more than this many MiB, after its current run "
+        "(default: never).",
     )
     add(
         "--interval",
         type=seconds,
         default=1.0,
         metavar="SECONDS",
-        help="The longest pause between two looks at queues that stay empty (default: 1).",
+        help="The longest pause between two polls of empty queues (default: 1).",
     )
-    add("--batch", action="store_true", help="Drain: run all that is ready, then exit.")
+    add("--batch", action="store_true", help="Execute everything that is ready, then exit.")
     add(
         "--max-tasks",
-        type=at_least_one,
+        type=positive_integer,
         metavar="N",
-        help="Exit after N runs, each process after N of its own.",
+        help="Exit after N attempts; with --processes, each process after N of its own.",
     )
     add(
         "--worker-id",
         type=worker_label,
         metavar="LABEL",
-        help="What the worker is called in its runs' worker_ids (default: made of host and pid).",
+        help="The worker's label in the worker_ids of its runs (default: made of host and pid).",
     )
     add(
         "--reload",
@@ -138,7 +139,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
-    """Refuse what does not fit, and work, or have several processes work."""
+    """
+    Run a worker in this process, or supervise several worker processes.
+
+    Raise CommandError for options that do not go together.
+    """
     lifeline = Lifeline.given()
     arguments = _arguments(options)
     if not lifeline:
@@ -155,7 +160,7 @@ def _work(
     home = os.getcwd()
     reloads = _reloads(command, options)
     if reloads and reload.is_parent():
-        reload.start_again_and_again(STOP_SIGNALS)
+        reload.restart_on_changes(STOP_SIGNALS)
     worker = _worker(command, options, arguments, lifeline)
     check_reachable(options["backend"].alias)
     if not options.get("skip_checks"):
@@ -163,20 +168,20 @@ def _work(
     synchronise_if_possible()
     if lifeline:
         lifeline.watch(worker.stop)
-    is_process = getattr(command, "_called_from_command_line", False)  # and no call_command()
+    is_process = getattr(command, "_called_from_command_line", False)  # not call_command()
     if is_process:
         stop_on_signals(lifeline.ask_once if lifeline else worker.stop)
-        _spare_the_collector()
+        _exempt_from_garbage_collection()
     if reloads:
         reload.work_and_watch(worker)
     else:
         worker.run()
     if is_process:
-        _leave(worker, home, lifeline)
+        _exit(worker, home, lifeline)
 
 
-def _spare_the_collector() -> None:
-    """What is there by now lives as long as the process: no collection need go through it."""
+def _exempt_from_garbage_collection() -> None:
+    """Keep what is loaded by now, which lives as long as the process, out of collections."""
     gc.collect()
     gc.freeze()
 
@@ -210,8 +215,7 @@ def _sizes(options: dict[str, Any]) -> Sizes:
     sizes = options["threads"], options["async_slots"], options["task_processes"]
     if not any(sizes):
         raise CommandError(
-            "A worker needs a place to execute something: --threads, --async-slots and "
-            "--task-processes are all 0.",
+            "--threads, --async-slots and --task-processes must not all be 0.",
             returncode=2,
         )
     memory = options["max_memory_per_child"]
@@ -230,29 +234,29 @@ def _queues(options: dict[str, Any]) -> Queues:
     taken, excluded = options["queues"], options["exclude_queues"]
     if excluded and taken != EVERY_QUEUE:
         raise CommandError(
-            "--exclude-queues goes with --queues '*' only: a list of queues excludes the others.",
+            "--exclude-queues can only be used with --queues '*'.",
             returncode=2,
         )
     return Queues(None if "*" in taken else taken, frozenset(excluded))
 
 
 def _warn_of_unknown_queues(command: BaseCommand, options: dict[str, Any]) -> None:
-    known = options["backend"].queues
+    alias, known = options["backend"].alias, options["backend"].queues
     for name in (*options["queues"], *options["exclude_queues"]):
         if known and name not in {*known, "*"}:
             command.stderr.write(
-                f"TASKS[{options['backend'].alias!r}] names no queue {name!r}: {sorted(known)}."
+                f"The queue {name!r} is not in TASKS[{alias!r}]['QUEUES']: {sorted(known)}."
             )
 
 
 class Narrator(Observer):
-    """Prints what a worker tells, a line a run."""
+    """Prints one line per attempt, and when the worker starts and stops."""
 
     def __init__(self, out: OutputWrapper, style: Style) -> None:
         self._out, self._style = out, style
 
     def begins(self, label: str, taken: str) -> None:
-        self._print(f"Worker {label} takes {taken}.")
+        self._print(f"Worker {label} started; it takes runs from {taken}.")
 
     def settled(self, attempts: Attempts) -> None:
         for attempt in attempts:
@@ -265,57 +269,68 @@ class Narrator(Observer):
             f"{attempt.now():%Y-%m-%d %H:%M:%S} {_word(attempt)} {run.called_path} {run.id} "
             f"{milliseconds:.1f} ms"
         )
-        self._print(line if run.state not in BAD else self._style.ERROR(line))
+        self._print(line if run.state not in UNSUCCESSFUL else self._style.ERROR(line))
 
     def draining(self, running: int) -> None:
-        self._print(f"Stopping: {_runs(running)} may end; a second signal gives back what is left.")
+        tasks, them = ("task", "it") if running == 1 else ("tasks", "them")
+        self._print(
+            f"Shutting down: waiting for {running} running {tasks}. "
+            f"Signal again to release {them} now."
+        )
 
     def ended(self, released: int) -> None:
-        given_back = f", and has given back {_runs(released)}" if released else ""
-        self._print(f"The worker has stopped{given_back}.")
+        self._print(f"The worker has stopped{_and_released(released)}.")
 
     def _print(self, line: str) -> None:
-        # A terminal that has gone, or a name that it cannot show, is no reason to stop.
+        # A closed terminal, or a name that it cannot show, must not stop the worker.
         with suppress(OSError, ValueError):
             self._out.write(line)
             self._out.flush()
 
 
 def _word(attempt: Attempt) -> str:
-    """What became of it, in a word."""
+    """Return the outcome in a word or two."""
     match attempt.outcome:
         case Retried(_, _, delay):
-            return f"failed, retried in {delay.total_seconds():.1f} s,"
-        case Snoozed(delay) | Postponed(delay):
-            return f"put off for {delay.total_seconds():.1f} s"
+            return f"failed, retry in {delay.total_seconds():.1f} s,"
+        case Snoozed(delay):
+            return f"snoozed for {delay.total_seconds():.1f} s,"
+        case Postponed(delay):
+            return f"postponed for {delay.total_seconds():.1f} s,"
         case Released():
-            return "given back"
+            return "released"
         case _:
             return attempt.run.state
 
 
-def _runs(count: int) -> str:
-    return "1 run" if count == 1 else f"{count} runs"
+def _and_released(runs: int) -> str:
+    match runs:
+        case 0:
+            return ""
+        case 1:
+            return " and released 1 run"
+        case _:
+            return f" and released {runs} runs"
 
 
-def _leave(worker: Worker, home: str, lifeline: Lifeline | None) -> None:
+def _exit(worker: Worker, home: str, lifeline: Lifeline | None) -> None:
     """
-    Exit, without waiting for what tasks have left running in threads; or begin anew, as the same
-    process, which ends them.
+    Exit without waiting for threads that tasks have left running; or, if the worker wants that,
+    replace this process by a new worker, which ends such threads too.
     """
     if worker.wants_renewal and worker.options.max_tasks is None:
         flush()
-        os.chdir(home)  # a task may have gone elsewhere
+        os.chdir(home)  # a task may have changed the directory
         if lifeline:
             lifeline.pass_on()
-        command = its_command()
-        os.execv(command[0], command)  # noqa: S606 - ourselves
+        command = own_command()
+        os.execv(command[0], command)  # noqa: S606 - this command
     if worker.released or worker.wants_renewal:
         _exit_now()
     ignore_signals()
-    patience = threading.Timer(EXIT_PATIENCE, _exit_now)
-    patience.daemon = True
-    patience.start()
+    timer = threading.Timer(EXIT_TIMEOUT, _exit_now)
+    timer.daemon = True
+    timer.start()
 
 
 def _exit_now() -> None:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from taskworks import framework
 from taskworks.database.fields import JSONTextField, NameField
 from taskworks.database.indexes import PartialIndex
-from taskworks.definition import as_enqueued, missing
+from taskworks.definition import as_enqueued, placeholder_for
 from taskworks.discovery import resolve
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.framework import TaskError, TaskResultStatus
@@ -271,7 +271,7 @@ class TaskRun(models.Model):
         try:
             definition = resolve(self.task_path)
         except (TaskNotFound, InvalidTask) as error:
-            return as_enqueued(missing(self.task_path, error), **self._standard_options())
+            return as_enqueued(placeholder_for(self.task_path, error), **self._standard_options())
         try:
             return self.enqueued(definition)
         except TaskNotFound:  # of a class that using() has named; the task itself exists

@@ -1,17 +1,17 @@
-"""Whose a run is, as a text that is stored with it."""
+"""The owner of a run: the text that is stored with it."""
 
 from typing import Any
 
 from taskworks.exceptions import InvalidTask
 
-ANYBODY = ""  # who knows its id
-LONGEST = 255
+ANYBODY = ""  # the run may be used by anybody who knows its id
+MAX_LENGTH = 255  # characters
 
 
 def owner_of(user: Any) -> str:
     """
-    What a run keeps of its owner: the text of a user's primary key, or a text as it is; "" of an
-    anonymous user. Raise InvalidTask for what has no primary key.
+    Return the owner as it is stored: the primary key of a user as text, a text unchanged, or "" for
+    an anonymous user. Raise InvalidTask for anything else.
     """
     if not isinstance(user, str):
         if getattr(user, "is_anonymous", False):
@@ -19,12 +19,12 @@ def owner_of(user: Any) -> str:
         pk = getattr(user, "pk", None)
         if pk is None:
             raise InvalidTask(
-                f"owner must be a user with a primary key, or its text, not {user!r}."
+                f"owner must be a user with a primary key, or that key as text, not {user!r}."
             )
         user = str(pk)
     owner: str = user
-    if len(user) > LONGEST or not user.isprintable():
+    if len(user) > MAX_LENGTH or not user.isprintable():
         raise InvalidTask(
-            f"owner must be {LONGEST} printable characters at the most, not {user[:50]!r}."
+            f"owner must be at most {MAX_LENGTH} printable characters, not {user[:50]!r}."
         )
     return owner

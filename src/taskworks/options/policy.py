@@ -1,9 +1,9 @@
 """
-The options of a task: what is valid, what is in force, and how a changed one is stored.
+The options of a task: which values are valid, which are in force, and how they are stored.
 
-An option that was not given is None on the task; then ``QUEUE_DEFAULTS``, ``TASK_DEFAULTS`` of
-``TASKS[alias]["OPTIONS"]``, and at last the defaults of ``Policy`` hold, as they are when the run
-is executed. Options changed by ``using()`` are stored with the run.
+An option that was not given is None on the task. It is then taken from ``QUEUE_DEFAULTS`` or
+``TASK_DEFAULTS`` in ``TASKS[alias]["OPTIONS"]``, or else from the defaults of ``Policy``, as they
+are when the run is executed. Options changed by ``using()`` are stored with the run.
 """
 
 import math
@@ -21,32 +21,33 @@ from django.utils.module_loading import import_string
 from taskworks.conf import nearest
 from taskworks.exceptions import InvalidTask
 from taskworks.framework import BaseTaskBackend
-from taskworks.retry import AskedForDelay, Backoff, seconds
+from taskworks.retry import Backoff, BackoffFunction, seconds
 
 THREAD, PROCESS, ASYNC = EXECUTORS = ("thread", "process", "async")
-# In a child process, for what was in the hands of a worker that died; no option of a task.
+# The executor of runs whose worker died: a child process. Not an option of a task.
 ALONE = "alone"
-LANES = (*EXECUTORS, ALONE)  # in which ready runs wait
+LANES = (*EXECUTORS, ALONE)  # in which ready runs wait for a worker
 AT_LEAST_ONCE, AT_MOST_ONCE = DELIVERIES = ("at_least_once", "at_most_once")
 DEFAULT_BACKOFF = Backoff()
+MAX_ATTEMPTS = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How the runs of a task are treated: its options, with every default in its place."""
+    """The options of a task in force, defaults included."""
 
-    max_attempts: int = 1  # failures after which no more attempt is made
-    backoff: float | Backoff | AskedForDelay = DEFAULT_BACKOFF  # seconds between two attempts
+    max_attempts: int = 1  # failures after which there is no further attempt
+    backoff: float | Backoff | BackoffFunction = DEFAULT_BACKOFF  # seconds between two attempts
     retry_on: tuple[type[BaseException], ...] = (BaseException,)
     give_up_on: tuple[type[BaseException], ...] = ()
     timeout: float = math.inf  # seconds that an attempt may take
     expires: float = math.inf  # seconds that a run may wait for its first attempt
     executor: str = THREAD
     delivery: str = AT_LEAST_ONCE
-    transactional: bool = False  # the task and its finish are one transaction
+    transactional: bool = False  # the task and its finish are committed together
 
     def retries(self, exception: BaseException) -> bool:
-        """Whether an attempt that failed so is worth another."""
+        """Return whether a failure with this exception is followed by another attempt."""
         return isinstance(exception, self.retry_on) and not isinstance(exception, self.give_up_on)
 
 
@@ -55,9 +56,9 @@ OPTIONS = tuple(field.name for field in fields(Policy))
 
 def validated(options: Mapping[str, Any]) -> dict[str, Any]:
     """
-    The options given (not None), in the types of ``Policy``.
+    Return the options that are not None, converted to the types of ``Policy``.
 
-    Raise InvalidTask for the first that is not valid, in a sentence that names it.
+    Raise InvalidTask for the first that is not valid.
     """
     given = {name: options.get(name) for name in OPTIONS}
     try:
@@ -74,11 +75,11 @@ def policy_of(
     queue_name: str,
     backend: BaseTaskBackend,
 ) -> Policy:
-    """The policy of a task with these options; raise InvalidTask for one that is not valid."""
+    """Return the policy of a task with these options; raise InvalidTask for an invalid one."""
     given = tuple((name, value) for name, value in options.items() if value is not None)
     try:
-        return _remembered(given, function, queue_name, backend)
-    except TypeError:  # one of them cannot be hashed
+        return _cached_policy(given, function, queue_name, backend)
+    except TypeError:  # an option is not hashable
         return _policy(given, function, queue_name, backend)
 
 
@@ -105,10 +106,9 @@ def _executor_in_force(
     if "executor" in given:
         raise InvalidTask(
             f"executor={executor!r} does not fit {function.__qualname__!r}, which is "
-            f"{'a coroutine' if kind == ASYNC else 'no coroutine'} function: "
-            f"it is executed by {kind!r} or {PROCESS!r}."
+            f"{'a' if kind == ASYNC else 'not a'} coroutine function: use {kind!r} or {PROCESS!r}."
         )
-    return kind  # a default is for the tasks that it fits
+    return kind  # a default applies only to the tasks that it fits
 
 
 def _transactional_in_force(
@@ -121,13 +121,13 @@ def _transactional_in_force(
     if wanted and executor == ASYNC and "transactional" in given:
         raise InvalidTask(
             f"transactional=True does not fit {function.__qualname__!r}, a coroutine function on "
-            "the event loop, where a transaction would not be its own: give it "
+            "the event loop, which would not have a transaction of its own: use "
             f"executor={PROCESS!r}, or make it a function."
         )
-    return wanted and executor != ASYNC  # as above
+    return wanted and executor != ASYNC  # likewise, a default that does not fit is ignored
 
 
-_remembered = lru_cache(maxsize=1000)(_policy)  # it is asked for with every run
+_cached_policy = lru_cache(maxsize=1000)(_policy)  # needed for every run
 
 
 # Defaults in settings.
@@ -141,7 +141,7 @@ class Defaults:
     queues: Mapping[str, Mapping[str, Any]]
 
     def of(self, queue_name: str) -> Mapping[str, Any]:
-        """What holds in a queue."""
+        """Return the defaults of a queue."""
         return self.queues.get(queue_name, self.tasks)
 
 
@@ -149,7 +149,7 @@ _defaults: WeakKeyDictionary[BaseTaskBackend, Defaults] = WeakKeyDictionary()
 
 
 def defaults_of(backend: BaseTaskBackend) -> Defaults:
-    """The defaults in a backend's OPTIONS; raise ImproperlyConfigured for bad ones."""
+    """Return the defaults in a backend's OPTIONS; raise ImproperlyConfigured if invalid."""
     if backend not in _defaults:
         _defaults[backend] = _read_defaults(backend)
     return _defaults[backend]
@@ -191,7 +191,7 @@ def _valid_defaults(given: Any, place: str) -> dict[str, Any]:
 
 
 def _imported(name: str, value: Any) -> Any:
-    """Settings, like rows, name classes and functions by their paths."""
+    """Import what settings and rows refer to by its path."""
     match name, value:
         case "retry_on" | "give_up_on" | "backoff", str(path):
             return import_string(path)
@@ -206,15 +206,15 @@ def _imported(name: str, value: Any) -> Any:
 
 def to_stored(changed: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Changed options as JSON; raise InvalidTask for a class or function that has no path by which
-    a worker could import it.
+    Return changed options as JSON. Raise InvalidTask for a class or function that a worker could
+    not import by its path.
     """
     given = validated(changed)
     return {name: _as_json(value, name) for name, value in given.items()}
 
 
 def from_stored(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """The options again; raise ImportError if a class or function is gone."""
+    """Return options read from JSON; raise ImportError if a class or function is missing."""
     try:
         return {name: _from_json(value, name) for name, value in stored.items()}
     except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
@@ -252,7 +252,7 @@ def _path(named: Any, option: str) -> str:
     if found is not named:
         raise InvalidTask(
             f"{option}={named!r} cannot be stored with a run: {path!r} does not lead to it. "
-            "Define it under its own name in an importable module, or give it to @task."
+            "Define it under its own name in an importable module, or pass it to @task."
         )
     return path
 
@@ -261,8 +261,8 @@ def _path(named: Any, option: str) -> str:
 
 
 def _attempts(value: Any, name: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**31:
-        raise ValueError(f"{name} must be a whole number from 1 on, not {value!r}.")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_ATTEMPTS:
+        raise ValueError(f"{name} must be an integer from 1 to {MAX_ATTEMPTS}, not {value!r}.")
     return value
 
 
@@ -283,14 +283,14 @@ def _classes(value: Any, name: str) -> tuple[type[BaseException], ...]:
     classes = tuple(items)
     for item in classes:
         if not isinstance(item, type) or not issubclass(item, BaseException):
-            raise ValueError(f"{name} must be exception classes, and {item!r} is none.")
+            raise ValueError(f"{name} must be one or more exception classes, not {item!r}.")
     return classes
 
 
 def _limit(value: Any, name: str) -> float:
     limit = math.inf if value == math.inf else seconds(value, name)
     if not limit:
-        raise ValueError(f"{name} must be above 0; float('inf') is no limit.")
+        raise ValueError(f"{name} must be greater than 0, or float('inf') for no limit.")
     return limit
 
 

@@ -1,6 +1,6 @@
 """
-How long finished runs are kept: ``RETENTION`` and ``QUEUE_RETENTION`` of
-``TASKS[alias]["OPTIONS"]``, and what of the record is too old by them.
+How long finished runs are kept: ``RETENTION`` and ``QUEUE_RETENTION`` in
+``TASKS[alias]["OPTIONS"]``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,21 +13,21 @@ from django.core.exceptions import ImproperlyConfigured
 from taskworks.conf import nearest
 from taskworks.framework import BaseTaskBackend
 
-# A failure is looked into by a person, who may have been away; a success seldom is.
+# Failures are kept longer, because a person has to look into them.
 DEFAULTS: dict[str, timedelta | None] = {
     "successful": timedelta(days=14),
     "failed": timedelta(days=30),
     "cancelled": timedelta(days=30),
 }
 OUTCOMES = tuple(DEFAULTS)
-LONGEST = timedelta(days=36_500)  # beyond it is no date
+MAX_AGE = timedelta(days=36_500)  # a longer age might reach before the first date
 
 Ages = Mapping[str, timedelta | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Runs of a backend with this outcome are too old at this age: in a queue, or in others."""
+    """Runs with this outcome are pruned at this age: in one queue, or in all but some."""
 
     backend: str
     outcome: str  # the state of such a run
@@ -36,7 +36,7 @@ class Rule:
     others: frozenset[str] = frozenset()  # queues that have rules of their own
 
     def holds_in(self, backend: str, queue_name: str) -> bool:
-        """Whether it is about runs of this queue of this backend."""
+        """Return whether the rule applies to runs of this queue."""
         if backend != self.backend:
             return False
         return queue_name not in self.others if self.queue is None else queue_name == self.queue
@@ -44,14 +44,14 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long the finished runs of a backend are kept, by outcome; None is for ever."""
+    """How long the finished runs of a backend are kept, by outcome; None means forever."""
 
     backend: str
     ages: Ages
     queues: Mapping[str, Ages]
 
     def rules(self) -> list[Rule]:
-        """What is too old, in every queue."""
+        """Return the rules for all queues."""
         others = frozenset(self.queues)
         return [
             *self._rules_of(self.ages, others=others),
@@ -59,11 +59,11 @@ class Retention:
         ]
 
     def rules_in(self, names: Sequence[str]) -> list[Rule]:
-        """What is too old in these queues."""
+        """Return the rules for these queues."""
         return [rule for queue in names for rule in self._rules_of_queue(queue)]
 
-    def but(self, changed: Ages) -> "Retention":
-        """With other ages, in every queue."""
+    def with_ages(self, changed: Ages) -> "Retention":
+        """Return a retention with other ages, in every queue."""
         queues = {queue: {**ages, **changed} for queue, ages in self.queues.items()}
         return Retention(self.backend, {**self.ages, **changed}, queues)
 
@@ -79,7 +79,7 @@ class Retention:
 
 
 def retention_of(backend: BaseTaskBackend) -> Retention:
-    """The retention in a backend's OPTIONS; raise ImproperlyConfigured for a bad one."""
+    """Return the retention in a backend's OPTIONS; raise ImproperlyConfigured if invalid."""
     place = f"TASKS[{backend.alias!r}]['OPTIONS']"
     given = _valid_ages(backend.options.get("RETENTION", {}), f"{place}['RETENTION']")
     ages = {**DEFAULTS, **given}
@@ -109,11 +109,11 @@ def _valid_ages(given: Any, place: str) -> Ages:
             )
         if age is not None and not _is_age(age):
             raise ImproperlyConfigured(
-                f"{place}[{outcome!r}] must be a timedelta from 0 to {LONGEST.days:,} days, or "
-                f"None to keep such runs for ever, not {age!r}."
+                f"{place}[{outcome!r}] must be a timedelta from 0 to {MAX_AGE.days:,} days, or "
+                f"None to keep such runs forever, not {age!r}."
             )
     return dict(given)
 
 
 def _is_age(given: Any) -> bool:
-    return isinstance(given, timedelta) and timedelta() <= given <= LONGEST
+    return isinstance(given, timedelta) and timedelta() <= given <= MAX_AGE

@@ -45,7 +45,7 @@ class ProgressWriter:
         """Write what is due, and all that these settled attempts have reported."""
         if not self._due:
             return
-        taken = {attempt: attempt.channel.take() for attempt in self._writable(settled)}
+        taken = {attempt: attempt.channel.take_changes() for attempt in self._writable(settled)}
         changed = {attempt: columns for attempt, columns in taken.items() if columns}
         for attempt, columns in changed.items():
             for name, value in columns.items():
@@ -54,7 +54,7 @@ class ProgressWriter:
             self._write(changed)
         except DatabaseError:
             for attempt in taken:
-                attempt.channel.untake()
+                attempt.channel.untake_changes()
             raise
         for attempt in taken:
             self._confirm(attempt, changed=attempt in changed)
@@ -73,7 +73,7 @@ class ProgressWriter:
 
     def _confirm(self, attempt: Attempt, *, changed: bool) -> None:
         """Let the task's thread know, and plan the next write."""
-        attempt.channel.written(attempt.channel.taken)
+        attempt.channel.confirm(attempt.channel.taken)
         if changed and attempt.outcome is None:
             self._due[attempt] = time.monotonic() + WRITE_INTERVAL
         else:

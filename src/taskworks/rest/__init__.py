@@ -1,7 +1,7 @@
-"""Typed tasks over HTTP: start, watch, cancel and retry; ``include("taskworks.rest.urls")``."""
+"""Typed tasks over HTTP: start, watch, cancel and retry them."""
 
 try:
-    import rest_framework  # noqa: F401 - this package's own door to it
+    import rest_framework  # noqa: F401 - only this package and taskworks.endpoints need it
 except ImportError as error:
     raise ImportError(
         "taskworks.rest needs Django REST framework: pip install django-taskworks[rest]."

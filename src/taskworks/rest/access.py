@@ -1,4 +1,4 @@
-"""Who may do what: the classes that the settings name, and whose runs a user sees."""
+"""Who may do what: the classes in the settings, and the runs that a user may see and change."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from taskworks.exceptions import InvalidTask
 from taskworks.models import TaskRun
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.options.owner import ANYBODY, owner_of
-from taskworks.rest.representation import SHOWN
+from taskworks.rest.serializers import RUN_COLUMNS
 from taskworks.store import store
 from taskworks.typed import registry
 
@@ -23,15 +23,15 @@ VIEW, CHANGE = "taskworks.view_taskrun", "taskworks.change_taskrun"
 
 
 def authentication_classes() -> Sequence[Any]:
-    """How users are told: as the settings say, else as the project does it."""
+    """Return the classes in the settings, else the project's own."""
     named = conf().api_authentication_classes or task_api.authentication_classes()
     return _imported(named) or api_settings.DEFAULT_AUTHENTICATION_CLASSES
 
 
 def permission_classes() -> Sequence[Any]:
     """
-    Who may come in at all: as the settings say, else as the project has said for all its views,
-    else who is signed in. An empty list says nothing, and opens nothing.
+    Return the classes in the settings, else the project's own, else IsAuthenticated. An empty list
+    counts as not set: it does not open the API.
     """
     if named := conf().api_permission_classes or task_api.permission_classes():
         return _imported(named)
@@ -41,44 +41,44 @@ def permission_classes() -> Sequence[Any]:
 
 
 def classes_of(task: Any) -> Iterable[Any]:
-    """The permission classes that a task has beside the API's own."""
+    """Return a task's permission classes, which apply in addition to those of the API."""
     return _imported(task.typed.permission_classes or ())
 
 
 def _imported(named: Iterable[Any]) -> list[Any]:
-    """Classes, each itself or its path; raise ImportError for one that is not there."""
+    """Return classes that are given as such or by path; raise ImportError for a wrong path."""
     return [import_string(one) if isinstance(one, str) else one for one in named]
 
 
 class Viewer:
-    """A user, and what of the record is theirs."""
+    """A user, and the runs that this user may see and change."""
 
     def __init__(self, user: Any) -> None:
         self._user = user
         try:
             self.owner = ANYBODY if user is None else owner_of(user)
         except InvalidTask:
-            raise PermissionDenied("A user without a primary key can own no runs.") from None
+            raise PermissionDenied("A user without a primary key cannot own runs.") from None
 
     def runs(self, *, mine: bool = False) -> TaskRunQuerySet:
-        """Those that they may list."""
-        runs = store().runs.only(*SHOWN)
+        """Return the runs that the user may list: all for staff, unless ``mine``."""
+        runs = store().runs.only(*RUN_COLUMNS)
         if not mine and self._is_staff_who_may(VIEW):
             return runs
         return runs.filter(owner=self.owner) if self.owner != ANYBODY else runs.none()
 
     def run(self, pk: str, *, to_change: bool = False) -> TaskRun:
         """
-        The run with this id; raise NotFound if there is none that they may see. To change one
-        whose task is not offered, such as an endpoint's, takes the permission: its owner has not
-        chosen to start it.
+        Return the run with this id. Raise NotFound if there is none that the user may see, and
+        PermissionDenied if the user may see but not change it.
         """
         try:
-            run = store().runs.only(*SHOWN).filter(id=UUID(pk)).first()
+            run = store().runs.only(*RUN_COLUMNS).filter(id=UUID(pk)).first()
         except ValueError:
             raise NotFound from None
         if run is None or not self._may(run, CHANGE if to_change else VIEW):
             raise NotFound
+        # Such as a run of an endpoint, which its owner has not chosen to start.
         if to_change and not registry.named(run.task_path) and not self._is_staff_who_may(CHANGE):
             raise PermissionDenied("Runs of a task that is not offered are not yours to change.")
         return run

@@ -1,4 +1,4 @@
-"""What ``manage.py check`` says about the REST API, where the project's URLs include it."""
+"""System checks of the REST API, if the project's URLs include it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +20,7 @@ HINT = f"Who may do what, and how to set it: {page('reference/rest', 'who-may-wh
 
 @check_of_a_part
 def check_rest(**kwargs: Any) -> list[checks.CheckMessage]:
-    """The classes that the settings name, and what each offered task needs."""
+    """Check the classes in the settings, and the permissions and throttle of each offered task."""
     if not _is_included():
         return []
     return [*_check_classes(), *_check_lists(), *_check_tasks()]
@@ -56,7 +56,7 @@ def _check_lists() -> Iterator[checks.CheckMessage]:
         if classes is not None and not classes:
             yield checks.Warning(
                 f"{name} is empty, which opens nothing: who is signed in may use the REST API.",
-                hint="Name rest_framework.permissions.AllowAny if everybody may.",
+                hint="Use rest_framework.permissions.AllowAny if everybody may use it.",
                 id="taskworks.W040",
             )
 
@@ -64,7 +64,7 @@ def _check_lists() -> Iterator[checks.CheckMessage]:
 def _check_tasks() -> Iterator[checks.CheckMessage]:
     try:
         offered = registry.offered()
-    except ImproperlyConfigured:  # which has an error of its own
+    except ImproperlyConfigured:  # another check reports it
         return
     for name, task in offered.items():
         yield from _check_task(name, task)

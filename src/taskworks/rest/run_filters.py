@@ -1,114 +1,126 @@
-"""Which runs a list shows: filters, and a page that begins after a run's id."""
+"""Which runs a list has: its filters, and a page that begins after a run's id."""
 
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
-from rest_framework.exceptions import ValidationError
+from rest_framework import serializers
 
 from taskworks.models import TaskRun
 from taskworks.models.run import TaskRunQuerySet
-from taskworks.rest.representation import STATUSES, states_of
+from taskworks.rest.serializers import STATUSES, StatusField, states_of
 from taskworks.typed import registry
 
-USUAL, MOST = 50, 100  # runs on a page
-LONGEST_NAME = 512  # characters
+DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 50, 100  # runs
+MAX_NAME_LENGTH = 512  # characters
 
 
-class Page:
-    """A page of a list, as a request's query asks for it."""
+class NameFilter(serializers.RegexField):
+    """A name: printable characters, taken as they are."""
 
-    def __init__(self, query: Mapping[str, str]) -> None:
-        self._query = query
-        self._errors: dict[str, list[str]] = {}
-        self.mine = self._read("mine", _flag, default=False)
-        self._size = self._read("page_size", _size, default=USUAL)
-        self._after = self._read("cursor", _id)
-        self._filters = {
-            "task_path": self._read("task", _path),
-            "state__in": self._read("status", _states),
-            "queue_name": self._read("queue", _name),
-            "enqueued_at__gte": self._read("created_after", _moment),
-            "enqueued_at__lt": self._read("created_before", _moment),
-            "id__lt": self._after,
-        }
-        if self._errors:
-            raise ValidationError(self._errors)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            r"^[^\x00-\x1f\x7f]+\Z",
+            max_length=MAX_NAME_LENGTH,
+            trim_whitespace=False,
+            error_messages={"invalid": "It must be printable characters."},
+            **kwargs,
+        )
 
-    def of(self, runs: TaskRunQuerySet) -> tuple[list[TaskRun], UUID | None]:
-        """These runs, the newest first, and the id to go on after; None at the end."""
-        wanted = {name: value for name, value in self._filters.items() if value is not None}
-        found = list(runs.filter(**wanted).order_by("-id")[: self._size + 1])
-        page = found[: self._size]
-        return page, page[-1].id if len(found) > len(page) else None
 
-    def _read(self, name: str, read: Callable[[str], Any], default: Any = None) -> Any:
-        if name not in self._query:
-            return default
+class TaskFilter(NameFilter):
+    """The name of an offered task or the path of any task, read as a path."""
+
+    def to_internal_value(self, data: Any) -> str:
+        name = super().to_internal_value(data)
+        task = registry.find(name)
+        return task.module_path if task else name
+
+
+class StatusFilter(StatusField):
+    """A status, read as the states that have it."""
+
+    default_error_messages = {"invalid_choice": f"It must be one of: {', '.join(STATUSES)}."}  # noqa: RUF012
+
+    def to_internal_value(self, data: Any) -> list[str]:  # type: ignore[override]
+        return [state.value for state in states_of(super().to_internal_value(data))]
+
+
+class TimeFilter(serializers.DateTimeField):
+    """A time in ISO 8601, from 1900 to 9000; without an offset it is in the current time zone."""
+
+    default_error_messages = {"invalid": "It must be a time such as 2026-01-31T12:00:00Z."}  # noqa: RUF012
+
+    def to_internal_value(self, value: Any) -> datetime:
         try:
-            return read(self._query[name])
-        except ValueError as error:
-            self._errors[name] = [str(error)]
-            return default
+            moment = parse_datetime(value)
+        except ValueError:
+            moment = None
+        if moment is None or not 1900 <= moment.year <= 9000:
+            self.fail("invalid")
+        if timezone.is_naive(moment):
+            return timezone.make_aware(moment) if settings.USE_TZ else moment
+        # In UTC, because PostgreSQL does not know offsets of 16 hours and more.
+        return moment.astimezone(UTC) if settings.USE_TZ else timezone.make_naive(moment)
 
 
-def _flag(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValueError("It must be true or false.")
-    return text == "true"
+class FlagFilter(serializers.BooleanField):
+    """True or false, in JSON's words alone."""
+
+    default_error_messages = {"invalid": "It must be true or false."}  # noqa: RUF012
+
+    def to_internal_value(self, data: Any) -> bool:
+        if data not in ("true", "false"):
+            self.fail("invalid")
+        return bool(data == "true")
 
 
-def _size(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MOST))):
-        raise ValueError(f"It must be a whole number from 1 to {MOST}.")
-    size = int(text)
-    if not 1 <= size <= MOST:
-        raise ValueError(f"It must be a whole number from 1 to {MOST}.")
-    return size
+class DigitsFilter(serializers.IntegerField):
+    """A whole number in ASCII digits, without a sign."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not (data.isascii() and data.isdigit()):
+            self.fail("invalid")
+        return int(super().to_internal_value(data))
 
 
-def _id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise ValueError("It is no cursor: follow the link in next.") from None
+class RunFilters(serializers.Serializer):
+    """
+    The query of a list. Its validated data are ``mine`` and ``page_size``, and the others, as far
+    as they are given, as lookups of a query set.
+    """
+
+    task = TaskFilter(source="task_path", required=False, help_text="Runs of this task.")
+    status = StatusFilter(source="state__in", required=False, help_text="Runs with this status.")
+    queue = NameFilter(source="queue_name", required=False, help_text="Runs of this queue.")
+    created_after = TimeFilter(
+        source="enqueued_at__gte", required=False, help_text="Enqueued then or later."
+    )
+    created_before = TimeFilter(
+        source="enqueued_at__lt", required=False, help_text="Enqueued before then."
+    )
+    mine = FlagFilter(required=False, help_text="Only the user's own runs; for staff.")
+    page_size = DigitsFilter(
+        min_value=1,
+        max_value=MAX_PAGE_SIZE,
+        default=DEFAULT_PAGE_SIZE,
+        help_text="How many runs a page has at most.",
+    )
+    cursor = serializers.UUIDField(
+        source="id__lt",
+        required=False,
+        error_messages={"invalid": "Not a cursor: follow the link in next."},
+        help_text="Runs after this one in the list; the link in next has it.",
+    )
 
 
-def _path(text: str) -> str:
-    """Of an offered task by its name, of any other by its path."""
-    task = registry.find(text)
-    return task.module_path if task else _name(text)
-
-
-def _states(text: str) -> list[str]:
-    if text not in STATUSES:
-        raise ValueError(f"It must be one of: {', '.join(STATUSES)}.")
-    return [state.value for state in states_of(text)]
-
-
-def _name(text: str) -> str:
-    if not 0 < len(text) <= LONGEST_NAME or not text.isprintable():
-        raise ValueError(f"It must be 1 to {LONGEST_NAME} printable characters.")
-    return text
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = parse_datetime(text)
-    except ValueError:
-        moment = None
-    if moment is None or not 1900 <= moment.year <= 9000:
-        raise ValueError("It must be a time such as 2026-01-31T12:00:00Z.")
-    if timezone.is_naive(moment):
-        return timezone.make_aware(moment) if _uses_zones() else moment
-    # In UTC, for PostgreSQL knows no offsets of 16 hours and more.
-    return moment.astimezone(UTC) if _uses_zones() else timezone.make_naive(moment)
-
-
-def _uses_zones() -> bool:
-    from django.conf import settings
-
-    return bool(settings.USE_TZ)
+def page_of(
+    runs: TaskRunQuerySet, lookups: dict[str, Any], page_size: int
+) -> tuple[list[TaskRun], UUID | None]:
+    """Return the newest runs, and the cursor of the next page; None on the last one."""
+    found = list(runs.filter(**lookups).order_by("-id")[: page_size + 1])
+    page = found[:page_size]
+    return page, page[-1].id if len(found) > len(page) else None

@@ -1,4 +1,4 @@
-"""The API: ``path("api/", include("taskworks.rest.urls"))``."""
+"""The addresses of the API: ``path("api/", include("taskworks.rest.urls"))``."""
 
 from django.urls import path
 

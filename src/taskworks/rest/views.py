@@ -1,4 +1,4 @@
-"""The views, a class an address."""
+"""The views: one class for each address."""
 
 from typing import Any
 
@@ -9,7 +9,6 @@ from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.cache import get_conditional_response
 from rest_framework.exceptions import APIException, NotFound
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
@@ -20,17 +19,26 @@ from rest_framework.views import APIView, exception_handler
 from taskworks.actions import run_actions
 from taskworks.actions.run_actions import Verdict
 from taskworks.models import TaskRun
-from taskworks.rest import access, documented
+from taskworks.rest import access, openapi
 from taskworks.rest.access import Viewer
 from taskworks.rest.events.stream import EventStream, is_the_end, is_too_much
-from taskworks.rest.parsing import BoundedJSONParser, TooLarge
-from taskworks.rest.rendering import JSON
-from taskworks.rest.representation import shown, shown_result
-from taskworks.rest.run_filters import Page
-from taskworks.rest.starting import asked_for, start, validated_key
+from taskworks.rest.json_format import (
+    AlwaysJSON,
+    ASCIIJSONRenderer,
+    BodyTooLarge,
+    BoundedJSONParser,
+)
+from taskworks.rest.run_filters import RunFilters, page_of
+from taskworks.rest.serializers import (
+    TaskRunSerializer,
+    TaskTypeSerializer,
+    run_as_json,
+    run_of_result,
+)
+from taskworks.rest.starting import StartTaskSerializer, start, validated_key
 from taskworks.typed import registry
 
-RETRY_STREAM_AFTER = 10  # seconds
+STREAM_RETRY_AFTER = 10  # seconds
 
 
 class Conflict(APIException):
@@ -46,33 +54,22 @@ class NotStreamed(APIException):
     default_code = "not_streamed"
 
 
-class AlwaysJSON(BaseContentNegotiation):
-    """Whatever a client says that it accepts: a browser's EventSource accepts no JSON."""
-
-    def select_parser(self, request: Any, parsers: Any) -> Any:
-        is_json = request.content_type.partition(";")[0].strip() == parsers[0].media_type
-        return parsers[0] if is_json else None
-
-    def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> Any:
-        return renderers[0], renderers[0].media_type
-
-
 class TaskThrottle(ScopedRateThrottle):
-    """Counts by the scope of a task, which is not known before the body is read."""
+    """Counts by the scope of a task, which is known only after the body has been read."""
 
     @property
-    def THROTTLE_RATES(self) -> Any:  # type: ignore[override] # noqa: N802 - a name of theirs
+    def THROTTLE_RATES(self) -> Any:  # type: ignore[override] # noqa: N802 - DRF's name
         return api_settings.DEFAULT_THROTTLE_RATES  # as they are now
 
 
 class TaskView(APIView):
-    """What all of them have: JSON alone, closed unless the settings open it."""
+    """The base of all views: JSON only, and closed unless the settings open it."""
 
     parser_classes = (BoundedJSONParser,)
-    renderer_classes = (JSON,)
+    renderer_classes = (ASCIIJSONRenderer,)
     content_negotiation_class = AlwaysJSON
     versioning_class = None
-    schema = documented.schema()
+    schema = openapi.view_schema()
 
     def get_authenticators(self) -> list[Any]:
         return [make() for make in access.authentication_classes()]
@@ -84,11 +81,12 @@ class TaskView(APIView):
         return exception_handler
 
     def handle_exception(self, exc: Exception) -> Response:
-        # A session's token is looked for in the body first, which Django bounds as well.
-        return super().handle_exception(TooLarge() if isinstance(exc, RequestDataTooBig) else exc)
+        # From a session's CSRF check: Django looks for the token in the body, and bounds that too.
+        is_too_large = isinstance(exc, RequestDataTooBig)
+        return super().handle_exception(BodyTooLarge() if is_too_large else exc)
 
     def get_queryset(self) -> Any:
-        """What permissions by model ask for."""
+        """Return the runs, whose model permission classes and drf-spectacular ask for."""
         return TaskRun.objects.all()
 
     @property
@@ -96,13 +94,13 @@ class TaskView(APIView):
         return Viewer(self.request.user)
 
     def run(self, pk: str, *, to_change: bool = False) -> TaskRun:
-        """The run of the address; raise NotFound for one that the user may not know of."""
+        """Return the run of the address; raise NotFound for one that the user may not see."""
         run = self.viewer.run(pk, to_change=to_change)
         self.check_object_permissions(self.request, run)
         return run
 
     def admit(self, task: Any) -> None:
-        """Raise PermissionDenied or NotAuthenticated if this task is not for this user."""
+        """Raise PermissionDenied or NotAuthenticated if the user may not start this task."""
         for permission in self._permissions_of(task):
             if not permission.has_permission(self.request, self):
                 self.permission_denied(
@@ -112,12 +110,12 @@ class TaskView(APIView):
                 )
 
     def admits(self, task: Any) -> bool:
-        """Whether this task is for this user."""
+        """Return whether the user may start this task."""
         permissions = self._permissions_of(task)
         return all(permission.has_permission(self.request, self) for permission in permissions)
 
     def throttle(self, task: Any) -> None:
-        """Raise Throttled if this user has started too many of this task."""
+        """Raise Throttled if the user has started this task too often."""
         self.throttle_scope = task.typed.throttle_scope
         throttle = TaskThrottle()
         if not throttle.allow_request(self.request, self):
@@ -129,47 +127,53 @@ class TaskView(APIView):
 
 
 class TaskList(TaskView):
-    """``/tasks/``: start a task; the runs of a user."""
+    """``/tasks/``: lists the user's runs, and starts tasks."""
 
     def get(self, request: Request) -> Response:
-        page = Page(request.query_params)
-        runs, last = page.of(self.viewer.runs(mine=page.mine))
-        following = last and replace_query_param(request.build_absolute_uri(), "cursor", last)
-        return Response({"next": following, "results": [shown(run) for run in runs]})
+        filters = RunFilters(data=request.query_params.dict())
+        filters.is_valid(raise_exception=True)
+        lookups = filters.validated_data
+        mine, page_size = lookups.pop("mine", False), lookups.pop("page_size")
+        runs, cursor = page_of(self.viewer.runs(mine=mine), lookups, page_size)
+        next_page = cursor and replace_query_param(request.build_absolute_uri(), "cursor", cursor)
+        return Response({"next": next_page, "results": TaskRunSerializer(runs, many=True).data})
 
     def post(self, request: Request) -> Response:
-        here = request.build_absolute_uri(reverse("taskworks:task-list"))  # the host may be refused
+        # First, because the host may be refused.
+        address = request.build_absolute_uri(reverse("taskworks:task-list"))
         key = validated_key(request.headers.get("Idempotency-Key"))
-        task, inputs = asked_for(request.data)
+        body = StartTaskSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        task = body.validated_data["task"]
         self.admit(task)
         self.throttle(task)
-        started = start(task, inputs, self.viewer.owner, key)
+        result, is_new = start(task, body.validated_data["inputs"], self.viewer.owner, key)
+        run = run_of_result(result) if is_new else self.run(result.id)
         return Response(
-            shown_result(started.result) if started.is_new else shown(self.run(started.result.id)),
-            status=201 if started.is_new else 200,
-            headers={"Location": f"{here}{started.result.id}/"},
+            TaskRunSerializer(run).data,
+            status=201 if is_new else 200,
+            headers={"Location": f"{address}{result.id}/"},
         )
 
 
 class TaskTypes(TaskView):
-    """``/tasks/types/``: the tasks that a user may start, and what each takes and gives."""
+    """``/tasks/types/``: lists the tasks that the user may start."""
 
     def get(self, request: Request) -> Response:
         offered = registry.offered().items()
-        return Response(
-            {"results": [_described(name, task) for name, task in offered if self.admits(task)]}
-        )
+        admitted = [(name, task) for name, task in offered if self.admits(task)]
+        return Response({"results": TaskTypeSerializer(admitted, many=True).data})
 
 
 class TaskDetail(TaskView):
-    """``/tasks/{id}/``: a run."""
+    """``/tasks/{id}/``: shows a run."""
 
     def get(self, request: Request, pk: str) -> Response:
-        return Response(shown(self.run(pk)))
+        return Response(TaskRunSerializer(self.run(pk)).data)
 
 
 class CancelTask(TaskView):
-    """``/tasks/{id}/cancel/``: cancel a run, or ask its worker to."""
+    """``/tasks/{id}/cancel/``: cancels a run, or asks its worker to."""
 
     def post(self, request: Request, pk: str) -> Response:
         run = self.run(pk, to_change=True)
@@ -178,11 +182,11 @@ class CancelTask(TaskView):
     def _answer(self, pk: str, answer: run_actions.Answer) -> Response:
         if answer.verdict is Verdict.NOT_APPLICABLE:
             raise Conflict(answer.reason)
-        return Response(shown(self.viewer.run(pk, to_change=True)))
+        return Response(TaskRunSerializer(self.viewer.run(pk, to_change=True)).data)
 
 
 class RetryTask(CancelTask):
-    """``/tasks/{id}/retry/``: make a failed or cancelled run ready again."""
+    """``/tasks/{id}/retry/``: makes a failed or cancelled run ready again."""
 
     def post(self, request: Request, pk: str) -> Response:
         run = self.run(pk, to_change=True)
@@ -194,21 +198,21 @@ class RetryTask(CancelTask):
 
 
 class TaskEvents(TaskView):
-    """``/tasks/{id}/events/``: how a run gets on, as server-sent events."""
+    """``/tasks/{id}/events/``: streams the progress of a run, as server-sent events."""
 
-    # Without HEAD, whose answer would end with the stream: its connection would hang till then.
+    # Without HEAD, which would be answered only at the end of the stream.
     http_method_names = ["get", "options"]  # noqa: RUF012 - as Django's views have it
 
     def get(self, request: Request, pk: str) -> HttpResponseBase:
         run = self.run(pk)
         if not isinstance(request._request, ASGIRequest):
             raise NotStreamed
-        known = shown(run)
+        known = run_as_json(run)
         if is_the_end(known, request.headers.get("Last-Event-ID", "")):
             return HttpResponse(status=204)
         viewer = self.viewer.owner
         if is_too_much(viewer):
-            self.throttled(request, RETRY_STREAM_AFTER)
+            self.throttled(request, STREAM_RETRY_AFTER)
         return EventStream(run.id, known, viewer).response()
 
 
@@ -216,17 +220,10 @@ class TaskSchema(TaskView):
     """``/tasks/schema/``: the OpenAPI document of these views."""
 
     def get(self, request: Request) -> HttpResponseBase:
-        if not documented.is_possible:
+        if not openapi.has_spectacular:
             raise NotFound("This document needs drf-spectacular: django-taskworks[openapi].")
-        content, etag = documented.document()
-        answer = HttpResponse(content, JSON.media_type, headers={"ETag": etag})
+        from taskworks.rest.openapi.document import document
+
+        content, etag = document()
+        answer = HttpResponse(content, ASCIIJSONRenderer.media_type, headers={"ETag": etag})
         return get_conditional_response(request._request, etag=etag, response=answer) or answer
-
-
-def _described(name: str, task: Any) -> dict[str, Any]:
-    return {
-        "name": name,
-        "description": task.typed.description,
-        "inputs": task.inputs.json_schema(),
-        "outputs": task.outputs.json_schema(),
-    }

@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import InterfaceError, InternalError, OperationalError, transaction
 
 from taskworks.database import clock
-from taskworks.definition import Task, copied
+from taskworks.definition import Task, unvalidated_copy
 from taskworks.exceptions import TaskResultDoesNotExist
 from taskworks.framework import ImmediateBackend, InvalidTaskBackend, task_backends
 from taskworks.logs import steady_logger
@@ -218,7 +218,7 @@ def _enqueue(
     changes: dict[str, Any] = {"metadata": {**(task.metadata or {}), OF_SCHEDULE: of_schedule}}
     if schedule.jitter:
         changes["run_after"] = schedule.jitter * random.random()  # noqa: S311 - not a secret
-    task = cast(Task, copied(task, **changes))
+    task = cast(Task, unvalidated_copy(task, **changes))
     args, kwargs = (schedule.args, schedule.kwargs) if schedule.is_task else ([], {})
     backend: Any = task.get_backend()
     if after is None or not hasattr(backend, "enqueue_after"):

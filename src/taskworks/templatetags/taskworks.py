@@ -1,4 +1,4 @@
-"""``{% load taskworks %}``: the browser client on a page, and the progress of a run."""
+"""``{% load taskworks %}``: tags for the browser client and the progress of a run."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from taskworks.conf import nearest
 
 register = Library()
 
-# Those of the client that a page may set; what it is told of the project it is told below.
+# The client's options that a page may set. Those that depend on the project are set below.
 OPTIONS = (
     "baseURL",
     "corsMode",
@@ -33,15 +33,16 @@ OPTIONS = (
 
 @register.simple_tag(takes_context=True)
 def taskworks_client(context: Context, **options: Any) -> SafeString:
-    """The client's module, and what it has to know of this project, once on a page.
+    """
+    Render the client's script and its options; use it once per page.
 
-    Rendered for a request, it also sees to it that the browser has a CSRF token. ``options`` are
-    the client's; raise TemplateSyntaxError for one that it has not.
+    If it is rendered with a request, the browser also gets a CSRF cookie. ``options`` are those of
+    the client; raise TemplateSyntaxError for an unknown one.
     """
     for name in options:
         if name not in OPTIONS:
             raise TemplateSyntaxError(
-                f"{name!r} is no option of the client.{nearest(name, [*OPTIONS])}"
+                f"The client has no option {name!r}.{nearest(name, [*OPTIONS])}"
             )
     return format_html(
         '{}\n<script type="module" src="{}"></script>',
@@ -52,9 +53,10 @@ def taskworks_client(context: Context, **options: Any) -> SafeString:
 
 @register.simple_tag
 def taskworks_progress(run: Any, label: str = "", *, can_cancel: bool = True) -> SafeString:
-    """A live progress bar of a run, its messages, and a button to cancel it.
+    """
+    Render a live progress bar of a run, its messages, and a button to cancel it.
 
-    ``run`` is a result, a row of the record, or an id; None if there is none yet. The page needs
+    ``run`` is a result, a ``TaskRun`` or an id; None if there is no run yet. The page needs
     ``{% taskworks_client %}``.
     """
     return format_html(
@@ -71,7 +73,7 @@ def _of_the_project(context: Context, given: dict[str, Any]) -> dict[str, str]:
         "csrfCookieName": settings.CSRF_COOKIE_NAME,
         "csrfHeaderName": HttpHeaders.parse_header_name(settings.CSRF_HEADER_NAME),
     }
-    # Making it a string is what has the middleware send the cookie.
+    # Converting it to a string makes the middleware send the cookie.
     token = str(context.get("csrf_token", ""))
     if settings.CSRF_USE_SESSIONS or settings.CSRF_COOKIE_HTTPONLY:
         options["csrfToken"] = token
@@ -83,6 +85,6 @@ def _base_url() -> str:
         return reverse("taskworks:task-list")
     except NoReverseMatch as problem:
         raise ImproperlyConfigured(
-            "{% taskworks_client %} found no REST API that the client could call: add "
+            "{% taskworks_client %} needs the REST API: add "
             'path("api/", include("taskworks.rest.urls")) to the project\'s urlpatterns.'
         ) from problem

@@ -1,6 +1,6 @@
 """
-For the tests of a project that uses Taskworks: execute what is queued, look at what waits, and
-move the clock. ``plugin`` has the same as fixtures of pytest.
+A test kit for projects that use Taskworks: execute enqueued runs, assert what is enqueued, and move
+the clock. ``plugin`` provides the same as fixtures for pytest.
 """
 
 from importlib import import_module
@@ -24,7 +24,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when first used: pytest loads the plugin before Django is set up.
+    # Imported on first use, because pytest loads the plugin before Django is set up.
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

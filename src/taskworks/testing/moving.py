@@ -1,4 +1,4 @@
-"""Move the clock by which runs become due and expire."""
+"""Move the clock that decides which runs are due and expired."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,31 +12,31 @@ from taskworks.store import store
 
 
 class Clock:
-    """The database's clock, as this process sees it. It ticks on from wherever it is moved to."""
+    """The database's clock, as this process sees it. It goes on from wherever it is moved to."""
 
     def now(self) -> datetime:
-        """Its time."""
+        """Return the time."""
         return store().read_clock()
 
     def advance(self, by: timedelta = timedelta(), /, **units: float) -> None:
-        """Move it ahead by a timedelta, or by what a timedelta is made of: ``hours=1``."""
+        """Move the clock ahead by a timedelta, or by its arguments, such as ``hours=1``."""
         DatabaseClock.moved += by + timedelta(**units)
 
     def move_to(self, moment: datetime) -> None:
-        """Move it to a moment; raise ValueError for one that is naive where USE_TZ is on."""
+        """Move the clock to a time; raise ValueError if it is naive although USE_TZ is on."""
         if timezone.is_naive(moment) == settings.USE_TZ:
             kind = "aware" if settings.USE_TZ else "naive"
-            raise ValueError(f"The clock cannot be moved to {moment!r}: it must be {kind}.")
+            raise ValueError(f"The clock can only be moved to {kind} datetimes, not to {moment!r}.")
         DatabaseClock.moved += as_aware(moment) - as_aware(self.now())
 
 
 @contextmanager
 def clock() -> Iterator[Clock]:
     """
-    A clock that can be moved until the block ends; then the time is what it was before.
+    A clock that can be moved until the block ends; then the time is restored.
 
-    It is the database's clock, by which Taskworks decides what is due and expired and writes its
-    times, and as all threads of this process see it. ``timezone.now()`` stays what it is.
+    This is the database's clock, which decides what is due and expired, and gives all times that
+    Taskworks writes. All threads of this process see it. ``timezone.now()`` is not changed.
     """
     before = DatabaseClock.moved
     try:

@@ -1,6 +1,6 @@
 """
-The kit as fixtures of pytest, which loads this module by itself. They need pytest-django, whose
-``db`` they ask for; ``task_clock`` is back at the true time when its test has ended.
+The test kit as fixtures for pytest, which loads this module automatically. They need
+pytest-django, for its fixture ``db``. ``task_clock`` is restored after each test.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,12 +11,12 @@ import pytest
 if TYPE_CHECKING:
     from taskworks.testing import Clock
 
-# What is imported here costs every project, so the kit itself is imported where it is used.
+# The kit is imported where it is used, to keep the start of pytest fast in every project.
 
 
 @pytest.fixture
 def run_tasks(db: None) -> Callable[..., Any]:
-    """taskworks.testing.run_tasks, with access to the database."""
+    """``taskworks.testing.run_tasks``, with access to the database."""
     from taskworks import testing
 
     return testing.run_tasks
@@ -24,7 +24,7 @@ def run_tasks(db: None) -> Callable[..., Any]:
 
 @pytest.fixture
 def enqueued(db: None) -> Callable[..., Any]:
-    """taskworks.testing.enqueued, with access to the database."""
+    """``taskworks.testing.enqueued``, with access to the database."""
     from taskworks import testing
 
     return testing.enqueued
@@ -32,7 +32,7 @@ def enqueued(db: None) -> Callable[..., Any]:
 
 @pytest.fixture
 def assert_enqueued(db: None) -> Callable[..., Any]:
-    """taskworks.testing.assert_enqueued, with access to the database."""
+    """``taskworks.testing.assert_enqueued``, with access to the database."""
     from taskworks import testing
 
     return testing.assert_enqueued
@@ -40,7 +40,7 @@ def assert_enqueued(db: None) -> Callable[..., Any]:
 
 @pytest.fixture
 def assert_not_enqueued(db: None) -> Callable[..., Any]:
-    """taskworks.testing.assert_not_enqueued, with access to the database."""
+    """``taskworks.testing.assert_not_enqueued``, with access to the database."""
     from taskworks import testing
 
     return testing.assert_not_enqueued
@@ -48,7 +48,7 @@ def assert_not_enqueued(db: None) -> Callable[..., Any]:
 
 @pytest.fixture
 def task_clock(db: None) -> "Iterator[Clock]":
-    """A clock that can be moved: advance(hours=1), move_to(datetime)."""
+    """A clock that can be moved, with ``advance(hours=1)`` and ``move_to(datetime)``."""
     from taskworks import testing
 
     with testing.clock() as clock:

@@ -1,4 +1,4 @@
-"""Execute what is queued in the thread of a test."""
+"""Execute enqueued runs in the thread of a test."""
 
 import contextvars
 import os
@@ -35,7 +35,7 @@ from taskworks.testing.transactions import as_without_transactions
 from taskworks.worker.claiming.queues import Queues
 
 LABEL = "run_tasks"
-MOST = 10_000  # attempts, after which the queue is thought to be endless
+MAX_ATTEMPTS = 10_000  # without a limit; then the runs are assumed to enqueue each other endlessly
 ONE_OF_EACH = dict.fromkeys(LANES, 1)
 
 
@@ -47,27 +47,27 @@ def run_tasks(
     raise_failures: bool = True,
 ) -> list[TaskResult[..., Any]]:
     """
-    Execute the runs that are ready or due, then those that these enqueue, until none is left or
-    ``limit`` attempts are made. Return the result of each attempt, in the order in which they were
-    made; a run that is retried at once is in it twice.
+    Execute the runs that are ready or due, and those that these enqueue, until none is left or
+    ``limit`` attempts were made. Return the result of each attempt, in order; a run that is retried
+    at once is listed twice.
 
-    All happens in this thread and on its connections, so inside the transaction of a ``TestCase``
-    too. Retries, snoozes, expiry, cancellation, signals and log are a worker's; what waits for a
-    later time stays, see ``clock``. Not as in a worker: nothing interrupts a task, so a ``timeout``
-    or a cancellation does not stop it; a task for child processes is called here; progress,
-    messages and metadata are written when the attempt has ended.
+    Everything happens in this thread, on its database connections, and so also inside the
+    transaction of a ``TestCase``. Retries, snoozes, expiry, cancellation, signals and logs are the
+    same as in a worker. Runs that are due later stay; see ``clock``. Unlike in a worker, tasks are
+    never interrupted, so a ``timeout`` or a cancellation does not stop a running task; tasks for
+    child processes are called here; and progress, messages and metadata are written at the end of
+    the attempt.
 
-    An exception that fails a run for good, or for which its task cannot be imported, is raised
-    here once it is stored, and the other runs stay queued: a test should not go on as if all was
-    well. With ``raise_failures=False`` it is in the result's ``errors`` only. KeyboardInterrupt is
-    always raised.
+    If a run finally fails, or its task cannot be imported, this is stored and the exception is
+    raised here; the other runs stay enqueued. With ``raise_failures=False`` it is only in the
+    result's ``errors``. KeyboardInterrupt is always raised.
 
-    Raise NotImplementedError for a backend that stores no runs, and RuntimeError if, without a
-    ``limit``, there is no end.
+    Raise NotImplementedError for a backend that does not store runs, and RuntimeError if, without a
+    ``limit``, the runs do not come to an end.
     """
     runner = Runner(_database_backend(backend), _queues(queue_names))
-    with runner.at_work():
-        for _ in range(MOST if limit is None else limit):
+    with runner.registered():
+        for _ in range(MAX_ATTEMPTS if limit is None else limit):
             run = runner.claim()
             if run is None:
                 break
@@ -76,15 +76,15 @@ def run_tasks(
         else:
             if limit is None:
                 raise RuntimeError(
-                    f"run_tasks() has made {MOST:,} attempts, the latest at a run of "
-                    f"{runner.results[-1].task.module_path}: do the runs enqueue each other "
-                    "without end? Give a limit to stop earlier."
+                    f"run_tasks() has made {MAX_ATTEMPTS:,} attempts, most recently of "
+                    f"{runner.results[-1].task.module_path}. Do these runs enqueue each other "
+                    "endlessly? Pass a limit to stop earlier."
                 )
     return runner.results
 
 
 class Runner(Subscriber):
-    """A worker without pools: takes one run at a time, and executes it where it is called."""
+    """A worker without pools, which executes one run at a time in the calling thread."""
 
     def __init__(self, backend: DatabaseBackend, queues: Queues) -> None:
         self.results: list[TaskResult[..., Any]] = []
@@ -94,8 +94,8 @@ class Runner(Subscriber):
         self._ledger = Ledger(self._store, events, wake=lambda: None)
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """Be a worker that lives; whatever happens, leave no run in its hands."""
+    def registered(self) -> Iterator[None]:
+        """Be registered as a worker until the block ends; then release what is still claimed."""
         row = Worker(id=self._id, label=LABEL, hostname=platform.node(), pid=os.getpid())
         self._store.register(row)
         try:
@@ -105,7 +105,7 @@ class Runner(Subscriber):
             self._store.leave(self._id)
 
     def claim(self) -> TaskRun | None:
-        """The run that a worker would take first, if there is one."""
+        """Claim and return the run that a worker would claim first; None if there is none."""
         unblock_all(self._store)
         promote(self._store)
         alias = self._backend.alias
@@ -116,19 +116,19 @@ class Runner(Subscriber):
         return runs[0] if runs else None
 
     def execute(self, run: TaskRun) -> Outcome:
-        """Make an attempt at the run, and store what becomes of it."""
+        """Execute one attempt of the run, and store its outcome."""
         attempt = Attempt(run, LABEL)
         self._ledger.take(attempt)
         self._ledger.submitted([attempt])
-        attempt.close_channel()  # nobody writes meanwhile, so nobody is to wait for that
+        attempt.close_channel()  # progress is not written during the attempt, so do not wait for it
         attempt.finisher = self._store
-        outcome = prepare(attempt) or self._begun(attempt)
-        self._write_told(attempt)
+        outcome = prepare(attempt) or self._start_and_execute(attempt)
+        self._write_progress(attempt)
         self._ledger.settle(attempt, outcome)
         self._ledger.record()
         return attempt.outcome or outcome
 
-    def _begun(self, attempt: Attempt) -> Outcome:
+    def _start_and_execute(self, attempt: Attempt) -> Outcome:
         if attempt.start_comes_first:
             attempt.count_start()
             attempt.start_written = bool(self._store.start([attempt.run]))
@@ -137,15 +137,15 @@ class Runner(Subscriber):
     def settled(self, attempts: Attempts) -> None:
         self.results += [a.result() for a in attempts if not isinstance(a.outcome, Released)]
 
-    def _write_told(self, attempt: Attempt) -> None:
-        if columns := attempt.channel.take():
+    def _write_progress(self, attempt: Attempt) -> None:
+        if columns := attempt.channel.take_changes():
             for name, value in columns.items():
                 setattr(attempt.run, name, value)
             self._store.write_progress([attempt.run])
 
 
 def _executed(attempt: Attempt, sender: type) -> Outcome:
-    """In a context of its own, as in a worker's thread."""
+    """Execute in a context of its own, as in a worker's thread."""
     return contextvars.Context().run(_executed_here, attempt, sender)
 
 
@@ -154,14 +154,14 @@ def _executed_here(attempt: Attempt, sender: type) -> Outcome:
     try:
         with as_without_transactions():
             return execute(attempt, guard, sender)
-    except Exception as error:  # noqa: BLE001 - what was called on commit belongs to the task
+    except Exception as error:  # noqa: BLE001 - raised by an on_commit callback of the task
         return judge(attempt, error)
 
 
 def _to_raise(outcome: Outcome, *, raise_failures: bool) -> BaseException | None:
     match outcome:
         case Failed(exception) | Retried(exception) if isinstance(exception, KeyboardInterrupt):
-            return exception  # who pressed the keys means the tests, not the task
+            return exception  # Ctrl-C is meant for the tests, not for the task
         case Failed(exception) if raise_failures:
             return exception
         case Postponed(reason=reason) if raise_failures:
@@ -173,8 +173,8 @@ def _database_backend(alias: str) -> DatabaseBackend:
     backend = task_backends[alias]
     if not isinstance(backend, DatabaseBackend):
         raise NotImplementedError(
-            f"run_tasks() executes runs that are stored, and the backend {alias!r}, a "
-            f"{type(backend).__name__}, stores none: use a DatabaseBackend in this test."
+            f"run_tasks() executes stored runs, but the backend {alias!r} "
+            f"({type(backend).__name__}) does not store any. Use a DatabaseBackend in this test."
         )
     return backend
 

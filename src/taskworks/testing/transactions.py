@@ -1,4 +1,4 @@
-"""The transactions around a test, of which a task should feel as little as in a worker."""
+"""Hide the transactions around a test from a task, which has none around it in a worker."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,23 +13,23 @@ from taskworks.execution.task_connections import open_transactions
 @contextmanager
 def as_without_transactions() -> Iterator[None]:
     """
-    Inside the transactions that are open: an error of the database breaks nothing but what the
-    task has written, and what the task has left to a commit is called at the end, for a
-    ``TestCase`` never commits.
+    Let a task behave as without the open transactions: a database error affects only what the task
+    has written, and its on_commit callbacks are called at the end, since a ``TestCase`` never
+    commits.
     """
     with ExitStack() as around:
         for alias in open_transactions():
             if _is_of_a_test(alias):
-                around.enter_context(_committed(alias))
-            around.enter_context(_mended(alias))
+                around.enter_context(_calling_on_commit(alias))
+            around.enter_context(_in_savepoint(alias))
         yield
 
 
 @contextmanager
-def _mended(alias: str) -> Iterator[None]:
+def _in_savepoint(alias: str) -> Iterator[None]:
     connection = connections[alias]
     waiting = len(connection.run_on_commit)
-    savepoint = cast(str, connection.savepoint())  # in a transaction, it is one
+    savepoint = cast(str, connection.savepoint())  # not None inside a transaction
     yield
     if connection.needs_rollback or not connection.is_usable():
         connection.set_rollback(False)
@@ -40,13 +40,13 @@ def _mended(alias: str) -> Iterator[None]:
 
 
 @contextmanager
-def _committed(alias: str) -> Iterator[None]:
+def _calling_on_commit(alias: str) -> Iterator[None]:
     before = len(connections[alias].run_on_commit)
     try:
         with TestCase.captureOnCommitCallbacks(using=alias, execute=True):
             yield
     finally:
-        # A test that captures them itself must not call them again.
+        # So that a test that captures callbacks itself does not call them again.
         del connections[alias].run_on_commit[before:]
 
 

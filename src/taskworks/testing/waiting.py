@@ -1,4 +1,4 @@
-"""Look at what is enqueued and waits."""
+"""Return, and assert, which runs are enqueued."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -8,14 +8,14 @@ from taskworks import framework, jsonvalue
 from taskworks.backends.database import DatabaseBackend
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, task_backends
 from taskworks.models import RunState
-from taskworks.result import TaskResult, ours
+from taskworks.result import TaskResult, as_our_result
 from taskworks.store import store
 
 Results = list[TaskResult[..., Any]]
 
-SHOWN = 20  # runs in a message
+MAX_LISTED = 20  # runs in a message
 WAITING = [RunState.BLOCKED, RunState.SCHEDULED, RunState.READY]
-TOLERANCE = timedelta(seconds=1)  # between a delay that was asked for and the time that became
+TOLERANCE = timedelta(seconds=1)  # between the expected delay and the actual one
 
 
 def enqueued(
@@ -25,12 +25,12 @@ def enqueued(
     backend: str | None = None,
 ) -> Results:
     """
-    The runs that wait, ready, scheduled or blocked, in the order in which they were enqueued; of
-    this task alone, or of this queue, if one is given. ``backend`` is the task's, else the default
-    one.
+    Return the runs that are waiting (ready, scheduled or blocked), in the order in which they were
+    enqueued; only those of this task or queue, if given. ``backend`` defaults to the task's, or
+    else to the default backend.
 
-    On a DummyBackend these are all of its results. Raise NotImplementedError for a backend on
-    which nothing waits.
+    For a DummyBackend, return all of its results. Raise NotImplementedError for a backend without
+    waiting runs.
     """
     waiting = _waiting_on(backend or (task.backend if task else DEFAULT_TASK_BACKEND_ALIAS))
     return [
@@ -53,11 +53,11 @@ def assert_enqueued(
     backend: str | None = None,
 ) -> Results:
     """
-    Raise AssertionError, with what waits instead, unless a run of this task waits, or exactly so
-    many ``times``; return those that do.
+    Raise AssertionError, with a list of the waiting runs, unless a run of this task is waiting, or
+    exactly ``times`` runs are. Return these runs.
 
-    Of the others, what is None is not looked at. ``run_after`` as a timedelta is what the run was
-    to wait from its enqueueing, give or take a second.
+    Arguments that are None are not compared. ``run_after`` as a timedelta is the delay since the
+    run was enqueued, with a tolerance of one second.
     """
     __tracebackhide__ = True  # of pytest
     wanted = _wanted(args, kwargs, queue_name, run_after, priority)
@@ -81,7 +81,7 @@ def assert_not_enqueued(
     priority: int | None = None,
     backend: str | None = None,
 ) -> None:
-    """Raise AssertionError, with what waits, if such a run waits; see assert_enqueued()."""
+    """Raise AssertionError if such a run is waiting; see assert_enqueued()."""
     __tracebackhide__ = True
     wanted = _wanted(args, kwargs, queue_name, run_after, priority)
     waiting = enqueued(backend=backend or task.backend)
@@ -96,10 +96,10 @@ def _waiting_on(alias: str) -> Results:
         runs = store().runs.filter(backend=alias, state__in=WAITING)
         return [run.to_result() for run in runs.order_by("enqueued_at", "id")]
     if isinstance(backend, framework.DummyBackend):
-        return [ours(result) for result in backend.results]
+        return [as_our_result(result) for result in backend.results]
     raise NotImplementedError(
-        f"On the backend {alias!r}, a {type(backend).__name__}, nothing waits that could be looked "
-        "at: use a DatabaseBackend or a DummyBackend in this test."
+        f"The backend {alias!r} ({type(backend).__name__}) does not have waiting runs. Use a "
+        "DatabaseBackend or a DummyBackend in this test."
     )
 
 
@@ -150,9 +150,11 @@ def _fail(verdict: str, task: framework.Task, wanted: Mapping[str, Any], waiting
     __tracebackhide__ = True
     sentence = f"{_described(task.module_path, wanted)} {verdict}."
     lines = [_described(result.task.module_path, _facts(result)) for result in waiting]
-    if len(lines) > SHOWN:
-        lines[SHOWN:] = [f"and {len(lines) - SHOWN} more"]
-    rest = ["What waits:", *(f"  {line}" for line in lines)] if lines else ["Nothing waits."]
+    if len(lines) > MAX_LISTED:
+        lines[MAX_LISTED:] = [f"and {len(lines) - MAX_LISTED} more"]
+    rest = (
+        ["Enqueued runs:", *(f"  {line}" for line in lines)] if lines else ["No runs are enqueued."]
+    )
     raise AssertionError("\n".join([sentence, *rest]))
 
 

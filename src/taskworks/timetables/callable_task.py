@@ -9,7 +9,7 @@ from django.apps import apps
 from django.db import models, router
 
 from taskworks.context import TaskContext
-from taskworks.definition import Task, copied, ours, unvalidated
+from taskworks.definition import Task, as_our_task, unvalidated_copy, unvalidated_task
 from taskworks.exceptions import ResourceNotFound
 from taskworks.timetables.callables import TASK, Described, find, resolve
 
@@ -32,8 +32,8 @@ def task_for(described: Described) -> Task:
     """
     found = find(described)
     if described.kind == TASK:
-        return ours(found)
-    return cast(Task, copied(call, callable_path=described.path))
+        return as_our_task(found)
+    return cast(Task, unvalidated_copy(call, callable_path=described.path))
 
 
 def _call(context: TaskContext) -> None:
@@ -83,4 +83,4 @@ def _schedule(context: TaskContext) -> "Schedule":
 
 # Not made by the decorator: a project may have no queue or backend of the default's name.
 _call.__name__ = _call.__qualname__ = "call"
-call = unvalidated(_call, CallableTask, takes_context=True)
+call = unvalidated_task(_call, CallableTask, takes_context=True)

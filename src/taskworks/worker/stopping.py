@@ -75,7 +75,7 @@ class Stopper:
         for attempt in attempts:
             if attempt.run.id in wanted and not attempt.is_cancelled:
                 attempt.channel.cancel_requested = True
-                attempt.guard.ask()
+                attempt.guard.request_cancel()
                 self._stop(attempt, Reason.CANCEL, now + HEED_WITHIN)
 
     def _stop(self, attempt: Attempt, reason: Reason, since: float) -> None:

@@ -1,11 +1,11 @@
-"""The reference of `django.tasks`, implemented for a Django that does not have it.
+"""A backport of `django.tasks`, for versions of Django that do not have it.
 
-It needs no place in INSTALLED_APPS: importing it registers its check and its signal receivers.
+It need not be in INSTALLED_APPS: importing it registers its check and its signal receivers.
 """
 
 # Names, messages and the order of steps follow django.tasks of Django 6.1
 # (BSD-3-Clause, copyright (c) Django Software Foundation and individual contributors),
-# module for module, so that `diff` against it is the way to review this package.
+# module by module, so that this package can be reviewed with `diff`.
 
 from typing import TYPE_CHECKING, Any, cast
 
@@ -54,13 +54,13 @@ DEFAULT_TASKS: dict[str, Any] = {
 
 
 class TaskBackendHandler(ConnectionHandler):
-    """Makes the backends of the TASKS setting, one of each alias a thread."""
+    """Creates the backends of the TASKS setting, one per alias and thread."""
 
     settings_name = "TASKS"
     exception_class = InvalidTaskBackend
 
     def configure_settings(self, settings: dict[str, Any] | None) -> dict[str, Any]:
-        """Return the given settings or TASKS; where nobody wrote TASKS, our default."""
+        """Return the given settings, else TASKS, else the default below."""
         if settings is not None:
             return settings
         # Django 5.2 has no TASKS at all; later ones have a default that names Django's backend.
@@ -69,7 +69,7 @@ class TaskBackendHandler(ConnectionHandler):
         return DEFAULT_TASKS if written is unwritten else cast("dict[str, Any]", written)
 
     def create_connection(self, alias: str) -> "BaseTaskBackend":
-        """Make the backend that TASKS names for this alias."""
+        """Create the backend with this alias in TASKS."""
         params = self.settings[alias]
         backend = params["BACKEND"]
         try:
@@ -79,14 +79,14 @@ class TaskBackendHandler(ConnectionHandler):
         return cast("BaseTaskBackend", backend_class(alias=alias, params=params))
 
     def reset(self) -> None:
-        """Forget every backend made so far, and read the setting anew."""
+        """Forget all backends, and read the setting again."""
         self._settings = self.settings = self.configure_settings(None)
         self._connections = Local(self.thread_critical)
 
 
 task_backends = TaskBackendHandler()
 
-# A proxy, so that it follows the setting; it answers as the backend itself would.
+# A proxy for the default backend, so that it follows changes of the setting.
 default_task_backend = cast(
     "BaseTaskBackend", ConnectionProxy(task_backends, DEFAULT_TASK_BACKEND_ALIAS)
 )

@@ -1,4 +1,4 @@
-"""The words of the standard: a task, its result, its errors and its context."""
+"""The classes of the standard: a task, its result, errors and context."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
@@ -35,29 +35,29 @@ TASK_REFRESH_ATTRS = {
 
 
 class TaskResultStatus(TextChoices):
-    """How far a run has come."""
+    """The status of a run."""
 
-    # Enqueued, or to be run once more.
+    # Enqueued, or to be executed again.
     READY = ("READY", pgettext_lazy("Task", "Ready"))
-    # Being run now.
+    # Being executed.
     RUNNING = ("RUNNING", pgettext_lazy("Task", "Running"))
-    # Ended by an exception, or impossible to start.
+    # Ended by an exception, or could not be started.
     FAILED = ("FAILED", pgettext_lazy("Task", "Failed"))
-    # Ended as it should.
+    # Ended successfully.
     SUCCESSFUL = ("SUCCESSFUL", pgettext_lazy("Task", "Successful"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A function with the options it is enqueued with. It never changes."""
+    """A function, and the options with which it is enqueued. Immutable."""
 
-    func: Callable[..., Any]  # What to run.
+    func: Callable[..., Any]  # The function to call.
     priority: int = DEFAULT_TASK_PRIORITY
     backend: str = DEFAULT_TASK_BACKEND_ALIAS
     queue_name: str = DEFAULT_TASK_QUEUE_NAME
-    run_after: datetime | None = None  # Not to be run before.
+    run_after: datetime | None = None  # The earliest time.
 
-    # Whether the function is handed a TaskContext as its first argument.
+    # Whether the function takes a TaskContext as its first argument.
     takes_context: bool = False
 
     def __post_init__(self) -> None:
@@ -65,7 +65,7 @@ class Task:
 
     @classmethod
     def _reconstruct(cls, kwargs: dict[str, Any]) -> Self:
-        """Make the task anew from fields in which `func` is a dotted path to it."""
+        """Create the task from fields in which `func` is the dotted path of the task."""
         func_path = kwargs["func"]
         try:
             kwargs["func"] = import_string(func_path).func
@@ -74,7 +74,7 @@ class Task:
         return cls(**kwargs)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[dict[str, Any]]]:
-        # Pickle finds a function by its name, and under that name it would find this task.
+        # Pickle finds a function by its name, which leads to this task.
         kwargs = {f.name: getattr(self, f.name) for f in fields(self)}
         kwargs["func"] = self.module_path
         return (self.__class__._reconstruct, (kwargs,))
@@ -92,7 +92,7 @@ class Task:
         run_after: datetime | None = None,
         backend: str | None = None,
     ) -> Self:
-        """Return a task with these options in place of its own."""
+        """Return a copy with these options."""
         options = {
             "priority": priority,
             "queue_name": queue_name,
@@ -105,7 +105,7 @@ class Task:
         return replace(self, **changes)
 
     def enqueue(self, *args: Any, **kwargs: Any) -> "TaskResult":
-        """Have the task run with these arguments."""
+        """Enqueue a run of the task with these arguments."""
         return self.get_backend().enqueue(self, args, kwargs)
 
     async def aenqueue(self, *args: Any, **kwargs: Any) -> "TaskResult":
@@ -113,7 +113,7 @@ class Task:
         return await self.get_backend().aenqueue(self, args, kwargs)
 
     def get_result(self, result_id: str) -> "TaskResult":
-        """Return the result of this id.
+        """Return the result with this id.
 
         Raise TaskResultDoesNotExist if there is none, and TaskResultMismatch if it is
         another task's.
@@ -130,7 +130,7 @@ class Task:
         return result
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the function here and now, whether it is async or not."""
+        """Call the function immediately, whether it is async or not."""
         if iscoroutinefunction(self.func):
             return async_to_sync(self.func)(*args, **kwargs)
         return self.func(*args, **kwargs)
@@ -142,7 +142,7 @@ class Task:
         return await sync_to_async(self.func)(*args, **kwargs)
 
     def get_backend(self) -> "BaseTaskBackend":
-        """Return the backend that TASKS has under this task's alias."""
+        """Return the backend with this task's alias."""
         from . import task_backends
 
         return task_backends[self.backend]
@@ -186,7 +186,7 @@ def task(
     takes_context: bool = False,
     **kwargs: Any,
 ) -> Task | Callable[[Callable[..., Any]], Task]:
-    """Make a module's function a task. Further options are those of the backend's task class."""
+    """Make a module-level function a task. Other options are those of the task class."""
     from . import task_backends
 
     if "run_after" in kwargs:
@@ -210,14 +210,14 @@ def task(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskError:
-    """An exception that ended an attempt, in text."""
+    """An exception that ended an attempt, as text."""
 
     exception_class_path: str
     traceback: str
 
     @property
     def exception_class(self) -> type[BaseException]:
-        """The class itself, imported at this moment."""
+        """The class of the exception, imported now."""
         exception_class = import_string(self.exception_class_path)
         if not isclass(exception_class) or not issubclass(exception_class, BaseException):
             raise ValueError(f"{self.exception_class_path!r} does not reference a valid exception.")
@@ -226,11 +226,11 @@ class TaskError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult:
-    """A run of a task as it stood when it was read."""
+    """A snapshot of a run."""
 
     task: Task
 
-    id: str  # What the backend knows the run by.
+    id: str  # Unique in the backend.
     status: TaskResultStatus
     enqueued_at: datetime | None
     started_at: datetime | None
@@ -242,8 +242,8 @@ class TaskResult:
     args: list[Any]
     kwargs: dict[str, Any]
     backend: str  # The alias in TASKS.
-    errors: list[TaskError]  # Of every attempt that failed.
-    worker_ids: list[str]  # Of every worker that began an attempt.
+    errors: list[TaskError]  # One for each failed attempt.
+    worker_ids: list[str]  # One for each attempt.
 
     _return_value: Any | None = field(init=False, default=None)
 
@@ -252,7 +252,7 @@ class TaskResult:
 
     @property
     def return_value(self) -> Any:
-        """What the task returned. Raise ValueError unless it succeeded.
+        """The return value of the task. Raise ValueError unless the run was successful.
 
         None therefore always means that the task returned None.
         """
@@ -264,12 +264,12 @@ class TaskResult:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run has ended, well or badly."""
+        """True if the run has ended, successfully or not."""
         return self.status in {TaskResultStatus.FAILED, TaskResultStatus.SUCCESSFUL}
 
     @property
     def attempts(self) -> int:
-        """How many attempts have begun, one under way included."""
+        """The number of attempts, including a running one."""
         return len(self.worker_ids)
 
     def refresh(self) -> None:
@@ -284,14 +284,14 @@ class TaskResult:
         self._write(**{attr: getattr(latest, attr) for attr in TASK_REFRESH_ATTRS})
 
     def _write(self, **values: Any) -> None:
-        """Set fields in spite of the freeze, which is meant for users and not for backends."""
+        """Set fields although the class is frozen, which is meant for users, not for backends."""
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskContext:
-    """What a task that takes a context is told about its own run."""
+    """The context of a task: its own run."""
 
     task_result: TaskResult
 

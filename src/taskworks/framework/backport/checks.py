@@ -1,4 +1,4 @@
-"""The system check that asks every configured backend."""
+"""The system check of the configured backends."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from django.core import checks
 def check_tasks(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> Iterator[checks.CheckMessage]:
-    """Yield what each backend in TASKS finds wrong with itself."""
+    """Yield the messages of the checks of all backends in TASKS."""
     from . import task_backends
 
     for backend in task_backends.all():

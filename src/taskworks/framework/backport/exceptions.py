@@ -1,14 +1,14 @@
-"""What can be wrong with a task, a backend or a result."""
+"""The exceptions of the standard."""
 
 from django.core.exceptions import ImproperlyConfigured
 
 
 class TaskException(Exception):  # noqa: N818 - the name is the standard's
-    """Base of the exceptions about tasks. Never raised itself."""
+    """The base class of exceptions about tasks. Never raised itself."""
 
 
 class InvalidTask(TaskException):
-    """The task is not one that its backend can run."""
+    """The backend cannot execute the task."""
 
 
 class InvalidTaskBackend(ImproperlyConfigured):
@@ -16,13 +16,13 @@ class InvalidTaskBackend(ImproperlyConfigured):
 
 
 class TaskResultDoesNotExist(TaskException):
-    """The backend has no result of this id."""
+    """The backend has no result with this id."""
 
 
 class TaskResultMismatch(TaskException):
-    """The result of this id belongs to another task."""
+    """The result with this id belongs to another task."""
 
 
-# The names which the package django-tasks used up to its release 0.12.
+# The names in the package django-tasks up to version 0.12.
 InvalidTaskError = InvalidTask
 InvalidTaskBackendError = InvalidTaskBackend

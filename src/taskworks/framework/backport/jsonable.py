@@ -1,11 +1,11 @@
-"""What arguments and return values of a task may be made of."""
+"""Conversion of arguments and return values to JSON's types."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 def normalize_json(obj: Any) -> Any:
-    """Return `obj` in dicts, lists and scalars; raise for what JSON cannot say."""
+    """Return `obj` as dicts, lists and scalars; raise if it is not JSON."""
     match obj:
         case Mapping():
             return {normalize_json(key): normalize_json(value) for key, value in obj.items()}

@@ -1,4 +1,4 @@
-"""The three signals of a task's life, and the log lines that follow them."""
+"""The three signals of the standard, and the receivers that log them."""
 
 import logging
 import sys
@@ -23,7 +23,7 @@ task_started = Signal()
 
 @receiver(setting_changed)
 def clear_tasks_handlers(*, setting: str, **kwargs: Any) -> None:
-    """Let a change of the TASKS setting take effect at once."""
+    """Let a change of TASKS take effect at once."""
     if setting == "TASKS":
         from . import task_backends
 
@@ -34,7 +34,7 @@ def clear_tasks_handlers(*, setting: str, **kwargs: Any) -> None:
 def log_task_enqueued(
     sender: "type[BaseTaskBackend]", task_result: TaskResult, **kwargs: Any
 ) -> None:
-    """Write a DEBUG line that the run is stored."""
+    """Log at level DEBUG that a run was enqueued."""
     logger.debug(
         "Task id=%s path=%s enqueued backend=%s",
         task_result.id,
@@ -47,7 +47,7 @@ def log_task_enqueued(
 def log_task_started(
     sender: "type[BaseTaskBackend]", task_result: TaskResult, **kwargs: Any
 ) -> None:
-    """Write an INFO line that the run begins."""
+    """Log at level INFO that a run has started."""
     logger.info(
         "Task id=%s path=%s state=%s",
         task_result.id,
@@ -60,9 +60,9 @@ def log_task_started(
 def log_task_finished(
     sender: "type[BaseTaskBackend]", task_result: TaskResult, **kwargs: Any
 ) -> None:
-    """Write how the run ended: INFO for a success, ERROR with its traceback for a failure."""
+    """Log how a run ended: a success at INFO, a failure at ERROR with its traceback."""
     failed = task_result.status == TaskResultStatus.FAILED
-    # The signal of a failure is sent while its exception is being handled.
+    # On a failure, the signal is sent while the exception is being handled.
     exc_info = sys.exc_info()
     logger.log(
         logging.ERROR if failed else logging.INFO,

@@ -1,16 +1,15 @@
-"""``manage.py taskworks``: the one command, a module a subcommand."""
+"""``manage.py taskworks``, with one module per subcommand."""
 
 import argparse
 from copy import copy
-from typing import Any
+from typing import Any, Protocol
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from taskworks.management import (
-    cancel_command,
+    action_commands,
     list_command,
     prune_command,
-    retry_command,
     run_command,
     schedules_command,
     show_command,
@@ -18,22 +17,35 @@ from taskworks.management import (
     worker_command,
 )
 
-SUBCOMMANDS = {
+
+class Subcommand(Protocol):
+    """What a module of a subcommand has."""
+
+    HELP: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the arguments of the subcommand."""
+
+    def run(self, command: BaseCommand, options: dict[str, Any]) -> None:
+        """Execute the subcommand."""
+
+
+SUBCOMMANDS: dict[str, Subcommand] = {
     "worker": worker_command,
     "prune": prune_command,
     "status": status_command,
     "list": list_command,
     "show": show_command,
     "run": run_command,
-    "retry": retry_command,
-    "cancel": cancel_command,
+    "retry": action_commands.RETRY,
+    "cancel": action_commands.CANCEL,
     "schedules": schedules_command,
 }
 
 
 class Command(BaseCommand):
-    help = "Background work: run a worker, look at runs, enqueue, retry, cancel and delete them."
-    # A worker checks the system when it has found the database, which some checks ask.
+    help = "Run workers; enqueue, show, retry, cancel and delete runs; list and change schedules."
+    # The worker runs the checks itself, once it has reached the database, which some of them query.
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -41,33 +53,35 @@ class Command(BaseCommand):
         django_options = [action for action in parser._actions if action.dest != "help"]
         subparsers = parser.add_subparsers(dest="subcommand", required=True, metavar="SUBCOMMAND")
         self.subparsers = {}
-        for name, module in SUBCOMMANDS.items():
-            subparser = subparsers.add_parser(name, help=module.HELP, description=module.HELP)
-            module.add_arguments(subparser)
-            _take_here_too(django_options, subparser)
+        for name, subcommand in SUBCOMMANDS.items():
+            subparser = subparsers.add_parser(
+                name, help=subcommand.HELP, description=subcommand.HELP
+            )
+            subcommand.add_arguments(subparser)
+            _accept_here_too(django_options, subparser)
             self.subparsers[name] = subparser
 
     def handle(self, *args: Any, **options: Any) -> None:
         name = options["subcommand"]
-        SUBCOMMANDS[name].run(self, options | _typed(options, self.subparsers[name]))
+        SUBCOMMANDS[name].run(self, options | _validated(options, self.subparsers[name]))
 
 
-def _take_here_too(actions: list[argparse.Action], subparser: argparse.ArgumentParser) -> None:
-    """Take Django's own options after the subcommand as well as before it."""
+def _accept_here_too(actions: list[argparse.Action], subparser: argparse.ArgumentParser) -> None:
+    """Accept Django's own options after the subcommand as well as before it."""
     for action in actions:
         again = copy(action)
-        again.default = argparse.SUPPRESS  # or it would undo what stood before
+        again.default = argparse.SUPPRESS  # do not overwrite the value from before the subcommand
         subparser._add_action(again)
 
 
-def _typed(options: dict[str, Any], subparser: argparse.ArgumentParser) -> dict[str, Any]:
-    """What call_command() was given by keyword, which argparse has not seen, checked alike."""
-    typed = {}
+def _validated(options: dict[str, Any], subparser: argparse.ArgumentParser) -> dict[str, Any]:
+    """Validate keyword arguments of call_command(), which argparse does not see."""
+    validated = {}
     for action in subparser._actions:
         value = options.get(action.dest)
         if callable(action.type) and isinstance(value, str | int | float):
             try:
-                typed[action.dest] = action.type(str(value))
+                validated[action.dest] = action.type(str(value))
             except argparse.ArgumentTypeError as error:
                 raise CommandError(f"{action.dest}: {error}", returncode=2) from None
-    return typed
+    return validated

@@ -1,1 +1,1 @@
-"""Server-sent events: how runs get on, told to those who watch."""
+"""Server-sent events: the progress of runs, streamed to browsers."""

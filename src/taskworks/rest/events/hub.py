@@ -1,4 +1,4 @@
-"""Which runs the streams of this process show, and who of them hears what there is to tell."""
+"""The event streams of this process, and the runs that they show."""
 
 import asyncio
 import threading
@@ -10,70 +10,74 @@ from uuid import UUID
 
 from taskworks.rest.events.watcher import Watcher
 
-LINGER = 5.0  # seconds that the thread stays when nobody listens, for who reloads the page
+MAX_IDLE_TIME = 5.0  # seconds that the thread outlives the last stream, for pages are reloaded
 
 Run = Mapping[str, Any]
 
 
-class Ear:
-    """Of one stream, in its event loop: the latest that is known of the run, and no more."""
+class Subscription:
+    """A stream's access to the latest state of its run, in the event loop of the stream."""
 
     def __init__(self, viewer: str) -> None:
         self.viewer = viewer
         self._loop = asyncio.get_running_loop()
-        self._has_news = asyncio.Event()
+        self._is_updated = asyncio.Event()
         self._latest: Run | None = None
 
     async def next(self) -> Run | None:
-        """The run, as soon as it was looked at again; None if it is gone."""
-        await self._has_news.wait()
-        self._has_news.clear()
+        """Wait until the run has been read again, and return it; None if it was deleted."""
+        await self._is_updated.wait()
+        self._is_updated.clear()
         return self._latest
 
-    def tell(self, run: Run | None) -> None:
-        """Called in the watcher's thread."""
+    def update(self, run: Run | None) -> None:
+        """Pass the run on to the stream, from the watcher's thread."""
         self._latest = run
         with suppress(RuntimeError):  # the loop has been closed
-            self._loop.call_soon_threadsafe(self._has_news.set)
+            self._loop.call_soon_threadsafe(self._is_updated.set)
 
 
 class Hub:
-    """The ears of this process, and the thread that looks at their runs, while there are any."""
+    """The subscriptions of this process, and the thread that reads their runs."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._ears: dict[UUID, set[Ear]] = {}
+        self._subscriptions: dict[UUID, set[Subscription]] = {}
         self._new: set[UUID] = set()
         self._left_at = 0.0
         self._watcher: Watcher | None = None
         self._is_stopping = False
 
     def __len__(self) -> int:
-        """How many streams are open."""
+        """Return how many streams are open."""
         with self._lock:
-            return sum(map(len, self._ears.values()))
+            return sum(map(len, self._subscriptions.values()))
 
     def open_for(self, viewer: str) -> int:
-        """How many of them are this user's."""
+        """Return how many of the streams are this user's."""
         with self._lock:
-            return sum(ear.viewer == viewer for ears in self._ears.values() for ear in ears)
+            return sum(
+                subscription.viewer == viewer
+                for subscriptions in self._subscriptions.values()
+                for subscription in subscriptions
+            )
 
     @contextmanager
-    def listening(self, run_id: UUID, viewer: str) -> Iterator[Ear]:
-        """While this lasts, the ear hears of the run, which is looked at at once."""
-        ear = Ear(viewer)
+    def subscribed(self, run_id: UUID, viewer: str) -> Iterator[Subscription]:
+        """Yield a subscription to the run, which is read at once, and end it afterwards."""
+        subscription = Subscription(viewer)
         with self._lock:
-            self._have_watcher()
-            self._ears.setdefault(run_id, set()).add(ear)
+            self._ensure_watcher()
+            self._subscriptions.setdefault(run_id, set()).add(subscription)
             self._new.add(run_id)
             self._wake()
         try:
-            yield ear
+            yield subscription
         finally:
-            self._forget(run_id, ear)
+            self._unsubscribe(run_id, subscription)
 
     def stop(self) -> None:
-        """End the thread, whoever listens, and wait until its connections are closed."""
+        """End the thread, even if there are streams, and wait until its connections are closed."""
         with self._lock:
             watcher, self._is_stopping = self._watcher, True
             self._wake()
@@ -81,45 +85,45 @@ class Hub:
             watcher.join()
         self._is_stopping = False
 
-    # What the watcher asks.
+    # For the watcher.
 
     @property
     def watched(self) -> list[UUID]:
-        """The runs that somebody hears of."""
+        """The runs that have a stream."""
         with self._lock:
-            return list(self._ears)
+            return list(self._subscriptions)
 
     def take_new(self) -> set[UUID]:
-        """Those of them that nobody has looked at since somebody began to listen."""
+        """Return those of them that have got another stream since the last call."""
         with self._lock:
-            new, self._new = self._new & self._ears.keys(), set()
+            new, self._new = self._new & self._subscriptions.keys(), set()
             return new
 
-    def tell(self, run_id: UUID, run: Run | None) -> None:
-        """Tell all who listen how the run is, or that it is gone."""
+    def publish(self, run_id: UUID, run: Run | None) -> None:
+        """Pass a run on to its streams; None if it was deleted."""
         with self._lock:
-            ears = list(self._ears.get(run_id, ()))
-        for ear in ears:
-            ear.tell(run)
+            subscriptions = list(self._subscriptions.get(run_id, ()))
+        for subscription in subscriptions:
+            subscription.update(run)
 
     def lets_go(self, watcher: Watcher) -> bool:
-        """Whether the watcher may end; another will begin when there is someone to listen."""
+        """Return whether the watcher may end; the next stream starts another."""
         with self._lock:
-            is_idle = not self._ears and time.monotonic() - self._left_at > LINGER
+            is_idle = not self._subscriptions and time.monotonic() - self._left_at > MAX_IDLE_TIME
             if not is_idle and not self._is_stopping:
                 return False
             self._watcher = None
             return True
 
-    def _forget(self, run_id: UUID, ear: Ear) -> None:
+    def _unsubscribe(self, run_id: UUID, subscription: Subscription) -> None:
         with self._lock:
-            self._ears[run_id].discard(ear)
-            if not self._ears[run_id]:
-                del self._ears[run_id]
+            self._subscriptions[run_id].discard(subscription)
+            if not self._subscriptions[run_id]:
+                del self._subscriptions[run_id]
             self._left_at = time.monotonic()
 
-    def _have_watcher(self) -> None:
-        """Not at import, for a process may fork meanwhile, which leaves it without the thread."""
+    def _ensure_watcher(self) -> None:
+        # Not at import, because a process that forks later is without the thread.
         if self._watcher is None or not self._watcher.is_alive():
             watcher = Watcher(self)
             watcher.start()

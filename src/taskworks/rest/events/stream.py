@@ -1,4 +1,4 @@
-"""What one browser is sent of one run."""
+"""The events of one run for one browser."""
 
 import asyncio
 import json
@@ -13,47 +13,47 @@ from django.http import StreamingHttpResponse
 
 from taskworks.conf import conf
 from taskworks.options.owner import ANYBODY
-from taskworks.rest.events.hub import Ear, hub
-from taskworks.rest.representation import FINAL
+from taskworks.rest.events.hub import Subscription, hub
+from taskworks.rest.serializers import FINAL_STATUSES
 
 RECONNECT_AFTER = 2000  # milliseconds
-SIGN_OF_LIFE_EVERY = 15.0  # seconds, so that a connection that nobody reads is noticed
-LONGEST = 600.0  # seconds; who comes again is authenticated anew
-END = "end-"
+KEEPALIVE_INTERVAL = 15.0  # seconds; writing reveals that nobody reads a connection any more
+MAX_STREAM_DURATION = 600.0  # seconds; a client that reconnects is authenticated again
+FINAL_EVENT_PREFIX = "end-"  # of the id of a run's last event
 HEADERS = {
     "Cache-Control": "no-cache",
     "X-Accel-Buffering": "no",
-    # Or Django's GZipMiddleware would compress each event by itself, of which Chromium reads one.
+    # Otherwise Django's GZipMiddleware compresses each event, and Chromium reads only the first.
     "Content-Encoding": "identity",
 }
 
-# What is told of by itself; a change of anything else is told by the whole run.
-PROGRESS = ("progress", "target", "percent")
-MESSAGES = ("messages", "message_details")
+# Keys with events of their own; if another key changes, the event is the whole run.
+PROGRESS_KEYS = ("progress", "target", "percent")
+MESSAGE_KEYS = ("messages", "message_details")
 Run = Mapping[str, Any]
 
 
 def is_too_much(viewer: str) -> bool:
-    """Whether this process has as many streams open as it may, or as many for this user."""
+    """Return whether no further stream may be opened in this process, or for this user."""
     if len(hub) >= conf().api_max_streams:
         return True
     return viewer != ANYBODY and hub.open_for(viewer) >= conf().api_max_user_streams
 
 
 def is_the_end(run: Run, last_event_id: str) -> bool:
-    """Whether a client that has seen this event knows all there is."""
-    return run["status"] in FINAL and last_event_id == _end_of(run)
+    """Return whether this event is the last one of the run."""
+    return run["status"] in FINAL_STATUSES and last_event_id == _end_of(run)
 
 
 class EventStream:
-    """A run's events until it ends, or for ten minutes, or until nobody reads them."""
+    """A run's events until it ends, for at most ten minutes, or until nobody reads them."""
 
     def __init__(self, run_id: UUID, known: Run, viewer: str) -> None:
         self._run_id, self._known, self._viewer = run_id, known, viewer
         self._number = 0
 
     def response(self) -> StreamingHttpResponse:
-        """The answer that streams them."""
+        """Return the answer that streams them."""
         return StreamingHttpResponse(
             self._chunks(),
             content_type="text/event-stream",
@@ -61,24 +61,24 @@ class EventStream:
         )
 
     async def _chunks(self) -> AsyncIterator[bytes]:
-        # Those of the view, which the request would keep open until the stream ends.
-        await sync_to_async(_let_go_of_connections)()
+        # Those of the view, which would stay open until the stream ends.
+        await sync_to_async(_close_connections)()
         beginning = f"retry: {RECONNECT_AFTER}\n\n".encode() + self._whole(self._known)
-        if is_too_much(self._viewer):  # with those who have come at the same moment
+        if is_too_much(self._viewer):  # with the streams that were opened at the same moment
             yield beginning
             return
-        with hub.listening(self._run_id, self._viewer) as ear:
+        with hub.subscribed(self._run_id, self._viewer) as subscription:
             yield beginning
-            async for chunk in self._news(ear):
+            async for chunk in self._updates(subscription):
                 yield chunk
 
-    async def _news(self, ear: Ear) -> AsyncIterator[bytes]:
-        ends = monotonic() + LONGEST
-        while self._known["status"] not in FINAL and monotonic() < ends:
+    async def _updates(self, subscription: Subscription) -> AsyncIterator[bytes]:
+        ends = monotonic() + MAX_STREAM_DURATION
+        while self._known["status"] not in FINAL_STATUSES and monotonic() < ends:
             try:
-                # Not wait_for, by which a cancellation may get lost before Python 3.12.
-                async with asyncio.timeout(SIGN_OF_LIFE_EVERY):
-                    latest = await ear.next()
+                # Not wait_for, which may lose a cancellation before Python 3.12.
+                async with asyncio.timeout(KEEPALIVE_INTERVAL):
+                    latest = await subscription.next()
             except TimeoutError:
                 yield b":\n\n"
                 continue
@@ -90,17 +90,17 @@ class EventStream:
 
     def _changes(self, latest: Run) -> Iterator[bytes]:
         before, self._known = self._known, latest
-        details = {*PROGRESS, *MESSAGES}
+        details = {*PROGRESS_KEYS, *MESSAGE_KEYS}
         if any(latest[name] != before[name] for name in latest.keys() - details):
             yield self._whole(latest)
             return
-        if any(latest[name] != before[name] for name in PROGRESS):
-            yield self._event("progress", self._of(*PROGRESS))
+        if any(latest[name] != before[name] for name in PROGRESS_KEYS):
+            yield self._event("progress", self._of(*PROGRESS_KEYS))
         for text, more in _added(before, latest):
             yield self._event("message", {**self._of(), "message": text, "details": more})
 
     def _whole(self, run: Run) -> bytes:
-        return self._event("status", run, _end_of(run) if run["status"] in FINAL else None)
+        return self._event("status", run, _end_of(run) if run["status"] in FINAL_STATUSES else None)
 
     def _of(self, *names: str) -> dict[str, Any]:
         return {name: self._known[name] for name in ("id", *names)}
@@ -112,19 +112,19 @@ class EventStream:
 
 
 def _end_of(run: Run) -> str:
-    return f"{END}{run['attempts']}-{run['status']}"
+    return f"{FINAL_EVENT_PREFIX}{run['attempts']}-{run['status']}"
 
 
 def _added(before: Run, latest: Run) -> Iterator[tuple[str, Any]]:
-    """The messages that are new; of a list that is full the oldest have gone."""
+    """Yield the new messages with their details; a full list has lost its oldest ones."""
     old, new = (
-        list(zip(*(run[name] for name in MESSAGES), strict=True)) for run in (before, latest)
+        list(zip(*(run[name] for name in MESSAGE_KEYS), strict=True)) for run in (before, latest)
     )
     kept = next((n for n in range(min(len(old), len(new)), 0, -1) if old[-n:] == new[:n]), 0)
     yield from new[kept:]
 
 
-def _let_go_of_connections() -> None:
+def _close_connections() -> None:
     for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:  # as a test's own is
+        if not connection.in_atomic_block:  # as in tests
             connection.close()

@@ -21,7 +21,7 @@ from taskworks.database.notifications import (
     asking_for,
     with_news,
 )
-from taskworks.rest.representation import SHOWN, shown
+from taskworks.rest.serializers import RUN_COLUMNS, run_as_json
 from taskworks.store import Store, store
 
 if TYPE_CHECKING:
@@ -110,9 +110,9 @@ class Watcher(BackgroundThread):
 
     def _look(self, current: Store, run_ids: Sequence[UUID]) -> None:
         for some in _parts(run_ids, MAX_IDS_PER_QUERY):
-            found = {run.id: run for run in current.runs.only(*SHOWN).filter(id__in=some)}
+            found = {run.id: run for run in current.runs.only(*RUN_COLUMNS).filter(id__in=some)}
             for run_id in some:
-                self._hub.tell(run_id, shown(found[run_id]) if run_id in found else None)
+                self._hub.publish(run_id, run_as_json(found[run_id]) if run_id in found else None)
 
     def _wait(self, listener: Listener | None, until: float) -> None:
         """Wait for a notification, a new stream, or this moment."""

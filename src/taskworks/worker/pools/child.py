@@ -144,7 +144,7 @@ class ChildMain:
         if not current.attempt.has_news:
             return
         channel = current.attempt.channel
-        if columns := channel.take():
+        if columns := channel.take_changes():
             self._connection.send(ProgressReported(columns, channel.taken))
 
     def _send(self, message: Any) -> None:
@@ -183,7 +183,7 @@ class _Current:
             case InterruptRequested(reason=reason):
                 self._guard.interrupt(reason)
             case ProgressWritten(changes=changes):
-                self.attempt.channel.written(changes)
+                self.attempt.channel.confirm(changes)
 
 
 def _flush() -> None:

@@ -144,12 +144,12 @@ class ChildGuard(Guard):
         with self._lock:
             self._child = None
 
-    def ask(self) -> None:
+    def request_cancel(self) -> None:
         with self._lock:
             if self._child:
                 self._child.send(CancelRequested(self._number))
 
-    def withdraw(self) -> bool:
+    def cancel_before_start(self) -> bool:
         with self._lock:
             self._is_withdrawn = self._is_withdrawn or not self._is_ordered
             return self._is_withdrawn

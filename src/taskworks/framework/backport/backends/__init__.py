@@ -1,1 +1,1 @@
-"""The backends of the standard: one that runs at once, and one that only remembers."""
+"""The backends of the standard: immediate and dummy."""

@@ -1,4 +1,4 @@
-"""What every backend is, and what it accepts as a task."""
+"""The base class of backends, which validates tasks."""
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -25,20 +25,20 @@ from ..exceptions import InvalidTask
 
 
 class BaseTaskBackend(metaclass=ABCMeta):
-    """Base of all backends. A subclass writes enqueue() and says what it supports."""
+    """The base class of backends. A subclass defines enqueue() and what it supports."""
 
     task_class: type[Task] = Task
 
-    # Can a run wait for its `run_after`?
+    # Is `run_after` supported?
     supports_defer = False
 
     # Can the function be a coroutine function?
     supports_async_task = False
 
-    # Can a result be had again, from any thread or process?
+    # Can a result be read again, in any thread or process?
     supports_get_result = False
 
-    # Do runs of a higher priority go first?
+    # Do runs with a higher priority run first?
     supports_priority = False
 
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
@@ -47,7 +47,7 @@ class BaseTaskBackend(metaclass=ABCMeta):
         self.options: dict[str, Any] = params.get("OPTIONS", {})
 
     def validate_task(self, task: Task) -> None:
-        """Raise InvalidTask unless this backend can run the task."""
+        """Raise InvalidTask if this backend cannot execute the task."""
         self._validate_function(task)
         self._validate_priority(task)
         self._validate_run_after(task)
@@ -81,7 +81,7 @@ class BaseTaskBackend(metaclass=ABCMeta):
             raise InvalidTask("run_after must be an aware datetime.")
 
     def _new_result(self, task: Task, args: Sequence[Any], kwargs: dict[str, Any]) -> TaskResult:
-        """Return the result of a run that nobody has seen yet."""
+        """Return the result of a new run."""
         return TaskResult(
             task=task,
             id=get_random_string(32),
@@ -90,7 +90,7 @@ class BaseTaskBackend(metaclass=ABCMeta):
             started_at=None,
             last_attempted_at=None,
             finished_at=None,
-            args=cast("list[Any]", args),  # TaskResult itself makes a list of it.
+            args=cast("list[Any]", args),  # TaskResult itself makes it a list.
             kwargs=kwargs,
             backend=self.alias,
             errors=[],
@@ -99,7 +99,7 @@ class BaseTaskBackend(metaclass=ABCMeta):
 
     @abstractmethod
     def enqueue(self, task: Task, args: Sequence[Any], kwargs: dict[str, Any]) -> TaskResult:
-        """Have the task run with these arguments."""
+        """Enqueue a run of the task with these arguments."""
 
     async def aenqueue(self, task: Task, args: Sequence[Any], kwargs: dict[str, Any]) -> TaskResult:
         """See enqueue()."""
@@ -108,7 +108,7 @@ class BaseTaskBackend(metaclass=ABCMeta):
         )
 
     def get_result(self, result_id: str) -> TaskResult:
-        """Return the result of this id. Raise TaskResultDoesNotExist if there is none."""
+        """Return the result with this id. Raise TaskResultDoesNotExist if there is none."""
         raise NotImplementedError("This backend does not support retrieving or refreshing results.")
 
     async def aget_result(self, result_id: str) -> TaskResult:
@@ -116,7 +116,7 @@ class BaseTaskBackend(metaclass=ABCMeta):
         return await sync_to_async(self.get_result, thread_sensitive=True)(result_id=result_id)
 
     def check(self, **kwargs: Any) -> Iterable[CheckMessage]:
-        """Return what is wrong with the way this backend is configured."""
+        """Return the messages of the system check of this backend."""
         return []
 
 

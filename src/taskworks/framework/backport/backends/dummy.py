@@ -1,4 +1,4 @@
-"""The backend for tests: it remembers what was enqueued, and runs nothing."""
+"""The backend for tests: it keeps what was enqueued, and executes nothing."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -13,7 +13,7 @@ from .base import BaseTaskBackend
 
 
 class DummyBackend(BaseTaskBackend):
-    """Keeps every enqueued run in `results`, where a test can look at it."""
+    """Keeps the results of all enqueued runs in `results`, for tests."""
 
     supports_defer = True
     supports_async_task = True
@@ -24,11 +24,11 @@ class DummyBackend(BaseTaskBackend):
         self.results: list[TaskResult] = []
 
     def enqueue(self, task: Task, args: Sequence[Any], kwargs: dict[str, Any]) -> TaskResult:
-        """Remember the run."""
+        """Keep the result of a run."""
         self.validate_task(task)
         result = self._new_result(task, args, kwargs)
         self._store_result(result)
-        # A copy, so that neither side's changes reach the other.
+        # A copy, so that changes to one do not affect the other.
         return deepcopy(result)
 
     def _store_result(self, result: TaskResult) -> None:
@@ -37,8 +37,8 @@ class DummyBackend(BaseTaskBackend):
         task_enqueued.send(type(self), task_result=result)
 
     def get_result(self, result_id: str) -> TaskResult:
-        """Return the remembered run of this id."""
-        # Other threads have backends of their own: supports_get_result stays False.
+        """Return the result with this id."""
+        # Every thread has its own backend, so supports_get_result is False.
         for result in self.results:
             if result.id == result_id:
                 return result
@@ -49,5 +49,5 @@ class DummyBackend(BaseTaskBackend):
         return self.get_result(result_id)
 
     def clear(self) -> None:
-        """Forget every run."""
+        """Delete all results."""
         self.results.clear()

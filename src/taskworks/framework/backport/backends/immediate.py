@@ -1,4 +1,4 @@
-"""The backend without a worker: enqueue() runs the task and comes back with its result."""
+"""The backend without a worker: enqueue() executes the task and returns its result."""
 
 from collections.abc import Sequence
 from traceback import format_exception
@@ -14,7 +14,7 @@ from .base import BaseTaskBackend
 
 
 class ImmediateBackend(BaseTaskBackend):
-    """Runs every task where it is enqueued."""
+    """Executes each run at once, in the caller's thread."""
 
     supports_async_task = True
     supports_priority = True
@@ -24,23 +24,23 @@ class ImmediateBackend(BaseTaskBackend):
         self.worker_id = get_random_string(32)
 
     def enqueue(self, task: Task, args: Sequence[Any], kwargs: dict[str, Any]) -> TaskResult:
-        """Run the task; what it raises is in the result."""
+        """Execute the task; an exception is stored in the result."""
         self.validate_task(task)
         result = self._new_result(task, args, kwargs)
         self._execute_task(result)
         return result
 
     def _execute_task(self, result: TaskResult) -> None:
-        """Take the run from enqueued to finished, writing each step on its result."""
+        """Execute the run, and update its result at each step."""
         self._announce(result)
         self._start(result)
         try:
             result._write(_return_value=normalize_json(_call(result)))
         except KeyboardInterrupt:
-            # Whoever pressed the keys means this process, not the task.
+            # Ctrl-C is meant for this process, not for the task.
             raise
-        except BaseException as error:  # noqa: BLE001 - a task may raise what it likes
-            # Still inside the handler, so that receivers of the signal can see the traceback.
+        except BaseException as error:  # noqa: BLE001 - a task may raise anything
+            # Inside the handler, so that receivers of the signal have the traceback.
             result.errors.append(_describe(error))
             self._finish(result, TaskResultStatus.FAILED)
         else:

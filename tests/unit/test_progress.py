@@ -9,11 +9,11 @@ import pytest
 
 from taskworks import TaskCancelled, TaskContext
 from taskworks.context import entered
-from taskworks.progress import MOST, RunChannel
+from taskworks.progress import MAX_PROGRESS, RunChannel
 from tests.behaviour import Settings
 
 HUGE = 10**30
-TARGETS = [(0, 0), (5, 5), (-5, 0), (HUGE, MOST), (-HUGE, 0), (2.9, 2), (True, 1), ("7", 7)]
+TARGETS = [(0, 0), (5, 5), (-5, 0), (HUGE, MAX_PROGRESS), (-HUGE, 0), (2.9, 2), (True, 1), ("7", 7)]
 
 
 class Odd:
@@ -44,7 +44,7 @@ def context(channel: RunChannel) -> TaskContext:
 class TestProgress:
     def test_is_unknown_at_first(self, channel: RunChannel) -> None:
         assert (channel.target, channel.progress) == (None, None)
-        assert channel.take() is None
+        assert channel.take_changes() is None
 
     @pytest.mark.parametrize(("given", "kept"), TARGETS)
     def test_has_a_target(self, context: TaskContext, given: Any, kept: int) -> None:
@@ -68,7 +68,9 @@ class TestProgress:
         assert context._channel.progress == kept
         assert type(context._channel.progress) is int
 
-    @pytest.mark.parametrize(("given", "kept"), [(HUGE, MOST), (-HUGE, 0), (MOST, MOST)])
+    @pytest.mark.parametrize(
+        ("given", "kept"), [(HUGE, MAX_PROGRESS), (-HUGE, 0), (MAX_PROGRESS, MAX_PROGRESS)]
+    )
     def test_is_clamped_to_what_a_column_holds(
         self, context: TaskContext, channel: RunChannel, given: int, kept: int
     ) -> None:
@@ -136,7 +138,7 @@ class TestProgress:
 
     def test_costs_next_to_nothing(self, context: TaskContext, channel: RunChannel) -> None:
         calls: list[int] = []
-        channel.listener = lambda: calls.append(1)
+        channel.on_change = lambda: calls.append(1)
         began = time.process_time()
         for _ in range(100_000):
             context.inc_progress()
@@ -221,39 +223,39 @@ class TestMetadata:
         channel.metadata["a"].append(2)
         assert given == {"a": [1]}
         TaskContext(task_result=None, _channel=channel).set_progress(1)
-        assert (channel.take() or {})["metadata"] == {"a": [1]}
+        assert (channel.take_changes() or {})["metadata"] == {"a": [1]}
 
     def test_is_told_as_it_was_saved(self, channel: RunChannel) -> None:
-        channel.listener = lambda: None
+        channel.on_change = lambda: None
         channel.metadata["a"] = [1]
-        channel.save(lambda: None)
+        channel.save_metadata(lambda: None)
         channel.metadata["a"].append(2)
-        assert (channel.take() or {})["metadata"] == {"a": [1]}
+        assert (channel.take_changes() or {})["metadata"] == {"a": [1]}
 
     @pytest.mark.parametrize("value", [object(), {1: 2}, {1}, b"bytes"])
     def test_that_is_no_json_is_refused(self, channel: RunChannel, value: Any) -> None:
         channel.metadata["a"] = value
         with pytest.raises(TypeError, match=r"at metadata\['a'\]"):
-            channel.save(lambda: None)
-        assert channel.take() is None
+            channel.save_metadata(lambda: None)
+        assert channel.take_changes() is None
 
     @pytest.mark.parametrize("value", [float("nan"), "\0", "\ud800", 2**64, "x" * 2**20])
     def test_that_no_database_takes_is_refused(self, channel: RunChannel, value: Any) -> None:
         channel.metadata["a"] = value
         with pytest.raises(ValueError, match="metadata"):
-            channel.save(lambda: None)
-        assert channel.take() is None
+            channel.save_metadata(lambda: None)
+        assert channel.take_changes() is None
 
     def test_is_saved_when_it_is_written(self, context: TaskContext, channel: RunChannel) -> None:
-        channel.listener = lambda: None
+        channel.on_change = lambda: None
         context.metadata["a"] = 1
         saving = threading.Thread(target=context.save_metadata)
         saving.start()
-        while (columns := channel.take()) is None:
+        while (columns := channel.take_changes()) is None:
             time.sleep(0.001)
         assert saving.is_alive()
         assert columns["metadata"] == {"a": 1}
-        channel.written(channel.taken)
+        channel.confirm(channel.taken)
         saving.join(60)
         assert not saving.is_alive()
 
@@ -265,7 +267,7 @@ class TestMetadata:
         self, context: TaskContext, channel: RunChannel
     ) -> None:
         heard = threading.Event()
-        channel.listener = heard.set
+        channel.on_change = heard.set
         saving = threading.Thread(target=context.save_metadata)
         saving.start()
         assert heard.wait(60)
@@ -278,7 +280,7 @@ class TestTheWorkersSide:
     @pytest.fixture
     def heard(self, channel: RunChannel) -> list[int]:
         heard: list[int] = []
-        channel.listener = lambda: heard.append(1)
+        channel.on_change = lambda: heard.append(1)
         return heard
 
     def test_hears_of_the_first_change_until_it_has_looked(
@@ -287,42 +289,42 @@ class TestTheWorkersSide:
         for number in range(1, 1000):
             context.set_progress(number)
         assert heard == [1]
-        assert (channel.take() or {})["progress"] == 999
+        assert (channel.take_changes() or {})["progress"] == 999
         context.set_progress(1000)
         assert heard == [1, 1]
 
     def test_takes_nothing_twice(self, context: TaskContext, channel: RunChannel) -> None:
-        channel.listener = lambda: None
+        channel.on_change = lambda: None
         context.set_progress(5)
-        assert channel.take() is not None
-        assert channel.take() is None
+        assert channel.take_changes() is not None
+        assert channel.take_changes() is None
 
     def test_takes_again_what_could_not_be_written(
         self, context: TaskContext, channel: RunChannel, heard: list[int]
     ) -> None:
         context.set_progress(5)
-        first = channel.take()
-        channel.untake()
+        first = channel.take_changes()
+        channel.untake_changes()
         assert channel.has_news
-        assert channel.take() == first
-        channel.written(channel.taken)
+        assert channel.take_changes() == first
+        channel.confirm(channel.taken)
         assert not channel.has_news
 
     def test_has_news_until_the_last_is_written(
         self, context: TaskContext, channel: RunChannel, heard: list[int]
     ) -> None:
         context.set_progress(1)
-        channel.take()
+        channel.take_changes()
         context.set_progress(2)
-        channel.written(channel.taken)
+        channel.confirm(channel.taken)
         assert channel.has_news
-        assert (channel.take() or {})["progress"] == 2
+        assert (channel.take_changes() or {})["progress"] == 2
 
     def test_writes_no_more_than_progress_messages_and_metadata(
         self, context: TaskContext, channel: RunChannel, heard: list[int]
     ) -> None:
         context.set_target(2)
-        assert set(channel.take() or {}) == {"target", "progress", "messages", "metadata"}
+        assert set(channel.take_changes() or {}) == {"target", "progress", "messages", "metadata"}
 
 
 class TestTwins:
@@ -339,18 +341,18 @@ class TestTwins:
         asyncio.run(tell())
         assert (channel.target, channel.progress) == (10, 8)
         assert [(m["level"], m["text"]) for m in channel.messages] == [("error", "hello")]
-        assert (channel.take() or {})["metadata"] == {"a": 1}
+        assert (channel.take_changes() or {})["metadata"] == {"a": 1}
 
     def test_let_the_loop_go_on(self, channel: RunChannel, context: TaskContext) -> None:
         async def save_and_write() -> None:
             heard = asyncio.Event()
             loop = asyncio.get_running_loop()
-            channel.listener = lambda: loop.call_soon_threadsafe(heard.set)
+            channel.on_change = lambda: loop.call_soon_threadsafe(heard.set)
             saving = asyncio.create_task(context.asave_metadata())
             await heard.wait()
             assert not saving.done()
-            channel.take()
-            channel.written(channel.taken)
+            channel.take_changes()
+            channel.confirm(channel.taken)
             await asyncio.wait_for(saving, 60)
 
         asyncio.run(save_and_write())

@@ -1,0 +1,182 @@
+"""The operations of the API, for drf-spectacular: it derives their schemas from the serializers."""
+
+import re
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema_field
+
+from taskworks.rest.openapi import start_task  # noqa: F401 - importing it registers its extension
+from taskworks.rest.run_filters import RunFilters
+from taskworks.rest.serializers import (
+    InputErrorsField,
+    LevelField,
+    ProblemSerializer,
+    RefusalSerializer,
+    StatusField,
+    TaskRunPageSerializer,
+    TaskRunSerializer,
+    TaskTypesSerializer,
+)
+from taskworks.rest.starting import KEY_CHARACTERS, MAX_KEY_LENGTH, StartTaskSerializer
+
+TEXT = {"type": "string"}
+TEXTS = {"type": "array", "items": TEXT}
+URI = {**TEXT, "format": "uri"}
+OBJECT = {"type": "object"}
+SECONDS = {"type": "integer", "minimum": 0}
+
+# Inline, where drf-spectacular would have hooks of the project move enums to components.
+for field in (StatusField, LevelField):
+    extend_schema_field({**TEXT, "enum": [*field().choices]})(field)
+extend_schema_field({"oneOf": [TEXTS, {**OBJECT, "additionalProperties": TEXTS}]})(InputErrorsField)
+
+
+class Operation(NamedTuple):
+    """What a view does with a method, what it takes, and what it answers besides ``REFUSALS``."""
+
+    name: str
+    description: str
+    responses: dict[Any, OpenApiResponse]
+    parameters: tuple[Any, ...] = ()
+    request: Any = None
+
+
+def _header(name: str, schema: dict[str, Any], description: str) -> OpenApiParameter:
+    return OpenApiParameter(name, schema, OpenApiParameter.HEADER, description=description)
+
+
+def _response_header(name: str, schema: dict[str, Any], *statuses: int) -> OpenApiParameter:
+    return OpenApiParameter(name, schema, OpenApiParameter.HEADER, response=[*statuses])
+
+
+def _problem(description: str) -> OpenApiResponse:
+    return OpenApiResponse(ProblemSerializer, description)
+
+
+def _refusal(description: str) -> OpenApiResponse:
+    return OpenApiResponse(RefusalSerializer, description)
+
+
+RUN = OpenApiResponse(TaskRunSerializer, "The run.")
+NOT_FOUND = {404: _problem("There is no such run, or it is another user's.")}
+CONFLICT = {409: _problem("The run's status does not allow it.")}
+
+# Of every operation.
+REFUSALS = {
+    401: _problem("The user is not signed in."),
+    403: _problem("The user may not do this, or the CSRF token is missing."),
+    429: _problem("There were too many requests."),
+}
+RETRY_AFTER = _response_header("Retry-After", SECONDS, 429)
+
+OPERATIONS = {
+    ("TaskList", "GET"): Operation(
+        "list",
+        "The runs of the user, the newest first; staff who may view runs see all.",
+        {
+            200: OpenApiResponse(TaskRunPageSerializer, "A page of runs."),
+            400: _refusal("A filter is invalid."),
+        },
+        parameters=(RunFilters,),
+    ),
+    ("TaskList", "POST"): Operation(
+        "start",
+        "Start a task. A request that is refused starts nothing.",
+        {
+            201: OpenApiResponse(TaskRunSerializer, "The new run."),
+            200: OpenApiResponse(TaskRunSerializer, "The run that this key has started before."),
+            400: _refusal("The body or the key is invalid."),
+            413: _problem("The body is too large."),
+            415: _problem("The body is not JSON."),
+            422: _refusal("The key has started another task, or this one with other inputs."),
+        },
+        parameters=(
+            _header(
+                "Idempotency-Key",
+                {
+                    **TEXT,
+                    "minLength": 1,
+                    "maxLength": MAX_KEY_LENGTH,
+                    "pattern": rf"^{KEY_CHARACTERS}$",
+                },
+                "Requests with the same key start one run.",
+            ),
+            _response_header("Location", URI, 201, 200),
+        ),
+        request={"application/json": StartTaskSerializer},
+    ),
+    ("TaskTypes", "GET"): Operation(
+        "types",
+        "The tasks that the user may start, with the JSON Schema of their inputs and outputs.",
+        {200: OpenApiResponse(TaskTypesSerializer, "All of them.")},
+    ),
+    ("TaskDetail", "GET"): Operation("retrieve", "A run.", {200: RUN, **NOT_FOUND}),
+    ("CancelTask", "POST"): Operation(
+        "cancel",
+        "Cancel a run, or ask its worker to; then its status changes a little later.",
+        {200: RUN, **NOT_FOUND, **CONFLICT},
+    ),
+    ("RetryTask", "POST"): Operation(
+        "retry",
+        "Make a failed or cancelled run ready again.",
+        {200: RUN, **NOT_FOUND, **CONFLICT},
+    ),
+    ("TaskEvents", "GET"): Operation(
+        "events",
+        "The progress of a run, as server-sent events: status (the whole run), progress, message, "
+        "gone.",
+        {
+            (200, "text/event-stream"): OpenApiResponse(TEXT, "The events, until the run ends."),
+            204: OpenApiResponse(description="The client has already received the last event."),
+            406: _problem("This server does not stream events: get the run instead."),
+            **NOT_FOUND,
+        },
+        parameters=(
+            _header("Last-Event-ID", {**TEXT, "pattern": r"^[!-~]*$"}, "The last event received."),
+        ),
+    ),
+    ("TaskSchema", "GET"): Operation(
+        "schema",
+        "This document.",
+        {
+            200: OpenApiResponse(OBJECT, "OpenAPI 3.1."),
+            304: OpenApiResponse(description="It still has the tag that is in If-None-Match."),
+            404: _problem("drf-spectacular is not installed."),
+        },
+        parameters=(_response_header("ETag", TEXT, 200, 304),),
+    ),
+}
+
+
+# Not by @extend_schema, which would build on the project's DEFAULT_SCHEMA_CLASS, whatever that is.
+class TaskAutoSchema(AutoSchema):
+    """Describes the views of the API, in the document of the whole project as well."""
+
+    @property
+    def _operation(self) -> Operation:
+        return OPERATIONS[type(self.view).__name__, self.method]
+
+    def is_excluded(self) -> bool:
+        return (type(self.view).__name__, self.method) not in OPERATIONS
+
+    def get_operation_id(self) -> str:
+        return f"tasks_{self._operation.name}"
+
+    def get_description(self) -> str:  # type: ignore[override]
+        return self._operation.description
+
+    def get_tags(self) -> list[str]:
+        return ["tasks"]
+
+    def get_override_parameters(self) -> Any:
+        names = re.findall(r"{(\w+)}", self.path)  # id, or pk if the project wants that
+        ids = [OpenApiParameter(name, UUID, OpenApiParameter.PATH) for name in names]
+        return [*ids, *self._operation.parameters, RETRY_AFTER]
+
+    def get_request_serializer(self) -> Any:
+        return self._operation.request
+
+    def get_response_serializers(self) -> Any:
+        return {**self._operation.responses, **REFUSALS}

@@ -1,0 +1,271 @@
+"""What the API answers: a run and a page of runs, the tasks that it offers, and errors."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from rest_framework import serializers
+
+from taskworks.context import LEVELS
+from taskworks.models import RunState, TaskRun
+from taskworks.models.run import FINISHED
+from taskworks.result import TaskResult
+from taskworks.typed import registry
+
+# The columns that the answer needs; the others may be large.
+RUN_COLUMNS = (
+    "id",
+    "backend",
+    "queue_name",
+    "task_path",
+    "owner",
+    "state",
+    "enqueued_at",
+    "attempts",
+    "started_at",
+    "cancel_requested_at",
+    "finished_at",
+    "return_value",
+    "errors",
+    "target",
+    "progress",
+    "messages",
+)
+
+STATUS_OF = {
+    RunState.BLOCKED: "pending",
+    RunState.SCHEDULED: "pending",
+    RunState.READY: "pending",
+    RunState.CLAIMED: "pending",
+    RunState.RUNNING: "running",
+    RunState.SUCCESSFUL: "succeeded",
+    RunState.FAILED: "failed",
+    RunState.CANCELLED: "cancelled",
+}
+STATUSES = tuple(dict.fromkeys(STATUS_OF.values()))
+FINAL_STATUSES = tuple(STATUS_OF[state] for state in FINISHED)
+
+
+def states_of(status: str) -> list[RunState]:
+    """Return the states that have this status in the API."""
+    return [state for state, shown in STATUS_OF.items() if shown == status]
+
+
+class StatusField(serializers.ChoiceField):
+    """A run's status."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(STATUSES, **kwargs)
+
+
+class LevelField(serializers.ChoiceField):
+    """A message's level."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(LEVELS, **kwargs)
+
+
+class CountField(serializers.IntegerField):
+    """A number of things."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=0, **kwargs)
+
+
+class TaskRunMessageDetailsSerializer(serializers.Serializer):
+    """What there is to know of a message besides its text."""
+
+    level = LevelField()
+    time = serializers.DateTimeField()
+
+
+class TaskRunErrorSerializer(serializers.Serializer):
+    """The exception that a run failed with, without its traceback."""
+
+    type = serializers.CharField()
+    message = serializers.CharField(allow_blank=True)
+
+
+class TaskRunSerializer(serializers.Serializer):
+    """A run of a task."""
+
+    id = serializers.UUIDField()
+    uuid = serializers.UUIDField(help_text="The same as id.")
+    task = serializers.CharField(help_text="The name of the task.")
+    status = StatusField()
+    progress = CountField(allow_null=True)
+    target = CountField(allow_null=True, help_text="What progress counts up to.")
+    percent = serializers.FloatField(min_value=0, max_value=100, allow_null=True)
+    outputs = serializers.DictField(help_text="Empty until the run has succeeded.")
+    messages = serializers.ListField(child=serializers.CharField(allow_blank=True))
+    message_details = TaskRunMessageDetailsSerializer(many=True)
+    error = TaskRunErrorSerializer(allow_null=True)
+    attempts = CountField()
+    cancel_requested = serializers.BooleanField()
+    queue = serializers.CharField()
+    created = serializers.DateTimeField()
+    started = serializers.DateTimeField(allow_null=True)
+    finished = serializers.DateTimeField(allow_null=True)
+
+    # The fields describe the answer; by them it would take ten times as long to make.
+    def to_representation(self, run: TaskRun) -> dict[str, Any]:
+        return run_as_json(run)
+
+
+class TaskRunPageSerializer(serializers.Serializer):
+    """A page of a list of runs, the newest first."""
+
+    next = serializers.URLField(allow_null=True)
+    results = TaskRunSerializer(many=True)
+
+
+class TaskTypeSerializer(serializers.Serializer):
+    """A task that the user may start."""
+
+    name = serializers.CharField()
+    description = serializers.CharField(allow_blank=True)
+    inputs = serializers.DictField(help_text="JSON Schema.")
+    outputs = serializers.DictField(help_text="JSON Schema.")
+
+    def to_representation(self, named: tuple[str, Any]) -> dict[str, Any]:
+        name, task = named
+        return {
+            "name": name,
+            "description": task.typed.description,
+            "inputs": task.inputs.json_schema(),
+            "outputs": task.outputs.json_schema(),
+        }
+
+
+class TaskTypesSerializer(serializers.Serializer):
+    """The tasks that the user may start."""
+
+    results = TaskTypeSerializer(many=True)
+
+
+class ProblemSerializer(serializers.Serializer):
+    """Why a request was refused."""
+
+    detail = serializers.CharField()
+
+
+class ErrorsField(serializers.ListField):
+    """Everything that is wrong with one field of a request."""
+
+    child = serializers.CharField()
+
+
+class InputErrorsField(serializers.Field):
+    """What is wrong with the inputs: a list for all of them, or a list for each by its name."""
+
+
+class RefusalSerializer(serializers.Serializer):
+    """What is wrong, by the field that it is about."""
+
+    detail = serializers.CharField(required=False)
+    task = ErrorsField(required=False)
+    inputs = InputErrorsField(
+        required=False, help_text="By the input's name, if it is about single inputs."
+    )
+    idempotency_key = ErrorsField(required=False)
+    non_field_errors = ErrorsField(required=False)
+
+
+# A run as JSON.
+
+
+def run_as_json(run: TaskRun) -> dict[str, Any]:
+    """Return the run under django-task-api's names, without its inputs."""
+    status = STATUS_OF[RunState(run.state)]
+    return {
+        "id": str(run.id),
+        "uuid": str(run.id),
+        "task": registry.named(run.task_path) or run.task_path,
+        "status": status,
+        "progress": run.progress,
+        "target": run.target,
+        "percent": _percent(run, status),
+        "outputs": _outputs(run) if status == "succeeded" else {},
+        "messages": [message["text"] for message in run.messages],
+        "message_details": [_details(message) for message in run.messages],
+        "error": _error(run) if status in ("failed", "cancelled") else None,
+        "attempts": run.attempts,
+        "cancel_requested": run.cancel_requested_at is not None,
+        "queue": run.queue_name,
+        "created": _time(run.enqueued_at),
+        "started": _time(run.started_at),
+        "finished": _time(run.finished_at),
+    }
+
+
+def run_of_result(result: Any) -> TaskRun:
+    """Return the run that has just been enqueued, as far as it is shown, without reading it."""
+    return TaskRun(
+        id=result.id,
+        queue_name=result.task.queue_name,
+        task_path=result.task.module_path,
+        state=_state_of(result),
+        enqueued_at=result.enqueued_at,
+        started_at=result.started_at,
+        finished_at=result.finished_at,
+        attempts=result.attempts,
+        return_value=result._return_value,
+        errors=[
+            {
+                "exception_class_path": error.exception_class_path,
+                "traceback": error.traceback,
+            }
+            for error in result.errors
+        ],
+    )
+
+
+def _state_of(result: TaskResult[..., Any]) -> RunState:
+    return RunState.CANCELLED if result.is_cancelled else RunState(result.status.value.lower())
+
+
+def _percent(run: TaskRun, status: str) -> float | None:
+    if run.target is None:
+        return None
+    if status == "succeeded" or run.target == 0:
+        return 100.0
+    return min(100.0, round(100 * (run.progress or 0) / run.target, 1))
+
+
+def _outputs(run: TaskRun) -> dict[str, Any]:
+    task: Any = registry.find(name) if (name := registry.named(run.task_path)) else None
+    if task is not None:
+        outputs: dict[str, Any] = task.typed.shown(run.return_value)
+        return outputs
+    return {} if run.return_value is None else {"result": run.return_value}
+
+
+def _details(message: dict[str, Any]) -> dict[str, Any]:
+    return {"level": message["level"], "time": message["at"]}
+
+
+def _error(run: TaskRun) -> dict[str, str] | None:
+    # Without the traceback, which only those who may see the admin should read.
+    if not run.errors:
+        return None
+    entry = run.errors[-1]
+    path = entry["exception_class_path"]
+    return {"type": path.rpartition(".")[2], "message": _message_of(path, entry["traceback"])}
+
+
+def _message_of(path: str, traceback: str) -> str:
+    """Return the exception's own message, which is at the end of its traceback."""
+    lines = traceback.rstrip("\n").split("\n")
+    names = (path, path.rpartition(".")[2])
+    for index in range(len(lines) - 1, -1, -1):
+        name, _, text = lines[index].partition(":")
+        if name in names:
+            return "\n".join([text.strip(), *lines[index + 1 :]]).strip()
+    return lines[-1].strip()
+
+
+def _time(moment: datetime | None) -> str | None:
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        return moment.isoformat()
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
