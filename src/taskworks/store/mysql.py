@@ -19,12 +19,11 @@ from django.db.models import Min, Model
 from taskworks.database.clock import DatabaseClock
 from taskworks.models import Edge, RunState, TaskRun
 from taskworks.models.run import TaskRunQuerySet, claim_order
-from taskworks.store.base import LONGEST_WAIT
+from taskworks.store.base import MAX_LOCK_WAIT
 from taskworks.store.change import Change
 from taskworks.store.claiming import Lane, Outlook, fresh_token
 from taskworks.store.enqueueing import Once
-from taskworks.store.pieces import bytes_of, pieces
-from taskworks.store.rows import OWN
+from taskworks.store.rows import OWN, bytes_of, pieces
 from taskworks.store.verbs import Store
 
 LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
@@ -115,7 +114,7 @@ class MySQLStore(Store):
         """Have statements wait for locks so long; as long as they like in others' transactions."""
         is_whole = self.connection.get_autocommit()
         if is_whole:
-            self._limit("innodb_lock_wait_timeout", LONGEST_WAIT)
+            self._limit("innodb_lock_wait_timeout", MAX_LOCK_WAIT)
         try:
             yield
         finally:

@@ -14,7 +14,7 @@ from taskworks.conf import conf
 from taskworks.database.clock import DatabaseClock, in_microseconds
 from taskworks.database.notifications import CHANNEL, Listener
 from taskworks.models import TaskRun, Worker
-from taskworks.store.base import LONGEST_WAIT
+from taskworks.store.base import MAX_LOCK_WAIT
 from taskworks.store.change import Change
 from taskworks.store.claiming import Lane, fresh_token
 from taskworks.store.rows import OWN, Convert, Field, Rows
@@ -156,7 +156,7 @@ class PostgreSQLStore(Store):
         """What has a statement wait for locks so long; nothing in others' transactions."""
         if self.connection.in_atomic_block:
             return ""
-        wait = f"{LONGEST_WAIT // timedelta(milliseconds=1)}ms"
+        wait = f"{MAX_LOCK_WAIT // timedelta(milliseconds=1)}ms"
         return f"(SELECT SET_CONFIG('lock_timeout', '{wait}', TRUE)) AS patience, "
 
     def is_lock_timeout(self, error: DatabaseError) -> bool:
