@@ -27,7 +27,7 @@ RESCUED = {
 class Overview(NamedTuple):
     """A worker's latest heartbeat, and whether there is anything to see to; there rarely is."""
 
-    heartbeat_at: datetime | None  # None if it was given up meanwhile
+    heartbeat_at: datetime | None  # None if it was given up
     silent: bool  # a living worker that has been silent for too long
     lost: bool  # a run without a living worker
     blocked: bool  # a run that waits for others, or an edge that is left of one
