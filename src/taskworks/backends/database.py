@@ -136,15 +136,15 @@ class DatabaseBackend(BaseTaskBackend):
         any_end: bool = False,
     ) -> TaskResult:
         """
-        Store a run that becomes ready when another run of these tables has succeeded, or, with
-        ``any_end``, has ended in any way, at once if it has; its ``run_after``, if that is a
-        timedelta, counts from then. Both may be new in one transaction, or both stored on commit.
-        If the other never succeeds, this one waits until that is pruned, and is cancelled then.
+        Store a run that becomes ready when another run in these tables has succeeded, or, with
+        ``any_end``, has finished in any way; at once if it already has. A ``run_after`` must be a
+        timedelta, which counts from then. Both may be stored in one transaction, or both on commit.
+        If the other run never succeeds, this one waits until that is pruned, and is then cancelled.
 
-        Raise as ``enqueue`` does, and InvalidTask for a ``run_after`` that is a point in time.
+        Raise what ``enqueue`` raises, and InvalidTask for a ``run_after`` that is a datetime.
         """
         if isinstance(task.run_after, datetime):
-            raise InvalidTask("A run that follows another has no run_after but a timedelta.")
+            raise InvalidTask("The run_after of a run that follows another must be a timedelta.")
         predecessor = _Predecessor(UUID(after.id), any_end)
         [result] = self._enqueued(task, [(args, kwargs)], on_commit=on_commit, after=predecessor)
         return result
@@ -238,7 +238,7 @@ class DatabaseBackend(BaseTaskBackend):
         on_commit: bool,
         after: _Predecessor | None = None,
     ) -> list[TaskResult]:
-        """Validate all, then hand over all."""
+        """Validate all items, then store all runs, now or on commit."""
         from taskworks.store import store_alias
 
         runs = self._new_runs(task, arguments)
@@ -246,9 +246,9 @@ class DatabaseBackend(BaseTaskBackend):
             delay = task.run_after if isinstance(task.run_after, timedelta) else None
             waiting = unvalidated_copy(task, run_after=None) if delay else task
             results = [run.to_result(waiting) for run in runs]
-            transaction.on_commit(lambda: self._hand_over(task, runs, results, after), using=alias)
+            transaction.on_commit(lambda: self._store(task, runs, results, after), using=alias)
             return results
-        return self._hand_over(task, runs, [], after)
+        return self._store(task, runs, [], after)
 
     def _new_runs(
         self, task: StandardTask, arguments: Sequence[tuple[Any, Any]]
@@ -288,14 +288,14 @@ class DatabaseBackend(BaseTaskBackend):
             "metadata": jsonvalue.round_trip(metadata, "metadata"),
         }
 
-    def _hand_over(
+    def _store(
         self,
         task: StandardTask,
         runs: "list[TaskRun]",
-        awaited: list[TaskResult],
+        promised: list[TaskResult],
         after: _Predecessor | None,
     ) -> list[TaskResult]:
-        """Store the runs; ``awaited`` are results that were given out before."""
+        """Store the runs; ``promised`` are results that were returned before."""
         from taskworks.models import Edge
         from taskworks.store import store
 
@@ -307,7 +307,7 @@ class DatabaseBackend(BaseTaskBackend):
             edges = [Edge(run=run.id, after=after.run, any_end=after.any_end) for run in runs]
             store().block(runs, edges, delay, expires)
         results = self._announced(task, runs)
-        for early, result in zip(awaited, results, strict=False):
+        for early, result in zip(promised, results, strict=False):
             object.__setattr__(early, "enqueued_at", result.enqueued_at)
             object.__setattr__(early, "task", result.task)
         return results
