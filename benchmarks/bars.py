@@ -1,4 +1,4 @@
-"""The speed that is to be reached, as ratios within one run, and what was reached."""
+"""The targets, mostly ratios within one benchmark, and whether they were reached."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from benchmarks.figures import Figures, Key
 from benchmarks.tables import OURS, Table, named, number, ratio
 
-# Of ours to theirs, at least.
+# The smallest ratio of Taskworks' figure to the other's.
 DRAIN = {
     ("django-tasks-db", "postgresql"): 25,
     ("django-ox", "postgresql"): 15,
@@ -30,7 +30,7 @@ ENQUEUE = {
 
 @dataclass(frozen=True)
 class Bar:
-    """What is wanted of one figure, or of the ratio of two."""
+    """A target for a figure, or for the ratio of two figures."""
 
     text: str
     wanted: float
@@ -39,13 +39,13 @@ class Bar:
     at_most: bool = False
 
     def value(self, figures: Figures) -> float | None:
-        """What was reached."""
+        """The figure or ratio that was measured."""
         above = figures.median(self.above)
         below = figures.median(self.below) if self.below else 1
         return above / below if above is not None and below else None
 
     def row(self, value: float) -> list[str]:
-        """As a table has it."""
+        """The row of the table."""
         shown: Callable[[float], str] = ratio if self.below else number
         reached = value <= self.wanted if self.at_most else value >= self.wanted
         least = "at most" if self.at_most else "at least"
@@ -54,14 +54,14 @@ class Bar:
 
 
 def table(figures: Figures) -> Table | None:
-    """Those of which there are figures."""
+    """Return a table of the targets that have figures."""
     reached = [(bar, bar.value(figures)) for bar in bars()]
     rows = [bar.row(value) for bar, value in reached if value is not None]
     return Table("Bars", [["", "wanted", "measured", ""], *rows]) if rows else None
 
 
 def bars() -> Iterator[Bar]:
-    """All of them."""
+    """Yield all targets."""
     for system in (OURS, f"{OURS}-async"):
         yield from _drain(system)
     for (measure, peer), wanted in ENQUEUE.items():

@@ -1,4 +1,4 @@
-"""What the figures say, on a terminal."""
+"""Print the figures on a terminal."""
 
 from benchmarks import bars
 from benchmarks.figures import Figures
@@ -6,7 +6,7 @@ from benchmarks.tables import parts, tables
 
 
 def show(figures: Figures) -> None:
-    """Print the tables, the bars, and what was not measured."""
+    """Print the tables, the targets, and what was not measured."""
     for part in parts(figures):
         for table in tables(figures, part):
             print(f"\n{table.plain}")

@@ -1,10 +1,10 @@
 """
-What the REST API costs on PostgreSQL, and how soon a browser sees progress:
-``python -m benchmarks.rest``, in the environment of the tests.
+The cost of the REST API on PostgreSQL, and how soon a browser sees progress:
+``python -m benchmarks.rest``, with the settings of the tests.
 
-A request that starts a typed task, beside a view written by hand that validates the same inputs
-with a serializer and enqueues; and the time from ``set_progress`` in a worker process to the event
-as the ASGI server gets it.
+It compares a request that starts a typed task with a handwritten view that validates the same
+inputs with a serializer and enqueues. It also measures the time from ``set_progress`` in a worker
+process until the ASGI server gets the event.
 """
 
 import os
