@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from benchmarks import bars, chart
+from benchmarks import chart, targets
 from benchmarks.figures import Figures
 from benchmarks.processes import ROOT
 from benchmarks.tables import STORE_NAMES, tables
@@ -111,7 +111,7 @@ def _sections(figures: Figures) -> Iterator[str]:
         if found := tables(figures, part):
             yield text
             yield from (table.markdown for table in found)
-    if found := bars.table(figures):
+    if found := targets.table(figures):
         yield "## Targets\n\nRatios of Taskworks' figure to the other's, unless a unit is given."
         yield found.markdown
     yield _systems(figures)

@@ -1,6 +1,6 @@
 """Print the figures on a terminal."""
 
-from benchmarks import bars
+from benchmarks import targets
 from benchmarks.figures import Figures
 from benchmarks.tables import parts, tables
 
@@ -10,7 +10,7 @@ def show(figures: Figures) -> None:
     for part in parts(figures):
         for table in tables(figures, part):
             print(f"\n{table.plain}")
-    if found := bars.table(figures):
+    if found := targets.table(figures):
         print(f"\n{found.plain}")
     print()
     for gap in figures.gaps:
