@@ -5,5 +5,5 @@ from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
-# A site of its own would have its static files served by the web server before it.
+# In production, static files are served by a web server or a CDN.
 application = ASGIStaticFilesHandler(get_asgi_application())

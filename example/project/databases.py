@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-# A worker and the web write to the file at the same time. WAL lets the readers go on meanwhile;
-# IMMEDIATE makes writers queue up for the timeout, where a read lock raised to a write lock fails.
+# The worker and the web server write to the file at the same time. With WAL, reads do not wait for
+# writes. With IMMEDIATE, a transaction waits for the write lock, up to the timeout; without it, a
+# transaction that reads first and then writes may fail at once.
 SQLITE_OPTIONS = {
     "transaction_mode": "IMMEDIATE",
     "timeout": 20,
@@ -23,7 +24,7 @@ def chosen_database(environ: Mapping[str, str], directory: Path) -> dict[str, An
             return mysql(environ)
         case other:
             raise ValueError(
-                f"EXAMPLE_DATABASE is {other!r}: it can be 'sqlite', 'postgresql' or 'mysql'."
+                f"EXAMPLE_DATABASE must be 'sqlite', 'postgresql' or 'mysql', not {other!r}."
             )
 
 

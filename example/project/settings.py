@@ -26,10 +26,10 @@ TASKS = {
     },
 }
 
-# The folder that a survey measures unless it is told another one.
+# The folder that surveys measure by default.
 SURVEYED_SOURCE = os.environ.get("EXAMPLE_SOURCE") or str(Path(django.__file__).parent)
 
-# The web server of `manage.py serve` turns it on; the worker has no use for its query log.
+# On only for the web server of `manage.py serve`: in a worker the query log would use memory.
 DEBUG = os.environ.get("EXAMPLE_DEBUG") == "1"
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 SECRET_KEY = "an example has nothing to hide"  # noqa: S105

@@ -1,6 +1,6 @@
-"""The direct count: the same sums in one plain loop, to check what the tasks came up with.
+"""The direct count: the same numbers in one plain loop, to check the results of the tasks.
 
-It shares no line with the measuring, so that the two cannot be wrong together.
+It shares no code with the measuring, so that one mistake cannot affect both.
 """
 
 import ast

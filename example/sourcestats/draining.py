@@ -1,12 +1,12 @@
-"""Let a real worker process do all the runs of a survey."""
+"""Have a real worker process execute all runs of a survey."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from sourcestats.models import Survey
 from sourcestats.processes import start_worker, stopped_at_the_end
-from sourcestats.surveying import ask_for_summary
-from sourcestats.waiting import Watch
+from sourcestats.surveying import enqueue_summary
+from sourcestats.waiting import Deadline
 
 Report = Callable[[int], None]
 
@@ -18,12 +18,12 @@ def drain(
     deadline: float,
     progress: AbstractContextManager[Report],
 ) -> int:
-    """Return the exit code of the worker, which is asked to stop when the summary is there."""
+    """Stop the worker when the summary is finished; return its exit code."""
     worker = start_worker(threads=threads, verbosity=0)
-    watch = Watch(worker, deadline)
+    until = Deadline(worker, deadline)
     with stopped_at_the_end(worker):
         with progress as report:
-            watch.until_measured(survey, report)
-        ask_for_summary(survey)
-        watch.until_summed_up(survey)
+            until.measured(survey, report)
+        enqueue_summary(survey)
+        until.summed_up(survey)
         return worker.stop()

@@ -1,4 +1,4 @@
-"""What one Python module measures: functions, the longest of them, comments and imports."""
+"""Measure one Python module: functions, the longest of them, comments and imports."""
 
 import ast
 import io
@@ -6,7 +6,7 @@ import tokenize
 from collections.abc import Iterable, Iterator
 from typing import TypedDict
 
-LONGEST = 10
+MAX_LONGEST_FUNCTIONS = 10
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -27,7 +27,7 @@ class ModuleMeasure(TypedDict):
 
 
 def measure(source: bytes, path: str) -> ModuleMeasure:
-    """Bytes, not text: the module itself says in which encoding it is written."""
+    """Return the measure of a module; its source is bytes because it may declare its encoding."""
     tree = ast.parse(source, filename=path)
     sizes = function_sizes(tree)
     lines = count_lines(source)
@@ -35,7 +35,7 @@ def measure(source: bytes, path: str) -> ModuleMeasure:
     return ModuleMeasure(
         path=path,
         functions=len(sizes),
-        longest_functions=longest_first(sizes)[:LONGEST],
+        longest_functions=longest_first(sizes)[:MAX_LONGEST_FUNCTIONS],
         lines=lines,
         comment_lines=comment_lines,
         comment_share=share(comment_lines, lines),
@@ -51,7 +51,7 @@ def function_sizes(tree: ast.Module) -> list[FunctionSize]:
 
 
 def named_functions(tree: ast.Module) -> Iterator[tuple[str, Function]]:
-    """Walk with a list of our own: a deeply nested expression must not exhaust the stack."""
+    """Yield all functions; not recursively, so that deep nesting cannot exhaust the stack."""
     unvisited: list[tuple[str, ast.AST]] = [("", tree)]
     while unvisited:
         scope, node = unvisited.pop()
@@ -69,7 +69,7 @@ def name_within(scope: str, node: ast.AST) -> str:
 
 
 def line_count(function: Function) -> int:
-    """From the line of its `def` to its last one; decorators are not counted."""
+    """Count the lines from `def` to the end, without decorators."""
     return (function.end_lineno or function.lineno) - function.lineno + 1
 
 
@@ -82,7 +82,7 @@ def count_lines(source: bytes) -> int:
 
 
 def count_comment_lines(source: bytes) -> int:
-    """Count the lines that hold a comment and nothing else."""
+    """Count the lines that contain only a comment."""
     tokens = tokenize.tokenize(io.BytesIO(source).readline)
     return sum(1 for token in tokens if is_comment_line(token))
 

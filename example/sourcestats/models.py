@@ -6,7 +6,7 @@ from taskworks.models.run import TaskRunQuerySet
 
 
 class Survey(models.Model):
-    """One look at a folder of Python source. What came of it is in the record of its runs."""
+    """A survey of a folder of Python source. The results are in its runs."""
 
     source = models.CharField(max_length=500)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -25,7 +25,7 @@ class Survey(models.Model):
         return TaskRun.objects.filter(id__in=self.modules.values("run_id"))
 
     def summary_runs(self) -> TaskRunQuerySet:
-        """One run once it is asked for, none before."""
+        """Return the run of the summary, once it is enqueued."""
         return TaskRun.objects.filter(id=self.summary_run_id)
 
 

@@ -1,4 +1,4 @@
-"""What came of a demo, and whether its sums are those of a count made without any task."""
+"""The outcome of a demo, compared with a count that is made without tasks."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 from sourcestats import surveying
 from sourcestats.counting import DirectCount, count_directly
 from sourcestats.models import Survey
-from sourcestats.summing import Summary, summarise
+from sourcestats.summing import Summary, summarize
 from sourcestats.surveying import Failure, Progress
 
 
@@ -17,37 +17,37 @@ class Outcome:
     summary: Summary
     failures: list[Failure]
     seconds: float
-    complaints: list[str]
+    problems: list[str]
 
 
 def outcome_of(survey: Survey, *, worker_exit_code: int, seconds: float) -> Outcome:
     progress = surveying.progress_of(survey)
     summary = surveying.summary_of(survey)
-    complaints = [
-        *complaints_about_worker(worker_exit_code),
-        *complaints_about_summary(survey),
-        *disagreements(progress, summary or summarise([]), count_directly(Path(survey.source))),
+    problems = [
+        *problems_of_worker(worker_exit_code),
+        *problems_of_summary(survey),
+        *differences(progress, summary or summarize([]), count_directly(Path(survey.source))),
     ]
     return Outcome(
         progress=progress,
-        summary=summary or summarise([]),
+        summary=summary or summarize([]),
         failures=surveying.failures_of(survey),
         seconds=seconds,
-        complaints=complaints,
+        problems=problems,
     )
 
 
-def complaints_about_worker(exit_code: int) -> Iterator[str]:
+def problems_of_worker(exit_code: int) -> Iterator[str]:
     if exit_code:
-        yield f"The worker, asked to stop, ended with exit code {exit_code}."
+        yield f"The worker did not stop cleanly: its exit code is {exit_code}."
 
 
-def complaints_about_summary(survey: Survey) -> Iterator[str]:
+def problems_of_summary(survey: Survey) -> Iterator[str]:
     if failure := surveying.summary_failure_of(survey):
         yield f"The summary failed: {failure.reason}"
 
 
-def disagreements(progress: Progress, summary: Summary, direct: DirectCount) -> Iterator[str]:
+def differences(progress: Progress, summary: Summary, direct: DirectCount) -> Iterator[str]:
     comparisons = [
         ("modules", progress.modules, direct.modules),
         ("runs of modules", progress.runs, direct.modules),
@@ -57,4 +57,4 @@ def disagreements(progress: Progress, summary: Summary, direct: DirectCount) -> 
     ]
     for noun, found, expected in comparisons:
         if found != expected:
-            yield f"The survey found {found} {noun}, the direct count {expected}."
+            yield f"The survey found {found} {noun}, but the direct count found {expected}."

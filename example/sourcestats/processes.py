@@ -1,4 +1,4 @@
-"""Child processes of a management command: started, watched, stopped politely."""
+"""Child processes of a management command: start, watch and stop them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from types import FrameType
 
 from django.conf import settings
 
-# A worker gives the runs under way 25 seconds; after twice that it is not going to stop.
-PATIENCE = 50.0
+# Twice the time that a worker gives running tasks by default.
+STOP_TIMEOUT = 50.0  # seconds
 
 
 class ProcessEndedError(Exception):
-    """A child process ended that should have gone on."""
+    """A child process ended unexpectedly."""
 
 
 class ManagedProcess:
-    """`python <arguments>`, in a process of its own."""
+    """A child process that executes `python <arguments>`."""
 
     def __init__(self, name: str, *arguments: str, environ: Mapping[str, str] | None = None):
         self.name = name
-        # In a session of its own, or Ctrl-C would reach it as well, and it would be stopped twice.
+        # In its own session: otherwise Ctrl-C would reach it too, and it would be stopped twice.
         self.process = subprocess.Popen(
             [sys.executable, *arguments],
             env={**os.environ, **(environ or {})},
@@ -35,14 +35,16 @@ class ManagedProcess:
     def must_be_alive(self) -> None:
         exit_code = self.process.poll()
         if exit_code is not None:
-            raise ProcessEndedError(f"The {self.name} ended by itself, with exit code {exit_code}.")
+            raise ProcessEndedError(
+                f"The {self.name} ended with exit code {exit_code}."
+            )
 
     def stop(self) -> int:
         """Ask it to stop, and return its exit code."""
         if self.process.poll() is None:
             self.process.terminate()
         try:
-            return self.process.wait(PATIENCE)
+            return self.process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait()
@@ -55,7 +57,7 @@ def start_worker(*, threads: int, verbosity: int) -> ManagedProcess:
 
 
 def start_web_server(*, port: int) -> ManagedProcess:
-    """An ASGI server, for the events of the API are streams."""
+    """Start an ASGI server, which can stream the API's events."""
     return ManagedProcess(
         "web server",
         "-m",
@@ -64,7 +66,7 @@ def start_web_server(*, port: int) -> ManagedProcess:
         *("--app-dir", str(settings.BASE_DIR)),
         *("--port", str(port)),
         *("--log-level", "warning"),
-        # An open stream does not end by itself.
+        # Do not wait for open streams, which do not end.
         *("--timeout-graceful-shutdown", "1"),
         environ={"EXAMPLE_DEBUG": "1"},
     )
@@ -80,7 +82,7 @@ def stopped_at_the_end(child: ManagedProcess) -> Iterator[None]:
 
 @contextmanager
 def sigterm_like_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM unwind the stack too, so that no child is left behind."""
+    """Handle SIGTERM like Ctrl-C, so that the child processes are stopped."""
     previous = signal.signal(signal.SIGTERM, raise_keyboard_interrupt)
     try:
         yield

@@ -1,12 +1,12 @@
-"""What many modules measure together."""
+"""Summarize the measures of many modules."""
 
 from collections import Counter
 from collections.abc import Sequence
 from typing import TypedDict
 
-from sourcestats.measuring import LONGEST, ModuleMeasure, share
+from sourcestats.measuring import MAX_LONGEST_FUNCTIONS, ModuleMeasure, share
 
-MOST_IMPORTED = 10
+MAX_MOST_IMPORTED = 10
 
 
 class LongFunction(TypedDict):
@@ -24,7 +24,7 @@ class Summary(TypedDict):
     most_imported: list[tuple[str, int]]
 
 
-def summarise(measures: Sequence[ModuleMeasure]) -> Summary:
+def summarize(measures: Sequence[ModuleMeasure]) -> Summary:
     lines = sum(measure["lines"] for measure in measures)
     comment_lines = sum(measure["comment_lines"] for measure in measures)
     return Summary(
@@ -44,9 +44,9 @@ def longest_functions(measures: Sequence[ModuleMeasure]) -> list[LongFunction]:
         for function in measure["longest_functions"]
     ]
     functions.sort(key=lambda function: (-function["lines"], function["path"], function["name"]))
-    return functions[:LONGEST]
+    return functions[:MAX_LONGEST_FUNCTIONS]
 
 
 def most_imported(measures: Sequence[ModuleMeasure]) -> list[tuple[str, int]]:
     importers = Counter(name for measure in measures for name in measure["imports"])
-    return sorted(importers.items(), key=lambda item: (-item[1], item[0]))[:MOST_IMPORTED]
+    return sorted(importers.items(), key=lambda item: (-item[1], item[0]))[:MAX_MOST_IMPORTED]

@@ -1,4 +1,4 @@
-"""The steps of a survey: begin it, follow it, ask for the summary, read what came of it."""
+"""The steps of a survey: start it, follow it, enqueue the summary, read the results."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +38,8 @@ class Failure:
         return self.traceback.strip().rpartition("\n")[2]
 
 
-def begin(source: Path) -> Survey:
-    """Enqueue a run a module, in one transaction: all of them or none."""
+def start(source: Path) -> Survey:
+    """Enqueue one run per module in one transaction, so that all exist or none."""
     with transaction.atomic():
         survey = Survey.objects.create(source=str(source))
         Module.objects.bulk_create([enqueued(survey, path) for path in module_paths(source)])
@@ -65,8 +65,8 @@ def progress_of(survey: Survey) -> Progress:
     )
 
 
-def ask_for_summary(survey: Survey) -> None:
-    """Enqueue the last run, unless somebody has done so already."""
+def enqueue_summary(survey: Survey) -> None:
+    """Enqueue the last run, unless it was enqueued before."""
     with transaction.atomic():
         current = Survey.objects.select_for_update().get(pk=survey.pk)
         if current.summary_run_id is None:

@@ -1,4 +1,4 @@
-"""What the demo draws: a progress bar where there is a terminal, plain lines where there is not."""
+"""The output of the demo: a progress bar in a terminal, plain lines elsewhere."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,9 +15,7 @@ try:
     from rich.table import Table
     from rich.text import Text
 except ImportError as missing:
-    raise CommandError(
-        "The demo draws with rich: pip install 'django-taskworks[example]'."
-    ) from missing
+    raise CommandError("The demo needs rich: pip install 'django-taskworks[example]'.") from missing
 
 LOG_FILE_WIDTH = 120
 
@@ -28,7 +26,7 @@ class Terminal:
         if not self.console.is_terminal:
             self.console.width = LOG_FILE_WIDTH
 
-    def say(self, sentence: str) -> None:
+    def print_line(self, sentence: str) -> None:
         self.console.print(sentence, markup=False, soft_wrap=True)
 
     @contextmanager
@@ -69,7 +67,7 @@ class Terminal:
 
 
 class ProgressLines:
-    """A line a quarter, for a log file."""
+    """Prints one line per quarter, for a log file."""
 
     def __init__(self, terminal: Terminal, total: int):
         self.terminal = terminal
@@ -80,4 +78,4 @@ class ProgressLines:
         quarters = finished * 4 // self.total if self.total else 0
         if quarters > self.quarters:
             self.quarters = quarters
-            self.terminal.say(f"{finished} of {self.total} modules measured")
+            self.terminal.print_line(f"{finished} of {self.total} modules measured")

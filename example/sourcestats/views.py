@@ -8,14 +8,14 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from sourcestats import surveying
 from sourcestats.models import Survey
 
-LATEST = 20
+MAX_SURVEYS = 20
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def surveys(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
-        return redirect(surveying.begin(Path(settings.SURVEYED_SOURCE)))
-    latest = Survey.objects.all()[:LATEST]
+        return redirect(surveying.start(Path(settings.SURVEYED_SOURCE)))
+    latest = Survey.objects.all()[:MAX_SURVEYS]
     return render(
         request,
         "sourcestats/surveys.html",
@@ -35,7 +35,7 @@ def survey(request: HttpRequest, pk: int) -> HttpResponse:
         "summary_failure": surveying.summary_failure_of(survey),
         "failures": surveying.failures_of(survey),
         "can_be_summed_up": can_be_summed_up,
-        "is_under_way": not (can_be_summed_up or surveying.summary_is_over(survey)),
+        "is_running": not (can_be_summed_up or surveying.summary_is_over(survey)),
     }
     return render(request, "sourcestats/survey.html", context)
 
@@ -44,5 +44,5 @@ def survey(request: HttpRequest, pk: int) -> HttpResponse:
 def summary(request: HttpRequest, pk: int) -> HttpResponse:
     survey = get_object_or_404(Survey, pk=pk)
     if surveying.progress_of(survey).is_over:
-        surveying.ask_for_summary(survey)
+        surveying.enqueue_summary(survey)
     return redirect(survey)

@@ -1,4 +1,4 @@
-"""Two tasks that say what they take: a class, and a function with annotations."""
+"""Two typed tasks: a class, and a function with annotations."""
 
 import time
 from pathlib import Path
@@ -20,19 +20,19 @@ from taskworks.typed.params import (
 
 @api_task
 class LongestFunctions(TypedTask):
-    """Find the longest functions of a folder of Python source."""
+    """Find the longest functions in a folder of Python source."""
 
     name = "longest_functions"
     inputs = {  # noqa: RUF012 - a declaration
         "folder": StringParameter(
-            default="db", min_length=1, help_text="A folder below the source that surveys measure."
+            default="db", min_length=1, help_text="A folder inside the surveyed source."
         ),
         "how_many": IntParameter(default=5, min_value=1, max_value=20),
         "rest": FloatParameter(
             default=0.05,
             min_value=0,
             max_value=1,
-            help_text="Seconds of rest after each module, so that there is something to watch.",
+            help_text="Seconds to wait after each module, so that you can watch the progress.",
         ),
     }
     outputs = {  # noqa: RUF012
@@ -41,7 +41,7 @@ class LongestFunctions(TypedTask):
     }
 
     def run(self, folder: str, how_many: int, rest: float) -> dict[str, object]:
-        paths = modules_below(folder)
+        paths = modules_in(folder)
         self.set_target(len(paths))
         found = []
         for path in paths:
@@ -61,7 +61,7 @@ class LongestFunctions(TypedTask):
 @task(typed=True)
 def add_up(folder: str, what: Literal["functions", "lines", "comment_lines"] = "lines") -> int:
     """Add up one measure of all modules in a folder."""
-    paths = modules_below(folder)
+    paths = modules_in(folder)
     if context := current_context():
         context.set_target(len(paths))
     total = 0
@@ -72,11 +72,11 @@ def add_up(folder: str, what: Literal["functions", "lines", "comment_lines"] = "
     return total
 
 
-def modules_below(folder: str) -> list[Path]:
+def modules_in(folder: str) -> list[Path]:
     source = Path(settings.SURVEYED_SOURCE).resolve()
     below = (source / folder).resolve()
     if not below.is_relative_to(source) or not below.is_dir():
-        raise ValueError(f"There is no folder {folder!r} below {source}.")
+        raise ValueError(f"There is no folder {folder!r} in {source}.")
     return sorted(path for path in below.rglob("*.py") if path.is_file())
 
 

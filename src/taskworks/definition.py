@@ -339,7 +339,7 @@ def task(
 
 
 def _typed(function: Callable[..., Any], takes_context: bool) -> Callable[..., Any]:
-    from taskworks.parameters.function import typed_function  # needs an extra
+    from taskworks.parameters.annotations import typed_function  # needs an extra
 
     return typed_function(function, takes_context)
 

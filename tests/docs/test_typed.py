@@ -9,8 +9,7 @@ from django.contrib.auth.models import User
 
 from taskworks import typed
 from taskworks.exceptions import InvalidInputs
-from taskworks.parameters import Fields
-from taskworks.parameters.typed import Typed
+from taskworks.parameters import Fields, Typed
 from taskworks.typed import params, registry
 from tests.docs.conftest import Capture, Settings, only, run, with_database, work
 from tests.docs.pages import DOCS, executes, reference

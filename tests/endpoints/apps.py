@@ -6,12 +6,12 @@ from django.apps import AppConfig
 
 
 class EndpointsConfig(AppConfig):
-    """An app whose worker is killed, as by kill -9, where TASKWORKS_TEST_DEATH says."""
+    """An app that kills its worker, as kill -9 does, where TASKWORKS_TEST_DEATH says."""
 
     name = "tests.endpoints"
 
     def ready(self) -> None:
-        # Imported for them alone: hundreds of child processes of the tests start with this.
+        # Imported only in these cases: hundreds of child processes of the tests load this app.
         match os.environ.get("TASKWORKS_TEST_DEATH"):
             case "after_the_finish":
                 from taskworks.duties.unblock import Followers

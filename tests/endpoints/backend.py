@@ -1,4 +1,4 @@
-"""A backend of another package, which knows the standard's verbs alone."""
+"""A backend of another package, with only the methods of Django's interface."""
 
 from typing import Any
 

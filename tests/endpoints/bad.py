@@ -1,10 +1,10 @@
-"""Endpoints whose mistakes show only with a request."""
+"""Endpoints whose mistakes show only in a request."""
 
 from typing import Any
 
 from taskworks.endpoints import deferrable_task, task
 from tests.endpoints.models import Order
-from tests.endpoints.orders import OrderEndpoint, tell
+from tests.endpoints.orders import OrderEndpoint, record
 
 
 class NoModel(OrderEndpoint):
@@ -66,7 +66,7 @@ class LeftUnsaved(OrderEndpoint):
 
 
 class Vanished(OrderEndpoint):
-    """Its row is gone when it is to be saved."""
+    """The resource's row is deleted before its changes are saved."""
 
     @task
     def change(self) -> None:
@@ -95,7 +95,7 @@ class Raises(OrderEndpoint):
 
     @task(priority=1)
     def after(self) -> None:
-        tell(self.resource, "after")
+        record(self.resource, "after")
 
     @deferrable_task
     @staticmethod

@@ -18,7 +18,7 @@ def _urls(settings: Settings, transactional_db: None) -> None:
 
 @pytest.fixture
 def client() -> APIClient:
-    """A client that answers with 500 as a server does."""
+    """A client that returns a 500 response for an exception, as a server does."""
     return APIClient(raise_request_exception=False)
 
 
@@ -34,13 +34,13 @@ def order() -> Order:
 
 @pytest.fixture
 def events() -> Callable[[], list[str]]:
-    """What has happened so far, in order."""
+    """Return a function that returns the names of all events, in order."""
     return lambda: list(Event.objects.order_by("id").values_list("name", flat=True))
 
 
 @pytest.fixture
 def worked(events: Callable[[], list[str]]) -> Callable[[], list[str]]:
-    """Run a worker, and tell what has happened meanwhile."""
+    """Return a function that runs a worker, and returns the names of the new events."""
 
     def worked() -> list[str]:
         before = len(events())

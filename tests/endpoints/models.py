@@ -19,7 +19,7 @@ class Order(models.Model):
 
 
 class Parcel(models.Model):
-    """With a key that is no JSON, and a save() that changes more than was changed."""
+    """With a key that is not JSON, and a save() that changes another field."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     weight = models.IntegerField(default=0)
@@ -34,7 +34,7 @@ class Parcel(models.Model):
 
 
 class Letter(models.Model):
-    """With values that cannot just be copied to see whether they change."""
+    """With values that cannot simply be copied and compared."""
 
     id = models.BigAutoField(primary_key=True)
     paper = models.FileField(null=True)
@@ -45,7 +45,7 @@ class Letter(models.Model):
 
 
 class Event(models.Model):
-    """What has happened, as the tasks of these tests tell it."""
+    """Something that happened, recorded by the tasks of these tests."""
 
     id = models.BigAutoField(primary_key=True)
     order = models.CharField(max_length=40)

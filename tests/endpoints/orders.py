@@ -1,4 +1,4 @@
-"""Endpoints about orders; what happens they tell by rows, in the request and in a worker."""
+"""Endpoints about orders; they record what happens as rows, in the request and in a worker."""
 
 import os
 import signal
@@ -27,12 +27,12 @@ class Conflict(APIException):
     status_code = 409
 
 
-def tell(order: Any, name: str) -> None:
+def record(order: Any, name: str) -> None:
     Event.objects.create(order=getattr(order, "number", order), name=name)
 
 
 class OrderEndpoint(EndpointDefinition):
-    """What most of the endpoints below begin with."""
+    """The base of most endpoints below."""
 
     http_method_names = ["get", "post", "put", "head", "options"]
     response_filter = {Order: {"number": ALWAYS, "note": IF_TRUTHY, "lines": NEVER}}
@@ -46,48 +46,48 @@ class OrderEndpoint(EndpointDefinition):
 
 
 class InOrder(OrderEndpoint):
-    """The order of things, as events."""
+    """Records the order of the steps as events."""
 
     @property
     def resource(self) -> Order:
         order = Order.objects.get(number=self.kwargs["number"])
-        tell(order, "resource")
+        record(order, "resource")
         return order
 
     @task
     def second(self) -> None:
-        tell(self.resource, "second")
+        record(self.resource, "second")
 
     @task(priority=-1, depends_on="needed")
     def first(self) -> None:
-        tell(self.resource, "first")
+        record(self.resource, "first")
 
     @task(priority=5)
     def needed(self) -> None:
-        tell(self.resource, "needed")
+        record(self.resource, "needed")
 
     @task
     def third(self) -> None:
-        tell(self.resource, "third")
+        record(self.resource, "third")
         self.resource.note = "changed"
 
     def finalize(self) -> None:
         saved = Order.objects.get(number=self.resource.number).note == "changed"
-        tell(self.resource, f"finalize, saved: {saved}")
+        record(self.resource, f"finalize, saved: {saved}")
 
     @deferrable_task(always_defer=False, priority=1)
     @staticmethod
     def inline(order: Order) -> None:
-        tell(order, "inline")
+        record(order, "inline")
 
-    @deferrable_task(task_args_factory=lambda self: tell(self.resource, "queued") or ([], {}))
+    @deferrable_task(task_args_factory=lambda self: record(self.resource, "queued") or ([], {}))
     @staticmethod
     def queued(order: Order) -> None:
-        tell(order, "in the worker")
+        record(order, "in the worker")
 
     @property
     def response(self) -> dict[str, str]:
-        tell(self.resource, "response")
+        record(self.resource, "response")
         return {"number": self.resource.number}
 
 
@@ -99,26 +99,26 @@ class Chained(OrderEndpoint):
     @deferrable_task(priority=-5, depends_on="charge")
     @staticmethod
     def ship(order: Order) -> None:
-        tell(order, "shipped")
+        record(order, "shipped")
 
     @deferrable_task
     @staticmethod
     def charge(order: Order) -> None:
         if order.note == "declined":
             raise ValueError("the card was declined")
-        tell(order, "charged")
+        record(order, "charged")
 
     @deferrable_task(depends_on=ship, delay=3600)
     @staticmethod
     def ask_how_it_was(order: Order) -> None:
-        tell(order, "asked")
+        record(order, "asked")
 
     @property
     def response(self) -> Any:
         return self.accepted()
 
 
-async def run_and_tell(call: Any, endpoint: Any) -> None:
+async def run_and_record(call: Any, endpoint: Any) -> None:
     await Event.objects.acreate(order="-", name=f"{endpoint.__name__} {call.name}")
     await call()
 
@@ -141,70 +141,70 @@ class Everything(OrderEndpoint):
     @deferrable_task(execute_unless=is_quiet, queue="mail", routing_key="mail.fast")
     @staticmethod
     def mail(order: Order) -> None:
-        tell(order, "mailed")
+        record(order, "mailed")
 
     @deferrable_task(delay=delay, always_defer=always, task_args_factory=arguments)
     @staticmethod
     def say(order: Order, word: str, times: int) -> None:
-        tell(order, word * times)
+        record(order, word * times)
 
     @deferrable_task(routing_key="imports", delay=timedelta(minutes=1))
     @staticmethod
     def later(order: Order) -> None:
-        tell(order, "later")
+        record(order, "later")
 
-    @deferrable_task(task_runner=run_and_tell)
+    @deferrable_task(task_runner=run_and_record)
     @staticmethod
     async def run_by_another(order: Order) -> None:
         await Event.objects.acreate(order=order.number, name="async")
 
 
-def tell_and_run(call: Any, endpoint: Any) -> None:
-    tell(endpoint.resource, call.name)
+def record_and_run(call: Any, endpoint: Any) -> None:
+    record(endpoint.resource, call.name)
     call()
 
 
 class RunByAnother(OrderEndpoint):
-    """Tasks in the request whose runner is given the endpoint."""
+    """Tasks with a ``task_runner``, which gets the endpoint."""
 
-    @task(task_runner=tell_and_run)
+    @task(task_runner=record_and_run)
     def one(self) -> None:
-        tell(self.resource, "called")
+        record(self.resource, "called")
 
-    @deferrable_task(task_runner=tell_and_run, always_defer=False)
+    @deferrable_task(task_runner=record_and_run, always_defer=False)
     @staticmethod
     def two(order: Order) -> None:
-        tell(order, "called")
+        record(order, "called")
 
 
 class Stubborn(OrderEndpoint):
-    """Retries."""
+    """Fails, and is retried."""
 
     @deferrable_task(retries=2, retry_exception_filter=(LookupError,))
     @staticmethod
     def fetch(order: Order) -> None:
-        tell(order, "tried")
+        record(order, "tried")
         raise KeyError(order.number) if order.note != "odd" else ValueError(order.number)
 
 
 class Watched(OrderEndpoint):
-    """Of its two tasks the first can be made to kill its worker."""
+    """Two tasks; the first can be made to kill its worker."""
 
     @deferrable_task
     @staticmethod
     def first(order: Order) -> None:
-        tell(order, "first")
+        record(order, "first")
         if order.note == "deadly" and Event.objects.filter(name="first").count() == 1:
             os.kill(os.getpid(), signal.SIGKILL)
 
     @deferrable_task(depends_on="first")
     @staticmethod
     def second(order: Order) -> None:
-        tell(order, "second")
+        record(order, "second")
 
 
 class Shared(OrderEndpoint):
-    """State of a request's own, which must stay that."""
+    """State of a request, which other requests must not see."""
 
     @task(depends_on="b")
     def a(self) -> None:
@@ -225,7 +225,7 @@ class Shared(OrderEndpoint):
     @deferrable_task(task_args_factory=lambda self: ([self.kwargs["number"]], {}))
     @staticmethod
     def compare(order: Order, number: str) -> None:
-        tell(order, f"the same: {order.number == number}")
+        record(order, f"the same: {order.number == number}")
 
     def _note(self, name: str) -> None:
         self.__dict__.setdefault("order", []).append(name)
@@ -237,7 +237,7 @@ class Shared(OrderEndpoint):
 
 
 class Fails(OrderEndpoint):
-    """An exception after all was enqueued."""
+    """Raises an exception after everything was enqueued."""
 
     @task
     def change(self) -> None:
@@ -246,7 +246,7 @@ class Fails(OrderEndpoint):
     @deferrable_task
     @staticmethod
     def mail(order: Order) -> None:
-        tell(order, "mailed")
+        record(order, "mailed")
 
     @property
     def response(self) -> Any:
@@ -257,7 +257,7 @@ class Fails(OrderEndpoint):
 
 
 class Parcels(EndpointDefinition):
-    """Of another model, by any of its methods."""
+    """An endpoint of another model."""
 
     http_method_names = ["put"]
 
@@ -274,7 +274,7 @@ class Parcels(EndpointDefinition):
     @deferrable_task
     @staticmethod
     def send(parcel: Parcel) -> None:
-        tell(parcel.pk, f"sent {parcel.label}")
+        record(parcel.pk, f"sent {parcel.label}")
 
     response_filter = {Parcel: {"label": ALWAYS}}
 
@@ -286,7 +286,7 @@ class OrderSerializer(serializers.ModelSerializer):
 
 
 class Tasks(EndpointTasks):
-    """Mixed into views of all kinds."""
+    """A mixin for views of all kinds."""
 
     @task
     def sign(self) -> None:
@@ -295,7 +295,7 @@ class Tasks(EndpointTasks):
     @deferrable_task
     @staticmethod
     def mail(order: Order) -> None:
-        tell(order, f"mailed {order.note}")
+        record(order, f"mailed {order.note}")
 
 
 class CreateOrder(Tasks, generics.CreateAPIView):

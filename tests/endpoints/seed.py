@@ -1,11 +1,11 @@
-"""The examples of django-declarative-apis' page on tasks, but for import, base class, condition."""
+"""The examples of django-declarative-apis' page on tasks, with other imports and base classes."""
 
 from types import SimpleNamespace
 from typing import Any
 
 from taskworks.endpoints import ALWAYS, deferrable_task, task
 from tests.endpoints.models import Order
-from tests.endpoints.orders import OrderEndpoint, tell
+from tests.endpoints.orders import OrderEndpoint, record
 
 filters = SimpleNamespace(SampleFilters={Order: {"total": ALWAYS}})
 
@@ -19,7 +19,7 @@ class SampleFunction(OrderEndpoint):
     @task()
     def sample_function(self):
         # your code goes here
-        tell(self.resource, "sample_function")
+        record(self.resource, "sample_function")
 
 
 class SampleEndpointDefinition(OrderEndpoint):
@@ -37,7 +37,7 @@ class SampleClass(OrderEndpoint):
     @staticmethod
     def sample_method(arg):
         # your code goes here
-        tell(arg, "sample_method")
+        record(arg, "sample_method")
 
 
 class ConditionalSampleClass(OrderEndpoint):
@@ -46,7 +46,7 @@ class ConditionalSampleClass(OrderEndpoint):
     @staticmethod
     def sample_method(arg):
         # your code goes here
-        tell(arg, "sample_method")
+        record(arg, "sample_method")
 
 
 ENDPOINTS = [SampleFunction, SampleEndpointDefinition, SampleClass, ConditionalSampleClass]

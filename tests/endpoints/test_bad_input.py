@@ -1,4 +1,4 @@
-"""What cannot be is refused when the class is made, or before anything is enqueued."""
+"""Invalid endpoints are refused when the class is created, or before anything is enqueued."""
 
 import importlib
 import subprocess
@@ -43,8 +43,8 @@ def _forgets_refusals() -> Iterator[None]:
     [
         (
             "NoModel",
-            "NoModel.mail: the resource must be a model instance to be handed over to a worker, "
-            "and dict is no model.",
+            "NoModel.mail: the resource must be a model instance, so that a worker can fetch it, "
+            "not a dict.",
         ),
         ("Unsaved", "Unsaved.mail: the resource, an instance of Order, is not saved"),
         (
@@ -53,8 +53,8 @@ def _forgets_refusals() -> Iterator[None]:
         ),
         (
             "NoJSON",
-            "NoJSON.mail: what task_args_factory returns: Unsupported type: <class 'object'> at "
-            "kwargs['when']",
+            "NoJSON.mail: invalid arguments from task_args_factory: Unsupported type: "
+            "<class 'object'> at kwargs['when']",
         ),
         ("NoArguments", "NoArguments.mail: task_args_factory must return (args, kwargs), not"),
         ("NoDelay", "NoDelay.mail: delay must be seconds or a timedelta"),
@@ -92,7 +92,7 @@ def test_an_exception_stops_what_comes_after_it(
     assert not Event.objects.exists()
 
 
-# When the class is made.
+# When the class is created.
 
 CLASSES = {
     "circle": (
@@ -135,7 +135,7 @@ CLASSES = {
             @task(depends_on="chnage")
             def a(self): ...
         """,
-        "Endpoint.a depends on 'chnage', which is no task of Endpoint. Did you mean 'change'?",
+        "Endpoint.a depends on 'chnage', which is not a task of Endpoint. Did you mean 'change'?",
     ),
     "removed": (
         """
@@ -147,7 +147,7 @@ CLASSES = {
         class Endpoint(Base):
             a = None
         """,
-        "Endpoint.b depends on 'a', which is no task of Endpoint.",
+        "Endpoint.b depends on 'a', which is not a task of Endpoint.",
     ),
     "on a deferrable": (
         """
@@ -158,7 +158,7 @@ CLASSES = {
             @task(depends_on=mail)
             def a(self): ...
         """,
-        "Endpoint.a depends on 'mail', a deferrable task, which comes after the request",
+        "Endpoint.a depends on 'mail', a deferrable task, which is executed after the request",
     ),
     "no staticmethod": (
         """
@@ -166,7 +166,7 @@ CLASSES = {
             @deferrable_task
             def mail(order): ...
         """,
-        "Endpoint.mail: deferrable task methods must be staticmethods",
+        "Endpoint.mail: a @deferrable_task must be a static method",
     ),
     "staticmethod above": (
         """
@@ -185,8 +185,8 @@ CLASSES = {
                 @staticmethod
                 def mail(order): ...
         """,
-        "Outer.Endpoint.mail: no worker could import Outer.Endpoint from 'endpoint_of_a_test', for "
-        "it is defined inside of Outer.",
+        "Outer.Endpoint.mail: workers cannot import Outer.Endpoint from 'endpoint_of_a_test', "
+        "because it is defined inside Outer.",
     ),
     "local": (
         """
@@ -197,7 +197,7 @@ CLASSES = {
                 def mail(order): ...
         make()
         """,
-        "no worker could import make.<locals>.Endpoint",
+        "workers cannot import make.<locals>.Endpoint",
     ),
     "queue": (
         """
@@ -216,7 +216,7 @@ CLASSES = {
             @staticmethod
             def mail(order): ...
         """,
-        "Endpoint.mail: execute_unless must be a method that takes self alone.",
+        "Endpoint.mail: execute_unless must be a method whose only argument is self.",
     ),
     "no condition": (
         """
@@ -225,7 +225,7 @@ CLASSES = {
             @staticmethod
             def mail(order): ...
         """,
-        "Endpoint.mail: execute_unless must be callable, and True is not.",
+        "Endpoint.mail: execute_unless must be callable, not True.",
     ),
     "delay": (
         """
@@ -261,7 +261,7 @@ CLASSES = {
             @staticmethod
             def mail(order): ...
         """,
-        "retry_exception_filter must be exception classes, and 'OSError' is none.",
+        "retry_exception_filter must be exception classes, not 'OSError'.",
     ),
     "factory": (
         """
@@ -270,7 +270,7 @@ CLASSES = {
             @staticmethod
             def mail(order): ...
         """,
-        "Endpoint.mail: task_args_factory must be callable, and ([], {}) is not.",
+        "Endpoint.mail: task_args_factory must be callable, not ([], {}).",
     ),
     "priority": (
         """
@@ -278,7 +278,7 @@ CLASSES = {
             @task(priority="high")
             def a(self): ...
         """,
-        "Endpoint.a: priority must be a whole number, not 'high'.",
+        "Endpoint.a: priority must be an integer, not 'high'.",
     ),
     "arguments": (
         """
@@ -286,7 +286,7 @@ CLASSES = {
             @task
             def a(self, order): ...
         """,
-        "Endpoint.a: a @task is a method that takes self alone.",
+        "Endpoint.a: a @task must be a method whose only argument is self.",
     ),
     "coroutine": (
         """
@@ -294,7 +294,7 @@ CLASSES = {
             @task
             async def a(self): ...
         """,
-        "Endpoint.a: a @task is executed in the request, and may be no coroutine.",
+        "Endpoint.a: a @task runs in the request, so it cannot be a coroutine function.",
     ),
     "depends on what": (
         """
@@ -309,13 +309,13 @@ CLASSES = {
         class Endpoint(APIView, EndpointTasks):
             pass
         """,
-        "Endpoint: EndpointTasks must come before the view among its bases",
+        "Endpoint: list EndpointTasks before the view among the base classes",
     ),
 }
 
 
 def define(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A module with this class."""
+    """Return a module with this class."""
     names = "from taskworks.endpoints import EndpointTasks, deferrable_task, task\n"
     view = "from rest_framework.views import APIView\n"
     (tmp_path / "endpoint_of_a_test.py").write_text(names + view + dedent(source))
@@ -342,7 +342,7 @@ def test_an_unknown_option_is_refused() -> None:
 
 
 def test_a_refusal_is_told_by_a_check_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For who imports it may have thrown the error away."""
+    """For the code that imports it may have hidden the error."""
     with pytest.raises(InvalidEndpoint):
         define(CLASSES["circle"][0], tmp_path, monkeypatch)
     [message] = [message for message in run_checks() if message.id == "taskworks.E020"]
@@ -364,7 +364,7 @@ def test_a_class_that_is_not_where_it_says_is_told_by_a_check(
     """
     module = define(source, tmp_path, monkeypatch)
     [message] = [message for message in run_checks() if message.id == "taskworks.E021"]
-    assert "'endpoint_of_a_test.Endpoint' is something else" in message.msg
+    assert "'endpoint_of_a_test.Endpoint' does not exist, or is something else" in message.msg
     module.Endpoint = module.kept
     assert [message for message in run_checks() if message.id == "taskworks.E021"] == []
 
@@ -374,7 +374,7 @@ def test_a_backend_whose_runs_cannot_wait_is_told_by_a_check() -> None:
     with override_settings(TASKS=tasks):
         messages = [message for message in run_checks() if message.id == "taskworks.E022"]
     assert (
-        "Chained.ask_how_it_was depends on 'ship', and the backend 'default', a PlainBackend"
+        "Chained.ask_how_it_was depends on 'ship', but the backend 'default', a PlainBackend"
         in (" ".join(message.msg for message in messages))
     )
     assert [message for message in run_checks() if message.id == "taskworks.E022"] == []

@@ -1,4 +1,4 @@
-"""One name in the logs of both sides."""
+"""The correlation id in the logs of the request and of the worker."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -61,7 +61,7 @@ def test_and_in_a_retrys_line_with_what_else_it_says(
 
 @pytest.fixture
 def log_of_the_tasks() -> Iterator[StringIO]:
-    """A log with the correlation id in its format."""
+    """Return a log whose format has the correlation id."""
     stream = StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(correlation_id)s %(message)s"))

@@ -1,4 +1,4 @@
-"""A run that follows another is never lost, whenever its worker is killed."""
+"""A run that waits for another is never lost, whenever a worker is killed."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -85,6 +85,6 @@ def test_many_chains_while_workers_are_killed(client: APIClient, start_worker: S
     start_worker()
     wait_for(lambda: TaskRun.objects.successful().count() == 120, "all have succeeded", timeout=60)
     for number in numbers:
-        told: Any = Event.objects.filter(order=number).order_by("id")
-        assert [*dict.fromkeys(told.values_list("name", flat=True))] == ["first", "second"]
+        of_order: Any = Event.objects.filter(order=number).order_by("id")
+        assert [*dict.fromkeys(of_order.values_list("name", flat=True))] == ["first", "second"]
     assert not Edge.objects.exists()

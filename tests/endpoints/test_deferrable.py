@@ -1,4 +1,4 @@
-"""What a deferrable task's options do, in the request and in the worker."""
+"""The options of a deferrable task, in the request and in the worker."""
 
 import pickle
 import threading
@@ -108,7 +108,7 @@ def test_a_coroutine_function_and_a_task_runner(
 def test_retries_are_attempts_of_one_run(
     client: APIClient, order: Order, events: Events, worked: Events, note: str, attempts: int
 ) -> None:
-    """KeyError is a LookupError, again and again; ValueError is none."""
+    """KeyError is a LookupError, and is retried; ValueError is not."""
     Order.objects.update(note=note)
     client.post("/Stubborn/A7/")
     for _ in range(attempts + 1):
@@ -163,7 +163,7 @@ def test_a_key_that_is_no_json(client: APIClient, events: Events, worked: Events
     assert answer.json() == {"label": "12 kg"}
     assert TaskRun.objects.get().args[0]["pk"] == str(parcel.pk)
     assert worked() == ["sent 12 kg"]
-    assert Parcel.objects.get().label == "12 kg"  # which save() has changed, not the task
+    assert Parcel.objects.get().label == "12 kg"  # changed by save(), not by the task
     assert client.put(f"/Parcels/{uuid4()}/", {"weight": 1}, format="json").status_code == 404
 
 
@@ -187,7 +187,7 @@ def test_a_task_follows_another(client: APIClient, order: Order, worked: Events)
 def test_it_follows_at_once(
     client: APIClient, order: Order, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Although nobody would look for minutes."""
+    """Although the worker would not poll for minutes."""
     monkeypatch.setattr(intake, "MIN_POLL_INTERVAL", 600.0)
     client.post("/Watched/A7/")
     worker = Worker(default_task_backend, Options(queues=Queues(None), interval=600))

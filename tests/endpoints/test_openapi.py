@@ -1,4 +1,4 @@
-"""What drf-spectacular says of an endpoint, as it says of any view."""
+"""drf-spectacular describes an endpoint as it describes any view."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class Note(serializers.Serializer):
 
 
 class Plain(OrderEndpoint):
-    """What can be told without a word of the endpoint's own."""
+    """Described by its serializer class alone."""
 
     serializer_class = OrderSerializer
 
@@ -31,7 +31,7 @@ def _schemas(settings: Settings) -> None:
 
 
 def operations(endpoint: Any) -> Any:
-    """Of the endpoint, at a path of its own."""
+    """Return the operations of the endpoint in the OpenAPI document."""
     urls = [path("orders/<str:number>/", endpoint.as_view())]
     generator: Any = SchemaGenerator(patterns=urls)
     return generator.get_schema(request=None, public=True)["paths"]["/orders/{number}/"]
@@ -64,5 +64,5 @@ def test_one_with_a_serializer_class_says_it_by_itself() -> None:
 
 @pytest.mark.parametrize("endpoint", [orders.Chained, orders.InOrder, orders.CreateOrder])
 def test_nothing_is_done_to_describe_one(endpoint: Any) -> None:
-    """It is asked without a request; its resource and its tasks are left alone."""
+    """The view is inspected without a request; its resource and tasks are not touched."""
     assert operations(endpoint)

@@ -1,4 +1,4 @@
-"""What comes when, and how often."""
+"""In which order the steps of a request happen, and how often."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

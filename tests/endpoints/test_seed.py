@@ -1,4 +1,4 @@
-"""The examples of django-declarative-apis run as they are written."""
+"""The examples of django-declarative-apis run unchanged."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""A run exists if and only if the request's transaction commits; then its row is there."""
+"""A run exists if and only if the request's transaction commits; then so does its resource."""
 
 import threading
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def test_no_blocked_run_either(
 
 
 def test_without_a_transaction_the_run_is_there(client: APIClient, order: Order) -> None:
-    """The other way round, so that the test above tells something."""
+    """The opposite case, which shows that the test above can fail."""
     assert client.post("/Fails/A7/").status_code == 500
     assert TaskRun.objects.ready().count() == 1
     assert Order.objects.get().note == "changed"
@@ -48,7 +48,7 @@ def test_without_a_transaction_the_run_is_there(client: APIClient, order: Order)
 
 @pytest.mark.usefixtures("atomic_requests")
 def test_the_worker_always_finds_its_row() -> None:
-    """It works while requests create what its tasks are about, and commit late."""
+    """Run a worker while requests create resources and commit late."""
     worker = Worker(default_task_backend, Options(queues=Queues(None), interval=0.01))
     thread = threading.Thread(target=lambda: (worker.run(), connections.close_all()))
     thread.start()
@@ -76,7 +76,7 @@ def test_a_worker_sees_nothing_before_the_commit(
     client: APIClient, order: Order, worked: Events
 ) -> None:
     if connection.vendor == "sqlite":
-        pytest.skip("SQLite: who writes locks out the worker altogether")
+        pytest.skip("On SQLite the writer blocks the worker.")
     with ThreadPoolExecutor(max_workers=1) as executor, transaction.atomic():
         client.post("/Watched/A7/")
         assert executor.submit(_count_elsewhere).result() == 0
@@ -91,7 +91,7 @@ def _count_elsewhere() -> int:
 
 
 class ToTheQueue:
-    """A router that has our tables on another alias."""
+    """A router that has Taskworks' tables on another alias."""
 
     def db_for_read(self, model: type, **hints: object) -> str | None:
         return "queue" if model._meta.app_label == "taskworks" else None
@@ -120,7 +120,7 @@ class TestTablesOnAnotherAlias:
 
 
 class OrdersElsewhere:
-    """A router that has the resources on another alias, and our tables on the main one."""
+    """A router that has the resources on another alias than Taskworks' tables."""
 
     def db_for_read(self, model: type, **hints: object) -> str | None:
         return "queue" if model._meta.app_label == "endpoints" else None

@@ -1,4 +1,4 @@
-"""Views with tasks: the mixin in views of all kinds, and what a definition says."""
+"""Views with tasks: the mixin in views of all kinds, and endpoint definitions."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -30,8 +30,8 @@ from taskworks.endpoints import (
     deferrable_task,
     task,
 )
-from taskworks.endpoints.endpoint_tasks import EndpointTask
-from taskworks.endpoints.filtering import shown
+from taskworks.endpoints.decorators import EndpointTask
+from taskworks.endpoints.response_filters import filtered
 from taskworks.models import TaskRun
 from tests.endpoints import orders
 from tests.endpoints.conftest import Settings
@@ -48,7 +48,7 @@ def answer(endpoint: Any, method: str = "get", number: str = "A7", **data: Any) 
 
 
 class Myself(EndpointDefinition):
-    """About who is signed in, whom Django fetches late."""
+    """Its resource is the user of the session, a lazy object."""
 
     http_method_names = ["post"]
     authentication_classes = (SessionAuthentication,)
@@ -76,7 +76,7 @@ class Myself(EndpointDefinition):
 
 
 class OnlyModels:
-    """A router as projects have it: it asks for the model's app."""
+    """A typical router, which reads the model's app label."""
 
     def db_for_write(self, model: Any, **hints: Any) -> None:
         assert model._meta.app_label
@@ -222,7 +222,7 @@ def test_nothing_is_written_if_nothing_has_changed(
 
 
 def test_it_is_written_once(order: Order, django_assert_num_queries: Callable) -> None:
-    """Although saving changes the time of the last change."""
+    """Although saving changes the field with auto_now."""
 
     class Endpoint(OrderEndpoint):
         @task
@@ -313,7 +313,7 @@ def test_a_file_that_is_not_stored_yet(settings: Settings, tmp_path: Path) -> No
 
 
 def test_a_view_of_memory_is_compared_by_what_is_in_it(order: Order) -> None:
-    """Some drivers of databases give bytes so."""
+    """Some database drivers return bytes as a memoryview."""
     letter = Letter.objects.create()
     letter.stamp = memoryview(b"old")
 
@@ -329,7 +329,7 @@ def test_a_view_of_memory_is_compared_by_what_is_in_it(order: Order) -> None:
 
 
 class Named:
-    """A mixin that knows of no endpoint."""
+    """A mixin that is independent of endpoints."""
 
     @property
     def resource(self) -> Order:
@@ -418,7 +418,7 @@ def test_without_a_resource_it_says_so() -> None:
         def is_authorized(self) -> bool:
             return True
 
-    with pytest.raises(NotImplementedError, match=r"Endpoint has no resource: define it\."):
+    with pytest.raises(NotImplementedError, match=r"Endpoint must define resource\."):
         answer(Endpoint)
 
 
@@ -553,23 +553,23 @@ def test_what_filters_show() -> None:
     }
     filters = {Item: rules, SubItem: lambda item: {"g": item.g}}
     expected = {"a": 0, "e": Decimal("3.0"), "f": 3, "parts": [{"g": 7}]}
-    assert shown(item, filters) == expected
+    assert filtered(item, filters) == expected
 
 
 def test_filters_of_classes_above_hold_too() -> None:
     item = SubItem(a=1, b=2)
-    assert shown(item, {Item: {"a": ALWAYS, "b": ALWAYS}, SubItem: {"b": NEVER}}) == {"a": 1}
-    assert shown(item, {Item: lambda item: item.a}) == 1
-    assert shown([item], {Item: {"a": ALWAYS}}) == [{"a": 1}]
+    assert filtered(item, {Item: {"a": ALWAYS, "b": ALWAYS}, SubItem: {"b": NEVER}}) == {"a": 1}
+    assert filtered(item, {Item: lambda item: item.a}) == 1
+    assert filtered([item], {Item: {"a": ALWAYS}}) == [{"a": 1}]
 
 
 def test_an_objects_own_filter_goes_first(order: Order) -> None:
     order._api_filter = {Order: {"total": ALWAYS}}
-    assert shown({"order": order}, {Order: {"number": ALWAYS}}) == {"order": {"total": 0}}
+    assert filtered({"order": order}, {Order: {"number": ALWAYS}}) == {"order": {"total": 0}}
 
 
 def test_querysets_and_models_without_a_filter(order: Order) -> None:
     number = {Order: {"number": ALWAYS}}
-    assert shown(Order.objects.all(), number) == [{"number": "A7"}]
-    assert shown(Order.objects, number) == [{"number": "A7"}]
-    assert shown(Parcel(), number) == {}
+    assert filtered(Order.objects.all(), number) == [{"number": "A7"}]
+    assert filtered(Order.objects, number) == [{"number": "A7"}]
+    assert filtered(Parcel(), number) == {}

@@ -1,4 +1,4 @@
-"""The endpoints of the tests, each at the name of its class."""
+"""The endpoints of the tests, each at a path with the name of its class."""
 
 from django.urls import include, path
 from rest_framework.response import Response
@@ -9,7 +9,7 @@ from tests.endpoints import bad, orders, seed
 
 
 class Run(APIView):
-    """In the place of the REST API's page of a run."""
+    """Stands in for the REST API's resource of a run."""
 
     def get(self, request: object, pk: str) -> Response:
         return Response({"id": pk})

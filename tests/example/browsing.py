@@ -1,4 +1,4 @@
-"""The example served, and its page as a person sees it."""
+"""Serve the example, and use its page as a person does."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ RECORD = """
 
 @contextmanager
 def served(folder: Path, source: str) -> Iterator[str]:
-    """Serve the example, its database in this folder; give its address."""
+    """Serve the example with its database in this folder; yield its address."""
     port = free_port()
     log = folder / "serve.log"
     environ = {
@@ -64,7 +64,7 @@ def _answers(site: str, process: subprocess.Popen[bytes], log: Path) -> bool:
 
 
 class Page:
-    """The page that starts tasks, as a person sees it."""
+    """The page that starts tasks."""
 
     def __init__(self, site: str, browser: webdriver.Chrome) -> None:
         self.site = site
@@ -109,13 +109,13 @@ class Page:
 
     @property
     def steps(self) -> list[str]:
-        """What the bar has shown since the start, each once."""
+        """The different percentages that the bar has shown since the start."""
         shown: list[str | None] = self.browser.execute_script("return window.steps")
         return list(dict.fromkeys(step for step in shown if step is not None))
 
     @property
     def requests(self) -> list[str]:
-        """The paths of the API that the page has asked for."""
+        """The paths of the API that the page has requested."""
         urls: list[str] = self.browser.execute_script(
             'return performance.getEntriesByType("resource").map(({ name }) => name)'
         )
@@ -124,7 +124,7 @@ class Page:
 
     @property
     def focused(self) -> WebElement:
-        """What has the focus inside of the element."""
+        """The part of the element that has the focus."""
         script = "return arguments[0].shadowRoot.activeElement"
         found: WebElement = self.browser.execute_script(script, self.element)
         return found

@@ -69,14 +69,14 @@ def test_a_folder_that_is_not_there_is_an_error(manage, tmp_path):
     ended = demo(manage, "--source", str(tmp_path / "missing"))
 
     assert ended.returncode != 0
-    assert "is no folder" in ended.stderr
+    assert "must be a folder" in ended.stderr
 
 
 def test_a_worker_that_dies_is_noticed(manage, source):
     ended = demo(manage, "--source", str(source), "--threads", "-1")
 
     assert ended.returncode == 1
-    assert "The worker ended by itself, with exit code" in ended.stderr
+    assert "The worker ended with exit code" in ended.stderr
 
 
 def test_sums_that_differ_are_an_error(environ):
@@ -91,7 +91,7 @@ def test_sums_that_differ_are_an_error(environ):
     )
 
     assert ended.returncode == 1
-    assert "Wrong: The survey found 3 functions, the direct count 99." in ended.stdout
+    assert "Error: The survey found 3 functions, but the direct count found 99." in ended.stdout
     assert sums(ended.stdout) == (4, 3, 1, 3)
 
 

@@ -1,4 +1,4 @@
-"""The page of the example in a real browser, signed in, with the protection from forgery on."""
+"""The page of the example in a real browser, signed in, with CSRF protection."""
 
 from collections.abc import Iterator
 
@@ -50,7 +50,7 @@ def test_a_run_is_started_and_its_steps_are_shown(page: Page) -> None:
     assert page.steps[-1] == "100"
     wait_for(lambda: '"modules": 20' in page.text("#outputs"), "the outputs are shown")
     assert not page.part("cancel").is_displayed()
-    # A first look; all the rest came by the stream of events.
+    # One request for the state; everything else came by the stream of events.
     address = f"/api/tasks/{page.element.get_attribute('run')}/"
     asked = [path for path in page.requests if path.startswith(address)]
     assert asked == [address, f"{address}events/"]
@@ -88,7 +88,7 @@ def test_a_function_has_a_form_as_well(page: Page) -> None:
 def test_an_error_shows_its_text(page: Page) -> None:
     page.start(folder="nowhere")
     wait_for(lambda: page.status == "Failed", "the run fails")
-    assert page.part("error").text.startswith("There is no folder 'nowhere' below /")
+    assert page.part("error").text.startswith("There is no folder 'nowhere' in /")
     assert page.part("error").get_attribute("role") == "alert"
 
 

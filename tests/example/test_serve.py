@@ -15,7 +15,7 @@ PATIENCE = 60
 
 
 class Browser:
-    """As much of a browser as the pages ask for: cookies, links, forms."""
+    """A minimal browser: cookies, links, forms."""
 
     def __init__(self, site):
         self.site = site
@@ -26,7 +26,7 @@ class Browser:
             return answer.read().decode()
 
     def submit_the_form_of(self, page, path="/"):
-        """Return where the answer leads to, and the page that is there."""
+        """Return the address that the answer redirects to, and its page."""
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)[1]
         form = Request(self.site + path, urlencode({"csrfmiddlewaretoken": token}).encode())
         with self.opener.open(form, timeout=PATIENCE) as answer:
@@ -34,7 +34,7 @@ class Browser:
 
 
 def eventually(attempt):
-    """What the attempt returns, as soon as it is something."""
+    """Return the first true value that the attempt returns."""
     deadline = time.monotonic() + PATIENCE
     while not (outcome := attempt()):
         assert time.monotonic() < deadline, "it did not happen"
@@ -79,7 +79,7 @@ def test_a_person_clicks_a_survey_from_start_to_end(server, browser):
     path, _ = browser.submit_the_form_of(browser.get())
     assert path == "/surveys/1/"
 
-    measured = page_that_says(browser, path, "Sum up")
+    measured = page_that_says(browser, path, "Summarize")
     assert "4 of 4 modules measured, 1 failed." in measured
     assert "broken.py" in measured
     assert "Traceback (most recent call last):" in measured

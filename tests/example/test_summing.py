@@ -1,9 +1,9 @@
 from sourcestats.measuring import measure
-from sourcestats.summing import summarise
+from sourcestats.summing import summarize
 
 
 def test_nothing_sums_up_to_nothing():
-    assert summarise([]) == {
+    assert summarize([]) == {
         "modules": 0,
         "functions": 0,
         "lines": 0,
@@ -19,7 +19,7 @@ def test_modules_are_summed_up():
         measure(b"# why\nimport os, abc\ndef long():\n    pass\n", "b.py"),
     ]
 
-    assert summarise(modules) == {
+    assert summarize(modules) == {
         "modules": 2,
         "functions": 2,
         "lines": 6,
@@ -36,6 +36,6 @@ def test_ten_of_the_longest_functions_come_from_any_module():
     many = b"\n".join(b"def f%d():\n    pass" % number for number in range(9))
     few = b"\n".join(b"def g%d(): pass" % number for number in range(9))
 
-    longest = summarise([measure(few, "a.py"), measure(many, "b.py")])["longest_functions"]
+    longest = summarize([measure(few, "a.py"), measure(many, "b.py")])["longest_functions"]
 
     assert [function["path"] for function in longest] == ["b.py"] * 9 + ["a.py"]

@@ -114,7 +114,7 @@ def test_a_worker_that_is_frozen_in_the_middle_holds_up_the_others_for_a_while_o
     enqueue = firing._enqueue
     monkeypatch.setattr(firing, "_enqueue", freeze)
 
-    monkeypatch.setattr("taskworks.store.base.LONGEST_HOLD", timedelta(seconds=1))
+    monkeypatch.setattr("taskworks.store.base.MAX_SILENCE_WITH_LOCKS", timedelta(seconds=1))
     other = begin_elsewhere(lambda: fire_due(store()))
     assert frozen.wait(30)
     assert fire_due(store()) == 0
@@ -142,7 +142,7 @@ def test_who_was_frozen_for_too_long_blames_no_schedule(
 
     enqueue = firing._enqueue
     monkeypatch.setattr(firing, "_enqueue", freeze)
-    monkeypatch.setattr("taskworks.store.base.LONGEST_HOLD", timedelta(seconds=1))
+    monkeypatch.setattr("taskworks.store.base.MAX_SILENCE_WITH_LOCKS", timedelta(seconds=1))
 
     other = begin_elsewhere(lambda: fire(schedule.pk))
     assert frozen.wait(30)

@@ -61,7 +61,7 @@ def test_what_does_not_end_is_asked_to_stop_and_given_back(start_worker: StartWo
 @pytest.mark.any_database
 @pytest.mark.usefixtures("impatient")
 def test_what_listens_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutdown, "ASK_FOR", 600.0)
+    monkeypatch.setattr(shutdown, "RELEASE_AFTER", 600.0)
     with working(task_processes=1):
         results = [task.using(executor=executor).enqueue() for task, executor in EXECUTORS[:3]]
         for result in results:

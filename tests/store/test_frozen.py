@@ -56,7 +56,7 @@ def finish(store: Store, _: UUID) -> set[UUID]:
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("taskworks.store.base.LONGEST_HOLD", SECOND)
+    monkeypatch.setattr("taskworks.store.base.MAX_SILENCE_WITH_LOCKS", SECOND)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What ``manage.py check`` finds where only a project's own modules import parts of Taskworks."""
+"""What ``manage.py check`` finds if only a project's own modules import parts of Taskworks."""
 
 import subprocess
 import sys
@@ -68,7 +68,7 @@ urlpatterns = [path("", include("taskworks.rest.urls"))]
     ("tasks", "urls", "error"),
     [
         (TWO_OF_ONE_NAME, NO_URLS, "(taskworks.E030) Two tasks are offered as 'Sum'"),
-        (WITHOUT_ITS_INPUT, NO_URLS, "(taskworks.E031) Sum.run does not take the input 'a'"),
+        (WITHOUT_ITS_INPUT, NO_URLS, "(taskworks.E031) Sum.run does not accept the input 'a'"),
         (FOR_NOBODY, THE_API, "(taskworks.E041) The task 'Sum' has permission_classes"),
         ("", AN_ENDPOINT, "(taskworks.E020)"),
         (NOT_IMPORTED, NO_URLS, f"(taskworks.E030) The module shop.tasks {BECAUSE}"),

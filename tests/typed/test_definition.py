@@ -1,4 +1,4 @@
-"""What a typed task may be, which are offered, and what the checks say of it."""
+"""Which typed tasks can be defined, which are offered, and what the checks report."""
 
 import re
 import subprocess
@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from taskworks import discovery, task
 from taskworks.discovery import resolve
 from taskworks.exceptions import InvalidTask
-from taskworks.typed import TypedTask, api_task, registry, task_class
+from taskworks.typed import TypedTask, api_task, registry, typed_task
 from tests.behavior import Settings
 from tests.typed import declared
 
@@ -32,7 +32,7 @@ from taskworks.typed.params import *
 def _forgets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(registry, "_decorated", {**registry._decorated})
     yield
-    task_class.refused.clear()
+    typed_task.refused.clear()
     sys.modules.pop("typed_of_a_test", None)
 
 
@@ -65,21 +65,21 @@ REFUSED = [
     ("outputs = {'a': ListParameter(StringParameter(pattern='('))}\n    def run(self): ...", "'a'"),
     (
         "inputs = {'a': IntParameter()}\n    def run(self): ...",
-        "T.run does not take the input 'a'",
+        "T.run does not accept the input 'a'",
     ),
     (
         "inputs = {'a': IntParameter(required=False)}\n    def run(self, a): ...",
-        "T.run needs the input 'a', which is not required",
+        "T.run requires 'a', which is an optional input",
     ),
-    ("def run(self, a): ...", "T.run takes 'a', which is no input"),
-    ("def run(self, *, a): ...", "T.run takes 'a', which is no input"),
-    ("def run(self, a, /): ...\n    inputs = {'a': IntParameter()}", "does not take the input 'a'"),
+    ("def run(self, a): ...", "T.run requires 'a', which is not an input"),
+    ("def run(self, *, a): ...", "T.run requires 'a', which is not an input"),
+    ("def run(self, a, /): ...\n    inputs = {'a': IntParameter()}", "does not accept the input"),
     ("run = 5", "T.run must be a method"),
     ("@staticmethod\n    def run(): ...", "T.run must be a method"),
     ("def run(): ...", "T.run must be a method"),
     ("inputs = {'a': int}\n    def run(self, a): ...", "must be a parameter"),
     ("inputs = [1]\n    def run(self): ...", "inputs"),
-    ("name = 5\n    def run(self): ...", "T.name must be text"),
+    ("name = 5\n    def run(self): ...", "T.name must be a string"),
     ("max_attempts = 0\n    def run(self): ...", "max_attempts"),
     ("queue_name = 'nowhere'\n    def run(self): ...", "nowhere"),
     ("inputs = {'a': IntParameter(default='x')}\n    def run(self, a): ...", "does not fit"),
@@ -95,7 +95,7 @@ def test_a_class_that_cannot_be_is_refused_at_start(
     found = problems()
     assert reason in found["taskworks.E030"]
     assert reason in found["taskworks.E031"]
-    with pytest.raises(ImproperlyConfigured, match="TASKWORKS\\['API_TASKS'\\] names 'typed_of"):
+    with pytest.raises(ImproperlyConfigured, match="TASKWORKS\\['API_TASKS'\\] has 'typed_of"):
         registry.offered()
 
 
@@ -107,9 +107,9 @@ def test_one_that_was_hidden_is_told_all_the_same(module: Any) -> None:
 
 FUNCTIONS = [
     ("def f(a): ...", "f(a): an argument of a typed task needs an annotation"),
-    ("def f(*a: int): ...", "f(a): a typed task takes arguments by their names only"),
-    ("def f(**a: int): ...", "by their names only"),
-    ("def f(a: int, /): ...", "by their names only"),
+    ("def f(*a: int): ...", "f(a): a typed task accepts only named arguments"),
+    ("def f(**a: int): ...", "accepts only named arguments"),
+    ("def f(a: int, /): ...", "accepts only named arguments"),
     ("def f(a: TypedTask): ...", "f: 'a', <AnnotatedParameter>, cannot be validated"),
     ("def f(a: 'Unknown'): ...", "annotations cannot be read"),
     ("def f(a: int = 'x'): ...", "does not fit"),
@@ -125,7 +125,7 @@ def test_a_function_that_cannot_be_is_refused(module: Any, function: str, reason
 
 
 def test_a_class_must_be_at_the_top_of_a_module() -> None:
-    with pytest.raises(InvalidTask, match="it is defined inside of test_a_class_must"):
+    with pytest.raises(InvalidTask, match="it is defined inside test_a_class_must"):
 
         class Inner(TypedTask):
             def run(self) -> None: ...
@@ -219,7 +219,7 @@ def test_while_an_apps_tasks_cannot_be_imported_none_is_offered(app: Any) -> Non
 
 @pytest.mark.parametrize("declaration", [5, str, task, TypedTask, lambda: None])
 def test_what_is_no_typed_task_is_not_offered(declaration: Any) -> None:
-    with pytest.raises(InvalidTask, match="is no typed task"):
+    with pytest.raises(InvalidTask, match="is not a typed task"):
         api_task(declaration)
 
 
@@ -229,8 +229,8 @@ def test_what_is_no_typed_task_is_not_offered(declaration: Any) -> None:
     [
         ("nowhere.Sum", "cannot be imported: ModuleNotFoundError"),
         ("tests.typed.declared.Nowhere", "cannot be imported: ImportError"),
-        ("tests.typed.declared.Size", "is no typed task"),
-        ("tests.tasks.noop", "is no typed task"),
+        ("tests.typed.declared.Size", "is not a typed task"),
+        ("tests.tasks.noop", "is not a typed task"),
     ],
 )
 def test_a_path_that_leads_nowhere_is_refused(
@@ -262,7 +262,7 @@ def test_a_name_twice_is_refused(module: Any, settings: Settings) -> None:
     offer(settings, "typed_of_a_test.T", "tests.typed.declared.Sum")
     assert problems()["taskworks.E030"] == (
         "Two tasks are offered as 'sum': typed_of_a_test.T.task and tests.typed.declared.Sum.task. "
-        "Give one of them another name."
+        "Rename one of them."
     )
     with pytest.raises(ImproperlyConfigured, match="Two tasks are offered as 'sum'"):
         registry.find("other")
@@ -276,13 +276,16 @@ def test_rows_that_there_cannot_be_are_refused(
     module(f"class T(TypedTask):\n    {source}\n")
     offer(settings, "typed_of_a_test.T")
     found = problems()["taskworks.E033"]
-    assert found.startswith("The inputs of 'typed_of_a_test.T.task' cannot be described: ")
+    assert found.startswith("The inputs of 'typed_of_a_test.T.task' have no JSON Schema: ")
 
 
 def test_a_task_that_no_worker_finds_is_refused(module: Any, settings: Settings) -> None:
     module("class T(TypedTask):\n    def run(self): ...\nOther, T = T, 5\n")
     offer(settings, "typed_of_a_test.Other")
-    assert "'typed_of_a_test.T.task' is something else" in problems()["taskworks.E032"]
+    assert (
+        "'typed_of_a_test.T.task' does not exist, or is something else"
+        in problems()["taskworks.E032"]
+    )
 
 
 # From the start of a process.
@@ -323,5 +326,5 @@ def test_a_project_is_refused_at_its_start(
     assert (done.returncode != 0) == bool(reason)
     assert reason in done.stderr
     if reason.startswith("("):
-        assert "T.run does not take the input 'a'" in done.stderr
+        assert "T.run does not accept the input 'a'" in done.stderr
         assert "nowhere.T" in done.stderr

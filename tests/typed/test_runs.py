@@ -162,7 +162,7 @@ def test_inputs_that_no_longer_fit_fail_the_run() -> None:
 @pytest.mark.parametrize(
     ("returned", "reason"),
     [
-        (5, "outputs: Not an object, but int."),
+        (5, "outputs: Must be an object, not int."),
         (None, "n: This output is required."),
         ({}, "n: This output is required."),
         ({"n": "many"}, "n: Input should be a valid integer"),
@@ -286,9 +286,9 @@ def test_bad_arguments_of_a_function_are_refused() -> None:
         "['street']",
         "['number']",
     ]
-    with refused(TypeError, "describe has 8 inputs, and 9 are given."):
+    with refused(TypeError, "describe takes 8 inputs, but 9 were given."):
         describe.enqueue(*range(9))
-    with refused(TypeError, "describe is given the input 'name' twice."):
+    with refused(TypeError, "describe got the input 'name' twice."):
         describe.enqueue("a", name="b")
 
 

@@ -37,9 +37,9 @@ class Heartbeat(BackgroundThread):
         self.schedules_enabled: Callable[[], None] = lambda: None
         self._unblocking = Unblocking(store)
         self._clock_jumps = ClockJumpGuard()
-        self.begin_anew()
+        self.restart_silence()
 
-    def begin_anew(self) -> None:
+    def restart_silence(self) -> None:
         """Trust the other workers' silence only from now on: the worker has just registered."""
         self._steady_since = self._last_beat = time.monotonic()
 

@@ -1,18 +1,18 @@
-"""Endpoints of Django REST framework that say what happens besides their answer."""
+"""Tasks for views of Django REST framework: executed in the request, or enqueued."""
 
 try:
-    import rest_framework  # noqa: F401 - this package's own door to it
+    import rest_framework  # noqa: F401 - report a missing extra here
 except ImportError as error:
     raise ImportError(
         "taskworks.endpoints needs Django REST framework: pip install django-taskworks[rest]."
     ) from error
 
-from taskworks.endpoints import checks  # noqa: F401 - importing it registers its check
+from taskworks.endpoints import checks  # noqa: F401 - importing checks registers them
+from taskworks.endpoints.decorators import deferrable_task, task
 from taskworks.endpoints.endpoint_definition import EndpointDefinition
-from taskworks.endpoints.endpoint_tasks import deferrable_task, task
-from taskworks.endpoints.filtering import ALWAYS, IF_TRUTHY, NEVER
-from taskworks.endpoints.links import status_url
-from taskworks.endpoints.mixin import EndpointTasks
+from taskworks.endpoints.response_filters import ALWAYS, IF_TRUTHY, NEVER
+from taskworks.endpoints.run_url import status_url
+from taskworks.endpoints.view_mixin import EndpointTasks
 
 __all__ = [
     "ALWAYS",

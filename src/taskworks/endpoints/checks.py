@@ -1,4 +1,4 @@
-"""What ``manage.py check`` says about endpoints."""
+"""System checks of endpoints."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ from taskworks.framework import DummyBackend, ImmediateBackend
 
 # Classes with deferrable tasks.
 endpoints: WeakSet[type] = WeakSet()
-# Why classes could not be made, by their paths: whoever imports them may not say so.
+# Errors of classes that could not be created, by path: their importer may have hidden the error.
 refused: dict[str, str] = {}
 
 HINT = f"What an endpoint's tasks may be: {page('reference/endpoints')}"
@@ -21,7 +21,7 @@ HINT = f"What an endpoint's tasks may be: {page('reference/endpoints')}"
 
 @check_of_a_part
 def check_endpoints(**kwargs: Any) -> list[checks.CheckMessage]:
-    """What was refused, and what can only be told when all is imported."""
+    """Report classes that could not be created, and what only shows when all are imported."""
     return [
         *(checks.Error(reason, hint=HINT, id="taskworks.E020") for reason in refused.values()),
         *(message for endpoint in endpoints for message in _check(endpoint)),
@@ -30,34 +30,34 @@ def check_endpoints(**kwargs: Any) -> list[checks.CheckMessage]:
 
 def _check(endpoint: type) -> Iterator[checks.CheckMessage]:
     path = f"{endpoint.__module__}.{endpoint.__qualname__}"
-    if _found(path) is not endpoint:
+    if _imported(path) is not endpoint:
         yield checks.Error(
-            f"No worker could find the tasks of an endpoint: {path!r} is something else, or is "
-            "not there.",
+            f"Workers cannot import the tasks of an endpoint: {path!r} does not exist, or is "
+            "something else.",
             hint="Define the class in an importable module, under its own name.",
             obj=endpoint,
             id="taskworks.E021",
         )
     plan: Any = vars(endpoint)["_plan"]
     for task in plan.deferrable:
-        backend = plan.runs[task.name].get_backend()
-        if plan.follows(task) and not can_follow(backend):
+        backend = plan.background_tasks[task.name].get_backend()
+        if plan.waits_for(task) and not can_wait(backend):
             yield checks.Error(
-                f"{endpoint.__qualname__}.{task.name} depends on {task.depends_on!r}, and the "
-                f"backend {backend.alias!r}, a {type(backend).__name__}, cannot have a run wait "
+                f"{endpoint.__qualname__}.{task.name} depends on {task.depends_on!r}, but the "
+                f"backend {backend.alias!r}, a {type(backend).__name__}, cannot make a run wait "
                 "for another.",
-                hint="Use a DatabaseBackend, or call the one from the other.",
+                hint="Use a DatabaseBackend, or call one function from the other.",
                 obj=endpoint,
                 id="taskworks.E022",
             )
 
 
-def can_follow(backend: Any) -> bool:
-    """Whether runs of this backend can wait for others, or do not need to."""
+def can_wait(backend: Any) -> bool:
+    """Return whether runs of this backend can wait for others, or do not need to."""
     return hasattr(backend, "enqueue_after") or isinstance(backend, ImmediateBackend | DummyBackend)
 
 
-def _found(path: str) -> Any:
+def _imported(path: str) -> Any:
     try:
         return import_string(path)
     except Exception:  # noqa: BLE001 - a module may raise anything while it is imported

@@ -40,6 +40,9 @@ class Phase(IntEnum):
     CLOSED = 6  # its outcome is written, or lost
 
 
+CLAIMED = Phase.CLAIMED  # an enum's attributes are slow to look up
+
+
 class Finisher(Protocol):
     """Writes the finish of a transactional task, on the connection of the calling thread."""
 
@@ -59,7 +62,7 @@ class Attempt:
     def __init__(self, run: TaskRun, worker_id: str, claimed: float | None = None) -> None:
         self.run = run
         self.worker_id = worker_id
-        self.phase = Phase.CLAIMED
+        self.phase = CLAIMED
         # These four are moments of time.monotonic().
         self.claimed = time.monotonic() if claimed is None else claimed
         self.submitted = self.claimed  # when a pool got it

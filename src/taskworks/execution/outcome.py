@@ -179,24 +179,24 @@ Outcome = Settled | InDoubt
 
 
 def success(returned: Any) -> Succeeded:
-    """The outcome of a task that returned; raise TypeError or ValueError if that is no JSON."""
+    """Return the outcome of a task that returned; raise TypeError or ValueError if not JSON."""
     return Succeeded(jsonvalue.round_trip(returned, "return_value"))
 
 
 def cancellation(reason: str) -> Cancelled:
-    """The outcome of a run that is cancelled without the task's own lines having been stopped."""
+    """Return the outcome of a cancelled run whose task was not interrupted."""
     exception = TaskCancelled(reason)
     return Cancelled(exception, error_entry(exception))
 
 
 def loss(reason: str) -> Lost:
-    """The outcome of a run that nobody knows the end of, and that is not executed again."""
+    """Return the outcome of a run whose end is unknown, and that is not executed again."""
     exception = TaskLost(reason)
     return Lost(exception, error_entry(exception))
 
 
 def failure(exception: BaseException) -> Failed:
-    """The outcome of a task that raised; whatever it raised, this does not."""
+    """Return the outcome of a task that raised; whatever it raised, this does not raise."""
     try:
         return Failed(exception, error_entry(exception))
     except BaseException as odd:  # noqa: BLE001 - an exception's class may do anything when asked
@@ -210,7 +210,7 @@ def failure(exception: BaseException) -> Failed:
 
 
 def error_entry(exception: BaseException) -> dict[str, str]:
-    """What is stored of an exception: its class and its traceback, cleaned and cut."""
+    """Return what is stored of an exception: its class and traceback, cleaned and cut."""
     kind = type(exception)
     return {
         "exception_class_path": jsonvalue.printable(f"{kind.__module__}.{kind.__qualname__}")[:512],
@@ -228,7 +228,7 @@ def _traceback(exception: BaseException) -> str:
 
 
 def _of_the_task(frames: TracebackType | None) -> TracebackType | None:
-    """Without those that lead from the worker to the task, if there are others."""
+    """Leave out the frames between the worker and the task, if there are others."""
     inner = frames
     while inner and inner.tb_frame.f_globals.get("__name__", "").startswith(OUR_OWN):
         inner = inner.tb_next
@@ -238,7 +238,7 @@ def _of_the_task(frames: TracebackType | None) -> TracebackType | None:
 def _cut(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
-    # The end tells what was raised, the beginning how it came to it.
+    # The end says what was raised, the beginning where it came from.
     half = limit // 2
     left_out = f"\n... {len(text) - limit:,} characters left out ...\n"
     return text[:half] + left_out + text[len(text) - half :]

@@ -1,12 +1,12 @@
-"""What goes into a task and what comes out: parameters, and sets of them. The door to pydantic."""
+"""Parameters, the inputs and outputs of typed tasks. The only package that imports pydantic."""
 
 try:
-    import pydantic  # noqa: F401 - this package's own door to it
+    import pydantic  # noqa: F401 - report a missing extra here
 except ImportError as error:
     raise ImportError("Typed tasks need pydantic: pip install django-taskworks[typed].") from error
 
-from taskworks.parameters.field_set import Fields
+from taskworks.parameters.fields import Fields
 from taskworks.parameters.parameter import Parameter, ParameterNotValidError
-from taskworks.parameters.typed import Typed
+from taskworks.parameters.signature import Typed
 
 __all__ = ["Fields", "Parameter", "ParameterNotValidError", "Typed"]

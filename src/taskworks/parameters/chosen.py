@@ -1,4 +1,4 @@
-"""Parameters whose value is one of several: of a list, of an Enum, of a model's rows."""
+"""Parameters that accept one of several values: of a list, an Enum, or a model's rows."""
 
 from collections.abc import Callable, Iterable
 from enum import Enum
@@ -11,47 +11,47 @@ from pydantic import BeforeValidator, PlainSerializer, PlainValidator, WithJsonS
 
 from taskworks import jsonvalue
 from taskworks.exceptions import InvalidTask
-from taskworks.parameters.parameter import Common, ParameterNotValidError, ValidatedParameter
-from taskworks.parameters.plain import IntParameter, StringParameter, no_boolean
+from taskworks.parameters.parameter import CommonOptions, ParameterNotValidError, ValidatedParameter
+from taskworks.parameters.plain import IntParameter, StringParameter, reject_boolean
 from taskworks.parameters.text import UUIDParameter
 
-TYPES: dict[type, str] = {str: "string", int: "integer", float: "number", bool: "boolean"}
+JSON_TYPES: dict[type, str] = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
 class ChoiceParameter(ValidatedParameter):
-    """One of these values, text or numbers; each may be a pair of value and label."""
+    """One of ``choices``: strings, numbers, or pairs of value and label."""
 
     def __init__(
-        self, choices: Iterable[Any], required: bool | None = None, **common: Unpack[Common]
+        self, choices: Iterable[Any], required: bool | None = None, **common: Unpack[CommonOptions]
     ) -> None:
         super().__init__(required, **common)
-        listed = [*getattr(choices, "choices", choices)]
-        pairs = [item if isinstance(item, tuple) else (item, None) for item in listed]
+        items = [*getattr(choices, "choices", choices)]
+        pairs = [item if isinstance(item, tuple) else (item, None) for item in items]
         self.choices: dict[Any, Any] = dict(pairs)
         if not self.choices:
-            raise InvalidTask("A ChoiceParameter needs choices.")
+            raise InvalidTask("A ChoiceParameter needs at least one choice.")
 
     @cached_property
     def annotation(self) -> Any:
         labels = {str(value): str(label) for value, label in self.choices.items() if label}
         return Annotated[
             Literal[*self.choices],
-            BeforeValidator(self._no_other_boolean),
+            BeforeValidator(self._reject_other_boolean),
             WithJsonSchema(
                 {**_one_of([*self.choices]), **({"x-labels": labels} if labels else {})}
             ),
         ]
 
-    def _no_other_boolean(self, value: Any) -> Any:
-        """True is 1, and none of the numbers."""
-        return value if any(value is choice for choice in self.choices) else no_boolean(value)
+    def _reject_other_boolean(self, value: Any) -> Any:
+        # In Python True == 1, so without this True would be accepted where 1 is a choice.
+        return value if any(value is choice for choice in self.choices) else reject_boolean(value)
 
 
 class EnumParameter(ValidatedParameter):
-    """A member of an Enum, by its value, which must be text or a number."""
+    """A member of an Enum. Its JSON value is the member's value: a string or a number."""
 
     def __init__(
-        self, enum: type[Enum], required: bool | None = None, **common: Unpack[Common]
+        self, enum: type[Enum], required: bool | None = None, **common: Unpack[CommonOptions]
     ) -> None:
         super().__init__(required, **common)
         self.enum = enum
@@ -70,12 +70,12 @@ class EnumParameter(ValidatedParameter):
         ]
 
     def _member(self, value: Any) -> Any:
-        return self.enum(no_boolean(value))
+        return self.enum(reject_boolean(value))
 
 
 def _one_of(values: list[Any]) -> dict[str, Any]:
-    kinds = {TYPES[type(value)] for value in values if type(value) in TYPES}
-    return {**({"type": kinds.pop()} if len(kinds) == 1 else {}), "enum": values}
+    types = {JSON_TYPES[type(value)] for value in values if type(value) in JSON_TYPES}
+    return {**({"type": types.pop()} if len(types) == 1 else {}), "enum": values}
 
 
 Rows = type[models.Model] | models.Manager[Any] | models.QuerySet[Any] | str
@@ -84,22 +84,22 @@ Queryset = Rows | Callable[[], Any]
 
 class ModelParameter(ValidatedParameter):
     """
-    A row, by its primary key: of a model, of a queryset, or of a callable that returns one.
+    A row, given by its primary key, of a model, a queryset, or a callable that returns a queryset.
 
-    It is looked up when a run is enqueued, and again when it is executed.
+    The row is fetched when a run is enqueued, and again when it is executed.
     """
 
     reads_database = True
 
     def __init__(
-        self, queryset: Queryset, required: bool | None = None, **common: Unpack[Common]
+        self, queryset: Queryset, required: bool | None = None, **common: Unpack[CommonOptions]
     ) -> None:
         super().__init__(required, **common)
         self._given = queryset
 
     @property
     def queryset(self) -> "models.QuerySet[Any]":
-        """The rows that it may be, not read yet."""
+        """The rows to choose from; not evaluated yet."""
         rows: Any = apps.get_model(self._given) if isinstance(self._given, str) else self._given
         if isinstance(rows, type) and issubclass(rows, models.Model):
             rows = rows._default_manager
@@ -119,11 +119,13 @@ class ModelParameter(ValidatedParameter):
 
     @cached_property
     def _key(self) -> ValidatedParameter:
-        """What its primary key is."""
+        """The parameter for the model's primary key."""
         model = self.queryset.model
         field = model._meta.pk
         if len(getattr(model._meta, "pk_fields", [field])) > 1:
-            raise InvalidTask(f"{model._meta.label} cannot be an input: its key has several parts.")
+            raise InvalidTask(
+                f"{model._meta.label} cannot be a parameter: its primary key is composite."
+            )
         while field.remote_field:
             field = field.target_field
         if isinstance(field, models.IntegerField):
@@ -137,17 +139,3 @@ class ModelParameter(ValidatedParameter):
         for row in rows.filter(pk=key)[:1]:
             return row
         raise ParameterNotValidError(f"There is no {rows.model._meta.verbose_name} {key!s:.100}.")
-
-
-class AnnotatedParameter(ValidatedParameter):
-    """A value of any type that pydantic knows."""
-
-    def __init__(
-        self, annotation: Any, required: bool | None = None, **common: Unpack[Common]
-    ) -> None:
-        super().__init__(required, **common)
-        self._given = annotation
-
-    @cached_property
-    def annotation(self) -> Any:
-        return self._given

@@ -1,4 +1,4 @@
-"""A parameter: one input or output of a task, from JSON to Python and back."""
+"""``Parameter``: one input or output of a task, converted from JSON to Python and back."""
 
 from copy import deepcopy
 from functools import cached_property
@@ -19,21 +19,22 @@ from pydantic import (
 
 from taskworks.exceptions import InvalidTask
 
-LONGEST = 500  # characters of a sentence, which may quote a value
+MAX_SENTENCE_LENGTH = 500  # characters; a sentence may quote a value
 
 
 class ParameterNotValidError(ValueError):
-    """A value does not fit its parameter; ``errors`` are sentences that say why."""
+    """A value does not fit its parameter. ``errors`` is a list of sentences."""
 
     def __init__(self, *errors: str) -> None:
-        self.errors = [_cut(error) for error in errors]
+        self.errors = [_shortened(error) for error in errors]
         super().__init__(" ".join(self.errors))
 
 
-def _cut(sentence: str) -> str:
-    if len(sentence) <= LONGEST:
+def _shortened(sentence: str) -> str:
+    if len(sentence) <= MAX_SENTENCE_LENGTH:
         return sentence
-    return f"{sentence[: LONGEST // 2]} ... {sentence[-LONGEST // 2 :]}"
+    half = MAX_SENTENCE_LENGTH // 2
+    return f"{sentence[:half]} ... {sentence[-half:]}"
 
 
 class _Unset:
@@ -44,8 +45,8 @@ class _Unset:
 UNSET: Any = _Unset()
 
 
-class Common(TypedDict, total=False):
-    """What every parameter takes by name."""
+class CommonOptions(TypedDict, total=False):
+    """The keyword arguments of every parameter."""
 
     default: Any
     null: bool
@@ -55,14 +56,14 @@ class Common(TypedDict, total=False):
 
 class Parameter:
     """
-    Any value that is JSON, as it is. A subclass of your own has ``to_python`` and ``to_json``.
+    Any JSON value, unchanged. Subclasses override ``to_python`` and ``to_json``.
 
-    ``required``: the value must be given; not by default if there is a ``default``, which may be
-    callable. ``null``: None is a value. ``label`` and ``help_text`` are for people.
+    ``required``: the value must be given; True unless there is a ``default``, which may be a
+    callable. ``null``: None is allowed. ``label`` and ``help_text`` are for people.
     """
 
     schema: ClassVar[dict[str, Any]] = {}
-    reads_database = False  # to validate a value
+    reads_database = False  # whether validation does
 
     def __init__(
         self,
@@ -75,8 +76,8 @@ class Parameter:
     ) -> None:
         if required and default is not UNSET:
             raise InvalidTask(
-                f"A {type(self).__name__} is required and has the default {default!r}: leave out "
-                "the one or the other."
+                f"A {type(self).__name__} cannot be required and have a default, {default!r}: "
+                "remove one of the two."
             )
         self.required = default is UNSET if required is None else required
         self.default, self.null = default, null
@@ -86,17 +87,18 @@ class Parameter:
         return f"<{type(self).__name__}>"
 
     def to_python(self, value: Any) -> Any:
-        """The Python value of a JSON value; raise ValueError or TypeError if there is none."""
+        """Return the Python value of a JSON value; raise ValueError or TypeError."""
         return value
 
     def to_json(self, value: Any) -> Any:
-        """The JSON value of what ``to_python`` has returned."""
+        """Return the JSON value of a value that ``to_python`` returned."""
         return value
 
     def validated(self, value: Any, *, is_output: bool = False) -> Any:
         """
-        The Python value of what was given, or of what a task has returned; raise
-        ParameterNotValidError if it does not fit.
+        Return the Python value of an input, or of an output that a task returned.
+
+        Raise ParameterNotValidError if it does not fit.
         """
         if value is None and self.null:
             return None
@@ -108,11 +110,11 @@ class Parameter:
             raise ParameterNotValidError(str(error)) from error
 
     def encoded(self, value: Any) -> Any:
-        """The JSON value of what ``validated`` has returned."""
+        """Return the JSON value of a value that ``validated`` returned."""
         return None if value is None and self.null else self.to_json(value)
 
     def _accepted(self, value: Any, is_output: bool) -> Any:
-        """An output is a Python value already, and ``to_json`` is to take it as it is."""
+        # An output is a Python value already, ready for to_json().
         return value if is_output else self.to_python(value)
 
     @property
@@ -120,24 +122,24 @@ class Parameter:
         return self.default is not UNSET
 
     def default_value(self) -> Any:
-        """The Python value of the default, each time a new one."""
+        """Return the Python value of the default, a new object each time."""
         return self.validated(self.default() if callable(self.default) else deepcopy(self.default))
 
     @property
     def nested(self) -> Any:
-        """The annotation of a value inside of another."""
+        """The annotation of a value inside another value, such as an item of a list."""
         return Annotated[
             Any,
-            PlainValidator(self._validated_inside),
+            PlainValidator(self._validated_item),
             PlainSerializer(self.encoded),
             WithJsonSchema(_nullable(self.schema) if self.null else self.schema),
         ]
 
-    def _validated_inside(self, value: Any, info: ValidationInfo) -> Any:
+    def _validated_item(self, value: Any, info: ValidationInfo) -> Any:
         return self.validated(value, is_output=bool(info.context))
 
     def described(self, name: str, schema: dict[str, Any]) -> dict[str, Any]:
-        """The schema of its value, with what a person wants to know."""
+        """Return the value's schema with title, description and default."""
         schema = _nullable(schema) if self.null else dict(schema)
         schema["title"] = str(self.label) or capfirst(name.replace("_", " "))
         if self.help_text:
@@ -148,32 +150,32 @@ class Parameter:
         return schema
 
 
-# So that what is no number is refused as what cannot be stored, and does not become null.
-CONFIG = ConfigDict(ser_json_inf_nan="constants")
+# Keep NaN and infinity: they are rejected when the value is stored, instead of becoming null.
+PYDANTIC_CONFIG = ConfigDict(ser_json_inf_nan="constants")
 
 
 class ValidatedParameter(Parameter):
-    """A parameter whose value is of a type that pydantic knows, with bounds of its own."""
+    """A parameter whose value pydantic validates, by a type and bounds."""
 
     type: ClassVar[Any] = Any
-    marks: ClassVar[tuple[Any, ...]] = ()  # around the type and its bounds, the outermost last
+    marks: ClassVar[tuple[Any, ...]] = ()  # pydantic's, the outermost last
 
     @cached_property
     def annotation(self) -> Any:
-        """The type, with the bounds."""
+        """The type with its bounds, as pydantic expects it."""
         return self.bounded(self.type)
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
         try:
-            return TypeAdapter(self.annotation, config=CONFIG)
+            return TypeAdapter(self.annotation, config=PYDANTIC_CONFIG)
         except PydanticUserError as error:
-            if error.code != "type-adapter-config-unused":  # it has one of its own
+            if error.code != "type-adapter-config-unused":  # the type has its own config
                 raise
             return TypeAdapter(self.annotation)
 
     def bounded(self, kind: Any, **bounds: Any) -> Any:
-        """The type with those bounds that are given, and the marks."""
+        """Return the type with the bounds that are not None, and the marks."""
         given = {name: bound for name, bound in bounds.items() if bound is not None}
         for mark in ([Field(**given)] if given else []) + [*self.marks]:
             kind = Annotated[kind, mark]
@@ -181,22 +183,22 @@ class ValidatedParameter(Parameter):
 
     @property
     def nested(self) -> Any:
-        if self._has_its_own_ways:
+        if self._overrides_conversion:
             return super().nested
         return self.annotation | None if self.null else self.annotation
 
     @property
-    def _has_its_own_ways(self) -> bool:
+    def _overrides_conversion(self) -> bool:
         ours = (ValidatedParameter.to_python, ValidatedParameter.to_json)
         return (type(self).to_python, type(self).to_json) != ours
 
     def _accepted(self, value: Any, is_output: bool) -> Any:
-        if self._has_its_own_ways:
+        if self._overrides_conversion:
             return super()._accepted(value, is_output)
         return self._validated(value, is_output)
 
     def to_python(self, value: Any) -> Any:
-        """The Python value of a JSON value, or of a Python value that fits as it is."""
+        """Return the Python value of a JSON value, or of a Python value that already fits."""
         return self._validated(value, is_output=False)
 
     def _validated(self, value: Any, is_output: bool) -> Any:
@@ -206,20 +208,20 @@ class ValidatedParameter(Parameter):
             raise ParameterNotValidError(*_sentences(error)) from None
 
     def to_json(self, value: Any) -> Any:
-        """The JSON value of what ``to_python`` has returned."""
+        """Return the JSON value of a value that ``to_python`` returned."""
         return self.adapter.dump_python(value, mode="json", warnings="none")
 
 
-MOST_SENTENCES = 10
+MAX_SENTENCES = 10  # in one error
 
 
 def _sentences(error: ValidationError) -> list[str]:
-    found = error.errors(include_url=False, include_input=False)
-    return [_sentence(entry) for entry in found[:MOST_SENTENCES]]
+    entries = error.errors(include_url=False, include_input=False)
+    return [_sentence(entry) for entry in entries[:MAX_SENTENCES]]
 
 
 def _sentence(entry: Any) -> str:
-    """What is wrong, and where inside of the value."""
+    """Return what is wrong, and where in the value."""
     place = "".join(f"[{step!r}]" for step in entry["loc"])
     is_ours = entry["type"] == "value_error"
     reason = str(entry["ctx"]["error"]) if is_ours else entry["msg"]
@@ -228,13 +230,13 @@ def _sentence(entry: Any) -> str:
 
 
 def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema that allows null as well."""
+    """Return a schema that also allows null."""
     if not schema:
         return {}
     if "type" not in schema:
         return {"anyOf": [schema, {"type": "null"}]}
-    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    nullable = {**schema, "type": [*kinds, "null"]}
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    nullable = {**schema, "type": [*types, "null"]}
     if "enum" in schema:
         nullable["enum"] = [*schema["enum"], None]
     return nullable

@@ -1,4 +1,4 @@
-"""Parameters of JSON's own types, with the conversions that django-task-api's users rely on."""
+"""Parameters of JSON's own types, with the conversions of django-task-api."""
 
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Unpack
@@ -6,11 +6,11 @@ from typing import Annotated, Any, ClassVar, Unpack
 from pydantic import BeforeValidator, Field, PlainSerializer, WrapValidator
 
 from taskworks.exceptions import InvalidTask
-from taskworks.parameters.parameter import Common, Parameter, ValidatedParameter
+from taskworks.parameters.parameter import CommonOptions, Parameter, ValidatedParameter
 
 
 class JSONParameter(Parameter):
-    """Whatever JSON has: an object, a list, text, a number, true, false; null if it is allowed."""
+    """Any JSON value; null only if ``null=True``."""
 
     schema: ClassVar[dict[str, Any]] = {"type": ["object", "array", "string", "number", "boolean"]}
 
@@ -21,7 +21,7 @@ class JSONParameter(Parameter):
 
 
 class StringParameter(ValidatedParameter):
-    """Text; a number becomes text. ``pattern`` is a regular expression that it must contain."""
+    """Text; a number becomes text. ``pattern``, a regular expression, may match anywhere."""
 
     type: ClassVar[Any] = Annotated[str, Field(coerce_numbers_to_str=True)]
 
@@ -32,7 +32,7 @@ class StringParameter(ValidatedParameter):
         min_length: int | None = None,
         max_length: int | None = None,
         pattern: str | None = None,
-        **common: Unpack[Common],
+        **common: Unpack[CommonOptions],
     ) -> None:
         super().__init__(required, **common)
         self.min_length, self.max_length, self.pattern = min_length, max_length, pattern
@@ -47,15 +47,15 @@ class StringParameter(ValidatedParameter):
         )
 
 
-def no_boolean(value: Any) -> Any:
-    """JSON's true is no number, although Python's True is 1."""
+def reject_boolean(value: Any) -> Any:
+    """Return the value; raise ValueError for True and False, which in Python equal 1 and 0."""
     if isinstance(value, bool):
-        raise ValueError("A boolean is no number.")
+        raise ValueError("A boolean is not accepted as a number.")
     return value
 
 
 class RangedParameter(ValidatedParameter):
-    """A value with a least and a greatest one."""
+    """A value between ``min_value`` and ``max_value``, both inclusive and optional."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class RangedParameter(ValidatedParameter):
         *,
         min_value: Any = None,
         max_value: Any = None,
-        **common: Unpack[Common],
+        **common: Unpack[CommonOptions],
     ) -> None:
         super().__init__(required, **common)
         self.min_value, self.max_value = min_value, max_value
@@ -74,21 +74,21 @@ class RangedParameter(ValidatedParameter):
 
 
 class IntParameter(RangedParameter):
-    """A whole number: 6, 6.0 or "6", and not 5.9."""
+    """An integer: 6, 6.0 or "6", but not 5.9."""
 
     type: ClassVar[Any] = int
-    marks: ClassVar[tuple[Any, ...]] = (BeforeValidator(no_boolean),)
+    marks: ClassVar[tuple[Any, ...]] = (BeforeValidator(reject_boolean),)
 
 
 class FloatParameter(RangedParameter):
     """A finite number, as a float: 5.3, 5 or "5.3"."""
 
     type: ClassVar[Any] = Annotated[float, Field(allow_inf_nan=False)]
-    marks: ClassVar[tuple[Any, ...]] = (BeforeValidator(no_boolean),)
+    marks: ClassVar[tuple[Any, ...]] = (BeforeValidator(reject_boolean),)
 
 
-def _as_written(value: Any, validate: Any) -> int | float:
-    """A whole number stays one, and text that has one becomes one."""
+def _int_if_integer(value: Any, validate: Any) -> int | float:
+    """Keep an int, and convert the text of an integer to an int."""
     number: float = validate(value)
     if isinstance(value, int):
         return value
@@ -96,29 +96,29 @@ def _as_written(value: Any, validate: Any) -> int | float:
 
 
 class NumberParameter(FloatParameter):
-    """A finite number: an int or a float as it is, or as the text has it."""
+    """A finite number: an int or a float as given, or text of either."""
 
     marks: ClassVar[tuple[Any, ...]] = (
         *FloatParameter.marks,
-        WrapValidator(_as_written),
+        WrapValidator(_int_if_integer),
         PlainSerializer(lambda number: number),
     )
 
 
 class BooleanParameter(ValidatedParameter):
-    """True or false; 1 and 0, "true" and "false" are too."""
+    """True or false; also 1 and 0, and text such as "true" and "no"."""
 
     type: ClassVar[Any] = bool
 
 
-def _listed(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str | int | float | bool | dict) else value
 
 
 class ListParameter(ValidatedParameter):
-    """A list, each item of which is a parameter; a value that is no list becomes a list of one."""
+    """A list of ``param_type``; a single value becomes a list with one item."""
 
-    marks: ClassVar[tuple[Any, ...]] = (BeforeValidator(_listed),)
+    marks: ClassVar[tuple[Any, ...]] = (BeforeValidator(_as_list),)
 
     def __init__(
         self,
@@ -127,12 +127,13 @@ class ListParameter(ValidatedParameter):
         *,
         min_length: int | None = None,
         max_length: int | None = None,
-        **common: Unpack[Common],
+        **common: Unpack[CommonOptions],
     ) -> None:
         super().__init__(required, **common)
         if not isinstance(param_type, Parameter):
             raise InvalidTask(
-                f"A ListParameter is of parameters, such as IntParameter(), not {param_type!r}."
+                f"The items of a ListParameter must be a parameter, such as IntParameter(), not "
+                f"{param_type!r}."
             )
         self.param_type, self.min_length, self.max_length = param_type, min_length, max_length
 
@@ -150,11 +151,11 @@ class ListParameter(ValidatedParameter):
 
 
 class DictParameter(JSONParameter):
-    """An object, or a list, of whatever JSON has."""
+    """A JSON object, or a list."""
 
     schema: ClassVar[dict[str, Any]] = {"type": ["object", "array"]}
 
     def _accepted(self, value: Any, is_output: bool) -> Any:
         if not isinstance(value, dict | list):
-            raise ValueError(f"An object or a list is wanted, not {type(value).__name__}.")
+            raise ValueError(f"Must be an object or a list, not {type(value).__name__}.")
         return super()._accepted(value, is_output)

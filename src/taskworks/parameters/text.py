@@ -1,4 +1,4 @@
-"""Parameters whose JSON value is text of a form: dates and times, decimals, addresses."""
+"""Parameters whose JSON value is formatted text: dates, times, decimals, addresses."""
 
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
@@ -13,14 +13,14 @@ from django.core.validators import URLValidator, validate_email
 from django.utils import timezone
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from taskworks.parameters.parameter import Common, ValidatedParameter
-from taskworks.parameters.plain import RangedParameter, StringParameter, no_boolean
+from taskworks.parameters.parameter import CommonOptions, ValidatedParameter
+from taskworks.parameters.plain import RangedParameter, StringParameter, reject_boolean
 
 
-def _no_number(value: Any) -> Any:
-    """A date is not a number of seconds, nor the text of one."""
+def _reject_number(value: Any) -> Any:
+    """Return the value; raise ValueError for a number or its text: pydantic takes timestamps."""
     if isinstance(value, int | float) or (isinstance(value, str) and _is_number(value)):
-        raise ValueError("A number is no date or time: write it as ISO 8601 does.")
+        raise ValueError("A number is not accepted as a date or time: use ISO 8601.")
     return value
 
 
@@ -33,47 +33,47 @@ def _is_number(text: str) -> bool:
 
 
 def _in_time_zone(value: datetime) -> datetime:
-    """As Django's forms have it: one without a zone is in the current one."""
+    """Make a naive datetime aware in the current time zone, as Django's forms do."""
     if settings.USE_TZ and timezone.is_naive(value):
         return timezone.make_aware(value)
     return value
 
 
 class DateParameter(RangedParameter):
-    """A date, as ISO 8601 writes it."""
+    """A date in ISO 8601."""
 
     type: ClassVar[Any] = date
-    marks: ClassVar[tuple[Any, ...]] = (BeforeValidator(_no_number),)
+    marks: ClassVar[tuple[Any, ...]] = (BeforeValidator(_reject_number),)
 
 
 class DateTimeParameter(RangedParameter):
-    """A date and time, as ISO 8601 writes it; without an offset it is in the current time zone."""
+    """A date and time in ISO 8601; without an offset, in the current time zone."""
 
-    # In a time zone before it is compared with the bounds.
+    # The time zone is set before the bounds are compared.
     type: ClassVar[Any] = Annotated[
-        datetime, BeforeValidator(_no_number), AfterValidator(_in_time_zone)
+        datetime, BeforeValidator(_reject_number), AfterValidator(_in_time_zone)
     ]
     marks: ClassVar[tuple[Any, ...]] = (WithJsonSchema({"type": "string", "format": "date-time"}),)
 
 
 class TimeParameter(RangedParameter):
-    """A time of the day, as ISO 8601 writes it."""
+    """A time of day in ISO 8601."""
 
     type: ClassVar[Any] = time
-    marks: ClassVar[tuple[Any, ...]] = (BeforeValidator(_no_number),)
+    marks: ClassVar[tuple[Any, ...]] = (BeforeValidator(_reject_number),)
 
 
 class DurationParameter(RangedParameter):
-    """A timedelta: as ISO 8601 writes it, as "HH:MM:SS", or a number of seconds."""
+    """A timedelta: ISO 8601, "HH:MM:SS", or a number of seconds."""
 
     type: ClassVar[Any] = timedelta
-    marks: ClassVar[tuple[Any, ...]] = (BeforeValidator(no_boolean),)
+    marks: ClassVar[tuple[Any, ...]] = (BeforeValidator(reject_boolean),)
 
 
 class DecimalParameter(RangedParameter):
-    """A finite decimal number, best written as text."""
+    """A finite decimal number, preferably written as text."""
 
-    marks: ClassVar[tuple[Any, ...]] = (BeforeValidator(no_boolean),)
+    marks: ClassVar[tuple[Any, ...]] = (BeforeValidator(reject_boolean),)
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class DecimalParameter(RangedParameter):
         max_value: Any = None,
         max_digits: int | None = None,
         decimal_places: int | None = None,
-        **common: Unpack[Common],
+        **common: Unpack[CommonOptions],
     ) -> None:
         super().__init__(required, min_value=min_value, max_value=max_value, **common)
         self.max_digits, self.decimal_places = max_digits, decimal_places
@@ -108,7 +108,7 @@ class UUIDParameter(ValidatedParameter):
     type: ClassVar[Any] = UUID
 
 
-def _by_django(validate: Callable[[str], Any]) -> AfterValidator:
+def _django_validator(validate: Callable[[str], Any]) -> AfterValidator:
     def check(value: str) -> str:
         try:
             validate(value)
@@ -120,14 +120,14 @@ def _by_django(validate: Callable[[str], Any]) -> AfterValidator:
 
 
 class EmailParameter(StringParameter):
-    """An e-mail address, as Django's fields have it."""
+    """An email address, as Django's ``EmailField`` accepts it."""
 
     type: ClassVar[Any] = Annotated[str, Field(json_schema_extra={"format": "email"})]
-    marks: ClassVar[tuple[Any, ...]] = (_by_django(validate_email),)
+    marks: ClassVar[tuple[Any, ...]] = (_django_validator(validate_email),)
 
 
 class URLParameter(StringParameter):
-    """A URL, as Django's fields have it: of http, https, ftp or ftps."""
+    """A URL, as Django's ``URLField`` accepts it: http, https, ftp or ftps."""
 
     type: ClassVar[Any] = Annotated[str, Field(json_schema_extra={"format": "uri"})]
-    marks: ClassVar[tuple[Any, ...]] = (_by_django(URLValidator()),)
+    marks: ClassVar[tuple[Any, ...]] = (_django_validator(URLValidator()),)

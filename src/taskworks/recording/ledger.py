@@ -51,16 +51,19 @@ HOLD_OUTCOME_FOR = 0.003  # seconds that an outcome waits for others, to be writ
 MAX_OUTCOMES_HELD = 100
 COMMIT_LOOK_INTERVAL = 0.2  # seconds between two looks whether a COMMIT went through
 
+# Names of the module, because an enum's attributes are slow to look up.
+CLAIMED, AWAITING_START, SUBMITTED, UNCERTAIN, STUCK, SETTLED, CLOSED = Phase
+
 NEXT_PHASES: Mapping[Phase, frozenset[Phase]] = {
-    Phase.CLAIMED: frozenset({Phase.AWAITING_START, Phase.SUBMITTED, Phase.SETTLED}),
-    Phase.AWAITING_START: frozenset({Phase.SUBMITTED, Phase.SETTLED}),
-    Phase.SUBMITTED: frozenset({Phase.UNCERTAIN, Phase.STUCK, Phase.SETTLED}),
-    Phase.UNCERTAIN: frozenset({Phase.SETTLED}),
-    Phase.STUCK: frozenset({Phase.SETTLED}),
-    Phase.SETTLED: frozenset({Phase.CLOSED}),
-    Phase.CLOSED: frozenset(),
+    CLAIMED: frozenset({AWAITING_START, SUBMITTED, SETTLED}),
+    AWAITING_START: frozenset({SUBMITTED, SETTLED}),
+    SUBMITTED: frozenset({UNCERTAIN, STUCK, SETTLED}),
+    UNCERTAIN: frozenset({SETTLED}),
+    STUCK: frozenset({SETTLED}),
+    SETTLED: frozenset({CLOSED}),
+    CLOSED: frozenset(),
 }
-UNSETTLED = (Phase.CLAIMED, Phase.AWAITING_START, Phase.SUBMITTED)
+UNSETTLED = (CLAIMED, AWAITING_START, SUBMITTED)
 
 
 class ImpossiblePhaseError(RuntimeError):
@@ -91,7 +94,7 @@ class Ledger:
 
     def __len__(self) -> int:
         """How many attempts are in hand, and may still end."""
-        return len(self._by_run) - len(self._in[Phase.STUCK])
+        return len(self._by_run) - len(self._in[STUCK])
 
     @property
     def unsettled(self) -> list[Attempt]:
@@ -120,20 +123,20 @@ class Ledger:
         """Hold a claimed run. An older attempt at it, which was rescued from us, is given up."""
         if older := self._by_run.pop(attempt.run.id, None):
             self._in[older.phase].pop(older)
-            older.phase = Phase.CLOSED
+            older.phase = CLOSED
         self._by_run[attempt.run.id] = attempt
-        self._in[Phase.CLAIMED][attempt] = None
+        self._in[CLAIMED][attempt] = None
         attempt.on_progress = self._progress.note
 
     def await_starts(self, attempts: Iterable[Attempt]) -> None:
         """Have the starts of these attempts written before they are submitted."""
         for attempt in attempts:
-            self._move(attempt, Phase.AWAITING_START)
+            self._move(attempt, AWAITING_START)
 
     def submitted(self, attempts: Iterable[Attempt]) -> None:
         """Note that a pool gets these attempts now."""
         for attempt in attempts:
-            self._move(attempt, Phase.SUBMITTED)
+            self._move(attempt, SUBMITTED)
 
     def settle(self, attempt: Attempt, outcome: Outcome) -> None:
         """Note what became of an attempt. If it is settled already, the outcome is lost."""
@@ -141,20 +144,20 @@ class Ledger:
             self._events.lost(attempt)
         elif isinstance(outcome, InDoubt):
             attempt.outcome = outcome
-            self._move(attempt, Phase.UNCERTAIN)
+            self._move(attempt, UNCERTAIN)
         else:
             self._settle(attempt, outcome)
 
     def settle_after_exit(self, attempt: Attempt, outcome: Settled) -> None:
         """Note what will have become of an attempt once this process, and its thread, has gone."""
         attempt.outcome = outcome
-        self._move(attempt, Phase.STUCK)
+        self._move(attempt, STUCK)
 
     def _settle(self, attempt: Attempt, outcome: Settled) -> None:
         settle(attempt, outcome)
-        if not self._in[Phase.SETTLED]:
+        if not self._in[SETTLED]:
             self._oldest_settled = time.monotonic()
-        self._move(attempt, Phase.SETTLED)
+        self._move(attempt, SETTLED)
 
     def _move(self, attempt: Attempt, phase: Phase) -> None:
         if phase not in NEXT_PHASES[attempt.phase]:
@@ -164,13 +167,14 @@ class Ledger:
             )
         del self._in[attempt.phase][attempt]
         attempt.phase = phase
-        self._in[phase][attempt] = None
+        if phase is not CLOSED:
+            self._in[phase][attempt] = None
 
     # Starts that come first.
 
     def awaiting_start(self) -> list[Attempt]:
         """The attempts whose start is to be written first, in order."""
-        return list(self._in[Phase.AWAITING_START])
+        return list(self._in[AWAITING_START])
 
     def write_starts_first(self, attempts: Sequence[Attempt]) -> list[Attempt]:
         """
@@ -184,7 +188,7 @@ class Ledger:
         for attempt in attempts:
             attempt.start_written = True
             if attempt.run.id in written:
-                self._move(attempt, Phase.SUBMITTED)
+                self._move(attempt, SUBMITTED)
                 started.append(attempt)
             else:
                 self._settle(attempt, Fenced())
@@ -196,7 +200,7 @@ class Ledger:
         """Write progress, what is settled, many at once, and the starts of longer attempts."""
         self.locked.refresh()
         self._settle_uncertain()
-        self._progress.write(self._in[Phase.SETTLED])
+        self._progress.write(self._in[SETTLED])
         while self._is_due:
             self._write_settled()
         self._write_starts()
@@ -206,11 +210,11 @@ class Ledger:
         Let go of everything: what is stuck gets its outcome; what is still executed is released,
         and does not count. Outcomes that come later are fenced off.
         """
-        for attempt in [*self._in[Phase.STUCK]]:
+        for attempt in [*self._in[STUCK]]:
             assert attempt.outcome is not None and not isinstance(attempt.outcome, InDoubt)  # noqa: S101, PT018
             self._settle(attempt, attempt.outcome)
         self._write_all_settled()
-        left = [*self._in[Phase.SETTLED], *self.unsettled]
+        left = [*self._in[SETTLED], *self.unsettled]
         for attempt in left:
             self._replace(attempt, settled_copy(attempt, attempt.abandon()))
         self._write_all_settled()
@@ -229,7 +233,7 @@ class Ledger:
 
     def _settle_uncertain(self) -> None:
         """Settle the attempts of which the database knows by now whether they were committed."""
-        uncertain = [*self._in[Phase.UNCERTAIN]]
+        uncertain = [*self._in[UNCERTAIN]]
         if not uncertain or time.monotonic() < self._next_commit_look:
             return
         known = self._store.committed([attempt.run for attempt in uncertain])
@@ -250,7 +254,7 @@ class Ledger:
     @property
     def _writable(self) -> list[Attempt]:
         """What is settled, except for rows that another session has locked."""
-        settled = self._in[Phase.SETTLED]
+        settled = self._in[SETTLED]
         if not self.locked:
             return list(settled)
         return [attempt for attempt in settled if attempt.run.id not in self.locked]
@@ -297,8 +301,7 @@ class Ledger:
 
     def _close(self, attempts: Sequence[Attempt], written: set[UUID]) -> None:
         for attempt in attempts:
-            self._move(attempt, Phase.CLOSED)
-            del self._in[Phase.CLOSED][attempt]
+            self._move(attempt, CLOSED)
             del self._by_run[attempt.run.id]
             self._progress.forget(attempt)
         with left_as_it_was(self._store.connection):
@@ -321,15 +324,15 @@ class Ledger:
     def _replace(self, attempt: Attempt, twin: Attempt) -> None:
         """Have a settled copy written in the place of an attempt that may still be executed."""
         del self._in[attempt.phase][attempt]
-        attempt.phase, twin.phase = Phase.CLOSED, Phase.SETTLED
+        attempt.phase, twin.phase = CLOSED, SETTLED
         self._by_run[twin.run.id] = twin
-        self._in[Phase.SETTLED][twin] = None
+        self._in[SETTLED][twin] = None
 
     def _write_starts(self) -> None:
         """Write the starts of attempts that take longer than a moment."""
         begun = [
             attempt
-            for attempt in self._in[Phase.SUBMITTED]
+            for attempt in self._in[SUBMITTED]
             if _start_is_due(attempt) and attempt.run.id not in self.locked
         ]
         if not begun:

@@ -1,8 +1,8 @@
-"""What every verb of the store is made of: the tables, the clock, and statements on runs.
+"""What the verbs of the store share: the tables, the clock, and statements on runs.
 
 A verb that changes a claimed run is fenced: it demands the run's id, its state, and the token of
-the claim. What it returns are the ids of the runs that were still ours; about the others nothing
-was written. The runs given to ``start``, ``finish`` and ``release`` carry the values to write.
+the claim. It returns the ids of the runs that were still ours; nothing is written of the others.
+The runs given to ``start``, ``finish`` and ``release`` carry the values to write.
 """
 
 from abc import ABC, abstractmethod
@@ -27,17 +27,16 @@ from taskworks.models.run import TaskRunQuerySet
 from taskworks.models.schedule import ScheduleQuerySet
 from taskworks.models.worker import WorkerQuerySet
 from taskworks.store.change import Change, change_of
-from taskworks.store.pieces import bytes_of, pieces
-from taskworks.store.rows import Rows, rows_of
+from taskworks.store.rows import Rows, bytes_of, pieces, rows_of
 
-LONGEST_WAIT = timedelta(seconds=1)  # of a worker's writes for a lock that another session has
-LONGEST_HOLD = timedelta(seconds=10)  # of locks by a process that is frozen in the middle
+MAX_LOCK_WAIT = timedelta(seconds=1)  # of a worker's write for a lock of another session
+MAX_SILENCE_WITH_LOCKS = timedelta(seconds=10)  # of a process that was frozen while it held locks
 
 
 class Base(ABC):
-    """One database's runs, and what belongs to them."""
+    """The tables of one database, and the statements that several verbs need."""
 
-    can_notify = False  # whether workers can be told of new runs
+    can_notify = False  # whether the database can notify workers of new runs
 
     make_rows = Rows
 
@@ -70,60 +69,60 @@ class Base(ABC):
         return Schedule.objects.using(self.alias)
 
     def read_clock(self) -> datetime:
-        """The database's time, as Django would read it from a column."""
+        """Return the database's time, as Django would read it from a column."""
         return clock.read(self.connection)
 
-    # Tell workers that there is something to claim. Where the database cannot, they look.
+    # Notify workers that there is something to claim. Where the database cannot, they poll.
 
     def notify_workers(self, backend: str | None = None, queue_name: str | None = None) -> None:
-        """Tell them, when it is committed, that runs of a queue have become ready; or of any."""
+        """Notify workers after the commit that runs of a queue, or of any, have become ready."""
         if self.can_notify and conf().notify:
             notification = Notification(self.alias, backend, queue_name, self.notify)
             notify_on_commit(notification, self.connection)
 
     def notify(self, payload: str, channel: str | None = None) -> None:
-        """Send a notice, here and now; on the channel of workers, if no other is named."""
-        raise NotImplementedError(f"The database {self.alias!r} sends no notices.")
+        """Send a notification at once, by default on the workers' channel."""
+        raise NotImplementedError(f"The database {self.alias!r} cannot send notifications.")
 
     def listener(self) -> Listener | None:
-        """Who may listen for notices; None if nobody can, or is to."""
+        """Return a listener for notifications; None if the database or settings have none."""
         return None
 
     # Transactions.
 
     def lock_to_write(self) -> None:  # noqa: B027 - most databases lock rows
-        """Have this transaction write before it reads, where it could not write afterwards."""
+        """Take the write lock now, where a transaction that has read could not get it later."""
 
     @contextmanager
     def locking(self) -> Iterator[None]:
         """
-        A transaction that locks rows. If it is not part of another one, the database ends it, and
-        its locks, once this process is silent for too long: others need not wait for a frozen one.
+        Open a transaction that locks rows. Unless it is part of another one, the database ends it
+        and frees its locks after MAX_SILENCE_WITH_LOCKS, so that nobody waits for a frozen process.
         """
-        is_whole = self.connection.get_autocommit()
+        is_outermost = self.connection.get_autocommit()
         try:
             with transaction.atomic(using=self.alias):
-                if is_whole:
-                    self._limit_silence(LONGEST_HOLD)
+                if is_outermost:
+                    self._limit_silence(MAX_SILENCE_WITH_LOCKS)
                 yield
         finally:
-            if is_whole:
+            if is_outermost:
                 self._lift_limit()
 
     def _limit_silence(self, longest: timedelta) -> None:  # noqa: B027 - not every database can
-        """Have the database end this transaction if it is silent for so long."""
+        """Have the database end this transaction after it was silent for ``longest``."""
 
     def _lift_limit(self) -> None:  # noqa: B027 - most limit the transaction, and it is over
-        """The session may be as silent as before: what comes next may be others'."""
+        """Undo ``_limit_silence`` for the session, which others may use next."""
 
     def is_lock_timeout(self, error: DatabaseError) -> bool:
-        """Whether a statement of ours has not waited any longer for another session's lock."""
+        """Return whether the error is a lock timeout of one of our statements."""
         return False
 
-    # Insert runs; write those that are ours, or that have stayed as they were read.
+    # Insert runs; write those that are still ours, or unchanged since they were read.
 
     def _insert_all(self, runs: Sequence[TaskRun]) -> None:
-        """Insert runs that differ in their ids and arguments alone."""
+        """Insert runs that differ only in their ids and arguments."""
         common, own = self.rows.common(runs), self.rows.own(runs)
         shared = bytes_of(common.values())
         some = [*pieces(own, lambda row: bytes_of(row) + shared)]
@@ -133,15 +132,15 @@ class Base(ABC):
 
     @abstractmethod
     def _insert(self, common: dict[str, Any], own: Sequence[tuple[Any, ...]]) -> None:
-        """Insert runs, of what they have in common and the rows of what each has for itself."""
+        """Insert runs: the columns that they share, and the rows of their own values."""
 
     def _write(self, runs: Sequence[TaskRun], columns: Sequence[str], **how: Any) -> set[UUID]:
-        """Write these columns of the runs that are still ours; ``how`` is that of ``change_of``."""
+        """Write these columns of the runs that are still ours; see ``change_of`` for ``how``."""
         return self._apply(change_of(runs, columns, self.rows.writer, **how)) if runs else set()
 
     @abstractmethod
     def _apply(self, change: Change) -> set[UUID]:
-        """Write a change; the ids of the runs that were still as expected."""
+        """Write a change; return the ids of the runs that were still as expected."""
 
     def _cancelled(self, run: TaskRun, entry: Mapping[str, Any]) -> bool:
         asked = {"cancel_requested_at": self._asked_since()}
@@ -158,7 +157,7 @@ class Base(ABC):
         return bool(rows.update(claim_token=None, **changes, **more))  # nobody finishes it twice
 
     def _unchanged(self, run: TaskRun) -> TaskRunQuerySet:
-        """The row, if its life has not gone on since it was read."""
+        """Select the row, if nothing has happened to the run since it was read."""
         return self._in(
             self.runs.filter(
                 id=run.id,
@@ -172,8 +171,8 @@ class Base(ABC):
     @staticmethod
     def _in(rows: TaskRunQuerySet, *states: str) -> TaskRunQuerySet:
         """
-        Those of a few rows that are in these states, and looked up by no index of states: MySQL and
-        MariaDB lock whatever they pass in one, and where the table is small they like to.
+        Select those of a few rows that are in these states, without an index of states: MySQL and
+        MariaDB lock every entry that they pass in an index, and prefer one if the table is small.
         """
         return rows.alias(state_it_has=Concat("state", Value(""))).filter(state_it_has__in=states)
 
@@ -182,14 +181,14 @@ class Base(ABC):
         return Coalesce("cancel_requested_at", DatabaseClock())
 
     def _lock_free_rows(self, ids: Collection[UUID]) -> list[UUID]:
-        """Those of these runs that no other session holds: this transaction does now."""
+        """Lock those of these runs that no other session has locked; return their ids."""
         # By the primary key, with a column that no index has: MySQL and MariaDB lock whatever they
         # pass in another index, and would wait there for rows that are nobody's.
         rows = self.runs.filter(id__in=ids).select_for_update(skip_locked=True)
         return [run_id for run_id, _ in rows.values_list("id", "attempts")]
 
     def _update_some(self, some: TaskRunQuerySet, limit: int, **changes: Any) -> int:
-        """Update up to ``limit`` of these rows that no other session holds; say how many."""
+        """Update up to ``limit`` of these rows that are not locked elsewhere; return how many."""
         # Not in one statement: PostgreSQL may execute a locking subquery more than once.
         with self.locking():
             free = some.select_for_update(skip_locked=True).values_list("id", flat=True)
@@ -197,7 +196,7 @@ class Base(ABC):
             return self.runs.filter(id__in=ids).update(**changes) if ids else 0
 
     def _change_some(self, some: TaskRunQuerySet, limit: int, **changes: Any) -> list[TaskRun]:
-        """As ``_update_some``; the rows as they were."""
+        """As ``_update_some``, but return the runs as they were before."""
         with self.locking():
             runs = list(some.select_for_update(skip_locked=True)[:limit])
             self.runs.filter(id__in=[run.id for run in runs]).update(**changes)
@@ -206,18 +205,18 @@ class Base(ABC):
     def _end_some(
         self, some: TaskRunQuerySet, limit: int, end: Callable[[TaskRun], bool]
     ) -> list[TaskRun]:
-        """End up to ``limit`` of these that no other session holds; those that were ended."""
+        """End up to ``limit`` of these that no other session has locked; return those ended."""
         with self.locking():
             return [run for run in some.select_for_update(skip_locked=True)[:limit] if end(run)]
 
     def _notify_if_any(self, count: int) -> int:
-        """Tell workers, if runs of any queues have become ready."""
+        """Notify workers if runs have become ready; return the count."""
         if count:
             self.notify_workers()
         return count
 
     def _notify_queues_of(self, runs: Sequence[TaskRun], written: set[UUID]) -> set[UUID]:
-        """Tell workers of the queues of those runs that were written."""
+        """Notify workers of the queues of the runs that were written."""
         for backend, name in {(run.backend, run.queue_name) for run in runs if run.id in written}:
             self.notify_workers(backend, name)
         return written

@@ -17,7 +17,7 @@ from taskworks.database.clock import DatabaseClock
 from taskworks.models import Edge, RunState, TaskRun
 from taskworks.models.run import FINISHED, TaskRunQuerySet
 from taskworks.store.enqueueing import Enqueueing
-from taskworks.store.pieces import MOST
+from taskworks.store.rows import MAX_ROWS_PER_STATEMENT
 
 TIMES = ("enqueued_at", "available_at", "expires_at")
 
@@ -86,7 +86,7 @@ class Blocking(Enqueueing):
             edges = self._still_open([*edges])
             blocked = {edge.run for edge in edges}
             self._insert_blocked([run for run in runs if run.id in blocked], delay, expires)
-            self.edges.bulk_create(edges, batch_size=MOST)
+            self.edges.bulk_create(edges, batch_size=MAX_ROWS_PER_STATEMENT)
             self.enqueue([run for run in runs if run.id not in blocked], delay, expires)
 
     def _still_open(self, edges: list[Edge]) -> list[Edge]:
@@ -99,8 +99,8 @@ class Blocking(Enqueueing):
 
     def _states(self, ids: set[UUID]) -> Iterable[tuple[UUID, str]]:
         remaining = [*ids]
-        for start in range(0, len(remaining), MOST):
-            some = self.runs.filter(id__in=remaining[start : start + MOST])
+        for start in range(0, len(remaining), MAX_ROWS_PER_STATEMENT):
+            some = self.runs.filter(id__in=remaining[start : start + MAX_ROWS_PER_STATEMENT])
             yield from some.values_list("id", "state")
 
     def _insert_blocked(

@@ -1,4 +1,4 @@
-"""Cancel and retry, by anyone."""
+"""Cancel and retry a run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,12 +13,12 @@ from taskworks.store.base import Base
 
 
 class Cancelling(Base):
-    """What people and other tasks want of a run."""
+    """What people and other tasks ask for."""
 
     def cancel(self, run_id: UUID, entry: Mapping[str, Any]) -> RunState | None:
         """
-        Cancel a run that waits, with this entry in its errors, or ask for it if a worker has it;
-        the state that this made, or met. None if it has finished, or there is no such run.
+        Cancel a waiting run, with this entry in its errors; if a worker has it, ask the worker.
+        Return the state of the run after that; None if it has finished or does not exist.
         """
         while run := self._unfinished(run_id).first():
             if run.state in IN_HAND:
@@ -30,8 +30,8 @@ class Cancelling(Base):
 
     def retry(self, run_id: UUID, executor: str | None = None) -> bool:
         """
-        Make a failed or cancelled run ready, for another executor if one is given; False if it is
-        neither.
+        Make a failed or cancelled run ready, for another executor if one is given. Return False if
+        it is neither.
         """
         retried = self._in(self.runs.filter(id=run_id), RunState.FAILED, RunState.CANCELLED).update(
             state=RunState.READY,
@@ -51,12 +51,12 @@ class Cancelling(Base):
         return bool(self._notify_if_any(retried))
 
     def to_cancel(self, worker: UUID) -> set[UUID]:
-        """The runs in this worker's hands that somebody wants cancelled."""
+        """Return the runs of this worker that somebody wants cancelled."""
         wanted = self.runs.in_hand().filter(claimed_by=worker, cancel_requested_at__isnull=False)
         return set(wanted.values_list("id", flat=True))
 
     def asked_to_cancel(self, runs: Sequence[TaskRun]) -> set[UUID]:
-        """Which of these claimed runs are still ours, and somebody wants them cancelled."""
+        """Return those of these claimed runs that are still ours and are to be cancelled."""
         tokens = {run.id: run.claim_token for run in runs}
         wanted = self.runs.in_hand().filter(id__in=list(tokens), cancel_requested_at__isnull=False)
         rows = wanted.values_list("id", "claim_token")

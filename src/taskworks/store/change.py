@@ -1,4 +1,4 @@
-"""What is written of many runs in one statement: what they share once, the rest row by row."""
+"""What one statement writes of many runs: shared values once, the others row by row."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from taskworks.models import RunState, TaskRun
 from taskworks.store.rows import Convert
 
 KEY = ("id", "claim_token")
-# In these 1 equals True, and is not the same.
-TO_THE_LETTER = ("return_value", "metadata")
-# What no claim outlives.
-FORGOTTEN = ("claimed_by", "claim_token", "target", "progress")
-# An outcome in spite of which nobody is told that their cancellation came too late.
-STANDS = (RunState.SUCCESSFUL, RunState.CANCELLED)
+# Columns in which 1 and True compare equal, but must be stored as they are.
+COMPARED_AS_JSON = ("return_value", "metadata")
+# Columns that belong to a claim, and end with it.
+CLAIM_COLUMNS = ("claimed_by", "claim_token", "target", "progress")
+# States that stand even if the run's cancellation was requested.
+STANDING_STATES = (RunState.SUCCESSFUL, RunState.CANCELLED)
 
 Writer = Callable[[str], Convert]  # of a column's name, for its values
 
@@ -31,14 +31,14 @@ class Change:
     rows: list[tuple[Any, ...]]
     guard: Sequence[RunState]
     forgets_claim: bool
-    heeds_cancel: bool  # where somebody wants a run cancelled, only what stands is written
+    heeds_cancel: bool  # of a run to be cancelled, only a standing state is written
 
     def settings(self, table: str = "") -> str:
-        """What SET says; ``table`` stands before a column's name, where that is wanted."""
+        """Return what follows SET; ``table`` is put before each column's name."""
         return ", ".join(
             [f"{table}{name} = %s" for name in self.shared if name not in KEY]
             + [f"{table}{name} = new.{name}" for name in self.own if name not in KEY]
-            + ([f"{table}{name} = NULL" for name in FORGOTTEN] if self.forgets_claim else [])
+            + ([f"{table}{name} = NULL" for name in CLAIM_COLUMNS] if self.forgets_claim else [])
         )
 
     @property
@@ -47,24 +47,24 @@ class Change:
         return [value for name, value in self.shared.items() if name not in KEY]
 
     def condition(self, state: str = "run.state") -> str:
-        """Which rows are still ours, beside the id; ``state`` is how the state is written."""
+        """Return the condition, besides the id, of rows that are still ours; ``state`` is SQL."""
         token = "%s" if "claim_token" in self.shared else "new.claim_token"
         states = ", ".join(f"'{state.value}'" for state in self.guard)
         return f"run.claim_token = {token} AND {state} IN ({states}){self._heed}"
 
     @property
     def token(self) -> list[Any]:
-        """The parameter of ``condition``, if it has one."""
+        """The parameters of ``condition``."""
         return [self.shared["claim_token"]] if "claim_token" in self.shared else []
 
     @property
     def _heed(self) -> str:
-        if not self.heeds_cancel or self.shared.get("state") in STANDS:
+        if not self.heeds_cancel or self.shared.get("state") in STANDING_STATES:
             return ""
         nobody_asked = "run.cancel_requested_at IS NULL"
         if "state" in self.shared:
             return f" AND {nobody_asked}"
-        stands = ", ".join(f"'{state.value}'" for state in STANDS)
+        stands = ", ".join(f"'{state.value}'" for state in STANDING_STATES)
         return f" AND ({nobody_asked} OR new.state IN ({stands}))"
 
 
@@ -77,12 +77,12 @@ def change_of(
     forgets_claim: bool = False,
     heeds_cancel: bool = False,
 ) -> Change:
-    """The values that these runs have in these columns."""
+    """Return the change that writes the values of these runs in these columns."""
     shared: dict[str, Any] = {}
     own: dict[str, list[Any]] = {}
     for name in (*KEY, *columns):
         values, write = [getattr(run, name) for run in runs], writer(name)
-        if name in TO_THE_LETTER:
+        if name in COMPARED_AS_JSON:
             values, write = _each(values, write), _as_it_is
         if name != "id" and values.count(values[0]) == len(values):
             [shared[name]] = _each(values[:1], write)

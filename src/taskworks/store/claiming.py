@@ -1,4 +1,4 @@
-"""From ready to claimed: which queues have something, and taking it."""
+"""Promote and claim runs."""
 
 import math
 from abc import abstractmethod
@@ -29,16 +29,16 @@ class Lane(NamedTuple):
     queue_name: str
     executor: str
     room: int
-    after: Place | None = None  # where to begin, if the database is faster so
+    after: Place | None = None  # where to begin to read, if the database can use it
 
 
 class Claiming(Base):
-    """How a worker comes by runs."""
+    """Find out what is ready, and claim it."""
 
-    uses_cursors = False  # whether claims that go on from a place are cheaper
+    uses_cursors = False  # whether claims are cheaper if they begin at a place
 
     def promote(self, limit: int) -> int:
-        """Make up to ``limit`` due scheduled runs ready, behind those that are; say how many."""
+        """Make up to ``limit`` due scheduled runs ready, behind the ready ones; return how many."""
         due = self.runs.scheduled().filter(available_at__lte=DatabaseClock())
         promoted = self._update_some(
             due.order_by("available_at", "id"),
@@ -49,11 +49,11 @@ class Claiming(Base):
         return self._notify_if_any(promoted)
 
     def ready_queues(self, backend: str) -> list[str]:
-        """The queues that have a ready run; costs an index probe a queue, however long they are."""
+        """Return the queues that have a ready run; costs one index probe per queue."""
         return [name for name, _ in self._fetch(self._ready_queues(), [backend, backend])]
 
     def outlook(self, backend: str) -> Outlook:
-        """The queues that have a ready run, and in how long the next scheduled one is due."""
+        """Return the queues that have a ready run, and when the next scheduled one is due."""
         due_in, clock = self._due_in()
         statement = f"""
             {self._ready_queues()}
@@ -90,7 +90,7 @@ class Claiming(Base):
         self,
         worker: UUID,
         backend: str,
-        lines: Sequence[Lane],
+        lanes: Sequence[Lane],
         room: Mapping[str, int],
         limit: int,
     ) -> list[TaskRun]:
@@ -109,11 +109,11 @@ class Claiming(Base):
 
     @abstractmethod
     def _due_in(self) -> tuple[str, Sequence[Any]]:
-        """SQL for the seconds from now to the first available_at, and its parameters."""
+        """Return SQL for the seconds until the first available_at, and its parameters."""
 
 
 def lanes_of(queues: Sequence[str], room: Mapping[str, int], places: Places) -> list[Lane]:
-    """The lines to claim from."""
+    """Return the lanes to claim from."""
     wanted = [(executor, free) for executor, free in room.items() if free > 0]
     return [
         Lane(queue, executor, free, places.get((queue, executor)))
@@ -123,5 +123,5 @@ def lanes_of(queues: Sequence[str], room: Mapping[str, int], places: Places) -> 
 
 
 def fresh_token() -> UUID:
-    """A claim token: never used twice."""
+    """Return a new claim token."""
     return uuid4()

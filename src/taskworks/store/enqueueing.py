@@ -1,4 +1,4 @@
-"""New runs, and the keys that start each of them once."""
+"""New runs, and the idempotency keys that start a run once."""
 
 import math
 from collections.abc import Sequence
@@ -13,22 +13,22 @@ from taskworks.database.notifications import NOTIFY_IF_DUE_WITHIN
 from taskworks.models import IdempotencyKey, RunState, TaskRun
 from taskworks.store.base import Base
 
-MOST_TRIES = 10  # to take an idempotency key that others let go
+MAX_TRIES = 10  # to take an idempotency key that others release
 
 
 class Once(NamedTuple):
-    """A key that starts one run, and a digest of what is asked for."""
+    """An idempotency key, and a digest of the request that uses it."""
 
     key: UUID
     request: str  # 64 characters
 
 
-class KeyUsedOtherwise(Exception):  # noqa: N818 - it is no error of a program
-    """The key has started a run that was asked for differently."""
+class KeyUsedOtherwise(Exception):  # noqa: N818 - not a programming error
+    """The key has started a run of a different request."""
 
 
 class Enqueueing(Base):
-    """The first step of a run."""
+    """Insert runs."""
 
     def enqueue(
         self,
@@ -39,9 +39,9 @@ class Enqueueing(Base):
         """
         Insert new runs, in the caller's transaction if there is one.
 
-        Several may differ in their ids and arguments alone. They become ready, or scheduled if
-        ``run_after`` is ahead; ``delay`` counts a run_after from now, ``expires`` the seconds that
-        a run may then wait. The runs given get their times and states.
+        Several runs may differ only in their ids and arguments. They become ready, or scheduled if
+        ``run_after`` is in the future. ``delay`` sets a run_after relative to now; ``expires`` is
+        how many seconds a run may wait once it is due. The runs given get their times and states.
         """
         if not runs:
             return
@@ -64,23 +64,23 @@ class Enqueueing(Base):
         expires: float = math.inf,
     ) -> TaskRun:
         """
-        Insert a new run as ``enqueue`` does, and that this key has started it, both or neither;
-        the run, or the one that the key has started before. Of two at once, one waits for the
-        other. Raise KeyUsedOtherwise if that one was asked for something else.
+        Insert a new run as ``enqueue`` does, together with its key. Return the run, or the one that
+        the key started before; of two requests at once, one waits for the other. Raise
+        KeyUsedOtherwise if that run was started by a different request.
         """
         tries = 0
         while not self._enqueued_first(run, once, delay, expires):
             if first := self._started_by(once):
                 return first
             tries += 1
-            if tries == MOST_TRIES:  # in a transaction that does not see what others commit
+            if tries == MAX_TRIES:  # in a transaction that does not see what others commit
                 raise IntegrityError(f"The idempotency key {once.key} is taken, and by no run.")
         return run
 
     def _enqueued_first(
         self, run: TaskRun, once: Once, delay: timedelta | None, expires: float
     ) -> bool:
-        """Whether no other run has the key."""
+        """Insert the run, and return True, unless the key is taken."""
         is_first = False
         try:
             with transaction.atomic(using=self.alias):
@@ -94,26 +94,26 @@ class Enqueueing(Base):
         return is_first
 
     def _started_by(self, once: Once) -> TaskRun | None:
-        """The run that this key has started; None, and the key is free, if that is gone."""
+        """Return the run that this key started; if it is gone, free the key and return None."""
         row = self.keys.filter(key=once.key).first()
         if row is None:
             return None
         run = self.runs.filter(id=row.run).first()
         if run is None:
-            # Unless another has let it go already, and has taken it.
+            # Unless another session has freed it already, and taken it.
             self.keys.filter(key=row.key, run=row.run).delete()
         elif row.request != once.request:
             raise KeyUsedOtherwise(f"It has started the run {run.id}, which is another.")
         return run
 
     def _insert_now(self, run: TaskRun) -> None:
-        """Insert a run that is ready at once, and give it its times."""
+        """Insert a run that is ready now, and set its times."""
         run.enqueued_at = run.available_at = self.read_clock()
         self._insert_all([run])
 
 
 def _schedule(run: TaskRun, now: datetime, delay: timedelta | None, expires: float) -> None:
-    """Say when a new run becomes ready, and until when it may wait."""
+    """Set when a new run becomes ready, and until when it may wait."""
     if delay is not None:
         run.run_after = later(now, delay)
     due = run.run_after if run.run_after and run.run_after > now else None
@@ -125,7 +125,7 @@ def _schedule(run: TaskRun, now: datetime, delay: timedelta | None, expires: flo
 
 
 def _later(moment: datetime, seconds: float) -> datetime | None:
-    """So many seconds after this moment; None if no date is as late."""
+    """Return the moment ``seconds`` later; None beyond the last date."""
     try:
         return later(moment, timedelta(seconds=seconds))
     except OverflowError:

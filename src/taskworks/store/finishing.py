@@ -1,4 +1,4 @@
-"""What a worker writes of the runs that it has claimed."""
+"""What a worker writes of the runs that it has claimed: start, progress, finish."""
 
 from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
@@ -35,28 +35,28 @@ class Finishing(Base):
         """
         Write that the attempts of these claimed runs have begun.
 
-        May be repeated when its answer was lost.
+        May be repeated if its answer was lost.
         """
         return self._write(runs, STARTED, guard=IN_HAND)
 
     def write_progress(self, runs: Sequence[TaskRun]) -> set[UUID]:
-        """Write what running tasks have told of their progress."""
+        """Write the progress, messages and metadata of running tasks."""
         return self._write(runs, PROGRESS, guard=IN_HAND)
 
     def commit(self, run: TaskRun) -> bool:
         """
-        Write a run's outcome, and what it has told, in the transaction of its own task, which is
-        to commit next; False if the run is not ours any more.
+        Write a run's outcome and progress in the transaction of its own task, which commits next.
+        Return False if the run is no longer ours.
         """
         return bool(self._write([run], (*FINISH, *PROGRESS), guard=IN_HAND))
 
     def committed(self, runs: Sequence[TaskRun]) -> dict[UUID, TaskRun | None]:
         """
-        The rows of these claimed runs if their tasks' own transactions have made them successful,
-        else None; nothing of those whose transactions may still commit.
+        Return, for each of these claimed runs, its row if its task's own transaction committed, and
+        None if it did not. Runs whose transaction may still commit are left out.
         """
         ids = [run.id for run in runs]
-        with self.locking():  # such a transaction holds its row
+        with self.locking():  # such a transaction has locked its row
             free = self.runs.select_for_update(skip_locked=True).filter(id__in=ids)
             rows = {row.id: row for row in free}
         held = set(self.runs.filter(id__in=ids).values_list("id", flat=True)) - set(rows)
@@ -70,12 +70,12 @@ class Finishing(Base):
         """
         Write the outcomes of these runs, and that they began.
 
-        May be repeated when its answer was lost: a run that has this outcome already is ours.
+        May be repeated if its answer was lost: a run that has this outcome already counts as ours.
         """
         return self._finish(runs, FINISH)
 
     def poison(self, runs: Sequence[TaskRun]) -> set[UUID]:
-        """Finish these runs, and write how often they have crashed; as ``finish``."""
+        """As ``finish``, and write how often the runs have crashed."""
         return self._finish(runs, (*FINISH, "crashes"))
 
     def _finish(self, runs: Sequence[TaskRun], columns: Sequence[str]) -> set[UUID]:
@@ -90,24 +90,24 @@ class Finishing(Base):
         return {run_id for run_id, token in rows if token == tokens[run_id]}
 
     def requeue(self, runs: Sequence[TaskRun]) -> set[UUID]:
-        """Give runs back to be executed again, at the time they carry, with their new counts."""
+        """Put runs back, to be executed again at the time they carry, with their new counts."""
         written = self._write(runs, REQUEUE, guard=IN_HAND, forgets_claim=True, heeds_cancel=True)
         return self._notify_queues_of(runs, written)
 
     def release(self, runs: Sequence[TaskRun]) -> set[UUID]:
-        """Give claimed or running runs back, in their old places, with their old counts."""
+        """Give claimed or running runs back to their old places, with their old counts."""
         written = self._write(runs, STARTED, guard=IN_HAND, forgets_claim=True, heeds_cancel=True)
         return self._notify_queues_of(runs, written)
 
     def locked_elsewhere(self, ids: Collection[UUID]) -> set[UUID]:
-        """The runs of these that another session has locked; none where nobody locks rows."""
+        """Return those of these runs that another session has locked; none on SQLite."""
         with self.locking():
             free = self._lock_free_rows(ids)
         there = self.runs.filter(id__in=ids).values_list("id", flat=True)
         return {*there}.difference(free)
 
     def release_strays(self, worker: UUID, known: Iterable[UUID]) -> int:
-        """Give back runs that a claim whose answer was lost has left with this worker."""
+        """Release runs that were claimed for this worker by a claim whose answer was lost."""
         strays = self.runs.filter(state=RunState.CLAIMED, claimed_by=worker)
         released = strays.exclude(id__in=list(known)).update(
             state=RunState.READY, claimed_by=None, claim_token=None

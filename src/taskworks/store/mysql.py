@@ -19,12 +19,11 @@ from django.db.models import Min, Model
 from taskworks.database.clock import DatabaseClock
 from taskworks.models import Edge, RunState, TaskRun
 from taskworks.models.run import TaskRunQuerySet, claim_order
-from taskworks.store.base import LONGEST_WAIT
+from taskworks.store.base import MAX_LOCK_WAIT
 from taskworks.store.change import Change
 from taskworks.store.claiming import Lane, Outlook, fresh_token
 from taskworks.store.enqueueing import Once
-from taskworks.store.pieces import bytes_of, pieces
-from taskworks.store.rows import OWN
+from taskworks.store.rows import OWN, bytes_of, pieces
 from taskworks.store.verbs import Store
 
 LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
@@ -32,7 +31,7 @@ LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
 
 class MySQLStore(Store):
     def ready_queues(self, backend: str) -> list[str]:
-        # A probe a queue: MySQL reads all that is ready for one recursive query, or a DISTINCT.
+        # One probe per queue: for a recursive query, or DISTINCT, MySQL reads everything ready.
         return [*self._ready_queues_after("", backend)]
 
     def _ready_queues_after(self, name: str, backend: str) -> Iterator[str]:
@@ -97,7 +96,7 @@ class MySQLStore(Store):
         return runs
 
     def _limit_silence(self, longest: timedelta) -> None:
-        # MariaDB knows it of sessions alone, MySQL not at all.
+        # MariaDB has this limit for sessions only, MySQL not at all.
         if self._is_mariadb:
             self._limit("idle_transaction_timeout", longest)
 
@@ -112,10 +111,10 @@ class MySQLStore(Store):
 
     @contextmanager
     def _waiting_little(self) -> Iterator[None]:
-        """Have statements wait for locks so long; as long as they like in others' transactions."""
+        """Limit the wait for locks in this block, unless the transaction is the caller's."""
         is_whole = self.connection.get_autocommit()
         if is_whole:
-            self._limit("innodb_lock_wait_timeout", LONGEST_WAIT)
+            self._limit("innodb_lock_wait_timeout", MAX_LOCK_WAIT)
         try:
             yield
         finally:
@@ -123,14 +122,14 @@ class MySQLStore(Store):
                 self._unlimit("innodb_lock_wait_timeout")
 
     def _limit(self, name: str, longest: timedelta) -> None:
-        """Set a variable of the session, which is others' as well."""
+        """Set a variable of the session, and remember its value for whoever uses it next."""
         seconds = int(longest.total_seconds())
         self._set(f"@taskworks_{name} = @@SESSION.{name}, SESSION {name} = {seconds}")
 
     def _unlimit(self, name: str) -> None:
-        # A session that has ended, and was closed, had the limit alone.
+        # If the connection was closed, the session and its limit are gone.
         if self.connection.connection:
-            with suppress(DatabaseError):  # what was done is done
+            with suppress(DatabaseError):  # the statements of the block are committed
                 self._set(f"SESSION {name} = @taskworks_{name}")
 
     def _set(self, variables: str) -> None:
@@ -146,7 +145,7 @@ class MySQLStore(Store):
         try:
             return super()._enqueued_first(run, once, delay, expires)
         except OperationalError as error:
-            # Several have waited for one that rolled back. It ends a whole transaction, not a part.
+            # Several sessions waited for one that rolled back. A deadlock ends the transaction.
             if error.args[0] != DEADLOCK or self.connection.in_atomic_block:
                 raise
             return False
@@ -187,7 +186,7 @@ class MySQLStore(Store):
         return [row[0] for row in self._fetch(statement, ids)]
 
     def _unfinished(self, run_id: UUID) -> TaskRunQuerySet:
-        # A REPEATABLE READ transaction would see the row as it was, however often it looked.
+        # Without the lock a REPEATABLE READ transaction would read an old row every time.
         return super()._unfinished(run_id).select_for_update()
 
     def _apply(self, change: Change) -> set[UUID]:
@@ -197,7 +196,7 @@ class MySQLStore(Store):
         return written
 
     def _apply_at_once(self, change: Change) -> set[UUID]:
-        """Lock those that are still ours, then write these."""
+        """Lock the rows that are still ours, then write them."""
         row = "SELECT " + ", ".join(f"%s AS {name}" for name in change.own)
         new = f"({' UNION ALL '.join([row] * len(change.rows))}) AS new"
         values = [value for row in change.rows for value in row]

@@ -14,7 +14,7 @@ from taskworks.conf import conf
 from taskworks.database.clock import DatabaseClock, in_microseconds
 from taskworks.database.notifications import CHANNEL, Listener
 from taskworks.models import TaskRun, Worker
-from taskworks.store.base import LONGEST_WAIT
+from taskworks.store.base import MAX_LOCK_WAIT
 from taskworks.store.change import Change
 from taskworks.store.claiming import Lane, fresh_token
 from taskworks.store.rows import OWN, Convert, Field, Rows
@@ -31,7 +31,7 @@ STATE = "run.state || ''"
 
 class PostgreSQLRows(Rows):
     def _expression(self, field: Field) -> str:
-        # A number, of which a driver makes Python's tenfold faster than of a timestamp.
+        # Read timestamps as integers: drivers convert them ten times faster.
         if isinstance(field, models.DateTimeField) and settings.USE_TZ:
             return f"(EXTRACT(EPOCH FROM run.{field.attname}) * 1000000)::bigint"
         return f"run.{super()._expression(field)}"
@@ -57,7 +57,7 @@ class PostgreSQLStore(Store):
     uses_cursors = True
 
     def notify(self, payload: str, channel: str | None = None) -> None:
-        # A transaction with a notice in it is written to disk like any other; for this one nobody
+        # A transaction with a notification is written to disk like any other; for this one nobody
         # needs to wait, unless it is the caller's.
         hurried = "SET_CONFIG('synchronous_commit', 'off', TRUE), "
         words = hurried if self.connection.get_autocommit() else ""
@@ -67,7 +67,7 @@ class PostgreSQLStore(Store):
         return Listener(self.connection) if conf().notify else None
 
     def _limit_silence(self, longest: timedelta) -> None:
-        # Of the transaction alone: behind a pooler the session is others' as well.
+        # For this transaction only: behind a pooler, others use the session as well.
         milliseconds = str(longest // timedelta(milliseconds=1))
         setting = "idle_in_transaction_session_timeout"
         self._fetch("SELECT SET_CONFIG(%s, %s, TRUE)", [setting, milliseconds])
@@ -153,10 +153,10 @@ class PostgreSQLStore(Store):
 
     @property
     def _patience(self) -> str:
-        """What has a statement wait for locks so long; nothing in others' transactions."""
+        """SQL that limits the wait for locks, unless the transaction is the caller's."""
         if self.connection.in_atomic_block:
             return ""
-        wait = f"{LONGEST_WAIT // timedelta(milliseconds=1)}ms"
+        wait = f"{MAX_LOCK_WAIT // timedelta(milliseconds=1)}ms"
         return f"(SELECT SET_CONFIG('lock_timeout', '{wait}', TRUE)) AS patience, "
 
     def is_lock_timeout(self, error: DatabaseError) -> bool:
@@ -182,7 +182,7 @@ class PostgreSQLStore(Store):
             INSERT INTO {self._quoted(TaskRun)} ({", ".join([*OWN, *common])})
             SELECT new.*, {constants}
             FROM JSON_TO_RECORDSET(%s::json) AS new ({columns})"""  # noqa: S608 - names and types
-        # No arrays: psycopg quotes each quotation mark in them by itself, and JSON is full of them.
+        # No arrays: psycopg quotes each quotation mark in them, and JSON is full of these.
         rows = [dict(zip(OWN, row, strict=True)) for row in own]
         with self.connection.cursor() as cursor:
             cursor.execute(statement, [*common.values(), json.dumps(rows, default=str)])

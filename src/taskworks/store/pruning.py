@@ -1,4 +1,4 @@
-"""Finished runs that are too old."""
+"""Delete finished runs that are too old."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from taskworks.store.base import Base
 
 
 class Aged(NamedTuple):
-    """Enough of a finished run to say whether it goes."""
+    """What pruning has to know of a finished run."""
 
     finished_at: datetime
     id: UUID
@@ -24,10 +24,10 @@ class Aged(NamedTuple):
 
 
 class Pruning(Base):
-    """The end of a run's record."""
+    """Delete runs, and the keys that belong to them."""
 
     def prunable(self, rule: Rule) -> TaskRunQuerySet:
-        """The finished runs that are too old by this rule."""
+        """Select the finished runs that are too old by this rule."""
         old = self._aged(rule).filter(backend=rule.backend)
         if rule.queue is None:
             return old.exclude(queue_name__in=rule.others) if rule.others else old
@@ -35,8 +35,8 @@ class Pruning(Base):
 
     def aged(self, rule: Rule, after: Aged | None, limit: int) -> list[Aged]:
         """
-        The next runs with the rule's outcome and age, the oldest first, in whichever queue: so
-        that the cost does not depend on how many of them are not meant.
+        Return the next runs with the rule's outcome and age, the oldest first, of all queues, so
+        that the cost does not depend on how many belong to other rules.
         """
         old = self._aged(rule).order_by("finished_at", "id")
         if after:
@@ -47,7 +47,7 @@ class Pruning(Base):
         return [Aged._make(row) for row in columns[:limit]]
 
     def prune(self, rule: Rule, ids: Sequence[UUID]) -> int:
-        """Delete those of these runs that are still too old, and that nobody holds; how many."""
+        """Delete those of these runs that are still too old and not locked; return how many."""
         pruned = self._delete(ids, self.prunable(rule))
         if pruned:
             gone = ~Exists(TaskRun.objects.filter(id=OuterRef("run")))
@@ -56,14 +56,14 @@ class Pruning(Base):
 
     def forget_keys(self, after: UUID | None, limit: int) -> UUID | None:
         """
-        Of the next idempotency keys in their order, delete those whose runs are gone; the last that
-        was looked at, None if there are no more.
+        Delete those of the next ``limit`` idempotency keys whose runs are gone. Return the last key
+        that was read, None if there are no more.
         """
         keys = self.keys.filter(key__gt=after) if after else self.keys
         run_of = dict(keys.order_by("key").values_list("key", "run")[:limit])
         kept = {*self.runs.filter(id__in=[*run_of.values()]).values_list("id", flat=True)}
         gone = {key: run for key, run in run_of.items() if run not in kept}
-        if gone:  # by their runs as well: a key may have started another meanwhile
+        if gone:  # by their runs as well: a key may have started another run by now
             self.keys.filter(key__in=[*gone], run__in=[*gone.values()]).delete()
         return [*run_of][-1] if len(run_of) == limit else None
 
@@ -76,7 +76,7 @@ class Pruning(Base):
         return old.filter(~Exists(Edge.objects.filter(after=OuterRef("id"))))
 
     def _delete(self, ids: Sequence[UUID], meant: TaskRunQuerySet) -> int:
-        """Delete those that are meant of these rows, and that no session holds; how many went."""
+        """Delete those of these rows that are meant and not locked; return how many."""
         with self.locking():
             free = self._lock_free_rows(ids)
             gone = list(meant.filter(id__in=free).values_list("id", flat=True)) if free else []

@@ -27,7 +27,7 @@ RESCUED = {
 class Overview(NamedTuple):
     """A worker's latest heartbeat, and whether there is anything to see to; there rarely is."""
 
-    heartbeat_at: datetime | None  # None if it was given up meanwhile
+    heartbeat_at: datetime | None  # None if it was given up
     silent: bool  # a living worker that has been silent for too long
     lost: bool  # a run without a living worker
     blocked: bool  # a run that waits for others, or an edge that is left of one
@@ -35,20 +35,20 @@ class Overview(NamedTuple):
 
 
 class Rescuing(Base):
-    """The life of workers, and who sees to what a dead one had."""
+    """Register workers, give up silent ones, and rescue their runs."""
 
     def register(self, worker: Worker) -> None:
-        """Insert a worker's row; its life begins."""
+        """Insert a worker's row."""
         worker.started_at = worker.heartbeat_at = DatabaseClock()
         worker.save(force_insert=True, using=self.alias)
 
     def heartbeat(self, worker: UUID) -> bool:
-        """Give a sign of life; False if the worker was given up meanwhile."""
+        """Write a heartbeat; return False if the worker was given up."""
         alive = self.workers.living().filter(id=worker)
         return bool(alive.update(heartbeat_at=DatabaseClock()))
 
     def overview(self, silence: timedelta, witness: UUID) -> Overview:
-        """What a living worker sees, in one statement; nothing if it was given up meanwhile."""
+        """Return what a worker has to know of the others, in one statement."""
         heard = OuterRef("heartbeat_at")
         # The first in an index: a planner that believes that many are blocked would read the table.
         blocked = self.runs.blocked().order_by("available_at", "id").values("id")
@@ -73,12 +73,13 @@ class Rescuing(Base):
 
     def give_up(self, silence: timedelta, witness: UUID) -> int:
         """
-        Give up the workers whose latest sign of life is so much older than that of the witness, a
-        living worker; say how many.
+        Give up the workers whose latest heartbeat is ``silence`` older than that of the witness, a
+        living worker. Return how many.
 
-        Not older than now: what kept them from the database may have kept this statement, too.
-        The caller sees to it that the database's clock has not jumped since the others could send
-        a heartbeat. One that was set back leaves the dead with heartbeats in the future.
+        Heartbeats are compared with the witness's, not with the clock: what kept the others from
+        the database may have delayed this statement too. The caller makes sure that the database's
+        clock has not jumped; a clock that was set back leaves dead workers with heartbeats in the
+        future, so these count as silent as well.
         """
         living = self.workers.living().filter(id=witness)
         heard = living.values_list("heartbeat_at", flat=True).first()
@@ -88,21 +89,21 @@ class Rescuing(Base):
         return silent.update(given_up_at=DatabaseClock())
 
     def give_up_dead(self, worker: UUID) -> bool:
-        """Give up a worker that has surely died; False if that was done, or it has left."""
+        """Give up a worker whose process has died; return False if it has no living row."""
         alive = self.workers.living().filter(id=worker)
         return bool(alive.update(given_up_at=DatabaseClock()))
 
     def has_lost(self) -> bool:
-        """Whether there are runs without a living worker."""
+        """Return whether there are runs without a living worker."""
         return self._lost().exists()
 
     def rescue(self, limit: int) -> list[TaskRun]:
         """
-        Make up to ``limit`` runs without a living worker ready, behind the others; the runs.
-        Those that ``fail_lost`` and ``cancel_lost`` see to are left to them.
+        Make up to ``limit`` runs without a living worker ready, behind the others; return them.
+        Runs for ``fail_lost`` and ``cancel_lost`` are left out.
 
-        Each may be what its worker has died of, so it is to be executed alone. One that may be
-        executed once only has not begun, or its start would be known.
+        Each may have caused its worker's death, so it is executed alone, except at-most-once runs,
+        which have not begun: their start would have been written.
         """
         begun = Q(at_most_once=True, state=RunState.RUNNING)
         suspects = When(at_most_once=False, then=Value(ALONE))
@@ -121,8 +122,8 @@ class Rescuing(Base):
 
     def fail_lost(self, limit: int, entry: Mapping[str, Any]) -> list[TaskRun]:
         """
-        Fail up to ``limit`` runs without a living worker that have begun, and may be executed
-        once only, with this entry in their errors; the runs.
+        Fail up to ``limit`` at-most-once runs that have begun and have no living worker, with this
+        entry in their errors; return them.
         """
         begun = self._lost().filter(at_most_once=True, state=RunState.RUNNING)
         return self._end_some(
@@ -132,12 +133,12 @@ class Rescuing(Base):
         )
 
     def cancel_lost(self, limit: int, entry: Mapping[str, Any]) -> list[TaskRun]:
-        """Cancel up to ``limit`` runs without a living worker that somebody wants cancelled."""
+        """Cancel up to ``limit`` runs without a living worker that are to be cancelled."""
         lost = self._lost().filter(cancel_requested_at__isnull=False)
         return self._end_some(lost, limit, lambda run: self._cancelled(run, entry))
 
     def awaits_rescue(self, silence: timedelta) -> bool:
-        """Whether there are runs that ``give_up`` and ``rescue`` would make ready."""
+        """Return whether there are runs that ``give_up`` and ``rescue`` would make ready."""
         heard = self._their_workers().filter(heartbeat_at__gte=DatabaseClock(-silence))
         return self.runs.in_hand().filter(~Exists(heard)).exists()
 

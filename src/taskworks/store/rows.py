@@ -1,8 +1,8 @@
-"""Runs as rows: how the columns of a run are read from this database, and written to it."""
+"""How the columns of runs are read from one database, and written to it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, cached_property, lru_cache
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -12,18 +12,22 @@ from taskworks.jsonvalue import EMPTY
 from taskworks.models import RunState, TaskRun
 from taskworks.models.run import claim_order
 
+MAX_ROWS_PER_STATEMENT = 2000
+MAX_BYTES_PER_STATEMENT = 4 * 1024 * 1024  # before quoting; MariaDB refuses 16 MiB
+
 OWN = ("id", "args", "kwargs")  # columns in which runs that are enqueued together differ
-# What a claim itself has just written, and what is empty in a run that was ready.
+# Columns that the claim itself writes, and columns that are NULL in every ready run.
 CLAIM = ("state", "claimed_by", "claim_token")
-FEW = (str, int)  # types of which a column of new runs has but a few values
+REMEMBERED_TYPES = (str, int)  # of which a column of new runs has few different values
 BLANK = ("cancel_requested_at", "finished_at", "return_value", "target", "progress")
 
 Field: TypeAlias = "models.Field[Any, Any]"
 Convert = Callable[[Any], Any]
+T = TypeVar("T")
 
 
 class Rows:
-    """Past Django's own way of reading and writing models, which costs more than a short run."""
+    """Reads and writes runs without Django's model machinery, which costs more than a short run."""
 
     def __init__(self, alias: str) -> None:
         self._alias = alias
@@ -32,11 +36,11 @@ class Rows:
     # Read.
 
     def columns(self) -> str:
-        """What a claim selects, or returns."""
+        """Return the columns that a claim selects or returns."""
         return ", ".join(map(self._expression, self._fields_to_read))
 
     def claimed(self, rows: Iterable[Sequence[Any]], **claim: Any) -> list[TaskRun]:
-        """The runs of these rows of ``columns``, in the order of claims."""
+        """Return the runs of these rows of ``columns``, in the order of claims."""
         names = [field.attname for field in self._fields_to_read]
         readers = self._readers()
         known = {**dict.fromkeys(BLANK), "state": RunState.CLAIMED.value, **claim}
@@ -56,16 +60,16 @@ class Rows:
         return [field for field in TaskRun._meta.concrete_fields if field.attname not in known]
 
     def _readers(self) -> list[tuple[str, Convert]]:
-        """How columns are read that the driver does not give as Python has them."""
+        """Return the conversions of columns whose values the driver does not convert."""
         readers = [(field.attname, self._reader(field)) for field in self._fields_to_read]
         return [(name, read) for name, read in readers if read]
 
     def _expression(self, field: Field) -> str:
-        """What is selected of a column."""
+        """Return the SQL that selects a column."""
         return self._connection.ops.quote_name(field.attname)
 
     def _reader(self, field: Field) -> Convert | None:
-        """What makes a value of it; None if it is one already."""
+        """Return the conversion of a column's value; None if it needs none."""
         if isinstance(field, JSONTextField):
             return decoded
         connection, column = self._connection, field.get_col(TaskRun._meta.db_table)
@@ -78,28 +82,28 @@ class Rows:
     # Write.
 
     def writer(self, column: str) -> Convert:
-        """What makes a parameter of a column's value that is not None."""
+        """Return the conversion of a column's value, other than None, to a parameter."""
         field = _field(column)
         if isinstance(field, JSONTextField):
             return field.get_prep_value
-        connection = self._connection  # which takes a while to find
+        connection = self._connection  # looked up once, because that takes a while
         return lambda value: field.get_db_prep_save(value, connection)
 
     def common(self, runs: Sequence[TaskRun]) -> dict[str, Any]:
         """
-        What runs that are enqueued together have in common, prepared once for all of them; of the
-        columns that are not NULL.
+        Return the values that runs enqueued together share, converted once for all of them.
+        Columns that are NULL are left out.
         """
         values = [(name, getattr(runs[0], name)) for name in self._shared]
         return {name: self._of_new(name, value) for name, value in values if value is not None}
 
     def own(self, runs: Sequence[TaskRun]) -> list[tuple[Any, ...]]:
-        """What each of them has for itself, a row a run."""
+        """Return what each run has for itself, one row per run."""
         write, *writers = map(self.writer, OWN)
         return [(write(run.id), *(run.texts or _encoded(run, *writers))) for run in runs]
 
     def _of_new(self, name: str, value: Any) -> Any:
-        if isinstance(value, FEW):
+        if isinstance(value, REMEMBERED_TYPES):
             return self._remembered(name, value)
         empty = EMPTY.get(type(value)) if not value else None
         return empty or self._prepared(name, value)
@@ -112,7 +116,7 @@ class Rows:
         return [f.attname for f in TaskRun._meta.concrete_fields if f.attname not in OWN]
 
     def type_of(self, column: str) -> str:
-        """The type of a column, as the database calls it."""
+        """Return the database's type of a column."""
         return self._types[column]
 
     @cached_property
@@ -131,9 +135,31 @@ def _encoded(run: TaskRun, args: Convert, kwargs: Convert) -> tuple[Any, Any]:
 
 @cache
 def rows_of(make: Callable[[str], Rows], alias: str) -> Rows:
-    """One for all stores of a database, since much of what it says stays as it is."""
+    """Return the one for all stores of a database, which remembers what it has converted."""
     return make(alias)
 
 
 def _field(column: str) -> Field:
     return cast("Field", TaskRun._meta.get_field(column))
+
+
+# How many rows go into one statement.
+
+
+def bytes_of(values: Iterable[Any]) -> int:
+    """Return the bytes of those values that may be long: ASCII text."""
+    return sum(len(value) for value in values if isinstance(value, str))
+
+
+def pieces(rows: Sequence[T], size: Callable[[T], int]) -> Iterator[Sequence[T]]:
+    """Yield the rows in order, as many at a time as a statement takes; ``size`` counts bytes."""
+    start = total = 0
+    for index, row in enumerate(rows):
+        bytes_ = size(row)
+        if index - start == MAX_ROWS_PER_STATEMENT or (
+            index > start and total + bytes_ > MAX_BYTES_PER_STATEMENT
+        ):
+            yield rows[start:index]
+            start, total = index, 0
+        total += bytes_
+    yield rows[start:]

@@ -37,7 +37,7 @@ class SQLiteStore(Store):
             return []
         runs, workers = self._quoted(TaskRun), self._quoted(Worker)
         clock, now = DatabaseClock().as_sqlite(None, self.connection)
-        # CROSS JOIN is SQLite's word for "in this order": a read of the index a line.
+        # CROSS JOIN keeps SQLite from reordering: one read of the index per lane.
         statement = f"""
             WITH line (queue_name, executor, room) AS (
                 VALUES {", ".join(["(%s, %s, %s)"] * len(lines))}
@@ -98,7 +98,7 @@ class SQLiteStore(Store):
             cursor.execute(statement, [*(value for row in own for value in row), *common.values()])
 
     def _update_some(self, some: TaskRunQuerySet, limit: int, **changes: Any) -> int:
-        # A transaction that reads before it writes may find that it cannot write any more.
+        # A transaction that has read may not get the write lock any more.
         return some.order_by().filter(id__in=some.values("id")[:limit]).update(**changes)
 
     def _change_some(self, some: TaskRunQuerySet, limit: int, **changes: Any) -> list[TaskRun]:

@@ -1,4 +1,4 @@
-"""Reads for the faces: how many runs there are, how long they wait, who works."""
+"""Reads for faces: how many runs there are, how long they wait, which workers live."""
 
 from datetime import timedelta
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from taskworks.store import Store
 
 
 class Tally(NamedTuple):
-    """How many runs of a queue are in a state."""
+    """The number of runs of a queue in one state."""
 
     backend: str
     queue_name: str
@@ -21,7 +21,7 @@ class Tally(NamedTuple):
 
 
 class Working(NamedTuple):
-    """A worker, how long it has been silent, and how many runs it has."""
+    """A worker, the time since its last heartbeat, and the number of its runs."""
 
     worker: Worker
     silence: timedelta
@@ -30,8 +30,8 @@ class Working(NamedTuple):
 
 def tallies(store: Store, finished_within: timedelta) -> list[Tally]:
     """
-    How many runs of each queue are in which state; of the finished ones only those that ended so
-    short a time ago. The cost is that of the runs counted: each state is read from its index.
+    Count the runs of each queue by state; of finished runs only those that ended within
+    ``finished_within``. The cost grows with the runs counted: each state is read from its index.
     """
     recent = store.runs.finished().filter(finished_at__gte=DatabaseClock(-finished_within))
     runs = store.runs
@@ -40,13 +40,13 @@ def tallies(store: Store, finished_within: timedelta) -> list[Tally]:
 
 
 def longest_wait(store: Store) -> timedelta | None:
-    """How long the oldest ready run has been ready; None if none is."""
+    """Return how long the oldest ready run has been ready; None if none is."""
     since = store.runs.ready().aggregate(since=Min("available_at"))["since"]
     return None if since is None else max(store.read_clock() - since, timedelta())
 
 
 def workers(store: Store) -> list[Working]:
-    """Those that run, and those given up whose rows are still there; the oldest first."""
+    """Return all workers that have a row, given up or not, the oldest first."""
     now = store.read_clock()
     counts = store.runs.in_hand().values_list("claimed_by").annotate(Count("id")).order_by()
     in_hand = dict(counts)

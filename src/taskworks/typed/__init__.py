@@ -1,11 +1,11 @@
-"""Tasks that say what they take and what they return, and that a browser may start."""
+"""Tasks with declared, validated inputs and outputs, which an API can offer."""
 
 from taskworks.parameters import Fields, Parameter, ParameterNotValidError, Typed
-from taskworks.typed import checks, params  # noqa: F401 - importing them registers the check
+from taskworks.typed import checks, params  # noqa: F401 - importing checks registers them
 from taskworks.typed.registry import api_task
-from taskworks.typed.task_class import TypedTask
+from taskworks.typed.typed_task import TypedTask
 
-# The name of django-task-api, for those who come from there.
+# The name in django-task-api.
 Task = TypedTask
 
 __all__ = [

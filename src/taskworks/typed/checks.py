@@ -1,4 +1,4 @@
-"""What ``manage.py check`` says about typed tasks."""
+"""System checks of typed tasks."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,14 +12,14 @@ from taskworks.documentation import page
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.feature_checks import check_of_a_part
 from taskworks.typed.registry import survey
-from taskworks.typed.task_class import refused
+from taskworks.typed.typed_task import refused
 
 HINT = f"What a typed task may be: {page('reference/typed')}"
 
 
 @check_of_a_part
 def check_typed_tasks(**kwargs: Any) -> list[checks.CheckMessage]:
-    """What was refused, and what cannot be offered."""
+    """Report classes that could not be created, and tasks that cannot be offered."""
     tasks: dict[str, Task[..., Any]] = {}
     problems = [
         checks.Error(problem, hint=HINT, id="taskworks.E030") for problem in _problems(tasks)
@@ -42,11 +42,11 @@ def _check(task: Task[..., Any]) -> Iterator[checks.CheckMessage]:
     path = task.module_path
     for fields in (task.inputs, task.outputs):
         try:
-            assert fields is not None  # noqa: S101 - it is typed
+            assert fields is not None  # noqa: S101 - offered tasks are typed
             fields.json_schema()
-        except Exception as error:  # noqa: BLE001 - a queryset is anything, and so is a default
+        except Exception as error:  # noqa: BLE001 - querysets and defaults may raise anything
             yield checks.Error(
-                f"The {fields and fields.kind} of {path!r} cannot be described: "
+                f"The {fields and fields.kind} of {path!r} have no JSON Schema: "
                 f"{type(error).__name__}: {error}",
                 hint=HINT,
                 id="taskworks.E033",
@@ -57,7 +57,7 @@ def _check(task: Task[..., Any]) -> Iterator[checks.CheckMessage]:
         found = None
     if found is None or found.func is not task.func:
         yield checks.Error(
-            f"No worker could find a typed task: {path!r} is something else, or is not there.",
-            hint="Define it in an importable module, under its own name.",
+            f"Workers cannot import a typed task: {path!r} does not exist, or is something else.",
+            hint="Define the task in an importable module, under its own name.",
             id="taskworks.E032",
         )

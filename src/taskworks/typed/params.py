@@ -1,4 +1,4 @@
-"""The parameters, each one input or output of a typed task."""
+"""The parameters that a typed task may have as inputs and outputs."""
 
 from taskworks.parameters.chosen import ChoiceParameter, EnumParameter, ModelParameter
 from taskworks.parameters.parameter import Parameter, ParameterNotValidError

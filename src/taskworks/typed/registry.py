@@ -1,4 +1,4 @@
-"""Which typed tasks are offered by their names: those of the settings, and those decorated."""
+"""The typed tasks that APIs offer by name: those in the settings, and decorated ones."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,13 +13,14 @@ from taskworks.conf import conf
 from taskworks.definition import Task
 from taskworks.discovery import is_task
 from taskworks.exceptions import InvalidTask
-from taskworks.typed.task_class import TypedTask
+from taskworks.typed.typed_task import TypedTask
 
 Declared = TypeVar("Declared", bound=Any)
 
-# Those decorated, by the paths of their tasks.
+# By task path.
 _decorated: dict[str, Task[..., Any]] = {}
-_known: tuple[Any, dict[str, Task[..., Any]]] = (None, {})
+# What the offered tasks were computed from, and the tasks by name.
+_cache: tuple[Any, dict[str, Task[..., Any]]] = (None, {})
 
 
 @overload
@@ -33,19 +34,21 @@ def api_task(
 ) -> Any: ...
 def api_task(declared: Any = None, /, **changes: Any) -> Any:
     """
-    Offer a TypedTask, or a task made by ``@task(typed=True)``, by its name; returned as it is.
+    Offer a TypedTask, or a task made by ``@task(typed=True)``, by its name; return it unchanged.
 
-    ``name``, ``permission_classes`` and ``throttle_scope`` are for a function, which has no
-    attributes for them. The ``tasks`` modules of installed apps are imported before tasks are
-    offered; others must be imported by somebody.
+    ``name``, ``permission_classes`` and ``throttle_scope`` are for functions; a class has them as
+    attributes. The ``tasks`` modules of installed apps are imported before tasks are offered; the
+    project must import other modules itself.
 
-    Raise InvalidTask for what is no typed task.
+    Raise InvalidTask for anything but a typed task.
     """
 
     def offer(declared: Any) -> Any:
         task = _task_of(declared)
         if task is None:
-            raise InvalidTask(f"{declared!r} is no typed task: use TypedTask or @task(typed=True).")
+            raise InvalidTask(
+                f"{declared!r} is not a typed task. Use TypedTask or @task(typed=True)."
+            )
         if changes:
             _change(task, changes)
         _decorated[task.module_path] = task
@@ -60,51 +63,54 @@ def _change(task: Any, changes: dict[str, Any]) -> None:
 
 def offered() -> dict[str, Task[..., Any]]:
     """
-    The offered tasks, by their names.
+    Return the offered tasks by name.
 
-    Raise ImproperlyConfigured for a path in the settings that leads to no typed task, for two tasks
-    of one name, and for a module of tasks that cannot be imported.
+    Raise ImproperlyConfigured for a path in the settings that does not lead to a typed task, for
+    two tasks with the same name, and for a ``tasks`` module that cannot be imported.
     """
-    global _known  # noqa: PLW0603 - a cache of one, replaced whole
-    named_here = (conf().api_tasks, tuple(task_api.background_tasks()), {**_decorated})
-    if named_here == _known[0]:
-        return _known[1]
+    global _cache  # noqa: PLW0603 - one tuple, replaced as a unit
+    if _sources() == _cache[0]:
+        return _cache[1]
     tasks: dict[str, Task[..., Any]] = {}
     for problem in survey(tasks):
         raise ImproperlyConfigured(problem)
-    _known = ((conf().api_tasks, tuple(task_api.background_tasks()), {**_decorated}), tasks)
+    _cache = (_sources(), tasks)
     return tasks
 
 
+def _sources() -> tuple[Any, ...]:
+    return conf().api_tasks, tuple(task_api.background_tasks()), {**_decorated}
+
+
 def find(name: str) -> Task[..., Any] | None:
-    """The offered task of this name, None if there is none; raise as ``offered`` does."""
+    """Return the offered task with this name, or None; raise as ``offered`` does."""
     return offered().get(name)
 
 
 def named(path: str) -> str | None:
-    """The name of the offered task at this path, which a run stores; None if it is not offered."""
+    """Return the name of the offered task with this task path, or None; raise as ``offered``."""
     return next((name for name, task in offered().items() if task.module_path == path), None)
 
 
 def survey(tasks: dict[str, Task[..., Any]]) -> Iterator[str]:
-    """Gather the offered tasks; tell each problem, in a sentence."""
+    """Add the offered tasks to ``tasks`` by name; yield a sentence for each problem."""
     discovery.task_modules()
     for name, reason in discovery.failed.copy().items():
-        yield f"The module {name} cannot be imported, and with it the tasks it offers: {reason}"
-    found: dict[str, Task[..., Any]] = {}
+        yield f"The module {name} cannot be imported, so its tasks are not offered: {reason}"
+    in_settings: dict[str, Task[..., Any]] = {}
     for setting, path in _paths():
         try:
-            task = _found(setting, path)
-            found[task.module_path] = task
+            task = _imported(setting, path)
+            in_settings[task.module_path] = task
         except ImproperlyConfigured as error:
             yield str(error)
-    for path, task in {**_decorated, **found}.items():
+    for path, task in {**_decorated, **in_settings}.items():
         name = task.typed.name  # type: ignore[union-attr]
         other = tasks.setdefault(name, task)
         if other is not task:
             yield (
                 f"Two tasks are offered as {name!r}: {other.module_path} and {path}. "
-                "Give one of them another name."
+                "Rename one of them."
             )
 
 
@@ -115,23 +121,24 @@ def _paths() -> Iterator[tuple[str, str]]:
         yield task_api.BACKGROUND_TASKS, path
 
 
-def _found(setting: str, path: str) -> Task[..., Any]:
+def _imported(setting: str, path: str) -> Task[..., Any]:
     try:
         declared = import_string(path)
     except Exception as error:
         raise ImproperlyConfigured(
-            f"{setting} names {path!r}, which cannot be imported: {type(error).__name__}: {error}"
+            f"{setting} has {path!r}, which cannot be imported: {type(error).__name__}: {error}"
         ) from error
     task = _task_of(declared)
     if task is None:
         raise ImproperlyConfigured(
-            f"{setting} names {path!r}, which is no typed task: use TypedTask or @task(typed=True)."
+            f"{setting} has {path!r}, which is not a typed task. Use TypedTask or "
+            "@task(typed=True)."
         )
     return task
 
 
 def _task_of(declared: Any) -> Task[..., Any] | None:
-    """The task of a class, or itself; None if it is not typed."""
+    """Return the task of a TypedTask, or a typed task itself; otherwise None."""
     if isinstance(declared, type) and issubclass(declared, TypedTask):
         return getattr(declared, "task", None)
     return declared if is_task(declared) and getattr(declared, "typed", None) else None

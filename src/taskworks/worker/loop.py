@@ -199,12 +199,12 @@ class Worker:
         self._wake()
 
     def _turn(self) -> None:
-        self._look_after()
+        self._stop_and_release()
         try:
             self._ledger.record()
             self._unblock_followers()
-            self._begin_anew()
-            self._take_up()
+            self._register_again()
+            self._claim_and_submit()
             self._write_starts_first()
             self._release_strays()
         except DatabaseError as error:
@@ -228,13 +228,13 @@ class Worker:
         if self._followers.unblock():
             self._intake.wake()
 
-    def _take_up(self) -> None:
+    def _claim_and_submit(self) -> None:
         """Claim what can start soon, and submit it."""
         if room := self._intake.room_due(self._room()):
             self._submit(self._claim(room))
 
     def _claim(self, room: dict[str, int]) -> list[TaskRun]:
-        if not (self.options.batch and len(self._ledger) == 0 and self._is_alone()):
+        if not (self.options.batch and len(self._ledger) == 0 and self._has_nothing_to_rescue()):
             return self._intake.claim(self.id, room, self._limit)
         unblock_all(self._store)
         runs = self._intake.claim_the_last(self.id, self._room(), self._limit)
@@ -285,7 +285,7 @@ class Worker:
         if self._registration.holds:
             self._starts.write()
 
-    def _is_alone(self) -> bool:
+    def _has_nothing_to_rescue(self) -> bool:
         """Return whether no dead worker's run is left, which a batch would have to rescue."""
         silence = timedelta(seconds=conf().worker_timeout)
         return not self._store.awaits_rescue(silence)
@@ -303,13 +303,13 @@ class Worker:
 
     # Look after what is in hand.
 
-    def _look_after(self) -> None:
+    def _stop_and_release(self) -> None:
         if not self._stopper.seconds or self.shutdown.stage > Stage.WORKING:
             is_asking = self.shutdown.stage is Stage.ASKING
             self._stopper.look(self._ledger.unsettled, is_asking=is_asking)
-            self._give_back_what_waits()
+            self._release_what_waits()
 
-    def _give_back_what_waits(self) -> None:
+    def _release_what_waits(self) -> None:
         """Release what was claimed ahead and cannot begin soon, or everything if we stop."""
         longest = MAX_WAIT_AHEAD if self._may_begin else 0.0
         for attempt in [*self._pools.withdraw(longest), *self._starts.withdraw(longest)]:
@@ -320,13 +320,13 @@ class Worker:
         self._registration.lose(worker)
         self._wake()
 
-    def _begin_anew(self) -> None:
+    def _register_again(self) -> None:
         """Register again after being given up, once all that was claimed before has ended."""
         if self._registration.holds:
             return
         if not self._ledger.unsettled:
             self._registration.renew()
-            self._heartbeat.begin_anew()
+            self._heartbeat.restart_silence()
 
     def _give_up(self, attempt: Attempt, reason: Reason) -> None:
         """
@@ -373,7 +373,7 @@ class Worker:
         stage, over = self.shutdown.stage, time.monotonic() + seconds
         self._wait(0)  # what has ended is not to be stopped
         while self.shutdown.stage is stage and (left := over - time.monotonic()) > 0:
-            self._look_after()
+            self._stop_and_release()
             self._wait(min(left, MAX_WAIT, self._stopper.seconds))
         leave_connections()  # they may have died, unnoticed
 

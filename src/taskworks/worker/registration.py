@@ -1,4 +1,4 @@
-"""The worker's row: by it others know that it lives, and it knows whether they still think so."""
+"""The worker's row, by which other workers know that it is alive."""
 
 import os
 import platform
@@ -19,9 +19,9 @@ logger = steady_logger(__name__)
 
 class Registration:
     """
-    A worker that may have been given up has no row: its ``id`` is a new one, under which nothing
-    is known yet, and what it claimed under another id is not its own any more. ``announce`` is
-    called with each id before it has a row.
+    A worker that may have been declared dead gets a new ``id`` and is unregistered until
+    ``renew()``; what it claimed under the old id is no longer its own. ``announce`` is called with
+    each id before it has a row.
     """
 
     def __init__(
@@ -36,24 +36,24 @@ class Registration:
 
     @property
     def living_id(self) -> UUID | None:
-        """The id, if it has a row."""
+        """The id if it is registered, else None."""
         with self._lock:
             return self.id if self.holds else None
 
     def begin(self) -> None:
-        """Begin to live; and the runs of those who live no more come back at once."""
+        """Register, and rescue the runs of dead workers at once."""
         self._announce(self.id)
         row = WorkerRow(id=self.id, label=self._label, hostname=platform.node(), pid=os.getpid())
         try:
             self._store.register(row)
-        except DatabaseError:  # but perhaps it is there: then nobody will use it
+        except DatabaseError:  # the row may be there all the same: then nobody uses it
             self.id = uuid4()
             raise
         self.holds = True
         rescue(self._store, within=conf().heartbeat_interval)
 
     def lose(self, worker: UUID) -> None:
-        """Note, in any thread, that this id is not to be relied on any more."""
+        """Note that this id was given up; may be called in any thread."""
         with self._lock:
             if not self.holds or self.id != worker:
                 return
@@ -64,7 +64,7 @@ class Registration:
         )
 
     def renew(self) -> None:
-        """Begin to live again, under the new id."""
+        """Register again, under the new id."""
         former = self._former
         self._forget_former()
         self.begin()

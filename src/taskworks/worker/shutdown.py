@@ -7,23 +7,23 @@ from enum import IntEnum
 
 from taskworks.conf import conf
 
-ASK_FOR = 2.0  # seconds between asking tasks to stop and giving their runs back
+RELEASE_AFTER = 2.0  # seconds between asking tasks to stop and releasing their runs
 
 
 class Stage(IntEnum):
-    """How far a worker is on its way out."""
+    """How far a worker has come in shutting down."""
 
     WORKING = 0
-    DRAINING = 1  # no more claims; what runs may end
-    ASKING = 2  # what still runs is asked to stop
-    RELEASING = 3  # what runs is given back
+    DRAINING = 1  # claims nothing more; running tasks may end
+    ASKING = 2  # tasks that still run are asked to stop
+    RELEASING = 3  # runs that are left are released
 
 
 class Shutdown:
     """
     Asked once, a worker drains for ``TASKWORKS["SHUTDOWN_TIMEOUT"]`` seconds, then asks its tasks
     to stop, and then releases; asked again, it releases at once. ``ask`` may be called from a
-    signal handler. To ``renew`` is to go the same way, and then to begin anew.
+    signal handler. ``renew`` does the same, for a worker that is to restart then.
     """
 
     def __init__(self) -> None:
@@ -45,16 +45,16 @@ class Shutdown:
 
     @property
     def seconds_left(self) -> float:
-        """Until the next stage; infinite while nobody has asked."""
+        """Seconds until the next stage; infinite while nobody has asked."""
         left = self._deadline - time.monotonic()
-        return max(0.0, left if left > 0 else left + ASK_FOR)
+        return max(0.0, left if left > 0 else left + RELEASE_AFTER)
 
     @property
     def stage(self) -> Stage:
         if self._deadline == math.inf:
             return Stage.WORKING
         late = time.monotonic() - self._deadline
-        if self._asked > 1 or late > ASK_FOR:
+        if self._asked > 1 or late > RELEASE_AFTER:
             return Stage.RELEASING
         return Stage.ASKING if late > 0 else Stage.DRAINING
 

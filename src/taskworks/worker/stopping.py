@@ -1,4 +1,4 @@
-"""The worker's eye on what it executes: timeouts, cancellations, and tasks that do not listen."""
+"""Stops attempts: timeouts, cancellations, shutdown."""
 
 import time
 from collections.abc import Callable
@@ -11,15 +11,15 @@ from taskworks.conf import conf
 from taskworks.execution import Attempt, Reason
 from taskworks.store import Store
 
-LOOK_EVERY = 0.05  # seconds between two looks at deadlines
-ASK_EVERY = 0.4  # seconds between two looks at whose cancellation is wanted
-HEED_WITHIN = 0.25  # seconds that a task gets to look at cancel_requested by itself
+DEADLINE_INTERVAL = 0.05  # seconds between two looks at deadlines
+CANCEL_INTERVAL = 0.4  # seconds between two looks for requested cancellations
+NOTICE_WITHIN = 0.25  # seconds in which a task may notice cancel_requested on its own
 KILL_AFTER = 1.0  # seconds between interrupting a child process and killing it
 
 
 @dataclass(slots=True)
 class Stop:
-    """That an attempt is to stop, since when, and how far that has gone."""
+    """Why an attempt is to stop, since when, and how often it was interrupted."""
 
     reason: Reason
     since: float
@@ -28,8 +28,8 @@ class Stop:
 
 class Stopper:
     """
-    Stops attempts step by step: the context says so, the task is interrupted, and again; then it
-    is killed if it is a process, or else given up: ``give_up`` is called, once.
+    Stops attempts step by step: the context says so, then the task is interrupted, and again; then
+    its process is killed, or, for a thread, ``give_up`` is called once.
     """
 
     def __init__(
@@ -40,14 +40,14 @@ class Stopper:
         self._next_question = self._next_look = 0.0
 
     def look(self, attempts: list[Attempt], *, is_asking: bool) -> None:
-        """See to the attempts in hand; ``is_asking`` says that all of them are to stop."""
+        """Stop those of these attempts that are to stop; all of them if ``is_asking``."""
         now = time.monotonic()
-        self._next_look = now + LOOK_EVERY
+        self._next_look = now + DEADLINE_INTERVAL
         self._forget_others(attempts)
         self._ask_for_cancellations(attempts, now)
         worker = self._worker()
         for attempt in attempts:
-            if attempt.run.claimed_by != worker:  # it was given up since
+            if attempt.run.claimed_by != worker:  # it was given up
                 self._stop(attempt, Reason.GIVEN_UP, now)
             if is_asking:
                 self._stop(attempt, Reason.SHUTDOWN, now)
@@ -61,32 +61,34 @@ class Stopper:
 
     @property
     def seconds(self) -> float:
-        """Until it is time to look again."""
+        """Seconds until it is time to look again."""
         return max(0.0, self._next_look - time.monotonic())
 
     def _ask_for_cancellations(self, attempts: list[Attempt], now: float) -> None:
         if now < self._next_question or not _old_enough(attempts):
             return
-        self._next_question = now + ASK_EVERY
+        self._next_question = now + CANCEL_INTERVAL
         try:
             wanted = self._store.to_cancel(self._worker())
-        except DatabaseError:  # a deadline holds in bad weather too, of which others take care
+        except DatabaseError:  # deadlines hold during an outage too, which others handle
             return
         for attempt in attempts:
             if attempt.run.id in wanted and not attempt.is_cancelled:
                 attempt.channel.cancel_requested = True
                 attempt.guard.request_cancel()
-                self._stop(attempt, Reason.CANCEL, now + HEED_WITHIN)
+                self._stop(attempt, Reason.CANCEL, now + NOTICE_WITHIN)
 
     def _stop(self, attempt: Attempt, reason: Reason, since: float) -> None:
         self._stops.setdefault(attempt, Stop(reason, since))
 
     def _press(self, attempt: Attempt, stop: Stop, now: float) -> None:
-        """The next step, if it is time for it."""
+        """Take the next step, if it is time for it."""
         pressed, grace = now - stop.since, conf().interrupt_grace
         if pressed >= KILL_AFTER and attempt.guard.kill(stop.reason):
             return
-        if pressed >= grace and stop.reason is not Reason.SHUTDOWN:  # that has an end of its own
+        if (
+            pressed >= grace and stop.reason is not Reason.SHUTDOWN
+        ):  # which has a deadline of its own
             self._give_up(attempt, stop.reason)
         elif pressed >= stop.interrupts * grace / 2:
             stop.interrupts += 1
@@ -99,5 +101,5 @@ class Stopper:
 
 
 def _old_enough(attempts: list[Attempt]) -> bool:
-    """A run that is done at once is not worth a question."""
-    return any(attempt.age >= ASK_EVERY for attempt in attempts)
+    """Return whether an attempt has taken long enough to be worth a query."""
+    return any(attempt.age >= CANCEL_INTERVAL for attempt in attempts)

@@ -20,7 +20,7 @@ INTERRUPTED = 130
 
 
 class Command(BaseCommand):
-    help = "Survey Python source with a real worker process, and check the sums."
+    help = "Survey Python source with a real worker process, and check the results."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -31,14 +31,14 @@ class Command(BaseCommand):
             help="the folder to survey (default: the installed Django)",
         )
         parser.add_argument(
-            "--threads", type=int, default=4, help="threads of the worker (default: 4)"
+            "--threads", type=int, default=4, help="number of the worker's threads (default: 4)"
         )
         parser.add_argument(
             "--deadline",
             type=float,
             default=300,
             metavar="SECONDS",
-            help="give up after this time (default: 300)",
+            help="give up after this many seconds (default: 300)",
         )
 
     def handle(self, *, source: Path, threads: int, deadline: float, **options: Any) -> None:
@@ -50,14 +50,14 @@ class Command(BaseCommand):
         except (ProcessEndedError, DeadlineError) as problem:
             raise CommandError(str(problem)) from problem
         except KeyboardInterrupt:
-            sentence = "Interrupted. The runs that are left wait for the next worker."
+            sentence = "Interrupted. The remaining runs wait for the next worker."
             raise CommandError(sentence, returncode=INTERRUPTED) from None
         self.show(outcome)
-        if outcome.complaints:
+        if outcome.problems:
             sys.exit(1)
 
     def survey(self, source: Path, threads: int, deadline: float) -> Outcome:
-        begun = time.monotonic()
+        started = time.monotonic()
         survey = self.enqueue(source)
         exit_code = drain(
             survey,
@@ -65,30 +65,30 @@ class Command(BaseCommand):
             deadline=deadline,
             progress=self.terminal.progress(survey.modules.count()),
         )
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - started
         return outcome_of(survey, worker_exit_code=exit_code, seconds=seconds)
 
     def enqueue(self, source: Path) -> Survey:
-        begun = time.monotonic()
-        survey = surveying.begin(source)
-        seconds = time.monotonic() - begun
-        self.terminal.say(f"{survey.modules.count()} runs enqueued in {seconds:.2f} seconds")
+        started = time.monotonic()
+        survey = surveying.start(source)
+        seconds = time.monotonic() - started
+        self.terminal.print_line(f"{survey.modules.count()} runs enqueued in {seconds:.2f} seconds")
         return survey
 
     def show(self, outcome: Outcome) -> None:
         self.terminal.show_facts(facts_about(outcome))
         self.terminal.show_longest(outcome.summary["longest_functions"])
         for failure in outcome.failures:
-            self.terminal.say(f"Failed: {failure.path}: {failure.reason}")
-        for complaint in outcome.complaints:
-            self.terminal.say(f"Wrong: {complaint}")
-        self.terminal.say(last_line(outcome))
+            self.terminal.print_line(f"Failed: {failure.path}: {failure.reason}")
+        for problem in outcome.problems:
+            self.terminal.print_line(f"Error: {problem}")
+        self.terminal.print_line(last_line(outcome))
 
 
 def folder(argument: str) -> Path:
     path = Path(argument).resolve()
     if not path.is_dir():
-        raise ArgumentTypeError(f"{argument!r} is no folder")
+        raise ArgumentTypeError(f"must be a folder, not {argument!r}")
     return path
 
 
@@ -96,7 +96,7 @@ def facts_about(outcome: Outcome) -> list[tuple[str, str]]:
     progress, summary = outcome.progress, outcome.summary
     return [
         ("modules", f"{progress.modules:,}"),
-        # The last one is the summary.
+        # One more for the summary.
         ("runs", f"{progress.runs + 1:,}"),
         ("failures", f"{progress.failed:,}"),
         ("functions", f"{summary['functions']:,}"),

@@ -17,19 +17,21 @@ from sourcestats.processes import (
 
 
 class Command(BaseCommand):
-    help = "Serve the example, worker included, until Ctrl-C."
+    help = "Serve the example and run a worker, until Ctrl-C."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--port", type=int, default=8000, help="default: 8000")
         parser.add_argument(
-            "--threads", type=int, default=4, help="threads of the worker (default: 4)"
+            "--port", type=int, default=8000, help="port of the web server (default: 8000)"
+        )
+        parser.add_argument(
+            "--threads", type=int, default=4, help="number of the worker's threads (default: 4)"
         )
 
     def handle(self, *, port: int, threads: int, verbosity: int, **options: Any) -> None:
         if find_spec("uvicorn") is None:
-            raise CommandError("uvicorn serves this: pip install 'django-taskworks[example]'.")
+            raise CommandError("This needs uvicorn: pip install 'django-taskworks[example]'.")
         call_command("migrate", interactive=False, verbosity=0)
-        make_the_user()
+        create_user()
         try:
             with sigterm_like_ctrl_c():
                 self.serve(port, threads, verbosity)
@@ -43,13 +45,13 @@ class Command(BaseCommand):
         with stopped_at_the_end(worker):
             web_server = start_web_server(port=port)
             with stopped_at_the_end(web_server):
-                self.stdout.write(f"Open http://127.0.0.1:{port}/ and stop with Ctrl-C.")
+                self.stdout.write(f"Open http://127.0.0.1:{port}/. Stop with Ctrl-C.")
                 self.stdout.flush()
                 watch(worker, web_server)
 
 
-def make_the_user() -> None:
-    """Of this machine alone: the server listens to nobody else."""
+def create_user() -> None:
+    """Create the user; a known password is safe, because the server only listens on 127.0.0.1."""
     if not User.objects.filter(username="demo").exists():
         User.objects.create_user("demo", password="demo")  # noqa: S106
 

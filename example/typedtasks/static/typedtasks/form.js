@@ -1,10 +1,10 @@
-/** A form drawn from the JSON Schema of a task's inputs, and read back into its inputs. */
+/** A form that is made from the JSON Schema of a task's inputs. */
 
 const TYPES = {
   date: 'date', 'date-time': 'datetime-local', time: 'time', email: 'email', uri: 'url', password: 'password',
 };
 
-/** Draw a field for each input, and return what reads them: {values(), complain(errors)}. */
+/** Draw a field for each input; return {values(), showErrors(errors)}, which read and mark the fields. */
 export function drawForm(place, schema) {
   const fields = Object.entries(schema.properties ?? {}).map(([name, property]) =>
     drawField(name, resolved(property, schema), (schema.required ?? []).includes(name)),
@@ -12,14 +12,14 @@ export function drawForm(place, schema) {
   place.replaceChildren(...fields.map((field) => field.element));
   return {
     values: () => Object.fromEntries(fields.filter((field) => field.isGiven()).map((field) => [field.name, field.value()])),
-    complain: (errors) => fields.forEach((field) => field.complain(errors[field.name])),
+    showErrors: (errors) => fields.forEach((field) => field.showErrors(errors[field.name])),
   };
 }
 
 function resolved(property, { $defs = {} }) {
   const given = property.$ref ?? property.allOf?.[0]?.$ref;
   const schema = given ? { ...$defs[given.split('/').at(-1)], ...property } : property;
-  // One that may be null as well is drawn as what else it may be: empty stands for null.
+  // A field that may be null is drawn without null; if it is empty, it is null.
   const other = schema.anyOf?.filter((one) => one.type !== 'null') ?? [];
   return other.length === 1 ? { ...schema, ...resolved(other[0], { $defs }) } : schema;
 }
@@ -39,7 +39,7 @@ function drawField(name, schema, isRequired) {
     element,
     isGiven: () => input.type === 'checkbox' || input.value !== '' || isRequired,
     value: () => valueOf(input, schema),
-    complain: (errors) => {
+    showErrors: (errors) => {
       problem.textContent = (errors ?? []).join(' ');
       input.setAttribute('aria-invalid', Boolean(errors));
     },
@@ -83,7 +83,7 @@ function isPlain(schema) {
   return isNumber(schema) || schema.type === 'string';
 }
 
-/** What cannot be understood here is sent as it is, and the server says what is wrong with it. */
+/** Invalid input is sent as it is, so that the server explains the error. */
 function valueOf(input, schema) {
   if (input.type === 'checkbox') return input.checked;
   if (schema.enum) return schema.enum.find((value) => String(value) === input.value);

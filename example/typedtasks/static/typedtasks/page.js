@@ -1,9 +1,9 @@
-/** The page: choose a task, fill its form, start it, watch it. */
+/** The page: choose a task, fill in its form, start it, watch it. */
 import taskworks from '../taskworks/taskworks.js';
 import { drawForm } from './form.js';
 
-const [start, task, description, inputs, refusal, watched, outputs] =
-  ['start', 'task', 'description', 'inputs', 'refusal', 'watched', 'outputs'].map((id) => document.getElementById(id));
+const [start, task, description, inputs, problem, watched, outputs] =
+  ['start', 'task', 'description', 'inputs', 'problem', 'watched', 'outputs'].map((id) => document.getElementById(id));
 const bar = document.querySelector('taskworks-progress');
 let offered = [];
 let form = null;
@@ -19,7 +19,7 @@ try {
   draw();
   start.querySelector('button').disabled = false;
 } catch (error) {
-  refuse(error);
+  showError(error);
 }
 
 function draw() {
@@ -30,17 +30,17 @@ function draw() {
 
 async function begin(submitted) {
   submitted.preventDefault();
-  refusal.hidden = true;
-  form.complain({});
+  problem.hidden = true;
+  form.showErrors({});
   try {
     const run = await taskworks.start(task.value, form.values());
     watch(run.id);
   } catch (error) {
-    refuse(error);
+    showError(error);
   }
 }
 
-// The element watches the run; its id in the address is what a reload finds it by.
+// The element watches the run. The address has its id, so that it survives a reload.
 function watch(id) {
   history.replaceState(null, '', `?${new URLSearchParams({ run: id })}`);
   outputs.hidden = true;
@@ -53,11 +53,11 @@ function show({ status, outputs: values }) {
   outputs.textContent = JSON.stringify(values, null, 2);
 }
 
-function refuse(error) {
+function showError(error) {
   const errors = error.body?.inputs;
-  if (errors && !Array.isArray(errors)) form.complain(errors);
+  if (errors && !Array.isArray(errors)) form.showErrors(errors);
   else {
-    refusal.textContent = error.message;
-    refusal.hidden = false;
+    problem.textContent = error.message;
+    problem.hidden = false;
   }
 }

@@ -1,7 +1,7 @@
 """
-``@task`` and ``@deferrable_task``: what an endpoint's class says of a task.
+``@task`` and ``@deferrable_task``, which declare the tasks of an endpoint.
 
-Nothing of a request is kept here: these objects belong to the class, and all its requests.
+The declarations belong to the class and are shared by all its requests, so they hold no state.
 """
 
 import inspect
@@ -12,13 +12,13 @@ from typing import Any
 from taskworks.exceptions import InvalidEndpoint
 from taskworks.retry import seconds
 
-_declarations = count()
+_sequence = count()
 
 Runner = Callable[[Callable[[], Any], Any], Any]
 
 
 class EndpointTask:
-    """A task that is executed in the request; made by ``@task``."""
+    """A task that is executed in the request; created by ``@task``."""
 
     kind = "@task"
 
@@ -32,10 +32,10 @@ class EndpointTask:
     ) -> None:
         self.function = self._function_of(method)
         self.name = self.function.__name__
-        self.turn = next(_declarations)
+        self.sequence = next(_sequence)
         self.task_runner = self._callable("task_runner", task_runner)
-        self.priority = self._whole_number("priority", priority)
-        self._depends_on = self._declared(depends_on)
+        self.priority = self._integer("priority", priority)
+        self._depends_on = self._task_or_name(depends_on)
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -45,51 +45,52 @@ class EndpointTask:
 
     @property
     def depends_on(self) -> str | None:
-        """The name of the task that it depends on: so a subclass may replace that one."""
+        """The name of the task that it depends on."""
+        # A name, because a subclass may replace that task.
         declared = self._depends_on
         return declared.name if isinstance(declared, EndpointTask) else declared
 
     def call(self, endpoint: Any, *args: Any, **kwargs: Any) -> Any:
-        """Execute it by its runner, who is given the call and the endpoint."""
+        """Execute the task, by its ``task_runner`` if it has one."""
         call = Call(self, args, kwargs)
         return self.task_runner(call, endpoint) if self.task_runner else call()
 
-    def refuse(self, reason: str) -> InvalidEndpoint:
-        """The error that this task cannot be defined so."""
+    def error(self, reason: str) -> InvalidEndpoint:
+        """Return an InvalidEndpoint error that names the task."""
         return InvalidEndpoint(f"{self.function.__qualname__}: {reason}")
 
     def _function_of(self, method: Any) -> Callable[..., Any]:
         if not inspect.isfunction(method):
             raise InvalidEndpoint(
-                f"@task is for a method of an endpoint, and {method!r} is none. Give it its "
-                "options by name: @task(depends_on=..., priority=...)."
+                f"@task decorates a method of an endpoint, not {method!r}. Pass options by name: "
+                "@task(depends_on=..., priority=...)."
             )
         self.function = method
         if inspect.iscoroutinefunction(method):
-            raise self.refuse("a @task is executed in the request, and may be no coroutine.")
+            raise self.error("a @task runs in the request, so it cannot be a coroutine function.")
         if not takes_one_argument(method):
-            raise self.refuse("a @task is a method that takes self alone.")
+            raise self.error("a @task must be a method whose only argument is self.")
         return method
 
-    def _declared(self, depends_on: Any) -> "EndpointTask | str | None":
+    def _task_or_name(self, depends_on: Any) -> "EndpointTask | str | None":
         declared = getattr(getattr(depends_on, "func", None), "declared", depends_on)
         if isinstance(declared, EndpointTask | str | None):
             return declared
-        raise self.refuse(f"depends_on must be a task or its name, not {depends_on!r}.")
+        raise self.error(f"depends_on must be a task or its name, not {depends_on!r}.")
 
     def _callable(self, name: str, given: Any) -> Any:
         if given is not None and not callable(given):
-            raise self.refuse(f"{name} must be callable, and {given!r} is not.")
+            raise self.error(f"{name} must be callable, not {given!r}.")
         return given
 
-    def _whole_number(self, name: str, given: Any) -> int:
+    def _integer(self, name: str, given: Any) -> int:
         if type(given) is not int:
-            raise self.refuse(f"{name} must be a whole number, not {given!r}.")
+            raise self.error(f"{name} must be an integer, not {given!r}.")
         return given
 
 
 class DeferrableEndpointTask(EndpointTask):
-    """A task that a worker executes later; made by ``@deferrable_task``."""
+    """A task that a worker executes later; created by ``@deferrable_task``."""
 
     kind = "@deferrable_task"
 
@@ -112,48 +113,49 @@ class DeferrableEndpointTask(EndpointTask):
         self.always_defer = self._flag(always_defer)
         self.task_args_factory = self._callable("task_args_factory", task_args_factory)
         self.queue, self.routing_key = (
-            self._text("queue", queue),
-            self._text("routing_key", routing_key),
+            self._string("queue", queue),
+            self._string("routing_key", routing_key),
         )
-        self.retries = self._whole_number("retries", retries)
+        self.retries = self._integer("retries", retries)
         if self.retries < 0:
-            raise self.refuse(f"retries must be 0 or more, not {retries}.")
+            raise self.error(f"retries must be 0 or more, not {retries}.")
         self.retry_exception_filter = self._classes(retry_exception_filter)
         self.execute_unless = self._condition(execute_unless)
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        """The task of the standard that this class enqueues; itself of a class without a plan."""
+        """Return the ``Task`` that this class enqueues."""
+        # A class without a plan is being created, or is not an endpoint.
         plan = vars(owner).get("_plan")
-        return plan.runs.get(self.name, self) if plan else self
+        return plan.background_tasks.get(self.name, self) if plan else self
 
     def seconds(self, delay: Any) -> float:
-        """A delay in seconds; raise InvalidEndpoint for what is none."""
+        """Return a delay in seconds; raise InvalidEndpoint if it is invalid."""
         if delay is None:
             return 0.0
         try:
             return seconds(delay, "delay")
         except ValueError as error:
-            raise self.refuse(str(error)) from None
+            raise self.error(str(error)) from None
 
     def _function_of(self, method: Any) -> Callable[..., Any]:
         if not isinstance(method, staticmethod):
             name = getattr(method, "__qualname__", repr(method))
             raise InvalidEndpoint(
-                f"{name}: deferrable task methods must be staticmethods, for a worker has no "
-                "endpoint to give them. Put @staticmethod below @deferrable_task."
+                f"{name}: a @deferrable_task must be a static method, because a worker has no "
+                "instance of the endpoint. Put @staticmethod below @deferrable_task."
             )
         return method.__func__
 
     def _flag(self, always_defer: Any) -> Any:
         if not isinstance(always_defer, bool) and not callable(always_defer):
-            raise self.refuse(
+            raise self.error(
                 f"always_defer must be True, False or a callable, not {always_defer!r}."
             )
         return always_defer
 
-    def _text(self, name: str, given: Any) -> str | None:
+    def _string(self, name: str, given: Any) -> str | None:
         if given is not None and not isinstance(given, str):
-            raise self.refuse(f"{name} must be text, not {given!r}.")
+            raise self.error(f"{name} must be a string, not {given!r}.")
         return given
 
     def _classes(self, given: Any) -> tuple[type[BaseException], ...]:
@@ -161,20 +163,18 @@ class DeferrableEndpointTask(EndpointTask):
         classes = tuple(given) if several else (given,)
         for item in classes:
             if not isinstance(item, type) or not issubclass(item, BaseException):
-                raise self.refuse(
-                    f"retry_exception_filter must be exception classes, and {item!r} is none."
-                )
+                raise self.error(f"retry_exception_filter must be exception classes, not {item!r}.")
         return classes
 
     def _condition(self, execute_unless: Any) -> Any:
         self._callable("execute_unless", execute_unless)
         if execute_unless is not None and not takes_one_argument(execute_unless):
-            raise self.refuse("execute_unless must be a method that takes self alone.")
+            raise self.error("execute_unless must be a method whose only argument is self.")
         return execute_unless
 
 
 class Call:
-    """A task and its arguments, to be called; what a ``task_runner`` is given."""
+    """What a ``task_runner`` gets: called without arguments, it executes the task."""
 
     def __init__(self, task: EndpointTask, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.name, self._function = task.name, task.function
@@ -193,14 +193,14 @@ def task(
     priority: int = 0,
 ) -> Any:
     """
-    Make a method a task that is executed in the request, once the resource is there and before the
-    response is computed.
+    Declare a method as a task that is executed in the request, after the resource is fetched and
+    before the response is computed.
 
-    The lower ``priority`` comes first, ties in the order of declaration; what it ``depends_on``, a
-    task or its name, comes before it all the same. ``task_runner`` is called with the call, a
-    callable without arguments, and the endpoint; without it the task is just called.
+    Tasks are executed in the order of ``priority``, lower first, then in the order of declaration;
+    the task that this one ``depends_on``, a task or its name, is executed before it in any case.
+    ``task_runner(call, endpoint)`` executes the task by ``call()``.
 
-    Raise InvalidEndpoint, here or when the class is made, for what cannot be.
+    Raise InvalidEndpoint, here or when the class is created, if an option is invalid.
     """
 
     def declare(method: Any) -> EndpointTask:
@@ -228,17 +228,18 @@ def deferrable_task(
     priority: int = 0,
 ) -> Any:
     """
-    Make a static method a task that a worker executes: ``f(resource, *args, **kwargs)``.
+    Declare a static method as a task that a worker executes: ``f(resource, *args, **kwargs)``.
 
-    A run is enqueued after all that is done in the request, in its transaction. ``delay`` is in
-    seconds, a timedelta, or a callable of the endpoint that gives one; ``always_defer`` a boolean
-    or such a callable. Without both the task is executed in the request. ``task_args_factory`` is
-    given the endpoint, and returns ``(args, kwargs)``; ``execute_unless`` says that this request
-    needs no run. ``retries`` are further attempts, for exceptions of ``retry_exception_filter``
-    if there are such. ``queue``, or else ``routing_key``, names the queue. A run that
-    ``depends_on`` another deferrable task waits until that one has succeeded.
+    A run is enqueued after the tasks of the request, in its transaction. ``delay`` is in seconds,
+    a timedelta, or a callable that takes the endpoint; ``always_defer`` is a boolean or such a
+    callable. If both are false, the task is executed in the request. ``task_args_factory`` takes
+    the endpoint and returns ``(args, kwargs)``. If ``execute_unless``, a method, returns a true
+    value, the task is skipped. ``retries`` is the number of further attempts, after exceptions of
+    ``retry_exception_filter``, by default any Exception. ``queue``, or else ``routing_key``, is
+    the queue's name. If the task ``depends_on`` another deferrable task, its run waits until that
+    one has succeeded.
 
-    Raise InvalidEndpoint, here or when the class is made, for what cannot be.
+    Raise InvalidEndpoint, here or when the class is created, if an option is invalid.
     """
 
     def declare(method: Any) -> DeferrableEndpointTask:
@@ -261,10 +262,10 @@ def deferrable_task(
 
 
 def takes_one_argument(function: Callable[..., Any]) -> bool:
-    """Whether it can be called with an endpoint, and nothing but that."""
+    """Return whether the function has exactly one argument, which can be positional."""
     try:
         parameters = [*inspect.signature(function).parameters.values()]
     except (TypeError, ValueError):
         return False
-    one_by_place = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
-    return len(parameters) == 1 and parameters[0].kind in one_by_place
+    positional = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+    return len(parameters) == 1 and parameters[0].kind in positional

@@ -1,4 +1,4 @@
-"""How the runs of a request are enqueued: in its transaction, on its commit, or not at all."""
+"""Two ways to enqueue the runs of a request: for workers, or executed synchronously."""
 
 from contextlib import nullcontext
 from typing import Any
@@ -17,36 +17,38 @@ from taskworks.store import store_alias
 Result = TaskResult[..., Any]
 
 
-class ToTheQueue:
+class BackgroundEnqueuer:
     """
-    Enqueues runs about a resource of this database, so that they exist if that commits: in its
-    transaction if the tables are there, else on its commit. A transaction of the tables' own alias,
-    if there is one, decides instead.
+    Enqueues runs for workers; they exist if the transaction of the resource's database commits.
+
+    ``using``: the alias of that database. If Taskworks' tables are there too, runs are written in
+    the transaction, otherwise when it commits. An open transaction of the tables' own database
+    takes precedence.
     """
 
     def __init__(self, using: str) -> None:
         self._backend: Any = task_backends[DEFAULT_TASK_BACKEND_ALIAS]
         tables = store_alias() if isinstance(self._backend, DatabaseBackend) else using
-        self._alias = _decisive(using, tables)
-        self._later = {"on_commit": True} if self._alias != tables else {}
+        self._alias = _deciding_alias(using, tables)
+        self._on_commit = {"on_commit": True} if self._alias != tables else {}
 
     def all_or_none(self) -> Any:
-        """What is enqueued within exists if all of it does."""
+        """Return a context manager: of the runs enqueued within it, all exist, or none."""
         return transaction.atomic(using=self._alias)
 
     def enqueue(self, task: framework.Task, args: list[Any], kwargs: dict[str, Any]) -> Result:
         """Enqueue a run."""
         backend = self._backend
-        enqueue = backend.enqueue_on_commit if self._later else backend.enqueue
+        enqueue = backend.enqueue_on_commit if self._on_commit else backend.enqueue
         return as_our_result(enqueue(task, args, kwargs))
 
     def enqueue_after(
         self, task: framework.Task, args: list[Any], kwargs: dict[str, Any], after: Result
     ) -> Result | None:
-        """Enqueue a run that follows another; None if that was executed here, and has failed."""
+        """Enqueue a run that waits for ``after``; None if that was executed here and failed."""
         backend = self._backend
         if hasattr(backend, "enqueue_after"):
-            result = backend.enqueue_after(task, args, kwargs, after, **self._later)
+            result = backend.enqueue_after(task, args, kwargs, after, **self._on_commit)
             return as_our_result(result) if result else None
         has_succeeded = after.status == TaskResultStatus.SUCCESSFUL
         if has_succeeded or isinstance(backend, framework.DummyBackend):
@@ -54,13 +56,13 @@ class ToTheQueue:
         if isinstance(backend, framework.ImmediateBackend):
             return None
         raise InvalidEndpoint(
-            f"the backend {backend.alias!r}, a {type(backend).__name__}, cannot have a run wait "
+            f"the backend {backend.alias!r}, a {type(backend).__name__}, cannot make a run wait "
             "for another."
         )
 
 
-class InTheRequest:
-    """Executes what would be enqueued, and keeps nothing."""
+class SynchronousEnqueuer:
+    """Executes runs in the request instead of enqueueing them; stores nothing."""
 
     _backend = ImmediateBackend(DEFAULT_TASK_BACKEND_ALIAS, {"QUEUES": []})
 
@@ -68,23 +70,24 @@ class InTheRequest:
         self._using = using
 
     def all_or_none(self) -> Any:
-        """Nothing to do: a failure is none of the request, nor of the other runs."""
+        """Return a context manager that does nothing: a failed run affects nothing else."""
         return nullcontext()
 
     def enqueue(self, task: framework.Task, args: list[Any], kwargs: dict[str, Any]) -> Result:
         """Execute a run."""
-        return as_our_result(self._backend.enqueue(_here_and_now(task, self._using), args, kwargs))
+        immediate = _with_immediate_retries(task, self._using)
+        return as_our_result(self._backend.enqueue(immediate, args, kwargs))
 
     def enqueue_after(
         self, task: framework.Task, args: list[Any], kwargs: dict[str, Any], after: Result
     ) -> Result | None:
-        """Execute a run that follows another; None if that has failed."""
+        """Execute a run after ``after``; None if that failed."""
         has_succeeded = after.status == TaskResultStatus.SUCCESSFUL
         return self.enqueue(task, args, kwargs) if has_succeeded else None
 
 
-def _decisive(resource: str, tables: str) -> str:
-    """The alias whose transaction decides whether there are runs."""
+def _deciding_alias(resource: str, tables: str) -> str:
+    """Return the database alias whose transaction decides whether the runs exist."""
     if connections[tables].in_atomic_block:
         return tables
     if connections[resource].in_atomic_block or tables != DEFAULT_DB_ALIAS:
@@ -92,18 +95,18 @@ def _decisive(resource: str, tables: str) -> str:
     return tables
 
 
-def _here_and_now(task: framework.Task, alias: str) -> framework.Task:
-    """The task with all its attempts in one, since nobody comes back for another."""
+def _with_immediate_retries(task: framework.Task, alias: str) -> framework.Task:
+    """Return the task with all its attempts in a single call."""
     policy = policy_of(task)
 
     def execute(*args: Any, **kwargs: Any) -> None:
-        for left in reversed(range(policy.max_attempts)):
+        for attempts_left in reversed(range(policy.max_attempts)):
             try:
                 with _savepoint(alias):
                     task.call(*args, **kwargs)
                 return
             except Exception as error:
-                if not left or not policy.retries(error):
+                if not attempts_left or not policy.retries(error):
                     raise
 
     execute.__module__, execute.__qualname__ = task.func.__module__, task.func.__qualname__
@@ -112,6 +115,6 @@ def _here_and_now(task: framework.Task, alias: str) -> framework.Task:
 
 
 def _savepoint(alias: str) -> Any:
-    """So that what the database refuses does not spoil the request's transaction."""
+    # A database error would otherwise break the request's transaction.
     is_inside = connections[alias].in_atomic_block
     return transaction.atomic(using=alias) if is_inside else nullcontext()

@@ -1,4 +1,4 @@
-"""``EndpointTasks``: tasks for any view of Django REST framework."""
+"""``EndpointTasks``: a mixin that adds tasks to any view of Django REST framework."""
 
 from functools import partial
 from typing import Any
@@ -12,19 +12,20 @@ from rest_framework.views import APIView
 
 from taskworks.correlation import correlation_id_of
 from taskworks.endpoints import checks
-from taskworks.endpoints.attribute import Once, compute_once
-from taskworks.endpoints.handover import Handover
-from taskworks.endpoints.links import status_url
-from taskworks.endpoints.plan import Plan, plan_of
-from taskworks.endpoints.resource import Snapshots, reference_to
+from taskworks.endpoints.cached_attribute import CachedAttribute, cache_attribute
+from taskworks.endpoints.deferred_runs import DeferredRuns
+from taskworks.endpoints.resource_reference import reference_to
+from taskworks.endpoints.run_url import status_url
+from taskworks.endpoints.snapshots import Snapshots
+from taskworks.endpoints.task_plan import TaskPlan, plan_of
 from taskworks.exceptions import InvalidEndpoint
 from taskworks.result import TaskResult
 
-PERFORM = ("perform_create", "perform_update")  # what generic views save by
+PERFORM_METHODS = ("perform_create", "perform_update")  # by which generic views save
 
 
-class Resource(Once):
-    """What a request is about; what changes of it, once it is known, is noticed."""
+class Resource(CachedAttribute):
+    """The object of a request, whose changes are tracked once it is set."""
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         try:
@@ -34,40 +35,40 @@ class Resource(Once):
             raise NotFound(f"Not found: {model or 'the object'}.") from error
 
     def __set__(self, instance: Any, value: Any) -> None:
-        value = _itself(value)
+        value = _unwrapped(value)
         super().__set__(instance, value)
         if isinstance(value, models.Model):
             instance._snapshots.take(value)
 
 
-def _itself(value: Any) -> Any:
-    """What is behind Django's lazy object, as the user of a session is: a proxy is of no model."""
+def _unwrapped(value: Any) -> Any:
+    """Return the object behind a lazy object such as ``request.user``, which is not a model."""
     if isinstance(value, LazyObject):
-        value.__class__  # noqa: B018 - which fetches it
+        value.__class__  # noqa: B018 - this evaluates it
         return value._wrapped
     return value
 
 
 class EndpointTasks:
     """
-    Mixed into a view, before its other bases, gives it ``@task`` and ``@deferrable_task``.
+    A mixin for views, listed before the other base classes, for ``@task`` and ``@deferrable_task``.
 
-    ``run_tasks(resource)`` does what they say. Generic views call it by themselves, when they have
-    created or updated an object. ``deferred`` has the results of what was enqueued. All state is
-    of the view's instance, and so of one request.
+    ``run_tasks(resource)`` runs the tasks. It is called automatically after a generic view has
+    created or updated an object. ``deferred`` has the results of enqueued runs. All state is in the
+    view's instance, so it belongs to one request.
     """
 
     request: Any
     resource: Any = Resource(lambda view: None)
-    deferred: list[TaskResult[..., Any]] = Once(lambda view: [])  # type: ignore[assignment]
-    _snapshots: Snapshots = Once(lambda view: Snapshots())  # type: ignore[assignment]
-    # Those for which run_tasks() was called, by their id().
-    _seen_to: dict[int, Any] = Once(lambda view: {})  # type: ignore[assignment]
-    _plan: Plan
+    deferred: list[TaskResult[..., Any]] = CachedAttribute(lambda view: [])  # type: ignore[assignment]
+    _snapshots: Snapshots = CachedAttribute(lambda view: Snapshots())  # type: ignore[assignment]
+    # The objects for which run_tasks() was called, by their id().
+    _handled: dict[int, Any] = CachedAttribute(lambda view: {})  # type: ignore[assignment]
+    _plan: TaskPlan
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        compute_once(cls, "resource", Resource)
+        cache_attribute(cls, "resource", Resource)
         path = f"{cls.__module__}.{cls.__qualname__}"
         try:
             _validate_bases(cls)
@@ -80,46 +81,48 @@ class EndpointTasks:
             checks.endpoints.add(cls)
 
     def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
-        """As the view does; from then on what it performs is followed by the tasks."""
-        super().initial(request, *args, **kwargs)  # type: ignore[misc] # of APIView
+        """Prepare the request as the view does, and run tasks after its perform methods."""
+        super().initial(request, *args, **kwargs)  # type: ignore[misc] # APIView's
         if self._plan.has_tasks:
-            for name in PERFORM:
+            for name in PERFORM_METHODS:
                 if perform := getattr(self, name, None):
-                    # Of this instance, since a class may override it without calling ours.
+                    # On the instance, because a class may override it without calling super().
                     setattr(self, name, partial(self._perform, perform))
 
     def run_tasks(self, resource: Any = None) -> None:
         """
-        Run the tasks for this resource, which becomes ``self.resource``: those of the request in
-        their order; then save what they have changed of it, ``finalize()``, and enqueue the others.
+        Run the tasks for this resource, which becomes ``self.resource``: execute those of the
+        request, save the resource's changes, call ``finalize()``, and enqueue the deferrable ones.
 
-        Raise InvalidEndpoint for a resource that is not saved, or that no worker could fetch, and
-        what a task raises; nothing is enqueued then.
+        Raise InvalidEndpoint for a resource that is not saved, or that workers cannot fetch, and
+        any exception of a task; then nothing is enqueued.
         """
         if resource is not None:
             self.resource = resource
-        resource = self.resource  # fetched before any task
-        self._seen_to[id(resource)] = resource
+        resource = self.resource  # fetched before any task is executed
+        self._handled[id(resource)] = resource
         for task in self._plan.synchronous:
             task.call(self, self)
         self._save_changes()
         self.finalize()
-        handover = Handover(self._plan, self, self.get_correlation_id())
-        handover.ask()
-        self.deferred += handover.enqueue()
+        runs = DeferredRuns(self._plan, self, self.get_correlation_id())
+        runs.decide()
+        self.deferred += runs.enqueue()
 
     def finalize(self) -> None:
-        """Called when the resource is saved, before anything is enqueued; does nothing."""
+        """A hook, called after the resource is saved and before runs are enqueued."""
 
     def get_correlation_id(self) -> str | None:
         """
-        What the runs of this request have as ``metadata["correlation_id"]``: of a middleware, or
-        of a header, X-Correlation-ID or X-Request-ID; None for nothing.
+        Return the ``metadata["correlation_id"]`` of the request's runs, or None for none.
+
+        It is ``request.correlation_id``, which a middleware may set, or else the header
+        X-Correlation-ID or X-Request-ID.
         """
         return correlation_id_of(self.request)
 
     def accepted(self) -> Response:
-        """A 202 that names the runs of ``deferred``, and where they are shown, if they are."""
+        """Return a 202 response with the runs of ``deferred`` and their addresses, if any."""
         runs = [
             {"id": result.id, "task": result.task.name, "url": status_url(result, self.request)}
             for result in self.deferred
@@ -130,12 +133,15 @@ class EndpointTasks:
         )
 
     def _perform(self, perform: Any, serializer: Any) -> Any:
-        answer = perform(serializer)
+        returned = perform(serializer)
         saved = serializer.instance
+        # A view that overrides the method may have run the tasks already.
         for resource in saved if isinstance(saved, list) else [saved]:
-            if resource is not None and id(resource) not in self._seen_to:  # by an override
+            if (
+                resource is not None and id(resource) not in self._handled
+            ):  # an override may have done it
                 self.run_tasks(resource)
-        return answer
+        return returned
 
     def _save_changes(self) -> None:
         resource = self.resource
@@ -143,15 +149,15 @@ class EndpointTasks:
             try:
                 reference_to(resource)
             except InvalidEndpoint as error:
-                raise InvalidEndpoint(f"{self._first_task()}: {error}") from None
+                raise InvalidEndpoint(f"{self._first_task_name()}: {error}") from None
         try:
             self._snapshots.save()
         except InvalidEndpoint as error:
             raise InvalidEndpoint(f"{type(self).__qualname__}: {error}") from None
         self._snapshots.keep(resource)
 
-    def _first_task(self) -> str:
-        """Which task would not have its resource."""
+    def _first_task_name(self) -> str:
+        """Return the name, for an error, of a task that would not get its resource."""
         endpoint = type(self).__qualname__
         tasks = [*self._plan.deferrable, *self._plan.synchronous]
         return f"{endpoint}.{tasks[0].name}" if tasks else endpoint
@@ -161,6 +167,6 @@ def _validate_bases(cls: type) -> None:
     bases = cls.__mro__
     if APIView in bases and bases.index(APIView) < bases.index(EndpointTasks):
         raise InvalidEndpoint(
-            f"{cls.__qualname__}: EndpointTasks must come before the view among its bases, or the "
-            "view would not know of it."
+            f"{cls.__qualname__}: list EndpointTasks before the view among the base classes, "
+            "so that the view uses it."
         )

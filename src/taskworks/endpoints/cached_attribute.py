@@ -1,17 +1,17 @@
-"""An attribute of a request's own."""
+"""``CachedAttribute``: an attribute that is computed once per instance, such as per request."""
 
 import inspect
 from collections.abc import Callable
 from typing import Any
 
-from taskworks.endpoints.endpoint_tasks import takes_one_argument
+from taskworks.endpoints.decorators import takes_one_argument
 
 
-class Once:
+class CachedAttribute:
     """
-    Computed when it is first asked for, and kept in the instance; it may be set.
+    An attribute that is computed when it is first read, and stored in the instance; it can be set.
 
-    Not functools.cached_property, whose lock is all instances' on Python 3.11.
+    Unlike functools.cached_property, it has no lock, which all instances share on Python 3.11.
     """
 
     def __init__(self, compute: Callable[[Any], Any]) -> None:
@@ -32,11 +32,15 @@ class Once:
         instance.__dict__[self._name] = value
 
 
-def compute_once(owner: type, name: str, kind: type[Once]) -> None:
-    """Turn a class's property, or method of self alone, its own or inherited, into this kind."""
+def cache_attribute(owner: type, name: str, kind: type[CachedAttribute]) -> None:
+    """
+    Replace an attribute of a class, its own or inherited, by a cached one of this kind.
+
+    It may be a property, a cached_property, or a method whose only argument is ``self``.
+    """
     declared = inspect.getattr_static(owner, name)
     function = getattr(declared, "fget", None) or getattr(declared, "func", declared)
     if inspect.isfunction(function) and takes_one_argument(function):
-        once = kind(function)
-        once.__set_name__(owner, name)
-        setattr(owner, name, once)
+        cached = kind(function)
+        cached.__set_name__(owner, name)
+        setattr(owner, name, cached)

@@ -1,20 +1,21 @@
-"""What is known of a typed task: its name, its inputs and its outputs."""
+"""``Typed``: the signature of a typed task."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from taskworks.parameters.field_set import Fields
+from taskworks.parameters.fields import Fields
 
-RESULT = "result"  # the name of a function's one output
+RESULT_NAME = "result"  # of the only output of a function
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Typed:
     """
-    The inputs and outputs of a task, and what an API needs to know of it.
+    The name, inputs and outputs of a task, and what an API needs to offer it.
 
-    ``bare``: its run's return value is that of its one output; otherwise it is a dict of outputs.
+    ``bare``: the run's return value is the value of the only output; otherwise it is a dict of
+    outputs by name.
     """
 
     name: str
@@ -22,26 +23,26 @@ class Typed:
     outputs: Fields
     description: str = ""
     bare: bool = False
-    permission_classes: Sequence[Any] | None = None  # None: as the API has them
+    permission_classes: Sequence[Any] | None = None  # None: only the API's own
     throttle_scope: str | None = None
 
     def encoded(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments of a call as they are stored; raise InvalidInputs."""
+        """Return the arguments of a call as they are stored; raise InvalidInputs."""
         return self.inputs.encoded(self._by_name(args, kwargs))
 
     def decoded(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments of a call as its function gets them; raise InvalidInputs."""
+        """Return the arguments of a call as the function gets them; raise InvalidInputs."""
         return self.inputs.validate(self._by_name(args, kwargs))
 
     def returned(self, value: Any) -> Any:
-        """What a function has returned, as it is stored; raise InvalidOutputs."""
+        """Return the return value of a function as it is stored; raise InvalidOutputs."""
         outputs = self.outputs.encoded(self._outputs_in(value))
-        return outputs.get(RESULT) if self.bare else outputs
+        return outputs.get(RESULT_NAME) if self.bare else outputs
 
     def shown(self, return_value: Any) -> dict[str, Any]:
-        """The outputs in a run's return value, by their names."""
+        """Return the outputs in a run's return value, by name."""
         if self.bare:
-            return {RESULT: return_value} if self.outputs else {}
+            return {RESULT_NAME: return_value} if self.outputs else {}
         return dict(return_value) if isinstance(return_value, Mapping) else {}
 
     def _by_name(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -49,16 +50,16 @@ class Typed:
             return kwargs
         if len(args) > len(self.inputs):
             raise TypeError(
-                f"{self.name} has {len(self.inputs)} inputs, and {len(args)} are given."
+                f"{self.name} takes {len(self.inputs)} inputs, but {len(args)} were given."
             )
         positional = dict(zip(self.inputs, args, strict=False))
         for name in positional:
             if name in kwargs:
-                raise TypeError(f"{self.name} is given the input {name!r} twice.")
+                raise TypeError(f"{self.name} got the input {name!r} twice.")
         return {**positional, **kwargs}
 
     def _outputs_in(self, value: Any) -> Any:
-        """By their names: one may be returned bare, and nothing as None."""
+        """Return the outputs by name; a single output may be bare, and None means no outputs."""
         only = next(iter(self.outputs)) if len(self.outputs) == 1 else None
         if value is None and not (only and self.outputs[only].null):
             return {}

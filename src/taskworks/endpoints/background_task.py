@@ -1,4 +1,4 @@
-"""What a worker executes for a deferrable task: a task of the standard, at the method's path."""
+"""The ``Task`` that is enqueued for a deferrable task, and whose path is the method's."""
 
 import inspect
 from collections.abc import Callable
@@ -8,22 +8,25 @@ from typing import Any
 from taskworks import framework
 from taskworks.context import current_context
 from taskworks.definition import task_class
-from taskworks.endpoints.endpoint_tasks import DeferrableEndpointTask
-from taskworks.endpoints.resource import Reference, afetched, fetched
+from taskworks.endpoints.decorators import DeferrableEndpointTask
+from taskworks.endpoints.resource_reference import Reference, afetch, fetch
 from taskworks.exceptions import InvalidEndpoint, InvalidTask, ResourceNotFound
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, DEFAULT_TASK_QUEUE_NAME
 from taskworks.retry import Backoff, Snooze
 
-BACKOFF = Backoff(initial=1.0)  # 1, 2, 4, 8 ... seconds
-# So long after it was enqueued the row of a resource may be late: a replica may be.
-PATIENCE = timedelta(seconds=10)
-LOOK_AGAIN_AFTER = 1.0  # seconds
+RETRY_BACKOFF = Backoff(initial=1.0)  # 1, 2, 4, 8 ... seconds
+# How long after the enqueue a worker looks for the resource's row, which may not be replicated yet.
+MAX_REPLICATION_LAG = timedelta(seconds=10)
+ROW_POLL_INTERVAL = 1.0  # seconds
 
 
-def run_of(endpoint: type, task: DeferrableEndpointTask, *, is_followed: bool) -> framework.Task:
+def background_task_of(
+    endpoint: type, task: DeferrableEndpointTask, *, is_followed: bool
+) -> framework.Task:
     """
-    The task of the standard that is enqueued for this one; raise InvalidEndpoint if no worker
-    could find it, or the backend refuses it.
+    Return the ``Task`` that is enqueued for a deferrable task.
+
+    Raise InvalidEndpoint if workers cannot import it, or its backend refuses it.
     """
     _validate_place(endpoint, task)
     is_coroutine = inspect.iscoroutinefunction(task.function)
@@ -39,7 +42,7 @@ def run_of(endpoint: type, task: DeferrableEndpointTask, *, is_followed: bool) -
             func=function,
             queue_name=task.queue or task.routing_key or DEFAULT_TASK_QUEUE_NAME,
             max_attempts=task.retries + 1,
-            backoff=BACKOFF,
+            backoff=RETRY_BACKOFF,
             retry_on=task.retry_exception_filter or (Exception,),
             give_up_on=(ResourceNotFound,),
             metadata=_routing(task),
@@ -52,15 +55,15 @@ def _validate_place(endpoint: type, task: DeferrableEndpointTask) -> None:
     where = endpoint.__qualname__.rpartition(".")[0]
     if where or endpoint.__module__ == "__main__":
         raise InvalidEndpoint(
-            f"{endpoint.__qualname__}.{task.name}: no worker could import "
+            f"{endpoint.__qualname__}.{task.name}: workers cannot import "
             f"{endpoint.__qualname__} from {endpoint.__module__!r}"
-            f"{f', for it is defined inside of {where}' if where else ''}. Define an endpoint with "
-            "deferrable tasks at the top of a module."
+            f"{f', because it is defined inside {where}' if where else ''}. Define endpoints with "
+            "deferrable tasks at the top level of a module."
         )
 
 
 def _routing(task: DeferrableEndpointTask) -> dict[str, Any]:
-    """For engines that route."""
+    """Return the metadata for task engines that route by it."""
     given = {"queue": task.queue, "routing_key": task.routing_key}
     return {name: value for name, value in given.items() if value is not None}
 
@@ -68,9 +71,9 @@ def _routing(task: DeferrableEndpointTask) -> dict[str, Any]:
 def _function(endpoint: type, task: DeferrableEndpointTask, name: str) -> Callable[..., None]:
     def execute(reference: Reference, /, *args: Any, **kwargs: Any) -> None:
         try:
-            resource = fetched(reference, name)
+            resource = fetch(reference, name)
         except ResourceNotFound as error:
-            raise _late(error) or error from None
+            raise _snooze(error) or error from None
         task.call(endpoint, resource, *args, **kwargs)
 
     return execute
@@ -81,22 +84,22 @@ def _coroutine_function(
 ) -> Callable[..., Any]:
     async def execute(reference: Reference, /, *args: Any, **kwargs: Any) -> None:
         try:
-            resource = await afetched(reference, name)
+            resource = await afetch(reference, name)
         except ResourceNotFound as error:
-            raise _late(error) or error from None
-        answer = task.call(endpoint, resource, *args, **kwargs)
-        if inspect.isawaitable(answer):  # a runner may have done that
-            await answer
+            raise _snooze(error) or error from None
+        returned = task.call(endpoint, resource, *args, **kwargs)
+        if inspect.isawaitable(returned):  # not if a task_runner has awaited it
+            await returned
 
     return execute
 
 
-def _late(error: ResourceNotFound) -> Snooze | None:
-    """The row may just be late; None if it has had the time."""
+def _snooze(error: ResourceNotFound) -> Snooze | None:
+    """Return how to wait for a row that may not be replicated yet; None if it is too late."""
     context = current_context()
     if context is None:
         return None
-    begun, enqueued = context.task_result.last_attempted_at, context.task_result.enqueued_at
-    if begun is None or enqueued is None or begun - enqueued >= PATIENCE:
+    started, enqueued = context.task_result.last_attempted_at, context.task_result.enqueued_at
+    if started is None or enqueued is None or started - enqueued >= MAX_REPLICATION_LAG:
         return None
-    return Snooze(str(error), after=LOOK_AGAIN_AFTER)
+    return Snooze(str(error), after=ROW_POLL_INTERVAL)

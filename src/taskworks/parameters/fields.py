@@ -1,4 +1,4 @@
-"""The inputs or the outputs of a task: parameters by their names, validated all at once."""
+"""``Fields``: the inputs or the outputs of a task, which are validated together."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
@@ -18,12 +18,12 @@ from taskworks.parameters.parameter import (
 Kind = Literal["inputs", "outputs"]
 Errors = dict[str, list[str]]
 
-MOST_UNKNOWN = 20  # of which an error tells
-LONGEST_NAME = 100  # characters of one that are compared with those that are known
+MAX_UNKNOWN_NAMES = 20  # in one error
+MAX_COMPARED_LENGTH = 100  # characters of an unknown name that are compared with known names
 
 
 class Fields(Mapping[str, Parameter]):
-    """Parameters by their names, in order. A mapping that cannot be changed."""
+    """An immutable, ordered mapping of names to parameters."""
 
     def __init__(self, parameters: Mapping[str, Parameter], kind: Kind = "inputs") -> None:
         if not isinstance(parameters, Mapping):
@@ -31,7 +31,7 @@ class Fields(Mapping[str, Parameter]):
         self._parameters = dict(parameters)
         self.kind = kind
         for name, parameter in self._parameters.items():
-            _refuse_misfits(name, parameter, kind)
+            _validate_parameter(name, parameter, kind)
 
     def __getitem__(self, name: str) -> Parameter:
         return self._parameters[name]
@@ -47,14 +47,14 @@ class Fields(Mapping[str, Parameter]):
 
     def validate(self, data: Any) -> dict[str, Any]:
         """
-        The Python values of what was given, defaults among them.
+        Return the Python values of ``data``, including defaults.
 
-        Raise InvalidInputs, or InvalidOutputs, with all that is wrong by its name: a value that
-        does not fit, a required one that is missing, one that is not known. Of data that is no
-        mapping all is wrong, and its name is "inputs" or "outputs".
+        Raise InvalidInputs, or InvalidOutputs, with all errors by name: a value that does not fit,
+        a required value that is missing, an unknown name. If ``data`` is not a mapping, the only
+        error has the name "inputs" or "outputs".
         """
         if not isinstance(data, Mapping):
-            raise self._refusal({self.kind: [f"Not an object, but {_kind_of(data)}."]})
+            raise self._error({self.kind: [f"Must be an object, not {_type_name(data)}."]})
         errors: Errors = self._unknown(data)
         values = {}
         for name, parameter in self.items():
@@ -68,24 +68,26 @@ class Fields(Mapping[str, Parameter]):
             except ParameterNotValidError as error:
                 errors[name] = error.errors
         if errors:
-            raise self._refusal(errors)
+            raise self._error(errors)
         return values
 
     def encoded(self, data: Any) -> dict[str, Any]:
         """
-        The JSON values of what was given, as they are stored. Raise as ``validate`` does, and for
-        what cannot be stored: NUL characters, whole numbers of more than 64 bits, too much.
+        Return the JSON values of ``data``, as they are stored.
+
+        Raise as ``validate`` does, and for values that cannot be stored: NUL characters, integers
+        of more than 64 bits, too many bytes.
         """
         values = self.validate(data)
         try:
             encoded = {name: self[name].encoded(value) for name, value in values.items()}
             plain: dict[str, Any] = jsonvalue.round_trip(encoded, self.kind)
         except (TypeError, ValueError, ArithmeticError) as error:
-            raise self._refusal(self._not_storable(values, str(error))) from None
+            raise self._error(self._not_storable(values, str(error))) from None
         return plain
 
     def json_schema(self, *, ref_template: str = "#/$defs/{model}") -> dict[str, Any]:
-        """The JSON Schema (2020-12) of an object that has these."""
+        """Return the JSON Schema (2020-12) of an object with these fields."""
         schemas, definitions = self._schemas(ref_template)
         properties = {
             name: parameter.described(name, schemas.get(name, parameter.schema))
@@ -101,15 +103,15 @@ class Fields(Mapping[str, Parameter]):
         }
 
     def _unknown(self, data: Mapping[Any, Any]) -> Errors:
-        unknown = [name for name in data if name not in self._parameters][:MOST_UNKNOWN]
-        return {str(name): [self._not_known(str(name)[:LONGEST_NAME])] for name in unknown}
+        unknown = [name for name in data if name not in self._parameters][:MAX_UNKNOWN_NAMES]
+        return {str(name): [self._not_known(str(name)[:MAX_COMPARED_LENGTH])] for name in unknown}
 
     def _not_known(self, name: str) -> str:
         known = nearest(name, [*self]) if self._parameters else ""
         return f"There is no such {self.kind[:-1]}.{known}"
 
     def _not_storable(self, values: Mapping[str, Any], reason: str) -> Errors:
-        """Which values cannot be stored, and why; if each can, the largest is to blame."""
+        """Return which values cannot be stored, and why; the largest, if each of them can."""
         errors, sizes = {}, {}
         for name, value in values.items():
             try:
@@ -129,19 +131,19 @@ class Fields(Mapping[str, Parameter]):
         schemas, definitions = TypeAdapter.json_schemas(adapters, ref_template=ref_template)
         return {name: schema for (name, _), schema in schemas.items()}, definitions
 
-    def _refusal(self, errors: Errors) -> Exception:
+    def _error(self, errors: Errors) -> Exception:
         return (InvalidInputs if self.kind == "inputs" else InvalidOutputs)(errors)
 
 
 def fields_of(owner: str, parameters: Mapping[str, Parameter], kind: Kind) -> Fields:
-    """The inputs or outputs of a task; raise InvalidTask, which names it, for what cannot be."""
+    """Return the inputs or outputs of a task; raise InvalidTask, which names ``owner``."""
     try:
         return Fields(parameters, kind)
     except InvalidTask as error:
         raise InvalidTask(f"{owner}: {error}") from error
 
 
-def _refuse_misfits(name: Any, parameter: Any, kind: Kind) -> None:
+def _validate_parameter(name: Any, parameter: Any, kind: Kind) -> None:
     if not isinstance(name, str) or not name or name == "self":
         raise InvalidTask(f"{name!r} cannot be the name of an {kind[:-1]}.")
     if not isinstance(parameter, Parameter):
@@ -149,7 +151,22 @@ def _refuse_misfits(name: Any, parameter: Any, kind: Kind) -> None:
             f"The {kind[:-1]} {name!r} must be a parameter, such as IntParameter(), not "
             f"{parameter!r}."
         )
-    _refuse_what_cannot_be_validated(name, parameter)
+    _validate_bounds(name, parameter)
+    _validate_default(name, parameter)
+
+
+def _validate_bounds(name: str, parameter: Parameter) -> None:
+    """Raise InvalidTask if pydantic cannot make a validator with the parameter's bounds."""
+    # Models may not be loaded yet; a check reports those parameters later.
+    if isinstance(parameter, ValidatedParameter) and not parameter.reads_database:
+        try:
+            parameter.adapter  # noqa: B018 - a cached property, computed here
+        except (PydanticUserError, SchemaError, TypeError, ValueError) as error:
+            reason = next(iter(str(error).splitlines()), "")
+            raise InvalidTask(f"{name!r}, {parameter!r}, cannot be validated: {reason}") from error
+
+
+def _validate_default(name: str, parameter: Parameter) -> None:
     if parameter.has_default and not callable(parameter.default) and not parameter.reads_database:
         try:
             parameter.default_value()
@@ -159,15 +176,5 @@ def _refuse_misfits(name: Any, parameter: Any, kind: Kind) -> None:
             ) from None
 
 
-def _refuse_what_cannot_be_validated(name: str, parameter: Parameter) -> None:
-    """Bounds that make no sense; of what needs the models, a check tells later."""
-    if isinstance(parameter, ValidatedParameter) and not parameter.reads_database:
-        try:
-            parameter.adapter  # noqa: B018 - it is made by being asked for
-        except (PydanticUserError, SchemaError, TypeError, ValueError) as error:
-            reason = next(iter(str(error).splitlines()), "")
-            raise InvalidTask(f"{name!r}, {parameter!r}, cannot be validated: {reason}") from error
-
-
-def _kind_of(data: Any) -> str:
+def _type_name(data: Any) -> str:
     return "null" if data is None else type(data).__name__

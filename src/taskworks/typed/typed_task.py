@@ -1,4 +1,4 @@
-"""``TypedTask``: a class that is a task, with inputs and outputs that it declares."""
+"""``TypedTask``: a class that declares a task with inputs and outputs."""
 
 import inspect
 import json
@@ -13,32 +13,32 @@ from taskworks.definition import Task, task_class
 from taskworks.exceptions import InvalidTask
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS
 from taskworks.parameters import Fields, Parameter, Typed
-from taskworks.parameters.field_set import fields_of
+from taskworks.parameters.fields import fields_of
 from taskworks.result import TaskResult
 
-# Why classes could not be made, by their paths: whoever imports them may not say so.
+# Errors of classes that could not be created, by path: their importer may have hidden the error.
 refused: dict[str, str] = {}
 
-# Fields of a task that a class may not have as attributes; the others are options.
-NO_OPTIONS = {"func", "run_after", "takes_context"}
+# Fields of a task that are not options; a class has the others as attributes.
+NON_OPTION_FIELDS = {"func", "run_after", "takes_context"}
 
 
 class TypedTask:
     """
-    A task that says what it takes and what it returns: ``inputs`` and ``outputs``, and ``run``,
-    which gets the inputs by their names and returns the outputs in a dict, or one of them bare.
+    A task with declared ``inputs`` and ``outputs``.
 
-    ``Sum.task`` is its task of the standard, with all that such a task can do; ``Sum.enqueue`` and
-    the like are for short. Options of ``@task`` are attributes of the class. A class without
-    ``run`` is a base for others.
+    ``run`` gets the inputs by name, and returns a dict of outputs, or a single output's value.
+    ``Sum.task`` is the ``Task`` of a class ``Sum``; ``Sum.enqueue`` and other methods are
+    shortcuts. Options of ``@task`` are attributes of the class. A class without ``run`` is a base
+    class for others.
 
-    Raise InvalidTask, when the class is made, for a ``run`` that does not take the inputs.
+    Raise InvalidTask, when a class is created, if its ``run`` does not accept its inputs.
     """
 
-    name: ClassVar[str] = ""  # in the API; that of the class if it is empty
+    name: ClassVar[str] = ""  # in APIs; if empty, the name of the class
     inputs: ClassVar[Mapping[str, Parameter]] = {}
     outputs: ClassVar[Mapping[str, Parameter]] = {}
-    permission_classes: ClassVar[Sequence[Any] | None] = None  # of the API for this task
+    permission_classes: ClassVar[Sequence[Any] | None] = None  # of APIs; None: only their own
     throttle_scope: ClassVar[str | None] = None
     task: ClassVar[Task[..., Any]]
     run: Callable[..., Any]
@@ -55,11 +55,11 @@ class TypedTask:
             raise
         refused.pop(path, None)
 
-    # From outside.
+    # To enqueue it.
 
     @classmethod
     def enqueue(cls, /, **inputs: Any) -> TaskResult[..., Any]:
-        """Store a run; raise InvalidInputs for inputs that do not fit, and store nothing."""
+        """Enqueue a run; raise InvalidInputs, and store nothing, if an input does not fit."""
         return cls.task.enqueue(**inputs)
 
     @classmethod
@@ -69,43 +69,43 @@ class TypedTask:
 
     @classmethod
     def using(cls, /, **options: Any) -> Task[..., Any]:
-        """Its task with other options."""
+        """Return its task with other options."""
         return cls.task.using(**options)
 
     @classmethod
     def start(cls, inputs: Mapping[str, Any] | None = None) -> TaskResult[..., Any]:
-        """As django-task-api spells ``enqueue``."""
+        """Enqueue a run; the spelling of django-task-api."""
         return cls.task.enqueue(**(inputs or {}))
 
-    # From inside of run(); outside of a run these do nothing.
+    # For use in run(); elsewhere these do nothing.
 
     @property
     def context(self) -> TaskContext | None:
-        """What is told of the run that is executed here, and how to tell; None outside of one."""
+        """The context of the run that is executed here; None elsewhere."""
         return current_context()
 
     def set_target(self, target: int | None) -> None:
-        """What progress counts up to."""
+        """Set the number that progress counts up to."""
         if context := self.context:
             context.set_target(target)
 
     def set_progress(self, progress: int) -> None:
-        """How far the task is."""
+        """Set the progress."""
         if context := self.context:
             context.set_progress(progress)
 
     def inc_progress(self, increment: int = 1) -> None:
-        """That it is so much further; from 0 if no progress was set."""
+        """Advance the progress by ``increment``, from 0 if none was set."""
         if context := self.context:
             context.inc_progress(increment)
 
     def add_message(self, message: Any, level: str = "info") -> None:
-        """Something for people to read; what is no text becomes text."""
+        """Add a message for people; anything but a string is added as JSON."""
         if context := self.context:
-            context.add_message(message if isinstance(message, str) else _text(message), level)
+            context.add_message(message if isinstance(message, str) else _json(message), level)
 
 
-def _text(message: Any) -> str:
+def _json(message: Any) -> str:
     try:
         return json.dumps(message, default=str)
     except (TypeError, ValueError):
@@ -124,14 +124,14 @@ def _task_of(cls: type[TypedTask]) -> Task[..., Any]:
     )
     _validate_run(cls, typed.inputs)
     kind = task_class(getattr(cls, "backend", DEFAULT_TASK_BACKEND_ALIAS))
-    names = {field.name for field in fields(kind)} - NO_OPTIONS
+    names = {field.name for field in fields(kind)} - NON_OPTION_FIELDS
     options = {name: getattr(cls, name) for name in names if hasattr(cls, name)}
     return kind(func=_function_of(cls, typed), **options)
 
 
 def _name_of(cls: type[TypedTask]) -> str:
     if not isinstance(cls.name, str):
-        raise InvalidTask(f"{cls.__qualname__}.name must be text, not {cls.name!r}.")
+        raise InvalidTask(f"{cls.__qualname__}.name must be a string, not {cls.name!r}.")
     return cls.name or cls.__name__
 
 
@@ -139,9 +139,9 @@ def _validate_place(cls: type[TypedTask]) -> None:
     where = cls.__qualname__.rpartition(".")[0]
     if where or cls.__module__ == "__main__":
         raise InvalidTask(
-            f"No worker could import {cls.__qualname__} from {cls.__module__!r}"
-            f"{f', for it is defined inside of {where}' if where else ''}. Define a typed task at "
-            "the top of a module."
+            f"Workers cannot import {cls.__qualname__} from {cls.__module__!r}"
+            f"{f', because it is defined inside {where}' if where else ''}. Define typed tasks at "
+            "the top level of a module."
         )
 
 
@@ -152,25 +152,25 @@ def _validate_run(cls: type[TypedTask], inputs: Fields) -> None:
             if takes_any:
                 continue
             raise InvalidTask(
-                f"{cls.__qualname__}.run does not take the input {name!r}: give it an argument of "
+                f"{cls.__qualname__}.run does not accept the input {name!r}. Add an argument with "
                 "that name."
             )
-        may_be_absent = not parameter.required and not parameter.has_default
-        if may_be_absent and arguments[name].default is inspect.Parameter.empty:
+        is_optional = not parameter.required and not parameter.has_default
+        if is_optional and arguments[name].default is inspect.Parameter.empty:
             raise InvalidTask(
-                f"{cls.__qualname__}.run needs the input {name!r}, which is not required: give the "
-                "argument a default, or the parameter one."
+                f"{cls.__qualname__}.run requires {name!r}, which is an optional input. Give the "
+                "argument or the parameter a default."
             )
     for name, argument in arguments.items():
         if name not in inputs and argument.default is inspect.Parameter.empty:
             raise InvalidTask(
-                f"{cls.__qualname__}.run takes {name!r}, which is no input: add it to the inputs, "
-                "or give it a default."
+                f"{cls.__qualname__}.run requires {name!r}, which is not an input. Add it to the "
+                "inputs, or give the argument a default."
             )
 
 
 def _arguments_of(cls: type[TypedTask]) -> tuple[dict[str, inspect.Parameter], bool]:
-    """What ``run`` takes by name, and whether it takes any other."""
+    """Return the arguments of ``run`` by name, and whether it accepts any other."""
     method = inspect.getattr_static(cls, "run")
     parameters = [*inspect.signature(method).parameters.values()] if callable(method) else []
     if not inspect.isfunction(method) or not parameters:
@@ -183,7 +183,7 @@ def _arguments_of(cls: type[TypedTask]) -> tuple[dict[str, inspect.Parameter], b
 
 
 def _function_of(cls: type[TypedTask], typed: Typed) -> Callable[..., Any]:
-    """What a worker executes; its path leads to ``cls.task``."""
+    """Return the function that workers execute, with the path of ``cls.task``."""
     make = _coroutine_function if inspect.iscoroutinefunction(cls.run) else _function
     function: Any = make(cls, typed)
     function.__module__, function.__qualname__ = cls.__module__, f"{cls.__qualname__}.task"
@@ -200,7 +200,7 @@ def _function(cls: type[TypedTask], typed: Typed) -> Callable[..., Any]:
 
 
 def _coroutine_function(cls: type[TypedTask], typed: Typed) -> Callable[..., Any]:
-    # Inputs and outputs may have to be looked up in the database.
+    # In threads, because validating a model instance queries the database.
     async def execute(*args: Any, **inputs: Any) -> Any:
         values = await sync_to_async(typed.decoded)(args, inputs)
         return await sync_to_async(typed.returned)(await cls().run(**values))

@@ -1,4 +1,4 @@
-"""``@task(typed=True)``: inputs and outputs from a function's annotations."""
+"""``@task(typed=True)``: a task's inputs and outputs from its function's annotations."""
 
 import inspect
 import types
@@ -7,7 +7,7 @@ from copy import copy
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
@@ -15,9 +15,9 @@ from asgiref.sync import sync_to_async
 from django.db import models
 
 from taskworks.exceptions import InvalidTask
-from taskworks.parameters.chosen import AnnotatedParameter, EnumParameter, ModelParameter
-from taskworks.parameters.field_set import fields_of
-from taskworks.parameters.parameter import Parameter
+from taskworks.parameters.chosen import EnumParameter, ModelParameter
+from taskworks.parameters.fields import fields_of
+from taskworks.parameters.parameter import Parameter, ValidatedParameter
 from taskworks.parameters.plain import (
     BooleanParameter,
     DictParameter,
@@ -27,6 +27,7 @@ from taskworks.parameters.plain import (
     ListParameter,
     StringParameter,
 )
+from taskworks.parameters.signature import RESULT_NAME, Typed
 from taskworks.parameters.text import (
     DateParameter,
     DateTimeParameter,
@@ -35,9 +36,8 @@ from taskworks.parameters.text import (
     TimeParameter,
     UUIDParameter,
 )
-from taskworks.parameters.typed import RESULT, Typed
 
-PLAIN: Mapping[Any, type[Parameter]] = {
+PARAMETER_TYPES: Mapping[Any, type[Parameter]] = {
     Any: JSONParameter,
     bool: BooleanParameter,
     date: DateParameter,
@@ -53,11 +53,23 @@ PLAIN: Mapping[Any, type[Parameter]] = {
 }
 
 
+class AnnotatedParameter(ValidatedParameter):
+    """A value of any type that pydantic can validate."""
+
+    def __init__(self, annotation: Any) -> None:
+        super().__init__()
+        self._annotation = annotation
+
+    @cached_property
+    def annotation(self) -> Any:
+        return self._annotation
+
+
 def typed_function(function: Callable[..., Any], takes_context: bool) -> Callable[..., Any]:
     """
-    The function, with its arguments and its result validated.
+    Return the function, with its arguments and its result validated.
 
-    Raise InvalidTask for an argument that has no annotation, or one that cannot be validated.
+    Raise InvalidTask for an argument without an annotation, or with one that cannot be validated.
     """
     typed: Any = _typed_of(function, takes_context)
     make = _coroutine_function if inspect.iscoroutinefunction(function) else _function
@@ -66,22 +78,23 @@ def typed_function(function: Callable[..., Any], takes_context: bool) -> Callabl
     return wrapper  # type: ignore[no-any-return]
 
 
-def _function(function: Callable[..., Any], typed: Typed, given: int) -> Callable[..., Any]:
-    """``given`` arguments are the worker's."""
+def _function(function: Callable[..., Any], typed: Typed, context_count: int) -> Callable[..., Any]:
+    """Return the wrapper; its first ``context_count`` (0 or 1) arguments are passed unchanged."""
 
     def execute(*args: Any, **kwargs: Any) -> Any:
-        values = typed.decoded(args[given:], kwargs)
-        return typed.returned(function(*args[:given], **values))
+        values = typed.decoded(args[context_count:], kwargs)
+        return typed.returned(function(*args[:context_count], **values))
 
     return execute
 
 
 def _coroutine_function(
-    function: Callable[..., Any], typed: Typed, given: int
+    function: Callable[..., Any], typed: Typed, context_count: int
 ) -> Callable[..., Any]:
+    # In threads, because validating a model instance queries the database.
     async def execute(*args: Any, **kwargs: Any) -> Any:
-        values = await sync_to_async(typed.decoded)(args[given:], kwargs)
-        returned = await function(*args[:given], **values)
+        values = await sync_to_async(typed.decoded)(args[context_count:], kwargs)
+        returned = await function(*args[:context_count], **values)
         return await sync_to_async(typed.returned)(returned)
 
     return execute
@@ -96,7 +109,7 @@ def _typed_of(function: Callable[..., Any], takes_context: bool) -> Typed:
     arguments = [*inspect.signature(function).parameters.values()][int(takes_context) :]
     inputs = {a.name: _input(f"{name}({a.name})", a, hints) for a in arguments}
     returned = hints.get("return", Any)
-    outputs = {} if returned is types.NoneType else {RESULT: _output(returned)}
+    outputs = {} if returned is types.NoneType else {RESULT_NAME: _output(returned)}
     return Typed(
         name=function.__name__,
         inputs=fields_of(name, inputs, "inputs"),
@@ -108,7 +121,7 @@ def _typed_of(function: Callable[..., Any], takes_context: bool) -> Typed:
 
 def _input(place: str, argument: inspect.Parameter, hints: Mapping[str, Any]) -> Parameter:
     if argument.kind not in (argument.POSITIONAL_OR_KEYWORD, argument.KEYWORD_ONLY):
-        raise InvalidTask(f"{place}: a typed task takes arguments by their names only.")
+        raise InvalidTask(f"{place}: a typed task accepts only named arguments.")
     if argument.name not in hints:
         raise InvalidTask(f"{place}: an argument of a typed task needs an annotation.")
     parameter = copy(parameter_of(hints[argument.name]))
@@ -128,33 +141,33 @@ def _output(annotation: Any) -> Parameter:
 
 
 def parameter_of(annotation: Any) -> Parameter:
-    """The parameter of an annotation."""
-    found = _without_null(annotation)
-    if found is not annotation:
-        parameter = copy(parameter_of(found))
+    """Return the parameter for an annotation."""
+    not_none = _without_none(annotation)
+    if not_none is not annotation:
+        parameter = copy(parameter_of(not_none))
         parameter.null = True
         return parameter
-    return _explicit(annotation) or _plain(annotation) or AnnotatedParameter(annotation)
+    return _explicit(annotation) or _known(annotation) or AnnotatedParameter(annotation)
 
 
-def _without_null(annotation: Any) -> Any:
-    """What is annotated besides None."""
+def _without_none(annotation: Any) -> Any:
+    """Return ``X`` for ``X | None``, and any other annotation unchanged."""
     if get_origin(annotation) not in (Union, types.UnionType):
         return annotation
-    others = [kind for kind in get_args(annotation) if kind is not types.NoneType]
+    others = [member for member in get_args(annotation) if member is not types.NoneType]
     return annotation if len(others) == len(get_args(annotation)) else Union[tuple(others)]  # noqa: UP007
 
 
 def _explicit(annotation: Any) -> Parameter | None:
-    """Annotated[int, IntParameter(min_value=1)]"""
-    marks = getattr(annotation, "__metadata__", ())
-    return next((mark for mark in marks if isinstance(mark, Parameter)), None)
+    """Return the parameter in ``Annotated[int, IntParameter(min_value=1)]``."""
+    metadata = getattr(annotation, "__metadata__", ())
+    return next((item for item in metadata if isinstance(item, Parameter)), None)
 
 
-def _plain(annotation: Any) -> Parameter | None:
-    """That of a type that has one of ours."""
-    if annotation in PLAIN:
-        return PLAIN[annotation]()
+def _known(annotation: Any) -> Parameter | None:
+    """Return the parameter for a type that has a parameter class of its own."""
+    if annotation in PARAMETER_TYPES:
+        return PARAMETER_TYPES[annotation]()
     if get_origin(annotation) is list:
         return ListParameter(parameter_of(get_args(annotation)[0]))
     if isinstance(annotation, type) and issubclass(annotation, Enum):
