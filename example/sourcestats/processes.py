@@ -35,9 +35,7 @@ class ManagedProcess:
     def must_be_alive(self) -> None:
         exit_code = self.process.poll()
         if exit_code is not None:
-            raise ProcessEndedError(
-                f"The {self.name} ended with exit code {exit_code}."
-            )
+            raise ProcessEndedError(f"The {self.name} ended with exit code {exit_code}.")
 
     def stop(self) -> int:
         """Ask it to stop, and return its exit code."""
