@@ -25,8 +25,8 @@ class Conf:
     notify: bool = True  # notify workers of new runs, on PostgreSQL
     endpoint_tasks_synchronous: bool = False  # execute deferrable tasks in the request
     api_tasks: tuple[str, ...] = ()  # dotted paths of typed tasks that the REST API offers
-    api_authentication_classes: tuple[str, ...] = ()  # empty: the project's
-    api_permission_classes: tuple[str, ...] = ()  # empty: the project's, or IsAuthenticated
+    api_authentication_classes: tuple[str, ...] = ()  # dotted paths; empty: the project's
+    api_permission_classes: tuple[str, ...] = ()  # the same; or IsAuthenticated
     api_max_streams: int = 500  # open event streams per process
     api_max_user_streams: int = 100  # of these, per authenticated user
     schedule_callables: tuple[str, ...] = ()  # dotted paths that the admin offers besides tasks

@@ -20,14 +20,14 @@ Check = Callable[..., list[checks.CheckMessage]]
 _checks: list[Check] = []
 
 
-def check_of_a_part(check: Check) -> Check:
+def feature_check(check: Check) -> Check:
     """Register a check to be run once the project's modules are imported; a decorator."""
     _checks.append(check)
     return check
 
 
 @checks.register
-def check_parts(**kwargs: Any) -> list[checks.CheckMessage]:
+def check_features(**kwargs: Any) -> list[checks.CheckMessage]:
     """Run the checks of the features that the project uses."""
     discovery.task_modules()
     with suppress(Exception):  # Django has a check of its own for that

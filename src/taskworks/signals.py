@@ -53,9 +53,8 @@ task_lost = Signal()
 logger = steady_logger(__name__)
 
 
-Snapshot = Callable[
-    [], TaskResult
-]  # called only if there is a receiver: it costs more than a short run
+# Called only if there is a receiver, because it costs more than a short run.
+Snapshot = Callable[[], TaskResult]
 
 
 def announce(

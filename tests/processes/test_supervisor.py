@@ -360,7 +360,10 @@ def test_a_process_that_does_not_stop_is_killed(
 @pytest.mark.any_database
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [({"processes": 2}, "command line only"), ({"processes": 2, "reload": True}, "one process")],
+    [
+        ({"processes": 2}, "on the command line"),
+        ({"processes": 2, "reload": True}, "several --processes"),
+    ],
 )
 def test_what_does_not_fit_is_refused(arguments: dict[str, object], words: str) -> None:
     with pytest.raises(CommandError, match=words):

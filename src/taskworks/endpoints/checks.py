@@ -8,7 +8,7 @@ from django.core import checks
 from django.utils.module_loading import import_string
 
 from taskworks.documentation import page
-from taskworks.feature_checks import check_of_a_part
+from taskworks.feature_checks import feature_check
 from taskworks.framework import DummyBackend, ImmediateBackend
 
 # Classes with deferrable tasks.
@@ -19,7 +19,7 @@ refused: dict[str, str] = {}
 HINT = f"What an endpoint's tasks may be: {page('reference/endpoints')}"
 
 
-@check_of_a_part
+@feature_check
 def check_endpoints(**kwargs: Any) -> list[checks.CheckMessage]:
     """Report classes that could not be created, and what only shows when all are imported."""
     return [

@@ -11,14 +11,14 @@ from rest_framework.settings import api_settings
 
 from taskworks.compat import task_api
 from taskworks.documentation import page
-from taskworks.feature_checks import check_of_a_part
+from taskworks.feature_checks import feature_check
 from taskworks.rest import access
 from taskworks.typed import registry
 
 HINT = f"Who may do what, and how to set it: {page('reference/rest', 'who-may-what')}"
 
 
-@check_of_a_part
+@feature_check
 def check_rest(**kwargs: Any) -> list[checks.CheckMessage]:
     """Check the classes in the settings, and the permissions and throttle of each offered task."""
     if not _is_included():

@@ -10,14 +10,14 @@ from taskworks.definition import Task
 from taskworks.discovery import resolve
 from taskworks.documentation import page
 from taskworks.exceptions import InvalidTask, TaskNotFound
-from taskworks.feature_checks import check_of_a_part
+from taskworks.feature_checks import feature_check
 from taskworks.typed.registry import survey
 from taskworks.typed.typed_task import refused
 
 HINT = f"What a typed task may be: {page('reference/typed')}"
 
 
-@check_of_a_part
+@feature_check
 def check_typed_tasks(**kwargs: Any) -> list[checks.CheckMessage]:
     """Report classes that could not be created, and tasks that cannot be offered."""
     tasks: dict[str, Task[..., Any]] = {}
