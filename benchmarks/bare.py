@@ -295,9 +295,9 @@ class Driver:
         """Roll back the transaction."""
         self._cursor.execute("ROLLBACK")
 
-    def ask(self, question: str, verb: Verb) -> Any:
+    def first_value(self, prefix: str, verb: Verb) -> Any:
         """Return the first value of a prefix, such as EXPLAIN, with a verb's only statement."""
-        self._cursor.execute(question + verb.only.text, verb.only.values(()))
+        self._cursor.execute(prefix + verb.only.text, verb.only.values(()))
         return self._cursor.fetchone()[0]
 
     def fetch(self, statement: str) -> list[Any]:

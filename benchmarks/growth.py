@@ -158,9 +158,9 @@ def _buffers(claim: bare.Verb) -> dict[str, float]:
 
 
 def _explained(driver: "bare.Driver", claim: bare.Verb) -> dict[str, Any]:
-    answer = driver.ask("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ", claim)
-    answer = json.loads(answer) if isinstance(answer, str) else answer
-    return answer[0]["Plan"]
+    plan = driver.first_value("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ", claim)
+    plan = json.loads(plan) if isinstance(plan, str) else plan
+    return plan[0]["Plan"]
 
 
 def _touched(plan: dict[str, Any]) -> int:

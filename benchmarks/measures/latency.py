@@ -60,11 +60,11 @@ def _waits(contender: Contender, tasks: int, rare: int) -> tuple[list[float], li
         if rare:
             times += client.run(trickle, tasks + 1, rare, *RARE_GAPS)
         await_marks(contender, workers, 1 + tasks + rare)
-    began = {mark.number: mark.at for mark in reversed(marks.read(place.marks))}
-    if len(began) != len(times) + 1:
+    started = {mark.number: mark.at for mark in reversed(marks.read(place.marks))}
+    if len(started) != len(times) + 1:
         raise NotMeasuredError("a task was lost")
-    waits = [(began[number] - at) * 1000 for number, (_, at) in enumerate(times, 1)]
-    calls = [(began[number] - at) * 1000 for number, (at, _) in enumerate(times, 1)]
+    waits = [(started[number] - at) * 1000 for number, (_, at) in enumerate(times, 1)]
+    calls = [(started[number] - at) * 1000 for number, (at, _) in enumerate(times, 1)]
     return waits, calls
 
 

@@ -59,9 +59,9 @@ def _cost(benchmark: Benchmark, contender: Contender) -> dict[str, float]:
 
 def _cpu(worker: processes.Process, window: float) -> float:
     """Return the processor time used per second."""
-    cpu, began = cpu_seconds(worker), time.monotonic()
+    cpu, started = cpu_seconds(worker), time.monotonic()
     time.sleep(window)
-    return (cpu_seconds(worker) - cpu) / (time.monotonic() - began)
+    return (cpu_seconds(worker) - cpu) / (time.monotonic() - started)
 
 
 # Called in the producer.

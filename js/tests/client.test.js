@@ -51,7 +51,7 @@ describe('a run by polling', () => {
     assert.equal(server.requests.length, 1);
   });
 
-  test('asks for events once if there are none', async () => {
+  test('requests events once if there are none', async () => {
     server.answers({ 'GET 11/': [json(running(1)), json(running(2)), json(running(3)), json(done)] });
     await taskworks.run('add');
     assert.equal(server.to('GET /tasks/11/events/').length, 1);
@@ -479,13 +479,13 @@ describe('requests', () => {
   });
 
   test('have it from the options or a form if scripts cannot read the cookie', async () => {
-    const asked = mock.fn(() => ({ value: 'of the form' }));
-    globalThis.document = { cookie: '', querySelector: asked };
+    const query = mock.fn(() => ({ value: 'of the form' }));
+    globalThis.document = { cookie: '', querySelector: query };
     server.answers({ POST: json(done, 201) });
     await taskworks.run('add');
     await taskworks.run('add', {}, { csrfToken: 'of the options' });
     assert.deepEqual(server.requests.map(token), ['of the form', 'of the options']);
-    assert.deepEqual(asked.mock.calls[0].arguments, ['[name=csrfmiddlewaretoken]']);
+    assert.deepEqual(query.mock.calls[0].arguments, ['[name=csrfmiddlewaretoken]']);
   });
 
   test('go to the baseURL, with or without its slash', async () => {

@@ -46,14 +46,14 @@ CALLBACKS = """
 """
 REMOVE = """
     const element = document.querySelector("taskworks-progress");
-    window.heard = 0;
-    element.addEventListener("taskworks-progress", () => (window.heard += 1));
+    window.eventCount = 0;
+    element.addEventListener("taskworks-progress", () => (window.eventCount += 1));
     element.remove();
     return element.current;
 """
 ATTACH = """
     const [done] = arguments;
-    taskworks.attach("1").then(({ status }) => done([window.heard, status]));
+    taskworks.attach("1").then(({ status }) => done([window.eventCount, status]));
 """
 
 
