@@ -1,4 +1,4 @@
-"""Draw demo.svg: run the example's real demo, and turn what it prints into a picture.
+"""Draw demo.svg: run the example's demo, and turn its output into a picture.
 
 Run it from anywhere: `python docs/pictures/draw.py`. It needs the extra `example`.
 """
@@ -17,7 +17,7 @@ from rich.text import Text
 PICTURE = Path(__file__).with_name("demo.svg")
 EXAMPLE = Path(__file__).resolve().parents[2] / "example"
 COLUMNS = 96
-# What moves the cursor or erases, which a progress bar does to draw itself anew.
+# Sequences that move the cursor or erase, with which a progress bar redraws itself.
 CURSOR_CODE = re.compile(r"\x1b\[[0-9;?]*[A-HJKhl]")
 FONT_FACE = re.compile(r"@font-face\s*\{.*?\}\s*", re.DOTALL)
 
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def demo() -> str:
-    """What `manage.py demo` prints on a terminal with colours; its database is a new file."""
+    """Return the output of `manage.py demo` on a terminal with colors; its database is a new file."""
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(  # noqa: S603 - our own example
             [sys.executable, str(EXAMPLE / "manage.py"), "demo"],
@@ -44,19 +44,19 @@ def demo() -> str:
             stdout=subprocess.PIPE,
             check=True,
         )
-    # Not as text, which would make a line's end of each carriage return.
+    # Bytes: text mode would turn each carriage return into a line break.
     return done.stdout.decode()
 
 
 def settled(output: str) -> str:
-    """The lines as they stand in the end: of a line drawn many times, the last drawing."""
+    """Return the lines as they are at the end: of a redrawn line, only the last version."""
     return "\n".join(
         CURSOR_CODE.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in output.split("\n")
     ).strip()
 
 
 def picture_of(output: str) -> str:
-    """The svg, which loads nothing from elsewhere."""
+    """Return the SVG, which loads nothing from elsewhere."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO())
     console.print(Text.assemble(("$ ", "bold green"), ("make demo", "bold")))
     console.print(Text.from_ansi(output))

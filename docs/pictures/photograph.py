@@ -1,4 +1,4 @@
-"""Photograph browser.png: serve the example, and take a picture of a task under way.
+"""Photograph browser.png: serve the example, and take a picture of a running task.
 
 Run it from anywhere: `python docs/pictures/photograph.py`. It needs the extras `dev` and `example`,
 and Chromium with its driver.
@@ -21,7 +21,7 @@ HALF = 50  # percent
 
 def main() -> None:
     """Write the picture."""
-    # Outside of the settings an empty name is Django's own source.
+    # With an empty source, the settings use Django's own source.
     with (
         tempfile.TemporaryDirectory() as folder,
         served(Path(folder), source="") as site,
