@@ -1,4 +1,4 @@
-# What a developer types, and what CI runs. Every target sets up what it needs by itself.
+# The commands of developers and of CI. Each target installs what it needs.
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
@@ -7,13 +7,13 @@ MAKEFLAGS += --no-print-directory
 DJANGO := 5.2
 MATRIX := py3.12-django6.0 py3.13-django6.1
 
-# A Python by its version: from the PATH, else pyenv's newest of that version, else nothing.
+# Find a Python by version: on the PATH, or the newest of that version in pyenv, or nothing.
 find_python = $(shell for python in python$(1) \
 	$$(ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$(1).*/bin/python$(1) 2>/dev/null | sort -rV); \
 	do "$$python" -c "" 2>/dev/null && echo "$$python" && break; done)
 PYTHON ?= $(or $(call find_python,3.11),python3)
 
-# What a project knows of our types that has neither django-stubs nor our configuration.
+# Checks the types as a project sees them that has neither django-stubs nor our configuration.
 without_stubs = MYPYPATH=src .venv/bin/mypy --strict --config-file= \
 	--cache-dir=.mypy_cache/without-stubs --no-site-packages --ignore-missing-imports \
 	--follow-imports=silent --no-warn-unused-ignores
@@ -25,10 +25,10 @@ IN_CI = [ "$$CI" = true ]
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-demo: .venv/.installed ## Run the example's main job from start to end, on SQLite
+demo: .venv/.installed ## Run the example in the terminal, on SQLite
 	.venv/bin/python example/manage.py demo
 
-example: .venv/.installed ## Serve the example, its worker included, to click through
+example: .venv/.installed ## Serve the example with a worker, for a browser
 	.venv/bin/python example/manage.py serve
 
 docs: .venvs/docs/.installed ## Build the documentation, and check its links; docs/_build/html/index.html
@@ -37,22 +37,22 @@ docs: .venvs/docs/.installed ## Build the documentation, and check its links; do
 		--doctree-dir docs/_build/doctrees docs docs/_build/html
 	@echo "$$(find docs/_build/html -name '*.html' | wc -l) pages are in docs/_build/html."
 
-test: .venv/.installed .venv/.mysqlclient ## Run the tests on each database that is there
+test: .venv/.installed .venv/.mysqlclient ## Run the tests on each available database
 	.venv/bin/python -m tests.on_every_database
 
-# BENCH="--quick" and whatever else `.venvs/bench/bin/python -m benchmarks --help` lists.
-bench: .venvs/bench/.installed .venvs/bench/.mysqlclient ## Measure Taskworks and its peers, half an hour
+# BENCH has the options, such as "--quick"; see `.venvs/bench/bin/python -m benchmarks --help`.
+bench: .venvs/bench/.installed .venvs/bench/.mysqlclient ## Compare Taskworks with its peers (half an hour)
 	.venvs/bench/bin/python -m benchmarks $(or $(BENCH),--write)
 
-faults: .venv/.installed .venv/.mysqlclient ## Kill, freeze, cut off: all faults, and the table of what was seen
+faults: .venv/.installed .venv/.mysqlclient ## Inject all faults, and write the table of the results
 	.venv/bin/python -m tests.faults
 
-# make soak SECONDS=600 DATABASE=mariadb RATE=100
+# For example: make soak SECONDS=600 DATABASE=mariadb RATE=100
 SECONDS := 3600
 DATABASE := postgresql
 RATE := 500
 
-soak: .venv/.installed .venv/.mysqlclient ## Work for an hour while a fault follows the other
+soak: .venv/.installed .venv/.mysqlclient ## Run an hour of load with one fault after another
 	TASKWORKS_SOAK_SECONDS=$(SECONDS) TASKWORKS_SOAK_RATE=$(RATE) \
 		.venv/bin/python -m tests.on_every_database $(DATABASE) -- -s -o timeout=0 tests/faults/test_soak.py
 
@@ -60,19 +60,19 @@ lint: .venv/.installed ## Check style and formatting
 	.venv/bin/ruff check src tests docs example benchmarks manage.py
 	.venv/bin/ruff format --check src tests docs example benchmarks manage.py
 
-types: .venv/.installed ## Check the types, strictly
+types: .venv/.installed ## Check the types
 	.venv/bin/mypy
 	$(without_stubs) tests/types/sample.py
 
-imports: .venv/.installed ## Check that imports go down the house, never up
+imports: .venv/.installed ## Check that imports only go down through the layers
 	.venv/bin/lint-imports
 
 migrations: .venv/.installed ## Check that the migrations are complete
 	$(call check_migrations,.venv)
 
-matrix: $(MATRIX) ## Check migrations and run the tests on the other Pythons and Djangos
+matrix: $(MATRIX) ## Check migrations and run the tests with the other versions of Python and Django
 
-check: lint types imports migrations docs test matrix ## All of the checks: what CI runs
+check: lint types imports migrations docs test matrix ## Run all checks, as CI does
 
 # --- The environments ---
 
@@ -80,7 +80,7 @@ check: lint types imports migrations docs test matrix ## All of the checks: what
 python_of = $(patsubst py%,%,$(firstword $(subst -django, ,$(1))))
 django_of = $(lastword $(subst -django, ,$(1)))
 
-# $(1) is the environment. The settings' database is looked at, but nothing is written.
+# $(1) is the environment. The database is read, but not changed.
 check_migrations = files=$$(mktemp -d) && trap 'rm -r "$$files"' EXIT && \
 	TASKWORKS_TEST_FILES="$$files" $(1)/bin/python manage.py makemigrations --check --dry-run
 
@@ -105,9 +105,9 @@ $(MATRIX):
 
 .venv/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or later is needed, and $(PYTHON) is none." >&2; exit 1; }
+		{ echo "Python 3.11 or later is needed, not $(PYTHON)." >&2; exit 1; }
 	@! $(IN_CI) || $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-		{ echo "CI needs Python 3.11: it is not on the PATH and not in pyenv." >&2; exit 1; }
+		{ echo "CI needs Python 3.11, which is neither on the PATH nor in pyenv." >&2; exit 1; }
 	$(call install,.venv,$(PYTHON),$(DJANGO))
 
 .venvs/%/.installed: pyproject.toml
@@ -120,10 +120,10 @@ $(MATRIX):
 		--editable ".[docs]"
 	@touch $@
 
-# As Read the Docs has it, if it is there.
+# The version of Read the Docs, if it is available.
 DOCS_PYTHON = $(or $(call find_python,3.12),$(PYTHON))
 
-# The peers, each of them if it can be had; the benchmark names those that it misses.
+# Install each peer that can be installed; the benchmark names the missing ones.
 .venvs/bench/.installed: pyproject.toml benchmarks/requirements.txt
 	@echo "Setting up .venvs/bench with the peers, which takes a minute."
 	@test -x .venvs/bench/bin/python || $(BENCH_PYTHON) -m venv --clear .venvs/bench
@@ -137,7 +137,7 @@ DOCS_PYTHON = $(or $(call find_python,3.12),$(PYTHON))
 BENCH_PYTHON = $(or $(call find_python,3.13),$(call find_python,3.12),$(PYTHON))
 BENCH_INSTALL = .venvs/bench/bin/python -m pip install --quiet --disable-pip-version-check --no-input
 
-# The driver is compiled against a C library that the machine may lack; all else works without.
+# The driver needs a C library to compile. Without it, everything else works.
 %/.mysqlclient: %/.installed
 	@if $*/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
 		--editable ".[mysql]" >$@.log 2>&1; \
@@ -145,7 +145,7 @@ BENCH_INSTALL = .venvs/bench/bin/python -m pip install --quiet --disable-pip-ver
 		touch $@; \
 	else \
 		cat $@.log >&2; \
-		echo "NOT INSTALLED in $*: mysqlclient, so nothing is tested on MariaDB or MySQL." >&2; \
+		echo "NOT INSTALLED in $*: mysqlclient, so MariaDB and MySQL are not tested." >&2; \
 		echo "It needs a C compiler, pkg-config and the headers of libmysqlclient." >&2; \
 		! $(IN_CI); \
 	fi

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: Taskworks and its peers, in turns, on this machine."""
+"""``python -m benchmarks``: compare Taskworks and its peers on this machine."""
 
 import argparse
 import signal
@@ -35,13 +35,13 @@ PARTS = {
     "schedules": schedules.measure,
     "variants": variants.measure,
 }
-QUICK = 0.25  # of the runs, in one round, of these systems
+QUICK_SCALE = 0.25  # of the number of runs
 QUICK_SYSTEMS = ["taskworks", "taskworks-async", "bare", "django-tasks-db", "pgqueuer"]
-LAST = ROOT / ".cache" / "benchmarks.json"
+DEFAULT_FILE = ROOT / ".cache" / "benchmarks.json"
 
 
 def main() -> None:
-    """Measure what the command line names, and report."""
+    """Measure what the command line selects, and report the figures."""
     arguments = _parse(sys.argv[1:])
     if arguments.from_file:
         figures = Figures.load(arguments.from_file)
@@ -62,7 +62,7 @@ def _measure(arguments: argparse.Namespace, figures: Figures) -> None:
             systems=arguments.systems or (QUICK_SYSTEMS if arguments.quick else [*BY_NAME]),
             stores=arguments.databases,
             rounds=arguments.rounds or (1 if arguments.quick else 3),
-            scale=QUICK if arguments.quick else 1,
+            scale=QUICK_SCALE if arguments.quick else 1,
             files=Path(files),
             figures=figures,
             options=dict(arguments.options),
@@ -74,22 +74,20 @@ def _measure(arguments: argparse.Namespace, figures: Figures) -> None:
                 _measure_part(part, benchmark)
         except KeyboardInterrupt:
             report.show(figures)
-            sys.exit(
-                "interrupted: these are the figures that there were, and nothing is left behind"
-            )
+            sys.exit("interrupted; the figures so far are above")
         finally:
             figures.save(arguments.save)
 
 
 def _measure_part(part: str, benchmark: Benchmark) -> None:
-    began = time.monotonic()
+    started_at = time.monotonic()
     print(f"\n=== {part} ===", flush=True)
     PARTS[part](benchmark)
-    print(f"  ({time.monotonic() - began:.0f} s)", flush=True)
+    print(f"  ({time.monotonic() - started_at:.0f} s)", flush=True)
 
 
 def _interrupt(number: int, frame: object) -> None:
-    """Once: what is there has to be cleaned up."""
+    # Only once, so that another signal does not interrupt the cleanup.
     for again in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(again, signal.SIG_IGN)
     raise KeyboardInterrupt
@@ -107,14 +105,14 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="SYSTEM=OPTIONS",
-        help="more options for a system's worker, as in 'taskworks=--threads 8'",
+        help="further options for a system's worker, for example 'taskworks=--threads 8'",
     )
-    add("--rounds", type=int, help="how often each is measured (3; quick: 1)")
+    add("--rounds", type=int, help="number of rounds (default: 3; with --quick: 1)")
     add("--quick", action="store_true", help="a quarter of the tasks, one round, few systems")
     add("--write", action="store_true", help=f"write {page.PAGE.relative_to(ROOT)} and its chart")
-    add("--save", type=Path, default=LAST, help="where the figures go, as JSON")
-    add("--onto", type=Path, help="keep the other parts of figures that were saved")
-    add("--from-file", type=Path, help="measure nothing, report figures that were saved")
+    add("--save", type=Path, default=DEFAULT_FILE, help="the file for the figures, as JSON")
+    add("--onto", type=Path, help="a file of saved figures; measure only some parts of it again")
+    add("--from-file", type=Path, help="measure nothing; report the figures in this file")
     return parser.parse_args(arguments)
 
 
@@ -122,7 +120,7 @@ def _names(known: Sequence[str] | dict[str, object]) -> object:
     def parse(text: str) -> list[str]:
         names = text.split(",")
         if unknown := [name for name in names if name not in known]:
-            raise argparse.ArgumentTypeError(f"no such name: {', '.join(unknown)}")
+            raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}")
         return names
 
     return parse
@@ -131,7 +129,7 @@ def _names(known: Sequence[str] | dict[str, object]) -> object:
 def _options(text: str) -> tuple[str, str]:
     system, _, options = text.partition("=")
     if system not in BY_NAME:
-        raise argparse.ArgumentTypeError(f"no such system: {system}")
+        raise argparse.ArgumentTypeError(f"unknown system: {system}")
     return system, options
 
 

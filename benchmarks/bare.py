@@ -1,7 +1,8 @@
 """
-Our store's own statements, caught as it sends them and sent again by the driver alone.
+The statements of Taskworks' store: recorded when it sends them, and sent again by the driver alone.
 
-So what a system can reach at best on this table stays true when the store changes.
+They show the highest rate that a system can reach with this table. Because they are recorded, they
+are always those of the current store.
 """
 
 import re
@@ -22,11 +23,11 @@ UUID_TEXT = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
 Values = Sequence[Any] | dict[str, Any]
 
 
-# What is measured: called in the producer.
+# The measurements, called in the producer.
 
 
 def drain(system: Taskworks, size: int, binding: str = "as Django", indexes: str = "all") -> float:
-    """Claim and finish so many runs, a hundred at a time; how many a second."""
+    """Claim and finish ``size`` runs, 100 at a time; return runs per second."""
     with only_these_indexes(indexes):
         system.clear()
         claim, finish = verbs(system)
@@ -52,13 +53,13 @@ def _seconds_to_drain(claim: "Verb", finish: "Verb", size: int, binding: str) ->
 
 
 def enqueue(system: Taskworks, size: int) -> float:
-    """Insert so many runs, each committed; how many a second."""
+    """Insert ``size`` runs, each committed; return runs per second."""
     system.clear()
     return size / _seconds_to_insert(system, size, 1)
 
 
 def enqueue_many(system: Taskworks, size: int, chunk: int) -> float:
-    """Insert so many runs, ``chunk`` in a transaction; how many a second."""
+    """Insert ``size`` runs, ``chunk`` per transaction; return runs per second."""
     system.clear()
     return size / _seconds_to_insert(system, size, chunk)
 
@@ -74,12 +75,12 @@ def _seconds_to_insert(system: Taskworks, size: int, chunk: int) -> float:
     return seconds
 
 
-# Catch.
+# Recording.
 
 
 @dataclass
 class Statement:
-    """What was sent, and whether in a transaction that others of the verb were in as well."""
+    """A statement that was sent, and whether in a transaction of several statements."""
 
     text: str
     values: Values
@@ -87,8 +88,8 @@ class Statement:
 
 
 @contextmanager
-def caught() -> Iterator[list[Statement]]:
-    """The statements that are sent meanwhile."""
+def recorded() -> Iterator[list[Statement]]:
+    """Yield the list of the statements that are sent in the block."""
     from taskworks.store import store
 
     connection = store().connection
@@ -103,18 +104,18 @@ def caught() -> Iterator[list[Statement]]:
 
 
 def verbs(system: Taskworks) -> tuple["Verb", "Verb"]:
-    """The claim and the finish of a hundred runs."""
+    """Return the statements that claim, and that finish, 100 runs."""
     from taskworks.options.policy import THREAD
     from taskworks.store import store
 
     worker = register(system)
     system.fill(BATCH)
-    with caught() as claiming:
+    with recorded() as claiming:
         runs = store().claim(worker, "default", ["default"], {THREAD: BATCH})
     assert len(runs) == BATCH, f"{len(runs)} were claimed"
     for number, run in enumerate(runs):
         _succeed(run, number)
-    with caught() as finishing:
+    with recorded() as finishing:
         written = store().finish(runs)
     assert len(written) == BATCH, f"{len(written)} were finished"
     ids = [run.id for run in runs]
@@ -122,8 +123,8 @@ def verbs(system: Taskworks) -> tuple["Verb", "Verb"]:
 
 
 def insertion(system: Taskworks, size: int) -> "Verb":
-    """The INSERTs of so many runs."""
-    with caught() as statements:
+    """Return the INSERTs of ``size`` runs."""
+    with recorded() as statements:
         if size == 1:
             system.enqueue(range(size))
         else:
@@ -138,7 +139,7 @@ def insertion(system: Taskworks, size: int) -> "Verb":
 
 
 def register(system: Taskworks) -> UUID:
-    """A worker that lives, always the same."""
+    """Register a worker, always the same one; return its id."""
     from taskworks.models import Worker
     from taskworks.store import store
 
@@ -149,35 +150,36 @@ def register(system: Taskworks) -> UUID:
 
 
 def _succeed(run: Any, number: int) -> None:
-    """As the executor leaves a run that has returned its argument, at a time of its own."""
+    """Set the columns as the executor does for a successful run, with a different time for each."""
     run.state, run.attempts, run.worker_ids = "successful", 1, ["bench-1234-0123abcd"]
     run.started_at = run.last_attempted_at = run.claimed_at + timedelta(microseconds=50 * number)
     run.finished_at = run.started_at + timedelta(microseconds=40)
     run.return_value = number
 
 
-# Send again.
+# Sending them again.
 
 
 class Verb:
-    """The statements of a verb, which can be sent for other runs than they were caught with."""
+    """The statements of a store's verb, which can be sent again for other runs."""
 
     def __init__(self, statements: list[Statement], ids: Sequence[UUID]) -> None:
-        assert statements, "the store has sent nothing"
+        assert statements, "the store sent no statement"
         self._size = len(ids)
         self._templates = [Template(one, ids) for one in statements]
         self._is_atomic = any(one.is_atomic for one in statements)
 
     def fresh_ids(self) -> list[Any]:
-        """As many ids as it was caught with."""
+        """Return new ids, as many as the recorded statements have."""
         from taskworks.models.run import new_run_id
 
         return [self._templates[0].form(new_run_id()) for _ in range(self._size)]
 
     def send(self, driver: "Driver", ids: Sequence[Any] = (), *, within: bool = False) -> list[Any]:
         """
-        Send them for these runs, and return the runs that a SELECT or RETURNING named; in a
-        transaction of their own if they were in one, and not ``within`` the caller's.
+        Send the statements for these runs; return the ids that a SELECT or RETURNING returned.
+
+        If they were recorded in a transaction, they are sent in one, unless ``within`` is true.
         """
         if self._is_atomic and not within:
             driver.begin()
@@ -191,13 +193,13 @@ class Verb:
 
     @property
     def only(self) -> "Template":
-        """Its statement, if it is one."""
+        """The statement, if there is exactly one."""
         [template] = self._templates
         return template
 
 
 class Template:
-    """A statement in which the ids of runs can be exchanged."""
+    """A statement in which the ids of runs can be replaced."""
 
     def __init__(self, statement: Statement, ids: Sequence[UUID]) -> None:
         places = {run_id: place for place, run_id in enumerate(ids)}
@@ -217,7 +219,7 @@ class Template:
         self.names_runs = bool(self._single or self._lists or self._documents)
 
     def values(self, ids: Sequence[Any]) -> Values:
-        """Its parameters, with these ids."""
+        """Return the parameters with these ids."""
         if not self.names_runs:
             return self._values
         values = dict(self._values) if isinstance(self._values, dict) else list(self._values)
@@ -231,7 +233,7 @@ class Template:
 
 
 class Document:
-    """A parameter that is a text with the ids of many runs in it, such as JSON."""
+    """A text parameter that contains the ids of many runs, such as JSON."""
 
     def __init__(self, text: str, places: dict[UUID, int]) -> None:
         self.places: list[int] = []
@@ -244,7 +246,7 @@ class Document:
         self._rest = text[end:]
 
     def text(self, ids: Sequence[Any]) -> str:
-        """With these ids."""
+        """Return the text with these ids."""
         pairs = zip(self._pieces, self.places, strict=True)
         return "".join([part for piece, place in pairs for part in (piece, str(ids[place]))]) + (
             self._rest
@@ -253,8 +255,10 @@ class Document:
 
 class Driver:
     """
-    Django's connection without Django: its driver's cursor, which binds ``as Django`` does, in the
-    client; or psycopg's own, which has the server bind, ``prepared`` or ``unprepared``.
+    A cursor of the driver, without Django.
+
+    ``binding``: "as Django" binds parameters in the client, on Django's connection; "prepared" and
+    "unprepared" bind them in the server, on a connection of psycopg's own.
     """
 
     def __init__(self, binding: str = "as Django") -> None:
@@ -274,35 +278,35 @@ class Driver:
             self._options = {"prepare": binding == "prepared"}
 
     def close(self) -> None:
-        """Close what is not Django's."""
+        """Close the cursor, and the connection unless it is Django's."""
         self._cursor.close()
         if self._own is not None:
             self._own.close()
 
     def begin(self) -> None:
-        """As Django begins a transaction."""
+        """Begin a transaction as Django does."""
         self._cursor.execute("BEGIN IMMEDIATE" if self._vendor == "sqlite" else "BEGIN")
 
     def commit(self) -> None:
-        """And ends it."""
+        """Commit the transaction."""
         self._cursor.execute("COMMIT")
 
     def roll_back(self) -> None:
-        """As if nothing had been sent."""
+        """Roll back the transaction."""
         self._cursor.execute("ROLLBACK")
 
-    def ask(self, question: str, verb: Verb) -> Any:
-        """What the database says of a statement."""
-        self._cursor.execute(question + verb.only.text, verb.only.values(()))
+    def first_value(self, prefix: str, verb: Verb) -> Any:
+        """Return the first value of a prefix, such as EXPLAIN, with a verb's only statement."""
+        self._cursor.execute(prefix + verb.only.text, verb.only.values(()))
         return self._cursor.fetchone()[0]
 
     def fetch(self, statement: str) -> list[Any]:
-        """All rows."""
+        """Return all rows of a query."""
         self._cursor.execute(statement)
         return list(self._cursor.fetchall())
 
     def execute(self, template: Template, ids: Sequence[Any]) -> list[Any]:
-        """Send it, read all that comes, and return the ids in it."""
+        """Send a statement, read all rows, and return the ids in them."""
         text = template.text if self._vendor != "sqlite" else _with_marks(template)
         self._cursor.execute(text, template.values(ids), **self._options)
         if not self._cursor.description:
@@ -313,14 +317,14 @@ class Driver:
 
 
 def _with_marks(template: Template) -> str:
-    """Its text with ? for %s, made once."""
+    """Return the text with ? instead of %s, computed once."""
     if not hasattr(template, "marked"):
         template.marked = template.text.replace("%s", "?").replace("%%", "%")
     return template.marked
 
 
 def prepared(column: str, values: Sequence[Any]) -> list[Any]:
-    """As they are sent to the database."""
+    """Return values of a column as they are sent to the database."""
     from django.db import connection
 
     from taskworks.models import TaskRun
@@ -340,18 +344,18 @@ def _uuid(value: Any) -> UUID | None:
 
 
 def _form(sample: Any) -> Callable[[UUID], Any]:
-    """How ids are written there."""
+    """Return the function that writes an id in the form of the sample."""
     if isinstance(sample, UUID):
         return lambda run_id: run_id
     return str if "-" in sample else lambda run_id: run_id.hex
 
 
-# Without indexes.
+# Without secondary indexes.
 
 
 @contextmanager
 def only_these_indexes(which: str) -> Iterator[None]:
-    """Without the secondary indexes but the one that claims read, if ``which`` is not ``all``."""
+    """Drop all secondary indexes but the one that claims read, unless ``which`` is "all"."""
     from django.db import connection
 
     from taskworks.models import TaskRun

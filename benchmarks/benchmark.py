@@ -1,4 +1,4 @@
-"""A run of the benchmark: who takes part, how often, and where the figures go."""
+"""One execution of the benchmark: the systems, the rounds, and the figures."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,21 +13,21 @@ from benchmarks.figures import Figures, Gap, Key
 
 @dataclass
 class Benchmark:
-    """What the command line asked for, and what has come of it."""
+    """What the command line selected, and the figures measured so far."""
 
     systems: Sequence[str]
     stores: Sequence[str]
     rounds: int
-    scale: float  # of the numbers of runs; 1 is the whole
+    scale: float  # factor for the numbers of runs
     files: Path
     figures: Figures
-    options: Mapping[str, str] = field(default_factory=dict)  # of a system's worker, besides
+    options: Mapping[str, str] = field(default_factory=dict)  # further ones, for a system's worker
 
     @contextmanager
     def group(
         self, part: str, group: str, only: Sequence[str] = (), variant: str = ""
     ) -> Iterator[list[Contender]]:
-        """Those who are compared with each other on one kind of database."""
+        """Prepare the systems that are compared on one kind of database."""
         stores = [store for store in GROUPS[group] if store in self.stores]
         systems = [name for name in self.systems if name in (only or self.systems)]
 
@@ -42,11 +42,11 @@ class Benchmark:
 
     @property
     def groups(self) -> list[str]:
-        """The kinds of databases to go through."""
+        """The kinds of databases to measure."""
         return [name for name, stores in GROUPS.items() if {*stores} & {*self.stores}]
 
     def size(self, whole: int, least: int = 100) -> int:
-        """A number of runs, in hundreds."""
+        """Return a number of runs, scaled and rounded to hundreds, but at least ``least``."""
         return max(least, round(whole * self.scale / 100) * 100)
 
     def in_turns(
@@ -57,8 +57,9 @@ class Benchmark:
         rounds: int = 0,
     ) -> bool:
         """
-        A B C A B C, so that whatever slows the machine slows all of them; whether each of them
-        could be measured.
+        Measure the systems in turns, A B C A B C, so that a slower machine affects all of them.
+
+        Return whether all could be measured.
         """
         out = set()
         for number in range(rounds or self.rounds):
@@ -73,7 +74,7 @@ class Benchmark:
         return not out
 
     def note(self, part: str, contender: Contender, number: int, values: dict[str, float]) -> None:
-        """Keep the figures of a round, and show them."""
+        """Store and print the figures of a round."""
         name, store = contender.name, contender.place.store
         for measure, value in values.items():
             self.figures.add(Key(part, measure, name, store), value)
@@ -90,6 +91,6 @@ class Benchmark:
         }
 
     def gap(self, part: str, system: str, store: str, reason: str) -> None:
-        """Say loudly that there is no figure."""
+        """Store and print that there is no figure, and why."""
         print(f"NOT MEASURED: {part}: {system} on {store}: {reason}", flush=True)
         self.figures.gaps.append(Gap(part, system, store, reason))

@@ -1,4 +1,4 @@
-"""The drain of one worker as bars, a panel a kind of database: an SVG, drawn by hand."""
+"""The drain of one worker as an SVG bar chart with one panel per kind of database."""
 
 from xml.sax.saxutils import escape
 
@@ -12,7 +12,7 @@ OURS, BARE, THEIRS = "#0c7c59", "#b8b8b8", "#6b8fb5"
 
 
 def draw(figures: Figures) -> str:
-    """The picture."""
+    """Return the SVG."""
     shapes, y = [], 8
     for group in GROUPS:
         rates = _rates(figures, group)
@@ -49,13 +49,13 @@ def _panel(group: str, rates: list[tuple[Key, float]], top: int) -> str:
         lines += [
             f'<text x="{LABELS - 8}" y="{y + 13}" text-anchor="end">{name}</text>\n',
             f'<rect x="{LABELS}" y="{y}" width="{width:.0f}" height="{BAR}" '
-            f'fill="{_colour(key.system)}"/>\n',
+            f'fill="{_color(key.system)}"/>\n',
             f'<text x="{LABELS + width + 6:.0f}" y="{y + 13}">{number(rate)}</text>\n',
         ]
     return "".join(lines)
 
 
-def _colour(system: str) -> str:
+def _color(system: str) -> str:
     if system == "bare":
         return BARE
     return OURS if system.startswith("taskworks") else THEIRS

@@ -1,4 +1,4 @@
-"""The benchmark's end of a producer: calls into the process that knows the system."""
+"""The client of a producer: calls functions in the process that has the system."""
 
 import json
 import subprocess
@@ -13,11 +13,11 @@ from benchmarks.processes import ROOT
 
 
 class NotMeasuredError(Exception):
-    """Something could not be measured; the message says why."""
+    """Something could not be measured; the message gives the reason."""
 
 
 class Client:
-    """Starts the producer of a system at a place, and ends it."""
+    """Starts and stops the producer of a system at a place."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -31,7 +31,7 @@ class Client:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                start_new_session=True,  # or Ctrl+C would end it before it has cleaned up
+                start_new_session=True,  # otherwise Ctrl+C would end it before its cleanup
             )
 
     def __enter__(self) -> Self:
@@ -48,11 +48,11 @@ class Client:
         self._process.stdout.close()
 
     def call(self, method: str, *arguments: Any) -> Any:
-        """Call a method of the system there."""
+        """Call a method of the system in the producer."""
         return self._ask({"module": "", "function": method, "arguments": arguments})
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a function there, with the system as its first argument."""
+        """Call a function in the producer, with the system as its first argument."""
         name = {"module": function.__module__, "function": function.__qualname__}
         return self._ask({**name, "arguments": arguments})
 
@@ -74,4 +74,4 @@ class Client:
 
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines()
-        return f"its producer ended: {lines[-1] if lines else 'it said nothing'}"
+        return f"its producer ended: {lines[-1] if lines else 'it printed nothing'}"

@@ -1,4 +1,4 @@
-"""Who is measured: a system with its store, prepared, and its producer."""
+"""The contenders: systems with a store and a producer, ready to be measured."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from benchmarks.place import Place
 from benchmarks.systems import ALL
 from benchmarks.systems.system import System
 
-# Those in one group are measured in turns, so that they can be compared.
+# The stores of a group are measured in turns, so that they can be compared.
 GROUPS = {
     "postgresql": ("postgresql", "redis", "rabbitmq"),
     "mariadb": ("mariadb",),
@@ -21,7 +21,7 @@ STORES = [store for group in GROUPS.values() for store in group]
 
 
 class Contender:
-    """A system at a place, and the process that enqueues for it."""
+    """A system at a place, and its producer, the process that enqueues."""
 
     def __init__(self, system: type[System], place: Place, client: Client) -> None:
         self.place, self.client = place, client
@@ -29,12 +29,12 @@ class Contender:
 
     @property
     def name(self) -> str:
-        """Of the system."""
+        """The name of the system."""
         return self.system.name
 
     @property
     def log(self) -> Path:
-        """What its workers say."""
+        """The file with the output of its workers."""
         return Path(self.place.files) / f"{self.place.title}-worker.log"
 
 
@@ -46,7 +46,7 @@ def contenders(
     variant: str = "",
     options: Mapping[str, str] | None = None,
 ) -> Iterator[list[Contender]]:
-    """Those of the wanted systems and stores that can be measured; ``gap`` hears of the others."""
+    """Yield the contenders that can be measured; call ``gap`` for each of the others."""
     with ExitStack() as stack:
         ready = []
         for system, store in wanted:
@@ -80,7 +80,7 @@ def _prepared(system: type[System], place: Place) -> Iterator[Contender]:
 def matching(
     part: str, systems: Sequence[str], stores: Sequence[str]
 ) -> list[tuple[type[System], str]]:
-    """The systems of these names at these stores that take part."""
+    """Return the selected systems that take part, each with its stores."""
     return [
         (system, store)
         for system in ALL

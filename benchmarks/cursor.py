@@ -1,6 +1,6 @@
 """
-What claims cost while another session holds a transaction open, with and without a cursor,
-alternating: ``python -m benchmarks.cursor [CLAIMS] [RUNS A CLAIM]``, on PostgreSQL.
+The cost of claims, with and without the claim cursor, while another session holds a transaction
+open: ``python -m benchmarks.cursor [CLAIMS] [RUNS_PER_CLAIM]``, on PostgreSQL.
 """
 
 import os
@@ -51,7 +51,7 @@ def measure(claims: int, size: int, *, is_held: bool) -> None:
         plain, guided = alternate(claims, size)
     finally:
         other.close()
-    held = "a transaction is held" if is_held else "nothing is held"
+    held = "a transaction is open" if is_held else "no transaction is open"
     print(f"{claims} claims of {size} while {held}, median milliseconds:")
     for name, part in (
         ("first", slice(0, SOME)),
@@ -69,7 +69,7 @@ def measure(claims: int, size: int, *, is_held: bool) -> None:
 
 
 def alternate(claims: int, size: int) -> tuple[list[float], list[float]]:
-    """Seconds of each claim without a cursor, and with one."""
+    """Return the seconds of each claim, without a cursor and with one."""
     from uuid import uuid4
 
     from taskworks.models import TaskRun, Worker

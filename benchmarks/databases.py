@@ -1,4 +1,4 @@
-"""The databases that the benchmark makes for itself and drops: one a system, or two."""
+"""The databases that the benchmark creates and drops: one or two per system."""
 
 import os
 from functools import cache
@@ -24,7 +24,7 @@ def settings(place: Place) -> dict[str, Any]:
 
 
 def create(place: Place) -> None:
-    """Make its database anew; raise NotMeasuredError if its server does not answer."""
+    """Create the database again; raise NotMeasuredError if the server is not available."""
     if place.store in SERVERS:
         drop(place)
         name = _quoted(place)
@@ -35,7 +35,7 @@ def create(place: Place) -> None:
 
 
 def drop(place: Place) -> None:
-    """Remove it, whoever is connected."""
+    """Drop the database, even if there are connections."""
     match place.store:
         case "postgresql":
             _execute(place, f"DROP DATABASE IF EXISTS {_quoted(place)} WITH (FORCE)")
@@ -49,7 +49,7 @@ def drop(place: Place) -> None:
 
 
 def settle(place: Place) -> None:
-    """What the server would do by itself a minute later: statistics, and the log of SQLite."""
+    """Update the statistics, and write back SQLite's WAL, as would happen later anyway."""
     match place.store:
         case "postgresql":
             _execute(place, "VACUUM (ANALYZE)", inside=True)
@@ -62,7 +62,7 @@ def settle(place: Place) -> None:
 
 
 def connect(place: Place, *, inside: bool = True) -> Any:
-    """A connection of the driver in autocommit, to the system's database or beside it."""
+    """Return an autocommit connection of the driver; if not ``inside``, to no system's database."""
     entry = settings(place)
     where = {"host": entry.get("HOST"), "port": int(entry.get("PORT") or 0)}
     try:
@@ -89,18 +89,18 @@ def connect(place: Place, *, inside: bool = True) -> Any:
 
 
 def flush_redis() -> None:
-    """Empty the two databases that are ours."""
+    """Empty the benchmark's two databases of Redis."""
     for client in _redis():
         client.flushdb()
 
 
 def results() -> int:
-    """How many tasks have left a result in Redis: a key each."""
+    """Return how many results are in Redis; each has one key."""
     return _redis()[1].dbsize()
 
 
 def describe_redis() -> str:
-    """Its version, and whether it keeps anything on disk."""
+    """Return the version of Redis, and whether it persists anything."""
     client = _redis()[0]
     keeps = {name: client.config_get(name)[name] for name in ("appendonly", "save")}
     return f"{client.info('server')['redis_version']}; " + ", ".join(

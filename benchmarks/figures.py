@@ -1,4 +1,4 @@
-"""What was measured, and what was not."""
+"""The figures that were measured, and the gaps."""
 
 import json
 from collections import defaultdict
@@ -8,11 +8,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-OCCASION = ("began", "commit", "load")  # of a part
+PART_FACTS = ("began", "commit", "load")  # the facts that differ between parts
 
 
 class Key(NamedTuple):
-    """What a figure is of."""
+    """What a figure measures."""
 
     part: str
     measure: str
@@ -32,34 +32,34 @@ class Gap:
 
 @dataclass
 class Figures:
-    """Values of each round by what they are of; facts, which are not repeated; and the gaps."""
+    """The values of each round by key; facts about the machine and systems; and the gaps."""
 
     values: dict[Key, list[float]] = field(default_factory=lambda: defaultdict(list))
     facts: dict[str, Any] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
 
     def forget(self, parts: Collection[str]) -> None:
-        """What was measured in these parts before."""
+        """Delete the figures of these parts."""
         for key in [key for key in self.values if key.part in parts]:
             del self.values[key]
         self.gaps = [gap for gap in self.gaps if gap.part not in parts]
 
     def note_part(self, part: str, facts: dict[str, Any]) -> None:
-        """What this part is measured of, and when; the machine is the same for all."""
-        occasion = {name: facts.pop(name) for name in OCCASION}
+        """Store when and for which commit a part is measured, and the facts about the machine."""
+        occasion = {name: facts.pop(name) for name in PART_FACTS}
         self.facts |= facts
         self.facts.setdefault("parts", {})[part] = occasion
 
     def add(self, key: Key, value: float) -> None:
-        """One round's."""
+        """Add the value of one round."""
         self.values[key].append(value)
 
     def median(self, key: Key) -> float | None:
-        """The middle one of the rounds."""
+        """Return the median of the rounds, or None."""
         return median(self.values[key]) if self.values.get(key) else None
 
     def save(self, path: Path) -> None:
-        """For a report that is made later."""
+        """Write the figures to a file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         content = {
             "values": [[*key, values] for key, values in self.values.items()],
@@ -70,7 +70,7 @@ class Figures:
 
     @classmethod
     def load(cls, path: Path) -> "Figures":
-        """What ``save`` has written."""
+        """Return the figures that ``save`` wrote."""
         content = json.loads(path.read_text())
         figures = cls(facts=content["facts"], gaps=[Gap(**gap) for gap in content["gaps"]])
         for *key, values in content["values"]:

@@ -1,7 +1,7 @@
 """
-A table as it is after a year: runs that have finished and runs that are scheduled, by the million.
+A table as it may be after a year, with millions of finished and scheduled runs.
 
-They are copies of a real run, made by the database. All functions are called in the producer.
+They are copies of a real run, created by the database. The functions are called in the producer.
 """
 
 import json
@@ -13,10 +13,10 @@ from uuid import UUID
 from benchmarks import bare, databases
 from benchmarks.systems.taskworks import Taskworks
 
-PREFIX = "01900000-0000-7000-8000-"  # of ids earlier than any that is made today
-LAST = UUID("01900000-ffff-7fff-bfff-ffffffffffff")
-CHUNK = 100_000  # rows in a statement
-BACKLOG = 1_000  # ready runs from which a hundred are claimed
+PREFIX = "01900000-0000-7000-8000-"  # of ids that are earlier than those of new runs
+LAST_COPY = UUID("01900000-ffff-7fff-bfff-ffffffffffff")
+ROWS_PER_STATEMENT = 100_000
+BACKLOG = 1_000  # ready runs, of which 100 are claimed
 
 HEXADECIMAL = {
     "postgresql": "('{prefix}' || lpad(to_hex(n), 12, '0'))::uuid",
@@ -36,7 +36,7 @@ LATER = {
 
 
 def fill(system: Taskworks, finished: int, scheduled: int) -> None:
-    """Empty the table and put these in."""
+    """Empty the table, and insert this many runs."""
     system.clear()
     _finish_one(system)
     _copy(finished, 0, EARLIER, ("enqueued_at", "available_at", "started_at", "finished_at"))
@@ -48,7 +48,7 @@ def fill(system: Taskworks, finished: int, scheduled: int) -> None:
 
 
 def forget_backlog(system: Taskworks) -> None:
-    """Delete all that ``fill`` has not put in."""
+    """Delete everything that ``fill`` has not inserted."""
     from taskworks.models import Worker
 
     _only_copies()
@@ -56,7 +56,7 @@ def forget_backlog(system: Taskworks) -> None:
 
 
 def cost_of_claim(system: Taskworks) -> dict[str, float]:
-    """What a claim of a hundred reads, by the database's own count, and how long it takes."""
+    """Return what a claim of 100 runs reads, as counted by the database, and how long it takes."""
     from django.db import connection
 
     forget_backlog(system)
@@ -74,7 +74,7 @@ def cost_of_claim(system: Taskworks) -> dict[str, float]:
     return costs
 
 
-# Fill.
+# Filling the table.
 
 
 def _finish_one(system: Taskworks) -> None:
@@ -87,7 +87,7 @@ def _finish_one(system: Taskworks) -> None:
 
 
 def _copy(count: int, offset: int, moved: dict[str, str], columns: tuple[str, ...]) -> None:
-    """So many copies of the one run that is there and is no copy itself."""
+    """Insert ``count`` copies of the only run that is not a copy."""
     from django.db import connection
 
     from taskworks.models import TaskRun
@@ -99,11 +99,11 @@ def _copy(count: int, offset: int, moved: dict[str, str], columns: tuple[str, ..
     for name in columns:
         values[name] = moved[vendor].format(column=quote(name))
     table = quote(TaskRun._meta.db_table)
-    original = TaskRun.objects.get(id__gt=LAST).id
+    original = TaskRun.objects.get(id__gt=LAST_COPY).id
     [own] = bare.prepared("id", [original])
     _allow_recursion()
-    for start in range(offset, offset + count, CHUNK):
-        end = min(start + CHUNK, offset + count)
+    for start in range(offset, offset + count, ROWS_PER_STATEMENT):
+        end = min(start + ROWS_PER_STATEMENT, offset + count)
         statement = (
             f"INSERT INTO {table} ({', '.join(map(quote, names))}) "
             f"WITH RECURSIVE series (n) AS (SELECT {start} UNION ALL "
@@ -123,20 +123,20 @@ def _allow_recursion() -> None:
             "max_recursive_iterations" if connection.mysql_is_mariadb else "cte_max_recursion_depth"
         )
         with connection.cursor() as cursor:
-            cursor.execute(f"SET SESSION {name} = {CHUNK}")
+            cursor.execute(f"SET SESSION {name} = {ROWS_PER_STATEMENT}")
 
 
 def _only_copies() -> None:
     from taskworks.models import TaskRun
 
-    TaskRun.objects.filter(id__gt=LAST)._raw_delete("default")
+    TaskRun.objects.filter(id__gt=LAST_COPY)._raw_delete("default")
 
 
-# Ask.
+# Measuring a claim.
 
 
 def _milliseconds(claim: bare.Verb) -> float:
-    """Claim, and take it back."""
+    """Claim, and roll back; return the milliseconds of the claim."""
     driver = bare.Driver()
     driver.begin()
     begin = time.perf_counter()
@@ -158,9 +158,9 @@ def _buffers(claim: bare.Verb) -> dict[str, float]:
 
 
 def _explained(driver: "bare.Driver", claim: bare.Verb) -> dict[str, Any]:
-    answer = driver.ask("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ", claim)
-    answer = json.loads(answer) if isinstance(answer, str) else answer
-    return answer[0]["Plan"]
+    plan = driver.first_value("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ", claim)
+    plan = json.loads(plan) if isinstance(plan, str) else plan
+    return plan[0]["Plan"]
 
 
 def _touched(plan: dict[str, Any]) -> int:
@@ -174,7 +174,7 @@ def _find(plan: dict[str, Any], node: str) -> dict[str, Any] | None:
 
 
 def _rows_read(claim: bare.Verb) -> dict[str, float]:
-    """By the handlers of MariaDB's storage engine, in this session."""
+    """Return the rows read, as counted by MariaDB's handlers in this session."""
     driver = bare.Driver()
     driver.begin()
     before = _handlers(driver)

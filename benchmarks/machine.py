@@ -1,4 +1,4 @@
-"""What the figures were measured on: they mean little without."""
+"""Facts about the machine and the servers, without which the figures mean little."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ from benchmarks.client import NotMeasuredError
 from benchmarks.place import Place
 from benchmarks.processes import ROOT
 
-ASKED = {
+QUERIES = {
     "postgresql": (
         "SELECT name, setting || COALESCE(' x ' || unit, '') FROM pg_settings WHERE name IN "
         "('server_version', 'fsync', 'synchronous_commit', 'shared_buffers', 'autovacuum', "
@@ -28,7 +28,7 @@ ASKED = {
 
 
 def facts() -> dict[str, Any]:
-    """Of the machine, at the beginning."""
+    """Return facts about the machine and the commit."""
     return {
         "began": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "commit": _commit(),
@@ -40,16 +40,16 @@ def facts() -> dict[str, Any]:
 
 
 def load() -> str:
-    """How busy it is, ourselves included."""
+    """Return the load average of the last minute, which includes the benchmark."""
     return f"{os.getloadavg()[0]:.1f}"
 
 
 def server(store: str) -> str:
-    """A server's version, and its settings that decide on durability and speed."""
+    """Return a server's version, and the settings that affect durability and speed."""
     with suppress(NotMeasuredError):
         match store:
             case "postgresql" | "mariadb":
-                return _asked(store)
+                return _settings_of(store)
             case "sqlite":
                 return (
                     f"{sqlite3.sqlite_version}; WAL, synchronous NORMAL, IMMEDIATE, for everybody"
@@ -59,11 +59,11 @@ def server(store: str) -> str:
     return ""
 
 
-def _asked(store: str) -> str:
+def _settings_of(store: str) -> str:
     place = Place(system="", store=store, files="")
     with closing(databases.connect(place, inside=False)) as connection:
         cursor = connection.cursor()
-        cursor.execute(ASKED[store])
+        cursor.execute(QUERIES[store])
         return ", ".join(f"{name} {value}" for name, value in cursor.fetchall())
 
 

@@ -1,7 +1,7 @@
 """
-What a task leaves behind: sixteen bytes at the end of a file in memory.
+Marks: the 16 bytes that each task appends to a file in memory.
 
-All times of tasks come from these marks, so that no system is asked while it works.
+All times of tasks come from these marks, so the benchmark does not query a system while it works.
 """
 
 import os
@@ -10,12 +10,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-FORM = struct.Struct("=IId")  # which task, the process, the machine's monotonic clock
+FORM = struct.Struct("=IId")  # number of the task, process id, monotonic clock
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mark:
-    """That a task was executed."""
+    """The record of a task that was executed."""
 
     at: float
     number: int
@@ -23,14 +23,14 @@ class Mark:
 
 
 class Marker:
-    """Leaves marks; opens its file with the first one, in whichever process that is."""
+    """Appends marks; opens its file in each process when it is first called there."""
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._opened = (-1, -1)  # by which process, and the file: two threads may open it
+        self._opened = (-1, -1)  # process id and file, as one value: two threads may set it
 
     def __call__(self, number: int) -> None:
-        """Say that this task is executed now."""
+        """Record that this task is executed now."""
         now = time.monotonic()
         pid, file = self._opened
         if pid != os.getpid():
@@ -41,17 +41,17 @@ class Marker:
 
 
 def empty(path: str) -> None:
-    """Forget the marks."""
+    """Delete the marks."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_bytes(b"")
 
 
 def count(path: str) -> int:
-    """How many there are."""
+    """Return the number of marks."""
     return os.stat(path).st_size // FORM.size
 
 
 def read(path: str) -> list[Mark]:
-    """The marks, in the order of time."""
+    """Return the marks, sorted by time."""
     content = Path(path).read_bytes()
     return sorted(Mark(at, number, pid) for number, pid, at in FORM.iter_unpack(content))

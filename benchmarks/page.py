@@ -1,8 +1,8 @@
-"""Writes the page of the documentation that has the figures, and its chart."""
+"""Write the page of the documentation with the figures, and its chart."""
 
 from collections.abc import Iterator
 
-from benchmarks import bars, chart
+from benchmarks import chart, targets
 from benchmarks.figures import Figures
 from benchmarks.processes import ROOT
 from benchmarks.tables import STORE_NAMES, tables
@@ -97,7 +97,7 @@ QUICK = """
 
 
 def write(figures: Figures) -> None:
-    """Both files."""
+    """Write both files."""
     CHART.write_text(chart.draw(figures))
     PAGE.write_text("\n\n".join(_sections(figures)) + "\n")
     print(f"wrote {PAGE.relative_to(ROOT)} and {CHART.relative_to(ROOT)}")
@@ -111,7 +111,7 @@ def _sections(figures: Figures) -> Iterator[str]:
         if found := tables(figures, part):
             yield text
             yield from (table.markdown for table in found)
-    if found := bars.table(figures):
+    if found := targets.table(figures):
         yield "## Targets\n\nRatios of Taskworks' figure to the other's, unless a unit is given."
         yield found.markdown
     yield _systems(figures)
@@ -161,7 +161,7 @@ def _machine(figures: Figures) -> str:
 
 
 def _occasions(parts: dict[str, dict[str, str]]) -> Iterator[str]:
-    """When the parts were measured, and of what."""
+    """Yield when and for which commit the parts were measured."""
     for commit in dict.fromkeys(part["commit"] for part in parts.values()):
         some = {name: part for name, part in parts.items() if part["commit"] == commit}
         first = next(iter(some.values()))

@@ -1,4 +1,4 @@
-"""Where one system is measured: handed to each process of it in one environment variable."""
+"""``Place``: where a system is measured; its processes get it in an environment variable."""
 
 import json
 import os
@@ -10,17 +10,17 @@ PREFIX = os.environ.get("TASKWORKS_BENCH_PREFIX", "bench_taskworks")
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A system, what it stores its tasks in, and where its tasks leave their marks."""
+    """A system, where it stores its tasks, and where its tasks write their marks."""
 
     system: str
     store: str  # postgresql, mariadb, sqlite, redis, rabbitmq
     files: str
-    variant: str = ""  # of the database, where one system needs two
-    options: str = ""  # of its worker, besides
+    variant: str = ""  # of the database, if a system needs two
+    options: str = ""  # further ones, for its worker
 
     @classmethod
     def here(cls) -> "Place":
-        """What this process was started for."""
+        """Return the place for which this process was started."""
         return cls(**json.loads(os.environ[VARIABLE]))
 
     @property
@@ -30,7 +30,7 @@ class Place:
 
     @property
     def database(self) -> str:
-        """The name of the database, queue or key that is this system's own."""
+        """The name of the system's own database, queue or key."""
         return "_".join(filter(None, [PREFIX, self.system.replace("-", "_"), self.variant]))
 
     @property

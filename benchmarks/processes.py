@@ -1,4 +1,4 @@
-"""The processes of a system under measurement: started apart, and never left behind."""
+"""The processes of a system that is measured: each in a session, and always cleaned up."""
 
 import os
 import signal
@@ -9,20 +9,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import which
 
-PATIENCE = 10.0  # seconds for a worker that was asked to stop
+STOP_TIMEOUT = 10.0  # seconds until a worker that should stop is killed
 ROOT = Path(__file__).resolve().parents[1]
-# Where there is setpriv, a worker ends with a benchmark that was killed.
-LEASH = ["setpriv", "--pdeathsig", "KILL"] if which("setpriv") else []
+# With setpriv, a worker is killed when the benchmark is.
+DIE_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL"] if which("setpriv") else []
 
 
 class Process:
-    """A worker with its children: a session of its own, whose output goes to a file."""
+    """A worker and its children, in their own session; their output goes to a file."""
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str], log: Path) -> None:
         self._log = log
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [*LEASH, *command],
+                [*DIE_WITH_PARENT, *command],
                 cwd=ROOT,
                 env=environ,
                 stdin=subprocess.DEVNULL,
@@ -33,30 +33,30 @@ class Process:
 
     @property
     def is_alive(self) -> bool:
-        """Whether its first process runs."""
+        """True if the first process is running."""
         return self._process.poll() is None
 
     @property
     def output(self) -> str:
-        """The end of what it has said."""
+        """The last lines of the output."""
         lines = self._log.read_text(errors="replace").strip().splitlines()
         return "\n".join(lines[-12:])
 
     @property
     def pids(self) -> list[int]:
-        """Its first process and all that came of it."""
+        """The ids of the first process and all its descendants."""
         return [pid for pid in _all_pids() if _session(pid) == self._process.pid]
 
     def stop(self) -> None:
-        """Ask it to end, and end whatever is left."""
+        """Terminate the first process, then kill whatever is left."""
         if self.is_alive:
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(PATIENCE)
+                self._process.wait(STOP_TIMEOUT)
         self.kill()
 
     def kill(self) -> None:
-        """End it and its children, whichever groups they have made."""
+        """Kill the first process and its descendants, in whatever process group they are."""
         while pids := self.pids:
             for pid in pids:
                 with suppress(ProcessLookupError):
@@ -69,10 +69,10 @@ class Process:
 def running(
     count: int, command: Sequence[str], environ: Mapping[str, str], log: Path
 ) -> Iterator[list[Process]]:
-    """So many of them, which are stopped at the end, and killed if it comes early."""
+    """Start ``count`` processes; stop them after the block, or kill them after an exception."""
     processes: list[Process] = []
     try:
-        # Not in one expression: those that were started must be known if the next one is not.
+        # Processes that were started must be in the list if starting the next one fails.
         processes.extend(Process(command, environ, log) for _ in range(count))
         yield processes
         for process in processes:

@@ -1,7 +1,8 @@
 """
 The process that enqueues for one system, and reads its store: ``python -m benchmarks.producer``.
 
-It is told on its standard input what to call, a line of JSON a call, and answers likewise.
+It reads calls from its standard input, one line of JSON per call, and writes the answers to its
+standard output.
 """
 
 import importlib
@@ -16,7 +17,7 @@ from benchmarks.systems import system_at
 
 
 def main() -> None:
-    """Answer until nobody asks any more."""
+    """Answer calls until the input ends."""
     answers = _private_output()
     system = system_at(Place.here())
     system.open()
@@ -37,7 +38,7 @@ def _answer(system: Any, module: str, function: str, arguments: list[Any]) -> di
 
 
 def _private_output() -> TextIO:
-    """Where no library can print in between."""
+    """Return the original standard output, to which no library can print."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     return answers

@@ -1,6 +1,5 @@
 """
-What telling one's progress adds to a loop, while a worker writes it:
-``python -m benchmarks.progress``.
+What reporting progress adds to a loop, while a worker writes it: ``python -m benchmarks.progress``.
 
 A loop of a million calls, in a task that a real worker executes in a thread, on SQLite.
 """
@@ -47,7 +46,7 @@ def measure() -> None:
     for name, seconds in costs.items():
         added = median(seconds) - bare
         print(
-            f"{name}: {added * 1e9:.0f} ns a call, amortised over {CALLS:,}; "
+            f"{name}: {added * 1e9:.0f} ns per call, amortized over {CALLS:,}; "
             f"a bare loop that counts takes {bare * 1e9:.0f} ns (medians of {ROUNDS})"
         )
 

@@ -1,16 +1,16 @@
-"""What the figures say, on a terminal."""
+"""Print the figures on a terminal."""
 
-from benchmarks import bars
+from benchmarks import targets
 from benchmarks.figures import Figures
 from benchmarks.tables import parts, tables
 
 
 def show(figures: Figures) -> None:
-    """Print the tables, the bars, and what was not measured."""
+    """Print the tables, the targets, and what was not measured."""
     for part in parts(figures):
         for table in tables(figures, part):
             print(f"\n{table.plain}")
-    if found := bars.table(figures):
+    if found := targets.table(figures):
         print(f"\n{found.plain}")
     print()
     for gap in figures.gaps:

@@ -1,10 +1,10 @@
 """
-What the REST API costs on PostgreSQL, and how soon a browser sees progress:
-``python -m benchmarks.rest``, in the environment of the tests.
+The cost of the REST API on PostgreSQL, and how soon a browser sees progress:
+``python -m benchmarks.rest``, with the settings of the tests.
 
-A request that starts a typed task, beside a view written by hand that validates the same inputs
-with a serializer and enqueues; and the time from ``set_progress`` in a worker process to the event
-as the ASGI server gets it.
+It compares a request that starts a typed task with a handwritten view that validates the same
+inputs with a serializer and enqueues. It also measures the time from ``set_progress`` in a worker
+process until the ASGI server gets the event.
 """
 
 import os
@@ -48,18 +48,18 @@ def measure_starts() -> None:
     client = APIClient()
     client.force_authenticate(User.objects.create_user("ann"))
     body = {"text": "text", "number": 7, "flag": True}
-    asks = {
+    requests = {
         "POST /tasks/": ("/tasks/", {"task": "three", "inputs": body}),
         "by hand": ("/by-hand/", body),
     }
-    costs: dict[str, list[float]] = {name: [] for name in asks}
+    costs: dict[str, list[float]] = {name: [] for name in requests}
     for round_ in range(ROUNDS + 1):
-        for name, (path, data) in asks.items():
-            begun = time.perf_counter()
+        for name, (path, data) in requests.items():
+            started = time.perf_counter()
             for _ in range(REQUESTS):
                 assert client.post(path, data, format="json").status_code == 201
             if round_:  # the first warms up
-                costs[name].append((time.perf_counter() - begun) / REQUESTS)
+                costs[name].append((time.perf_counter() - started) / REQUESTS)
     ours, by_hand = (median(each) for each in costs.values())
     print(
         f"POST /tasks/ {ours * 1e3:.2f} ms, by hand {by_hand * 1e3:.2f} ms: "

@@ -1,6 +1,6 @@
 """The settings of the tests, with the tasks of ``benchmarks.rest``."""
 
-from tests.settings import *  # noqa: F403 - as they are
+from tests.settings import *  # noqa: F403 - unchanged
 from tests.settings import DATABASES
 
 ROOT_URLCONF = "benchmarks.urls_of_rest"

@@ -1,8 +1,7 @@
 """
-How soon a run that is executed is stopped, once somebody has cancelled it:
-``python -m benchmarks.stopping``.
+How soon a running task stops after it is cancelled: ``python -m benchmarks.stopping``.
 
-One after the other, by a worker with nothing else to do, on SQLite.
+One run at a time, in a worker that is otherwise idle, on SQLite.
 """
 
 import logging
@@ -24,7 +23,7 @@ def main() -> None:
         import django
 
         django.setup()
-        logging.disable()  # or each cancellation would print its traceback
+        logging.disable()  # otherwise each cancellation would print a traceback
         from django.db import connection
 
         connection.creation.create_test_db(verbosity=0, autoclobber=True)
@@ -64,10 +63,10 @@ def _seconds_to_stop(enqueue: Callable[[], object]) -> float:
     result = enqueue()
     run = TaskRun.objects.filter(id=result.id)
     _wait_for(run.filter(state="running").exists)
-    begun = time.monotonic()
+    started_at = time.monotonic()
     result.cancel()
     _wait_for(run.filter(state="cancelled").exists)
-    return time.monotonic() - begun
+    return time.monotonic() - started_at
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:

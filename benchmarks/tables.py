@@ -1,4 +1,4 @@
-"""Figures as tables: a row a system with medians, spread and ratios, or a row a measure."""
+"""Figures as tables, with one row per system or one row per measure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ STORE_NAMES = {"redis": "Redis", "rabbitmq": "RabbitMQ"}
 
 @dataclass(frozen=True)
 class Table:
-    """A head and rows of cells."""
+    """A title, and rows of cells; the first row is the header."""
 
     title: str
     rows: list[list[str]]
 
     @property
     def plain(self) -> str:
-        """For a terminal."""
+        """The table as plain text."""
         widths = [max(map(len, column)) for column in zip(*self.rows, strict=True)]
         lines = [
             "  ".join(
@@ -37,14 +37,14 @@ class Table:
 
     @property
     def markdown(self) -> str:
-        """For a page."""
+        """The table in Markdown."""
         head, *rows = self.rows
         lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
         return "\n".join([f"**{self.title}**", "", *(f"| {' | '.join(line)} |" for line in lines)])
 
 
 def tables(figures: Figures, part: str) -> list[Table]:
-    """The tables of a part, one a kind of database."""
+    """Return the tables of a part, one per kind of database."""
     if part in ("growth", "held", "variants"):
         return _by_measure(figures, part)
     return [table for group in GROUPS if (table := _by_system(figures, part, group))]
@@ -85,12 +85,12 @@ def _by_measure(figures: Figures, part: str) -> list[Table]:
 
 
 def named(system: str, store: str) -> str:
-    """A system, and its store if that is another one than the group's."""
+    """Return the name of a system, with its store if that is a broker."""
     return f"{system} ({STORE_NAMES[store]})" if store in STORE_NAMES else system
 
 
 def spread(figures: Figures, key: Key) -> str:
-    """The median, and between what the rounds were."""
+    """Return the median, with the minimum and maximum of the rounds."""
     values = figures.values.get(key)
     if not values:
         return "-"
@@ -101,21 +101,21 @@ def spread(figures: Figures, key: Key) -> str:
 
 
 def times(figures: Figures, ours: Key, theirs: Key) -> str:
-    """How many times as fast ours is."""
+    """Return how many times as fast as theirs ours is."""
     mine, other = figures.median(ours), figures.median(theirs)
     return f"{ratio(mine / other)} x" if mine and other and ours != theirs else ""
 
 
 def number(value: float) -> str:
-    """With as many digits as mean something."""
+    """Return a figure with its significant digits."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.1f}"
 
 
 def ratio(value: float) -> str:
-    """Likewise."""
+    """Return a ratio with its significant digits."""
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 2 else f"{value:.2f}"
 
 
 def parts(figures: Figures) -> Sequence[str]:
-    """Those that have figures."""
+    """Return the parts that have figures."""
     return list(dict.fromkeys(key.part for key in figures.values))

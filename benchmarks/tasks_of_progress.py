@@ -7,7 +7,7 @@ from taskworks import TaskContext, task
 
 @task(takes_context=True)
 def count(context: TaskContext, calls: int) -> dict[str, float]:
-    """Seconds that loops of so many steps take."""
+    """Return the seconds that loops of ``calls`` steps take."""
     context.set_target(calls)
     begin = time.perf_counter()
     for number in range(calls):

@@ -1,4 +1,4 @@
-"""What ``benchmarks.rest`` starts."""
+"""The tasks that ``benchmarks.rest`` starts."""
 
 import time
 
@@ -19,7 +19,7 @@ class Three(TypedTask):
 
 
 class Steps(TypedTask):
-    """Sets its progress to the time, in milliseconds."""
+    """Set the progress to the time in milliseconds, again and again."""
 
     name = "steps"
     inputs = {"steps": params.IntParameter()}
@@ -32,4 +32,4 @@ class Steps(TypedTask):
 
 @task
 def three(text: str, number: int, flag: bool) -> None:
-    """The same, not typed."""
+    """The same without types."""

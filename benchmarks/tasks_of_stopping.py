@@ -1,4 +1,4 @@
-"""The tasks that are cancelled by ``benchmarks.stopping``."""
+"""The tasks that ``benchmarks.stopping`` cancels."""
 
 import asyncio
 import re
@@ -25,5 +25,5 @@ def sleep_in_a_process() -> None:
 
 @task(executor="process")
 def hold_the_interpreter_of_a_process() -> None:
-    """The engine of regular expressions lets no other thread run."""
+    """Block all threads: the regular expression engine does not release the GIL."""
     re.match(r"(a+)+$", "a" * 40 + "b")

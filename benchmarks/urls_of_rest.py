@@ -1,4 +1,4 @@
-"""The REST API, and a view written by hand that does what it does for one task."""
+"""The REST API, and a handwritten view that does the same for one task."""
 
 from typing import Any
 

@@ -12,7 +12,7 @@ MARIADB_STATEMENTS = b"\x03\x17"  # COM_QUERY and COM_STMT_EXECUTE
 
 
 class Wire:
-    """A port that leads to a server; ``statements`` says how many went through."""
+    """A proxy of a server, which counts the statements in ``statements``."""
 
     def __init__(self, store: str, host: str, port: int) -> None:
         self.statements = 0
@@ -23,7 +23,7 @@ class Wire:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Let nobody in any more."""
+        """Accept no more connections."""
         self._listener.close()
 
     def _accept(self) -> None:
@@ -74,7 +74,7 @@ class Wire:
 
 @contextmanager
 def counted(store: str, host: str, port: int) -> Iterator[Wire]:
-    """A wire, for as long as it is needed."""
+    """Yield a wire, and close it after the block."""
     with closing(Wire(store, host, port)) as wire:
         yield wire
 

@@ -1,32 +1,31 @@
 /**
- * The browser client of Taskworks: start a task, watch it, cancel it; and an element that shows it.
+ * The browser client of Taskworks: start tasks, watch and cancel their runs, and show them in an element.
  *
- * It needs nothing but what browsers have. Where there is no document, in Node 18 and later, all of it
- * works but the element.
+ * It has no dependencies. It also works in Node 18 and later, except for the element.
  */
 
-/** What holds for every call; a call's own options come before these. Times are milliseconds. */
+/** The options of every call, which can override them. Times are in milliseconds. */
 export const options = {
   baseURL: '/tasks/',
   csrfCookieName: 'csrftoken',
   csrfHeaderName: 'X-CSRFToken',
-  // For projects whose cookie scripts cannot read (CSRF_USE_SESSIONS, CSRF_COOKIE_HTTPONLY).
+  // For projects in which scripts cannot read the cookie (CSRF_USE_SESSIONS, CSRF_COOKIE_HTTPONLY).
   csrfToken: null,
-  // 'cors' for a server of another origin, which gets the cookies too.
+  // 'cors' for a server of another origin; cookies are sent to it.
   corsMode: 'same-origin',
-  // Whether to ask for server-sent events, and how many runs of a page may have a stream at once:
-  // over HTTP/1.1 browsers open six connections to a server, for all of its pages together.
+  // Whether to use server-sent events, and how many runs of a page may have a stream at the same time:
+  // with HTTP/1.1, browsers open at most six connections to a server, shared by all pages.
   events: true,
   maxStreams: 3,
   pollInterval: 1000,
   maxPollInterval: 5000,
-  // How long one request may take, a stream to begin, and a stream to be silent.
+  // How long a request may take, how long a stream may take to start, and how long it may be silent.
   requestTimeout: 30_000,
   streamStart: 5_000,
   streamTimeout: 45_000,
-  // How long a server may be away before a watch gives up.
+  // How long the server may be unavailable before a call fails.
   patience: 120_000,
-  // The words of the element.
+  // The texts of the element.
   texts: {
     pending: 'Waiting',
     running: 'Running',
@@ -39,10 +38,10 @@ export const options = {
   },
 };
 
-/** The server has refused a request: `httpStatus`, and in `body` what it said of it. */
+/** The server refused a request; `httpStatus` and `body` are those of its response. */
 export class RequestError extends Error {
   constructor(httpStatus, body, { retryAfter = null, message = null } = {}) {
-    super(message ?? (sentenceOf(body) || `Bad status: ${httpStatus}`));
+    super(message ?? (errorTextOf(body) || `Bad status: ${httpStatus}`));
     this.name = 'RequestError';
     this.httpStatus = httpStatus;
     this.body = body;
@@ -50,17 +49,17 @@ export class RequestError extends Error {
   }
 }
 
-/** The run has ended otherwise than well. It is in `run`, and each of its keys is one of the error's. */
+/** The run failed or was cancelled. The error has the `run`, and also each of its properties. */
 export class RunError extends Error {
   constructor(run) {
-    super(reasonOf(run) || `The run ${run.id} is ${run.status}.`);
+    super(failureOf(run) || `The run ${run.id} is ${run.status}.`);
     this.name = 'RunError';
     Object.assign(this, run);
     Object.defineProperty(this, 'run', { value: run });
   }
 }
 
-/** The server did not answer for as long as `options.patience`; what was wrong last is the `cause`. */
+/** The server was unavailable for longer than `options.patience`; `cause` is the last error. */
 export class LostError extends Error {
   constructor(cause, seconds) {
     super(`The server could not be reached for ${seconds} seconds: ${cause.message}`, { cause });
@@ -69,38 +68,38 @@ export class LostError extends Error {
 }
 
 /**
- * Start a task and watch its run. The promise gives the run as soon as it has succeeded; it is rejected
- * with a `RunError` if it ends otherwise, and in any case it settles.
+ * Start a task and watch its run. The promise is resolved with the run when it has succeeded, and rejected
+ * with a `RunError` when it has failed or was cancelled. It always settles.
  *
- * `run(task, inputs, progressCallback, callback, errback)` is understood as well.
+ * `run(task, inputs, progressCallback, callback, errback)`, as in django-task-api, works too.
  */
 export function run(task, inputs = {}, ...others) {
-  const { callbacks, given } = sortedOut(others);
+  const { callbacks, given } = parseArguments(others);
   const settings = { ...options, ...given };
-  return settling(async () => {
-    const first = await started(task, inputs, settings);
-    return new Watch(first.id ?? first.uuid, settings).untilOver(first);
+  return settle(async () => {
+    const run = await postRun(task, inputs, settings);
+    return new Watch(run.id ?? run.uuid, settings).untilOver(run);
   }, settings, callbacks);
 }
 
-/** Start a task without watching it: the run as it is at first, whose `id` is for `attach` or the element. */
+/** Start a task without watching it; resolve with the run, whose `id` is for `attach` or the element. */
 export function start(task, inputs = {}, given = {}) {
-  return started(task, inputs, { ...options, ...given });
+  return postRun(task, inputs, { ...options, ...given });
 }
 
-/** Watch a run that has been started before, as `run` does: after a reload, or in another window. */
+/** Watch, as `run` does, a run that was started before: after a reload, or in another window. */
 export function attach(id, given = {}) {
   const settings = { ...options, ...given };
-  return settling(() => new Watch(id, settings).untilOver(), settings);
+  return settle(() => new Watch(id, settings).untilOver(), settings);
 }
 
-/** Ask for a run to stop, and return it: cancelled if it still waited, else it will be in a moment. */
+/** Request the cancellation of a run, and resolve with the run; it may take a moment to stop. */
 export function cancel(id, given = {}) {
   const settings = { ...options, ...given };
   return request(pathOf(id, 'cancel/'), settings, { method: 'POST' });
 }
 
-/** The tasks on offer, each with the JSON Schema of its inputs and of its outputs. */
+/** Resolve with the offered tasks, each with the JSON Schema of its inputs and of its outputs. */
 export async function types(given = {}) {
   const { results } = await request('types/', { ...options, ...given });
   return results;
@@ -108,7 +107,7 @@ export async function types(given = {}) {
 
 // --- Settling -------------------------------------------------------------------------------------
 
-function sortedOut(others) {
+function parseArguments(others) {
   const [first, callback = null, errback = null] = others;
   if (typeof first === 'object' && first !== null) {
     return { callbacks: {}, given: first };
@@ -116,31 +115,31 @@ function sortedOut(others) {
   return { callbacks: { callback, errback }, given: { onProgress: first } };
 }
 
-function settling(action, settings, { callback = null, errback = null } = {}) {
-  const promise = endOf(action, settings).then(
+function settle(action, settings, { callback = null, errback = null } = {}) {
+  const promise = successOf(action, settings).then(
     (run) => {
-      safely(callback, run);
+      callSafely(callback, run);
       return run;
     },
     (error) => {
-      safely(errback, error instanceof RunError ? error.run : error);
+      callSafely(errback, error instanceof RunError ? error.run : error);
       throw error;
     },
   );
-  // Whoever has given an errback hears of the error there, and need not look at the promise.
+  // A caller with an errback may ignore the promise, so its rejection must not be reported as unhandled.
   if (errback) promise.catch(() => {});
   return promise;
 }
 
-async function endOf(action, settings) {
+async function successOf(action, settings) {
   settings.signal?.throwIfAborted();
   const run = await action();
   if (run.status !== 'succeeded') throw new RunError(run);
   return run;
 }
 
-/** What a page does with news is its own affair: its error is reported, and the watch goes on. */
-function safely(callback, ...values) {
+/** Call a callback of the page; an error in it is reported, and does not stop the watch. */
+function callSafely(callback, ...values) {
   if (!callback) return;
   try {
     callback(...values);
@@ -156,8 +155,8 @@ function report(error) {
 
 // --- Starting -------------------------------------------------------------------------------------
 
-/** Only with a key, by which the server knows a request again, can a request that was lost be repeated. */
-async function started(task, inputs, settings) {
+/** Start a run. Only with a key, by which the server recognizes a repeated request, is it retried. */
+async function postRun(task, inputs, settings) {
   const key = settings.idempotencyKey ?? (settings.corsMode === 'cors' ? null : randomKey());
   const post = () =>
     request('', settings, {
@@ -165,7 +164,7 @@ async function started(task, inputs, settings) {
       body: { task, inputs },
       headers: key === null ? {} : { 'Idempotency-Key': key },
     });
-  return asRun(key === null ? await post() : await persistently(post, settings, isOutage));
+  return asRun(key === null ? await post() : await withRetries(post, settings, isOutage));
 }
 
 function randomKey() {
@@ -173,79 +172,80 @@ function randomKey() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** Where there is no other chance. A key has to be another one each time; it is no secret. */
+/** A fallback without `crypto`: keys must be unique, but not secret. */
 function randomByte() {
   return Math.floor(256 * Math.random());
 }
 
 // --- Watching -------------------------------------------------------------------------------------
 
-const GROWTH = 1.25;
-const USELESS_STREAMS = 3;
+const POLL_INTERVAL_GROWTH = 1.25;
+const MAX_USELESS_STREAMS = 3;
 let openStreams = 0;
 
-/** Follows one run: by its stream of events where there is one, else by looking again and again. */
+/** Watches one run: by its stream of events if possible, otherwise by polling. */
 class Watch {
   constructor(id, settings) {
     this.id = id;
     this.settings = settings;
     this.run = null;
     this.interval = settings.pollInterval;
-    this.streams = settings.events && typeof ReadableStream === 'function';
+    this.canStream = settings.events && typeof ReadableStream === 'function';
     this.uselessStreams = 0;
   }
 
   async untilOver(first = null) {
-    this.see(first ?? (await this.look()));
+    this.update(first ?? (await this.fetchRun()));
     while (!isOver(this.run)) {
-      await this.listen();
+      await this.streamIfPossible();
       if (isOver(this.run)) break;
       await pause(jittered(this.interval), this.settings.signal);
-      this.see(await this.look());
+      this.update(await this.fetchRun());
     }
     return this.run;
   }
 
-  /** Look at the run, as often as it takes to get an answer. */
-  async look() {
+  /** Fetch the run, with retries. */
+  async fetchRun() {
     const path = pathOf(this.id);
-    const answer = () => request(path, this.settings).then(asRun);
-    return persistently(answer, this.settings, isWeather);
+    const get = () => request(path, this.settings).then(asRun);
+    return withRetries(get, this.settings, isTemporary);
   }
 
-  see(run) {
+  /** Store the run and report it; return whether it has changed. */
+  update(run) {
     const changed = differ(run, this.run);
     this.interval = changed
       ? this.settings.pollInterval
-      : Math.min(this.interval * GROWTH, Math.max(this.settings.maxPollInterval, this.settings.pollInterval));
+      : Math.min(this.interval * POLL_INTERVAL_GROWTH, Math.max(this.settings.maxPollInterval, this.settings.pollInterval));
     this.run = run;
-    safely(this.settings.onProgress, run);
+    callSafely(this.settings.onProgress, run);
     return changed;
   }
 
-  /** Follow the stream until it ends, if there is one. It may end for any reason, and is no error then. */
-  async listen() {
-    if (!this.streams || isHidden() || openStreams >= this.settings.maxStreams) return;
+  /** Read the stream, if there is one, until it ends. However it ends, that is not an error. */
+  async streamIfPossible() {
+    if (!this.canStream || isHidden() || openStreams >= this.settings.maxStreams) return;
     openStreams += 1;
-    const isOfUse = await this.follow().finally(() => (openStreams -= 1));
+    const wasUseful = await this.readStream().finally(() => (openStreams -= 1));
     this.settings.signal?.throwIfAborted();
     if (isHidden()) return;
-    this.uselessStreams = isOfUse ? 0 : this.uselessStreams + 1;
-    if (this.uselessStreams === USELESS_STREAMS) this.streams = false;
+    this.uselessStreams = wasUseful ? 0 : this.uselessStreams + 1;
+    if (this.uselessStreams === MAX_USELESS_STREAMS) this.canStream = false;
   }
 
   /**
-   * Return whether it was of any use: there was news in it, or it was alive for long. A page that is
-   * hidden leaves its stream to those that are seen.
+   * Read the stream; return whether it was useful, with changes or open for long. A hidden page closes its
+   * stream, so that visible pages can have one.
    */
-  async follow() {
+  async readStream() {
     const { settings } = this;
-    // A stream begins with the run as it is. Where that does not come, something on the way keeps it.
+    // A stream starts with the run. If that does not arrive, something such as a proxy holds it back.
     const limit = new Limit(settings.signal, settings.streamStart);
-    const forget = onVisibility(() => isHidden() && limit.abort());
-    const begun = Date.now();
-    let heard = false;
-    let news = false;
+    const removeListener = onVisibility(() => isHidden() && limit.abort());
+    const startedAt = Date.now();
+    let hasStarted = false;
+    let hasChanged = false;
     try {
       const response = await fetch(urlOf(pathOf(this.id, 'events/'), settings), {
         ...modeOf(settings),
@@ -254,25 +254,25 @@ class Watch {
         signal: limit.signal,
       });
       if (!isStream(response)) {
-        this.streams = false;
+        this.canStream = false;
         return false;
       }
       for await (const event of eventsOf(response.body, () => limit.extend(settings.streamTimeout))) {
         if (settings.signal?.aborted) return false;
         const run = runAfter(event, this.run);
         if (run === null) continue;
-        heard = true;
-        news = this.see(run) || news;
+        hasStarted = true;
+        hasChanged = this.update(run) || hasChanged;
         if (isOver(run)) return true;
       }
     } catch {
-      // Whether it was cut, refused or silent, the next look says how the run is.
+      // The stream was cut, refused or silent: the next request returns the state of the run.
     } finally {
-      if (limit.isOver && !heard) this.streams = false;
+      if (limit.isOver && !hasStarted) this.canStream = false;
       limit.end();
-      forget();
+      removeListener();
     }
-    return !limit.isOver && (news || Date.now() - begun > settings.streamTimeout);
+    return !limit.isOver && (hasChanged || Date.now() - startedAt > settings.streamTimeout);
   }
 }
 
@@ -286,25 +286,25 @@ function differ(run, other) {
 
 // --- Server-sent events -----------------------------------------------------------------------------
 
-// The server keeps as many as its settings say, and tells them anew with each status.
-const MOST_MESSAGES = 1000;
+// The server has a limit too, and sends all messages that it keeps with each status event.
+const MAX_MESSAGES = 1000;
 
 function isStream(response) {
   const type = response.headers.get('Content-Type') ?? '';
   return response.ok && response.body !== null && type.startsWith('text/event-stream');
 }
 
-/** The run after an event, or null if it tells nothing of it. */
+/** Return the run after an event; null if the event is not about the run. */
 function runAfter({ type, data }, run) {
-  let told;
+  let content;
   try {
-    told = JSON.parse(data);
+    content = JSON.parse(data);
   } catch {
     return null;
   }
-  if (type === 'status') return typeof told?.status === 'string' ? told : null;
-  if (type === 'progress') return { ...run, ...told };
-  if (type === 'message') return withMessage(run, told);
+  if (type === 'status') return typeof content?.status === 'string' ? content : null;
+  if (type === 'progress') return { ...run, ...content };
+  if (type === 'message') return withMessage(run, content);
   return null;
 }
 
@@ -312,15 +312,15 @@ function withMessage(run, { message, details }) {
   const { messages = [], message_details: before = [] } = run;
   return {
     ...run,
-    messages: [...messages, message].slice(-MOST_MESSAGES),
-    message_details: [...before, details].slice(-MOST_MESSAGES),
+    messages: [...messages, message].slice(-MAX_MESSAGES),
+    message_details: [...before, details].slice(-MAX_MESSAGES),
   };
 }
 
-/** The events of a stream of bytes, as the HTML standard defines them. */
-async function* eventsOf(body, alive) {
+/** Yield the events of a stream of bytes, as the HTML standard defines them. */
+async function* eventsOf(body, onData) {
   let event = { type: 'message', data: [] };
-  for await (const line of linesOf(body, alive)) {
+  for await (const line of linesOf(body, onData)) {
     if (line === '') {
       if (event.data.length) yield { type: event.type, data: event.data.join('\n') };
       event = { type: 'message', data: [] };
@@ -332,7 +332,7 @@ async function* eventsOf(body, alive) {
   }
 }
 
-async function* linesOf(body, alive) {
+async function* linesOf(body, onData) {
   const reader = body.getReader();
   const decoder = new TextDecoder();
   let rest = '';
@@ -340,8 +340,8 @@ async function* linesOf(body, alive) {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
-      alive();
-      // A carriage return at the end may be half a line's end.
+      onData();
+      // A carriage return at the end may be the first half of a line break.
       const lines = (rest + decoder.decode(value, { stream: true })).split(/\r\n|\n|\r(?!$)/);
       rest = lines.pop();
       yield* lines;
@@ -353,36 +353,36 @@ async function* linesOf(body, alive) {
 
 // --- Requests ---------------------------------------------------------------------------------------
 
-const MAX_BACKOFF = 30_000;
+const MAX_RETRY_DELAY = 30_000;
 
-/** Do it until it succeeds, fails for good, or has failed for longer than the patience. */
-async function persistently(action, settings, isPassing) {
-  // Added up, for the clock goes on while a computer sleeps.
+/** Retry an action until it succeeds, fails permanently, or has failed for `settings.patience`. */
+async function withRetries(action, settings, isRetryable) {
+  // A sum, because the clock also advances while the computer sleeps.
   let spent = 0;
   let delay = settings.pollInterval;
   for (;;) {
-    const begun = Date.now();
+    const startedAt = Date.now();
     try {
       return await action();
     } catch (error) {
       settings.signal?.throwIfAborted();
-      if (!isPassing(error) || error.retryAfter > settings.patience) throw error;
-      spent += Math.min(Date.now() - begun, settings.requestTimeout);
+      if (!isRetryable(error) || error.retryAfter > settings.patience) throw error;
+      spent += Math.min(Date.now() - startedAt, settings.requestTimeout);
       const wait = Math.max(jittered(delay), error.retryAfter ?? 0);
       if (spent + wait > settings.patience) throw new LostError(error, Math.round(spent / 1000));
       await pause(wait, settings.signal);
       spent += wait;
-      delay = Math.min(2 * delay, MAX_BACKOFF);
+      delay = Math.min(2 * delay, MAX_RETRY_DELAY);
     }
   }
 }
 
-/** No answer, or one that says "not now". */
-function isWeather(error) {
+/** Return whether a request that changes nothing should be retried. */
+function isTemporary(error) {
   return !(error instanceof RequestError) || error.httpStatus >= 500 || [408, 425, 429].includes(error.httpStatus);
 }
 
-/** No answer of the project's own. */
+/** Return whether there was no response, or none of the project itself. */
 function isOutage(error) {
   return !(error instanceof RequestError) || [502, 503, 504].includes(error.httpStatus);
 }
@@ -400,7 +400,7 @@ async function request(path, settings, { method = 'GET', body = null, headers = 
       body: content,
       signal: limit.signal,
     });
-    const answer = parsed(await response.text());
+    const answer = parse(await response.text());
     if (response.ok) return answer;
     throw new RequestError(response.status, answer, { retryAfter: retryAfterOf(response) });
   } catch (error) {
@@ -420,7 +420,7 @@ function headersOf(method, content, others, settings) {
 }
 
 function csrfTokenOf(settings) {
-  return settings.csrfToken ?? cookie(settings.csrfCookieName) ?? tokenOfAForm();
+  return settings.csrfToken ?? cookie(settings.csrfCookieName) ?? csrfTokenInForm();
 }
 
 function cookie(name) {
@@ -429,7 +429,7 @@ function cookie(name) {
   return found === undefined ? null : decodeURIComponent(found.slice(name.length + 1));
 }
 
-function tokenOfAForm() {
+function csrfTokenInForm() {
   return globalThis.document?.querySelector?.('[name=csrfmiddlewaretoken]')?.value ?? null;
 }
 
@@ -445,7 +445,7 @@ function pathOf(id, rest = '') {
   return `${encodeURIComponent(id)}/${rest}`;
 }
 
-function parsed(text) {
+function parse(text) {
   try {
     return JSON.parse(text);
   } catch {
@@ -453,10 +453,10 @@ function parsed(text) {
   }
 }
 
-/** A page that is no run, as where a login page is answered instead, would be watched for ever. */
-function asRun(answer) {
-  if (typeof answer?.status === 'string') return answer;
-  throw new RequestError(200, answer, { message: 'The server has answered with something that is no run.' });
+/** Return the run; throw for anything else, such as a login page, which would be watched forever. */
+function asRun(content) {
+  if (typeof content?.status === 'string') return content;
+  throw new RequestError(200, content, { message: "The server's response is not a run." });
 }
 
 function retryAfterOf(response) {
@@ -466,16 +466,16 @@ function retryAfterOf(response) {
   return Number.isNaN(wait) ? null : Math.max(wait, 0);
 }
 
-/** What is wrong, in one sentence, of the bodies that Django REST framework answers with. */
-function sentenceOf(body) {
+/** Return the text of an error response of Django REST framework. */
+function errorTextOf(body) {
   if (typeof body !== 'object' || body === null) return '';
-  return [...reasonsIn(body, '')].join(' ');
+  return [...errorsIn(body, '')].join(' ');
 }
 
-function* reasonsIn(value, name) {
-  if (Array.isArray(value)) for (const one of value) yield* reasonsIn(one, name);
+function* errorsIn(value, name) {
+  if (Array.isArray(value)) for (const one of value) yield* errorsIn(one, name);
   else if (typeof value === 'object' && value !== null) {
-    for (const [key, one] of Object.entries(value)) yield* reasonsIn(one, nameOf(key, name));
+    for (const [key, one] of Object.entries(value)) yield* errorsIn(one, nameOf(key, name));
   } else yield name ? `${name}: ${value}` : `${value}`;
 }
 
@@ -483,14 +483,14 @@ function nameOf(key, before) {
   return ['detail', 'non_field_errors', 'inputs'].includes(key) ? before : key;
 }
 
-function reasonOf({ error }) {
+function failureOf({ error }) {
   if (typeof error === 'string') return error;
   return error?.message ?? '';
 }
 
 // --- Time -------------------------------------------------------------------------------------------
 
-/** A signal that comes after a time, or with another signal. */
+/** An abort signal with a timeout that also follows another signal. */
 class Limit {
   constructor(signal, milliseconds) {
     this.controller = new AbortController();
@@ -521,18 +521,18 @@ class Limit {
   }
 }
 
-/** Over at once when somebody comes back to the page. */
+/** Wait; end early when the page becomes visible again. */
 function pause(milliseconds, signal) {
   return new Promise((resolve, reject) => {
-    const settle = (how) => {
+    const end = (finish) => {
       clearTimeout(timer);
-      forget();
+      removeListener();
       signal?.removeEventListener('abort', stop);
-      how(signal?.reason);
+      finish(signal?.reason);
     };
-    const stop = () => settle(reject);
-    const timer = setTimeout(() => settle(resolve), milliseconds);
-    const forget = onVisibility(() => isHidden() || settle(resolve));
+    const stop = () => end(reject);
+    const timer = setTimeout(() => end(resolve), milliseconds);
+    const removeListener = onVisibility(() => isHidden() || end(resolve));
     signal?.addEventListener('abort', stop);
     if (signal?.aborted) stop();
   });
@@ -542,14 +542,14 @@ function isHidden() {
   return globalThis.document?.visibilityState === 'hidden';
 }
 
-/** Call when the page is hidden, or seen again, until what is returned is called. */
-function onVisibility(call) {
+/** Call `listener` when the page is hidden or shown; return a function that removes it. */
+function onVisibility(listener) {
   const page = globalThis.document;
-  page?.addEventListener?.('visibilitychange', call);
-  return () => page?.removeEventListener?.('visibilitychange', call);
+  page?.addEventListener?.('visibilitychange', listener);
+  return () => page?.removeEventListener?.('visibilitychange', listener);
 }
 
-/** So that the pages of many people do not all come back at the same moment. */
+/** Shorten a time at random, so that many pages do not send requests at the same moment. */
 function jittered(milliseconds) {
   return milliseconds * (0.75 + Math.random() / 4);
 }
@@ -563,15 +563,15 @@ const STYLE = `
   [part="label"], [part="log"] { flex: 1; min-width: 0; }
   footer { align-items: start; }
   .bar { height: 0.75em; margin: 0.35em 0; overflow: hidden; border: 1px solid; border-radius: 0.4em; }
-  .fill { height: 100%; width: 0; background: var(--taskworks-colour, #0b7285); transition: width 0.2s; }
+  .fill { height: 100%; width: 0; background: var(--taskworks-color, #0b7285); transition: width 0.2s; }
   .bar:not([aria-valuenow])[data-status="running"] .fill { width: 30%; animation: wander 1.5s infinite alternate ease-in-out; }
-  .bar[data-status="failed"] .fill { background: var(--taskworks-colour-failed, #c92a2a); }
-  .bar[data-status="cancelled"] .fill { background: var(--taskworks-colour-cancelled, #868e96); }
+  .bar[data-status="failed"] .fill { background: var(--taskworks-color-failed, #c92a2a); }
+  .bar[data-status="cancelled"] .fill { background: var(--taskworks-color-cancelled, #868e96); }
   @keyframes wander { to { margin-left: 70%; } }
   @media (prefers-reduced-motion: reduce) { .fill { animation: none !important; transition: none; } }
   @media (forced-colors: active) { .fill { background: Highlight !important; forced-color-adjust: none; } }
   ol { margin: 0; padding: 0; list-style: none; max-height: 9em; overflow-y: auto; overflow-wrap: anywhere; }
-  li[data-level="error"], .error { color: var(--taskworks-colour-failed, #c92a2a); }
+  li[data-level="error"], .error { color: var(--taskworks-color-failed, #c92a2a); }
   .error { margin: 0; overflow-wrap: anywhere; }
   button { font: inherit; }
   button[aria-disabled="true"] { opacity: 0.5; cursor: default; }
@@ -586,7 +586,7 @@ const FRAME = `
   <footer><div role="log" part="log"><ol part="messages"></ol></div><button part="cancel" type="button" hidden></button></footer>
 `;
 
-/** The element itself, a class of its own for those who register it under another name. */
+/** The class of the element, for registering it under another name. */
 export const TaskworksProgress =
   typeof HTMLElement === 'undefined' ? undefined : makeElement(HTMLElement);
 
@@ -597,16 +597,16 @@ function makeElement(Base) {
     #parts = null;
     #watch = null;
     #run = null;
-    #told = [];
+    #shownMessages = [];
 
-    /** The run as it was seen last, or null. */
+    /** The latest state of the run, or null. */
     get current() {
       return this.#run;
     }
 
     connectedCallback() {
       this.#draw();
-      this.#begin();
+      this.#start();
     }
 
     disconnectedCallback() {
@@ -615,8 +615,8 @@ function makeElement(Base) {
 
     attributeChangedCallback(name, before, value) {
       if (!this.#parts || before === value) return;
-      if (name === 'run') this.#begin();
-      else this.#name();
+      if (name === 'run') this.#start();
+      else this.#showLabel();
     }
 
     #draw() {
@@ -629,17 +629,17 @@ function makeElement(Base) {
         ['label', 'step', 'status', 'bar', 'fill', 'error', 'messages', 'cancel'].map((name) => [name, part(name)]),
       );
       this.#parts.cancel.addEventListener('click', () => this.cancel());
-      this.#name();
+      this.#showLabel();
     }
 
-    #name() {
+    #showLabel() {
       const label = this.getAttribute('label') || options.texts.label;
       this.#parts.label.textContent = label;
       this.#parts.cancel.textContent = options.texts.cancel;
       this.#parts.cancel.setAttribute('aria-label', `${options.texts.cancel}: ${label}`);
     }
 
-    async #begin() {
+    async #start() {
       this.#stop();
       this.#clear();
       const id = this.getAttribute('run');
@@ -649,7 +649,7 @@ function makeElement(Base) {
       try {
         await attach(id, { onProgress, signal: watch.signal });
       } catch (error) {
-        if (!watch.signal.aborted && !(error instanceof RunError)) this.#complain(error);
+        if (!watch.signal.aborted && !(error instanceof RunError)) this.#showError(error);
       }
       if (!watch.signal.aborted) this.#finish();
     }
@@ -662,7 +662,7 @@ function makeElement(Base) {
     #clear() {
       const { step, status, bar, fill, error, messages, cancel } = this.#parts;
       this.#run = null;
-      this.#told = [];
+      this.#shownMessages = [];
       step.textContent = status.textContent = '';
       error.hidden = cancel.hidden = true;
       messages.replaceChildren();
@@ -684,12 +684,12 @@ function makeElement(Base) {
       const { status, bar, error } = this.#parts;
       const isCancelling = run.cancel_requested && !isOver(run);
       const text = options.texts[isCancelling ? 'cancelling' : run.status] ?? run.status;
-      // Written only when it is another one, for what is written is read aloud.
+      // Written only if it has changed, because screen readers announce it.
       if (status.textContent !== text) status.textContent = text;
       bar.dataset.status = run.status;
-      const reason = run.status === 'failed' ? reasonOf(run) : '';
-      if (reason && error.textContent !== reason) error.textContent = reason;
-      error.hidden = !reason;
+      const failure = run.status === 'failed' ? failureOf(run) : '';
+      if (failure && error.textContent !== failure) error.textContent = failure;
+      error.hidden = !failure;
     }
 
     #showPercent(run) {
@@ -704,16 +704,16 @@ function makeElement(Base) {
       step.textContent = text;
     }
 
-    /** Only what is new is added, so that it alone is read aloud. */
+    /** Add only new messages, so that screen readers announce only these. */
     #showMessages({ messages: texts = [], message_details: details = [] }) {
       const { messages } = this.#parts;
-      const gone = this.#told.findIndex((_, index) => begins(texts, this.#told.slice(index)));
-      const kept = gone < 0 ? [] : this.#told.slice(gone);
-      for (const old of [...messages.children].slice(0, this.#told.length - kept.length)) old.remove();
+      const gone = this.#shownMessages.findIndex((_, index) => startsWith(texts, this.#shownMessages.slice(index)));
+      const kept = gone < 0 ? [] : this.#shownMessages.slice(gone);
+      for (const old of [...messages.children].slice(0, this.#shownMessages.length - kept.length)) old.remove();
       const added = texts.slice(kept.length);
       messages.append(...added.map((text, index) => line(text, details[kept.length + index])));
       if (added.length) messages.scrollTop = messages.scrollHeight;
-      this.#told = [...texts];
+      this.#shownMessages = [...texts];
     }
 
     #showCancel(run) {
@@ -723,7 +723,7 @@ function makeElement(Base) {
       setBusy(cancel, run.cancel_requested);
     }
 
-    /** Whoever has just pressed it with the keyboard must not be thrown back to the top of the page. */
+    /** Hide the button; if it has the focus, move the focus to the status, not to the top of the page. */
     #hideCancel() {
       const { cancel, status } = this.#parts;
       const hadFocus = this.shadowRoot.activeElement === cancel;
@@ -736,7 +736,7 @@ function makeElement(Base) {
       if (this.#run && isOver(this.#run)) this.#emit('finished', this.#run);
     }
 
-    #complain(problem) {
+    #showError(problem) {
       const { error, bar } = this.#parts;
       error.textContent = problem.message;
       error.hidden = false;
@@ -748,7 +748,7 @@ function makeElement(Base) {
       this.dispatchEvent(new CustomEvent(`taskworks-${name}`, { detail, bubbles: true, composed: true }));
     }
 
-    /** What its button does. */
+    /** Cancel the run, as the button does. */
     async cancel() {
       const { cancel: button, error } = this.#parts;
       const { signal } = this.#watch ?? {};
@@ -757,10 +757,10 @@ function makeElement(Base) {
       error.hidden = true;
       try {
         const run = await cancel(this.getAttribute('run'), { signal });
-        // The watch may have seen its end meanwhile, which is newer.
+        // The watch may have received a newer state, in which the run is over.
         if (!signal?.aborted && !isOver(this.#run ?? run)) this.#show(run);
       } catch (problem) {
-        // 409: it was over before, and the watch will say so.
+        // 409: the run was over already, which the watch will show.
         if (signal?.aborted || problem.httpStatus === 409) return;
         setBusy(button, false);
         error.textContent = problem.message;
@@ -780,7 +780,7 @@ function sharedStyle() {
   return style;
 }
 
-/** Not `disabled`, which takes the focus away from whoever has just pressed it. */
+/** Set `aria-disabled`; with `disabled`, the button would lose the focus. */
 function setBusy(button, isBusy) {
   button.setAttribute('aria-disabled', Boolean(isBusy));
 }
@@ -795,8 +795,8 @@ function stepOf({ progress, target }) {
   return typeof target === 'number' ? `${progress} / ${target}` : `${progress}`;
 }
 
-function begins(list, beginning) {
-  return beginning.every((one, index) => one === list[index]);
+function startsWith(list, start) {
+  return start.every((one, index) => one === list[index]);
 }
 
 function line(text, details) {
@@ -808,11 +808,11 @@ function line(text, details) {
 
 // --- On a page ----------------------------------------------------------------------------------------
 
-/** `{% taskworks_client %}` writes the project's own options into the page. */
+/** Read the project's options, which `{% taskworks_client %}` writes into the page. */
 function readOptions() {
-  const written = document.getElementById('taskworks-options');
-  if (!written) return;
-  const { texts = {}, ...others } = JSON.parse(written.textContent);
+  const script = document.getElementById('taskworks-options');
+  if (!script) return;
+  const { texts = {}, ...others } = JSON.parse(script.textContent);
   Object.assign(options, others);
   Object.assign(options.texts, texts);
 }
@@ -822,7 +822,7 @@ export default client;
 
 if (typeof document !== 'undefined') {
   readOptions();
-  // For scripts that are no modules; TaskAPI is what django-task-api called it.
+  // For scripts that are not modules; TaskAPI is the name in django-task-api.
   globalThis.taskworks ??= client;
   globalThis.TaskAPI ??= client;
   if (!customElements.get('taskworks-progress')) {

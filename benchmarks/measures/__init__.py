@@ -1,1 +1,1 @@
-"""What is measured, a file each."""
+"""The parts of the benchmark, one file each."""

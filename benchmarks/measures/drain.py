@@ -1,8 +1,9 @@
 """
-How many tasks a second one and two workers execute, and record as successful.
+How many tasks per second one worker and two workers execute and record as successful.
 
-A backlog is there when the workers start. The time goes from when a tenth is executed, and every
-process has begun, until the store shows all of them as successful. So starting up does not count.
+The tasks are enqueued before the workers start. Time is measured from the moment when a tenth of
+them has been executed and every process has executed one, until the store shows all of them as
+successful, so the startup does not count.
 """
 
 import time
@@ -15,12 +16,12 @@ from benchmarks.contenders import Contender
 from benchmarks.marks import Mark
 from benchmarks.processes import Process
 
-STALLED = 60.0  # seconds without a task executed
-LEAST = 0.3  # of the tasks that must be left when all processes have begun
+MAX_STALL = 60.0  # seconds without an executed task
+MIN_SHARE_LEFT = 0.3  # of the tasks, when the measured time begins
 
 
 def measure(benchmark: Benchmark) -> None:
-    """One worker and two, of each system in its turn."""
+    """Measure one worker and two workers of each system, in turns."""
     for group in benchmark.groups:
         with benchmark.group("drain", group) as everyone:
             benchmark.in_turns("drain", everyone, lambda one: _both(benchmark, one))
@@ -39,7 +40,7 @@ def _both(benchmark: Benchmark, contender: Contender) -> dict[str, float]:
 def rate(
     contender: Contender, size: int, workers: int, empty: Callable[[], object] | None = None
 ) -> float:
-    """Tasks a second; ``empty`` makes place for them, if not the whole store is to be emptied."""
+    """Return tasks per second; ``empty`` replaces the call that deletes all tasks."""
     client, place = contender.client, contender.place
     if empty:
         empty()
@@ -52,7 +53,7 @@ def rate(
         workers, contender.system.command, place.environ, contender.log
     ) as started:
         await_marks(contender, started, size)
-        end = client.call("await_done", size, STALLED)
+        end = client.call("await_done", size, MAX_STALL)
         if end is None:
             raise NotMeasuredError(
                 f"not all of {size} became successful; {client.call('done')} did"
@@ -61,7 +62,7 @@ def rate(
 
 
 def await_marks(contender: Contender, workers: Sequence[Process], size: int) -> None:
-    """Wait until so many tasks were executed."""
+    """Wait until ``size`` tasks have been executed."""
     seen, since = 0, time.monotonic()
     while (count := marks.count(contender.place.marks)) < size:
         if count > seen:
@@ -69,22 +70,22 @@ def await_marks(contender: Contender, workers: Sequence[Process], size: int) -> 
         for worker in workers:
             if not worker.is_alive:
                 raise NotMeasuredError(f"its worker ended after {count} tasks: {worker.output}")
-        if time.monotonic() - since > STALLED:
-            raise NotMeasuredError(f"stands still at {count} of {size}: {workers[0].output}")
+        if time.monotonic() - since > MAX_STALL:
+            raise NotMeasuredError(f"stalled after {count} of {size} tasks: {workers[0].output}")
         time.sleep(0.01)
 
 
 def rate_of(left: Sequence[Mark], size: int, workers: int, end: float) -> float:
-    """Tasks a second by their marks, and by when the last was stored."""
+    """Return tasks per second, from their marks and the time at which the last one was stored."""
     if len({mark.number for mark in left}) != size:
         raise NotMeasuredError("a task was lost")
-    begun: dict[int, float] = {}
+    first_marks: dict[int, float] = {}
     for mark in left:
-        begun.setdefault(mark.pid, mark.at)
-    if len(begun) < workers:
-        raise NotMeasuredError(f"of {workers} workers, {len(begun)} have executed something")
-    begin = max(left[size // 10].at, *begun.values())
+        first_marks.setdefault(mark.pid, mark.at)
+    if len(first_marks) < workers:
+        raise NotMeasuredError(f"only {len(first_marks)} of {workers} workers executed a task")
+    begin = max(left[size // 10].at, *first_marks.values())
     after = sum(mark.at > begin for mark in left)
-    if after < LEAST * size:
-        raise NotMeasuredError(f"only {after} of {size} tasks were left when all had begun")
+    if after < MIN_SHARE_LEFT * size:
+        raise NotMeasuredError(f"only {after} of {size} tasks were left when all had started")
     return after / (end - begin)

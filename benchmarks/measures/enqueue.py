@@ -1,4 +1,4 @@
-"""How many tasks a second one process enqueues: one by one, each committed, and in bulk."""
+"""How many tasks per second one process enqueues: one by one, each committed, and in bulk."""
 
 from benchmarks import bare
 from benchmarks.benchmark import Benchmark
@@ -9,7 +9,7 @@ SINGLE, MANY = 1_000, 20_000
 
 
 def measure(benchmark: Benchmark) -> None:
-    """Each system in its turn, with no worker about."""
+    """Measure the systems in turns, without a worker."""
     for group in benchmark.groups:
         with benchmark.group("enqueue", group) as everyone:
             benchmark.in_turns("enqueue", everyone, lambda one: _both(benchmark, one))
@@ -24,7 +24,7 @@ def _both(benchmark: Benchmark, contender: Contender) -> dict[str, float]:
             "in bulk": client.run(bare.enqueue_many, many, BULK),
         }
     client.call("clear")
-    client.call("fill", 100)  # connected, and warm
+    client.call("fill", 100)  # connects, and warms up
     rates = {"one by one": single / client.call("seconds_to_enqueue", single)}
     if contender.system.has_bulk:
         client.call("clear")

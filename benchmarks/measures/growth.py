@@ -1,6 +1,6 @@
 """
-A table with a million finished and a million scheduled runs, beside one without: what a claim
-reads in either, and how fast a worker drains the same backlog in either, in turns.
+A table with a million finished and a million scheduled runs compared with an empty one: what a
+claim reads, and how fast a worker drains the same backlog, in turns.
 """
 
 from benchmarks import growth
@@ -8,11 +8,11 @@ from benchmarks.benchmark import Benchmark
 from benchmarks.contenders import Contender
 from benchmarks.measures import drain
 
-OTHERS = 1_000_000  # finished, and as many scheduled
+OTHERS = 1_000_000  # finished runs, and as many scheduled ones
 
 
 def measure(benchmark: Benchmark) -> None:
-    """Ours alone, on each kind of database."""
+    """Measure Taskworks on each kind of database."""
     for group in benchmark.groups:
         with (
             benchmark.group("growth", group, variant="alone") as alone,

@@ -1,6 +1,6 @@
 """
-Drain while another session holds a transaction open, as a report or a backup does: no row that a
-claim has left behind can be cleaned up meanwhile.
+Drain while another session holds a transaction open, as a report or a backup does, so that the
+database cannot clean up the old row versions that claims leave behind.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ SYSTEMS = ("taskworks", "bare", "pgqueuer")
 
 
 def measure(benchmark: Benchmark) -> None:
-    """With and without, in turns."""
+    """Measure with and without the transaction, in turns."""
     for group in benchmark.groups:
         if group not in STATEMENTS:
             continue
@@ -44,7 +44,7 @@ def _rate(contender: Contender, size: int) -> float:
 
 @contextmanager
 def held_open(place: Place) -> Iterator[None]:
-    """A transaction of another session, with a snapshot of its own."""
+    """Hold a transaction with a snapshot open in another session."""
     with closing(databases.connect(place)) as connection:
         cursor = connection.cursor()
         for statement in STATEMENTS[place.store]:

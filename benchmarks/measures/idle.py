@@ -1,6 +1,6 @@
 """
-What a worker costs that has nothing to do: statements, processor time and memory, all its
-processes together; and what ``manage.py shell`` of the same project takes in memory.
+The statements, processor time and memory that an idle worker uses, for all its processes together;
+and the memory of ``manage.py shell`` in the same project.
 """
 
 import time
@@ -17,8 +17,8 @@ from benchmarks.systems.django_system import DjangoSystem
 from benchmarks.systems.system import MANAGE
 from benchmarks.wire import Wire, counted
 
-CALM = 2.0  # seconds after a first task
-WINDOW = 8.0  # seconds
+SETTLING_TIME = 2.0  # seconds after the first task
+MEASURED_TIME = 8.0  # seconds
 MIB = 1024  # kB
 VARIABLES = {
     "postgresql": ("PGHOST", "PGPORT"),
@@ -27,14 +27,14 @@ VARIABLES = {
 
 
 def measure(benchmark: Benchmark) -> None:
-    """Each system once: an idle worker is not in a hurry."""
+    """Measure each system once."""
     for group in benchmark.groups:
         with benchmark.group("idle", group) as everyone:
             benchmark.in_turns("idle", everyone, lambda one: _cost(benchmark, one), rounds=1)
 
 
 def _cost(benchmark: Benchmark, contender: Contender) -> dict[str, float]:
-    window = WINDOW if benchmark.scale == 1 else WINDOW / 2
+    window = MEASURED_TIME if benchmark.scale == 1 else MEASURED_TIME / 2
     return {**_of_worker(contender, window), **_of_shell(contender)}
 
 
@@ -47,11 +47,11 @@ def _of_worker(contender: Contender, window: float) -> dict[str, float]:
     ):
         contender.client.call("enqueue", [0])
         await_marks(contender, workers, 1)
-        time.sleep(CALM)
+        time.sleep(SETTLING_TIME)
         statements, seconds = wire.statements if wire else 0, cpu_seconds(workers[0])
-        began = time.monotonic()
+        started_at = time.monotonic()
         time.sleep(window)
-        passed = time.monotonic() - began
+        passed = time.monotonic() - started_at
         costs = {"CPU ms/s": (cpu_seconds(workers[0]) - seconds) / passed * 1000}
         if wire:
             costs["statements/s"] = (wire.statements - statements) / passed
@@ -60,7 +60,7 @@ def _of_worker(contender: Contender, window: float) -> dict[str, float]:
 
 @contextmanager
 def _wired(contender: Contender) -> Iterator[tuple[Wire | None, dict[str, str]]]:
-    """The environment of a worker whose statements are counted, where that can be done."""
+    """Yield the environment of a worker, and a wire that counts its statements, if possible."""
     place = contender.place
     if place.store not in VARIABLES:
         yield None, place.environ
@@ -88,7 +88,7 @@ def _of_shell(contender: Contender) -> dict[str, float]:
 
 
 def cpu_seconds(process: Process) -> float:
-    """Processor time of all its processes, threads that have ended not included."""
+    """Return the processor time of all its processes, without threads that have ended."""
     nanoseconds = 0
     for pid in process.pids:
         for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
@@ -97,7 +97,7 @@ def cpu_seconds(process: Process) -> float:
 
 
 def memory(process: Process) -> dict[str, float]:
-    """In MiB: resident, and with what processes share divided among them."""
+    """Return RSS and PSS in MiB; for PSS, shared memory is divided among the processes."""
     kilobytes = {"Rss": 0, "Pss": 0}
     for pid in process.pids:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():

@@ -1,8 +1,8 @@
 """
 How long a task waits for an idle worker: from the commit of its enqueue to its first line.
 
-A worker is idle between two tasks that come 40 to 60 ms apart. One that looks the more rarely the
-longer nothing came is given some that come seconds apart as well.
+Tasks are enqueued 40 to 60 ms apart, so that the worker is idle in between. A worker that polls
+less often the longer nothing happens also gets some tasks that are seconds apart.
 """
 
 import random
@@ -19,15 +19,15 @@ from benchmarks.systems.system import System
 TASKS = 100
 GAPS = 0.04, 0.06  # seconds between two tasks
 RARE, RARE_GAPS = 3, (1.5, 2.5)
-ROUNDS = 2  # at most: a hundred tasks are many
+MAX_ROUNDS = 2
 IDLE = 1.0  # seconds without a task, before the first
 
 
 def measure(benchmark: Benchmark) -> None:
-    """Each system in its turn, with one worker."""
+    """Measure the systems in turns, with one worker."""
     for group in benchmark.groups:
         with benchmark.group("latency", group) as everyone:
-            rounds = min(ROUNDS, benchmark.rounds)
+            rounds = min(MAX_ROUNDS, benchmark.rounds)
             benchmark.in_turns("latency", everyone, _of(benchmark), rounds)
 
 
@@ -49,7 +49,7 @@ def _of(benchmark: Benchmark) -> Callable[[Contender], dict[str, float]]:
 
 
 def _waits(contender: Contender, tasks: int, rare: int) -> tuple[list[float], list[float]]:
-    """Milliseconds that each waited since its commit, and since its call."""
+    """Return the milliseconds that each task waited since its commit, and since its call."""
     client, place = contender.client, contender.place
     client.call("clear")
     marks.empty(place.marks)
@@ -60,11 +60,11 @@ def _waits(contender: Contender, tasks: int, rare: int) -> tuple[list[float], li
         if rare:
             times += client.run(trickle, tasks + 1, rare, *RARE_GAPS)
         await_marks(contender, workers, 1 + tasks + rare)
-    began = {mark.number: mark.at for mark in reversed(marks.read(place.marks))}
-    if len(began) != len(times) + 1:
+    started = {mark.number: mark.at for mark in reversed(marks.read(place.marks))}
+    if len(started) != len(times) + 1:
         raise NotMeasuredError("a task was lost")
-    waits = [(began[number] - at) * 1000 for number, (_, at) in enumerate(times, 1)]
-    calls = [(began[number] - at) * 1000 for number, (at, _) in enumerate(times, 1)]
+    waits = [(started[number] - at) * 1000 for number, (_, at) in enumerate(times, 1)]
+    calls = [(started[number] - at) * 1000 for number, (at, _) in enumerate(times, 1)]
     return waits, calls
 
 
@@ -74,7 +74,7 @@ def _waits(contender: Contender, tasks: int, rare: int) -> tuple[list[float], li
 def trickle(
     system: System, first: int, tasks: int, least: float, most: float
 ) -> list[tuple[float, float]]:
-    """Enqueue tasks with pauses; when each was called, and when it was committed."""
+    """Enqueue tasks with pauses; return when each was called, and when it was committed."""
     chance = random.Random(first)
     time.sleep(IDLE)
     times = []

@@ -1,9 +1,9 @@
 """
-What it costs to fire schedules, and how late they are: 10,000 that are due over one hour, of which
-a few minutes are watched at their own pace.
+The cost of firing schedules, and how late they fire: 10,000 that are due over one hour, watched for
+a few minutes in real time.
 
-The worker takes a queue that nothing goes to, so that all that it does is to fire; what
-it costs while nothing is enabled is taken off.
+The worker consumes a queue without runs, so it only fires schedules; its cost without enabled
+schedules is subtracted.
 """
 
 import time
@@ -18,13 +18,13 @@ from benchmarks.systems.taskworks import Taskworks
 SCHEDULES = 10_000
 HOUR = 3600
 WINDOW = 180.0  # seconds
-CALM = 20.0  # seconds without a schedule, and then until the first firings are over
+CALM = 20.0  # seconds without a schedule, and then until the first firings have passed
 OTHER_QUEUE = "of-nobody"
 NAME = "taskworks"
 
 
 def measure(benchmark: Benchmark) -> None:
-    """Ours alone: the others fire from one process, or do not."""
+    """Measure Taskworks; the others fire from a single process, or have no schedules."""
     for group in benchmark.groups:
         with benchmark.group("schedules", group, only=[NAME]) as everyone:
             benchmark.in_turns("schedules", everyone, lambda one: _cost(benchmark, one), rounds=1)
@@ -45,7 +45,7 @@ def _cost(benchmark: Benchmark, contender: Contender) -> dict[str, float]:
         if not worker.is_alive:
             raise NotMeasuredError(f"its worker ended: {worker.output}")
     if not lateness:
-        raise NotMeasuredError("nothing was fired")
+        raise NotMeasuredError("no schedule fired")
     lateness.sort()
     return {
         "CPU ms/s": (cpu - idle) * 1000,
@@ -58,17 +58,17 @@ def _cost(benchmark: Benchmark, contender: Contender) -> dict[str, float]:
 
 
 def _cpu(worker: processes.Process, window: float) -> float:
-    """Seconds of processor time a second."""
-    cpu, began = cpu_seconds(worker), time.monotonic()
+    """Return the processor time used per second."""
+    cpu, started = cpu_seconds(worker), time.monotonic()
     time.sleep(window)
-    return (cpu_seconds(worker) - cpu) / (time.monotonic() - began)
+    return (cpu_seconds(worker) - cpu) / (time.monotonic() - started)
 
 
-# In the process that knows the system.
+# Called in the producer.
 
 
 def make(system: Taskworks, number: int) -> None:
-    """Each is due once an hour, spread over all of its seconds."""
+    """Create schedules, each due once an hour, spread over all its seconds."""
     from taskworks.models import Schedule
     from taskworks.store import store
 
@@ -85,19 +85,19 @@ def make(system: Taskworks, number: int) -> None:
         for second in [n * HOUR // number]
     ]
     for schedule in schedules:
-        schedule.plan(now)  # or the worker would do that first
+        schedule.plan(now)  # otherwise the worker would do that first
     Schedule.objects.bulk_create(schedules, batch_size=1000)
 
 
 def count(system: Taskworks) -> int:
-    """How often they have fired."""
+    """Return how often schedules have fired."""
     from taskworks.models import Firing
 
     return Firing.objects.count()
 
 
 def latenesses(system: Taskworks, after: int) -> list[float]:
-    """Seconds from the planned time of each firing, but for the first so many."""
+    """Return by how many seconds each firing was late, without the first ones."""
     from taskworks.models import Firing
 
     rows = Firing.objects.order_by("id").values_list("planned_at", "fired_at")

@@ -1,6 +1,6 @@
 """
-Whether the table and its plans are as cheap as they can be: the bare drain with all that was left
-out or done otherwise.
+The bare drain with one thing changed or left out at a time, to see whether the table and its query
+plans could be cheaper.
 """
 
 from benchmarks import bare
@@ -22,7 +22,7 @@ VARIANTS = {
 
 
 def measure(benchmark: Benchmark) -> None:
-    """Each variant in its turn."""
+    """Measure the variants in turns."""
     for group in benchmark.groups:
         with benchmark.group("variants", group) as everyone:
             benchmark.in_turns("variants", everyone, lambda one: _all(benchmark, one))

@@ -1,1 +1,1 @@
-"""One Django project for every system that has one: its settings, its tasks, its workers."""
+"""The Django project of all systems that need one: settings, tasks, workers."""

@@ -1,4 +1,4 @@
-"""The no-op as a task of Celery."""
+"""The no-op as a Celery task."""
 
 from celery import Celery
 
@@ -16,7 +16,7 @@ app = Celery(
 )
 app.conf.update(
     task_default_queue=place.database,
-    worker_prefetch_multiplier=64,  # as its guide has it for short tasks
+    worker_prefetch_multiplier=64,  # as its documentation recommends for short tasks
     worker_disable_rate_limits=True,
     worker_enable_remote_control=False,
     worker_send_task_events=False,

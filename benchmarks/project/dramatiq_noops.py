@@ -1,4 +1,4 @@
-"""The no-op as an actor of Dramatiq."""
+"""The no-op as a Dramatiq actor."""
 
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker

@@ -1,4 +1,4 @@
-"""The no-op as a task of huey."""
+"""The no-op as a huey task."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from benchmarks.place import Place
 
 
 class Storage(SqliteStorage):
-    """As durable as the databases of the others are here, where huey would ask for more."""
+    """SQLite with the durability that the other systems have here; huey's default is stricter."""
 
     def _create_connection(self) -> Any:
         connection = super()._create_connection()

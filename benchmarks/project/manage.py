@@ -1,4 +1,4 @@
-"""Django's command line for the project that is measured."""
+"""The ``manage.py`` of the measured project."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""The no-op as a task of procrastinate."""
+"""The no-op as a procrastinate task."""
 
 from procrastinate.contrib.django import app
 

@@ -1,4 +1,4 @@
-"""The same for every system, but for what the system itself needs."""
+"""The same settings for every system, plus what the system itself needs."""
 
 from benchmarks import databases
 from benchmarks.place import Place
@@ -14,7 +14,7 @@ INSTALLED_APPS = _system.apps
 DATABASES = {"default": databases.settings(_place)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TASKS = _system.backends
-# Nobody reads what a no-op has to say.
+# The log of a no-op is of no interest.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -1,4 +1,4 @@
-"""The no-op as a task of ours."""
+"""The no-op as a Taskworks task."""
 
 from benchmarks.marks import Marker
 from benchmarks.place import Place

@@ -1,4 +1,4 @@
-"""The systems that are measured, a file each, in the order in which they are shown."""
+"""The systems that are measured, in the order of the tables."""
 
 from benchmarks.place import Place
 from benchmarks.systems.bare import Bare
@@ -30,5 +30,5 @@ BY_NAME = {system.name: system for system in ALL}
 
 
 def system_at(place: Place) -> System:
-    """The system that a place is for."""
+    """Return the system of a place."""
     return BY_NAME[place.system](place)

@@ -1,4 +1,4 @@
-"""The database alone: our own statements on our own table, without a task system."""
+"""The database alone: Taskworks' own statements on its own table, without a task system."""
 
 from benchmarks.systems.taskworks import Taskworks
 

@@ -1,4 +1,4 @@
-"""Celery, with Redis and with RabbitMQ between; results in Redis."""
+"""Celery, with Redis or RabbitMQ as its broker, and results in Redis."""
 
 import sys
 from collections.abc import Sequence

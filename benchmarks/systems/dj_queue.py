@@ -1,4 +1,4 @@
-"""dj-queue: Solid Queue's design in Django."""
+"""dj-queue: the design of Solid Queue, in Django."""
 
 from collections.abc import Sequence
 

@@ -26,7 +26,7 @@ class DjangoOx(DjangoSystem):
 
     @property
     def _concurrency(self) -> int:
-        # Its threads stand in each other's way where one writes at a time.
+        # SQLite has one writer at a time, so more threads only block each other.
         return 1 if self.place.store == "sqlite" else 4
 
     def enqueue_many(self, numbers: Sequence[int]) -> None:

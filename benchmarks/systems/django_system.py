@@ -1,4 +1,4 @@
-"""What systems have in common that keep their tasks in the tables of a Django project."""
+"""The base of systems that store their tasks in tables of a Django project."""
 
 import os
 import time
@@ -12,19 +12,19 @@ SETTINGS = "benchmarks.project.settings"
 
 
 class DjangoSystem(System):
-    """Its tasks are in ``benchmarks.project``, whose settings ask it what to put in."""
+    """Its tasks are in ``benchmarks.project``, whose settings include what it declares."""
 
     apps: ClassVar[list[str]]
-    app: ClassVar[str]  # the label of the one that has the tables
+    app: ClassVar[str]  # label of the app that has the tables
     backend: ClassVar[str] = "django.tasks.backends.dummy.DummyBackend"
     options: ClassVar[dict[str, Any]] = {}
     tasks: ClassVar[str] = "benchmarks.project.standard_noops"
     task: ClassVar[str] = "noop"
-    settings: ClassVar[dict[str, Any]] = {}  # besides
+    settings: ClassVar[dict[str, Any]] = {}  # further ones
 
     @property
     def backends(self) -> dict[str, Any]:
-        """The setting TASKS."""
+        """The setting ``TASKS``."""
         return {"default": {"BACKEND": self.backend, "QUEUES": [], "OPTIONS": self.options}}
 
     def open(self) -> None:

@@ -1,4 +1,4 @@
-"""django-tasks-db: the reference's own backend for databases."""
+"""django-tasks-db: the reference implementation's own database backend."""
 
 from benchmarks.systems.django_system import DjangoSystem
 from benchmarks.systems.system import MANAGE

@@ -1,4 +1,4 @@
-"""huey, on Redis and on SQLite."""
+"""huey, with Redis or SQLite."""
 
 import sys
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""pgqueuer: the fastest peer on PostgreSQL; no Django, asyncio only, keeps no results."""
+"""pgqueuer: the fastest peer on PostgreSQL; without Django, asyncio only, no results."""
 
 import asyncio
 import sys
@@ -60,7 +60,7 @@ class PgQueuer(System):
 
 
 async def connected(system: PgQueuer) -> tuple[Any, Any]:
-    """A connection of asyncpg, and pgqueuer's queries on it."""
+    """Yield a connection of asyncpg, and pgqueuer's queries on it."""
     import asyncpg
     from pgqueuer.db import AsyncpgDriver
     from pgqueuer.queries import Queries
@@ -77,7 +77,7 @@ async def connected(system: PgQueuer) -> tuple[Any, Any]:
 
 
 async def forever(system: PgQueuer, batch_size: int) -> None:
-    """What its own command does, with its defaults."""
+    """Run a worker as pgqueuer's own command does, with its defaults."""
     import signal
 
     from pgqueuer import PgQueuer as Queue

@@ -1,4 +1,4 @@
-"""What the benchmark must know of a system to measure it."""
+"""``System``: what the benchmark must know about a system to measure it."""
 
 import shlex
 import sys
@@ -17,19 +17,20 @@ MANAGE = [sys.executable, str(PROJECT / "manage.py")]
 
 class System:
     """
-    A task system at a place. The benchmark itself reads what is declared here; the methods from
-    ``open`` on are called in the system's producer alone.
+    A task system at a place.
+
+    The methods from ``open`` on are called only in the system's producer.
     """
 
     name: ClassVar[str]
     stores: ClassVar[tuple[str, ...]]
     packages: ClassVar[tuple[str, ...]]
-    setting: ClassVar[str]  # its worker and what is set, in words
-    differs: ClassVar[str] = ""  # what it does not promise, and we do
-    drains: ClassVar[int] = 1_000  # runs that one worker is given
+    setting: ClassVar[str]  # its worker and settings, in words
+    differs: ClassVar[str] = ""  # promises of Taskworks that it does not make
+    drains: ClassVar[int] = 1_000  # number of runs that one worker drains
     has_bulk: ClassVar[bool] = True
-    is_served: ClassVar[bool] = True  # by worker processes
-    slows_down: ClassVar[bool] = False  # looks for tasks the more rarely the longer none came
+    is_served: ClassVar[bool] = True  # whether it has worker processes
+    slows_down: ClassVar[bool] = False  # whether it polls less often the longer nothing happens
     parts: ClassVar[tuple[str, ...]] = ("enqueue", "drain", "latency", "idle", "held")
 
     def __init__(self, place: Place) -> None:
@@ -42,59 +43,59 @@ class System:
 
     @classmethod
     def versions(cls) -> str:
-        """What is measured."""
+        """The versions of the packages that are measured."""
         return ", ".join(f"{name} {_version(name)}" for name in cls.packages)
 
     @property
     def worker(self) -> list[str]:
-        """The command of one worker."""
+        """The command that starts one worker."""
         raise NotImplementedError
 
     @property
     def command(self) -> list[str]:
-        """With the options that were given on the command line."""
+        """The command with the options from the command line."""
         return [*self.worker, *shlex.split(self.place.options)]
 
     def open(self) -> None:
-        """Import what is needed and connect."""
+        """Import the packages, and connect."""
 
     def close(self) -> None:
-        """Leave nothing behind that the place's database does not take with it."""
+        """Disconnect, and delete what is not in the place's database."""
 
     def prepare(self) -> None:
-        """Make the tables."""
+        """Create the tables."""
 
     def clear(self) -> None:
-        """Forget all tasks."""
+        """Delete all tasks."""
         raise NotImplementedError
 
     def enqueue(self, numbers: Sequence[int]) -> None:
-        """Enqueue the no-op with each of these, one by one, each committed before the next."""
+        """Enqueue the no-op with each number, each committed before the next one."""
         raise NotImplementedError
 
     def enqueue_many(self, numbers: Sequence[int]) -> None:
-        """Enqueue them in one call."""
+        """Enqueue the no-op with all numbers in one call."""
         raise NotImplementedError
 
     def done(self) -> int:
-        """How many tasks the store shows as successful."""
+        """Return how many tasks the store shows as successful."""
         raise NotImplementedError
 
     def is_done(self, size: int) -> bool:
-        """Whether the store shows all of so many tasks as successful; may be asked often."""
+        """Return whether all ``size`` tasks are successful in the store; must be cheap."""
         return self.done() >= size
 
-    # The same for all of them.
+    # The same for all systems.
 
     def fill(self, size: int) -> None:
-        """Enqueue so many tasks, as fast as it can."""
+        """Enqueue ``size`` tasks as fast as possible."""
         if self.has_bulk:
             self.seconds_to_enqueue_many(size)
         else:
             self.enqueue(range(size))
 
     def await_done(self, size: int, patience: float) -> float | None:
-        """When the store showed all as successful; None if it has not within ``patience``."""
+        """Return when all tasks are successful; None if they are not after ``patience`` seconds."""
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             if self.is_done(size):
@@ -103,20 +104,20 @@ class System:
         return None
 
     def seconds_to_enqueue(self, size: int) -> float:
-        """One by one."""
+        """Return the seconds to enqueue ``size`` tasks one by one."""
         begin = time.perf_counter()
         self.enqueue(range(size))
         return time.perf_counter() - begin
 
     def seconds_to_enqueue_many(self, size: int, chunk: int = BULK) -> float:
-        """In calls of at most ``chunk``."""
+        """Return the seconds to enqueue ``size`` tasks, ``chunk`` per call."""
         begin = time.perf_counter()
         for start in range(0, size, chunk):
             self.enqueue_many(range(start, min(start + chunk, size)))
         return time.perf_counter() - begin
 
     def enqueue_timed(self, number: int) -> tuple[float, float]:
-        """When the call began, and when it was committed."""
+        """Enqueue one task; return the times before the call and after its commit."""
         begin = time.monotonic()
         self.enqueue([number])
         return begin, time.monotonic()

@@ -31,7 +31,7 @@ class Taskworks(DjangoSystem):
         return self._runs.successful().count()
 
     def is_done(self, size: int) -> bool:
-        # Not by counting: the table may have a million others.
+        # Not with COUNT: the table may have a million other runs.
         waiting = self._runs.ready().exists() or self._runs.in_hand().exists()
         return not waiting and self.done() >= size
 

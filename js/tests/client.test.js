@@ -16,7 +16,7 @@ beforeEach(async () => {
   server = await serve();
   server.answers({ POST: json(run(), 201), 'GET 11/events/': noStream });
   Object.assign(options, { baseURL: server.baseURL, pollInterval: 4, maxPollInterval: 20, patience: 2000 });
-  // In Node the page of another origin is any page.
+  // In Node every page is of another origin.
   options.corsMode = 'cors';
   reported = mock.method(console, 'error', () => {});
 });
@@ -45,19 +45,19 @@ describe('a run by polling', () => {
     assert.equal(start.headers['content-type'], 'application/json');
   });
 
-  test('that was over at once is not looked at again', async () => {
+  test('that is over at once is not requested again', async () => {
     server.answers({ POST: json(done, 201) });
     assert.equal((await taskworks.run('add')).status, 'succeeded');
     assert.equal(server.requests.length, 1);
   });
 
-  test('asks for events once if there are none', async () => {
+  test('requests events once if there are none', async () => {
     server.answers({ 'GET 11/': [json(running(1)), json(running(2)), json(running(3)), json(done)] });
     await taskworks.run('add');
     assert.equal(server.to('GET /tasks/11/events/').length, 1);
   });
 
-  test('looks less often while nothing changes', async () => {
+  test('polls less often while nothing changes', async () => {
     server.answers({ 'GET 11/': [...Array(12).fill(json(running(1))), json(done)] });
     const pauses = [];
     const { setTimeout } = globalThis;
@@ -107,12 +107,12 @@ describe('a refused start', () => {
     });
   }
 
-  test('that is no JSON', async () => {
+  test('that is not JSON', async () => {
     server.answers({ POST: page('<h1>Server Error</h1>', 500) });
     await assert.rejects(taskworks.run('add'), { httpStatus: 500, body: '<h1>Server Error</h1>' });
   });
 
-  test('by inputs that are no JSON is a rejection too', async () => {
+  test('by inputs that are not JSON is a rejection too', async () => {
     const inputs = {};
     inputs.itself = inputs;
     await assert.rejects(taskworks.run('add', inputs), TypeError);
@@ -141,7 +141,7 @@ describe('the server goes away', () => {
     assert.equal(server.to('GET /tasks/11/').length, 2);
   });
 
-  test('Retry-After is kept', async () => {
+  test('a Retry-After beyond the patience rejects at once', async () => {
     server.answers({ 'GET 11/': [json({ detail: 'slow' }, 429, { 'Retry-After': '3600' })] });
     const promise = taskworks.run('add');
     await assert.rejects(promise, { name: 'RequestError', message: 'slow', retryAfter: 3_600_000 });
@@ -150,9 +150,9 @@ describe('the server goes away', () => {
 
   test('Retry-After is waited for', async () => {
     server.answers({ 'GET 11/': [json({}, 503, { 'Retry-After': '1' }), json(done)] });
-    const begun = Date.now();
+    const startedAt = Date.now();
     await taskworks.run('add');
-    assert.ok(Date.now() - begun >= 1000);
+    assert.ok(Date.now() - startedAt >= 1000);
   });
 
   test('a start that was lost is repeated under the same key', async () => {
@@ -190,7 +190,7 @@ describe('the server goes away', () => {
     ['a run that is gone', json({ detail: 'Not found.' }, 404), 404],
     ['a session that is over', json({ detail: 'no credentials' }, 403), 403],
     ['a login page instead of a run', page('<form>'), 200],
-    ['JSON that is no run', json([1]), 200],
+    ['JSON that is not a run', json([1]), 200],
   ]) {
     test(`${what} rejects at once`, async () => {
       server.answers({ 'GET 11/': answer });
@@ -203,7 +203,7 @@ describe('the server goes away', () => {
 describe('events', () => {
   beforeEach(() => server.answers({ 'GET 11/': json(running(0)) }));
 
-  test('tell of the run until it is over, without any look', async () => {
+  test('report the run until it is over, without polling', async () => {
     server.answers({
       'GET 11/events/': stream(
         'retry: 2000\n: hello\n\n',
@@ -243,7 +243,7 @@ describe('events', () => {
   });
 
   for (const broken of [END, cutOff]) {
-    test(`that break (${String(broken.name ?? broken.description)}) are asked for again after a look`, async () => {
+    test(`that break (${String(broken.name ?? broken.description)}) are requested again after a poll`, async () => {
       server.answers({
         'GET 11/events/': [stream(status(running(1)), broken), stream(status(running(3)), status(done))],
         'GET 11/': json(running(2)),
@@ -254,13 +254,13 @@ describe('events', () => {
     });
   }
 
-  test('that always break without news are given up', async () => {
+  test('that always end without changes are given up', async () => {
     server.answers({ 'GET 11/events/': stream(END), 'GET 11/': [...Array(8).fill(json(running(1))), json(done)] });
     await taskworks.run('add');
     assert.equal(server.to('GET /tasks/11/events/').length, 3);
   });
 
-  test('that the server ends after a long time, with nothing to tell, are asked for again', async () => {
+  test('that the server ends after a long time without changes are requested again', async () => {
     const soon = () => new Promise((then) => setTimeout(then, 20));
     const quiet = stream(status(running(1)), soon, ':\n\n', soon, ':\n\n', soon, ':\n\n', soon, END);
     server.answers({
@@ -280,18 +280,18 @@ describe('events', () => {
     assert.equal(server.to('GET /tasks/11/events/').length, 3);
   });
 
-  test('that something on the way keeps back are given up', async () => {
+  test('that a proxy holds back are given up', async () => {
     server.answers({ 'GET 11/events/': stream(), 'GET 11/': [...Array(4).fill(json(running(1))), json(done)] });
     await taskworks.run('add', {}, { streamStart: 30 });
     assert.equal(server.to('GET /tasks/11/events/').length, 1);
   });
 
-  test('that fall silent are left for a look', async () => {
+  test('that fall silent are replaced by a poll', async () => {
     server.answers({ 'GET 11/events/': stream(status(running(1))), 'GET 11/': json(done) });
     assert.equal((await taskworks.run('add', {}, { streamTimeout: 30 })).status, 'succeeded');
   });
 
-  test('that say they are alive are listened to', async () => {
+  test('that send signs of life are kept open', async () => {
     const moments = Array(12).fill([() => new Promise((soon) => setTimeout(soon, 40)), ':\n\n']).flat();
     server.answers({ 'GET 11/events/': stream(status(running(1)), ...moments, status(done)) });
     await taskworks.run('add', {}, { streamTimeout: 400 });
@@ -299,7 +299,7 @@ describe('events', () => {
   });
 
   for (const refusal of [json({ detail: 'too many' }, 429, { 'Retry-After': '9' }), json({}, 500), cutOff, page('x')]) {
-    test('that are refused give way to polling', async () => {
+    test('that are refused are replaced by polling', async () => {
       server.answers({ 'GET 11/events/': refusal, 'GET 11/': [json(running(1)), json(done)] });
       assert.equal((await taskworks.run('add')).status, 'succeeded');
     });
@@ -313,7 +313,7 @@ describe('events', () => {
     await assert.rejects(taskworks.run('add'), { httpStatus: 404 });
   });
 
-  test('are not asked for by more runs than maxStreams at once', async () => {
+  test('are not requested by more runs than maxStreams at once', async () => {
     let open = 0;
     let most = 0;
     const slow = (request, response) => {
@@ -343,17 +343,17 @@ describe('a page that is hidden', () => {
     server.answers({ 'GET 11/': json(running(1)), 'GET 11/events/': [stream(status(running(1))), stream(status(done))] });
   });
 
-  test('leaves its stream, looks meanwhile, and has a stream again when it is seen', async () => {
-    const looks = () => server.to('GET /tasks/11/').length;
+  test('closes its stream, polls, and opens a stream again when it is visible', async () => {
+    const polls = () => server.to('GET /tasks/11/').length;
     const promise = attach('11', { onProgress: () => {
-      if (server.to('GET /tasks/11/events/').length === 1) document.turn(looks() > 3 ? 'visible' : 'hidden');
+      if (server.to('GET /tasks/11/events/').length === 1) document.turn(polls() > 3 ? 'visible' : 'hidden');
     } });
     assert.deepEqual(await promise, done);
     assert.equal(server.to('GET /tasks/11/events/').length, 2);
-    assert.ok(looks() > 3);
+    assert.ok(polls() > 3);
   });
 
-  test('looks at once when it is seen', async () => {
+  test('polls at once when it becomes visible', async () => {
     const { document } = globalThis;
     document.turn('hidden');
     const promise = attach('11', { pollInterval: 60_000, onProgress: () => setTimeout(() => document.turn('visible'), 5) });
@@ -364,9 +364,9 @@ describe('a page that is hidden', () => {
 
 describe('abort', () => {
   for (const [what, answers] of Object.entries({
-    'between two looks': { 'GET 11/': json(running(1)) },
-    'while a look is under way': { 'GET 11/': [json(running(1)), nothing] },
-    'while the server is away': { 'GET 11/': [json(running(1)), cutOff] },
+    'between two polls': { 'GET 11/': json(running(1)) },
+    'during a poll': { 'GET 11/': [json(running(1)), nothing] },
+    'during an outage': { 'GET 11/': [json(running(1)), cutOff] },
     'while a stream is open': { 'GET 11/': json(running(1)), 'GET 11/events/': stream(status(running(2))) },
   })) {
     test(`${what} rejects, and leaves the run and the server alone`, async () => {
@@ -383,7 +383,7 @@ describe('abort', () => {
     });
   }
 
-  test('by a callback is the last that it hears', async () => {
+  test('by a callback is its last call', async () => {
     const events = [1, 2, 3].map((progress) => event('progress', { id: '11', progress })).join('');
     server.answers({ 'GET 11/': json(running(0)), 'GET 11/events/': stream(status(running(0)) + events) });
     const controller = new AbortController();
@@ -402,14 +402,14 @@ describe('abort', () => {
     assert.equal(server.requests.length, 0);
   });
 
-  test('while the start is under way', async () => {
+  test('during the start', async () => {
     server.answers({ POST: nothing });
     await assert.rejects(taskworks.run('add', {}, { signal: AbortSignal.timeout(20) }), { name: 'TimeoutError' });
   });
 });
 
 describe('callbacks', () => {
-  test('as django-task-api had them', async () => {
+  test('as in django-task-api', async () => {
     server.answers({ 'GET 11/': [json(running(1)), json(done)] });
     const progress = mock.fn();
     const callback = mock.fn();
@@ -427,7 +427,7 @@ describe('callbacks', () => {
     assert.deepEqual(errback.mock.calls.map((call) => call.arguments), [[failed]]);
   });
 
-  test('an errback gets the error of a refused start, and nobody need look at the promise', async () => {
+  test('an errback gets the error of a refused start, and the promise can be ignored', async () => {
     server.answers({ POST: json({ task: ['Invalid task'] }, 400) });
     const unhandled = mock.fn();
     process.once('unhandledRejection', unhandled);
@@ -438,7 +438,7 @@ describe('callbacks', () => {
     assert.equal(unhandled.mock.callCount(), 0);
   });
 
-  test('that raise are reported, and change nothing', async () => {
+  test('that throw are reported, and change nothing', async () => {
     server.answers({ 'GET 11/': [json(running(1)), json(done)] });
     const raise = () => {
       throw new Error('of the page');
@@ -447,7 +447,7 @@ describe('callbacks', () => {
     assert.equal(reported.mock.callCount(), 4);
   });
 
-  test('that raise do not hide how the run ended', async () => {
+  test('that throw do not hide how the run ended', async () => {
     server.answers({ 'GET 11/': json(failed) });
     const raise = () => {
       throw new Error('of the page');
@@ -459,7 +459,7 @@ describe('callbacks', () => {
 describe('requests', () => {
   const token = (request) => request.headers['x-csrftoken'];
 
-  test('have the CSRF token of the cookie where something is written, read anew each time', async () => {
+  test('that write have the CSRF token of the cookie, read each time', async () => {
     globalThis.document = { cookie: 'theme=dark; csrftoken=first%3D; sessionid=x' };
     server.answers({ POST: json(done, 201), 'POST 11/cancel/': json(done), 'GET 11/': json(done) });
     await taskworks.run('add');
@@ -478,14 +478,14 @@ describe('requests', () => {
     assert.equal(token(server.requests[0]), undefined);
   });
 
-  test('have it from the options or a form where no script can read the cookie', async () => {
-    const asked = mock.fn(() => ({ value: 'of the form' }));
-    globalThis.document = { cookie: '', querySelector: asked };
+  test('have it from the options or a form if scripts cannot read the cookie', async () => {
+    const query = mock.fn(() => ({ value: 'of the form' }));
+    globalThis.document = { cookie: '', querySelector: query };
     server.answers({ POST: json(done, 201) });
     await taskworks.run('add');
     await taskworks.run('add', {}, { csrfToken: 'of the options' });
     assert.deepEqual(server.requests.map(token), ['of the form', 'of the options']);
-    assert.deepEqual(asked.mock.calls[0].arguments, ['[name=csrfmiddlewaretoken]']);
+    assert.deepEqual(query.mock.calls[0].arguments, ['[name=csrfmiddlewaretoken]']);
   });
 
   test('go to the baseURL, with or without its slash', async () => {
@@ -494,12 +494,12 @@ describe('requests', () => {
     assert.equal(server.requests[0].name, 'GET /tasks/11/');
   });
 
-  test('cannot be led elsewhere by an id', async () => {
+  test('cannot be redirected by an id', async () => {
     await assert.rejects(attach('../../admin?x='), { httpStatus: 404 });
     assert.equal(server.requests[0].name, 'GET /tasks/..%2F..%2Fadmin%3Fx%3D/');
   });
 
-  test('cancel gives the run', async () => {
+  test('cancel resolves with the run', async () => {
     server.answers({ 'POST 11/cancel/': json(run({ status: 'cancelled' })) });
     assert.equal((await cancel('11')).status, 'cancelled');
   });
@@ -509,18 +509,18 @@ describe('requests', () => {
     await assert.rejects(cancel('11'), { httpStatus: 409, message: 'It is over.' });
   });
 
-  test('start gives the run, and does not watch it', async () => {
+  test('start resolves with the run, and does not watch it', async () => {
     assert.equal((await taskworks.start('add', { a: 1 })).id, '11');
     assert.deepEqual(server.requests.map(({ name, body }) => [name, body.inputs]), [['POST /tasks/', { a: 1 }]]);
   });
 
-  test('types gives the tasks', async () => {
+  test('types resolves with the tasks', async () => {
     server.answers({ 'GET types/': json({ results: [{ name: 'add', inputs: {} }] }) });
     assert.deepEqual(await types(), [{ name: 'add', inputs: {} }]);
   });
 });
 
-test('what is exported is declared, and the other way round', () => {
+test('the declarations match the exports', () => {
   const declarations = readFileSync(new URL('../taskworks.d.ts', import.meta.url), 'utf8');
   const declared = declarations.matchAll(/^export (?:function|const|class) (\w+)/gm);
   assert.deepEqual(new Set(Array.from(declared, ([, name]) => name)), new Set(Object.keys(exported).filter((name) => name !== 'default')));

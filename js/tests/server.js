@@ -1,4 +1,4 @@
-/** A small real server that a test scripts: what it answers to a request, one after the other. */
+/** A small real server, for which a test defines the answers to each request, in order. */
 import { createServer } from 'node:http';
 
 const FIRST = {
@@ -22,7 +22,7 @@ export const page = (text, status = 200) => (_, response) => {
 };
 export const cutOff = (request) => request.socket.destroy();
 export const nothing = () => {};
-/** A stream of these pieces; it is left open if the last one is no `END`. */
+/** A stream of these pieces; it stays open unless the last one is `END`. */
 export const END = Symbol('end');
 export const stream = (...pieces) => async (request, response) => {
   response.writeHead(200, { 'Content-Type': 'text/event-stream' });
@@ -47,7 +47,7 @@ export async function serve() {
     const name = `${request.method} ${request.url}`;
     requests.push({ name, headers: request.headers, body: body && JSON.parse(body) });
     const script = scripts[name] ?? [json({ detail: 'Not found.' }, 404)];
-    // The last answer is given again and again.
+    // The last answer is repeated.
     const answer = script.length > 1 ? script.shift() : script[0];
     answer(request, response);
   });
@@ -56,7 +56,7 @@ export async function serve() {
     baseURL: `http://127.0.0.1:${server.address().port}/tasks/`,
     requests,
     to: (name) => requests.filter((request) => request.name === name),
-    /** Each name, like 'GET 11/', with the answers in their order. */
+    /** Set the answers of each request, such as 'GET 11/', in order. */
     answers(given) {
       for (const [name, answers] of Object.entries(given)) {
         const [method, path] = name.split(' ');

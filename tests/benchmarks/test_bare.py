@@ -1,4 +1,4 @@
-"""What the benchmark sends without us is what we send: it must do the same to other runs."""
+"""Recorded statements of the store, sent again by the benchmark, must work on other runs."""
 
 import pytest
 from django.db import connection
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def system() -> Taskworks:
-    """As in its producer, but on the database of the tests."""
+    """Return the system as in its producer, but on the database of the tests."""
     system = Taskworks(Place(system="taskworks", store=connection.vendor, files=""))
     system.noop = tasks.noop
     return system
@@ -25,7 +25,7 @@ def driver() -> bare.Driver:
     return bare.Driver()
 
 
-def test_the_caught_claim_and_finish_work_on_other_runs(
+def test_the_recorded_claim_and_finish_work_on_other_runs(
     system: Taskworks, driver: bare.Driver
 ) -> None:
     claim, finish = bare.verbs(system)
@@ -50,7 +50,7 @@ def test_a_claim_within_a_transaction_can_be_taken_back(
 
 
 @pytest.mark.parametrize("size", [1, 3_000])
-def test_the_caught_inserts_insert_other_runs(
+def test_the_recorded_inserts_insert_other_runs(
     system: Taskworks, driver: bare.Driver, size: int
 ) -> None:
     insert = bare.insertion(system, size)
@@ -62,7 +62,7 @@ def test_the_caught_inserts_insert_other_runs(
 def test_a_table_grows_and_shrinks_again(
     system: Taskworks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(growth, "CHUNK", 30)
+    monkeypatch.setattr(growth, "ROWS_PER_STATEMENT", 30)
     monkeypatch.setattr(growth.databases, "settle", lambda place: None)
     growth.fill(system, 50, 40)
     system.fill(10)

@@ -1,4 +1,4 @@
-"""How a rate is made of marks."""
+"""How a rate is computed from marks."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.any_database
 
 
 def left_by(*pids: int, tasks: int = 100) -> list[Mark]:
-    """A task each hundredth of a second, each process in its turn."""
+    """Return one mark per hundredth of a second, from the processes in turns."""
     return [Mark(n / 100, n, pids[n % len(pids)]) for n in range(tasks)]
 
 
@@ -40,7 +40,7 @@ def test_time_begins_when_the_last_worker_has_begun() -> None:
     ("left", "workers", "reason"),
     [
         (left_by(7)[1:], 1, "lost"),
-        (left_by(7), 2, "of 2 workers, 1"),
+        (left_by(7), 2, "only 1 of 2 workers"),
         ([*left_by(7, tasks=90), *(Mark(1 + n, 90 + n, 8) for n in range(10))], 2, "only 9"),
     ],
 )

@@ -1,10 +1,10 @@
-"""What becomes of figures."""
+"""How figures are stored, and shown in tables and in the chart."""
 
 from pathlib import Path
 
 import pytest
 
-from benchmarks import bars, chart
+from benchmarks import chart, targets
 from benchmarks.figures import Figures, Gap, Key
 from benchmarks.tables import tables
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.any_database
 
 @pytest.fixture
 def figures() -> Figures:
-    """Two systems in three rounds."""
+    """Return figures of two systems in three rounds."""
     figures = Figures(facts={"rounds": 3}, gaps=[Gap("drain", "huey", "redis", "no server")])
     for system, values in {
         "taskworks": (9000, 8000, 10000),
@@ -32,8 +32,8 @@ def test_a_table_has_medians_spreads_and_ratios(figures: Figures) -> None:
     ]
 
 
-def test_bars_are_compared_with_what_was_measured(figures: Figures) -> None:
-    table = bars.table(figures)
+def test_targets_are_compared_with_what_was_measured(figures: Figures) -> None:
+    table = targets.table(figures)
     assert table is not None
     assert [row[1:] for row in table.rows[1:]] == [["at least 25", "45", "reached"]]
 
@@ -43,5 +43,5 @@ def test_figures_are_saved_and_loaded(figures: Figures, tmp_path: Path) -> None:
     assert Figures.load(tmp_path / "figures.json") == figures
 
 
-def test_the_chart_has_a_bar_a_system(figures: Figures) -> None:
-    assert chart.draw(figures).count("<rect") == 3  # and its ground
+def test_the_chart_has_one_bar_per_system(figures: Figures) -> None:
+    assert chart.draw(figures).count("<rect") == 3  # and the background

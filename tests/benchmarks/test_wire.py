@@ -1,4 +1,4 @@
-"""Statements are counted whatever the driver, while they go through."""
+"""The wire counts statements, whatever the driver."""
 
 import pytest
 from django.conf import settings
@@ -9,7 +9,7 @@ from benchmarks.wire import counted
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.mark.skipif(settings.DATABASE == "sqlite", reason="SQLite has no wire")
+@pytest.mark.skipif(settings.DATABASE == "sqlite", reason="SQLite has no server")
 def test_statements_are_counted() -> None:
     entry = connections["default"].settings_dict
     store = "postgresql" if settings.DATABASE == "postgresql" else "mariadb"

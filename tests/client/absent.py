@@ -1,4 +1,4 @@
-"""A program that a test needs and that is not there."""
+"""What to do if a program that a test needs is missing."""
 
 import os
 from typing import NoReturn
@@ -7,7 +7,7 @@ import pytest
 
 
 def skip_or_fail(why: str) -> NoReturn:
-    """On a laptop the test is skipped, and named; in CI it fails."""
+    """Skip the test; in CI, fail it."""
     if os.environ.get("CI") == "true":
         pytest.fail(why)
     pytest.skip(why)

@@ -1,4 +1,4 @@
-"""The client's own tests, in Node, and that the file we ship is the one they test."""
+"""The client's own tests in Node; the shipped file must be the one they test."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The module and its element in a browser, under a strict policy; the server is the test's."""
+"""The module and its element in a browser, with a strict Content Security Policy."""
 
 import json
 import math
@@ -46,19 +46,19 @@ CALLBACKS = """
 """
 REMOVE = """
     const element = document.querySelector("taskworks-progress");
-    window.heard = 0;
-    element.addEventListener("taskworks-progress", () => (window.heard += 1));
+    window.eventCount = 0;
+    element.addEventListener("taskworks-progress", () => (window.eventCount += 1));
     element.remove();
     return element.current;
 """
 ATTACH = """
     const [done] = arguments;
-    taskworks.attach("1").then(({ status }) => done([window.heard, status]));
+    taskworks.attach("1").then(({ status }) => done([window.eventCount, status]));
 """
 
 
 class Handler(BaseHTTPRequestHandler):
-    """The page, the module, and a run that is what the server says it is."""
+    """Serves the page, the module, and the server's run."""
 
     server: "Server"
 
@@ -68,7 +68,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path == "/taskworks.js":
             self._answer(200, "text/javascript", SHIPPED.read_bytes())
         elif self.path == "/api/1/":
-            self._answer(200, "application/json", json.dumps(self.server.look()).encode())
+            self._answer(200, "application/json", json.dumps(self.server.poll()).encode())
         else:
             self._answer(406, "application/json", b'{"detail": "not streamed"}')
 
@@ -89,18 +89,18 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """On any port; ``run`` is its one run, which succeeds after so many looks at it."""
+    """Serves one run, ``run``, which succeeds after ``ends_after`` polls."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.run: dict[str, Any] = RUN
-        self.looks = 0
+        self.polls = 0
         self.ends_after: float = math.inf
 
-    def look(self) -> dict[str, Any]:
-        """The run as it is."""
-        self.looks += 1
-        return {**self.run, "status": "succeeded"} if self.looks > self.ends_after else self.run
+    def poll(self) -> dict[str, Any]:
+        """Count a poll, and return the run."""
+        self.polls += 1
+        return {**self.run, "status": "succeeded"} if self.polls > self.ends_after else self.run
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_an_element_that_is_removed_looks_no_longer(
 ) -> None:
     wait_for(lambda: part(browser, "status").text == "Running", "it is running")
     assert browser.execute_script(REMOVE)["status"] == "running"
-    server.ends_after = server.looks + 10
+    server.ends_after = server.polls + 10
     assert browser.execute_async_script(ATTACH) == [0, "succeeded"]
 
 

@@ -52,8 +52,8 @@ def test_a_run_is_started_and_its_steps_are_shown(page: Page) -> None:
     assert not page.part("cancel").is_displayed()
     # One request for the state; everything else came by the stream of events.
     address = f"/api/tasks/{page.element.get_attribute('run')}/"
-    asked = [path for path in page.requests if path.startswith(address)]
-    assert asked == [address, f"{address}events/"]
+    requested = [path for path in page.requests if path.startswith(address)]
+    assert requested == [address, f"{address}events/"]
 
 
 def test_a_run_survives_a_reload_and_is_cancelled_by_the_button(page: Page) -> None:
@@ -129,6 +129,6 @@ def test_another_run_in_the_same_element_replaces_the_first(page: Page) -> None:
 
 def test_an_element_for_nothing_says_so(page: Page) -> None:
     page.browser.get(f"{page.site}/tasks/?run=nothing")
-    wait_for(lambda: page.part("error").is_displayed(), "it is said")
+    wait_for(lambda: page.part("error").is_displayed(), "the error is shown")
     assert page.part("error").text
     assert page.browser.find_elements(By.CSS_SELECTOR, "#outputs:not([hidden])") == []

@@ -35,7 +35,7 @@ from taskworks.typed.params import (
 )
 
 
-class Colour(Enum):
+class Color(Enum):
     RED = "r"
     BLUE = "b"
 
@@ -104,7 +104,7 @@ GOOD: list[tuple[Parameter, Any, Any]] = [
     (ChoiceParameter(["a", "b"]), "b", "b"),
     (ChoiceParameter([(1, "one"), (2, "two")]), 2, 2),
     (ChoiceParameter(Suit), "h", "h"),
-    (EnumParameter(Colour), "r", Colour.RED),
+    (EnumParameter(Color), "r", Color.RED),
     (EnumParameter(Level), 2, Level.HIGH),
     (Parameter(), [None], [None]),
     (IntParameter(null=True), None, None),
@@ -183,7 +183,7 @@ BAD: list[tuple[Parameter, Any]] = [
     (EmailParameter(max_length=5), "ada@example.com"),
     *((URLParameter(), value) for value in ["example", "javascript:alert(1)", "", None, 5]),
     *((ChoiceParameter([1, "a"]), value) for value in ["b", 2, None, [], {}, "\0", True]),
-    *((EnumParameter(Colour), value) for value in ["RED", "x", None, [], 1, {}]),
+    *((EnumParameter(Color), value) for value in ["RED", "x", None, [], 1, {}]),
     (EnumParameter(Level), True),
 ]
 
@@ -215,7 +215,7 @@ def test_of_many_errors_some_are_told() -> None:
 
 def test_what_is_told_of_a_long_value_is_short() -> None:
     with pytest.raises(InvalidInputs) as caught:
-        Fields({"a": EnumParameter(Colour)}).validate({"a": "x" * 1_000_000, "b" * 1_000_000: 1})
+        Fields({"a": EnumParameter(Color)}).validate({"a": "x" * 1_000_000, "b" * 1_000_000: 1})
     assert all(len(sentence) <= 510 for [sentence] in caught.value.errors.values())
 
 
@@ -337,7 +337,7 @@ SCHEMAS: list[tuple[Parameter, dict[str, Any]]] = [
         ChoiceParameter(Suit),
         {"type": "string", "enum": ["h", "s"], "x-labels": {"h": "Hearts", "s": "Spades"}},
     ),
-    (EnumParameter(Colour), {"type": "string", "enum": ["r", "b"]}),
+    (EnumParameter(Color), {"type": "string", "enum": ["r", "b"]}),
     (IntParameter(null=True), {"type": ["integer", "null"]}),
     (EnumParameter(Level, null=True), {"type": ["integer", "null"], "enum": [1, 2, None]}),
 ]

@@ -44,7 +44,7 @@ class Sum(TypedTask):
 
 
 class Divide(TypedTask):
-    """With optional inputs, several outputs, and options of a task."""
+    """Has an optional input, several outputs, and options of tasks."""
 
     queue_name = "mail"
     priority = 7
@@ -59,7 +59,7 @@ class Divide(TypedTask):
 
 
 class Wrong(TypedTask):
-    """Returns what it is told to, whether that fits or not."""
+    """Returns its input, whether that fits its outputs or not."""
 
     inputs = {"what": Parameter(null=True)}
     outputs = {"n": IntParameter(), "also": StringParameter(required=False)}
@@ -116,17 +116,17 @@ class ANote(TypedTask):
 
 
 class Money(Parameter):
-    """One of a project's own, as django-task-api has it."""
+    """A project's own parameter, as in django-task-api."""
 
     def to_python(self, value: Any) -> Any:
-        return Decimal(value) if isinstance(value, str) else _no_money(value)
+        return Decimal(value) if isinstance(value, str) else _reject_amount(value)
 
     def to_json(self, value: Any) -> Any:
         return f"{value:.2f}"
 
 
-def _no_money(value: Any) -> Any:
-    raise ValueError(f"{value!r} is no money")
+def _reject_amount(value: Any) -> Any:
+    raise ValueError(f"{value!r} is not money")
 
 
 class Pay(TypedTask):
@@ -157,16 +157,16 @@ def describe(
     kind: Literal["a", "b"] = "a",
     share: Annotated[Decimal, DecimalParameter(max_value=1)] = Decimal("0.5"),
     address: Address | None = None,
-    numbers: list[int] = [1, 2],  # noqa: B006 - it is copied
+    numbers: list[int] = [1, 2],  # noqa: B006 - defaults are copied
 ) -> str:
-    """Say what was given."""
+    """Describe the inputs."""
     street = address.street if address else None
     return f"{name} {count + 0} {when} {size.name} {kind} {share} {street} {sum(numbers)}"
 
 
 @api_task(name="ordered", throttle_scope="slow")
 @task(typed=True, takes_context=True, queue_name="mail")
-async def told(context: TaskContext, order: Order) -> list[int]:
+async def ordered(context: TaskContext, order: Order) -> list[int]:
     context.set_progress(1)
     return [order.pk]
 
@@ -182,7 +182,7 @@ def wrong(n: int) -> int:
 
 
 class Whatever(TypedTask):
-    """Takes whatever is among its inputs."""
+    """Accepts all its inputs as keyword arguments."""
 
     name = "any"
     inputs = {"n": NumberParameter(), "the-rest": Parameter(required=False)}

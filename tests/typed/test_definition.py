@@ -99,7 +99,7 @@ def test_a_class_that_cannot_be_is_refused_at_start(
         registry.offered()
 
 
-def test_one_that_was_hidden_is_told_all_the_same(module: Any) -> None:
+def test_an_error_that_was_hidden_is_reported_by_a_check(module: Any) -> None:
     module("try:\n    class T(TypedTask):\n        run = 5\nexcept Exception:\n    pass")
     __import__("typed_of_a_test")
     assert "T.run must be a method" in problems()["taskworks.E031"]
@@ -164,10 +164,10 @@ def test_those_of_the_settings_are_offered(settings: Settings) -> None:
 
 
 def test_those_decorated_are_offered() -> None:
-    told = registry.find("ordered")
-    assert told is declared.told
-    assert told.typed.throttle_scope == "slow"
-    assert told.typed.permission_classes is None
+    ordered = registry.find("ordered")
+    assert ordered is declared.ordered
+    assert ordered.typed.throttle_scope == "slow"
+    assert ordered.typed.permission_classes is None
 
 
 def test_a_decorated_class_is_offered(module: Any) -> None:
@@ -188,7 +188,7 @@ def test_a_decorated_class_is_offered(module: Any) -> None:
 def app(
     module: Any, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Any]:
-    """Install ``app_of_a_test``; returned is what writes its module of tasks."""
+    """Install ``app_of_a_test``; return a function that writes its ``tasks`` module."""
     module("")
     app = tmp_path / "app_of_a_test"
     app.mkdir()
@@ -212,7 +212,7 @@ def test_while_an_apps_tasks_cannot_be_imported_none_is_offered(app: Any) -> Non
     assert re.search(what, problems()["taskworks.E030"])
     with pytest.raises(ImproperlyConfigured, match=what):
         registry.offered()
-    app("import math")  # of another length, or the compiled one would still do
+    app("import math")  # of another length; otherwise Python would use the compiled file
     assert isinstance(registry.offered(), dict)
     assert not discovery.failed
 

@@ -1,4 +1,4 @@
-"""Typed tasks are tasks: enqueued, executed, retried; what does not fit is refused or fails."""
+"""Runs of typed tasks; inputs that do not fit are refused, and outputs fail the run."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -27,14 +27,14 @@ from tests.typed.declared import (
     Whatever,
     Wrong,
     describe,
-    told,
+    ordered,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def failure(result: TaskResult) -> str:
-    """What is stored of why a run has failed."""
+    """Execute the run; return the last line of the traceback of its failure."""
     executed(result)
     assert result.status == TaskResultStatus.FAILED
     return result.errors[-1].traceback.rstrip().splitlines()[-1]
@@ -242,7 +242,7 @@ def test_a_parameter_of_a_projects_own() -> None:
     result = Pay.enqueue(amounts=["1.50", "2"], tip="0.5")
     assert run_of(result).kwargs == {"amounts": ["1.50", "2.00"], "tip": "0.50"}
     assert executed(result).return_value == {"total": "4.00"}
-    with refused(InvalidInputs, "amounts: [0]: 1 is no money"):
+    with refused(InvalidInputs, "amounts: [0]: 1 is not money"):
         Pay.enqueue(amounts=[1])
 
 
@@ -294,7 +294,7 @@ def test_bad_arguments_of_a_function_are_refused() -> None:
 
 def test_a_function_may_take_a_context() -> None:
     order = Order.objects.create(number="A7")
-    result = told.enqueue(order)
+    result = ordered.enqueue(order)
     assert executed(result).return_value == [order.pk]
     assert result.progress == 1
 
@@ -310,10 +310,10 @@ def test_a_function_is_called_here_and_now() -> None:
     assert declared.wrong.inputs is not None
     assert describe.call("Ada", count="3").startswith("Ada 3 None")
     assert Sum.task.call(numbers="4") == {"sum": 4.0}
-    assert Sum().run([1.0], 2) == 3.0  # nobody listens
+    assert Sum().run([1.0], 2) == 3.0  # without a context, progress is ignored
 
 
-# Other engines.
+# Other backends.
 
 
 @pytest.mark.parametrize("alias", ["immediate"])
@@ -322,7 +322,7 @@ def test_a_typed_task_runs_anywhere(alias: str) -> None:
     result = Sum.using(backend=alias).enqueue(numbers=["1"])
     assert (result.return_value, result.progress) == ({"sum": 1.0}, 1)
     assert ANote.using(backend=alias).enqueue(order=order).return_value == {"number": "A7"}
-    assert told.using(backend=alias, queue_name="x").enqueue(order).return_value == [order.pk]
+    assert ordered.using(backend=alias, queue_name="x").enqueue(order).return_value == [order.pk]
     failed = Wrong.using(backend=alias).enqueue(what=None)
     assert failed.status == TaskResultStatus.FAILED
     assert failed.errors[0].exception_class is not None

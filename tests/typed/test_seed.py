@@ -1,4 +1,4 @@
-"""What users of django-task-api rely on, row by row: kept, or mended."""
+"""What users of django-task-api rely on, row by row: unchanged or fixed."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,7 @@ REFUSED = object()
 
 
 class Seed(Task):
-    """It does what the test says."""
+    """Does what the test defines."""
 
     name = "seed"
     inputs = {"a": IntParameter(), "b": StringParameter(required=False)}
@@ -124,7 +124,7 @@ def test_telling_outside_of_a_run_does_nothing() -> None:
     assert task.context is None
 
 
-# 2.2 Parameters. One that is mended says so.
+# 2.2 Parameters. Fixed ones are marked.
 
 NAN, INF = float("nan"), float("inf")
 MENDED = REFUSED
@@ -162,7 +162,7 @@ ROWS: list[tuple[Parameter, Any, Any]] = [
     (BooleanParameter(), "maybe", REFUSED),
     (BooleanParameter(), 2, REFUSED),
     (BooleanParameter(), None, REFUSED),
-    (BooleanParameter(), 1.0, True),  # mended: refused there
+    (BooleanParameter(), 1.0, True),  # fixed: refused there
     (ListParameter(IntParameter()), ["1", 2], [1, 2]),
     (ListParameter(StringParameter()), "abc", ["abc"]),
     (ListParameter(IntParameter()), 5, [5]),

@@ -35,7 +35,7 @@ class Typed:
         return self.inputs.validate(self._by_name(args, kwargs))
 
     def returned(self, value: Any) -> Any:
-        """Return the return value of a function as it is stored; raise InvalidOutputs."""
+        """Return the function's return value as it is stored; raise InvalidOutputs."""
         outputs = self.outputs.encoded(self._outputs_in(value))
         return outputs.get(RESULT_NAME) if self.bare else outputs
 

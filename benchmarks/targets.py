@@ -1,4 +1,4 @@
-"""The speed that is to be reached, as ratios within one run, and what was reached."""
+"""The targets, mostly ratios within one benchmark, and whether they were reached."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from benchmarks.figures import Figures, Key
 from benchmarks.tables import OURS, Table, named, number, ratio
 
-# Of ours to theirs, at least.
+# The smallest ratio of Taskworks' figure to the other's.
 DRAIN = {
     ("django-tasks-db", "postgresql"): 25,
     ("django-ox", "postgresql"): 15,
@@ -29,90 +29,94 @@ ENQUEUE = {
 
 
 @dataclass(frozen=True)
-class Bar:
-    """What is wanted of one figure, or of the ratio of two."""
+class Target:
+    """A target for a figure, or for the ratio of two figures."""
 
     text: str
-    wanted: float
+    target: float
     above: Key
     below: Key | None = None
     at_most: bool = False
 
     def value(self, figures: Figures) -> float | None:
-        """What was reached."""
+        """The figure or ratio that was measured."""
         above = figures.median(self.above)
         below = figures.median(self.below) if self.below else 1
         return above / below if above is not None and below else None
 
     def row(self, value: float) -> list[str]:
-        """As a table has it."""
+        """The row of the table."""
         shown: Callable[[float], str] = ratio if self.below else number
-        reached = value <= self.wanted if self.at_most else value >= self.wanted
+        reached = value <= self.target if self.at_most else value >= self.target
         least = "at most" if self.at_most else "at least"
         verdict = "reached" if reached else "NOT reached"
-        return [self.text, f"{least} {shown(self.wanted)}", shown(value), verdict]
+        return [self.text, f"{least} {shown(self.target)}", shown(value), verdict]
 
 
 def table(figures: Figures) -> Table | None:
-    """Those of which there are figures."""
-    reached = [(bar, bar.value(figures)) for bar in bars()]
-    rows = [bar.row(value) for bar, value in reached if value is not None]
-    return Table("Bars", [["", "wanted", "measured", ""], *rows]) if rows else None
+    """Return a table of the targets that have figures."""
+    reached = [(target, target.value(figures)) for target in targets()]
+    rows = [target.row(value) for target, value in reached if value is not None]
+    return Table("Targets", [["", "target", "measured", ""], *rows]) if rows else None
 
 
-def bars() -> Iterator[Bar]:
-    """All of them."""
+def targets() -> Iterator[Target]:
+    """Yield all targets."""
     for system in (OURS, f"{OURS}-async"):
         yield from _drain(system)
-    for (measure, peer), wanted in ENQUEUE.items():
+    for (measure, peer), least in ENQUEUE.items():
         ours = Key("enqueue", measure, OURS, "postgresql")
         theirs = Key("enqueue", measure, peer, "postgresql")
-        yield Bar(f"enqueue {measure}, compared with {peer}", wanted, ours, theirs)
-    yield Bar("latency p50, ms", 3, _latency("p50 ms"), at_most=True)
-    yield Bar("latency p99, ms", 12, _latency("p99 ms"), at_most=True)
+        yield Target(f"enqueue {measure}, compared with {peer}", least, ours, theirs)
+    yield Target("latency p50, ms", 3, _latency("p50 ms"), at_most=True)
+    yield Target("latency p99, ms", 12, _latency("p99 ms"), at_most=True)
     for store in ("postgresql", "mariadb", "sqlite"):
         yield from _of_store(store)
 
 
-def _drain(system: str) -> Iterator[Bar]:
-    for (peer, store), wanted in DRAIN.items():
+def _drain(system: str) -> Iterator[Target]:
+    for (peer, store), least in DRAIN.items():
         own = store if store in ("mariadb", "sqlite") else "postgresql"
         ours, theirs = (
             Key("drain", "1 worker", system, own),
             Key("drain", "1 worker", peer, store),
         )
-        yield Bar(
-            f"{system}: drain on {own}, compared with {named(peer, store)}", wanted, ours, theirs
+        yield Target(
+            f"{system}: drain on {own}, compared with {named(peer, store)}", least, ours, theirs
         )
     ours = Key("drain", "2 workers", system, "postgresql")
     one = ours._replace(measure="1 worker")
-    yield Bar(
+    yield Target(
         f"{system}: two workers compared with one (on four processors or more)", 1.6, ours, one
     )
 
 
-def _of_store(store: str) -> Iterator[Bar]:
+def _of_store(store: str) -> Iterator[Target]:
     grown = Key("growth", "drain, grown", OURS, store)
     alone = grown._replace(measure="drain, alone")
-    yield Bar(f"drain on {store} among two million others, compared with alone", 0.8, grown, alone)
+    yield Target(
+        f"drain on {store} among two million others, compared with alone", 0.8, grown, alone
+    )
     for what in ("buffers", "buffers to find the runs", "rows read"):
         grown = Key("growth", f"claim of 100, {what}, grown", OURS, store)
         alone = grown._replace(measure=f"claim of 100, {what}, alone")
-        yield Bar(f"claim on {store} among two million others: {what}", 1, grown, alone, True)
+        yield Target(f"claim on {store} among two million others: {what}", 1, grown, alone, True)
     held = Key("held", "drain, with a transaction open", OURS, store)
     free = held._replace(measure="drain")
-    yield Bar(f"drain on {store} with a transaction open", 0.5, held, free)
+    yield Target(f"drain on {store} with a transaction open", 0.5, held, free)
     cost = Key("schedules", "CPU ms/s", OURS, store)
-    yield Bar(f"10,000 schedules per hour on {store}, CPU ms/s", 20, cost, at_most=True)
+    yield Target(f"10,000 schedules per hour on {store}, CPU ms/s", 20, cost, at_most=True)
     late = cost._replace(measure="late p99 ms")
-    yield Bar(f"lateness of a schedule on {store}, p99, ms", 1000, late, at_most=True)
+    yield Target(f"lateness of a schedule on {store}, p99, ms", 1000, late, at_most=True)
     worker = Key("idle", "RSS MiB", OURS, store)
     shell = worker._replace(measure="shell RSS MiB")
-    yield Bar(
+    yield Target(
         f"memory of an idle worker on {store}, compared with a shell", 1.15, worker, shell, True
     )
     statements = Key("idle", "statements/s", OURS, store)
-    yield Bar(f"statements per second of an idle worker on {store}", 1.2, statements, at_most=True)
+    yield Target(
+        f"statements per second of an idle worker on {store}", 1.2, statements, at_most=True
+    )
 
 
 def _latency(measure: str) -> Key:
