@@ -100,7 +100,7 @@ class RunLog(Subscriber):
         _log(attempt, logging.ERROR, what)
 
     def stuck(self, attempt: Attempt) -> None:
-        what = "cannot be stopped, so the worker finishes its other runs, and begins anew"
+        what = "cannot be stopped, so the worker finishes its other runs and restarts"
         _log(attempt, logging.ERROR, what)
 
     def _log_outcome(self, attempt: Attempt) -> None:  # noqa: C901 - one line per outcome
@@ -121,7 +121,7 @@ class RunLog(Subscriber):
                 what = "crashed while it was executed alone: %s"
                 _log(attempt, logging.ERROR, what, _without_period(exception))
             case Released():
-                _log(attempt, logging.INFO, "given back")
+                _log(attempt, logging.INFO, "released")
             case Fenced() | InDoubt() | None:  # nothing was written
                 pass
             case unknown:
