@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def demo() -> str:
-    """Return the output of `manage.py demo` on a terminal with colors; its database is a new file."""
+    """Return the output of `manage.py demo` on a color terminal, with a new database file."""
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(  # noqa: S603 - our own example
             [sys.executable, str(EXAMPLE / "manage.py"), "demo"],
