@@ -1,7 +1,7 @@
 """What the verbs of the store share: the tables, the clock, and statements on runs.
 
-A verb that changes a claimed run is fenced: it demands the run's id, its state, and the token of
-the claim. It returns the ids of the runs that were still ours; nothing is written of the others.
+A verb that changes a claimed run is fenced: its statement writes a run only if the id, the state
+and the claim token are as expected. It returns the ids of the runs that were written.
 The runs given to ``start``, ``finish`` and ``release`` carry the values to write.
 """
 
@@ -26,11 +26,10 @@ from taskworks.models import Edge, IdempotencyKey, RunState, Schedule, TaskRun, 
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.models.schedule import ScheduleQuerySet
 from taskworks.models.worker import WorkerQuerySet
-from taskworks.store.change import Change, change_of
-from taskworks.store.rows import Rows, bytes_of, pieces, rows_of
+from taskworks.store.statements import Change, Rows, bytes_of, per_statement, rows_of
 
-MAX_LOCK_WAIT = timedelta(seconds=1)  # of a worker's write for a lock of another session
-MAX_SILENCE_WITH_LOCKS = timedelta(seconds=10)  # of a process that was frozen while it held locks
+MAX_LOCK_WAIT = timedelta(seconds=1)  # that a worker's write waits for another session's lock
+MAX_SILENCE_WITH_LOCKS = timedelta(seconds=10)  # then the database ends the transaction
 
 
 class Base(ABC):
@@ -38,11 +37,11 @@ class Base(ABC):
 
     can_notify = False  # whether the database can notify workers of new runs
 
-    make_rows = Rows
+    rows_class = Rows
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
-        self.rows = rows_of(self.make_rows, alias)
+        self.rows = rows_of(self.rows_class, alias)
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
@@ -72,10 +71,10 @@ class Base(ABC):
         """Return the database's time, as Django would read it from a column."""
         return clock.read(self.connection)
 
-    # Notify workers that there is something to claim. Where the database cannot, they poll.
+    # Notify workers that there is something to claim; on databases that cannot, they only poll.
 
     def notify_workers(self, backend: str | None = None, queue_name: str | None = None) -> None:
-        """Notify workers after the commit that runs of a queue, or of any, have become ready."""
+        """Notify workers after the commit that runs of a queue, or of any queue, are ready."""
         if self.can_notify and conf().notify:
             notification = Notification(self.alias, backend, queue_name, self.notify)
             notify_on_commit(notification, self.connection)
@@ -85,13 +84,13 @@ class Base(ABC):
         raise NotImplementedError(f"The database {self.alias!r} cannot send notifications.")
 
     def listener(self) -> Listener | None:
-        """Return a listener for notifications; None if the database or settings have none."""
+        """Return a listener for notifications; None if the database or settings rule it out."""
         return None
 
     # Transactions.
 
     def lock_to_write(self) -> None:  # noqa: B027 - most databases lock rows
-        """Take the write lock now, where a transaction that has read could not get it later."""
+        """Take the write lock now, where a transaction that has read may not get it later."""
 
     @contextmanager
     def locking(self) -> Iterator[None]:
@@ -107,46 +106,66 @@ class Base(ABC):
                 yield
         finally:
             if is_outermost:
-                self._lift_limit()
+                self._lift_silence_limit()
 
     def _limit_silence(self, longest: timedelta) -> None:  # noqa: B027 - not every database can
-        """Have the database end this transaction after it was silent for ``longest``."""
+        """Have the database end this transaction once it has been idle for ``longest``."""
 
-    def _lift_limit(self) -> None:  # noqa: B027 - most limit the transaction, and it is over
-        """Undo ``_limit_silence`` for the session, which others may use next."""
+    def _lift_silence_limit(self) -> None:  # noqa: B027 - most databases limit the transaction
+        """Undo ``_limit_silence`` where it has limited the session, which others may use next."""
 
     def is_lock_timeout(self, error: DatabaseError) -> bool:
         """Return whether the error is a lock timeout of one of our statements."""
         return False
 
-    # Insert runs; write those that are still ours, or unchanged since they were read.
+    # Insert runs, and write those that are still ours or unchanged since they were read.
 
     def _insert_all(self, runs: Sequence[TaskRun]) -> None:
         """Insert runs that differ only in their ids and arguments."""
-        common, own = self.rows.common(runs), self.rows.own(runs)
-        shared = bytes_of(common.values())
-        some = [*pieces(own, lambda row: bytes_of(row) + shared)]
-        with transaction.atomic(using=self.alias) if len(some) > 1 else nullcontext():
-            for piece in some:
-                self._insert(common, piece)
+        shared = self.rows.shared(runs)
+        shared_bytes = bytes_of(shared.values())
+        batches = [*per_statement(self.rows.own(runs), lambda row: bytes_of(row) + shared_bytes)]
+        with transaction.atomic(using=self.alias) if len(batches) > 1 else nullcontext():
+            for own in batches:
+                self._insert(shared, own)
 
     @abstractmethod
-    def _insert(self, common: dict[str, Any], own: Sequence[tuple[Any, ...]]) -> None:
-        """Insert runs: the columns that they share, and the rows of their own values."""
+    def _insert(self, shared: dict[str, Any], own: Sequence[tuple[Any, ...]]) -> None:
+        """Insert runs: the values that they share, and the rows of their own values."""
 
-    def _write(self, runs: Sequence[TaskRun], columns: Sequence[str], **how: Any) -> set[UUID]:
-        """Write these columns of the runs that are still ours; see ``change_of`` for ``how``."""
-        return self._apply(change_of(runs, columns, self.rows.writer, **how)) if runs else set()
+    def _write(
+        self,
+        runs: Sequence[TaskRun],
+        columns: Sequence[str],
+        *,
+        ends_claim: bool = False,
+        cancel_wins: bool = False,
+    ) -> set[UUID]:
+        """
+        Write these columns of the runs that are still ours; return the ids of these.
+
+        ``ends_claim`` clears the columns of the claim. With ``cancel_wins``, a run whose
+        cancellation was requested is written only if it is successful or cancelled.
+        """
+        if not runs:
+            return set()
+        change = self.rows.change(runs, columns, ends_claim=ends_claim, cancel_wins=cancel_wins)
+        return self._apply(change)
 
     @abstractmethod
     def _apply(self, change: Change) -> set[UUID]:
-        """Write a change; return the ids of the runs that were still as expected."""
+        """Write a change; return the ids of the runs that were still ours."""
 
     def _cancelled(self, run: TaskRun, entry: Mapping[str, Any]) -> bool:
-        asked = {"cancel_requested_at": self._asked_since()}
-        return self._ended(run, RunState.CANCELLED, entry, **asked)
+        """Cancel a run if nothing has happened to it since it was read; return whether it was."""
+        requested = {"cancel_requested_at": self._first_cancel_request()}
+        return self._ended(run, RunState.CANCELLED, entry, **requested)
 
     def _ended(self, run: TaskRun, state: RunState, entry: Mapping[str, Any], **more: Any) -> bool:
+        """
+        End a run in this state, with this entry in its errors, if nothing has happened to it since
+        it was read; return whether it was ended.
+        """
         now = self.read_clock()
         facts = {"attempt": run.attempts, "at": now.isoformat(), "worker_id": None}
         errors = [*run.errors, {**facts, **entry}]
@@ -154,7 +173,8 @@ class Base(ABC):
         rows = self._unchanged(run)
         for name, value in changes.items():
             setattr(run, name, value)
-        return bool(rows.update(claim_token=None, **changes, **more))  # nobody finishes it twice
+        # Without the token, the worker that had it cannot finish it a second time.
+        return bool(rows.update(claim_token=None, **changes, **more))
 
     def _unchanged(self, run: TaskRun) -> TaskRunQuerySet:
         """Select the row, if nothing has happened to the run since it was read."""
@@ -170,20 +190,20 @@ class Base(ABC):
 
     @staticmethod
     def _in(rows: TaskRunQuerySet, *states: str) -> TaskRunQuerySet:
-        """
-        Select those of a few rows that are in these states, without an index of states: MySQL and
-        MariaDB lock every entry that they pass in an index, and prefer one if the table is small.
-        """
+        """Select those of a few rows that are in these states, without an index of states."""
+        # MySQL and MariaDB lock every entry that they pass in an index, and prefer the index if the
+        # table is small.
         return rows.alias(state_it_has=Concat("state", Value(""))).filter(state_it_has__in=states)
 
     @staticmethod
-    def _asked_since() -> Coalesce:
+    def _first_cancel_request() -> Coalesce:
+        """Return the time of the first request to cancel: now, if there was none before."""
         return Coalesce("cancel_requested_at", DatabaseClock())
 
     def _lock_free_rows(self, ids: Collection[UUID]) -> list[UUID]:
         """Lock those of these runs that no other session has locked; return their ids."""
         # By the primary key, with a column that no index has: MySQL and MariaDB lock whatever they
-        # pass in another index, and would wait there for rows that are nobody's.
+        # pass in another index, and would wait there for locks on other rows.
         rows = self.runs.filter(id__in=ids).select_for_update(skip_locked=True)
         return [run_id for run_id, _ in rows.values_list("id", "attempts")]
 

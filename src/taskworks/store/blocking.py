@@ -17,7 +17,7 @@ from taskworks.database.clock import DatabaseClock
 from taskworks.models import Edge, RunState, TaskRun
 from taskworks.models.run import FINISHED, TaskRunQuerySet
 from taskworks.store.enqueueing import Enqueueing
-from taskworks.store.rows import MAX_ROWS_PER_STATEMENT
+from taskworks.store.statements import MAX_ROWS_PER_STATEMENT
 
 TIMES = ("enqueued_at", "available_at", "expires_at")
 

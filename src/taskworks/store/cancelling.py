@@ -13,16 +13,16 @@ from taskworks.store.base import Base
 
 
 class Cancelling(Base):
-    """What people and other tasks ask for."""
+    """Cancel and retry runs, as users and other tasks request."""
 
     def cancel(self, run_id: UUID, entry: Mapping[str, Any]) -> RunState | None:
         """
-        Cancel a waiting run, with this entry in its errors; if a worker has it, ask the worker.
+        Cancel a waiting run, with this entry in its errors; if a worker has it, request its end.
         Return the state of the run after that; None if it has finished or does not exist.
         """
         while run := self._unfinished(run_id).first():
             if run.state in IN_HAND:
-                if self._unchanged(run).update(cancel_requested_at=self._asked_since()):
+                if self._unchanged(run).update(cancel_requested_at=self._first_cancel_request()):
                     return RunState(run.state)
             elif self._cancelled(run, entry):
                 return RunState.CANCELLED
@@ -51,7 +51,7 @@ class Cancelling(Base):
         return bool(self._notify_if_any(retried))
 
     def to_cancel(self, worker: UUID) -> set[UUID]:
-        """Return the runs of this worker that somebody wants cancelled."""
+        """Return the runs of this worker whose cancellation was requested."""
         wanted = self.runs.in_hand().filter(claimed_by=worker, cancel_requested_at__isnull=False)
         return set(wanted.values_list("id", flat=True))
 

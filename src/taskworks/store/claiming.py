@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from taskworks.database.clock import DatabaseClock
 from taskworks.models import RunState, TaskRun
@@ -29,11 +29,11 @@ class Lane(NamedTuple):
     queue_name: str
     executor: str
     room: int
-    after: Place | None = None  # where to begin to read, if the database can use it
+    after: Place | None = None  # where to begin, on databases with uses_cursors
 
 
 class Claiming(Base):
-    """Find out what is ready, and claim it."""
+    """Promote runs, find out what is ready, and claim it."""
 
     uses_cursors = False  # whether claims are cheaper if they begin at a place
 
@@ -78,23 +78,25 @@ class Claiming(Base):
         """
         Take ready runs for a worker that is not given up, in the order of claims (rank,
         available_at, id): as many per executor as there is ``room`` for, at most ``limit`` in all.
-        All runs of one claim share one fresh token. ``places`` say where to begin in each lane;
+        All runs of one claim share one new token. ``places`` say where to begin in each lane;
         runs before them are not seen. Databases without ``uses_cursors`` ignore them.
         """
+        lanes = [
+            Lane(queue, executor, free, places.get((queue, executor)))
+            for queue in queues
+            for executor, free in room.items()
+            if free > 0
+        ]
+        if not lanes:
+            return []
         most = sum(room.values())
-        limit = most if limit is None else min(limit, most)
-        return self._claim(worker, backend, lanes_of(queues, room, places), room, limit)
+        return self._claim(worker, backend, lanes, most if limit is None else min(limit, most))
 
     @abstractmethod
     def _claim(
-        self,
-        worker: UUID,
-        backend: str,
-        lanes: Sequence[Lane],
-        room: Mapping[str, int],
-        limit: int,
+        self, worker: UUID, backend: str, lanes: Sequence[Lane], limit: int
     ) -> list[TaskRun]:
-        """See claim()."""
+        """Claim from these lanes, at most ``limit`` runs in all; see ``claim``."""
 
     def _ready_queues(self) -> str:
         ready = f"FROM {self._quoted(TaskRun)} WHERE state = 'ready' AND backend = %s"
@@ -110,18 +112,3 @@ class Claiming(Base):
     @abstractmethod
     def _due_in(self) -> tuple[str, Sequence[Any]]:
         """Return SQL for the seconds until the first available_at, and its parameters."""
-
-
-def lanes_of(queues: Sequence[str], room: Mapping[str, int], places: Places) -> list[Lane]:
-    """Return the lanes to claim from."""
-    wanted = [(executor, free) for executor, free in room.items() if free > 0]
-    return [
-        Lane(queue, executor, free, places.get((queue, executor)))
-        for queue in queues
-        for executor, free in wanted
-    ]
-
-
-def fresh_token() -> UUID:
-    """Return a new claim token."""
-    return uuid4()

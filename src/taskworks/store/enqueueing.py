@@ -1,4 +1,4 @@
-"""New runs, and the idempotency keys that start a run once."""
+"""Enqueue runs, each once per idempotency key if it has one."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from taskworks.database.notifications import NOTIFY_IF_DUE_WITHIN
 from taskworks.models import IdempotencyKey, RunState, TaskRun
 from taskworks.store.base import Base
 
-MAX_TRIES = 10  # to take an idempotency key that others release
+MAX_TRIES = 10  # to take an idempotency key that others free and take again
 
 
 class Once(NamedTuple):
@@ -24,7 +24,7 @@ class Once(NamedTuple):
 
 
 class KeyUsedOtherwise(Exception):  # noqa: N818 - not a programming error
-    """The key has started a run of a different request."""
+    """The key has started a run for a different request."""
 
 
 class Enqueueing(Base):
@@ -41,7 +41,7 @@ class Enqueueing(Base):
 
         Several runs may differ only in their ids and arguments. They become ready, or scheduled if
         ``run_after`` is in the future. ``delay`` sets a run_after relative to now; ``expires`` is
-        how many seconds a run may wait once it is due. The runs given get their times and states.
+        how many seconds a run may wait once it is due. Times and states are set on ``runs``.
         """
         if not runs:
             return
@@ -65,8 +65,8 @@ class Enqueueing(Base):
     ) -> TaskRun:
         """
         Insert a new run as ``enqueue`` does, together with its key. Return the run, or the one that
-        the key started before; of two requests at once, one waits for the other. Raise
-        KeyUsedOtherwise if that run was started by a different request.
+        the key started before; of two simultaneous requests, one waits for the other. Raise
+        KeyUsedOtherwise if the key was used for a different request.
         """
         tries = 0
         while not self._enqueued_first(run, once, delay, expires):
@@ -74,7 +74,9 @@ class Enqueueing(Base):
                 return first
             tries += 1
             if tries == MAX_TRIES:  # in a transaction that does not see what others commit
-                raise IntegrityError(f"The idempotency key {once.key} is taken, and by no run.")
+                raise IntegrityError(
+                    f"The idempotency key {once.key} is taken, but its run is not visible here."
+                )
         return run
 
     def _enqueued_first(
@@ -100,20 +102,22 @@ class Enqueueing(Base):
             return None
         run = self.runs.filter(id=row.run).first()
         if run is None:
-            # Unless another session has freed it already, and taken it.
+            # By its run as well: another session may have freed the key and taken it again.
             self.keys.filter(key=row.key, run=row.run).delete()
         elif row.request != once.request:
-            raise KeyUsedOtherwise(f"It has started the run {run.id}, which is another.")
+            raise KeyUsedOtherwise(
+                f"This key was used for a different request, which started the run {run.id}."
+            )
         return run
 
     def _insert_now(self, run: TaskRun) -> None:
         """Insert a run that is ready now, and set its times."""
         run.enqueued_at = run.available_at = self.read_clock()
-        self._insert_all([run])
+        self._insert(self.rows.shared([run]), self.rows.own([run]))
 
 
 def _schedule(run: TaskRun, now: datetime, delay: timedelta | None, expires: float) -> None:
-    """Set when a new run becomes ready, and until when it may wait."""
+    """Set the times and the state of a new run."""
     if delay is not None:
         run.run_after = later(now, delay)
     due = run.run_after if run.run_after and run.run_after > now else None

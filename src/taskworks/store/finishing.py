@@ -1,10 +1,9 @@
-"""What a worker writes of the runs that it has claimed: start, progress, finish."""
+"""What a worker writes about the runs that it has claimed: start, progress, outcome."""
 
 from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
 from taskworks.models import RunState, TaskRun
-from taskworks.models.run import IN_HAND
 from taskworks.store.base import Base
 
 STARTED = (
@@ -29,7 +28,7 @@ REQUEUE = (
 
 
 class Finishing(Base):
-    """From the start of an attempt to its end."""
+    """Write an attempt from its start to its end; release runs that are not executed."""
 
     def start(self, runs: Sequence[TaskRun]) -> set[UUID]:
         """
@@ -37,18 +36,18 @@ class Finishing(Base):
 
         May be repeated if its answer was lost.
         """
-        return self._write(runs, STARTED, guard=IN_HAND)
+        return self._write(runs, STARTED)
 
     def write_progress(self, runs: Sequence[TaskRun]) -> set[UUID]:
         """Write the progress, messages and metadata of running tasks."""
-        return self._write(runs, PROGRESS, guard=IN_HAND)
+        return self._write(runs, PROGRESS)
 
     def commit(self, run: TaskRun) -> bool:
         """
         Write a run's outcome and progress in the transaction of its own task, which commits next.
         Return False if the run is no longer ours.
         """
-        return bool(self._write([run], (*FINISH, *PROGRESS), guard=IN_HAND))
+        return bool(self._write([run], (*FINISH, *PROGRESS)))
 
     def committed(self, runs: Sequence[TaskRun]) -> dict[UUID, TaskRun | None]:
         """
@@ -66,22 +65,20 @@ class Finishing(Base):
             if run.id not in held
         }
 
-    def finish(self, runs: Sequence[TaskRun]) -> set[UUID]:
+    def finish(self, runs: Sequence[TaskRun], columns: Sequence[str] = FINISH) -> set[UUID]:
         """
         Write the outcomes of these runs, and that they began.
 
-        May be repeated if its answer was lost: a run that has this outcome already counts as ours.
+        May be repeated if its answer was lost: a run that was finished under this claim before
+        counts as written.
         """
-        return self._finish(runs, FINISH)
-
-    def poison(self, runs: Sequence[TaskRun]) -> set[UUID]:
-        """As ``finish``, and write how often the runs have crashed."""
-        return self._finish(runs, (*FINISH, "crashes"))
-
-    def _finish(self, runs: Sequence[TaskRun], columns: Sequence[str]) -> set[UUID]:
-        written = self._write(runs, columns, guard=IN_HAND, heeds_cancel=True)
+        written = self._write(runs, columns, cancel_wins=True)
         missed = [run for run in runs if run.id not in written]
         return written | self._finished_before(missed) if missed else written
+
+    def poison(self, runs: Sequence[TaskRun]) -> set[UUID]:
+        """As ``finish``, and write how often the runs have crashed their processes."""
+        return self.finish(runs, (*FINISH, "crashes"))
 
     def _finished_before(self, runs: Sequence[TaskRun]) -> set[UUID]:
         tokens = {run.id: run.claim_token for run in runs}
@@ -90,13 +87,13 @@ class Finishing(Base):
         return {run_id for run_id, token in rows if token == tokens[run_id]}
 
     def requeue(self, runs: Sequence[TaskRun]) -> set[UUID]:
-        """Put runs back, to be executed again at the time they carry, with their new counts."""
-        written = self._write(runs, REQUEUE, guard=IN_HAND, forgets_claim=True, heeds_cancel=True)
+        """Put runs back, to be executed again at their ``available_at``, with their new counts."""
+        written = self._write(runs, REQUEUE, ends_claim=True, cancel_wins=True)
         return self._notify_queues_of(runs, written)
 
     def release(self, runs: Sequence[TaskRun]) -> set[UUID]:
-        """Give claimed or running runs back to their old places, with their old counts."""
-        written = self._write(runs, STARTED, guard=IN_HAND, forgets_claim=True, heeds_cancel=True)
+        """Put claimed or running runs back in their old places, with their old counts."""
+        written = self._write(runs, STARTED, ends_claim=True, cancel_wins=True)
         return self._notify_queues_of(runs, written)
 
     def locked_elsewhere(self, ids: Collection[UUID]) -> set[UUID]:

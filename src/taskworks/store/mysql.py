@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import Error as DatabaseError
 from django.db import OperationalError, transaction
@@ -20,18 +20,19 @@ from taskworks.database.clock import DatabaseClock
 from taskworks.models import Edge, RunState, TaskRun
 from taskworks.models.run import TaskRunQuerySet, claim_order
 from taskworks.store.base import MAX_LOCK_WAIT
-from taskworks.store.change import Change
-from taskworks.store.claiming import Lane, Outlook, fresh_token
+from taskworks.store.claiming import Lane, Outlook
 from taskworks.store.enqueueing import Once
-from taskworks.store.rows import OWN, bytes_of, pieces
+from taskworks.store.statements import OWN_COLUMNS, Change, bytes_of, per_statement
 from taskworks.store.verbs import Store
 
 LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
 
 
 class MySQLStore(Store):
+    """A store on MySQL or MariaDB, which lock every index entry that a statement passes."""
+
     def ready_queues(self, backend: str) -> list[str]:
-        # One probe per queue: for a recursive query, or DISTINCT, MySQL reads everything ready.
+        # One query per queue: for a recursive query, or DISTINCT, MySQL reads everything ready.
         return [*self._ready_queues_after("", backend)]
 
     def _ready_queues_after(self, name: str, backend: str) -> Iterator[str]:
@@ -55,37 +56,35 @@ class MySQLStore(Store):
         return f"TIMESTAMPDIFF(MICROSECOND, {clock}, MIN(available_at)) / 1000000", offset
 
     def _claim(
-        self,
-        worker: UUID,
-        backend: str,
-        lines: Sequence[Lane],
-        room: Mapping[str, int],
-        limit: int,
+        self, worker: UUID, backend: str, lanes: Sequence[Lane], limit: int
     ) -> list[TaskRun]:
+        room = {lane.executor: lane.room for lane in lanes}
         with self.locking():
             heads: dict[str, list[TaskRun]] = {executor: [] for executor in room}
-            for line in lines:
-                heads[line.executor] += self._locked(backend, line)
+            for lane in lanes:
+                heads[lane.executor] += self._lock_head(backend, lane)
             first = [
                 run
                 for executor, runs in heads.items()
                 for run in sorted(runs, key=claim_order)[: room[executor]]
             ]
             runs = sorted(first, key=claim_order)[:limit]
-            return self._handed_over(runs, worker) if runs else []
+            return self._hand_over(runs, worker) if runs else []
 
-    def _locked(self, backend: str, line: Lane) -> list[TaskRun]:
+    def _lock_head(self, backend: str, lane: Lane) -> list[TaskRun]:
+        """Lock the first runs of a lane that no other session has locked, and return them."""
         statement = f"""
             SELECT {self.rows.columns()} FROM {self._quoted(TaskRun)}
             WHERE state = 'ready' AND backend = %s AND queue_name = %s AND executor = %s
             ORDER BY `rank`, available_at, id LIMIT %s
             FOR UPDATE SKIP LOCKED"""  # noqa: S608 - only names are put in
         return self.rows.claimed(
-            self._fetch(statement, [backend, line.queue_name, line.executor, line.room])
+            self._fetch(statement, [backend, lane.queue_name, lane.executor, lane.room])
         )
 
-    def _handed_over(self, runs: list[TaskRun], worker: UUID) -> list[TaskRun]:
-        now, token = self.read_clock(), fresh_token()
+    def _hand_over(self, runs: list[TaskRun], worker: UUID) -> list[TaskRun]:
+        """Write that this worker has these locked runs; return none if it was given up."""
+        now, token = self.read_clock(), uuid4()
         if not self.workers.living().filter(id=worker).exists():
             return []
         claim = {"claimed_by": worker, "claim_token": token, "claimed_at": now}
@@ -98,11 +97,11 @@ class MySQLStore(Store):
     def _limit_silence(self, longest: timedelta) -> None:
         # MariaDB has this limit for sessions only, MySQL not at all.
         if self._is_mariadb:
-            self._limit("idle_transaction_timeout", longest)
+            self._set_limit("idle_transaction_timeout", longest)
 
-    def _lift_limit(self) -> None:
+    def _lift_silence_limit(self) -> None:
         if self._is_mariadb:
-            self._unlimit("idle_transaction_timeout")
+            self._restore("idle_transaction_timeout")
 
     @property
     def _is_mariadb(self) -> bool:
@@ -110,23 +109,23 @@ class MySQLStore(Store):
         return bool(connection.mysql_is_mariadb)
 
     @contextmanager
-    def _waiting_little(self) -> Iterator[None]:
+    def _limited_lock_wait(self) -> Iterator[None]:
         """Limit the wait for locks in this block, unless the transaction is the caller's."""
-        is_whole = self.connection.get_autocommit()
-        if is_whole:
-            self._limit("innodb_lock_wait_timeout", MAX_LOCK_WAIT)
+        is_outermost = self.connection.get_autocommit()
+        if is_outermost:
+            self._set_limit("innodb_lock_wait_timeout", MAX_LOCK_WAIT)
         try:
             yield
         finally:
-            if is_whole:
-                self._unlimit("innodb_lock_wait_timeout")
+            if is_outermost:
+                self._restore("innodb_lock_wait_timeout")
 
-    def _limit(self, name: str, longest: timedelta) -> None:
-        """Set a variable of the session, and remember its value for whoever uses it next."""
+    def _set_limit(self, name: str, longest: timedelta) -> None:
+        """Set a variable of the session, and keep its old value for ``_restore``."""
         seconds = int(longest.total_seconds())
         self._set(f"@taskworks_{name} = @@SESSION.{name}, SESSION {name} = {seconds}")
 
-    def _unlimit(self, name: str) -> None:
+    def _restore(self, name: str) -> None:
         # If the connection was closed, the session and its limit are gone.
         if self.connection.connection:
             with suppress(DatabaseError):  # the statements of the block are committed
@@ -145,7 +144,8 @@ class MySQLStore(Store):
         try:
             return super()._enqueued_first(run, once, delay, expires)
         except OperationalError as error:
-            # Several sessions waited for one that rolled back. A deadlock ends the transaction.
+            # Sessions that wait for the same key may deadlock if its insert is rolled back. They
+            # try again, except in the caller's transaction, which a deadlock ends.
             if error.args[0] != DEADLOCK or self.connection.in_atomic_block:
                 raise
             return False
@@ -154,16 +154,16 @@ class MySQLStore(Store):
         with transaction.atomic(using=self.alias):
             return super().cancel(run_id, entry)
 
-    # By the primary key, whatever the planner prefers: it might scan a small table, and lock rows
-    # that are not meant, which another session would wait for or skip.
+    # Lock rows by the primary key, whatever the planner prefers: it might scan a small table and
+    # lock other rows too, which another session would then wait for or skip.
 
     def _lock_free_edges(self, ids: Sequence[int]) -> list[int]:
-        return self._locked_by_key(Edge, ids)
+        return self._lock_by_key(Edge, ids)
 
     def _delete_locked_edges(self, ids: Sequence[int]) -> None:
         if not ids:
             return
-        # DELETE heeds no FORCE INDEX, but the order of a join.
+        # DELETE ignores FORCE INDEX, but respects the order of a join.
         mine = " UNION ALL ".join(["SELECT %s AS id"] * len(ids))
         statement = f"""
             DELETE edge FROM ({mine}) AS mine
@@ -173,10 +173,10 @@ class MySQLStore(Store):
 
     def _lock_free_rows(self, ids: Collection[UUID]) -> list[UUID]:
         write = self.rows.writer("id")
-        return [UUID(str(run_id)) for run_id in self._locked_by_key(TaskRun, [*map(write, ids)])]
+        return [UUID(str(run_id)) for run_id in self._lock_by_key(TaskRun, [*map(write, ids)])]
 
-    def _locked_by_key(self, model: type[Model], ids: Sequence[Any]) -> list[Any]:
-        """Those of these rows that no other session holds: this transaction does now."""
+    def _lock_by_key(self, model: type[Model], ids: Sequence[Any]) -> list[Any]:
+        """Lock those of these rows that no other session has locked; return their ids."""
         if not ids:
             return []
         statement = f"""
@@ -186,21 +186,21 @@ class MySQLStore(Store):
         return [row[0] for row in self._fetch(statement, ids)]
 
     def _unfinished(self, run_id: UUID) -> TaskRunQuerySet:
-        # Without the lock a REPEATABLE READ transaction would read an old row every time.
+        # Locked, because a REPEATABLE READ transaction would otherwise read the old row each time.
         return super()._unfinished(run_id).select_for_update()
 
     def _apply(self, change: Change) -> set[UUID]:
         written: set[UUID] = set()
-        for rows in pieces(change.rows, bytes_of):
-            written |= self._apply_at_once(replace(change, rows=[*rows]))
+        for rows in per_statement(change.rows, bytes_of):
+            written |= self._apply_rows(replace(change, rows=[*rows]))
         return written
 
-    def _apply_at_once(self, change: Change) -> set[UUID]:
+    def _apply_rows(self, change: Change) -> set[UUID]:
         """Lock the rows that are still ours, then write them."""
         row = "SELECT " + ", ".join(f"%s AS {name}" for name in change.own)
         new = f"({' UNION ALL '.join([row] * len(change.rows))}) AS new"
         values = [value for row in change.rows for value in row]
-        with self._waiting_little(), self.locking(), self.connection.cursor() as cursor:
+        with self._limited_lock_wait(), self.locking(), self.connection.cursor() as cursor:
             cursor.execute(
                 f"""
                 SELECT run.id FROM {self._quoted(TaskRun)} AS run
@@ -213,17 +213,17 @@ class MySQLStore(Store):
                 cursor.execute(
                     f"""
                     UPDATE {self._quoted(TaskRun)} AS run JOIN {new} ON run.id = new.id
-                    SET {change.settings("run.")}
+                    SET {change.assignments("run.")}
                     WHERE {change.condition()}""",  # noqa: S608 - only names are put in
-                    [*values, *change.values, *change.token],
+                    [*values, *change.assigned, *change.token],
                 )
         return {UUID(str(run_id)) for run_id in ours}
 
-    def _insert(self, common: dict[str, Any], own: Sequence[tuple[Any, ...]]) -> None:
-        columns = ", ".join(map(self.connection.ops.quote_name, [*OWN, *common]))
-        row = f"({', '.join(['%s'] * (len(OWN) + len(common)))})"
+    def _insert(self, shared: dict[str, Any], own: Sequence[tuple[Any, ...]]) -> None:
+        columns = ", ".join(map(self.connection.ops.quote_name, [*OWN_COLUMNS, *shared]))
+        row = f"({', '.join(['%s'] * (len(OWN_COLUMNS) + len(shared)))})"
         statement = f"""
             INSERT INTO {self._quoted(TaskRun)} ({columns})
             VALUES {", ".join([row] * len(own))}"""  # noqa: S608 - only names of columns are put in
         with self.connection.cursor() as cursor:
-            cursor.execute(statement, [v for row in own for v in (*row, *common.values())])
+            cursor.execute(statement, [v for row in own for v in (*row, *shared.values())])

@@ -1,10 +1,10 @@
 """Runs on PostgreSQL: claim and write many in one statement each."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -15,21 +15,22 @@ from taskworks.database.clock import DatabaseClock, in_microseconds
 from taskworks.database.notifications import CHANNEL, Listener
 from taskworks.models import TaskRun, Worker
 from taskworks.store.base import MAX_LOCK_WAIT
-from taskworks.store.change import Change
-from taskworks.store.claiming import Lane, fresh_token
-from taskworks.store.rows import OWN, Convert, Field, Rows
+from taskworks.store.claiming import Lane
+from taskworks.store.statements import OWN_COLUMNS, Change, Convert, Field, Rows
 from taskworks.store.verbs import Store
 
 LOCK_NOT_AVAILABLE = "55P03"
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-EXACT = 2**52  # microseconds, until 2112, of which a float of seconds keeps each one
-START = (-(2**15), "-infinity", UUID(int=0))  # before every place in a line
-# So that no plan reads all that is in hand, by the index of it, for a few rows of known ids.
-STATE = "run.state || ''"
+MAX_EXACT = 2**52  # microseconds that a float of seconds still represents exactly: until 2112
+FIRST_PLACE = (-(2**15), "-infinity", UUID(int=0))  # before every place in a lane
+# An expression, so that no plan reads every run in hand by its index to find a few known ids.
+STATE_WITHOUT_INDEX = "run.state || ''"
 
 
 class PostgreSQLRows(Rows):
+    """Values of columns in the forms that PostgreSQL and its drivers convert fastest."""
+
     def _expression(self, field: Field) -> str:
         # Read timestamps as integers: drivers convert them ten times faster.
         if isinstance(field, models.DateTimeField) and settings.USE_TZ:
@@ -42,7 +43,7 @@ class PostgreSQLRows(Rows):
         return super()._reader(field)
 
     def writer(self, column: str) -> Convert:
-        # As JSON has it, which is also what PostgreSQL reads.
+        # Forms that JSON has, and that PostgreSQL reads.
         match TaskRun._meta.get_field(column):
             case models.DateTimeField():
                 return datetime.isoformat
@@ -52,16 +53,18 @@ class PostgreSQLRows(Rows):
 
 
 class PostgreSQLStore(Store):
-    make_rows = PostgreSQLRows
+    """A store on PostgreSQL, which notifies workers, and where claims begin at a cursor."""
+
+    rows_class = PostgreSQLRows
     can_notify = True
     uses_cursors = True
 
     def notify(self, payload: str, channel: str | None = None) -> None:
-        # A transaction with a notification is written to disk like any other; for this one nobody
-        # needs to wait, unless it is the caller's.
-        hurried = "SET_CONFIG('synchronous_commit', 'off', TRUE), "
-        words = hurried if self.connection.get_autocommit() else ""
-        self._fetch(f"SELECT {words}PG_NOTIFY(%s, %s)", [channel or CHANNEL, payload])
+        # A transaction that notifies is flushed to disk like any other. Do not wait for the flush,
+        # unless the transaction is the caller's.
+        no_flush = "SET_CONFIG('synchronous_commit', 'off', TRUE), "
+        settings_first = no_flush if self.connection.get_autocommit() else ""
+        self._fetch(f"SELECT {settings_first}PG_NOTIFY(%s, %s)", [channel or CHANNEL, payload])
 
     def listener(self) -> Listener | None:
         return Listener(self.connection) if conf().notify else None
@@ -77,36 +80,29 @@ class PostgreSQLStore(Store):
         return f"EXTRACT(EPOCH FROM MIN(available_at) - {clock})", offset
 
     def _claim(
-        self,
-        worker: UUID,
-        backend: str,
-        lines: Sequence[Lane],
-        room: Mapping[str, int],
-        limit: int,
+        self, worker: UUID, backend: str, lanes: Sequence[Lane], limit: int
     ) -> list[TaskRun]:
-        if not lines:
-            return []
         runs, workers = self._quoted(TaskRun), self._quoted(Worker)
-        # Materialised, or the planner may execute the locking read more than once; a read a line,
-        # or it may sort all that is ready. A locked row stays where it is, so it is updated there,
-        # however many levels the primary key has.
+        # Materialized, or the planner may execute the locking read more than once; one read per
+        # lane, or it may sort everything ready. Locked rows do not move, so they are updated by
+        # ctid, which saves a descent of the primary key.
         statement = f"""
             WITH head AS MATERIALIZED (
                 SELECT tid FROM (
-                    SELECT ready.*, line.room, ROW_NUMBER() OVER (
-                        PARTITION BY line.executor
+                    SELECT ready.*, lane.room, ROW_NUMBER() OVER (
+                        PARTITION BY lane.executor
                         ORDER BY ready.rank, ready.available_at, ready.id
                     ) AS place
                     FROM UNNEST(
                         %(queues)s::text[], %(executors)s::text[], %(rooms)s::int[],
                         %(ranks)s::smallint[], %(moments)s::timestamptz[], %(ids)s::uuid[]
-                    ) AS line (queue_name, executor, room, rank, available_at, id)
+                    ) AS lane (queue_name, executor, room, rank, available_at, id)
                     CROSS JOIN LATERAL (
                         SELECT ctid AS tid, rank, available_at, id FROM {runs}
                         WHERE state = 'ready' AND backend = %(backend)s
-                            AND queue_name = line.queue_name AND executor = line.executor
-                            AND (rank, available_at, id) >= (line.rank, line.available_at, line.id)
-                        ORDER BY rank, available_at, id LIMIT line.room
+                            AND queue_name = lane.queue_name AND executor = lane.executor
+                            AND (rank, available_at, id) >= (lane.rank, lane.available_at, lane.id)
+                        ORDER BY rank, available_at, id LIMIT lane.room
                         FOR UPDATE SKIP LOCKED
                     ) AS ready
                 ) AS first
@@ -121,16 +117,16 @@ class PostgreSQLStore(Store):
                 SELECT 1 FROM {workers} WHERE id = %(worker)s AND given_up_at IS NULL
             )
             RETURNING {self.rows.columns()}"""  # noqa: S608 - only names are put in
-        token = fresh_token()
-        ranks, moments, ids = zip(*(line.after or START for line in lines), strict=True)
+        token = uuid4()
+        ranks, moments, ids = zip(*(lane.after or FIRST_PLACE for lane in lanes), strict=True)
         parameters = {
             "worker": worker,
             "token": token,
             "moved": in_microseconds(DatabaseClock.moved),
             "backend": backend,
-            "queues": [line.queue_name for line in lines],
-            "executors": [line.executor for line in lines],
-            "rooms": [line.room for line in lines],
+            "queues": [lane.queue_name for lane in lanes],
+            "executors": [lane.executor for lane in lanes],
+            "rooms": [lane.room for lane in lanes],
             "ranks": [*ranks],
             "moments": [str(moment) for moment in moments],
             "ids": [*ids],
@@ -140,33 +136,33 @@ class PostgreSQLStore(Store):
         return self.rows.claimed(rows, claimed_by=worker, claim_token=token)
 
     def _apply(self, change: Change) -> set[UUID]:
-        # One JSON document, which Python writes three times as fast as arrays.
+        # One JSON document, because Python writes it three times as fast as arrays.
         columns = ", ".join(f"{name} {self.rows.type_of(name)}" for name in change.own)
         statement = f"""
-            UPDATE {self._quoted(TaskRun)} AS run SET {change.settings()}
-            FROM {self._patience}JSON_TO_RECORDSET(%s::json) AS new ({columns})
-            WHERE run.id = new.id AND {change.condition(STATE)}
+            UPDATE {self._quoted(TaskRun)} AS run SET {change.assignments()}
+            FROM {self._lock_timeout}JSON_TO_RECORDSET(%s::json) AS new ({columns})
+            WHERE run.id = new.id AND {change.condition(STATE_WITHOUT_INDEX)}
             RETURNING run.id"""  # noqa: S608 - only names and types of columns are put in
         rows = json.dumps([dict(zip(change.own, row, strict=True)) for row in change.rows])
-        written = self._fetch(statement, [*change.values, rows, *change.token])
+        written = self._fetch(statement, [*change.assigned, rows, *change.token])
         return {run_id for (run_id,) in written}
 
     @property
-    def _patience(self) -> str:
+    def _lock_timeout(self) -> str:
         """SQL that limits the wait for locks, unless the transaction is the caller's."""
         if self.connection.in_atomic_block:
             return ""
         wait = f"{MAX_LOCK_WAIT // timedelta(milliseconds=1)}ms"
-        return f"(SELECT SET_CONFIG('lock_timeout', '{wait}', TRUE)) AS patience, "
+        return f"(SELECT SET_CONFIG('lock_timeout', '{wait}', TRUE)) AS timeout, "
 
     def is_lock_timeout(self, error: DatabaseError) -> bool:
         cause = error.__cause__
         return LOCK_NOT_AVAILABLE in (getattr(cause, name, None) for name in ("sqlstate", "pgcode"))
 
     def _insert_now(self, run: TaskRun) -> None:
-        # The clock is read by the statement itself, which saves a way to the server and back.
+        # The statement itself reads the clock, which saves a round trip.
         clock, moved = DatabaseClock().as_postgresql(None, self.connection)
-        new = dict(zip(OWN, *self.rows.own([run]), strict=True)) | self.rows.common([run])
+        new = dict(zip(OWN_COLUMNS, *self.rows.own([run]), strict=True)) | self.rows.shared([run])
         statement = f"""
             INSERT INTO {self._quoted(TaskRun)} ({", ".join(new)}, enqueued_at, available_at)
             VALUES ({", ".join(["%s"] * len(new))}, {clock}, {clock})
@@ -174,21 +170,21 @@ class PostgreSQLStore(Store):
         [(run.enqueued_at,)] = self._fetch(statement, [*new.values(), *moved, *moved])
         run.available_at = run.enqueued_at
 
-    def _insert(self, common: dict[str, Any], own: Sequence[tuple[Any, ...]]) -> None:
+    def _insert(self, shared: dict[str, Any], own: Sequence[tuple[Any, ...]]) -> None:
         type_of = self.rows.type_of
-        columns = ", ".join(f"{name} {type_of(name)}" for name in OWN)
-        constants = ", ".join(f"%s::{type_of(name)}" for name in common)
+        columns = ", ".join(f"{name} {type_of(name)}" for name in OWN_COLUMNS)
+        constants = ", ".join(f"%s::{type_of(name)}" for name in shared)
         statement = f"""
-            INSERT INTO {self._quoted(TaskRun)} ({", ".join([*OWN, *common])})
+            INSERT INTO {self._quoted(TaskRun)} ({", ".join([*OWN_COLUMNS, *shared])})
             SELECT new.*, {constants}
             FROM JSON_TO_RECORDSET(%s::json) AS new ({columns})"""  # noqa: S608 - names and types
-        # No arrays: psycopg quotes each quotation mark in them, and JSON is full of these.
-        rows = [dict(zip(OWN, row, strict=True)) for row in own]
+        # Not arrays: psycopg would escape every quotation mark in them, and JSON has many.
+        rows = [dict(zip(OWN_COLUMNS, row, strict=True)) for row in own]
         with self.connection.cursor() as cursor:
-            cursor.execute(statement, [*common.values(), json.dumps(rows, default=str)])
+            cursor.execute(statement, [*shared.values(), json.dumps(rows, default=str)])
 
 
 def _moment(microseconds: int) -> datetime:
-    if abs(microseconds) < EXACT:
+    if abs(microseconds) < MAX_EXACT:
         return datetime.fromtimestamp(microseconds / 1_000_000, UTC)
     return EPOCH + timedelta(microseconds=microseconds)

@@ -1,23 +1,24 @@
 """Runs on SQLite: claim and write many in one statement each, which takes the write lock once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import transaction
 
 from taskworks.database.clock import DatabaseClock
 from taskworks.models import TaskRun, Worker
 from taskworks.models.run import TaskRunQuerySet
-from taskworks.store.change import Change
-from taskworks.store.claiming import Lane, fresh_token
-from taskworks.store.rows import OWN
+from taskworks.store.claiming import Lane
+from taskworks.store.statements import OWN_COLUMNS, Change
 from taskworks.store.verbs import Store
 
 NOBODY = UUID(int=0)
 
 
 class SQLiteStore(Store):
+    """A store on SQLite, which has one write lock and no locks of rows."""
+
     def lock_to_write(self) -> None:
         self.runs.filter(id=NOBODY).update(rank=0)
 
@@ -26,34 +27,27 @@ class SQLiteStore(Store):
         return f"(JULIANDAY(MIN(available_at)) - JULIANDAY({clock})) * 86400", now
 
     def _claim(
-        self,
-        worker: UUID,
-        backend: str,
-        lines: Sequence[Lane],
-        room: Mapping[str, int],
-        limit: int,
+        self, worker: UUID, backend: str, lanes: Sequence[Lane], limit: int
     ) -> list[TaskRun]:
-        if not lines:
-            return []
         runs, workers = self._quoted(TaskRun), self._quoted(Worker)
         clock, now = DatabaseClock().as_sqlite(None, self.connection)
-        # CROSS JOIN keeps SQLite from reordering: one read of the index per lane.
+        # CROSS JOIN keeps SQLite from reordering the tables: one read of the index per lane.
         statement = f"""
-            WITH line (queue_name, executor, room) AS (
-                VALUES {", ".join(["(%s, %s, %s)"] * len(lines))}
+            WITH lane (queue_name, executor, room) AS (
+                VALUES {", ".join(["(%s, %s, %s)"] * len(lanes))}
             )
             UPDATE {runs}
             SET state = 'claimed', claimed_by = %s, claim_token = %s, claimed_at = {clock}
             WHERE id IN (
                 SELECT id FROM (
-                    SELECT head.id, head.rank, head.available_at, line.room, ROW_NUMBER() OVER (
-                        PARTITION BY line.executor ORDER BY head.rank, head.available_at, head.id
+                    SELECT head.id, head.rank, head.available_at, lane.room, ROW_NUMBER() OVER (
+                        PARTITION BY lane.executor ORDER BY head.rank, head.available_at, head.id
                     ) AS place
-                    FROM line CROSS JOIN {runs} AS head
+                    FROM lane CROSS JOIN {runs} AS head
                     WHERE head.id IN (
                         SELECT id FROM {runs}
                         WHERE state = 'ready' AND backend = %s
-                            AND queue_name = line.queue_name AND executor = line.executor
+                            AND queue_name = lane.queue_name AND executor = lane.executor
                         ORDER BY rank, available_at, id LIMIT %s
                     )
                 )
@@ -61,11 +55,11 @@ class SQLiteStore(Store):
                 ORDER BY rank, available_at, id LIMIT %s
             ) AND EXISTS (SELECT 1 FROM {workers} WHERE id = %s AND given_up_at IS NULL)
             RETURNING {self.rows.columns()}"""  # noqa: S608 - only names are put in
-        token = fresh_token()
+        token = uuid4()
         holder = self.rows.writer("claimed_by")(worker)
-        most = max(line.room for line in lines)
+        most = max(lane.room for lane in lanes)
         parameters = [
-            *(value for line in lines for value in (line.queue_name, line.executor, line.room)),
+            *(value for lane in lanes for value in (lane.queue_name, lane.executor, lane.room)),
             holder,
             self.rows.writer("claim_token")(token),
             *now,
@@ -81,35 +75,36 @@ class SQLiteStore(Store):
         row = f"({', '.join(['%s'] * len(change.own))})"
         statement = f"""
             WITH new ({", ".join(change.own)}) AS (VALUES {", ".join([row] * len(change.rows))})
-            UPDATE {self._quoted(TaskRun)} AS run SET {change.settings()}
+            UPDATE {self._quoted(TaskRun)} AS run SET {change.assignments()}
             FROM new
             WHERE run.id = new.id AND {change.condition()}
             RETURNING id"""  # noqa: S608 - only names of columns are put in
         new = [value for row in change.rows for value in row]
-        written = self._fetch(statement, [*new, *change.values, *change.token])
+        written = self._fetch(statement, [*new, *change.assigned, *change.token])
         return {UUID(run_id) for (run_id,) in written}
 
-    def _insert(self, common: dict[str, Any], own: Sequence[tuple[Any, ...]]) -> None:
+    def _insert(self, shared: dict[str, Any], own: Sequence[tuple[Any, ...]]) -> None:
         statement = f"""
-            INSERT INTO {self._quoted(TaskRun)} ({", ".join([*OWN, *common])})
-            WITH new ({", ".join(OWN)}) AS (VALUES {", ".join(["(%s, %s, %s)"] * len(own))})
-            SELECT new.*, {", ".join(["%s"] * len(common))} FROM new"""  # noqa: S608 - only names
+            INSERT INTO {self._quoted(TaskRun)} ({", ".join([*OWN_COLUMNS, *shared])})
+            WITH new ({", ".join(OWN_COLUMNS)}) AS (VALUES {", ".join(["(%s, %s, %s)"] * len(own))})
+            SELECT new.*, {", ".join(["%s"] * len(shared))} FROM new"""  # noqa: S608 - only names
         with self.connection.cursor() as cursor:
-            cursor.execute(statement, [*(value for row in own for value in row), *common.values()])
+            cursor.execute(statement, [*(value for row in own for value in row), *shared.values()])
 
     def _update_some(self, some: TaskRunQuerySet, limit: int, **changes: Any) -> int:
-        # A transaction that has read may not get the write lock any more.
+        # In one statement: a transaction that has read may not get the write lock afterwards.
         return some.order_by().filter(id__in=some.values("id")[:limit]).update(**changes)
 
     def _change_some(self, some: TaskRunQuerySet, limit: int, **changes: Any) -> list[TaskRun]:
-        runs = list(some[:limit])  # before the transaction, as above
+        runs = list(some[:limit])  # before the transaction, see _update_some
         with transaction.atomic(using=self.alias):
             return [run for run in runs if self._as_read(run).update(**changes)]
 
     def _end_some(
         self, some: TaskRunQuerySet, limit: int, end: Callable[[TaskRun], bool]
     ) -> list[TaskRun]:
-        return [run for run in some[:limit] if end(run)]  # in no transaction, as above
+        # Without a transaction, see _update_some.
+        return [run for run in some[:limit] if end(run)]
 
     def _as_read(self, run: TaskRun) -> TaskRunQuerySet:
         return self._unchanged(run).filter(cancel_requested_at=run.cancel_requested_at)

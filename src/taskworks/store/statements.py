@@ -1,0 +1,254 @@
+"""How runs become the rows of a statement, and rows become runs."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from typing import Any, TypeAlias, TypeVar, cast
+
+from django.db import connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from taskworks.database.fields import JSONTextField, decoded
+from taskworks.jsonvalue import EMPTY
+from taskworks.models import RunState, TaskRun
+from taskworks.models.run import IN_HAND, claim_order
+
+MAX_ROWS_PER_STATEMENT = 2000
+MAX_BYTES_PER_STATEMENT = 4 * 1024 * 1024  # before quoting; MariaDB refuses 16 MiB
+
+OWN_COLUMNS = ("id", "args", "kwargs")  # in which runs that are enqueued together differ
+CACHED_TYPES = (str, int)  # a column of new runs has few different values of these types
+
+SET_BY_CLAIM = ("state", "claimed_by", "claim_token")
+NULL_WHILE_READY = ("cancel_requested_at", "finished_at", "return_value", "target", "progress")
+CLEARED_AFTER_CLAIM = ("claimed_by", "claim_token", "target", "progress")
+KEY_COLUMNS = ("id", "claim_token")
+
+# Columns in which 1 and True compare equal, but must be stored as they are.
+COMPARED_AS_JSON = ("return_value", "metadata")
+# States that are written even if the run's cancellation was requested.
+STANDING_STATES = (RunState.SUCCESSFUL, RunState.CANCELLED)
+
+Field: TypeAlias = "models.Field[Any, Any]"
+Convert = Callable[[Any], Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """
+    New values of claimed runs, each to be written only while its claim holds: ``shared`` by all
+    runs, or a run's own, in its row.
+
+    In SQL the runs are called ``run``, and the rows of own values ``new``.
+    """
+
+    shared: dict[str, Any]
+    own: list[str]  # the columns of rows
+    rows: list[tuple[Any, ...]]
+    ends_claim: bool
+    cancel_wins: bool  # once cancellation is requested, only a standing state is written
+
+    def assignments(self, table: str = "") -> str:
+        """Return what follows SET; ``table`` is put before each column's name."""
+        return ", ".join(
+            [f"{table}{name} = %s" for name in self.shared if name not in KEY_COLUMNS]
+            + [f"{table}{name} = new.{name}" for name in self.own if name not in KEY_COLUMNS]
+            + ([f"{table}{name} = NULL" for name in CLEARED_AFTER_CLAIM] if self.ends_claim else [])
+        )
+
+    @property
+    def assigned(self) -> list[Any]:
+        """The parameters of ``assignments``."""
+        return [value for name, value in self.shared.items() if name not in KEY_COLUMNS]
+
+    def condition(self, state: str = "run.state") -> str:
+        """Return the condition, besides the id, of rows that are still ours; ``state`` is SQL."""
+        token = "%s" if "claim_token" in self.shared else "new.claim_token"
+        return f"run.claim_token = {token} AND {state} IN ({_sql(IN_HAND)}){self._unless_cancelled}"
+
+    @property
+    def token(self) -> list[Any]:
+        """The parameters of ``condition``."""
+        return [self.shared["claim_token"]] if "claim_token" in self.shared else []
+
+    @property
+    def _unless_cancelled(self) -> str:
+        if not self.cancel_wins or self.shared.get("state") in STANDING_STATES:
+            return ""
+        not_requested = "run.cancel_requested_at IS NULL"
+        if "state" in self.shared:
+            return f" AND {not_requested}"
+        return f" AND ({not_requested} OR new.state IN ({_sql(STANDING_STATES)}))"
+
+
+class Rows:
+    """Reads and writes runs without Django's model machinery, which costs more than a short run."""
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+        self._cached = lru_cache(maxsize=1000)(self._converted)
+
+    # Read.
+
+    def columns(self) -> str:
+        """Return the columns that a claim selects or returns."""
+        return ", ".join(map(self._expression, self._fields_to_read))
+
+    def claimed(self, rows: Iterable[Sequence[Any]], **claim: Any) -> list[TaskRun]:
+        """Return the runs of these rows of ``columns``, in the order of claims."""
+        names = [field.attname for field in self._fields_to_read]
+        readers = self._readers()
+        known = {**dict.fromkeys(NULL_WHILE_READY), "state": RunState.CLAIMED.value, **claim}
+        runs = []
+        for row in rows:
+            columns = dict(zip(names, row, strict=True))
+            for name, read in readers:
+                if (value := columns[name]) is not None:
+                    columns[name] = read(value)
+            columns.update(known)
+            runs.append(TaskRun.of_columns(self._alias, columns))
+        return sorted(runs, key=claim_order)
+
+    @cached_property
+    def _fields_to_read(self) -> list[Field]:
+        known = (*SET_BY_CLAIM, *NULL_WHILE_READY)
+        return [field for field in TaskRun._meta.concrete_fields if field.attname not in known]
+
+    def _readers(self) -> list[tuple[str, Convert]]:
+        """Return the conversions of columns whose values the driver does not convert."""
+        readers = [(field.attname, self._reader(field)) for field in self._fields_to_read]
+        return [(name, read) for name, read in readers if read]
+
+    def _expression(self, field: Field) -> str:
+        """Return the SQL that selects a column."""
+        return self._connection.ops.quote_name(field.attname)
+
+    def _reader(self, field: Field) -> Convert | None:
+        """Return the conversion of a column's value; None if it needs none."""
+        if isinstance(field, JSONTextField):
+            return decoded
+        connection, column = self._connection, field.get_col(TaskRun._meta.db_table)
+        converters = connection.ops.get_db_converters(column) + field.get_db_converters(connection)
+        if not converters:
+            return None
+        [convert] = converters
+        return lambda value: convert(value, column, connection)
+
+    # Insert.
+
+    def shared(self, runs: Sequence[TaskRun]) -> dict[str, Any]:
+        """
+        Return the values that runs enqueued together share, converted once for all of them.
+        Columns that are NULL are left out.
+        """
+        values = [(name, getattr(runs[0], name)) for name in self._shared_columns]
+        return {name: self._for_insert(name, value) for name, value in values if value is not None}
+
+    def own(self, runs: Sequence[TaskRun]) -> list[tuple[Any, ...]]:
+        """Return the values of OWN_COLUMNS, one row per run."""
+        write, write_args, write_kwargs = map(self.writer, OWN_COLUMNS)
+        return [
+            (write(run.id), *(run.texts or (write_args(run.args), write_kwargs(run.kwargs))))
+            for run in runs
+        ]
+
+    @cached_property
+    def _shared_columns(self) -> list[str]:
+        return [f.attname for f in TaskRun._meta.concrete_fields if f.attname not in OWN_COLUMNS]
+
+    def _for_insert(self, name: str, value: Any) -> Any:
+        if isinstance(value, CACHED_TYPES):
+            return self._cached(name, value)
+        empty = EMPTY.get(type(value)) if not value else None
+        return empty or self._converted(name, value)
+
+    def _converted(self, name: str, value: Any) -> Any:
+        return self.writer(name)(value)
+
+    # Update.
+
+    def change(
+        self,
+        runs: Sequence[TaskRun],
+        columns: Sequence[str],
+        *,
+        ends_claim: bool = False,
+        cancel_wins: bool = False,
+    ) -> Change:
+        """Return the change that writes the values of these runs in these columns."""
+        shared: dict[str, Any] = {}
+        own: dict[str, list[Any]] = {}
+        for name in (*KEY_COLUMNS, *columns):
+            values, write = [getattr(run, name) for run in runs], self.writer(name)
+            if name in COMPARED_AS_JSON:
+                values, write = _each(values, write), _unchanged
+            if name != "id" and values.count(values[0]) == len(values):
+                [shared[name]] = _each(values[:1], write)
+            else:
+                own[name] = _each(values, write)
+        return Change(
+            shared=shared,
+            own=list(own),
+            rows=list(zip(*own.values(), strict=True)),
+            ends_claim=ends_claim,
+            cancel_wins=cancel_wins,
+        )
+
+    def writer(self, column: str) -> Convert:
+        """Return the conversion of a column's value, other than None, to a parameter."""
+        field = cast("Field", TaskRun._meta.get_field(column))
+        if isinstance(field, JSONTextField):
+            return field.get_prep_value
+        connection = self._connection  # looked up once, because that takes a while
+        return lambda value: field.get_db_prep_save(value, connection)
+
+    def type_of(self, column: str) -> str:
+        """Return the database's type of a column."""
+        return self._types[column]
+
+    @cached_property
+    def _types(self) -> dict[str, str]:
+        fields, connection = TaskRun._meta.concrete_fields, self._connection
+        return {field.attname: field.db_type(connection) or "" for field in fields}
+
+    @property
+    def _connection(self) -> BaseDatabaseWrapper:
+        return connections[self._alias]
+
+
+@cache
+def rows_of(rows_class: type[Rows], alias: str) -> Rows:
+    """Return the Rows that all stores of a database share, with its cache of converted values."""
+    return rows_class(alias)
+
+
+def bytes_of(values: Iterable[Any]) -> int:
+    """Return the bytes of those values that may be long: ASCII text."""
+    return sum(len(value) for value in values if isinstance(value, str))
+
+
+def per_statement(rows: Sequence[T], size: Callable[[T], int]) -> Iterator[Sequence[T]]:
+    """Yield the rows in order, as many at a time as a statement takes; ``size`` counts bytes."""
+    start = total = 0
+    for index, row in enumerate(rows):
+        bytes_ = size(row)
+        if index - start == MAX_ROWS_PER_STATEMENT or (
+            index > start and total + bytes_ > MAX_BYTES_PER_STATEMENT
+        ):
+            yield rows[start:index]
+            start, total = index, 0
+        total += bytes_
+    yield rows[start:]
+
+
+def _each(values: list[Any], write: Convert) -> list[Any]:
+    return [value if value is None else write(value) for value in values]
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+def _sql(states: Iterable[RunState]) -> str:
+    return ", ".join(f"'{state.value}'" for state in states)
