@@ -3,13 +3,13 @@ from django.db.models.signals import post_migrate
 
 
 class TaskworksConfig(AppConfig):
-    """The app: its tables and commands, and its system checks."""
+    """The app: its tables, commands and system checks."""
 
     name = "taskworks"
     verbose_name = "Taskworks"
 
     def ready(self) -> None:
-        # Importing these registers checks and signal receivers.
+        # These imports register checks and signal receivers.
         from taskworks import feature_checks, framework  # noqa: F401
         from taskworks.compat.sisy import receivers as receivers_for_sisy  # noqa: F401
         from taskworks.schedules import checks, receivers, sync  # noqa: F401
@@ -21,7 +21,7 @@ class TaskworksConfig(AppConfig):
 
 
 def _offers_tasks() -> bool:
-    """Return whether settings name typed tasks; modules that decorate some import the check."""
+    """Return whether settings name typed tasks; modules that define some import the check."""
     from django.conf import settings
 
     from taskworks.compat import task_api

@@ -22,10 +22,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.mark.any_database
 def test_a_second_is_enough_to_hear_of_it_to_be_heeded_and_to_be_interrupted() -> None:
-    assert stopping.CANCEL_INTERVAL + stopping.NOTICE_WITHIN + 2 * stopping.DEADLINE_INTERVAL < 1
+    assert stopping.CANCEL_INTERVAL + stopping.CANCEL_NOTICE + 2 * stopping.DEADLINE_INTERVAL < 1
     assert (
         stopping.CANCEL_INTERVAL
-        + stopping.NOTICE_WITHIN
+        + stopping.CANCEL_NOTICE
         + stopping.KILL_AFTER
         + 2 * stopping.DEADLINE_INTERVAL
         < 2

@@ -28,4 +28,4 @@ def test_are_replaced_even_if_a_query_is_under_way() -> None:
         assert error_of(wait_until(result, "failed")) == "TaskTimeout"
         after = wait_until(shelf.backend_pid.enqueue(), "successful").return_value
         assert after != before
-        assert not worker.wants_renewal
+        assert not worker.wants_restart

@@ -77,7 +77,7 @@ def test_cancellations_strike_only_their_own_run(
 ) -> None:
     # Or a run would have to last for most of a second until it is stopped.
     monkeypatch.setattr("taskworks.worker.stopping.CANCEL_INTERVAL", 0.01)
-    monkeypatch.setattr("taskworks.worker.stopping.NOTICE_WITHIN", 0.01)
+    monkeypatch.setattr("taskworks.worker.stopping.CANCEL_NOTICE", 0.01)
     task = task.using(executor=executor)
     with working(threads=8, async_slots=8, task_processes=2):
         struck, innocent = [], []

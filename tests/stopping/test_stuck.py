@@ -139,7 +139,7 @@ def test_a_process_is_killed_rather_than_given_up() -> None:
     with working(task_processes=1) as worker:
         result = shelf.hold_the_interpreter.using(executor="process", timeout=0.2).enqueue()
         assert error_of(wait_until(result, "failed")) == "TaskTimeout"
-        assert not worker.wants_renewal
+        assert not worker.wants_restart
         wait_until(shelf.pid.using(executor="process").enqueue(), "successful")
     assert TaskRun.objects.count() == 2
     assert run_of(result).attempts == 1

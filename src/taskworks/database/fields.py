@@ -1,4 +1,4 @@
-"""Columns that give back what they were given: a name as it is spelt, a JSON value unchanged."""
+"""Columns that return exactly what was stored: names by their spelling, JSON unchanged."""
 
 from typing import Any
 
@@ -8,18 +8,18 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from taskworks import jsonvalue
 
-NONE, ONE = "skip", "one"  # of catching up
+NONE, ONE = "skip", "one"  # values of catch_up
 
 
 def decoded(text: str) -> Any:
-    """The value of a column's text."""
+    """Return the value of a column's JSON text."""
     if text == "[]":
         return []
     return {} if text == "{}" else jsonvalue.decode(text)
 
 
 class NameField(models.CharField):
-    """A name that equals itself alone: on MySQL and MariaDB "mail" would be "Mail" as well."""
+    """A name that is compared exactly: MySQL and MariaDB would find "mail" equal to "Mail"."""
 
     _pyi_private_set_type: str
     _pyi_private_get_type: str
@@ -31,10 +31,10 @@ class NameField(models.CharField):
 
 class JSONTextField(models.TextField):
     """
-    A JSON value, kept as the text it was encoded to.
+    A JSON value, stored as text.
 
-    Not a JSONField: databases that parse JSON give some of it back changed (the order of keys,
-    1e16 as a whole number), and a task must get the arguments it was enqueued with.
+    Not a JSONField: databases that parse JSON return some of it changed (the order of keys, 1e16 as
+    an integer), and a task must get the arguments it was enqueued with.
     """
 
     _pyi_private_set_type: Any
@@ -61,7 +61,7 @@ class JSONTextField(models.TextField):
 
 
 class CatchUpField(models.PositiveIntegerField):
-    """At most how many missed times are made up: "skip", "one" or a number."""
+    """How many missed times a schedule catches up on at most: "skip", "one" or a number."""
 
     _pyi_private_set_type: Any
     _pyi_private_get_type: Any

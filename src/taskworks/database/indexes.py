@@ -1,4 +1,4 @@
-"""An index over some rows, on databases with and without partial indexes."""
+"""An index of some rows, for databases with and without partial indexes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,17 +7,17 @@ from django.db import models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.backends.ddl_references import Statement
 
-# A statement of MySQL and MariaDB that does nothing: Django executes whatever it is given.
-NOTHING = Statement("DO 0")
+# Django executes whatever it gets: a statement that does nothing on MySQL and MariaDB.
+NO_OPERATION = Statement("DO 0")
 
 
 class PartialIndex(models.Index):
     """
-    An index over the rows that meet a condition; where the database has no partial indexes (MySQL
-    and MariaDB), one over all rows, on the fields named by ``otherwise``, or none without these.
+    An index of the rows that meet the condition ``where``. MySQL and MariaDB have no partial
+    indexes: there it is an index of all rows on the fields ``otherwise``, or none without these.
     """
 
-    # Not Index's own ``condition``, about which Django would warn the users of those databases.
+    # Not Index's own ``condition``: Django would warn users of those databases about it.
 
     def __init__(
         self, *, where: models.Q | None = None, otherwise: Sequence[str] = (), **options: Any
@@ -37,13 +37,13 @@ class PartialIndex(models.Index):
         **kwargs: Any,
     ) -> Any:
         index = self._for(schema_editor)
-        return index.create_sql(model, schema_editor, using, **kwargs) if index else NOTHING
+        return index.create_sql(model, schema_editor, using, **kwargs) if index else NO_OPERATION
 
     def remove_sql(
         self, model: type[models.Model], schema_editor: BaseDatabaseSchemaEditor, **kwargs: Any
     ) -> Any:
         index = self._for(schema_editor)
-        return index.remove_sql(model, schema_editor, **kwargs) if index else NOTHING
+        return index.remove_sql(model, schema_editor, **kwargs) if index else NO_OPERATION
 
     def _for(self, schema_editor: BaseDatabaseSchemaEditor) -> models.Index | None:
         if schema_editor.connection.features.supports_partial_indexes:

@@ -1,4 +1,4 @@
-"""How PostgreSQL stores a table, as an operation of a migration; other databases do not mind."""
+"""A migration operation that sets how PostgreSQL stores a table."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
-# Every run leaves two dead rows behind, as it was enqueued and as it was claimed. By default they
-# go when they are a fifth of the table: with a million finished runs, after 100,000 more. No
-# fillfactor would help, for each change of the state is one of an index.
+# Every run leaves two dead rows behind: as it was enqueued, and as it was claimed. By default
+# autovacuum removes them once they are a fifth of the table: with a million finished runs, after
+# 100,000 more. A fillfactor would not help, because each change of the state changes an index.
 OF_RUNS = {
     "autovacuum_vacuum_scale_factor": 0.01,
     "autovacuum_vacuum_threshold": 5000,
@@ -18,7 +18,10 @@ OF_RUNS = {
 
 
 class SetStorage(Operation):
-    """Set storage parameters of a model's table on PostgreSQL; undone, the server's hold again."""
+    """
+    Set storage parameters of a model's table on PostgreSQL, and reset them to the server's defaults
+    when reversed. Other databases ignore it.
+    """
 
     reversible = True
 
@@ -26,7 +29,7 @@ class SetStorage(Operation):
         self.model_name, self.parameters = model_name, parameters
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        """Models know nothing of it, and so makemigrations does not."""
+        """Change nothing: storage parameters are not part of a model's state."""
 
     def database_forwards(
         self,

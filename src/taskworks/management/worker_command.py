@@ -318,14 +318,14 @@ def _exit(worker: Worker, home: str, lifeline: Lifeline | None) -> None:
     Exit without waiting for threads that tasks have left running; or, if the worker wants that,
     replace this process by a new worker, which ends such threads too.
     """
-    if worker.wants_renewal and worker.options.max_tasks is None:
+    if worker.wants_restart and worker.options.max_tasks is None:
         flush()
         os.chdir(home)  # a task may have changed the directory
         if lifeline:
             lifeline.pass_on()
         command = own_command()
         os.execv(command[0], command)  # noqa: S606 - this command
-    if worker.released or worker.wants_renewal:
+    if worker.released or worker.wants_restart:
         _exit_now()
     ignore_signals()
     timer = threading.Timer(EXIT_TIMEOUT, _exit_now)

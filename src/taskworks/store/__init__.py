@@ -1,4 +1,4 @@
-"""Every statement that writes runs and workers, one class a kind of database."""
+"""Every statement that writes runs and workers, in one class per kind of database."""
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
@@ -9,14 +9,14 @@ __all__ = ["Store", "store", "store_alias"]
 
 
 def store_alias() -> str:
-    """The alias of the database that holds the tables, as the project's routers say."""
+    """Return the alias of the database that holds the tables, according to the routers."""
     from taskworks.models import TaskRun
 
     return router.db_for_write(TaskRun)
 
 
 def store(alias: str | None = None) -> Store:
-    """The store of this database; raise ImproperlyConfigured for a kind that has none."""
+    """Return the store of a database; raise ImproperlyConfigured if its kind is not supported."""
     alias = alias or store_alias()
     match connections[alias].vendor:
         case "postgresql":
@@ -33,6 +33,6 @@ def store(alias: str | None = None) -> Store:
             return SQLiteStore(alias)
         case vendor:
             raise ImproperlyConfigured(
-                f"The database {alias!r} is {vendor}; runs can be stored on PostgreSQL, MySQL, "
-                "MariaDB and SQLite. Route the app 'taskworks' to one of these."
+                f"The database {alias!r} is {vendor}, but runs can only be stored on PostgreSQL, "
+                "MySQL, MariaDB and SQLite. Route the app 'taskworks' to one of these."
             )

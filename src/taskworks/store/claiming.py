@@ -19,7 +19,7 @@ NO_PLACES: Places = {}
 class Outlook(NamedTuple):
     """What there is to claim, and when there will be more."""
 
-    queues: list[str]  # those with a ready run
+    queues: list[str]  # with a ready run
     due_in: float  # seconds until the next scheduled run is due, below 0 if one is
 
 

@@ -1,7 +1,7 @@
 """
 Runs on MySQL and MariaDB, which have no UPDATE ... RETURNING: lock, then write, in a transaction.
 
-Rows are locked in the order of an index and without waiting, so that two workers cannot deadlock.
+Claims lock rows in the order of an index without waiting, so that two workers cannot deadlock.
 """
 
 import math

@@ -15,7 +15,7 @@ from taskworks.store.base import Base
 
 
 class Aged(NamedTuple):
-    """What pruning has to know of a finished run."""
+    """What pruning must know about a finished run."""
 
     finished_at: datetime
     id: UUID
@@ -24,7 +24,7 @@ class Aged(NamedTuple):
 
 
 class Pruning(Base):
-    """Delete runs, and the keys that belong to them."""
+    """Delete runs, and their idempotency keys."""
 
     def prunable(self, rule: Rule) -> TaskRunQuerySet:
         """Select the finished runs that are too old by this rule."""
@@ -35,8 +35,8 @@ class Pruning(Base):
 
     def aged(self, rule: Rule, after: Aged | None, limit: int) -> list[Aged]:
         """
-        Return the next runs with the rule's outcome and age, the oldest first, of all queues, so
-        that the cost does not depend on how many belong to other rules.
+        Return the next ``limit`` runs with the rule's outcome and age, the oldest first. They are
+        of all queues, so that the cost does not depend on how many belong to other rules.
         """
         old = self._aged(rule).order_by("finished_at", "id")
         if after:
@@ -63,7 +63,7 @@ class Pruning(Base):
         run_of = dict(keys.order_by("key").values_list("key", "run")[:limit])
         kept = {*self.runs.filter(id__in=[*run_of.values()]).values_list("id", flat=True)}
         gone = {key: run for key, run in run_of.items() if run not in kept}
-        if gone:  # by their runs as well: a key may have started another run by now
+        if gone:  # by their runs too: a key may have started another run by now
             self.keys.filter(key__in=[*gone], run__in=[*gone.values()]).delete()
         return [*run_of][-1] if len(run_of) == limit else None
 

@@ -1,4 +1,4 @@
-"""Workers, their overview of life, and the runs of those that died."""
+"""Workers, their heartbeats, and the runs of dead workers."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from taskworks.models.worker import WorkerQuerySet
 from taskworks.options.policy import ALONE
 from taskworks.store.base import Base
 
-# Of a run that a worker has no more.
+# Values of a run that was taken from its worker.
 RESCUED = {
     "state": RunState.READY.value,
     "claimed_by": None,
@@ -25,7 +25,7 @@ RESCUED = {
 
 
 class Overview(NamedTuple):
-    """A worker's latest heartbeat, and whether there is anything to see to; there rarely is."""
+    """A worker's latest heartbeat, and whether there is anything to do about other rows."""
 
     heartbeat_at: datetime | None  # None if it was given up
     silent: bool  # a living worker that has been silent for too long
@@ -48,9 +48,9 @@ class Rescuing(Base):
         return bool(alive.update(heartbeat_at=DatabaseClock()))
 
     def overview(self, silence: timedelta, witness: UUID) -> Overview:
-        """Return what a worker has to know of the others, in one statement."""
+        """Return what a worker must know about other rows, in one statement."""
         heard = OuterRef("heartbeat_at")
-        # The first in an index: a planner that believes that many are blocked would read the table.
+        # The first in an index: a planner that expects many blocked runs would read the table.
         blocked = self.runs.blocked().order_by("available_at", "id").values("id")
         edges = self.edges.order_by("id").values("id")
         seen = self.workers.living().filter(id=witness)
@@ -76,11 +76,11 @@ class Rescuing(Base):
         Give up the workers whose latest heartbeat is ``silence`` older than that of the witness, a
         living worker. Return how many.
 
-        Heartbeats are compared with the witness's, not with the clock: what kept the others from
-        the database may have delayed this statement too. The caller makes sure that the database's
-        clock has not jumped; a clock that was set back leaves dead workers with heartbeats in the
-        future, so these count as silent as well.
+        The caller makes sure that the database's clock has not jumped.
         """
+        # Heartbeats are compared with the witness's, not with the clock: what kept the others from
+        # the database may have delayed this statement too. A clock that was set back leaves dead
+        # workers with heartbeats in the future, so these count as silent as well.
         living = self.workers.living().filter(id=witness)
         heard = living.values_list("heartbeat_at", flat=True).first()
         if heard is None:
@@ -102,8 +102,8 @@ class Rescuing(Base):
         Make up to ``limit`` runs without a living worker ready, behind the others; return them.
         Runs for ``fail_lost`` and ``cancel_lost`` are left out.
 
-        Each may have caused its worker's death, so it is executed alone, except at-most-once runs,
-        which have not begun: their start would have been written.
+        Each may have caused its worker's death, so it is executed alone, except at-most-once runs:
+        these have not begun, or their start would have been written.
         """
         begun = Q(at_most_once=True, state=RunState.RUNNING)
         suspects = When(at_most_once=False, then=Value(ALONE))
@@ -133,7 +133,10 @@ class Rescuing(Base):
         )
 
     def cancel_lost(self, limit: int, entry: Mapping[str, Any]) -> list[TaskRun]:
-        """Cancel up to ``limit`` runs without a living worker that are to be cancelled."""
+        """
+        Cancel up to ``limit`` runs without a living worker whose cancellation was requested, with
+        this entry in their errors; return them.
+        """
         lost = self._lost().filter(cancel_requested_at__isnull=False)
         return self._end_some(lost, limit, lambda run: self._cancelled(run, entry))
 
@@ -143,7 +146,7 @@ class Rescuing(Base):
         return self.runs.in_hand().filter(~Exists(heard)).exists()
 
     def leave(self, worker: UUID) -> None:
-        """Remove a worker's row, and rows of workers given up a day ago."""
+        """Delete a worker's row, and the rows of workers given up more than a day ago."""
         past = self.workers.filter(given_up_at__lt=DatabaseClock(-timedelta(days=1)))
         (past | self.workers.filter(id=worker)).delete()
 

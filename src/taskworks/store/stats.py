@@ -1,4 +1,4 @@
-"""Reads for faces: how many runs there are, how long they wait, which workers live."""
+"""Statistics for people: how many runs there are, how long they wait, and which workers live."""
 
 from datetime import timedelta
 from typing import NamedTuple

@@ -13,6 +13,6 @@ from taskworks.store.scheduling import Scheduling
 
 class Store(Blocking, Claiming, Finishing, Cancelling, Rescuing, Pruning, Scheduling, ABC):
     """
-    All verbs: a run's in the order of its life, which begins with enqueueing or blocking, then a
-    schedule's; one class per database.
+    All verbs: those of a run in the order of its life, which begins with enqueueing or blocking,
+    then those of a schedule. Each kind of database has a subclass.
     """

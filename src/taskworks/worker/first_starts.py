@@ -1,4 +1,4 @@
-"""Starts that are written before the first line of the task runs."""
+"""Attempts whose start is written before the first line of the task runs."""
 
 import time
 from collections import Counter
@@ -11,8 +11,9 @@ from taskworks.worker.pools import PoolSet
 
 class FirstStarts:
     """
-    Holds attempts back, with reserved slots, until their starts are written, many at once; then
-    they are submitted. One whose start could not be written is another worker's.
+    Holds attempts back, with reserved slots, until their starts are written, many at once. Then
+    they are submitted, except those whose start could not be written: these runs are not ours any
+    more.
     """
 
     def __init__(self, ledger: Ledger, pools: PoolSet) -> None:
@@ -24,7 +25,7 @@ class FirstStarts:
         self._ledger.await_starts(attempts)
 
     def write(self) -> None:
-        """Write the starts that are due, and submit; what fails is repeated by the next call."""
+        """Write the starts that are due, and submit them; after an error, call it again."""
         if due := self._due():
             started = self._ledger.write_starts_first(due)
             self._pools.cancel_reservation(due)
@@ -44,8 +45,8 @@ class FirstStarts:
 
     def _startable(self, waiting: Iterable[Attempt]) -> Iterable[Attempt]:
         """
-        All of them, but at-most-once runs only as far as there are free slots: such a run comes
-        back when this worker dies only as long as its start is not written.
+        Yield all of them, but at-most-once runs only while there are free slots: if this worker
+        dies, such a run is rescued only if its start was not written.
         """
         free = Counter(self._pools.free)
         for attempt in waiting:

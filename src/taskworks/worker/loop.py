@@ -78,7 +78,7 @@ class Options:
 
 class Worker:
     """
-    One worker of a backend; ``run`` returns when its work is done. ``wants_renewal`` is true then
+    One worker of a backend; ``run`` returns when its work is done. ``wants_restart`` is true then
     if a task is left that cannot be stopped, and the process should execute itself anew.
 
     ``announce`` is called with each id that the worker takes, before it registers by that.
@@ -167,9 +167,9 @@ class Worker:
         return self._ledger.released
 
     @property
-    def wants_renewal(self) -> bool:
+    def wants_restart(self) -> bool:
         """True if a task cannot be stopped, and nobody has asked the worker to stop."""
-        return self.shutdown.renewing
+        return self.shutdown.is_restart
 
     def run(self) -> None:
         """Work until asked to stop, or until a batch or ``max_tasks`` is done."""
@@ -250,7 +250,7 @@ class Worker:
     @property
     def _may_begin(self) -> bool:
         """True while attempts may begin here."""
-        return self.shutdown.stage is Stage.WORKING and self._registration.holds
+        return self.shutdown.stage is Stage.WORKING and self._registration.is_registered
 
     @property
     def _left(self) -> float:
@@ -282,7 +282,7 @@ class Worker:
 
     def _write_starts_first(self) -> None:
         """Submit the attempts that wait for their starts to be written."""
-        if self._registration.holds:
+        if self._registration.is_registered:
             self._starts.write()
 
     def _has_nothing_to_rescue(self) -> bool:
@@ -322,7 +322,7 @@ class Worker:
 
     def _register_again(self) -> None:
         """Register again after being given up, once all that was claimed before has ended."""
-        if self._registration.holds:
+        if self._registration.is_registered:
             return
         if not self._ledger.unsettled:
             self._registration.renew()
@@ -336,7 +336,7 @@ class Worker:
         where = attempt.guard.stack()
         outcome = judge_stuck(attempt, reason.exception().with_traceback(where))
         self._events.stuck(attempt)
-        self.shutdown.renew()
+        self.shutdown.restart()
         if isinstance(outcome, Retried):
             delay = max(outcome.delay, RETRY_STUCK_AFTER)
             self._ledger.settle_after_exit(attempt, replace(outcome, delay=delay))

@@ -1,4 +1,4 @@
-"""The worker's row, by which other workers know that it is alive."""
+"""The worker's row, which shows other workers that it is alive."""
 
 import os
 import platform
@@ -19,9 +19,11 @@ logger = steady_logger(__name__)
 
 class Registration:
     """
-    A worker that may have been declared dead gets a new ``id`` and is unregistered until
-    ``renew()``; what it claimed under the old id is no longer its own. ``announce`` is called with
-    each id before it has a row.
+    A worker's id, and its row.
+
+    A worker that may have been given up gets a new ``id`` and is unregistered until ``renew()``;
+    what it claimed under the old id is no longer its own. ``announce`` is called with each id
+    before it has a row.
     """
 
     def __init__(
@@ -32,13 +34,13 @@ class Registration:
         self._former: UUID | None = None
         self._lock = threading.Lock()
         self.id = uuid4()
-        self.holds = False
+        self.is_registered = False
 
     @property
     def living_id(self) -> UUID | None:
-        """The id if it is registered, else None."""
+        """The id; None while it is not registered."""
         with self._lock:
-            return self.id if self.holds else None
+            return self.id if self.is_registered else None
 
     def begin(self) -> None:
         """Register, and rescue the runs of dead workers at once."""
@@ -46,18 +48,18 @@ class Registration:
         row = WorkerRow(id=self.id, label=self._label, hostname=platform.node(), pid=os.getpid())
         try:
             self._store.register(row)
-        except DatabaseError:  # the row may be there all the same: then nobody uses it
+        except DatabaseError:  # the row may exist all the same: do not use its id
             self.id = uuid4()
             raise
-        self.holds = True
+        self.is_registered = True
         rescue(self._store, within=conf().heartbeat_interval)
 
     def lose(self, worker: UUID) -> None:
         """Note that this id was given up; may be called in any thread."""
         with self._lock:
-            if not self.holds or self.id != worker:
+            if not self.is_registered or self.id != worker:
                 return
-            self.holds, self._former, self.id = False, worker, uuid4()
+            self.is_registered, self._former, self.id = False, worker, uuid4()
         logger.warning(
             "Worker %s was given up for dead: it claims nothing, and stops what it executes.",
             worker,

@@ -1,4 +1,4 @@
-"""Stopping politely: first drain, then ask tasks to stop, then release."""
+"""How a worker shuts down: it drains, then asks tasks to stop, then releases their runs."""
 
 import math
 import threading
@@ -14,43 +14,46 @@ class Stage(IntEnum):
     """How far a worker has come in shutting down."""
 
     WORKING = 0
-    DRAINING = 1  # claims nothing more; running tasks may end
-    ASKING = 2  # tasks that still run are asked to stop
-    RELEASING = 3  # runs that are left are released
+    DRAINING = 1  # it claims nothing more, and running tasks may finish
+    ASKING = 2  # the tasks that still run are asked to stop
+    RELEASING = 3  # the runs that are left are released
 
 
 class Shutdown:
     """
-    Asked once, a worker drains for ``TASKWORKS["SHUTDOWN_TIMEOUT"]`` seconds, then asks its tasks
-    to stop, and then releases; asked again, it releases at once. ``ask`` may be called from a
-    signal handler. ``renew`` does the same, for a worker that is to restart then.
+    The stages of a shutdown. Asked once, a worker drains for ``TASKWORKS["SHUTDOWN_TIMEOUT"]``
+    seconds, then asks its tasks to stop, and then releases their runs; asked again, it releases at
+    once. ``restart`` asks once too, for a worker that starts again afterwards.
     """
 
     def __init__(self) -> None:
-        self.renewing = False
+        self.is_restart = False
         self._asked = 0
         self._deadline = math.inf
-        self.over = threading.Event()
+        self.over = threading.Event()  # set once the worker has ended
 
     def ask(self) -> None:
+        """Ask the worker to stop; safe in a signal handler."""
         self._asked += 1
-        self.renewing = False
+        self.is_restart = False
         if self._asked == 1:
             self._set_deadline()
 
-    def renew(self) -> None:
-        if not self._asked and not self.renewing:
-            self.renewing = True
+    def restart(self) -> None:
+        """Ask the worker to stop and start again, unless it was asked to stop."""
+        if not self._asked and not self.is_restart:
+            self.is_restart = True
             self._set_deadline()
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until the next stage; infinite while nobody has asked."""
+        """Seconds until the next stage; infinite while no shutdown was asked for."""
         left = self._deadline - time.monotonic()
         return max(0.0, left if left > 0 else left + RELEASE_AFTER)
 
     @property
     def stage(self) -> Stage:
+        """The stage now: it changes as time passes."""
         if self._deadline == math.inf:
             return Stage.WORKING
         late = time.monotonic() - self._deadline

@@ -1,4 +1,4 @@
-"""Stops attempts: timeouts, cancellations, shutdown."""
+"""Stop attempts: on a timeout, a cancellation, a shutdown, or if the worker was given up."""
 
 import time
 from collections.abc import Callable
@@ -11,25 +11,26 @@ from taskworks.conf import conf
 from taskworks.execution import Attempt, Reason
 from taskworks.store import Store
 
-DEADLINE_INTERVAL = 0.05  # seconds between two looks at deadlines
-CANCEL_INTERVAL = 0.4  # seconds between two looks for requested cancellations
-NOTICE_WITHIN = 0.25  # seconds in which a task may notice cancel_requested on its own
+DEADLINE_INTERVAL = 0.05  # seconds between checks of deadlines
+CANCEL_INTERVAL = 0.4  # seconds between queries for requested cancellations
+CANCEL_NOTICE = 0.25  # seconds that a task has to notice cancel_requested before an interrupt
 KILL_AFTER = 1.0  # seconds between interrupting a child process and killing it
 
 
 @dataclass(slots=True)
 class Stop:
-    """Why an attempt is to stop, since when, and how often it was interrupted."""
+    """Why and from when an attempt is to stop, and how often it was interrupted."""
 
     reason: Reason
-    since: float
+    since: float  # monotonic; may be in the future
     interrupts: int = 0
 
 
 class Stopper:
     """
-    Stops attempts step by step: the context says so, then the task is interrupted, and again; then
-    its process is killed, or, for a thread, ``give_up`` is called once.
+    Stops attempts step by step. A task whose cancellation was requested first sees that in its
+    context. Then the task is interrupted, and again. Then its process is killed; if it has none of
+    its own, ``give_up`` is called once.
     """
 
     def __init__(
@@ -37,17 +38,20 @@ class Stopper:
     ) -> None:
         self._store, self._worker, self._give_up = store, worker, give_up
         self._stops: dict[Attempt, Stop] = {}
-        self._next_question = self._next_look = 0.0
+        self._next_cancel_query = self._next_look = 0.0
 
     def look(self, attempts: list[Attempt], *, is_asking: bool) -> None:
-        """Stop those of these attempts that are to stop; all of them if ``is_asking``."""
+        """
+        Take the next step with each of these attempts that is to stop: with all of them if the
+        worker is asking its tasks to stop.
+        """
         now = time.monotonic()
         self._next_look = now + DEADLINE_INTERVAL
         self._forget_others(attempts)
-        self._ask_for_cancellations(attempts, now)
+        self._stop_cancelled(attempts, now)
         worker = self._worker()
         for attempt in attempts:
-            if attempt.run.claimed_by != worker:  # it was given up
+            if attempt.run.claimed_by != worker:  # the worker was given up
                 self._stop(attempt, Reason.GIVEN_UP, now)
             if is_asking:
                 self._stop(attempt, Reason.SHUTDOWN, now)
@@ -55,7 +59,7 @@ class Stopper:
                 self._stop(attempt, Reason.TIMEOUT, now)
             if stop := self._stops.get(attempt):
                 if attempt.began:
-                    self._press(attempt, stop, now)
+                    self._take_step(attempt, stop, now)
                 elif stop.reason is Reason.GIVEN_UP:
                     attempt.guard.interrupt(stop.reason)
 
@@ -64,33 +68,32 @@ class Stopper:
         """Seconds until it is time to look again."""
         return max(0.0, self._next_look - time.monotonic())
 
-    def _ask_for_cancellations(self, attempts: list[Attempt], now: float) -> None:
-        if now < self._next_question or not _old_enough(attempts):
+    def _stop_cancelled(self, attempts: list[Attempt], now: float) -> None:
+        if now < self._next_cancel_query or not _old_enough(attempts):
             return
-        self._next_question = now + CANCEL_INTERVAL
+        self._next_cancel_query = now + CANCEL_INTERVAL
         try:
             wanted = self._store.to_cancel(self._worker())
-        except DatabaseError:  # deadlines hold during an outage too, which others handle
+        except DatabaseError:  # an outage, which others handle: deadlines still apply
             return
         for attempt in attempts:
             if attempt.run.id in wanted and not attempt.is_cancelled:
                 attempt.channel.cancel_requested = True
                 attempt.guard.request_cancel()
-                self._stop(attempt, Reason.CANCEL, now + NOTICE_WITHIN)
+                self._stop(attempt, Reason.CANCEL, now + CANCEL_NOTICE)
 
     def _stop(self, attempt: Attempt, reason: Reason, since: float) -> None:
         self._stops.setdefault(attempt, Stop(reason, since))
 
-    def _press(self, attempt: Attempt, stop: Stop, now: float) -> None:
-        """Take the next step, if it is time for it."""
-        pressed, grace = now - stop.since, conf().interrupt_grace
-        if pressed >= KILL_AFTER and attempt.guard.kill(stop.reason):
+    def _take_step(self, attempt: Attempt, stop: Stop, now: float) -> None:
+        """Take the next step, if it is due."""
+        elapsed, grace = now - stop.since, conf().interrupt_grace
+        if elapsed >= KILL_AFTER and attempt.guard.kill(stop.reason):
             return
-        if (
-            pressed >= grace and stop.reason is not Reason.SHUTDOWN
-        ):  # which has a deadline of its own
+        # A shutdown has a deadline of its own.
+        if elapsed >= grace and stop.reason is not Reason.SHUTDOWN:
             self._give_up(attempt, stop.reason)
-        elif pressed >= stop.interrupts * grace / 2:
+        elif elapsed >= stop.interrupts * grace / 2:
             stop.interrupts += 1
             attempt.guard.interrupt(stop.reason)
 
@@ -101,5 +104,5 @@ class Stopper:
 
 
 def _old_enough(attempts: list[Attempt]) -> bool:
-    """Return whether an attempt has taken long enough to be worth a query."""
+    """Return whether any attempt has taken long enough to be worth a query."""
     return any(attempt.age >= CANCEL_INTERVAL for attempt in attempts)
