@@ -17,7 +17,7 @@ class TaskworksConfig(AppConfig):
         if _offers_tasks():
             import taskworks.typed  # noqa: F401
 
-        post_migrate.connect(sync.synchronise_after_migrate, sender=self)
+        post_migrate.connect(sync.synchronize_after_migrate, sender=self)
 
 
 def _offers_tasks() -> bool:

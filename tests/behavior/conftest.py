@@ -1,4 +1,4 @@
-"""Fixtures of the tests of behaviour."""
+"""Fixtures of the tests of behavior."""
 
 from collections.abc import Callable
 from typing import Any

@@ -202,7 +202,7 @@ class TestAFunctionThatNoWorkerCouldFind:
         enqueue(replaced)
 
     def test_because_it_is_inside_a_class(self, enqueue: Enqueue) -> None:
-        with refused(InvalidTask, f"No worker could import '{__name__}.Holder.inside'"):
+        with refused(InvalidTask, f"Workers cannot import '{__name__}.Holder.inside'"):
             enqueue(task(Holder.inside))
 
     @pytest.mark.parametrize("module", ["nowhere", "__main__"])
@@ -210,7 +210,7 @@ class TestAFunctionThatNoWorkerCouldFind:
         self, enqueue: Enqueue, monkeypatch: pytest.MonkeyPatch, module: str
     ) -> None:
         monkeypatch.setattr(of_no_module, "__module__", module)
-        with refused(InvalidTask, f"No worker could import '{module}.of_no_module'"):
+        with refused(InvalidTask, f"Workers cannot import '{module}.of_no_module'"):
             enqueue(task(of_no_module))
 
     def test_because_it_belongs_to_the_script_that_runs(
@@ -238,7 +238,7 @@ class TestAFunctionThatNoWorkerCouldFind:
             task(of_no_module).enqueue()
 
 
-class Colour(StrEnum):
+class Color(StrEnum):
     RED = "red"
 
 
@@ -364,7 +364,7 @@ class TestTextsOfOtherTypes:
     """They pass, since every database gives back the text that they are."""
 
     def test_become_text(self, enqueue: Enqueue) -> None:
-        result = enqueue(tasks.noop, Colour.RED, {Colour.RED: 1})
+        result = enqueue(tasks.noop, Color.RED, {Color.RED: 1})
         assert result.args == ["red", {"red": 1}]
         assert type(result.args[0]) is str
         assert run_of(result).args == ["red", {"red": 1}]

@@ -213,7 +213,7 @@ class TestOutput:
 
     def test_names_the_queues(self) -> None:
         assert "takes runs from mail, imports" in run_worker("--queues", "mail,imports")
-        assert "takes runs from every queue but mail" in run_worker("--exclude-queues", "mail")
+        assert "takes runs from every queue except mail" in run_worker("--exclude-queues", "mail")
 
     def test_is_nothing_at_verbosity_0(self) -> None:
         tasks.noop.enqueue()

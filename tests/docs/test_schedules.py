@@ -34,7 +34,7 @@ def test_tasks_are_scheduled_where_they_are_defined(capsys: Capture) -> None:
         import_string(f"shop.nightly.{name}")
     if not declarations:  # another test has imported it
         run_again("shop.nightly")
-    sync.synchronise()
+    sync.synchronize()
     rows = {row.label: row for row in Schedule.objects.all()}
     assert {label.rpartition(".")[2] for label in rows} == {
         "empty_carts",

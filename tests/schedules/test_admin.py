@@ -411,7 +411,7 @@ class TestThePage:
         before = {**declarations}
         try:
             cron("0 3 * * *", label="declared")(shelf.add)
-            sync.synchronise()
+            sync.synchronize()
             row = Schedule.objects.get(label="declared")
             assert "yes, unchanged" in page(admin_client, address(row))
             data = posted(admin_client, row, cron="0 4 * * *", label="another")
@@ -422,7 +422,7 @@ class TestThePage:
                 admin_client, address(row)
             )
             del declarations["declared"]
-            sync.synchronise()
+            sync.synchronize()
             assert "not declared in code any more" in page(admin_client)
         finally:
             declarations.clear()

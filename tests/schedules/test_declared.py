@@ -41,7 +41,7 @@ def deploy(*declared: Any) -> None:
     declarations.clear()
     for decorator, decorated in declared:
         decorator(decorated)
-    sync.synchronise()
+    sync.synchronize()
 
 
 def only() -> Schedule:
@@ -174,7 +174,7 @@ class TestChecks:
 
 
 @pytest.mark.django_db(transaction=True)
-class TestSynchronising:
+class TestSynchronizing:
     def test_makes_a_row(self) -> None:
         deploy(
             (
@@ -340,13 +340,13 @@ class TestSynchronising:
             decorator(shelf.add)
             cron(f"{number} 3 * * *")(noop)
             cron(f"{number} 3 * * *", args=["a"])(send_mail)
-            errors = at_once(8, sync.synchronise)
+            errors = at_once(8, sync.synchronize)
             assert errors == []
             assert Schedule.objects.count() == 3
             assert Schedule.objects.get(path=ADD).cron == f"0 {3 + number} * * *"
             assert not any(sync.changes(row) for row in Schedule.objects.all())
         declarations.clear()
-        assert at_once(8, sync.synchronise) == []
+        assert at_once(8, sync.synchronize) == []
         assert not Schedule.objects.filter(enabled=True).exists()
 
     def test_happens_on_migrate(self) -> None:

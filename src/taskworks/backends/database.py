@@ -401,7 +401,7 @@ def _validate_path(task: StandardTask) -> StandardTask:
         found = resolve(path)
     except TaskNotFound as error:
         raise InvalidTask(
-            f"No worker could import {path!r}: {error.reason}. Define the task in an importable "
+            f"Workers cannot import {path!r}: {error.reason}. Define the task in an importable "
             "module, under the name of its function."
         ) from error
     if found.func is not task.func or path.startswith("__main__."):

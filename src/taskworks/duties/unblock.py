@@ -1,8 +1,8 @@
 """
 Unblock: make runs ready that have waited for others, once these have succeeded.
 
-A worker does so as soon as it has written an outcome that it knows others wait for. Whatever keeps
-it from that, even its death, the sweep that comes with every few heartbeats makes up for it.
+A worker does so as soon as it has written the outcome of a run that others may wait for. If it
+cannot, or dies first, the sweep that comes with every few heartbeats does it.
 """
 
 import time
@@ -29,8 +29,7 @@ logger = steady_logger(__name__)
 
 class Followers(Subscriber):
     """
-    Unblocks what follows the runs whose outcomes this worker has written. If it does not come to
-    that, a sweep does it later.
+    Unblocks what follows the runs whose outcomes this worker has written.
     """
 
     def __init__(self, store: Store) -> None:
@@ -41,7 +40,7 @@ class Followers(Subscriber):
         self._ended |= {attempt.run.id for attempt in attempts if _is_followed(attempt)}
 
     def unblock(self) -> bool:
-        """Unblock what can be; return whether a run became ready. Free if nothing is followed."""
+        """Unblock what can be; return whether a run became ready. Free if none is followed."""
         if not self._ended:
             return False
         unblocked = False
@@ -62,7 +61,7 @@ def _is_followed(attempt: Attempt) -> bool:
 
 
 def unblock_all(store: Store) -> None:
-    """Unblock all that may be."""
+    """Unblock every run that can be, on this database."""
     sweep = Unblocking(store)
     while sweep.step():
         pass
@@ -83,18 +82,18 @@ class Unblocking:
 
     def step(self, within: float = 5.0) -> bool:
         """
-        See to the next chunk, for ``within`` seconds; return whether there may be more before the
-        end.
+        Look at the next chunk, for ``within`` seconds at most; return whether there may be more
+        before the end.
         """
         if not self._is_past_edges:
-            self._is_past_edges = not self._see_to_edges(time.monotonic() + within)
+            self._is_past_edges = not self._look_at_edges(time.monotonic() + within)
             if not self._is_past_edges:
                 return True
-        self._is_past_edges = self._see_to_runs()
+        self._is_past_edges = self._look_at_runs()
         return self._is_past_edges
 
-    def _see_to_edges(self, until: float) -> bool:
-        """See to the next edges; return whether there may be more."""
+    def _look_at_edges(self, until: float) -> bool:
+        """Look at the next edges; return whether there may be more."""
         edges = self._store.edges_since(self._last_edge, CHUNK)
         _unblock(self._store, edges)
         for edge in edges:
@@ -106,8 +105,8 @@ class Unblocking:
         self._last_edge = edges[-1].id if len(edges) == CHUNK else 0
         return self._last_edge > 0
 
-    def _see_to_runs(self) -> bool:
-        """See to the next blocked runs; return whether there may be more."""
+    def _look_at_runs(self) -> bool:
+        """Look at the next blocked runs; return whether there may be more."""
         runs = self._store.blocked_since(self._last_run, CHUNK)
         if free := [run.id for run in runs if not run.has_edge]:
             self._store.unblock(free)
@@ -116,7 +115,7 @@ class Unblocking:
 
 
 def _unblock(store: Store, edges: Iterable[Following]) -> bool:
-    """Delete those of these edges that are over; return whether a run became ready."""
+    """Delete the edges that are over; return whether a run became ready."""
     over = [edge for edge in edges if edge.is_over]
     if not over:
         return False

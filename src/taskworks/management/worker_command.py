@@ -33,7 +33,7 @@ from taskworks.management.reach import check_reachable
 from taskworks.management.supervision_command import supervise
 from taskworks.models import RunState
 from taskworks.recording.events import Attempts
-from taskworks.schedules.sync import synchronise_if_possible
+from taskworks.schedules.sync import synchronize_if_possible
 from taskworks.worker import Observer, Options, Queues, Recycling, Sizes, Worker
 from taskworks.worker.supervision.lifeline import Lifeline
 
@@ -165,7 +165,7 @@ def _work(
     check_reachable(options["backend"].alias)
     if not options.get("skip_checks"):
         command.check()
-    synchronise_if_possible()
+    synchronize_if_possible()
     if lifeline:
         lifeline.watch(worker.stop)
     is_process = getattr(command, "_called_from_command_line", False)  # not call_command()

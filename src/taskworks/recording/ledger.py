@@ -13,6 +13,9 @@ is SETTLED: it has an outcome, which is written together with others. Two ways a
 attempt is UNCERTAIN while nobody knows whether the COMMIT of its own transaction went through, and
 STUCK if it cannot be stopped: its outcome is written when this process leaves. It is CLOSED when
 the outcome is written, or turned out to belong to a run that is another worker's.
+
+One way is not drawn: an attempt in any phase is CLOSED when another one takes its place, because
+this worker has claimed the run again, or is leaving and writes a copy of the attempt.
 """
 
 import math
@@ -121,11 +124,9 @@ class Ledger:
 
     def take(self, attempt: Attempt) -> None:
         """Hold a claimed run. An older attempt at it, which was rescued from us, is given up."""
-        if older := self._by_run.pop(attempt.run.id, None):
-            self._in[older.phase].pop(older)
-            older.phase = CLOSED
-        self._by_run[attempt.run.id] = attempt
-        self._in[CLAIMED][attempt] = None
+        if older := self._by_run.get(attempt.run.id):
+            self._give_up(older)
+        self._hold(attempt)
         attempt.on_progress = self._progress.note
 
     def await_starts(self, attempts: Iterable[Attempt]) -> None:
@@ -152,6 +153,15 @@ class Ledger:
         """Note what will have become of an attempt once this process, and its thread, has gone."""
         attempt.outcome = outcome
         self._move(attempt, STUCK)
+
+    def _hold(self, attempt: Attempt) -> None:
+        self._by_run[attempt.run.id] = attempt
+        self._in[attempt.phase][attempt] = None
+
+    def _give_up(self, attempt: Attempt) -> None:
+        """Close an attempt whose place another one takes, in whatever phase it is."""
+        del self._in[attempt.phase][attempt]
+        attempt.phase = CLOSED
 
     def _settle(self, attempt: Attempt, outcome: Settled) -> None:
         settle(attempt, outcome)
@@ -323,10 +333,9 @@ class Ledger:
 
     def _replace(self, attempt: Attempt, twin: Attempt) -> None:
         """Have a settled copy written in the place of an attempt that may still be executed."""
-        del self._in[attempt.phase][attempt]
-        attempt.phase, twin.phase = CLOSED, SETTLED
-        self._by_run[twin.run.id] = twin
-        self._in[SETTLED][twin] = None
+        self._give_up(attempt)
+        twin.phase = SETTLED
+        self._hold(twin)
 
     def _write_starts(self) -> None:
         """Write the starts of attempts that take longer than a moment."""

@@ -15,7 +15,7 @@ from taskworks.feature_checks import feature_check
 from taskworks.rest import access
 from taskworks.typed import registry
 
-HINT = f"Who may do what, and how to set it: {page('reference/rest', 'who-may-what')}"
+HINT = f"Who may do what, and how to set it: {page('reference/rest', 'permissions')}"
 
 
 @feature_check

@@ -54,7 +54,7 @@ DECLARED_COLUMNS = (
 SAID, WITHDRAWN, WAS_ENABLED = "said", "withdrawn", "was_enabled"
 
 
-def synchronise() -> None:
+def synchronize() -> None:
     """
     Make the rows what the declarations say; several processes may do so at once. A declaration
     that is refused is logged; an error of the database is raised.
@@ -62,7 +62,7 @@ def synchronise() -> None:
     discovery.task_modules()
     for declaration in [*declarations.values()]:
         try:
-            _synchronise(declaration)
+            _synchronize(declaration)
         except ValidationError as error:
             logger.error("%s", refusal(declaration, error))
         except ValueError as error:  # no worker could find its task
@@ -71,18 +71,18 @@ def synchronise() -> None:
         _withdraw(row)
 
 
-def synchronise_if_possible() -> None:
+def synchronize_if_possible() -> None:
     """Do the same for a worker that starts: an error of the database is logged."""
     try:
-        synchronise()
+        synchronize()
     except DatabaseError as error:
         logger.warning("The schedules that are declared in code could not be updated: %s", error)
 
 
-def synchronise_after_migrate(using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> None:
+def synchronize_after_migrate(using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> None:
     """A receiver of ``post_migrate``."""
     if using == _alias() and router.allow_migrate_model(using, Schedule) and _has_table(using):
-        synchronise()
+        synchronize()
 
 
 def draft(declaration: Declaration) -> Schedule:
@@ -133,7 +133,7 @@ def lost(databases: Collection[str]) -> Iterator[tuple[str, str]]:
 # One declaration.
 
 
-def _synchronise(declaration: Declaration) -> None:
+def _synchronize(declaration: Declaration) -> None:
     row = _row(declaration.label)
     wanted = draft(declaration)
     validate(wanted)

@@ -34,17 +34,17 @@ class Following(NamedTuple):
 
     @property
     def is_over(self) -> bool:
-        """True if the run does not wait any more, for this or for anything: the edge goes."""
+        """True if the edge can be deleted: it holds, or the run is not blocked anymore."""
         return self.state != RunState.BLOCKED or self._holds
 
     @property
     def is_hopeless(self) -> bool:
-        """True if it would wait for ever: what it waits for is gone, and had not succeeded."""
+        """True if it would wait forever: the other run was deleted before it succeeded."""
         return not self.is_over and self.state_before is None
 
     @property
     def _holds(self) -> bool:
-        """True if what it waits for has succeeded, or has ended if that is enough."""
+        """True if the other run has succeeded, or has ended where any end will do."""
         if self.any_end:
             return self.state_before is None or self.state_before in FINISHED
         return self.state_before == RunState.SUCCESSFUL
@@ -60,10 +60,11 @@ class Blocked(NamedTuple):
 
 class Blocking(Enqueueing):
     """
-    How runs wait for others, and cease to.
+    How runs wait for others, and how they are unblocked or cancelled.
 
-    Deleting edges and looking for runs without any are two transactions. In one, those that delete
-    the last two edges of a run would not see each other's deletion, and nobody would unblock it.
+    Deleting edges and looking for runs without any are two transactions. In one
+    transaction, two workers that delete the last two edges of a run would not see each other's
+    deletion, and neither would unblock it.
     """
 
     def block(
@@ -77,9 +78,9 @@ class Blocking(Enqueueing):
         Insert new runs that become ready when each of their edges holds, in the caller's
         transaction if there is one.
 
-        Several may differ in their ids and arguments alone, and in their edges. ``delay`` and
-        ``expires``, as in ``enqueue``, count from the moment a run is unblocked. A run of which all
-        edges hold already is enqueued.
+        The runs may differ only in their ids, arguments and edges. ``delay`` and
+        ``expires``, as in ``enqueue``, count from the moment a run is unblocked. A run whose edges
+        all hold already is enqueued.
         """
         with transaction.atomic(using=self.alias):
             self.lock_to_write()
@@ -91,8 +92,8 @@ class Blocking(Enqueueing):
 
     def _still_open(self, edges: list[Edge]) -> list[Edge]:
         """
-        Leave out those that hold. A success has no edge that would keep it from being pruned before
-        the caller commits, after which the edge would find it gone.
+        Leave out the edges that hold. Without a stored edge, a successful run may be pruned before
+        the caller commits; after that the edge would wait for a run that is gone.
         """
         states = dict(self._states({edge.after for edge in edges}))
         return [edge for edge in edges if not _holds_already(edge, states.get(edge.after))]
@@ -107,8 +108,8 @@ class Blocking(Enqueueing):
         self, runs: Sequence[TaskRun], delay: timedelta | None, expires: float
     ) -> None:
         """
-        Insert runs with the times that they would have if they waited for nothing: what these are
-        ahead of ``enqueued_at`` is their delay and their expiry.
+        Insert runs with the times that they would have if they waited for nothing: the
+        distance from ``enqueued_at`` is the delay, and the expiry.
         """
         if not runs:
             return
@@ -120,7 +121,7 @@ class Blocking(Enqueueing):
             run.expires_at = _after(available_at, expires)
         self._insert_all(runs)
 
-    # How far edges and blocked runs are.
+    # Read edges and blocked runs.
 
     def followers(self, after: Iterable[UUID]) -> list[Following]:
         """Return the edges to these runs."""
@@ -137,7 +138,7 @@ class Blocking(Enqueueing):
             blocked = blocked.filter(available_at__gte=last.available_at).filter(
                 models.Q(available_at__gt=last.available_at) | models.Q(id__gt=last.id)
             )
-        # Not whether there is one, for which PostgreSQL might read all edges once.
+        # Not Exists, for which PostgreSQL might read all edges.
         edge = Subquery(self._edges_of_run().values("id")[:1])
         rows = blocked.values_list("available_at", "id", edge)[:limit]
         return [Blocked(moment, run, edge is not None) for moment, run, edge in rows]
@@ -154,14 +155,14 @@ class Blocking(Enqueueing):
     # Unblock, or cancel.
 
     def delete_edges(self, edges: Iterable[Following]) -> None:
-        """Delete these edges, but those that another session is just deleting."""
+        """Delete these edges, except those that another session is deleting."""
         # Locked without waiting, or two that delete the same could wait for each other.
         with self.locking():
             self.lock_to_write()
             self._delete_locked_edges(self._lock_free_edges([edge.id for edge in edges]))
 
     def _lock_free_edges(self, ids: Sequence[int]) -> list[int]:
-        """Those of these edges that no other session holds: this transaction does now."""
+        """Lock the edges that no other session has locked; return their ids."""
         rows = self.edges.filter(id__in=ids).select_for_update(skip_locked=True)
         return [*rows.values_list("id", flat=True)]
 
@@ -170,8 +171,8 @@ class Blocking(Enqueueing):
 
     def unblock(self, runs: Iterable[UUID]) -> int:
         """
-        Make those of these runs ready, or scheduled if they have a delay, that are blocked and have
-        no edge; return how many. May be repeated when its answer was lost.
+        Make the blocked ones of these runs that have no edge ready, or scheduled if they have a
+        delay; return how many. May be repeated when its answer was lost.
         """
         free = _by_delay_and_expiry(self._free(runs).values_list("id", *TIMES))
         unblocked = sum(self._unblock_free(ids, *times) for times, ids in free.items())
@@ -180,7 +181,7 @@ class Blocking(Enqueueing):
     def _unblock_free(
         self, runs: Sequence[UUID], delay: timedelta, expires: timedelta | None
     ) -> int:
-        """Unblock these runs, but those that another session is just unblocking or cancelling."""
+        """Unblock these runs, except those that another session is unblocking or cancelling."""
         with self.locking():
             self.lock_to_write()
             return self._free(self._lock_free_rows(runs)).update(
@@ -190,12 +191,12 @@ class Blocking(Enqueueing):
             )
 
     def _free(self, runs: Iterable[UUID]) -> TaskRunQuerySet:
-        """Those of these runs that are blocked and have no edge."""
+        """Return the blocked ones of these runs that have no edge."""
         blocked = self._in(self.runs.filter(id__in=list(runs)), RunState.BLOCKED)
         return blocked.filter(~Exists(self._edges_of_run()))
 
     def cancel_blocked(self, run_id: UUID, entry: Mapping[str, Any]) -> TaskRun | None:
-        """Cancel a run that would wait for ever; return it, or None if it is not blocked."""
+        """Cancel a run that would wait forever; return it, or None if it is not blocked."""
         run = self._in(self.runs.filter(id=run_id), RunState.BLOCKED).first()
         return run if run and self._cancelled(run, entry) else None
 
@@ -205,7 +206,7 @@ class Blocking(Enqueueing):
 
 
 def _holds_already(edge: Edge, state: str | None) -> bool:
-    # One that is not there may be yet to come: it is stored when another transaction commits.
+    # A run that is not there may still come, when another transaction commits.
     return state in FINISHED if edge.any_end else state == RunState.SUCCESSFUL
 
 

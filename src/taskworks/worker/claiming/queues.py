@@ -16,4 +16,4 @@ class Queues:
 
     def __str__(self) -> str:
         names = "every queue" if self.names is None else ", ".join(self.names)
-        return f"{names} but {', '.join(sorted(self.excluded))}" if self.excluded else names
+        return f"{names} except {', '.join(sorted(self.excluded))}" if self.excluded else names
