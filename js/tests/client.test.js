@@ -261,13 +261,13 @@ describe('events', () => {
   });
 
   test('that the server ends after a long time without changes are requested again', async () => {
-    const soon = () => new Promise((then) => setTimeout(then, 20));
+    const soon = () => new Promise((then) => setTimeout(then, 200));
     const quiet = stream(status(running(1)), soon, ':\n\n', soon, ':\n\n', soon, ':\n\n', soon, END);
     server.answers({
       'GET 11/events/': [...Array(4).fill(quiet), stream(status(done))],
       'GET 11/': json(running(1)),
     });
-    await taskworks.run('add', {}, { streamTimeout: 60 });
+    await taskworks.run('add', {}, { streamTimeout: 700 });
     assert.equal(server.to('GET /tasks/11/events/').length, 5);
   });
 
@@ -292,9 +292,9 @@ describe('events', () => {
   });
 
   test('that send signs of life are kept open', async () => {
-    const moments = Array(12).fill([() => new Promise((soon) => setTimeout(soon, 40)), ':\n\n']).flat();
+    const moments = Array(20).fill([() => new Promise((soon) => setTimeout(soon, 100)), ':\n\n']).flat();
     server.answers({ 'GET 11/events/': stream(status(running(1)), ...moments, status(done)) });
-    await taskworks.run('add', {}, { streamTimeout: 400 });
+    await taskworks.run('add', {}, { streamTimeout: 1500 });
     assert.equal(server.to('GET /tasks/11/').length, 0);
   });
 
