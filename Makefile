@@ -20,7 +20,7 @@ without_stubs = MYPYPATH=src .venv/bin/mypy --strict --config-file= \
 
 IN_CI = [ "$$CI" = true ]
 
-.PHONY: help demo example docs test bench faults soak lint types imports migrations matrix check $(MATRIX)
+.PHONY: help demo example docs test bench faults soak lint types imports migrations matrix lowest check $(MATRIX)
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -72,7 +72,14 @@ migrations: .venv/.installed ## Check that the migrations are complete
 
 matrix: $(MATRIX) ## Check migrations and run the tests with the other versions of Python and Django
 
-check: lint types imports migrations docs test matrix ## Run all checks, as CI does
+lowest: .venvs/lowest/.installed ## Run the central tests with the lowest versions that pyproject.toml names
+	.venvs/lowest/bin/python -m tests.on_every_database -- $(CENTRAL_TESTS)
+
+# What depends on other packages: their drivers, expressions, serializers and schemas.
+CENTRAL_TESTS := tests/behavior tests/database tests/options tests/rest tests/schedules tests/store tests/timetables \
+	tests/typed
+
+check: lint types imports migrations docs test matrix lowest ## Run all checks, as CI does
 
 # --- The environments ---
 
@@ -112,6 +119,15 @@ $(MATRIX):
 
 .venvs/%/.installed: pyproject.toml
 	$(call install,.venvs/$*,$(call find_python,$(call python_of,$*)),$(call django_of,$*))
+
+.venvs/lowest/.installed: pyproject.toml tests/lowest.py
+	@echo "Setting up .venvs/lowest with the lowest versions, which takes a minute."
+	@test -x .venvs/lowest/bin/python || $(PYTHON) -m venv --clear .venvs/lowest
+	@$(PYTHON) -m tests.lowest >.venvs/lowest/constraints.txt
+	@.venvs/lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+		--constraint .venvs/lowest/constraints.txt \
+		--editable ".[dev,example,mysql,openapi,postgresql,rest,typed]"
+	@touch $@
 
 .venvs/docs/.installed: pyproject.toml
 	@echo "Setting up .venvs/docs with Sphinx, which takes half a minute."

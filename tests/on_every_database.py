@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -35,6 +36,8 @@ ROOT = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI") == "true"
 CONNECT_SECONDS = 3
 AT_ONCE = 3  # databases; the tests of one wait more than they compute
+SECONDS_BETWEEN_SIGNS = 60.0
+PERCENTAGE = re.compile(r"\[ *(\d+)%\]$", re.MULTILINE)
 MOST_SECOND_TRIES = 5  # tests of a database; more have not failed for want of time
 
 _running: list[subprocess.Popen[bytes]] = []
@@ -201,13 +204,31 @@ def _run_pytest(name: str, files: Path, arguments: list[str]) -> tuple[int, str]
         )
     _running.append(process)
     try:
-        code = process.wait()
+        code = _wait_for(process, name, said)
         return code, said.read_text(errors="replace")
     finally:
         # Workers that a test has left behind would claim the runs of the next tests.
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _wait_for(process: "subprocess.Popen[bytes]", name: str, said: Path) -> int:
+    """Wait until it ends; print a line each minute, which shows that it is not stuck."""
+    began = time.monotonic()
+    while True:
+        try:
+            return process.wait(timeout=SECONDS_BETWEEN_SIGNS)
+        except subprocess.TimeoutExpired:
+            minutes = round((time.monotonic() - began) / 60)
+            progress = progress_in(said.read_text(errors="replace"))
+            print(f"{name}: {progress} after {minutes} min", flush=True)
+
+
+def progress_in(output: str) -> str:
+    """Return how far pytest is, by the last percentage that it printed."""
+    percentages = PERCENTAGE.findall(output)
+    return f"{percentages[-1]} % of the tests" if percentages else "begins"
 
 
 def _report(name: str, files: Path) -> Path:

@@ -1,0 +1,38 @@
+"""The commands that run the tests."""
+
+import pytest
+
+from tests.lowest import lowest_versions
+from tests.on_every_database import progress_in
+
+pytestmark = pytest.mark.any_database
+
+
+@pytest.mark.parametrize(
+    ("output", "progress"),
+    [
+        ("", "begins"),
+        ("collected 3 items\n", "begins"),
+        ("tests/a.py .. [  4%]\ntests/b.py ... [ 37%]\ntests/c.py .", "37 % of the tests"),
+        ("....... [100%]\n", "100 % of the tests"),
+    ],
+)
+def test_progress_is_the_last_percentage_that_pytest_printed(output: str, progress: str) -> None:
+    assert progress_in(output) == progress
+
+
+def test_the_lowest_versions_are_those_of_the_project_and_its_extras_without_its_tools() -> None:
+    project = {
+        "dependencies": ["Django>=5.2", "cronsim>=2.7"],
+        "optional-dependencies": {
+            "postgresql": ["psycopg[binary]>=3.2.2"],
+            "rest": ["django-taskworks[typed]", "djangorestframework>=3.16"],
+            "dev": ["pytest>=8.3"],
+        },
+    }
+    assert lowest_versions(project) == {
+        "Django": "5.2",
+        "cronsim": "2.7",
+        "psycopg": "3.2.2",
+        "djangorestframework": "3.16",
+    }
