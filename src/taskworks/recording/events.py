@@ -1,6 +1,9 @@
 """
-What is told once something is written of runs: one ordered list of subscribers, told of everything
-in the thread that writes. A feature that wants to know of outcomes is one more subscriber.
+One ordered list of subscribers hears of all that this worker has written about its attempts, in the
+thread that writes. A feature that needs to know the outcomes of attempts is one more subscriber.
+
+A run can also end without an attempt of this worker: it is cancelled while it waits, or fails because
+its own worker died. The signals in ``taskworks.signals`` tell of these ends, too.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -125,7 +125,7 @@ class Ledger:
     def take(self, attempt: Attempt) -> None:
         """Hold a claimed run. An older attempt at it, which was rescued from us, is given up."""
         if older := self._by_run.get(attempt.run.id):
-            self._give_up(older)
+            self._supersede(older)
         self._hold(attempt)
         attempt.on_progress = self._progress.note
 
@@ -158,7 +158,7 @@ class Ledger:
         self._by_run[attempt.run.id] = attempt
         self._in[attempt.phase][attempt] = None
 
-    def _give_up(self, attempt: Attempt) -> None:
+    def _supersede(self, attempt: Attempt) -> None:
         """Close an attempt whose place another one takes, in whatever phase it is."""
         del self._in[attempt.phase][attempt]
         attempt.phase = CLOSED
@@ -333,7 +333,7 @@ class Ledger:
 
     def _replace(self, attempt: Attempt, twin: Attempt) -> None:
         """Have a settled copy written in the place of an attempt that may still be executed."""
-        self._give_up(attempt)
+        self._supersede(attempt)
         twin.phase = SETTLED
         self._hold(twin)
 
