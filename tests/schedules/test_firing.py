@@ -16,7 +16,7 @@ from taskworks.schedules import due_times, firing
 from taskworks.schedules.firing import fire, fire_now
 from taskworks.store import store
 from taskworks.store.scheduling import Scheduling
-from taskworks.testing.moving import Clock, clock
+from taskworks.testing.moving_clock import Clock, clock
 from tests.behavior import run_worker
 from tests.connections import begin_elsewhere, can_end_transactions, elsewhere, held_elsewhere
 from tests.schedules import bell

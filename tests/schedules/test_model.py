@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from taskworks.models import FAR_FUTURE, HAS_NOT_RUN, Schedule
 from taskworks.store import store
-from taskworks.testing.moving import clock
+from taskworks.testing.moving_clock import clock
 from tests.schedules.bell import noop, ring
 from tests.schedules.firing import HOUR, fire_all, scheduled
 

@@ -8,7 +8,7 @@ from taskworks.duties import tidy
 from taskworks.duties.tidy import Tidying
 from taskworks.models import Firing, Schedule, TaskRun
 from taskworks.store import store
-from taskworks.testing.moving import clock
+from taskworks.testing.moving_clock import clock
 from tests.schedules.firing import HOUR, fire_all, scheduled
 
 pytestmark = pytest.mark.django_db

@@ -1,4 +1,12 @@
-"""Rescue: give up silent workers, and recover the runs of dead ones."""
+"""
+Rescue: give up silent workers, and recover the runs of dead ones.
+
+The heartbeat of each living worker looks for silent ones, and the supervisor knows of its own
+processes that have died. To give up a worker marks its row; to rescue its runs clears their claim
+tokens and makes them ready again. If the worker was only frozen, its heartbeat finds the mark, and
+it interrupts its attempts and registers under a new id. Whatever it still writes is refused,
+because the tokens do not match.
+"""
 
 import math
 import threading

@@ -25,7 +25,17 @@ from taskworks.result import TaskResult, message, snapshot
 
 
 class RunState(models.TextChoices):
-    """The state of a run; it says more than the standard's status."""
+    """
+    The state of a run; it says more than the standard's status. The verbs of the store that lead
+    from state to state:
+
+    to BLOCKED       block
+    to SCHEDULED     enqueue, unblock, requeue
+    to READY         enqueue, unblock, promote, requeue, release, rescue, retry
+    to CLAIMED       claim
+    to RUNNING       start
+    to an end        finish, commit, poison, cancel, cancel_blocked, cancel_lost, fail_lost
+    """
 
     BLOCKED = "blocked", _("Blocked")  # waits for other runs
     SCHEDULED = "scheduled", _("Scheduled")  # waits for its time
@@ -102,7 +112,8 @@ class TaskRunQuerySet(models.QuerySet["TaskRun"]):
 
 class TaskRun(models.Model):
     """
-    One enqueued run and what became of it. Read it as you like; only the store writes it.
+    One enqueued run and what became of it. Read it as you like; only the store writes it. The
+    engine changes attributes of a run in memory, and gives the run to a verb of the store.
 
     All times are the database's.
     """
@@ -337,5 +348,5 @@ def _task_error(entry: dict[str, Any]) -> TaskError:
 
 
 def claim_order(run: TaskRun) -> tuple[int, datetime, UUID]:
-    """Return the key by which runs of a queue are claimed: rank, time of becoming ready, id."""
+    """Return the sort key of claims from a queue: rank, time of becoming ready, id."""
     return run.rank, run.available_at, run.id

@@ -2,8 +2,8 @@
 One ordered list of subscribers hears of all that this worker has written about its attempts, in the
 thread that writes. A feature that needs to know the outcomes of attempts is one more subscriber.
 
-A run can also end without an attempt of this worker: it is cancelled while it waits, or fails because
-its own worker died. The signals in ``taskworks.signals`` tell of these ends, too.
+A run can also end without an attempt of this worker: it is cancelled while it waits, or fails
+because its own worker died. The signals in ``taskworks.signals`` tell of these ends, too.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -198,7 +198,10 @@ def run_as_json(run: TaskRun) -> dict[str, Any]:
 
 
 def run_of_result(result: Any) -> TaskRun:
-    """Return the run that has just been enqueued, as far as it is shown, without reading it."""
+    """
+    Return the run that has just been enqueued, as far as it is shown, without reading it. It is
+    never saved.
+    """
     return TaskRun(
         id=result.id,
         queue_name=result.task.queue_name,

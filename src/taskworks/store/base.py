@@ -2,7 +2,7 @@
 
 A verb that changes a claimed run is fenced: its statement writes a run only if the id, the state
 and the claim token are as expected. It returns the ids of the runs that were written.
-The runs given to ``start``, ``finish`` and ``release`` carry the values to write.
+The runs given to such a verb carry the values to write.
 """
 
 from abc import ABC, abstractmethod

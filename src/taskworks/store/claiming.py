@@ -96,7 +96,10 @@ class Claiming(Base):
     def _claim(
         self, worker: UUID, backend: str, lanes: Sequence[Lane], limit: int
     ) -> list[TaskRun]:
-        """Claim from these lanes, at most ``limit`` runs in all; see ``claim``."""
+        """
+        Claim from these lanes, at most ``limit`` runs in all; see ``claim``. No other statement
+        claims.
+        """
 
     def _ready_queues(self) -> str:
         ready = f"FROM {self._quoted(TaskRun)} WHERE state = 'ready' AND backend = %s"

@@ -87,7 +87,10 @@ class Finishing(Base):
         return {run_id for run_id, token in rows if token == tokens[run_id]}
 
     def requeue(self, runs: Sequence[TaskRun]) -> set[UUID]:
-        """Put runs back, to be executed again at their ``available_at``, with their new counts."""
+        """
+        Put runs back, to be executed again at the ``available_at`` that ``settle`` has given them,
+        with their new counts.
+        """
         written = self._write(runs, REQUEUE, ends_claim=True, cancel_wins=True)
         return self._notify_queues_of(runs, written)
 

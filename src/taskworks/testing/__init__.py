@@ -7,17 +7,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from taskworks.testing.moving import Clock, clock
+    from taskworks.testing.moving_clock import Clock, clock
     from taskworks.testing.running import run_tasks
     from taskworks.testing.waiting import assert_enqueued, assert_not_enqueued, enqueued
 
 __all__ = ["Clock", "assert_enqueued", "assert_not_enqueued", "clock", "enqueued", "run_tasks"]
 
 _MODULES = {
-    "Clock": "moving",
+    "Clock": "moving_clock",
     "assert_enqueued": "waiting",
     "assert_not_enqueued": "waiting",
-    "clock": "moving",
+    "clock": "moving_clock",
     "enqueued": "waiting",
     "run_tasks": "running",
 }

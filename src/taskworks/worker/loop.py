@@ -109,7 +109,7 @@ class Worker:
         self._make_ledger(subscribers)
         self._pools = make_pools(options.sizes, type(backend), self._receive)
         self._starts = FirstStarts(self._ledger, self._pools)
-        self._stopper = Stopper(self._store, lambda: self.id, self._give_up)
+        self._stopper = Stopper(self._store, lambda: self.id, self._abandon)
         self._make_threads(make_wake_ups)
         self._intake = Intake(
             self._store, backend.alias, options.queues, options.interval, self._wake_ups
@@ -119,7 +119,7 @@ class Worker:
         self._has_said_that_it_drains = False
 
     def _make_ledger(self, subscribers: Iterable[Subscriber]) -> None:
-        """Everything that wants to know of outcomes is in this list, in the order of the calls."""
+        """All that hears of the outcomes of attempts is in this list, in the order of the calls."""
         self._watchers, self._followers = Watchers(self._store), Followers(self._store)
         self._events = RunEvents(
             [
@@ -328,7 +328,7 @@ class Worker:
             self._registration.renew()
             self._heartbeat.restart_silence()
 
-    def _give_up(self, attempt: Attempt, reason: Reason) -> None:
+    def _abandon(self, attempt: Attempt, reason: Reason) -> None:
         """
         Settle the attempt of a task that does not stop, without waiting for it. A retry has to
         wait until this process, and the task with it, has gone.

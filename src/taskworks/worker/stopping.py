@@ -30,13 +30,13 @@ class Stopper:
     """
     Stops attempts step by step. A task whose cancellation was requested first sees that in its
     context. Then the task is interrupted, and again. Then its process is killed; if it has none of
-    its own, ``give_up`` is called once.
+    its own, ``abandon`` is called once.
     """
 
     def __init__(
-        self, store: Store, worker: Callable[[], UUID], give_up: Callable[[Attempt, Reason], None]
+        self, store: Store, worker: Callable[[], UUID], abandon: Callable[[Attempt, Reason], None]
     ) -> None:
-        self._store, self._worker, self._give_up = store, worker, give_up
+        self._store, self._worker, self._abandon = store, worker, abandon
         self._stops: dict[Attempt, Stop] = {}
         self._next_cancel_query = self._next_look = 0.0
 
@@ -92,7 +92,7 @@ class Stopper:
             return
         # A shutdown has a deadline of its own.
         if elapsed >= grace and stop.reason is not Reason.SHUTDOWN:
-            self._give_up(attempt, stop.reason)
+            self._abandon(attempt, stop.reason)
         elif elapsed >= stop.interrupts * grace / 2:
             stop.interrupts += 1
             attempt.guard.interrupt(stop.reason)

@@ -2,7 +2,8 @@
 The supervisor: a process that starts worker processes, and replaces those that die.
 
 Each has a pipe whose end tells either side of the other's death; the worker's side of it is in
-``lifeline.py``.
+``lifeline.py``. A worker that is frozen, but not dead, is not seen here: the heartbeats of other
+workers see it.
 """
 
 import math
@@ -102,7 +103,7 @@ class Supervisor:
         slot.process = None
         process.close()
         if process.worker:  # one that has signed off has no row any more
-            self._rescuer.give_up(process.worker)
+            self._rescuer.add(process.worker)
         if self._times_asked:
             slot.is_open = False
             self._note_end(process, exit_code)
@@ -232,8 +233,8 @@ class Rescuer(BackgroundThread):
         self.stop_timeout = LAST_RESCUE_TIMEOUT
         self._dead: deque[UUID] = deque()
 
-    def give_up(self, worker: UUID) -> None:
-        """Give up this worker soon, and rescue its runs. Called in any thread."""
+    def add(self, worker: UUID) -> None:
+        """Give up this dead worker soon, and rescue its runs. Called in any thread."""
         self._dead.append(worker)
         self.wake()
 
