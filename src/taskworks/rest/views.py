@@ -7,7 +7,11 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
-from django.utils.cache import get_conditional_response
+from django.utils.cache import (
+    add_never_cache_headers,
+    get_conditional_response,
+    patch_cache_control,
+)
 from rest_framework.exceptions import APIException, NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -84,6 +88,13 @@ class TaskView(APIView):
         # From a session's CSRF check: Django looks for the token in the body, and bounds that too.
         is_too_large = isinstance(exc, RequestDataTooBig)
         return super().handle_exception(BodyTooLarge() if is_too_large else exc)
+
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Say of every answer that is not to be stored, errors included, that it is not."""
+        answer = super().finalize_response(request, response, *args, **kwargs)
+        if not answer.has_header("Cache-Control"):
+            add_never_cache_headers(answer)
+        return answer
 
     def get_queryset(self) -> Any:
         """Return the runs, whose model permission classes and drf-spectacular ask for."""
@@ -226,4 +237,7 @@ class TaskSchema(TaskView):
 
         content, etag = document()
         answer = HttpResponse(content, ASCIIJSONRenderer.media_type, headers={"ETag": etag})
+        # A browser may keep it if it asks each time; a cache for all may not, because only those
+        # who may use the API may read it.
+        patch_cache_control(answer, private=True, no_cache=True)
         return get_conditional_response(request._request, etag=etag, response=answer) or answer
