@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, get_urlconf, reverse
 
 LIST_VIEW = "taskworks.rest.views.TaskList"  # which every inclusion has once
+
+
 def api_address(name: str, request: Any = None, **ids: Any) -> str | None:
     """
     Return the path of a view of the API by its name, such as ``task-list``.
