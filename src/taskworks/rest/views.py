@@ -157,7 +157,7 @@ class TaskList(TaskView):
     def post(self, request: Request, **captured: Any) -> Response:
         # First, because the host may be refused.
         address = request.build_absolute_uri(escape_uri_path(request.path))
-        key = validated_key(request.headers.get("Idempotency-Key"))
+        key = validated_key(request, self.viewer.owner)
         body = StartTaskSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         task = body.validated_data["task"]
