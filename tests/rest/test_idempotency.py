@@ -157,3 +157,61 @@ def test_a_run_that_nobody_asks_for_twice_has_no_row(client: APIClient) -> None:
     offered.Add.enqueue(a=1)
     client.post(TASKS, ADD, format="json")
     assert not IdempotencyKey.objects.exists()
+
+
+class TestNobodySKey:
+    """That of a user who is not signed in."""
+
+    SECRET = "7c1e4b0fa2d84f6c9f8a3f5f0b6e2d11"
+
+    @pytest.fixture(autouse=True)
+    def _open_to_all(self, configured: Any, settings: Any) -> None:
+        configured(API_PERMISSION_CLASSES=["rest_framework.permissions.AllowAny"])
+        settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+        settings.MIDDLEWARE = ["django.contrib.sessions.middleware.SessionMiddleware"]
+
+    def visitor(self) -> APIClient:
+        """Somebody with a session."""
+        client = signed_in(None)
+        session = client.session
+        session["basket"] = [1]
+        session.save()
+        return client
+
+    def test_is_refused_if_it_can_be_guessed(self) -> None:
+        response = post(signed_in(None), key="order-17")
+        assert response.status_code == 400
+        assert "32 random characters" in response.json()["idempotency_key"][0]
+        assert not TaskRun.objects.exists()
+
+    def test_starts_one_run_if_it_is_a_secret(self) -> None:
+        first = post(signed_in(None), key=self.SECRET)
+        again = post(signed_in(None), key=self.SECRET)
+        assert (first.status_code, again.status_code) == (201, 200)
+        assert again.json()["id"] == first.json()["id"]
+
+    @pytest.mark.parametrize("engine", ["cache", "signed_cookies"])
+    def test_is_not_made_a_secret_by_a_session_that_is_made_up(
+        self, settings: Any, engine: str
+    ) -> None:
+        settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+        client = signed_in(None)
+        client.cookies["sessionid"] = "12345678901234567890"
+        assert post(client, key="order-17").status_code == 400
+
+    def test_starts_one_run_of_its_session(self) -> None:
+        visitor = self.visitor()
+        first, again = post(visitor, key="order-17"), post(visitor, key="order-17")
+        assert (first.status_code, again.status_code) == (201, 200)
+        assert again.json()["id"] == first.json()["id"]
+        other = post(self.visitor(), key="order-17")
+        assert other.status_code == 201
+        assert other.json()["id"] != first.json()["id"]
+
+    @pytest.mark.parametrize("has_session", [True, False])
+    def test_that_was_used_otherwise_tells_no_id(self, has_session: bool) -> None:
+        client = self.visitor() if has_session else signed_in(None)
+        first = post(client, key=self.SECRET).json()["id"]
+        answer = post(client, {"task": "add", "inputs": {"a": 2}}, key=self.SECRET)
+        assert answer.status_code == 422
+        assert first not in answer.content.decode()

@@ -463,3 +463,46 @@ def together(*acts: Callable[[], Any]) -> list[BaseException]:
     for thread in threads:
         thread.join(timeout=60)
     return raised
+
+
+class TestWhatIsNotTouched:
+    """Only what a person has changed is validated."""
+
+    @pytest.fixture
+    def twice(self, settings: Any, schedule: Schedule) -> Schedule:
+        """Starts in the hour that comes twice, which no form can read back."""
+        settings.TIME_ZONE = "Europe/Berlin"
+        schedule.start_running = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+        schedule.save()
+        return schedule
+
+    def test_is_not_read_back(self, admin_client: Client, twice: Schedule) -> None:
+        data = posted(admin_client, twice, iterations="3")
+        assert errors(admin_client, address(twice), **data) == {}
+        row = Schedule.objects.get()
+        assert (row.iterations, row.start_running) == (3, twice.start_running)
+
+    def test_is_read_once_it_is_changed(self, admin_client: Client, twice: Schedule) -> None:
+        data = posted(admin_client, twice, start_running_1="02:45:00")
+        assert [*errors(admin_client, address(twice), **data)] == ["start_running"]
+        data = posted(admin_client, twice, start_running_1="04:00:00")
+        assert errors(admin_client, address(twice), **data) == {}
+        assert Schedule.objects.get().start_running == datetime(2026, 10, 25, 3, tzinfo=UTC)
+
+    @pytest.mark.parametrize(
+        ("column", "value"),
+        [("overlap", "of an older version"), ("timezone", "Mars/Olympus"), ("cron", "61 * * * *")],
+    )
+    def test_does_not_keep_the_rest_from_being_saved(
+        self, admin_client: Client, schedule: Schedule, column: str, value: str
+    ) -> None:
+        data = posted(admin_client, schedule, label="another")
+        Schedule.objects.update(**{column: value})
+        kept = {f"initial-{column}": value, column: value}
+        assert errors(admin_client, address(schedule), **{**data, **kept}) == {}
+        row = Schedule.objects.get()
+        assert (row.label, getattr(row, column)) == ("another", value)
+
+    def test_is_validated_in_a_new_schedule(self, admin_client: Client) -> None:
+        given = {"start_running_0": "2026-10-25", "start_running_1": "99:00"}
+        assert [*errors(admin_client, **given)] == ["start_running"]

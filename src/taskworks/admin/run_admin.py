@@ -13,7 +13,6 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db import models
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
@@ -21,6 +20,7 @@ from django.utils.safestring import SafeString
 
 from taskworks.actions import run_actions
 from taskworks.actions.run_actions import Answer, Verdict
+from taskworks.admin.links import link
 from taskworks.backends.database import DatabaseBackend
 from taskworks.framework import task_backends
 from taskworks.models import RunState, TaskRun, Worker
@@ -272,9 +272,8 @@ class TaskRunAdmin(ReadOnlyAdmin):
         made_by = run.metadata.get(OF_SCHEDULE)
         if not made_by:
             return self.get_empty_value_display()
-        address = reverse("admin:taskworks_schedule_change", args=[made_by["id"]])
-        at = _time(made_by["scheduled_for"])
-        return format_html('<a href="{}">{}</a>, for {}', address, made_by["label"], at)
+        to_it = link(self.admin_site, "schedule", made_by["id"], made_by["label"])
+        return format_html("{}, for {}", to_it, _time(made_by["scheduled_for"]))
 
     @admin.display(description="arguments")
     def arguments(self, run: TaskRun) -> SafeString:

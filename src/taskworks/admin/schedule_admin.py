@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin, messages
 from django.db import models
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from taskworks.actions import schedule_actions
+from taskworks.admin.links import link
 from taskworks.admin.schedule_form import OPTIONS, ScheduleForm
 from taskworks.models import TaskRun
 from taskworks.models.schedule import Schedule
@@ -218,8 +218,19 @@ class ScheduleAdmin(_ModelAdmin):
             return self.get_empty_value_display()
         ids = [firing.run for firing in firings if firing.run]
         runs = TaskRun.objects.filter(id__in=ids).in_bulk()
-        rows = ((_moment(_here(firing.planned_at)), _run(runs, firing.run)) for firing in firings)
+        rows = (
+            (_moment(_here(firing.planned_at)), self._run(runs, firing.run)) for firing in firings
+        )
         return format_html_join("", "<div>{}: {}</div>", rows)
+
+    def _run(self, runs: dict[Any, TaskRun], run_id: Any) -> str:
+        if run_id is None:
+            return "no run"
+        run = runs.get(run_id)
+        if run is None:
+            return f"{run_id}, deleted"
+        to_it = link(self.admin_site, "taskrun", run_id, run_id)
+        return format_html("{}, {}", to_it, run.get_state_display())
 
 
 def _here(moment: datetime) -> datetime:
@@ -229,19 +240,6 @@ def _here(moment: datetime) -> datetime:
 
 def _moment(planned: datetime) -> str:
     return f"{planned:%a %Y-%m-%d %H:%M:%S %Z}"
-
-
-def _run(runs: dict[Any, TaskRun], run_id: Any) -> str:
-    if run_id is None:
-        return "no run"
-    run = runs.get(run_id)
-    if run is None:
-        return f"{run_id}, deleted"
-    try:
-        address = reverse("admin:taskworks_taskrun_change", args=[run_id])
-    except NoReverseMatch:  # this admin site does not have runs
-        return f"{run_id}, {run.get_state_display()}"
-    return format_html('<a href="{}">{}</a>, {}', address, run_id, run.get_state_display())
 
 
 def _schedules(count: int) -> str:

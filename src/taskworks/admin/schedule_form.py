@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.forms.fields import InvalidJSONInput
+from django.utils.functional import cached_property
 
 from taskworks.models.schedule import Schedule
 from taskworks.timetables.choices import offered
@@ -115,16 +116,43 @@ class ScheduleForm(_ModelForm):
         """True if the form changes a row, False if it adds one."""
         return not self.instance._state.adding
 
+    @cached_property
+    def changed_data(self) -> list[str]:
+        """The names of fields that are not as the page was sent."""
+        return [name for name in super().changed_data if not self._is_untouched(self[name])]
+
+    def _is_untouched(self, field: forms.BoundField) -> bool:
+        """Return whether its text is as it was sent, even if it cannot be read."""
+        if not self.is_stored:
+            return False
+        sent = self._text_of(field.field.hidden_widget(), field.html_initial_name)
+        return sent is not None and sent == self._text_of(field.field.widget, field.html_name)
+
+    def _text_of(self, widget: forms.Widget, name: str) -> Any:
+        return widget.value_from_datadict(self.data, self.files, name)
+
+    def _clean_fields(self) -> None:
+        """Validate as Django does; of a stored row, only the fields that were changed."""
+        every = self.fields
+        if self.is_stored:
+            self.fields = {name: every[name] for name in self.changed_data}
+        try:
+            super()._clean_fields()  # type: ignore[misc]
+        finally:
+            self.fields = every
+
+    def _get_validation_exclusions(self) -> set[str]:
+        """Exclude unchanged columns of a stored row from the validation of the model, too."""
+        excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
+        return excluded | {*self.fields} - {*self.changed_data} if self.is_stored else excluded
+
     def clean(self) -> dict[str, Any]:
-        """Leave out unchanged fields: a firing may have changed them since the page was shown."""
+        """Write the options, the callable, and empty JSON as the row has them."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         for name, kind in JSON_TYPES.items():
             if name in cleaned and cleaned[name] is None:
                 cleaned[name] = kind()
-        if self.is_stored:
-            for name in {*cleaned} - {*self.changed_data}:
-                del cleaned[name]
-        elif described := getattr(self, "offered", {}).get(cleaned.get("callable", "")):
+        if described := getattr(self, "offered", {}).get(cleaned.get("callable", "")):
             self.instance.kind, self.instance.path = described.kind, described.path
         self.instance.options = self._options(cleaned)
         return cleaned

@@ -25,6 +25,8 @@ from taskworks.timetables import callable_task, callables
 from taskworks.timetables.callables import Described
 
 MAX_LATEST_RUNS = 100  # runs of one schedule among which the unfinished ones are looked for
+# Columns that a copy of a row does not take on.
+OF_ONE_ROW = {"declared", "last_run", "fired", *PLAN}
 
 
 def project_timezone() -> str:
@@ -148,7 +150,11 @@ class Schedule(SisySchedule, ChangeTracking):
         Raise ValidationError, by field, if it is not valid; nothing is written then.
         """
         alias = using or self._alias()
-        adding = self._state.adding or bool(force_insert)
+        if self.pk is None:  # which Django inserts, as the way to copy a row
+            self._state.adding = True
+        if self._is_copy():
+            self._begin_anew()
+        adding = self._state.adding or bool(force_insert) or self._is_stored_elsewhere(alias)
         changed = self._changed()
         if update_fields is not None:
             changed &= {*update_fields}
@@ -165,6 +171,23 @@ class Schedule(SisySchedule, ChangeTracking):
                 written.add("enabled")
             super().save(force_update=force_update, using=using, update_fields=written)
         self._note_as_it_is()
+
+    # A copy of it.
+
+    def _is_copy(self) -> bool:
+        """Return whether another row was read or saved as this object; labels are unique."""
+        before = self.__dict__.get("_before", {})
+        return self._state.adding and before.get("label", self.label) != self.label
+
+    def _begin_anew(self) -> None:
+        """Take on nothing that only the copied row is: declared in code, planned, and fired."""
+        now = self._as_it_is()
+        for field in self._meta.concrete_fields:
+            if field.name in OF_ONE_ROW and now.get(field.name) == self._before.get(field.name):
+                setattr(self, field.name, field.get_default())
+
+    def _is_stored_elsewhere(self, alias: str) -> bool:
+        return self._state.db not in (None, alias)
 
     # What it runs.
 

@@ -6,9 +6,9 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import NoReverseMatch, reverse
 from rest_framework.settings import api_settings
 
+from taskworks import addresses
 from taskworks.compat import task_api
 from taskworks.documentation import page
 from taskworks.feature_checks import feature_check
@@ -28,8 +28,8 @@ def check_rest(**kwargs: Any) -> list[checks.CheckMessage]:
 
 def _is_included() -> bool:
     try:
-        return bool(reverse("taskworks:task-types"))
-    except (NoReverseMatch, ImproperlyConfigured):
+        return bool(addresses.inclusions())
+    except ImproperlyConfigured:
         return False
 
 

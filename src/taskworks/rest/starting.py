@@ -13,11 +13,13 @@ from rest_framework.exceptions import APIException, ValidationError
 from taskworks import framework
 from taskworks.conf import nearest
 from taskworks.exceptions import InvalidInputs
+from taskworks.options.owner import ANYBODY
 from taskworks.result import TaskResult, as_our_result
 from taskworks.store.enqueueing import KeyUsedOtherwise, Once
 from taskworks.typed import registry
 
 MAX_KEY_LENGTH = 200  # characters
+MIN_SECRET_LENGTH = 32  # characters of a key that alone says whose it is
 KEY_CHARACTERS = "[!-~]+"  # printable ASCII without a space
 MAX_UNKNOWN_FIELDS_NAMED = 20  # in the answer to one body
 MAX_TASK_NAME_SHOWN = 100  # characters of an unknown name, in an error
@@ -105,23 +107,56 @@ def _kind(value: Any) -> str:
 # The key.
 
 
-def validated_key(given: str | None) -> str | None:
-    """Return an Idempotency-Key as it was sent; raise ValidationError for a malformed one."""
-    if given is None or (len(given) <= MAX_KEY_LENGTH and re.fullmatch(KEY_CHARACTERS, given)):
-        return given
-    reason = f"It must be 1 to {MAX_KEY_LENGTH} printable ASCII characters without a space."
-    raise ValidationError({"idempotency_key": [reason]})
+class Key(NamedTuple):
+    """An Idempotency-Key, and whose it is: equal keys of two users are different."""
+
+    text: str
+    owner: str
+    session: str | None = None  # of an anonymous user
 
 
-def once_of(
-    owner: str, key: str | None, task: framework.Task, kwargs: Mapping[str, Any]
-) -> Once | None:
-    """Return what is stored of a key: equal keys of two users are different."""
+def validated_key(request: Any, owner: str) -> Key | None:
+    """
+    Return the key of a request, if it has one. Raise ValidationError for a malformed one, and for
+    one of an anonymous user that others could guess.
+    """
+    given = request.headers.get("Idempotency-Key")
+    if given is None:
+        return None
+    if len(given) > MAX_KEY_LENGTH or not re.fullmatch(KEY_CHARACTERS, given):
+        raise _bad_key(
+            f"It must be 1 to {MAX_KEY_LENGTH} printable ASCII characters without a space."
+        )
+    key = Key(given, owner, _session_of(request) if owner == ANYBODY else None)
+    if owner == ANYBODY and key.session is None and len(given) < MIN_SECRET_LENGTH:
+        raise _bad_key(
+            "The key of a user who is not signed in and has no session must be "
+            f"{MIN_SECRET_LENGTH} random characters or more: whoever knows it sees its run."
+        )
+    return key
+
+
+def _session_of(request: Any) -> str | None:
+    session = getattr(request, "session", None)
+    if session is None:
+        return None
+    key: str | None = session.session_key
+    # Not one of signed cookies, which two visitors may have alike, nor one that a client made up.
+    return key if key and session.exists(key) else None
+
+
+def _bad_key(reason: str) -> ValidationError:
+    return ValidationError({"idempotency_key": [reason]})
+
+
+def once_of(key: Key | None, task: framework.Task, kwargs: Mapping[str, Any]) -> Once | None:
+    """Return what is stored of a key."""
     if key is None:
         return None
     asked = _digest([task.module_path, kwargs]).hex()
+    whose = [key.owner] if key.session is None else [key.owner, key.session]
     # Version 5, because MariaDB does not store a UUID without a version.
-    return Once(UUID(bytes=_digest([owner, key])[:16], version=5), asked)
+    return Once(UUID(bytes=_digest([*whose, key.text])[:16], version=5), asked)
 
 
 def _digest(value: Any) -> bytes:
@@ -138,18 +173,20 @@ class Started(NamedTuple):
     is_new: bool
 
 
-def start(task: Any, inputs: Mapping[str, Any], owner: str, key: str | None = None) -> Started:
+def start(task: Any, inputs: Mapping[str, Any], owner: str, key: Key | None = None) -> Started:
     """
     Enqueue a run for this owner, unless the key has started it before. Raise ValidationError for
     invalid inputs, and IdempotencyKeyReused if the key has started something else.
     """
     try:
         kwargs = task.inputs.encoded(inputs)
-        return _enqueued(task.using(owner=owner), kwargs, once_of(owner, key, task, kwargs))
+        return _enqueued(task.using(owner=owner), kwargs, once_of(key, task, kwargs))
     except InvalidInputs as error:
         raise ValidationError({"inputs": error.errors}) from None
     except KeyUsedOtherwise as error:
-        raise IdempotencyKeyReused({"idempotency_key": [str(error)]}) from None
+        # Without the run's id, unless the user has proved to be the one who started it.
+        reason = str(error) if owner != ANYBODY else "This key was used for a different request."
+        raise IdempotencyKeyReused({"idempotency_key": [reason]}) from None
 
 
 def _enqueued(task: framework.Task, kwargs: dict[str, Any], once: Once | None) -> Started:

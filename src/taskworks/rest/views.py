@@ -6,8 +6,12 @@ from django.core.exceptions import RequestDataTooBig
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import reverse
-from django.utils.cache import get_conditional_response
+from django.utils.cache import (
+    add_never_cache_headers,
+    get_conditional_response,
+    patch_cache_control,
+)
+from django.utils.encoding import escape_uri_path
 from rest_framework.exceptions import APIException, NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -63,7 +67,12 @@ class TaskThrottle(ScopedRateThrottle):
 
 
 class TaskView(APIView):
-    """The base of all views: JSON only, and closed unless the settings open it."""
+    """
+    The base of all views: JSON only, and closed unless the settings open it.
+
+    Where the project's URLs capture something before they include the API, the views are given it
+    and do not use it; permission classes may.
+    """
 
     parser_classes = (BoundedJSONParser,)
     renderer_classes = (ASCIIJSONRenderer,)
@@ -84,6 +93,13 @@ class TaskView(APIView):
         # From a session's CSRF check: Django looks for the token in the body, and bounds that too.
         is_too_large = isinstance(exc, RequestDataTooBig)
         return super().handle_exception(BodyTooLarge() if is_too_large else exc)
+
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Say of every answer that is not to be stored, errors included, that it is not."""
+        answer = super().finalize_response(request, response, *args, **kwargs)
+        if not answer.has_header("Cache-Control"):
+            add_never_cache_headers(answer)
+        return answer
 
     def get_queryset(self) -> Any:
         """Return the runs, whose model permission classes and drf-spectacular ask for."""
@@ -129,7 +145,7 @@ class TaskView(APIView):
 class TaskList(TaskView):
     """``/tasks/``: lists the user's runs, and starts tasks."""
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request, **captured: Any) -> Response:
         filters = RunFilters(data=request.query_params.dict())
         filters.is_valid(raise_exception=True)
         lookups = filters.validated_data
@@ -138,10 +154,10 @@ class TaskList(TaskView):
         next_page = cursor and replace_query_param(request.build_absolute_uri(), "cursor", cursor)
         return Response({"next": next_page, "results": TaskRunSerializer(runs, many=True).data})
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request, **captured: Any) -> Response:
         # First, because the host may be refused.
-        address = request.build_absolute_uri(reverse("taskworks:task-list"))
-        key = validated_key(request.headers.get("Idempotency-Key"))
+        address = request.build_absolute_uri(escape_uri_path(request.path))
+        key = validated_key(request, self.viewer.owner)
         body = StartTaskSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         task = body.validated_data["task"]
@@ -159,7 +175,7 @@ class TaskList(TaskView):
 class TaskTypes(TaskView):
     """``/tasks/types/``: lists the tasks that the user may start."""
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request, **captured: Any) -> Response:
         offered = registry.offered().items()
         admitted = [(name, task) for name, task in offered if self.admits(task)]
         return Response({"results": TaskTypeSerializer(admitted, many=True).data})
@@ -168,14 +184,14 @@ class TaskTypes(TaskView):
 class TaskDetail(TaskView):
     """``/tasks/{id}/``: shows a run."""
 
-    def get(self, request: Request, pk: str) -> Response:
+    def get(self, request: Request, pk: str, **captured: Any) -> Response:
         return Response(TaskRunSerializer(self.run(pk)).data)
 
 
 class CancelTask(TaskView):
     """``/tasks/{id}/cancel/``: cancels a run, or asks its worker to."""
 
-    def post(self, request: Request, pk: str) -> Response:
+    def post(self, request: Request, pk: str, **captured: Any) -> Response:
         run = self.run(pk, to_change=True)
         return self._answer(pk, run_actions.cancel(run))
 
@@ -188,7 +204,7 @@ class CancelTask(TaskView):
 class RetryTask(CancelTask):
     """``/tasks/{id}/retry/``: makes a failed or cancelled run ready again."""
 
-    def post(self, request: Request, pk: str) -> Response:
+    def post(self, request: Request, pk: str, **captured: Any) -> Response:
         run = self.run(pk, to_change=True)
         task = registry.find(name) if (name := registry.named(run.task_path)) else None
         if task is not None:
@@ -203,7 +219,7 @@ class TaskEvents(TaskView):
     # Without HEAD, which would be answered only at the end of the stream.
     http_method_names = ["get", "options"]  # noqa: RUF012 - as Django's views have it
 
-    def get(self, request: Request, pk: str) -> HttpResponseBase:
+    def get(self, request: Request, pk: str, **captured: Any) -> HttpResponseBase:
         run = self.run(pk)
         if not isinstance(request._request, ASGIRequest):
             raise NotStreamed
@@ -219,11 +235,14 @@ class TaskEvents(TaskView):
 class TaskSchema(TaskView):
     """``/tasks/schema/``: the OpenAPI document of these views."""
 
-    def get(self, request: Request) -> HttpResponseBase:
+    def get(self, request: Request, **captured: Any) -> HttpResponseBase:
         if not openapi.has_spectacular:
             raise NotFound("This document needs drf-spectacular: django-taskworks[openapi].")
         from taskworks.rest.openapi.document import document
 
-        content, etag = document()
+        content, etag = document(escape_uri_path(request.path).removesuffix("tasks/schema/"))
         answer = HttpResponse(content, ASCIIJSONRenderer.media_type, headers={"ETag": etag})
+        # A browser may keep it if it asks each time; a cache for all may not, because only those
+        # who may use the API may read it.
+        patch_cache_control(answer, private=True, no_cache=True)
         return get_conditional_response(request._request, etag=etag, response=answer) or answer

@@ -7,10 +7,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http.request import HttpHeaders
 from django.template import Context, Library, TemplateSyntaxError
 from django.templatetags.static import static
-from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString
 
+from taskworks.addresses import api_address
 from taskworks.conf import nearest
 
 register = Library()
@@ -69,7 +69,7 @@ def taskworks_progress(run: Any, label: str = "", *, can_cancel: bool = True) ->
 
 def _of_the_project(context: Context, given: dict[str, Any]) -> dict[str, str]:
     options = {
-        "baseURL": given.get("baseURL") or _base_url(),
+        "baseURL": given.get("baseURL") or _base_url(context),
         "csrfCookieName": settings.CSRF_COOKIE_NAME,
         "csrfHeaderName": HttpHeaders.parse_header_name(settings.CSRF_HEADER_NAME),
     }
@@ -80,11 +80,13 @@ def _of_the_project(context: Context, given: dict[str, Any]) -> dict[str, str]:
     return {name: value for name, value in options.items() if value}
 
 
-def _base_url() -> str:
-    try:
-        return reverse("taskworks:task-list")
-    except NoReverseMatch as problem:
+def _base_url(context: Context) -> str:
+    address = api_address("task-list", context.get("request"))
+    if address is None:
         raise ImproperlyConfigured(
-            "{% taskworks_client %} needs the REST API: add "
-            'path("api/", include("taskworks.rest.urls")) to the project\'s urlpatterns.'
-        ) from problem
+            "{% taskworks_client %} needs the address of the REST API. Add "
+            'path("api/", include("taskworks.rest.urls")) to the project\'s urlpatterns. If '
+            "what is before it captures values that the page's own address does not have, give "
+            "the tag the address: {% taskworks_client baseURL=... %}."
+        )
+    return address

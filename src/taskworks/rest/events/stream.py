@@ -21,7 +21,6 @@ KEEPALIVE_INTERVAL = 15.0  # seconds; writing reveals that nobody reads a connec
 MAX_STREAM_DURATION = 600.0  # seconds; a client that reconnects is authenticated again
 FINAL_EVENT_PREFIX = "end-"  # of the id of a run's last event
 HEADERS = {
-    "Cache-Control": "no-cache",
     "X-Accel-Buffering": "no",
     # Otherwise Django's GZipMiddleware compresses each event, and Chromium reads only the first.
     "Content-Encoding": "identity",

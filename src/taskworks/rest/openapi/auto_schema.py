@@ -171,7 +171,7 @@ class TaskAutoSchema(AutoSchema):
         return ["tasks"]
 
     def get_override_parameters(self) -> Any:
-        names = re.findall(r"{(\w+)}", self.path)  # id, or pk if the project wants that
+        names = re.findall(r"{(id|pk)}", self.path)  # pk if the project wants that
         ids = [OpenApiParameter(name, UUID, OpenApiParameter.PATH) for name in names]
         return [*ids, *self._operation.parameters, RETRY_AFTER]
 

@@ -5,7 +5,7 @@ from hashlib import sha256
 from threading import Lock
 from typing import Any, NamedTuple
 
-from django.urls import include, path, reverse
+from django.urls import include, path
 from django.utils.http import quote_etag
 from django.utils.translation import get_language
 from drf_spectacular.generators import SchemaGenerator
@@ -31,23 +31,23 @@ class Document(NamedTuple):
     etag: str
 
 
-def document() -> Document:
-    """Return the document of the API at its addresses; it is the same for all users."""
-    return _document_for(_circumstances())
+def document(address: str) -> Document:
+    """Return the document of the API below this path; it is the same for all users."""
+    return _document_for(_circumstances(address))
 
 
 class _Circumstances(NamedTuple):
     """All that a document depends on and that may change while a process lives."""
 
-    address: str  # which a request, its host or its language may have changed
+    address: str  # of which there are several if the API is included several times
     language: str | None  # of labels
     offered: tuple[tuple[str, Any], ...]
     classes: tuple[Any, ...]
 
 
-def _circumstances() -> _Circumstances:
+def _circumstances(address: str) -> _Circumstances:
     return _Circumstances(
-        address=reverse("taskworks:task-list").removesuffix("tasks/").lstrip("/"),
+        address=address.lstrip("/"),
         language=get_language(),
         offered=tuple((name, task.typed) for name, task in registry.offered().items()),
         classes=(*access.authentication_classes(), *access.permission_classes()),
