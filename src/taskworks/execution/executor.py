@@ -15,7 +15,7 @@ from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 
 from taskworks.conf import conf
 from taskworks.context import enter
-from taskworks.definition import placeholder_for
+from taskworks.definition import as_our_task, placeholder_for
 from taskworks.exceptions import TaskExpired, TaskNotFound
 from taskworks.execution.attempt import Attempt
 from taskworks.execution.fork import ending_forks
@@ -95,13 +95,14 @@ def _call(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
         enter(lambda: attempt.context)
         announce(task_started, sender, attempt.result)
         args, kwargs = attempt.arguments()
-        call = partial(guard.call, _called, attempt.task.call, *args, **kwargs)
+        task = as_our_task(attempt.task)  # Django's does not take every keyword
+        call = partial(guard.call, _called, task.call, *args, **kwargs)
         return in_transaction(attempt, call) if attempt.policy.transactional else success(call())
     except BaseException as error:  # noqa: BLE001 - sys.exit() must only end the task
         return judge(attempt, error)
 
 
-def _called(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def _called(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     with ending_forks():
         return function(*args, **kwargs)
 
@@ -126,7 +127,7 @@ async def _await(
     """Call the coroutine function; in an asyncio task of its own, the only one to be cancelled."""
     try:
         with ending_forks():
-            returned = await attempt.task.acall(*args, **kwargs)
+            returned = await as_our_task(attempt.task).acall(*args, **kwargs)
         return success(returned)
     except BaseException as error:  # noqa: BLE001 - as above
         return judge(attempt, guard.meaning(error))
