@@ -20,7 +20,7 @@ from taskworks.exceptions import TaskExpired, TaskNotFound
 from taskworks.execution.attempt import Attempt
 from taskworks.execution.fork import ending_forks
 from taskworks.execution.interrupt import CoroutineGuard, ThreadGuard
-from taskworks.execution.judgement import judge
+from taskworks.execution.judgement import EndRefused, ended, judge
 from taskworks.execution.known_tasks import definition_of
 from taskworks.execution.outcome import (
     Outcome,
@@ -28,7 +28,6 @@ from taskworks.execution.outcome import (
     Succeeded,
     cancellation,
     failure,
-    success,
 )
 from taskworks.execution.task_connections import (
     drop_connections,
@@ -97,7 +96,7 @@ def _call(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
         args, kwargs = attempt.arguments()
         task = as_our_task(attempt.task)  # Django's does not take every keyword
         call = partial(guard.call, _called, task.call, *args, **kwargs)
-        return in_transaction(attempt, call) if attempt.policy.transactional else success(call())
+        return in_transaction(attempt, call) if attempt.policy.transactional else ended(call())
     except BaseException as error:  # noqa: BLE001 - sys.exit() must only end the task
         return judge(attempt, error)
 
@@ -128,7 +127,7 @@ async def _await(
     try:
         with ending_forks():
             returned = await as_our_task(attempt.task).acall(*args, **kwargs)
-        return success(returned)
+        return ended(returned)
     except BaseException as error:  # noqa: BLE001 - as above
         return judge(attempt, guard.meaning(error))
 
@@ -138,9 +137,8 @@ def _checked(attempt: Attempt, outcome: Outcome, left_open: set[str]) -> Outcome
     if not isinstance(outcome, Succeeded):
         return outcome
     aliases = ", ".join(sorted(left_open))
-    return judge(
-        attempt, RuntimeError(f"The task left a transaction open on {aliases}: rolled back.")
-    )
+    error = RuntimeError(f"The task left a transaction open on {aliases}: rolled back.")
+    return judge(attempt, EndRefused(error))
 
 
 def _not_found(attempt: Attempt, error: TaskNotFound) -> Outcome:
