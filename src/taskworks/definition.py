@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
+from functools import partial
+from inspect import iscoroutinefunction
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -23,7 +25,7 @@ from typing import (
     overload,
 )
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.utils import timezone
 
 from taskworks import framework, jsonvalue
@@ -212,7 +214,7 @@ class Task(_Standard[P, R]):
 
     async def aenqueue_on_commit(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
         """See enqueue_on_commit()."""
-        return await sync_to_async(self.enqueue_on_commit)(*args, **kwargs)
+        return await sync_to_async(partial(self.enqueue_on_commit, *args, **kwargs))()
 
     def get_result(self, result_id: str) -> TaskResult[P, R]:
         """
@@ -230,12 +232,12 @@ class Task(_Standard[P, R]):
     def call(self, /, *args: Any, **kwargs: Any) -> R:
         """Call the function immediately, whether it is async or not."""
         with _with_context(self, args) as given:
-            return framework.Task.call(self, *given, **kwargs)
+            return _called(self.func, given, kwargs)
 
     async def acall(self, /, *args: Any, **kwargs: Any) -> R:
         """See call()."""
         with _with_context(self, args) as given:
-            return await framework.Task.acall(self, *given, **kwargs)
+            return await _acalled(self.func, given, kwargs)
 
 
 class _Decorator(Protocol):
@@ -379,6 +381,24 @@ def _with_context(task: Task, args: tuple[Any, ...]) -> Iterator[tuple[Any, ...]
         return
     with entered(TaskContext(task_result=args[0].task_result)) as context:
         yield (context, *args[1:])
+
+
+# A task's keywords may have any name, so they must not meet the parameters, such as ``self``, of
+# Django's ``call()`` or of asgiref's objects.
+
+
+def _called(function: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+    if iscoroutinefunction(function):
+        call: Any = partial(function, *args, **kwargs)
+        returned: R = async_to_sync(call)()
+        return returned
+    return function(*args, **kwargs)
+
+
+async def _acalled(function: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+    call: Any = partial(function, *args, **kwargs)
+    returned: R = await (call() if iscoroutinefunction(function) else sync_to_async(call)())
+    return returned
 
 
 Arguments = tuple[list[Any], dict[str, Any]]

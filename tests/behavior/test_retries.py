@@ -172,8 +172,9 @@ class TestMaxAttempts:
         result = executed(retrying(attempts=2, backoff=0).enqueue(name))
         assert (result.status, result.attempts, len(result.errors)) == (SUCCESSFUL, 2, 1)
 
-    def test_counts_a_result_that_is_no_json(self) -> None:
-        result = executed(tasks.return_object.using(max_attempts=3, backoff=0).enqueue())
+    def test_counts_a_result_that_is_no_json_and_may_be_repeated(self) -> None:
+        repeated = tasks.return_object.using(max_attempts=3, backoff=0, retry_on=TypeError)
+        result = executed(repeated.enqueue())
         assert (result.status, result.attempts, len(result.errors)) == (FAILED, 3, 3)
 
     def test_does_not_count_executions_that_a_crash_ended(self) -> None:

@@ -20,6 +20,7 @@ from taskworks.endpoints import (
     deferrable_task,
     task,
 )
+from tests.behavior.named import EVERY_NAME
 from tests.endpoints.models import Event, Order, Parcel
 
 
@@ -157,6 +158,28 @@ class Everything(OrderEndpoint):
     @staticmethod
     async def run_by_another(order: Order) -> None:
         await Event.objects.acreate(order=order.number, name="async")
+
+
+class AnyNames(OrderEndpoint):
+    """Tasks with keywords of any name."""
+
+    def names(self) -> Any:
+        return [], EVERY_NAME
+
+    @deferrable_task(task_args_factory=names)
+    @staticmethod
+    def later(order: Order, /, **given: Any) -> None:
+        record(order, f"later {given == EVERY_NAME}")
+
+    @deferrable_task(task_args_factory=names)
+    @staticmethod
+    async def later_async(order: Order, /, **given: Any) -> None:
+        await Event.objects.acreate(order=order.number, name=f"async {given == EVERY_NAME}")
+
+    @deferrable_task(task_args_factory=names, always_defer=False)
+    @staticmethod
+    def now(order: Order, /, **given: Any) -> None:
+        record(order, f"now {given == EVERY_NAME}")
 
 
 def record_and_run(call: Any, endpoint: Any) -> None:

@@ -17,6 +17,7 @@ from taskworks.models import TaskRun
 from taskworks.retry import Backoff
 from taskworks.worker import Options, Queues, Worker
 from taskworks.worker.claiming import intake
+from tests.behavior import run_worker
 from tests.endpoints import orders
 from tests.endpoints.conftest import Settings
 from tests.endpoints.models import Order, Parcel
@@ -48,6 +49,16 @@ def test_it_may_be_enqueued_without_a_request(order: Order, worked: Events) -> N
     reference = {"model": "endpoints.Order", "pk": order.pk, "using": "default"}
     assert orders.Everything.say.enqueue(reference, "ho", times=3).status.value == "READY"
     assert worked() == ["hohoho"]
+
+
+@pytest.mark.parametrize("synchronous", [False, True])
+def test_keywords_may_have_any_name(
+    client: APIClient, order: Order, events: Events, settings: Settings, synchronous: bool
+) -> None:
+    settings.TASKWORKS = {**settings.TASKWORKS, "ENDPOINT_TASKS_SYNCHRONOUS": synchronous}
+    client.post("/AnyNames/A7/")
+    run_worker()
+    assert sorted(events()) == ["async True", "later True", "now True"]
 
 
 def test_queue_and_routing_key(client: APIClient, order: Order, worked: Events) -> None:

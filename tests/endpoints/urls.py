@@ -25,6 +25,7 @@ urlpatterns = [
             orders.InOrder,
             orders.Chained,
             orders.Everything,
+            orders.AnyNames,
             orders.RunByAnother,
             orders.Stubborn,
             orders.Watched,

@@ -282,7 +282,6 @@ def test_null_is_a_value_of_its_own() -> None:
         lambda: Fields({"a": int}),  # type: ignore[dict-item]
         lambda: Fields({"a": IntParameter}),  # type: ignore[dict-item]
         lambda: Fields({"": IntParameter()}),
-        lambda: Fields({"self": IntParameter()}),
         lambda: Fields({5: IntParameter()}),  # type: ignore[dict-item]
         lambda: ListParameter(int),  # type: ignore[arg-type]
         lambda: ChoiceParameter([]),

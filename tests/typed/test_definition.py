@@ -68,6 +68,10 @@ REFUSED = [
         "T.run does not accept the input 'a'",
     ),
     (
+        "inputs = {'self': IntParameter()}\n    def run(self, **inputs): ...",
+        "T.run does not accept the input 'self'",
+    ),
+    (
         "inputs = {'a': IntParameter(required=False)}\n    def run(self, a): ...",
         "T.run requires 'a', which is an optional input",
     ),

@@ -50,7 +50,7 @@ class EndpointTask:
         declared = self._depends_on
         return declared.name if isinstance(declared, EndpointTask) else declared
 
-    def call(self, endpoint: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(self, endpoint: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Execute the task, by its ``task_runner`` if it has one."""
         call = Call(self, args, kwargs)
         return self.task_runner(call, endpoint) if self.task_runner else call()

@@ -15,12 +15,12 @@ from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 
 from taskworks.conf import conf
 from taskworks.context import enter
-from taskworks.definition import placeholder_for
+from taskworks.definition import as_our_task, placeholder_for
 from taskworks.exceptions import TaskExpired, TaskNotFound
 from taskworks.execution.attempt import Attempt
 from taskworks.execution.fork import ending_forks
 from taskworks.execution.interrupt import CoroutineGuard, ThreadGuard
-from taskworks.execution.judgement import judge
+from taskworks.execution.judgement import EndRefused, ended, judge
 from taskworks.execution.known_tasks import definition_of
 from taskworks.execution.outcome import (
     Outcome,
@@ -28,7 +28,6 @@ from taskworks.execution.outcome import (
     Succeeded,
     cancellation,
     failure,
-    success,
 )
 from taskworks.execution.task_connections import (
     drop_connections,
@@ -95,13 +94,14 @@ def _call(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
         enter(lambda: attempt.context)
         announce(task_started, sender, attempt.result)
         args, kwargs = attempt.arguments()
-        call = partial(guard.call, _called, attempt.task.call, *args, **kwargs)
-        return in_transaction(attempt, call) if attempt.policy.transactional else success(call())
+        task = as_our_task(attempt.task)  # Django's does not take every keyword
+        call = partial(guard.call, _called, task.call, *args, **kwargs)
+        return in_transaction(attempt, call) if attempt.policy.transactional else ended(call())
     except BaseException as error:  # noqa: BLE001 - sys.exit() must only end the task
         return judge(attempt, error)
 
 
-def _called(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def _called(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     with ending_forks():
         return function(*args, **kwargs)
 
@@ -126,8 +126,8 @@ async def _await(
     """Call the coroutine function; in an asyncio task of its own, the only one to be cancelled."""
     try:
         with ending_forks():
-            returned = await attempt.task.acall(*args, **kwargs)
-        return success(returned)
+            returned = await as_our_task(attempt.task).acall(*args, **kwargs)
+        return ended(returned)
     except BaseException as error:  # noqa: BLE001 - as above
         return judge(attempt, guard.meaning(error))
 
@@ -137,9 +137,8 @@ def _checked(attempt: Attempt, outcome: Outcome, left_open: set[str]) -> Outcome
     if not isinstance(outcome, Succeeded):
         return outcome
     aliases = ", ".join(sorted(left_open))
-    return judge(
-        attempt, RuntimeError(f"The task left a transaction open on {aliases}: rolled back.")
-    )
+    error = RuntimeError(f"The task left a transaction open on {aliases}: rolled back.")
+    return judge(attempt, EndRefused(error))
 
 
 def _not_found(attempt: Attempt, error: TaskNotFound) -> Outcome:

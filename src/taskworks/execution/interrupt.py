@@ -91,7 +91,7 @@ class ThreadGuard(Guard):
         self._thread: int | None = None
         self._is_over = False
 
-    def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def call(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call the function; raise what it raises, or the reason's exception if interrupted."""
         returned = _NOTHING
         try:

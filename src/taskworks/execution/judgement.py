@@ -1,9 +1,16 @@
-"""Determine the outcome of an attempt that raised an exception, or whose process died."""
+"""Determine the outcome of an attempt that returned, that raised, or whose process died."""
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
-from taskworks.exceptions import TaskCancelled, TaskCrashed, TaskPoisoned, TaskTimeout
+from taskworks.exceptions import (
+    InvalidOutputs,
+    TaskCancelled,
+    TaskCrashed,
+    TaskPoisoned,
+    TaskTimeout,
+)
 from taskworks.execution.attempt import Attempt
 from taskworks.execution.interrupt import Reason, WorkerStops
 from taskworks.execution.outcome import (
@@ -15,16 +22,35 @@ from taskworks.execution.outcome import (
     Retried,
     Settled,
     Snoozed,
+    Succeeded,
     error_entry,
     failure,
+    success,
 )
 from taskworks.logs import steady_logger
 from taskworks.options.policy import ALONE, DEFAULT_BACKOFF
 from taskworks.retry import Backoff, BackoffFunction, Retry, Snooze, seconds
 
+OF_AN_END = (TypeError, ValueError, RuntimeError)  # errors that Taskworks itself finds there
 MAX_CRASHES = 3  # of a run that is executed alone, which is then poison
 
 logger = steady_logger(__name__)
+
+
+class EndRefused(Exception):  # noqa: N818 - never leaves the execution
+    """The last line of the task has run, and then ``error`` was found."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def ended(returned: Any) -> Succeeded:
+    """Return the outcome of a task that returned; raise EndRefused if that cannot be stored."""
+    try:
+        return success(returned)
+    except BaseException as error:
+        raise EndRefused(error) from error
 
 
 def judge(attempt: Attempt, exception: BaseException) -> Settled:
@@ -39,6 +65,8 @@ def judge(attempt: Attempt, exception: BaseException) -> Settled:
             return Cancelled(exception, error_entry(exception))
         case Snooze(after=float(after)):
             return Snoozed(timedelta(seconds=after))
+        case EndRefused(error=error) | (InvalidOutputs() as error):
+            return _refused(attempt, error)
         case _:
             return _failed_or_retried(attempt, exception)
 
@@ -72,6 +100,22 @@ def _crashed(attempt: Attempt, exception: TaskCrashed) -> Settled:
         "so it is not executed again unless somebody retries it."
     )
     return Poisoned(poisoned, error_entry(poisoned))
+
+
+def _refused(attempt: Attempt, exception: BaseException) -> Settled:
+    """
+    Return the outcome of a task that has done its work. Another attempt would do it again, so there
+    is none unless ``retry_on`` names this very class.
+    """
+    if type(exception) in attempt.policy.retry_on:
+        return _failed_or_retried(attempt, exception)
+    if type(exception) in OF_AN_END and attempt.run.failures + 1 < attempt.policy.max_attempts:
+        name = type(exception).__name__
+        exception.args = (
+            f"{exception} The task had done its work, so it is not attempted again. If it is to "
+            f"be, name {name} in retry_on.",
+        )
+    return failure(exception)
 
 
 def _failed_or_retried(attempt: Attempt, exception: BaseException) -> Settled:

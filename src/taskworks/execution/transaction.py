@@ -13,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from taskworks.execution.attempt import Attempt, Finisher
 from taskworks.execution.interrupt import Reason
-from taskworks.execution.judgement import judge
+from taskworks.execution.judgement import EndRefused, ended, judge
 from taskworks.execution.outcome import (
     Committed,
     Fenced,
@@ -21,7 +21,6 @@ from taskworks.execution.outcome import (
     Outcome,
     Postponed,
     Succeeded,
-    success,
 )
 from taskworks.execution.settlement import settled_copy
 from taskworks.logs import steady_logger
@@ -116,14 +115,17 @@ def _interrupted_in_time(attempt: Attempt, connection: BaseDatabaseWrapper) -> I
 
 
 def _called(connection: BaseDatabaseWrapper, call: Callable[[], Any]) -> Succeeded:
-    """Return what the task returned; raise RuntimeError if it has broken the transaction."""
+    """
+    Return what the task returned. Raise EndRefused if that cannot be stored or a transaction is
+    left open, RuntimeError if the transaction is to be rolled back.
+    """
     depth = len(connection.atomic_blocks)
     # MySQL ends a transaction implicitly, after a deadlock or a CREATE. Then the savepoint of an
     # inner block cannot be released.
     with transaction.atomic(using=connection.alias, savepoint=connection.vendor == "mysql"):
-        returned = success(call())
+        returned = ended(call())
         if len(connection.atomic_blocks) != depth + 1:
-            raise RuntimeError("The task left a transaction open: rolled back.")
+            raise EndRefused(RuntimeError("The task left a transaction open: rolled back."))
         if connection.needs_rollback:
             raise RuntimeError("The task had its own transaction rolled back.")
     return returned

@@ -144,7 +144,7 @@ def fields_of(owner: str, parameters: Mapping[str, Parameter], kind: Kind) -> Fi
 
 
 def _validate_parameter(name: Any, parameter: Any, kind: Kind) -> None:
-    if not isinstance(name, str) or not name or name == "self":
+    if not isinstance(name, str) or not name:
         raise InvalidTask(f"{name!r} cannot be the name of an {kind[:-1]}.")
     if not isinstance(parameter, Parameter):
         raise InvalidTask(

@@ -146,10 +146,10 @@ def _validate_place(cls: type[TypedTask]) -> None:
 
 
 def _validate_run(cls: type[TypedTask], inputs: Fields) -> None:
-    arguments, takes_any = _arguments_of(cls)
+    arguments, takes_any, itself = _arguments_of(cls)
     for name, parameter in inputs.items():
         if name not in arguments:
-            if takes_any:
+            if takes_any and name != itself:
                 continue
             raise InvalidTask(
                 f"{cls.__qualname__}.run does not accept the input {name!r}. Add an argument with "
@@ -169,16 +169,21 @@ def _validate_run(cls: type[TypedTask], inputs: Fields) -> None:
             )
 
 
-def _arguments_of(cls: type[TypedTask]) -> tuple[dict[str, inspect.Parameter], bool]:
-    """Return the arguments of ``run`` by name, and whether it accepts any other."""
+def _arguments_of(cls: type[TypedTask]) -> tuple[dict[str, inspect.Parameter], bool, str | None]:
+    """
+    Return the arguments of ``run`` by name, whether it accepts any other, and the one name that it
+    does not, that of the instance; None if that is positional-only.
+    """
     method = inspect.getattr_static(cls, "run")
     parameters = [*inspect.signature(method).parameters.values()] if callable(method) else []
     if not inspect.isfunction(method) or not parameters:
         raise InvalidTask(f"{cls.__qualname__}.run must be a method: def run(self, ...).")
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    itself = parameters[0].name if parameters[0].kind in by_name else None
     return (
         {p.name: p for p in parameters[1:] if p.kind in by_name},
         any(p.kind is p.VAR_KEYWORD for p in parameters),
+        itself,
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from functools import partial
 from inspect import isclass, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Self, overload
 
@@ -104,11 +105,11 @@ class Task:
         }
         return replace(self, **changes)
 
-    def enqueue(self, *args: Any, **kwargs: Any) -> "TaskResult":
+    def enqueue(self, /, *args: Any, **kwargs: Any) -> "TaskResult":
         """Enqueue a run of the task with these arguments."""
         return self.get_backend().enqueue(self, args, kwargs)
 
-    async def aenqueue(self, *args: Any, **kwargs: Any) -> "TaskResult":
+    async def aenqueue(self, /, *args: Any, **kwargs: Any) -> "TaskResult":
         """See enqueue()."""
         return await self.get_backend().aenqueue(self, args, kwargs)
 
@@ -129,17 +130,17 @@ class Task:
             raise TaskResultMismatch(f"Task does not match (received {result.task.module_path!r})")
         return result
 
-    def call(self, *args: Any, **kwargs: Any) -> Any:
+    def call(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function immediately, whether it is async or not."""
         if iscoroutinefunction(self.func):
-            return async_to_sync(self.func)(*args, **kwargs)
+            return async_to_sync(partial(self.func, *args, **kwargs))()
         return self.func(*args, **kwargs)
 
-    async def acall(self, *args: Any, **kwargs: Any) -> Any:
+    async def acall(self, /, *args: Any, **kwargs: Any) -> Any:
         """See call()."""
         if iscoroutinefunction(self.func):
             return await self.func(*args, **kwargs)
-        return await sync_to_async(self.func)(*args, **kwargs)
+        return await sync_to_async(partial(self.func, *args, **kwargs))()
 
     def get_backend(self) -> "BaseTaskBackend":
         """Return the backend with this task's alias."""
