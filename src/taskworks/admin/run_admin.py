@@ -22,10 +22,12 @@ from django.utils.safestring import SafeString
 from taskworks.actions import run_actions
 from taskworks.actions.run_actions import Answer, Verdict
 from taskworks.backends.database import DatabaseBackend
+from taskworks.database.fields import Unreadable
 from taskworks.framework import task_backends
+from taskworks.jsonvalue import printable
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import FINISHED, TaskRunQuerySet
-from taskworks.progress import OF_SCHEDULE
+from taskworks.reserved_metadata import made_by
 from taskworks.store import store
 
 if TYPE_CHECKING:
@@ -269,12 +271,12 @@ class TaskRunAdmin(ReadOnlyAdmin):
     @admin.display(description="schedule")
     def schedule(self, run: TaskRun) -> str:
         """Return a link to its schedule, which may be deleted, and the planned time."""
-        made_by = run.metadata.get(OF_SCHEDULE)
-        if not made_by:
+        schedule = made_by(run.metadata)
+        if not schedule:
             return self.get_empty_value_display()
-        address = reverse("admin:taskworks_schedule_change", args=[made_by["id"]])
-        at = _time(made_by["scheduled_for"])
-        return format_html('<a href="{}">{}</a>, for {}', address, made_by["label"], at)
+        address = reverse("admin:taskworks_schedule_change", args=[schedule.id])
+        at = _time(schedule.scheduled_for)
+        return format_html('<a href="{}">{}</a>, for {}', address, schedule.label, at)
 
     @admin.display(description="arguments")
     def arguments(self, run: TaskRun) -> SafeString:
@@ -303,6 +305,8 @@ class TaskRunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="errors")
     def errors_shown(self, run: TaskRun) -> SafeString:
+        if isinstance(run.errors, Unreadable):
+            return _json(run.errors)
         return format_html_join(
             "",
             "<h4>Attempt {}: {}</h4><p>{}, {}</p><pre>{}</pre>",
@@ -310,7 +314,7 @@ class TaskRunAdmin(ReadOnlyAdmin):
                 (
                     entry["attempt"],
                     entry["exception_class_path"],
-                    _time(entry["at"]),
+                    _time(datetime.fromisoformat(entry["at"])),
                     entry["worker_id"] or "no worker",
                     entry["traceback"],
                 )
@@ -320,10 +324,15 @@ class TaskRunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="messages")
     def messages_shown(self, run: TaskRun) -> SafeString:
+        if isinstance(run.messages, Unreadable):
+            return _json(run.messages)
         return format_html_join(
             "",
             "<div>{} {}: {}</div>",
-            ((_time(entry["at"]), entry["level"], entry["text"]) for entry in run.messages),
+            (
+                (_time(datetime.fromisoformat(entry["at"])), entry["level"], entry["text"])
+                for entry in run.messages
+            ),
         )
 
 
@@ -356,12 +365,17 @@ class WorkerAdmin(ReadOnlyAdmin):
 
 
 def _json(value: Any) -> SafeString:
-    return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False))
+    if isinstance(value, Unreadable):
+        return format_html("<pre>{}</pre>", printable(str(value.text)))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return format_html("<pre>{}</pre>", printable(text))
 
 
-def _time(text: str) -> str:
-    at = datetime.fromisoformat(text)
-    return str(localize(timezone.localtime(at) if timezone.is_aware(at) else at))
+def _time(at: datetime) -> str:
+    try:
+        return str(localize(timezone.localtime(at) if timezone.is_aware(at) else at))
+    except OverflowError:  # in the first or last day of all
+        return at.isoformat()
 
 
 def _duration(duration: timedelta) -> str:
