@@ -76,7 +76,7 @@ def write_what_can_be(
     try:
         return write([attempt.run for attempt in attempts]), {}
     except Exception as error:
-        if isinstance(error, Error) and not isinstance(error, (DataError, IntegrityError)):
+        if not _is_about_a_row(error):
             raise
         if len(attempts) == 1:
             return set(), {attempts[0]: error}
@@ -91,6 +91,10 @@ def _is_outage(error: Exception) -> bool:
     return outage and error.args[:1] != (ER_SIGNAL_EXCEPTION,)
 
 
+def _is_about_a_row(error: Exception) -> bool:
+    return not isinstance(error, Error) or isinstance(error, (DataError, IntegrityError))
+
+
 def _write_refused(write: Write, attempt: Attempt, error: Exception) -> set[UUID]:
     """
     Fail the run. If the database refuses that too, as a read-only one does, then the error was not
@@ -100,7 +104,7 @@ def _write_refused(write: Write, attempt: Attempt, error: Exception) -> set[UUID
         failed = settled_copy(attempt, failure(error))
         written = write([failed.run])
     except Exception as again:
-        if _is_outage(again):
+        if not _is_about_a_row(again):
             raise
         failed = copy_without_history(attempt, failure(error))
         written = _write_failure(write, failed.run)
