@@ -16,7 +16,8 @@ from taskworks import framework, jsonvalue
 from taskworks.conf import conf
 from taskworks.exceptions import TaskCancelled
 from taskworks.logs import steady_logger
-from taskworks.progress import MAX_PROGRESS, OF_SCHEDULE, RunChannel
+from taskworks.progress import MAX_PROGRESS, RunChannel
+from taskworks.reserved_metadata import MadeBy, made_by
 
 if TYPE_CHECKING:
     _Standard = framework.TaskContext[..., Any]
@@ -55,23 +56,21 @@ class TaskContext(_Standard):  # type: ignore[misc] # only Django's stubs have i
     @property
     def scheduled_for(self) -> datetime | None:
         """The planned time for which a schedule has made this run; None without a schedule."""
-        moment = self._of_schedule.get("scheduled_for")
-        return datetime.fromisoformat(moment) if moment else None
+        return self._made_by.scheduled_for if self._made_by else None
 
     @property
     def schedule_id(self) -> int | None:
         """The id of the schedule that has made this run, or None."""
-        return self._of_schedule.get("id")
+        return self._made_by.id if self._made_by else None
 
     @property
     def schedule_label(self) -> str | None:
         """The label that the schedule had then, or None."""
-        return self._of_schedule.get("label")
+        return self._made_by.label if self._made_by else None
 
     @property
-    def _of_schedule(self) -> dict[str, Any]:
-        metadata = getattr(self.task_result, "metadata", None) or {}
-        return metadata.get(OF_SCHEDULE) or {}
+    def _made_by(self) -> MadeBy | None:
+        return made_by(getattr(self.task_result, "metadata", None))
 
     # Cancellation.
 
@@ -123,8 +122,9 @@ class TaskContext(_Standard):  # type: ignore[misc] # only Django's stubs have i
         """
         Store the metadata, and return once it is stored.
 
-        Raise TypeError or ValueError, and store nothing, if it is not JSON; RuntimeError inside a
-        transaction on SQLite, whose lock would keep the worker from writing.
+        Raise TypeError or ValueError, and store nothing, if it is not a dict of JSON, or has a new
+        key that begins with "taskworks."; RuntimeError inside a transaction on SQLite, whose lock
+        would keep the worker from writing.
         """
         written = threading.Event()
         self._channel.save_metadata(written.set)

@@ -41,6 +41,7 @@ from taskworks.framework import (
 )
 from taskworks.options import policy
 from taskworks.options.owner import owner_of
+from taskworks.reserved_metadata import refuse_reserved
 from taskworks.result import TaskResult
 from taskworks.retry import Backoff, BackoffFunction
 
@@ -141,10 +142,12 @@ class Task(_Standard[P, R]):
         """
         Return a copy with other options. An option that is None keeps its value.
 
-        Raise InvalidTask if the backend refuses the copy, TypeError for an unknown option.
+        Raise InvalidTask if the backend refuses the copy, or ``metadata`` has a key that begins
+        with "taskworks."; TypeError for an unknown option.
         """
         changes = {name: value for name, value in options.items() if value is not None}
         refuse_unknown_options(type(self), changes, fixed={"func", "takes_context"})
+        _refuse_reserved_metadata(changes, self)
         return replace(self, **changes)
 
     def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
@@ -327,6 +330,8 @@ def task(
             "Use .using(run_after=...) to set it dynamically."
         )
 
+    _refuse_reserved_metadata(options)
+
     def define(function: Callable[..., Any]) -> Task[..., Any]:
         return task_class(backend)(
             func=_typed(function, takes_context) if typed else function,
@@ -367,6 +372,15 @@ def _options(task: framework.Task) -> dict[str, Any]:
 def _validate_metadata(metadata: Any) -> None:
     if not isinstance(metadata, Mapping | None):
         raise InvalidTask(f"metadata must be a dict, not {metadata!r}.")
+
+
+def _refuse_reserved_metadata(options: Mapping[str, Any], task: Task | None = None) -> None:
+    metadata = options.get("metadata")
+    if isinstance(metadata, Mapping):
+        try:
+            refuse_reserved(metadata, known=(task and task.metadata) or {})
+        except ValueError as error:
+            raise InvalidTask(str(error)) from None
 
 
 @contextmanager
@@ -519,6 +533,6 @@ def placeholder_for(path: str, reason: BaseException) -> Task:
     def function(*args: Any, **kwargs: Any) -> None:
         raise reason
 
-    module, _, name = path.rpartition(".")
+    module, _, name = str(path).rpartition(".")
     function.__module__, function.__name__, function.__qualname__ = module, name, name
     return unvalidated_task(function)

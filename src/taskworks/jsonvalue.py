@@ -26,6 +26,13 @@ _SIMPLE = {str, int, float, bool, type(None)}
 _dumps = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON.")  # which Python reads all the same
+
+
+_loads = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
 class _Invalid(Exception):  # noqa: N818 - never raised out of this module
     """A part of a value is refused; ``place`` is where it is, and is completed on the way up."""
 
@@ -111,8 +118,17 @@ def _validated_text(value: Any, name: str, max_values: float) -> str:
 
 
 def decode(text: str) -> Any:
-    """Return the value of a stored text."""
-    return json.loads(text)
+    """Return the value of a stored text; raise ValueError or RecursionError if it is not JSON."""
+    return _loads(text)
+
+
+def can_be_stored(value: Any) -> bool:
+    """Return whether a decoded value could be stored again."""
+    try:
+        encode(value, "value")
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def copied(value: Any) -> Any:

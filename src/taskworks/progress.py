@@ -11,9 +11,8 @@ from typing import Any
 
 from taskworks import jsonvalue
 from taskworks.conf import conf
+from taskworks.reserved_metadata import refuse_reserved, with_reserved
 
-# The key in the metadata of a schedule's run: which schedule made it, and for which planned time.
-OF_SCHEDULE = "taskworks.schedule"
 MAX_PROGRESS = 2**63 - 1  # the largest value of the column
 
 
@@ -83,13 +82,15 @@ class RunChannel:
         """
         Save the metadata as it is now; ``when_written`` is called once it is written.
 
-        Raise TypeError or ValueError if it is not JSON.
+        Raise TypeError or ValueError if it is not JSON, or has a reserved key that the run has not.
         """
         if self.on_change and self.before_waiting:
             self.before_waiting()
         saved = jsonvalue.round_trip(self.metadata, "metadata")
-        if OF_SCHEDULE in self._saved:  # a task must not change this key
-            saved[OF_SCHEDULE] = self._saved[OF_SCHEDULE]
+        if not isinstance(saved, dict):
+            raise TypeError(f"metadata must be a dict, not {saved!r:.200}.")
+        refuse_reserved(saved, known=self._saved)
+        saved = with_reserved(saved, known=self._saved)
         with self._lock:
             self._saved = saved
             self._changes += 1

@@ -14,7 +14,7 @@ from taskworks.execution import Attempt, Cancelled, Failed, Settled, Succeeded, 
 from taskworks.models import Edge, RunState, TaskRun
 from taskworks.options.policy import Policy
 from taskworks.options.retention import Rule
-from taskworks.progress import OF_SCHEDULE
+from taskworks.reserved_metadata import OF_SCHEDULE
 from taskworks.store import Store
 from tests import tasks
 from tests.connections import begin_elsewhere, elsewhere, held_elsewhere
@@ -237,7 +237,8 @@ def test_only_noted_runs_are_looked_at_promptly(
         assert not followers.unblock()
         followers.settled(ended)  # not known to be followed
         assert not followers.unblock()
-    ended[0].run.metadata = {OF_SCHEDULE: {"is_followed": True}}
+    schedule = {"id": 1, "label": "x", "scheduled_for": "2026-01-01T00:00:00+00:00"}
+    ended[0].run.metadata = {OF_SCHEDULE: {**schedule, "is_followed": True}}
     followers.settled(ended)
     assert followers.unblock()
     assert (state_of(second), state_of(stranger)) == ("ready", "blocked")

@@ -22,10 +22,12 @@ from taskworks.actions import run_actions
 from taskworks.actions.run_actions import Answer, Verdict
 from taskworks.admin.links import link
 from taskworks.backends.database import DatabaseBackend
+from taskworks.database.fields import Unreadable
 from taskworks.framework import task_backends
+from taskworks.jsonvalue import printable
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import FINISHED, TaskRunQuerySet
-from taskworks.progress import OF_SCHEDULE
+from taskworks.reserved_metadata import made_by
 from taskworks.store import store
 
 if TYPE_CHECKING:
@@ -269,11 +271,11 @@ class TaskRunAdmin(ReadOnlyAdmin):
     @admin.display(description="schedule")
     def schedule(self, run: TaskRun) -> str:
         """Return a link to its schedule, which may be deleted, and the planned time."""
-        made_by = run.metadata.get(OF_SCHEDULE)
-        if not made_by:
+        schedule = made_by(run.metadata)
+        if not schedule:
             return self.get_empty_value_display()
-        to_it = link(self.admin_site, "schedule", made_by["id"], made_by["label"])
-        return format_html("{}, for {}", to_it, _time(made_by["scheduled_for"]))
+        to_it = link(self.admin_site, "schedule", schedule.id, schedule.label)
+        return format_html("{}, for {}", to_it, _time(schedule.scheduled_for))
 
     @admin.display(description="arguments")
     def arguments(self, run: TaskRun) -> SafeString:
@@ -302,6 +304,8 @@ class TaskRunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="errors")
     def errors_shown(self, run: TaskRun) -> SafeString:
+        if isinstance(run.errors, Unreadable):
+            return _json(run.errors)
         return format_html_join(
             "",
             "<h4>Attempt {}: {}</h4><p>{}, {}</p><pre>{}</pre>",
@@ -309,7 +313,7 @@ class TaskRunAdmin(ReadOnlyAdmin):
                 (
                     entry["attempt"],
                     entry["exception_class_path"],
-                    _time(entry["at"]),
+                    _time(datetime.fromisoformat(entry["at"])),
                     entry["worker_id"] or "no worker",
                     entry["traceback"],
                 )
@@ -319,10 +323,15 @@ class TaskRunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="messages")
     def messages_shown(self, run: TaskRun) -> SafeString:
+        if isinstance(run.messages, Unreadable):
+            return _json(run.messages)
         return format_html_join(
             "",
             "<div>{} {}: {}</div>",
-            ((_time(entry["at"]), entry["level"], entry["text"]) for entry in run.messages),
+            (
+                (_time(datetime.fromisoformat(entry["at"])), entry["level"], entry["text"])
+                for entry in run.messages
+            ),
         )
 
 
@@ -355,12 +364,17 @@ class WorkerAdmin(ReadOnlyAdmin):
 
 
 def _json(value: Any) -> SafeString:
-    return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False))
+    if isinstance(value, Unreadable):
+        return format_html("<pre>{}</pre>", printable(str(value.text)))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return format_html("<pre>{}</pre>", printable(text))
 
 
-def _time(text: str) -> str:
-    at = datetime.fromisoformat(text)
-    return str(localize(timezone.localtime(at) if timezone.is_aware(at) else at))
+def _time(at: datetime) -> str:
+    try:
+        return str(localize(timezone.localtime(at) if timezone.is_aware(at) else at))
+    except OverflowError:  # in the first or last day of all
+        return at.isoformat()
 
 
 def _duration(duration: timedelta) -> str:

@@ -1,5 +1,6 @@
 """Columns that return exactly what was stored: names by their spelling, JSON unchanged."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -16,6 +17,20 @@ def decoded(text: str) -> Any:
     if text == "[]":
         return []
     return {} if text == "{}" else jsonvalue.decode(text)
+
+
+class Unreadable:
+    """What stands for the list or dict of a column that holds something else: an empty one."""
+
+    text: str  # what the column holds
+
+
+class UnreadableList(Unreadable, list[Any]):
+    pass
+
+
+class UnreadableDict(Unreadable, dict[str, Any]):
+    pass
 
 
 class NameField(models.CharField):
@@ -35,18 +50,56 @@ class JSONTextField(models.TextField):
 
     Not a JSONField: databases that parse JSON return some of it changed (the order of keys, 1e16 as
     an integer), and a task must get the arguments it was enqueued with.
+
+    With ``holds``, which says whether a value is what the column may hold, a value that somebody
+    has written past us is read as ``Unreadable``, so that its row can be shown; without a list or
+    dict as its default, it is read as the text that it is.
     """
 
     _pyi_private_set_type: Any
     _pyi_private_get_type: Any
 
+    def __init__(
+        self, *args: Any, holds: Callable[[Any], bool] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._holds = holds
+
+    def read(self, text: str) -> Any:
+        """Return the value; raise an Exception if the column holds what we would not write."""
+        value = decoded(text)
+        if self._holds and not self._holds(value):
+            raise ValueError(f"{self.attname} must not hold {text!r:.200}.")
+        return value
+
+    def unreadable(self, text: Any) -> Any:
+        """Return what stands for a value that cannot be read."""
+        stand_in: Any
+        if self.default is list:
+            stand_in = UnreadableList()
+        elif self.default is dict:
+            stand_in = UnreadableDict()
+        else:
+            return text
+        stand_in.text = text
+        return stand_in
+
     def get_prep_value(self, value: Any) -> str | None:
+        if isinstance(value, Unreadable):
+            return value.text
         if not value and (empty := jsonvalue.EMPTY.get(type(value))):
             return empty
         return None if value is None else jsonvalue.encode(value, self.attname)
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
-        return None if value is None else decoded(value)
+        if value is None:
+            return None
+        if self._holds is None:
+            return decoded(value)
+        try:
+            return self.read(value)
+        except Exception:  # noqa: BLE001 - whatever is there
+            return self.unreadable(value)
 
     def value_to_string(self, obj: models.Model) -> str:
         return self.get_prep_value(self.value_from_object(obj)) or ""

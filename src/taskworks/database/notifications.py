@@ -10,7 +10,7 @@ import json
 import multiprocessing
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from multiprocessing.connection import wait
@@ -88,7 +88,7 @@ def _is_last_on_commit(notification: Notification, connection: BaseDatabaseWrapp
     return call == notification and savepoints <= {*connection.savepoint_ids}
 
 
-# Payloads.
+# Payloads. Any role of the database may send any text, which is ignored if it is not one of these.
 
 
 def own_payload(token: str) -> str:
@@ -98,8 +98,8 @@ def own_payload(token: str) -> str:
 
 def ready_queue(payload: str) -> tuple[str | None, str | None] | None:
     """Return the backend and the queue of a notification of ready runs; None for any other."""
-    match json.loads(payload):
-        case [backend, queue_name]:
+    match _parsed(payload):
+        case [str() | None as backend, str() | None as queue_name]:
             return backend, queue_name
         case _:
             return None
@@ -112,9 +112,9 @@ def asking_for(run_ids: Sequence[UUID]) -> str:
 
 def asked_for(payload: str) -> list[UUID]:
     """Return the runs whose changes a notification asks for."""
-    match json.loads(payload):
+    match _parsed(payload):
         case {"watch": [*run_ids]}:
-            return [UUID(run_id) for run_id in run_ids]
+            return _ids(run_ids)
         case _:
             return []
 
@@ -126,7 +126,29 @@ def news_of(run_ids: Sequence[UUID]) -> str:
 
 def with_news(payload: str) -> list[UUID]:
     """Return the runs that have changed, by a notification to watchers."""
-    return [UUID(run_id) for run_id in json.loads(payload)]
+    run_ids = _parsed(payload)
+    return _ids(run_ids) if isinstance(run_ids, list) else []
+
+
+def _parsed(payload: str) -> Any:
+    """Return the value of a payload; None if it is not JSON."""
+    try:
+        return json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _ids(given: Iterable[Any]) -> list[UUID]:
+    """Return those of these that are ids."""
+    return [UUID(run_id) for run_id in given if isinstance(run_id, str) and _is_id(run_id)]
+
+
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 # Listening.
@@ -214,7 +236,9 @@ def _arrived(raw: Any) -> list[tuple[str, str]]:
     if hasattr(raw, "pgconn"):  # psycopg 3
         raw.pgconn.consume_input()
         arrived = iter(raw.pgconn.notifies, None)
-        return [(notice.relname.decode(), notice.extra.decode()) for notice in arrived]
+        return [
+            (notice.relname.decode(), notice.extra.decode(errors="replace")) for notice in arrived
+        ]
     raw.poll()  # psycopg2
     arrived, raw.notifies = raw.notifies, []
     return [(notice.channel, notice.payload) for notice in arrived]

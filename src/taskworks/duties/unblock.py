@@ -14,8 +14,8 @@ from taskworks.duties.sender import sender_of
 from taskworks.execution import Attempt, cancellation
 from taskworks.logs import steady_logger
 from taskworks.models.run import FINISHED
-from taskworks.progress import OF_SCHEDULE
 from taskworks.recording.events import Attempts, Subscriber
+from taskworks.reserved_metadata import made_by
 from taskworks.signals import announce_cancelled
 from taskworks.store import Store
 from taskworks.store.blocking import Blocked, Following
@@ -57,7 +57,8 @@ def _is_followed(attempt: Attempt) -> bool:
         return False
     if getattr(attempt.task.func, "is_followed", False):
         return True
-    return bool(attempt.run.metadata) and "is_followed" in attempt.run.metadata.get(OF_SCHEDULE, ())
+    schedule = made_by(attempt.run.metadata)
+    return schedule is not None and schedule.is_followed
 
 
 def unblock_all(store: Store) -> None:

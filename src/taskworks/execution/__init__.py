@@ -25,7 +25,12 @@ from taskworks.execution.outcome import (
     failure,
     loss,
 )
-from taskworks.execution.settlement import settle, settled_copy
+from taskworks.execution.settlement import (
+    copy_without_history,
+    settle,
+    settle_without_history,
+    settled_copy,
+)
 
 __all__ = [
     "Attempt",
@@ -52,6 +57,7 @@ __all__ = [
     "Verb",
     "aexecute",
     "cancellation",
+    "copy_without_history",
     "execute",
     "failure",
     "judge",
@@ -60,5 +66,6 @@ __all__ = [
     "loss",
     "prepare",
     "settle",
+    "settle_without_history",
     "settled_copy",
 ]

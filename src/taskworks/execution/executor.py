@@ -46,6 +46,7 @@ def prepare(attempt: Attempt) -> Outcome | None:
     """Find the attempt's task and policy; return an outcome if it cannot begin, else None."""
     path = attempt.run.task_path
     try:
+        _refuse_unreadable(attempt)
         attempt.task, attempt.policy = definition_of(attempt.run)
     except TaskNotFound as error:
         attempt.task, attempt.policy = placeholder_for(path, error), Policy()
@@ -148,6 +149,14 @@ def _not_found(attempt: Attempt, error: TaskNotFound) -> Outcome:
     if missing_for.total_seconds() > conf().not_found_patience:
         return failure(error)
     return Postponed(min(max(missing_for, MIN_POSTPONEMENT), MAX_POSTPONEMENT), error)
+
+
+def _refuse_unreadable(attempt: Attempt) -> None:
+    if columns := attempt.run.unreadable:
+        raise ValueError(
+            f"The run's row has values that Taskworks has not written, in {', '.join(columns)}: "
+            "it cannot be executed. Enqueue the task again."
+        )
 
 
 def _expired(attempt: Attempt) -> Outcome | None:

@@ -26,6 +26,17 @@ from taskworks.execution.outcome import (
 from taskworks.models import RunState
 from taskworks.options.policy import ALONE
 
+# The columns that an outcome writes, as if nothing had happened to the run before.
+NO_HISTORY: dict[str, Any] = {
+    "attempts": 0,
+    "failures": 0,
+    "crashes": 0,
+    "worker_ids": [],
+    "errors": [],
+    "started_at": None,
+    "last_attempted_at": None,
+    "missing_since": None,
+}
 FULL_TRACEBACKS = 10  # of a run's latest errors; of older ones only the last line is kept
 
 
@@ -79,6 +90,21 @@ def settle(  # noqa: C901, PLR0912 - one case per outcome
             pass
         case _:
             assert_never(outcome)
+
+
+def settle_without_history(attempt: Attempt, outcome: Failed) -> None:
+    """As ``settle``, for a run whose row has values that cannot be counted on, or written again."""
+    for name, value in NO_HISTORY.items():
+        setattr(attempt.run, name, copy(value))
+    settle(attempt, outcome)
+
+
+def copy_without_history(attempt: Attempt, outcome: Failed) -> Attempt:
+    """As ``settled_copy``, for such a run."""
+    twin = copy(attempt)
+    twin.run = copy(attempt.run)
+    settle_without_history(twin, outcome)
+    return twin
 
 
 def settled_copy(attempt: Attempt, outcome: Settled) -> Attempt:

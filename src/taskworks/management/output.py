@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from taskworks.database.fields import Unreadable
 from taskworks.models import TaskRun
 
 # The JSON keys of a run, in the order in which they are printed. Public: do not rename them.
@@ -77,8 +78,9 @@ def print_table(command: BaseCommand, titles: Sequence[str], rows: Iterable[Sequ
 
 
 def keyed(run: TaskRun, keys: Sequence[str]) -> dict[str, Any]:
-    """Return these attributes of a run, for JSON."""
-    return {key: getattr(run, key) for key in keys}
+    """Return these attributes of a run, for JSON; the text of those that cannot be read."""
+    values = {key: getattr(run, key) for key in keys}
+    return {key: v.text if isinstance(v, Unreadable) else v for key, v in values.items()}
 
 
 def cell(value: Any) -> str:

@@ -38,7 +38,8 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
 
 def _print(command: BaseCommand, run: TaskRun) -> None:
     for name, value in keyed(run, DETAILS).items():
-        if name not in PRINTED_LAST and _is_shown(run, name, value):
+        printed_here = name not in PRINTED_LAST or isinstance(value, str)  # it cannot be read
+        if printed_here and _is_shown(run, name, value):
             print_line(command, f"{name:<20} {_text(value)}")
     if run.messages:
         print_line(command, "\nmessages")

@@ -20,6 +20,7 @@ from taskworks.discovery import resolve
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.framework import TaskError, TaskResultStatus
 from taskworks.jsonvalue import Stored, copied
+from taskworks.models import readable
 from taskworks.options.policy import LANES, THREAD, from_stored
 from taskworks.result import TaskResult, message, snapshot
 
@@ -124,8 +125,8 @@ class TaskRun(models.Model):
     task_path = NameField(max_length=512)
     # Of what its schedule calls, if that is not a task; task_path is then that of the calling task.
     callable_path = NameField(max_length=512, null=True)
-    args = JSONTextField(default=list)
-    kwargs = JSONTextField(default=dict)
+    args = JSONTextField(default=list, holds=readable.a_list)
+    kwargs = JSONTextField(default=dict, holds=readable.a_dict)
     # Whose it is, as the text of the user's primary key: "" is anybody's who knows its id, and
     # None nobody's.
     owner = NameField(max_length=255, null=True)
@@ -136,7 +137,7 @@ class TaskRun(models.Model):
         max_length=7, choices=[(name, name) for name in LANES], default=THREAD
     )
     # Those that using() has changed; the others are the code's.
-    options = JSONTextField(default=dict)
+    options = JSONTextField(default=dict, holds=readable.a_dict)
     # Until when its first attempt may begin.
     expires_at = models.DateTimeField(null=True)
     # Whether it is failed, and not executed again, when its worker dies after its start.
@@ -159,7 +160,7 @@ class TaskRun(models.Model):
     failures = models.PositiveIntegerField(default=0)
     # How often the process in which it was executed alone has died of it, since the same.
     crashes = models.PositiveSmallIntegerField(default=0)
-    worker_ids = JSONTextField(default=list)
+    worker_ids = JSONTextField(default=list, holds=readable.labels)
     started_at = models.DateTimeField(null=True)
     last_attempted_at = models.DateTimeField(null=True)
     # Since when its path has failed to import.
@@ -167,17 +168,19 @@ class TaskRun(models.Model):
 
     cancel_requested_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
-    return_value = JSONTextField(null=True)
-    errors = JSONTextField(default=list)
+    return_value = JSONTextField(null=True, holds=readable.anything)
+    errors = JSONTextField(default=list, holds=readable.errors)
 
     # What the run tells of itself.
     target = models.BigIntegerField(null=True)
     progress = models.BigIntegerField(null=True)
-    messages = JSONTextField(default=list)
-    metadata = JSONTextField(default=dict)
+    messages = JSONTextField(default=list, holds=readable.messages)
+    metadata = JSONTextField(default=dict, holds=readable.metadata)
 
     # Of its args and kwargs, while it is new.
     texts: tuple[str, str] | None = None
+    # The columns in which a claim has found what Taskworks has not written.
+    unreadable: tuple[str, ...] = ()
 
     objects = TaskRunQuerySet.as_manager()
 
@@ -285,13 +288,13 @@ class TaskRun(models.Model):
             return as_enqueued(placeholder_for(self.task_path, error), **self._standard_options())
         try:
             return self.enqueued(definition)
-        except TaskNotFound:  # of a class that using() has named; the task itself exists
+        except (TaskNotFound, InvalidTask):  # of an option; the task itself exists
             return as_enqueued(definition, **self._standard_options())
 
     def enqueued(self, task: framework.Task) -> framework.Task:
         """
         Return the task with the options of this run; raise TaskNotFound if one of them names a
-        class or function that cannot be imported.
+        class or function that cannot be imported, InvalidTask if one is not valid.
         """
         try:
             changed = from_stored(self.options) if self.options else {}

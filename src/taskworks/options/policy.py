@@ -214,11 +214,14 @@ def to_stored(changed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def from_stored(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options read from JSON; raise ImportError if a class or function is missing."""
-    try:
-        return {name: _from_json(value, name) for name, value in stored.items()}
-    except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
-        raise ImportError(f"{type(error).__name__}: {error}") from error
+    """
+    Return options read from JSON; raise ImportError if a class or function is missing, InvalidTask
+    for what ``@task`` would refuse: whoever may write rows may write anything.
+    """
+    for name in stored:
+        if name not in OPTIONS:
+            raise InvalidTask(f"There is no option {name!r}.{nearest(name, list(OPTIONS))}")
+    return validated({name: _read(value, name) for name, value in stored.items()})
 
 
 def _as_json(value: Any, name: str) -> Any:
@@ -235,12 +238,22 @@ def _as_json(value: Any, name: str) -> Any:
             return _path(value, name)
 
 
-def _from_json(value: Any, name: str) -> Any:
+def _read(value: Any, name: str) -> Any:
     if value is None:
         return math.inf
     if name == "backoff" and isinstance(value, list):
-        return Backoff(*value)
-    return _imported(name, value)
+        return _read_backoff(value)
+    try:
+        return _imported(name, value)
+    except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
+        raise ImportError(f"{type(error).__name__}: {error}") from error
+
+
+def _read_backoff(numbers: list[Any]) -> Backoff:
+    try:
+        return Backoff(*numbers)
+    except (TypeError, ValueError) as error:
+        raise InvalidTask(f"backoff must not be stored as {numbers!r:.200}: {error}") from None
 
 
 def _path(named: Any, option: str) -> str:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from uuid import UUID
 
-from django.db import Error, InterfaceError, OperationalError
+from django.db import DataError, Error, IntegrityError, InterfaceError, OperationalError
 
-from taskworks.execution import Attempt, failure, settled_copy
+from taskworks.execution import Attempt, copy_without_history, failure, settled_copy
 from taskworks.models import TaskRun
 
 MAX_OUTCOMES_PER_STATEMENT = 500
@@ -22,7 +22,8 @@ class BatchWriter:
     doubles them again after each that did not.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, fail: Write | None = None) -> None:
+        self._fail = fail  # writes failures, if what writes an outcome does not
         self._size = MAX_OUTCOMES_PER_STATEMENT
 
     def batches(self, attempts: Sequence[Attempt]) -> Iterator[list[Attempt]]:
@@ -41,16 +42,48 @@ class BatchWriter:
         """
         try:
             written = write([attempt.run for attempt in attempts])
-        except (Error, ValueError, OverflowError) as error:  # the latter two are a driver's
+        except Exception as error:  # also a driver's, or of a value that cannot be converted
             if _is_outage(error):
                 self._size = max(1, len(attempts) // 2)
                 raise
             if len(attempts) > 1:
                 half = len(attempts) // 2
                 return self.write(write, attempts[:half]) | self.write(write, attempts[half:])
-            return _write_refused(write, attempts[0], error)
+            return _write_refused(self._fail or write, attempts[0], error)
         self._size = min(MAX_OUTCOMES_PER_STATEMENT, self._size * 2)
         return written
+
+
+def _write_failure(write: Write, run: TaskRun) -> set[UUID]:
+    try:
+        return write([run])
+    except Error:
+        raise
+    except Exception as error:  # of a run that has only values of ours
+        raise DataError(f"Run {run.id} cannot be written: {error}") from error
+
+
+def write_what_can_be(
+    write: Write, attempts: Sequence[Attempt]
+) -> tuple[set[UUID], dict[Attempt, Exception]]:
+    """
+    Write something of these attempts' runs; return the ids of those that were still ours, and the
+    attempts whose rows cannot be written, with the reason. Raise the database's error if it is not
+    about a row.
+    """
+    if not attempts:
+        return set(), {}
+    try:
+        return write([attempt.run for attempt in attempts]), {}
+    except Exception as error:
+        if not _is_about_a_row(error):
+            raise
+        if len(attempts) == 1:
+            return set(), {attempts[0]: error}
+    half = len(attempts) // 2
+    written, refused = write_what_can_be(write, attempts[:half])
+    more_written, more_refused = write_what_can_be(write, attempts[half:])
+    return written | more_written, refused | more_refused
 
 
 def _is_outage(error: Exception) -> bool:
@@ -58,12 +91,22 @@ def _is_outage(error: Exception) -> bool:
     return outage and error.args[:1] != (ER_SIGNAL_EXCEPTION,)
 
 
+def _is_about_a_row(error: Exception) -> bool:
+    return not isinstance(error, Error) or isinstance(error, (DataError, IntegrityError))
+
+
 def _write_refused(write: Write, attempt: Attempt, error: Exception) -> set[UUID]:
     """
     Fail the run. If the database refuses that too, as a read-only one does, then the error was not
     about this row, and nothing has changed.
     """
-    failed = settled_copy(attempt, failure(error))
-    written = write([failed.run])
+    try:
+        failed = settled_copy(attempt, failure(error))
+        written = write([failed.run])
+    except Exception as again:
+        if not _is_about_a_row(again):
+            raise
+        failed = copy_without_history(attempt, failure(error))
+        written = _write_failure(write, failed.run)
     attempt.run, attempt.outcome = failed.run, failed.outcome
     return written

@@ -39,11 +39,13 @@ from taskworks.execution import (
     Settled,
     Verb,
     cancellation,
+    failure,
     settle,
+    settle_without_history,
     settled_copy,
 )
 from taskworks.models import TaskRun
-from taskworks.recording.batch_writer import BatchWriter, Write
+from taskworks.recording.batch_writer import BatchWriter, Write, write_what_can_be
 from taskworks.recording.events import RunEvents
 from taskworks.recording.locked_rows import LockedRows
 from taskworks.recording.progress_writer import ProgressWriter
@@ -86,7 +88,7 @@ class Ledger:
         self._store, self._events = store, events
         self._by_run: dict[UUID, Attempt] = {}
         self._in: dict[Phase, dict[Attempt, None]] = {phase: {} for phase in Phase}
-        self._batch_writer = BatchWriter()
+        self._batch_writer = BatchWriter(store.poison)
         self.locked = LockedRows(store)
         self._progress = ProgressWriter(store, events, self.locked, wake)
         self._oldest_settled = 0.0  # when the first of those that are settled became so
@@ -164,7 +166,10 @@ class Ledger:
         attempt.phase = CLOSED
 
     def _settle(self, attempt: Attempt, outcome: Settled) -> None:
-        settle(attempt, outcome)
+        try:
+            settle(attempt, outcome)
+        except Exception as error:  # noqa: BLE001 - of what somebody has written into the row
+            settle_without_history(attempt, failure(error))
         if not self._in[SETTLED]:
             self._oldest_settled = time.monotonic()
         self._move(attempt, SETTLED)
@@ -189,15 +194,18 @@ class Ledger:
     def write_starts_first(self, attempts: Sequence[Attempt]) -> list[Attempt]:
         """
         Write the starts of these attempts, and return those that are still ours, now submitted.
-        The others are settled as fenced. If it raises, nothing has changed.
+        The others are settled as fenced, or have failed if their rows cannot be written. If it
+        raises, nothing has changed.
         """
         for attempt in attempts:
             attempt.count_start()
-        written = self._store.start([attempt.run for attempt in attempts])
+        written, refused = write_what_can_be(self._store.start, attempts)
         started = []
         for attempt in attempts:
             attempt.start_written = True
-            if attempt.run.id in written:
+            if attempt in refused:
+                self._settle(attempt, failure(refused[attempt]))
+            elif attempt.run.id in written:
                 self._move(attempt, SUBMITTED)
                 started.append(attempt)
             else:
@@ -346,7 +354,8 @@ class Ledger:
         ]
         if not begun:
             return
-        written = self._store.start([attempt.run for attempt in begun])
+        # A start that cannot be written is written with the finish, or keeps that from success.
+        written, _ = write_what_can_be(self._store.start, begun)
         for attempt in begun:
             attempt.start_written = True
         self._events.started([attempt for attempt in begun if attempt.run.id in written])

@@ -6,11 +6,15 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from django.db import Error as DatabaseError
 
 from taskworks.execution import Attempt
+from taskworks.logs import steady_logger
+from taskworks.recording.batch_writer import write_what_can_be
 from taskworks.recording.events import RunEvents
 from taskworks.recording.locked_rows import LockedRows
 from taskworks.store import Store
 
 WRITE_INTERVAL = 0.1  # seconds between two writes of a run's progress
+
+logger = steady_logger(__name__)
 
 
 class ProgressWriter:
@@ -68,7 +72,9 @@ class ProgressWriter:
     def _write(self, attempts: Collection[Attempt]) -> None:
         if not attempts:
             return
-        written = self._store.write_progress([attempt.run for attempt in attempts])
+        written, refused = write_what_can_be(self._store.write_progress, [*attempts])
+        for attempt, error in refused.items():
+            logger.error("Run %s: its progress cannot be stored: %s", attempt.run.id, error)
         self._events.progressed([a for a in attempts if a.run.id in written])
 
     def _confirm(self, attempt: Attempt, *, changed: bool) -> None:

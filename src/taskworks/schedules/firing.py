@@ -21,7 +21,7 @@ from taskworks.exceptions import TaskResultDoesNotExist
 from taskworks.framework import ImmediateBackend, InvalidTaskBackend, task_backends
 from taskworks.logs import steady_logger
 from taskworks.models import Firing, Overlap, Schedule, TaskRun, planning
-from taskworks.progress import OF_SCHEDULE
+from taskworks.reserved_metadata import OF_SCHEDULE
 from taskworks.result import TaskResult
 from taskworks.schedules.due_times import times_to_fire
 from taskworks.store import Store, store

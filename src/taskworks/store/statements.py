@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from taskworks.database.fields import JSONTextField, decoded
+from taskworks.database.fields import JSONTextField
 from taskworks.jsonvalue import EMPTY
 from taskworks.models import RunState, TaskRun
 from taskworks.models.run import IN_HAND, claim_order
@@ -23,6 +23,7 @@ SET_BY_CLAIM = ("state", "claimed_by", "claim_token")
 NULL_WHILE_READY = ("cancel_requested_at", "finished_at", "return_value", "target", "progress")
 CLEARED_AFTER_CLAIM = ("claimed_by", "claim_token", "target", "progress")
 KEY_COLUMNS = ("id", "claim_token")
+COUNTS = ("attempts", "failures", "crashes")
 
 # Columns in which 1 and True compare equal, but must be stored as they are.
 COMPARED_AS_JSON = ("return_value", "metadata")
@@ -103,12 +104,32 @@ class Rows:
         runs = []
         for row in rows:
             columns = dict(zip(names, row, strict=True))
-            for name, read in readers:
-                if (value := columns[name]) is not None:
-                    columns[name] = read(value)
+            try:
+                for name, read in readers:
+                    if (value := columns[name]) is not None:
+                        columns[name] = read(value)
+                _demand_what_every_run_has(columns)
+            except Exception:  # noqa: BLE001 - somebody has written nonsense into it
+                columns = self._what_is_readable(dict(zip(names, row, strict=True)))
             columns.update(known)
             runs.append(TaskRun.of_columns(self._alias, columns))
         return sorted(runs, key=claim_order)
+
+    def _what_is_readable(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the columns of a row, with stand-ins for those that cannot be read."""
+        columns, unreadable, readers = {}, [], dict(self._readers())
+        for field in self._fields_to_read:
+            name, value = field.attname, row[field.attname]
+            read = readers.get(name)
+            try:
+                columns[name] = read(value) if read and value is not None else value
+                _demand_count(name, columns[name])
+            except Exception:  # noqa: BLE001 - as above
+                columns[name] = _stand_in(field, value)
+                unreadable.append(name)
+        for name in ("enqueued_at", "available_at"):  # which are never None
+            columns[name] = columns[name] or columns["claimed_at"]
+        return {**columns, "unreadable": tuple(unreadable)}
 
     @cached_property
     def _fields_to_read(self) -> list[Field]:
@@ -127,7 +148,7 @@ class Rows:
     def _reader(self, field: Field) -> Convert | None:
         """Return the conversion of a column's value; None if it needs none."""
         if isinstance(field, JSONTextField):
-            return decoded
+            return field.read
         connection, column = self._connection, field.get_col(TaskRun._meta.db_table)
         converters = connection.ops.get_db_converters(column) + field.get_db_converters(connection)
         if not converters:
@@ -221,6 +242,25 @@ class Rows:
 def rows_of(rows_class: type[Rows], alias: str) -> Rows:
     """Return the Rows that all stores of a database share, with its cache of converted values."""
     return rows_class(alias)
+
+
+def _demand_what_every_run_has(columns: dict[str, Any]) -> None:
+    if columns["available_at"] is None:  # which is what Django makes of no date on SQLite
+        raise TypeError("available_at must be a datetime.")
+    for name in COUNTS:
+        _demand_count(name, columns[name])
+
+
+def _demand_count(name: str, value: Any) -> None:
+    """Raise TypeError unless a count is an integer: SQLite has any value in any column."""
+    if name in COUNTS and type(value) is not int:
+        raise TypeError(f"{name} must be an integer, not {value!r}.")
+
+
+def _stand_in(field: Field, value: Any) -> Any:
+    if isinstance(field, JSONTextField):
+        return field.unreadable(value)
+    return 0 if field.attname in COUNTS else None
 
 
 def bytes_of(values: Iterable[Any]) -> int:

@@ -425,3 +425,27 @@ def listeners() -> set[int]:
 
 def cut_off_listeners() -> None:
     assert fetch(f"SELECT pg_terminate_backend(pid) {LISTENING}")
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize(
+    "payload",
+    ["", "x", "{", "5", "null", "[" * 5000, '"ab"', "[]", "[1, 2]", '[{}, []]', '{"watch": 5}',
+     '{"watch": [5, null, "x", {}]}', '{"watch": ["5"]}', '{"schedules": false}'],
+    ids=lambda payload: f"{payload:.20}",
+)  # fmt: skip
+def test_a_payload_of_somebody_else_is_none_of_ours(payload: str) -> None:
+    assert notifications.ready_queue(payload) is None
+    assert notifications.asked_for(payload) == []
+    assert notifications.with_news(payload) == []
+
+
+@on_postgresql
+def test_a_worker_ignores_what_any_role_may_send(
+    idle_worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    for payload in ("nonsense", "[{}, 5]", '{"watch": ["x"]}', "[" * 5000):
+        store().notify(payload)
+    wait_until_executed(tasks.noop.enqueue())  # it still hears
+    assert idle_worker._wake_ups.works
+    assert caplog.records == []

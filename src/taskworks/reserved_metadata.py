@@ -1,0 +1,52 @@
+"""
+What Taskworks keeps in the metadata of a run, which tasks and projects may write as well.
+
+Everything that reads it relies on this module, because anything else may be there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+RESERVED = "taskworks."  # what keys begin with that are ours alone
+OF_SCHEDULE = f"{RESERVED}schedule"  # which schedule made the run, and for which planned time
+
+
+@dataclass(frozen=True, slots=True)
+class MadeBy:
+    """The schedule that made a run, as it was then."""
+
+    id: int
+    label: str
+    scheduled_for: datetime
+    is_followed: bool = False
+
+
+def made_by(metadata: Any) -> MadeBy | None:
+    """Return the schedule of a run with this metadata; None if there is none, or nonsense."""
+    if not metadata or not isinstance(metadata, Mapping):
+        return None
+    match metadata.get(OF_SCHEDULE):
+        case {"id": int(id_), "label": str(label), "scheduled_for": str(text), **others}:
+            try:
+                return MadeBy(id_, label, datetime.fromisoformat(text), "is_followed" in others)
+            except ValueError:
+                return None
+    return None
+
+
+def refuse_reserved(metadata: Mapping[Any, Any] | None, known: Mapping[str, Any]) -> None:
+    """Raise ValueError for a key that is ours, unless it is among the ``known``."""
+    for key in metadata or ():
+        if isinstance(key, str) and key.startswith(RESERVED) and key not in known:
+            raise ValueError(
+                f"The key {key!r} of metadata is reserved, as are all that begin with "
+                f"{RESERVED!r}: use another."
+            )
+
+
+def with_reserved(metadata: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata with the reserved keys as they are known, whatever it has for them."""
+    ours = {key: value for key, value in known.items() if key.startswith(RESERVED)}
+    return {**metadata, **ours}
