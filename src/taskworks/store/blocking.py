@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import models, transaction
+from django.db import models
 from django.db.models import Exists, OuterRef, Subquery
 
 from taskworks.database.clock import DatabaseClock
+from taskworks.database.transactions import writing
 from taskworks.models import Edge, RunState, TaskRun
 from taskworks.models.run import FINISHED, TaskRunQuerySet
 from taskworks.store.enqueueing import Enqueueing
@@ -81,7 +82,7 @@ class Blocking(Enqueueing):
         ``expires``, as in ``enqueue``, count from the moment a run is unblocked. A run of which all
         edges hold already is enqueued.
         """
-        with transaction.atomic(using=self.alias):
+        with writing(self.alias):
             self.lock_to_write()
             edges = self._still_open([*edges])
             blocked = {edge.run for edge in edges}
@@ -157,7 +158,6 @@ class Blocking(Enqueueing):
         """Delete these edges, but those that another session is just deleting."""
         # Locked without waiting, or two that delete the same could wait for each other.
         with self.locking():
-            self.lock_to_write()
             self._delete_locked_edges(self._lock_free_edges([edge.id for edge in edges]))
 
     def _lock_free_edges(self, ids: Sequence[int]) -> list[int]:
@@ -182,7 +182,6 @@ class Blocking(Enqueueing):
     ) -> int:
         """Unblock these runs, but those that another session is just unblocking or cancelling."""
         with self.locking():
-            self.lock_to_write()
             return self._free(self._lock_free_rows(runs)).update(
                 state=RunState.SCHEDULED if delay else RunState.READY,
                 available_at=DatabaseClock(delay),
