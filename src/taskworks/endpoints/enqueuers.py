@@ -8,6 +8,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from taskworks import framework
 from taskworks.backends.database import DatabaseBackend
 from taskworks.backends.immediate import ImmediateBackend
+from taskworks.database.transactions import writing
 from taskworks.definition import policy_of, unvalidated_copy
 from taskworks.exceptions import InvalidEndpoint
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, TaskResultStatus, task_backends
@@ -34,7 +35,7 @@ class BackgroundEnqueuer:
 
     def all_or_none(self) -> Any:
         """Return a context manager: of the runs enqueued within it, all exist, or none."""
-        return transaction.atomic(using=self._alias)
+        return writing(self._alias)
 
     def enqueue(self, task: framework.Task, args: list[Any], kwargs: dict[str, Any]) -> Result:
         """Enqueue a run."""

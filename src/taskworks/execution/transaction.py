@@ -11,6 +11,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from taskworks.database.transactions import writing
 from taskworks.execution.attempt import Attempt, Finisher
 from taskworks.execution.interrupt import Reason
 from taskworks.execution.judgement import EndRefused, ended, judge
@@ -67,7 +68,7 @@ def in_transaction(attempt: Attempt, call: Callable[[], Any]) -> Outcome:
     connection = connections[finisher.alias]
     has_begun, committed = False, None
     try:
-        with transaction.atomic(using=finisher.alias):
+        with writing(finisher.alias):
             has_begun = True
             attempt.began = time.monotonic()  # the wait for SQLite's lock does not count
             with _interrupted_in_time(attempt, connection):

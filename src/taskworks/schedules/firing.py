@@ -16,6 +16,7 @@ from uuid import UUID
 from django.db import InterfaceError, InternalError, OperationalError, transaction
 
 from taskworks.database import clock
+from taskworks.database.transactions import writing
 from taskworks.definition import Task, unvalidated_copy
 from taskworks.exceptions import TaskResultDoesNotExist
 from taskworks.framework import ImmediateBackend, InvalidTaskBackend, task_backends
@@ -73,7 +74,7 @@ def fire_now(schedule: Schedule) -> TaskResult[..., Any]:
 
 def _fire_now(store: Store, schedule: Schedule) -> TaskResult[..., Any]:
     task, now = schedule.task, clock.as_aware(store.read_clock())
-    both_or_none = transaction.atomic(using=store.alias)
+    both_or_none = writing(store.alias)
     with nullcontext() if _is_executed_at_once(task) else both_or_none:
         result = _enqueue(task, schedule, now)
         store.add_firings([_firing(schedule, now, now, _run_id(result))])

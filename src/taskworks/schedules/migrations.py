@@ -9,11 +9,11 @@ backwards.
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.state import ProjectState
 
+from taskworks.database.transactions import writing
 from taskworks.models.schedule import Schedule
 from taskworks.models.schedule_validation import in_a_sentence
 from taskworks.timetables import arguments
@@ -61,7 +61,7 @@ class _ScheduleOperation(Operation):
         to_state: ProjectState,
     ) -> None:
         if (rows := self._rows(schema_editor, to_state)) is not None:
-            with transaction.atomic(using=rows.db):
+            with writing(rows.db):
                 self.apply(rows)
 
     def database_backwards(
@@ -72,7 +72,7 @@ class _ScheduleOperation(Operation):
         to_state: ProjectState,
     ) -> None:
         if (rows := self._rows(schema_editor, from_state)) is not None:
-            with transaction.atomic(using=rows.db):
+            with writing(rows.db):
                 self.undo(rows)
 
     def _rows(self, schema_editor: BaseDatabaseSchemaEditor, state: ProjectState) -> Any:

@@ -17,10 +17,10 @@ from django.db import (
     connections,
     models,
     router,
-    transaction,
 )
 
 from taskworks import discovery
+from taskworks.database.transactions import writing
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.logs import steady_logger
 from taskworks.models.schedule import Schedule
@@ -157,7 +157,7 @@ def _created(wanted: Schedule) -> Schedule | None:
     """Return the new row, or that of another process which was quicker."""
     wanted.declared = {SAID: _written(wanted)}
     try:
-        with transaction.atomic(using=_alias()):
+        with writing(_alias()):
             wanted.save()
     except (IntegrityError, ValidationError):
         other = _row(wanted.label)
@@ -168,7 +168,7 @@ def _created(wanted: Schedule) -> Schedule | None:
 
 
 def _update(label: str, values: dict[str, Any]) -> None:
-    with transaction.atomic(using=_alias()):
+    with writing(_alias()):
         row = _rows().select_for_update().filter(label=label).exclude(declared=None).first()
         if row is None:
             return
@@ -206,7 +206,7 @@ def _is_gone(row: Schedule) -> bool:
 
 
 def _withdraw(row: Schedule) -> None:
-    with transaction.atomic(using=_alias()):
+    with writing(_alias()):
         locked = _rows().select_for_update().filter(pk=row.pk).exclude(declared=None).first()
         if locked is None or is_withdrawn(locked):
             return

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import Error as DatabaseError
-from django.db import connections, models, transaction
+from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Value
 from django.db.models.functions import Coalesce, Concat
@@ -22,6 +22,7 @@ from taskworks.conf import conf
 from taskworks.database import clock
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.notifications import Listener, Notification, notify_on_commit
+from taskworks.database.transactions import writing
 from taskworks.models import Edge, IdempotencyKey, RunState, Schedule, TaskRun, Worker
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.models.schedule import ScheduleQuerySet
@@ -90,7 +91,10 @@ class Base(ABC):
     # Transactions.
 
     def lock_to_write(self) -> None:  # noqa: B027 - most databases lock rows
-        """Take the write lock now, where a transaction that has read may not get it later."""
+        """
+        Take the write lock in the caller's transaction, which may have begun without it and may not
+        get it once it has read.
+        """
 
     @contextmanager
     def locking(self) -> Iterator[None]:
@@ -100,7 +104,7 @@ class Base(ABC):
         """
         is_outermost = self.connection.get_autocommit()
         try:
-            with transaction.atomic(using=self.alias):
+            with writing(self.alias):
                 if is_outermost:
                     self._limit_silence(MAX_SILENCE_WITH_LOCKS)
                 yield
@@ -125,7 +129,7 @@ class Base(ABC):
         shared = self.rows.shared(runs)
         shared_bytes = bytes_of(shared.values())
         batches = [*per_statement(self.rows.own(runs), lambda row: bytes_of(row) + shared_bytes)]
-        with transaction.atomic(using=self.alias) if len(batches) > 1 else nullcontext():
+        with writing(self.alias) if len(batches) > 1 else nullcontext():
             for own in batches:
                 self._insert(shared, own)
 

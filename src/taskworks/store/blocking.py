@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import models, transaction
+from django.db import models
 from django.db.models import Exists, OuterRef, Subquery
 
 from taskworks.database.clock import DatabaseClock
+from taskworks.database.transactions import writing
 from taskworks.models import Edge, RunState, TaskRun
 from taskworks.models.run import FINISHED, TaskRunQuerySet
 from taskworks.store.enqueueing import Enqueueing
@@ -82,7 +83,7 @@ class Blocking(Enqueueing):
         ``expires``, as in ``enqueue``, count from the moment a run is unblocked. A run whose edges
         all hold already is enqueued.
         """
-        with transaction.atomic(using=self.alias):
+        with writing(self.alias):
             self.lock_to_write()
             edges = self._still_open([*edges])
             blocked = {edge.run for edge in edges}
@@ -158,7 +159,6 @@ class Blocking(Enqueueing):
         """Delete these edges, except those that another session is deleting."""
         # Locked without waiting, or two that delete the same could wait for each other.
         with self.locking():
-            self.lock_to_write()
             self._delete_locked_edges(self._lock_free_edges([edge.id for edge in edges]))
 
     def _lock_free_edges(self, ids: Sequence[int]) -> list[int]:
@@ -183,7 +183,6 @@ class Blocking(Enqueueing):
     ) -> int:
         """Unblock these runs, except those that another session is unblocking or cancelling."""
         with self.locking():
-            self.lock_to_write()
             return self._free(self._lock_free_rows(runs)).update(
                 state=RunState.SCHEDULED if delay else RunState.READY,
                 available_at=DatabaseClock(delay),

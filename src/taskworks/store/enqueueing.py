@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
 from taskworks.database.clock import later
 from taskworks.database.notifications import NOTIFY_IF_DUE_WITHIN
+from taskworks.database.transactions import writing
 from taskworks.models import IdempotencyKey, RunState, TaskRun
 from taskworks.store.base import Base
 
@@ -85,7 +86,7 @@ class Enqueueing(Base):
         """Insert the run, and return True, unless the key is taken."""
         is_first = False
         try:
-            with transaction.atomic(using=self.alias):
+            with writing(self.alias):
                 row = IdempotencyKey(key=once.key, run=run.id, request=once.request)
                 row.save(force_insert=True, using=self.alias)
                 is_first = True

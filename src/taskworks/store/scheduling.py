@@ -73,7 +73,6 @@ class Scheduling(Base):
         session has locked; give each with the database's time.
         """
         with self.locking():
-            self.lock_to_write()
             due = self._due_schedules().filter(id__in=ids).order_by("id")
             free = due.annotate(now=DatabaseClock()).select_for_update(skip_locked=True)
             yield [(schedule, clock.as_aware(schedule.now)) for schedule in list(free)]

@@ -4,9 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.db import transaction
-
 from taskworks.database.clock import DatabaseClock
+from taskworks.database.transactions import writing
 from taskworks.models import TaskRun, Worker
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.store.claiming import Lane
@@ -97,7 +96,7 @@ class SQLiteStore(Store):
 
     def _change_some(self, some: TaskRunQuerySet, limit: int, **changes: Any) -> list[TaskRun]:
         runs = list(some[:limit])  # before the transaction, see _update_some
-        with transaction.atomic(using=self.alias):
+        with writing(self.alias):
             return [run for run in runs if self._as_read(run).update(**changes)]
 
     def _end_some(

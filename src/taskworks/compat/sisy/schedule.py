@@ -4,11 +4,12 @@ from datetime import datetime
 from typing import Any, Self
 
 from django.conf import settings
-from django.db import router, transaction
+from django.db import router
 from django.dispatch import Signal
 from django.utils import timezone
 
 from taskworks.compat.sisy.arguments import default_schedule, overlap_of
+from taskworks.database.transactions import writing
 from taskworks.timetables import arguments
 from taskworks.timetables.callables import (
     CLASS_METHOD,
@@ -69,7 +70,7 @@ class SisySchedule:
             **{"wait_for_schedule": not run_immediately, **more},
         )
         alias = router.db_for_write(type(made))
-        with transaction.atomic(using=alias):
+        with writing(alias):
             made.save()
             if run_immediately:
                 wanted_at_once.send(cls, schedule=made, using=alias)
