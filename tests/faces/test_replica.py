@@ -106,7 +106,7 @@ def test_by_the_shortcuts_and_by_validation(schedule: Schedule) -> None:
     with pytest.raises(ValidationError, match="already exists"):
         scheduled(tasks.noop)
     task_with_callable(shelf.hear, "mine", "*/5 * * * *", {"text": "so"}).save()
-    sync.synchronise()
+    sync.synchronize()
     assert store().schedules.count() == 2
     schedule.refresh_from_db(using="queue")
     schedule.full_clean()

@@ -23,7 +23,7 @@ def declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Schedule]:
     before = {**declarations}
     declarations.clear()
     cron("@hourly", label="mine")(shelf.add)
-    sync.synchronise()
+    sync.synchronize()
     yield Schedule.objects.get()
     declarations.clear()
     declarations.update(before)
@@ -47,13 +47,13 @@ def test_a_copy_is_another_row(declared: Schedule) -> None:
 def test_a_copy_may_be_made_as_django_s_documentation_has_it(declared: Schedule) -> None:
     declared._state.adding = True
     copied(declared)
-    sync.synchronise()
+    sync.synchronize()
     assert {*Schedule.objects.values_list("label", "enabled")} == {("mine", True), ("copy", True)}
 
 
 def test_a_copy_is_not_declared_and_stays_enabled(declared: Schedule) -> None:
     copied(declared)
-    sync.synchronise()
+    sync.synchronize()
     copy = Schedule.objects.get(label="copy")
     assert copy.enabled
     assert copy.declared is None
@@ -87,7 +87,7 @@ def test_a_copy_with_the_same_label_is_refused_by_field(declared: Schedule) -> N
 def test_a_deleted_row_that_is_saved_again_is_declared_as_before(declared: Schedule) -> None:
     declared.delete()
     declared.save()
-    sync.synchronise()
+    sync.synchronize()
     assert Schedule.objects.get().declared
 
 
@@ -96,7 +96,7 @@ def test_a_row_that_was_read_from_another_database_is_written_whole(declared: Sc
     Schedule.objects.all().delete()
     row._state.db = "elsewhere"  # as a row is that was read there
     row.save(using="default")
-    sync.synchronise()
+    sync.synchronize()
     found = Schedule.objects.get()
     assert (found.label, found.cron, found.enabled) == ("mine", "@hourly", True)
     assert found.declared
@@ -104,9 +104,9 @@ def test_a_row_that_was_read_from_another_database_is_written_whole(declared: Sc
 
 def test_a_loaded_row_that_a_person_has_enabled_stays_enabled(declared: Schedule) -> None:
     declarations.clear()  # the other deployment's
-    sync.synchronise()
+    sync.synchronize()
     loaded = Schedule.objects.get()
     assert not loaded.enabled
     schedule_actions.enable(loaded)
-    sync.synchronise()
+    sync.synchronize()
     assert Schedule.objects.get().enabled

@@ -123,12 +123,12 @@ def fire() -> None:
 
 def declare() -> None:
     every(hours=1)(shelf.add)
-    sync.synchronise()
+    sync.synchronize()
     declarations.clear()
     every(hours=2)(shelf.add)
-    sync.synchronise()
+    sync.synchronize()
     declarations.clear()
-    sync.synchronise()
+    sync.synchronize()
 
 
 def once_by_a_schedule() -> None:
