@@ -57,6 +57,14 @@ def test_what_is_answered_is_what_is_read(client: APIClient, start: Any) -> None
     assert client.get(address(started)).json() == started
 
 
+@pytest.mark.parametrize(
+    "content_type", ["Application/JSON", "APPLICATION/JSON; Charset=UTF-8", "application/json ;x=1"]
+)
+def test_the_media_type_is_in_any_case(client: APIClient, content_type: str) -> None:
+    body = '{"task": "no inputs", "inputs": {}}'
+    assert client.post(TASKS, body, content_type=content_type).status_code == 201
+
+
 def test_the_key_inputs_is_mandatory_and_may_be_empty(client: APIClient) -> None:
     response = client.post(TASKS, {"task": "no inputs"}, format="json")
     assert (response.status_code, response.json()) == (400, {"inputs": ["This field is required."]})

@@ -57,8 +57,8 @@ class AlwaysJSON(BaseContentNegotiation):
     """Ignores the ``Accept`` header: a browser's EventSource does not accept JSON."""
 
     def select_parser(self, request: Any, parsers: Any) -> Any:
-        is_json = request.content_type.partition(";")[0].strip() == parsers[0].media_type
-        return parsers[0] if is_json else None
+        media_type = request.content_type.partition(";")[0].strip().lower()
+        return parsers[0] if media_type == parsers[0].media_type else None
 
     def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> Any:
         return renderers[0], renderers[0].media_type

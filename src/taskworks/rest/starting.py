@@ -138,7 +138,9 @@ def validated_key(request: Any, owner: str) -> Key | None:
 
 def _session_of(request: Any) -> str | None:
     session = getattr(request, "session", None)
-    key: str | None = session.session_key if session is not None else None
+    if session is None:
+        return None
+    key: str | None = session.session_key
     # Not one of signed cookies, which two visitors may have alike, nor one that a client made up.
     return key if key and session.exists(key) else None
 
