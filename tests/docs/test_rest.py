@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 from taskworks.rest import urls
 from taskworks.rest.serializers import RUN_COLUMNS, TaskRunSerializer
 from taskworks.typed import registry
-from tests.docs.conftest import Settings, only, run, with_database
+from tests.docs.conftest import Settings, only, run, with_database, work
 from tests.docs.pages import executes, reference
 from tests.docs.test_reference import mentions
 
@@ -28,7 +28,11 @@ def _api(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.REST_FRAMEWORK = api["REST_FRAMEWORK"]
     settings.TASKWORKS = {
         **api["TASKWORKS"],
-        "API_TASKS": ["reports.tasks.MonthlyReport", "reports.restricted.CloseBooks"],
+        "API_TASKS": [
+            "reports.tasks.MonthlyReport",
+            "reports.restricted.CloseBooks",
+            "reports.failing.ImportPrices",
+        ],
     }
 
 
@@ -46,6 +50,19 @@ def test_tasks_are_offered_over_rest() -> None:
     assert client.post("/tasks/", body, format="json").status_code == 403
     client.force_login(User.objects.create_superuser("root"))
     assert client.post("/tasks/", body, format="json").status_code == 201
+
+
+@executes("reports/failing.py")
+@with_database
+def test_a_failure_tells_users_the_sentence_of_its_task() -> None:
+    client = APIClient()
+    client.force_login(User.objects.create_user("ada"))
+    started = client.post("/tasks/", {"task": "import-prices", "inputs": {}}, format="json")
+    work()
+    error = client.get(started["Location"]).json()["error"]
+    assert error["type"] == "ConnectionError"
+    assert error["message"].startswith("The prices could not be imported. Try again, or ")
+    assert [*error] == ["type", "message"]
 
 
 @executes("reports/views.py")

@@ -74,6 +74,11 @@ class Fails(TypedTask):
         raise ValueError("no such order:\nA7")
 
 
+class FailsAndSaysSo(Fails):
+    name = "fails and says so"
+    failure_message = "Your order could not be found."
+
+
 class ForStaff(TypedTask):
     name = "for staff"
     permission_classes = [IsAdminUser]
@@ -98,5 +103,5 @@ def plain(value: str) -> str:
 
 PATHS = [
     f"{__name__}.{offered.__name__}"
-    for offered in (Add, Various, NoInputs, Tells, Told, Fails, ForStaff, Scarce)
+    for offered in (Add, Various, NoInputs, Tells, Told, Fails, FailsAndSaysSo, ForStaff, Scarce)
 ]

@@ -10,6 +10,7 @@ from rest_framework.test import APIClient
 
 from taskworks.database import notifications
 from taskworks.models import TaskRun
+from taskworks.rest.serializers import run_as_json
 from tests.behavior import run_worker
 from tests.rest import TASKS, address, offered
 
@@ -57,6 +58,14 @@ def test_what_is_answered_is_what_is_read(client: APIClient, start: Any) -> None
     assert client.get(address(started)).json() == started
 
 
+@pytest.mark.parametrize(
+    "content_type", ["Application/JSON", "APPLICATION/JSON; Charset=UTF-8", "application/json ;x=1"]
+)
+def test_the_media_type_is_in_any_case(client: APIClient, content_type: str) -> None:
+    body = '{"task": "no inputs", "inputs": {}}'
+    assert client.post(TASKS, body, content_type=content_type).status_code == 201
+
+
 def test_the_key_inputs_is_mandatory_and_may_be_empty(client: APIClient) -> None:
     response = client.post(TASKS, {"task": "no inputs"}, format="json")
     assert (response.status_code, response.json()) == (400, {"inputs": ["This field is required."]})
@@ -74,13 +83,55 @@ def test_it_tells_how_far_it_is(client: APIClient, start: Any) -> None:
     assert all(each["time"] for each in shown["message_details"])
 
 
-def test_a_failure_shows_its_text_and_not_its_traceback(client: APIClient, start: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("fails", "The task failed."), ("fails and says so", "Your order could not be found.")],
+)
+def test_a_failure_shows_what_its_task_says_and_not_what_was_raised(
+    client: APIClient, start: Any, name: str, message: str
+) -> None:
+    run = start(name)
+    run_worker()
+    answer = client.get(address(run))
+    shown = answer.json()
+    assert shown["status"] == "failed"
+    assert shown["error"] == {"type": "ValueError", "message": message}
+    assert shown["outputs"] == {}
+    for each in (answer, client.get(TASKS), client.post(address(run, "retry"))):
+        assert "A7" not in each.content.decode()
+
+
+def test_staff_who_may_view_runs_are_told_more(client_of: Any, staff: Any, start: Any) -> None:
+    run = start("fails and says so")
+    run_worker()
+    error = {
+        "type": "ValueError",
+        "message": "Your order could not be found.",
+        "detail": "no such order:\nA7",
+    }
+    assert client_of("root").get(address(run)).json()["error"] == error
+    assert client_of("root").get(TASKS).json()["results"][0]["error"] == error
+
+
+def test_other_staff_are_users_like_others(client_of: Any, ann: Any, start: Any) -> None:
     run = start("fails")
     run_worker()
-    shown = client.get(address(run)).json()
-    assert shown["status"] == "failed"
-    assert shown["error"] == {"type": "ValueError", "message": "no such order:\nA7"}
-    assert shown["outputs"] == {}
+    ann.is_staff = True
+    ann.save()
+    error = client_of("ann").get(address(run)).json()["error"]
+    assert error == {"type": "ValueError", "message": "The task failed."}
+
+
+def test_a_cancelled_run_says_so(client: APIClient, start: Any) -> None:
+    run = start("fails and says so")
+    error = client.post(address(run, "cancel")).json()["error"]
+    assert error == {"type": "TaskCancelled", "message": "The task was cancelled."}
+
+
+def test_a_stream_does_not_have_what_was_raised(client: APIClient, start: Any) -> None:
+    run = start("fails")
+    run_worker()
+    assert "A7" not in str(run_as_json(TaskRun.objects.get(id=run["id"])))
 
 
 def test_it_costs_what_enqueue_costs_which_is_one_insert(client: APIClient, ann: Any) -> None:

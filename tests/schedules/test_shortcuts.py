@@ -2,13 +2,18 @@
 
 import uuid
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
+from taskworks.actions import schedule_actions
 from taskworks.models import Firing, TaskRun
 from taskworks.schedules import (
     FAR_FUTURE,
@@ -25,12 +30,62 @@ from tests.typed.declared import Sum
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SHELF = "tests.schedules.shelf"
+LIST = "admin:taskworks_schedule_changelist"
 IN_AN_HOUR = timedelta(hours=1)
+UNTIL = datetime(2090, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
 def _nothing_heard() -> None:
     shelf.heard.clear()
+
+
+class TestInWords:
+    """How often it runs is said wherever its timing is."""
+
+    @pytest.mark.parametrize(
+        ("make", "when", "words"),
+        [
+            (lambda: Schedule.run_once(shelf.hear), "once, immediately", "Once, immediately"),
+            (
+                lambda: Schedule.run_once(shelf.hear, delay_until=UNTIL, timezone="Europe/Berlin"),
+                "once, at 2090-01-02 04:04:05 CET",
+                "Once, at 2090-01-02 04:04:05 CET",
+            ),
+            (
+                lambda: Schedule.run_iterations(shelf.hear, schedule="0 4 * * *"),
+                "once, by 0 4 * * *",
+                "Once, at the first of these times: At 04:00 every day",
+            ),
+            (
+                lambda: Schedule.run_iterations(shelf.hear, 3),
+                "* * * * * *, 3 times",
+                "Every second, 3 times",
+            ),
+            (
+                lambda: task_with_callable(shelf.hear, schedule=timedelta(hours=1)),
+                "every 1:00:00",
+                "Every hour",
+            ),
+        ],
+    )
+    def test_they_are_said(self, make: Any, when: str, words: str) -> None:
+        row = make()
+        row.save()
+        assert (schedule_actions.when(row), schedule_actions.in_words(row)) == (when, words)
+
+    def test_everywhere(self, admin_client: Client) -> None:
+        row = Schedule.run_once(shelf.hear, label="mine")
+        output = StringIO()
+        for options in ({}, {"preview": 2}, {"json": True}):
+            call_command("taskworks", "schedules", stdout=output, **options)
+        change = reverse("admin:taskworks_schedule_change", args=[row.pk])
+        for address in (reverse(LIST), change):
+            shown = admin_client.get(address).content.decode()
+            assert shown.lower().count("once, immediately") == 1
+            assert "Every second" not in shown
+        assert output.getvalue().lower().count("once, immediately") == 3
+        assert "Every second" not in output.getvalue()
 
 
 class TestTaskWithCallable:

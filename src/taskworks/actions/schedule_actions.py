@@ -6,6 +6,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 
 from taskworks.exceptions import TaskException
+from taskworks.models import planning
 from taskworks.models.schedule import Schedule
 from taskworks.models.schedule_validation import in_a_sentence
 from taskworks.schedules import sync
@@ -66,8 +67,19 @@ def changed(schedule: Schedule) -> Iterable[str]:
 
 
 def when(schedule: Schedule) -> str:
-    """Return its timing as it is written."""
-    return schedule.cron or f"every {schedule.interval}"
+    """Return its timing as it is written, and how often it runs in all."""
+    written = schedule.cron or f"every {schedule.interval}"
+    match schedule.iterations:
+        case 0:
+            return written
+        case 1:
+            return f"once, by {written}" if schedule.wait_for_schedule else _once(schedule)
+        case number:
+            return f"{written}, {number} times"
+
+
+def _once(schedule: Schedule) -> str:
+    return _or_reason(lambda: planning.once(schedule))
 
 
 def in_words(schedule: Schedule) -> str:

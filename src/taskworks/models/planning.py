@@ -43,6 +43,32 @@ def timetable_of(schedule: "Schedule") -> Timetable:
     return Cron(schedule.cron, schedule.timezone)
 
 
+def in_words(schedule: "Schedule") -> str:
+    """Return when it runs, and how often in all; raise InvalidTimetable for bad timing."""
+    words = timetable_of(schedule).in_words()
+    match schedule.iterations:
+        case 0:
+            return words
+        case 1 if schedule.wait_for_schedule:
+            return f"Once, at the first of these times: {words}"
+        case 1:
+            return _capitalised(once(schedule))
+        case number:
+            return f"{words}, {number} times"
+
+
+def once(schedule: "Schedule") -> str:
+    """Return when it runs if it does so once, without waiting for a planned time."""
+    if schedule.start_running is None:
+        return "once, immediately"
+    start = clock.as_aware(schedule.start_running).astimezone(cron.zone_of(schedule.timezone))
+    return f"once, at {start:%Y-%m-%d %H:%M:%S %Z}"
+
+
+def _capitalised(words: str) -> str:
+    return words[0].upper() + words[1:]
+
+
 def times_after(schedule: "Schedule", moment: datetime) -> Iterator[datetime]:
     """Yield the planned times after this moment, within its start and end."""
     times = filter(clock.can_be_stored, timetable_of(schedule).after(_from_start(schedule, moment)))

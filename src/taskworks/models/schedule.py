@@ -245,8 +245,8 @@ class Schedule(SisySchedule, ChangeTracking):
     # When it runs.
 
     def in_words(self) -> str:
-        """Return when it runs, in a sentence; raise InvalidTimetable if its timing is not valid."""
-        return planning.timetable_of(self).in_words()
+        """Return when it runs, and how often; raise InvalidTimetable if its timing is not valid."""
+        return planning.in_words(self)
 
     def upcoming(self, n: int, after: datetime | None = None) -> list[datetime]:
         """

@@ -25,6 +25,7 @@ class Typed:
     bare: bool = False
     permission_classes: Sequence[Any] | None = None  # None: only the API's own
     throttle_scope: str | None = None
+    failure_message: str = ""  # what users of an API are told if it fails
 
     def encoded(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments of a call as they are stored; raise InvalidInputs."""

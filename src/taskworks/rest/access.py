@@ -67,6 +67,10 @@ class Viewer:
             return runs
         return runs.filter(owner=self.owner) if self.owner != ANYBODY else runs.none()
 
+    def sees_details(self) -> bool:
+        """Return whether the user may read the messages of exceptions."""
+        return self._is_staff_who_may(VIEW)
+
     def run(self, pk: str, *, to_change: bool = False) -> TaskRun:
         """
         Return the run with this id. Raise NotFound if there is none that the user may see, and

@@ -42,6 +42,8 @@ STATUS_OF = {
     RunState.CANCELLED: "cancelled",
 }
 STATUSES = tuple(dict.fromkeys(STATUS_OF.values()))
+# What users are told of a run that has not succeeded, unless its task says something else.
+ERRORS = {"failed": "The task failed.", "cancelled": "The task was cancelled."}
 FINAL_STATUSES = tuple(STATUS_OF[state] for state in FINISHED)
 
 
@@ -79,10 +81,15 @@ class TaskRunMessageDetailsSerializer(serializers.Serializer):
 
 
 class TaskRunErrorSerializer(serializers.Serializer):
-    """The exception that a run failed with, without its traceback."""
+    """Why a run failed: its exception, as far as users may know it."""
 
-    type = serializers.CharField()
-    message = serializers.CharField(allow_blank=True)
+    type = serializers.CharField(help_text="The class of the exception.")
+    message = serializers.CharField(help_text="What the task tells its users.")
+    detail = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        help_text="The exception's own message; only for staff who may view runs.",
+    )
 
 
 class TaskRunSerializer(serializers.Serializer):
@@ -108,7 +115,7 @@ class TaskRunSerializer(serializers.Serializer):
 
     # The fields only describe the answer: to make it from them would take several times as long.
     def to_representation(self, run: TaskRun) -> dict[str, Any]:
-        return run_as_json(run)
+        return run_as_json(run, with_detail=self.context.get("with_detail", False))
 
 
 class TaskRunPageSerializer(serializers.Serializer):
@@ -173,8 +180,11 @@ class RefusalSerializer(serializers.Serializer):
 # A run as JSON.
 
 
-def run_as_json(run: TaskRun) -> dict[str, Any]:
-    """Return the run under django-task-api's names, without its inputs."""
+def run_as_json(run: TaskRun, *, with_detail: bool = False) -> dict[str, Any]:
+    """
+    Return the run under django-task-api's names, without its inputs. ``with_detail``: with the
+    message of its exception, which may name what is not for its users.
+    """
     status = STATUS_OF[RunState(run.state)]
     return {
         "id": str(run.id),
@@ -187,7 +197,7 @@ def run_as_json(run: TaskRun) -> dict[str, Any]:
         "outputs": _outputs(run) if status == "succeeded" else {},
         "messages": [message["text"] for message in run.messages],
         "message_details": [_details(message) for message in run.messages],
-        "error": _error(run) if status in ("failed", "cancelled") else None,
+        "error": _error(run, status, with_detail) if status in ERRORS else None,
         "attempts": run.attempts,
         "cancel_requested": run.cancel_requested_at is not None,
         "queue": run.queue_name,
@@ -235,24 +245,38 @@ def _percent(run: TaskRun, status: str) -> float | None:
 
 
 def _outputs(run: TaskRun) -> dict[str, Any]:
-    task: Any = registry.find(name) if (name := registry.named(run.task_path)) else None
-    if task is not None:
-        outputs: dict[str, Any] = task.typed.shown(run.return_value)
+    if typed := _typed(run):
+        outputs: dict[str, Any] = typed.shown(run.return_value)
         return outputs
     return {} if run.return_value is None else {"result": run.return_value}
+
+
+def _typed(run: TaskRun) -> Any:
+    """Return what the run's task declares, if it is offered."""
+    task: Any = registry.find(name) if (name := registry.named(run.task_path)) else None
+    return task and task.typed
 
 
 def _details(message: dict[str, Any]) -> dict[str, Any]:
     return {"level": message["level"], "time": message["at"]}
 
 
-def _error(run: TaskRun) -> dict[str, str] | None:
+def _error(run: TaskRun, status: str, with_detail: bool) -> dict[str, str] | None:
     # Without the traceback, which only those who may see the admin should read.
     if not run.errors:
         return None
     entry = run.errors[-1]
     path = entry["exception_class_path"]
-    return {"type": path.rpartition(".")[2], "message": _message_of(path, entry["traceback"])}
+    error = {"type": path.rpartition(".")[2], "message": _told(run, status)}
+    if with_detail:
+        error["detail"] = _message_of(path, entry["traceback"])
+    return error
+
+
+def _told(run: TaskRun, status: str) -> str:
+    """Return what users are told of a run's end: the task's own sentence, if it failed."""
+    typed = _typed(run) if status == "failed" else None
+    return str((typed and typed.failure_message) or ERRORS[status])
 
 
 def _message_of(path: str, traceback: str) -> str:

@@ -110,6 +110,11 @@ class TaskView(APIView):
     def viewer(self) -> Viewer:
         return Viewer(self.request.user)
 
+    def shown(self, run: Any, **options: Any) -> Any:
+        """Return a run, or with ``many`` several, as this user may see them."""
+        context = {"with_detail": self.viewer.sees_details()}
+        return TaskRunSerializer(run, context=context, **options).data
+
     def run(self, pk: str, *, to_change: bool = False) -> TaskRun:
         """Return the run of the address; raise NotFound for one that the user may not see."""
         run = self.viewer.run(pk, to_change=to_change)
@@ -153,7 +158,7 @@ class TaskList(TaskView):
         mine, page_size = lookups.pop("mine", False), lookups.pop("page_size")
         runs, cursor = page_of(self.viewer.runs(mine=mine), lookups, page_size)
         next_page = cursor and replace_query_param(request.build_absolute_uri(), "cursor", cursor)
-        return Response({"next": next_page, "results": TaskRunSerializer(runs, many=True).data})
+        return Response({"next": next_page, "results": self.shown(runs, many=True)})
 
     def post(self, request: Request, **captured: Any) -> Response:
         # First, because the host may be refused.
@@ -167,7 +172,7 @@ class TaskList(TaskView):
         result, is_new = start(task, body.validated_data["inputs"], self.viewer.owner, key)
         run = run_of_result(result) if is_new else self.run(result.id)
         return Response(
-            TaskRunSerializer(run).data,
+            self.shown(run),
             status=201 if is_new else 200,
             headers={"Location": f"{address}{result.id}/"},
         )
@@ -186,7 +191,7 @@ class TaskDetail(TaskView):
     """``/tasks/{id}/``: shows a run."""
 
     def get(self, request: Request, pk: str, **captured: Any) -> Response:
-        return Response(TaskRunSerializer(self.run(pk)).data)
+        return Response(self.shown(self.run(pk)))
 
 
 class CancelTask(TaskView):
@@ -199,7 +204,7 @@ class CancelTask(TaskView):
     def _answer(self, pk: str, answer: run_actions.Answer) -> Response:
         if answer.verdict is Verdict.NOT_APPLICABLE:
             raise Conflict(answer.reason)
-        return Response(TaskRunSerializer(self.viewer.run(pk, to_change=True)).data)
+        return Response(self.shown(self.viewer.run(pk, to_change=True)))
 
 
 class RetryTask(CancelTask):

@@ -31,14 +31,15 @@ def api_task(
     name: str | None = ...,
     permission_classes: Sequence[Any] | None = ...,
     throttle_scope: str | None = ...,
+    failure_message: str = ...,
 ) -> Any: ...
 def api_task(declared: Any = None, /, **changes: Any) -> Any:
     """
     Offer a TypedTask, or a task made by ``@task(typed=True)``, by its name; return it unchanged.
 
-    ``name``, ``permission_classes`` and ``throttle_scope`` are for functions; a class has them as
-    attributes. The ``tasks`` modules of installed apps are imported before tasks are offered; the
-    project must import other modules itself.
+    ``name``, ``permission_classes``, ``throttle_scope`` and ``failure_message`` are for functions;
+    a class has them as attributes. The ``tasks`` modules of installed apps are imported before
+    tasks are offered; the project must import other modules itself.
 
     Raise InvalidTask for anything but a typed task.
     """

@@ -40,6 +40,7 @@ class TypedTask:
     outputs: ClassVar[Mapping[str, Parameter]] = {}
     permission_classes: ClassVar[Sequence[Any] | None] = None  # of APIs; None: only their own
     throttle_scope: ClassVar[str | None] = None
+    failure_message: ClassVar[str] = ""  # what users of an API are told if it fails
     task: ClassVar[Task[..., Any]]
     run: Callable[..., Any]
 
@@ -121,6 +122,7 @@ def _task_of(cls: type[TypedTask]) -> Task[..., Any]:
         description=inspect.cleandoc(cls.__doc__ or ""),
         permission_classes=cls.permission_classes,
         throttle_scope=cls.throttle_scope,
+        failure_message=cls.failure_message,
     )
     _validate_run(cls, typed.inputs)
     kind = task_class(getattr(cls, "backend", DEFAULT_TASK_BACKEND_ALIAS))
