@@ -21,6 +21,7 @@ from django.utils.safestring import SafeString
 
 from taskworks.actions import run_actions
 from taskworks.actions.run_actions import Answer, Verdict
+from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.backends.database import DatabaseBackend
 from taskworks.database.fields import Unreadable
 from taskworks.framework import task_backends
@@ -102,7 +103,7 @@ class BoundedPaginator(Paginator):
         return some if some <= MAX_ROWS_COUNTED else AtLeast(MAX_ROWS_COUNTED)
 
 
-class RunList(ChangeList):
+class RunList(CarefulChangeList):
     def get_queryset(self, *args: Any, **options: Any) -> Any:
         runs: Any = super().get_queryset(*args, **options)
         return runs.defer(*LARGE_COLUMNS)
@@ -171,6 +172,9 @@ class ReadOnlyAdmin(_ModelAdmin):
 
     class Media:
         css = {"all": ["taskworks/admin.css"]}  # noqa: RUF012 - as Django has it
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        return CarefulChangeList
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -15,6 +15,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from taskworks.actions import schedule_actions
+from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.admin.schedule_form import OPTIONS, ScheduleForm
 from taskworks.models import TaskRun
 from taskworks.models.schedule import Schedule
@@ -112,6 +113,9 @@ class ScheduleAdmin(_ModelAdmin):
 
     class Media:
         css = {"all": ["taskworks/admin.css"]}  # noqa: RUF012 - as Django has it
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[CarefulChangeList]:
+        return CarefulChangeList
 
     def get_fieldsets(self, request: HttpRequest, obj: Schedule | None = None) -> Any:
         return CHANGED if obj else ADDED
