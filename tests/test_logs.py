@@ -1,7 +1,9 @@
 """A log that raises stops nobody, and says where it was written."""
 
 import logging
+import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -55,3 +57,38 @@ def test_a_line_names_the_place_that_wrote_it(caplog: pytest.LogCaptureFixture) 
     assert {record.pathname for record in caplog.records} == {__file__}
     assert flood.exc_info
     assert flood.exc_info[0] is ValueError
+
+
+FORGED = "fine.\nRun 5 of shop.pay: successful\x1b[2K\r\x9b31m\u2028"
+
+
+@pytest.mark.parametrize("given", [FORGED, ValueError(FORGED), [FORGED], {"a": FORGED}])
+def test_what_others_write_stays_in_its_line(
+    given: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    log = logging.getLogger("taskworks.of_a_test")
+    log.addHandler(handler)
+    try:
+        steady_logger("taskworks.of_a_test").warning("It said %s on %d.", given, 5)
+    finally:
+        log.removeHandler(handler)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.rstrip("\n").isprintable()
+    assert "fine.\\n" in said
+
+
+def test_a_traceback_keeps_its_lines_alone(caplog: pytest.LogCaptureFixture) -> None:
+    try:
+        raise ValueError("red \x1b[31m")
+    except ValueError:
+        steady_logger("taskworks.of_a_test").exception("It pours.")
+    assert "\nValueError: red \\x1b[31m" in caplog.text
+    assert "\x1b" not in caplog.text
+
+
+def test_what_is_plain_is_left_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    error, moment = ValueError("ünfair"), datetime(2026, 1, 1, tzinfo=UTC)
+    steady_logger("taskworks.of_a_test").warning("%s %s %s", error, moment, None)
+    assert caplog.records[0].args == (error, moment, None)

@@ -9,6 +9,7 @@ import logging
 from typing import Any
 
 from taskworks.context import current_context
+from taskworks.logs import one_line
 
 HEADERS = ("X-Correlation-ID", "X-Request-ID")
 MAX_LENGTH = 200  # characters
@@ -29,6 +30,15 @@ def _cleaned(given: Any) -> str | None:
     return text if text.isprintable() and text else None
 
 
+def correlation_of(metadata: Any) -> str | None:
+    """
+    Return the correlation id of a run with this metadata, in one line of up to 200 characters; None
+    if there is none. Tasks and projects may write there whatever they like.
+    """
+    given = metadata.get(METADATA_KEY) if isinstance(metadata, dict) else None
+    return one_line(str(given)[:MAX_LENGTH]) if given else None
+
+
 class CorrelationFilter(logging.Filter):
     """
     A logging filter that adds ``correlation_id`` to each record: that of the run in whose code the
@@ -38,5 +48,5 @@ class CorrelationFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if not hasattr(record, METADATA_KEY):
             context = current_context()
-            record.correlation_id = (context and context.metadata.get(METADATA_KEY)) or "-"
+            record.correlation_id = (context and correlation_of(context.metadata)) or "-"
         return True

@@ -28,7 +28,7 @@ from taskworks.framework import (
     task_finished,
     task_started,
 )
-from taskworks.logs import steady_logger
+from taskworks.logs import our_logger, steady_logger
 
 __all__ = [
     "aannounce",
@@ -135,7 +135,7 @@ def _log_error(error: BaseException) -> None:
     logger.error("Sending a signal of a run raised %s.", type(error).__name__)
 
 
-_standard_log = logging.getLogger(LOGGER_NAME)
+_standard_log = our_logger(LOGGER_NAME)
 # The standard's own receivers, which only log.
 _LOGGING = (log_task_enqueued, log_task_started, log_task_finished)
 _LOG_RECEIVER_KEYS = {(id(receiver), id(None)) for receiver in _LOGGING}

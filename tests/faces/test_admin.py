@@ -382,3 +382,23 @@ def test_without_the_admin_installed_nothing_needs_it() -> None:
         assert "taskworks.admin.run_admin" not in sys.modules
     """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("name", ["taskrun", "worker", "schedule"])
+@pytest.mark.parametrize("value", ["\0", "a\0b"])
+@pytest.mark.parametrize(
+    "parameter",
+    ["queue_name", "backend", "state__exact", "executor__exact", "finished_at__gte", "q", "p",
+     "state", "kind__exact", "label", "task_path__contains", "owner", "id", "e", "all", "_facets"],
+)  # fmt: skip
+def test_a_nul_in_the_address_of_a_list_is_no_error_of_ours(
+    admin_client: Client, name: str, value: str, parameter: str
+) -> None:
+    response = admin_client.get(f"/admin/taskworks/{name}/", {parameter: value}, follow=True)
+    assert response.status_code in (200, 400)
+
+
+@pytest.mark.parametrize("name", ["taskrun", "worker", "schedule"])
+def test_a_nul_in_the_address_of_a_row_is_no_error_of_ours(admin_client: Client, name: str) -> None:
+    response = admin_client.get(f"/admin/taskworks/{name}/%00/change/", follow=True)
+    assert response.status_code in (200, 404)

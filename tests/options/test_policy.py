@@ -1,5 +1,6 @@
 """The options of a task: what is valid, what is in force, and how a changed one is stored."""
 
+import os
 import pickle
 from datetime import timedelta
 from typing import Any
@@ -25,6 +26,10 @@ async def plain_async() -> None: ...
 
 
 def ask(exception: BaseException, result: Any) -> float:
+    return 5
+
+
+def takes_one(exception: BaseException) -> float:
     return 5
 
 
@@ -65,6 +70,7 @@ INVALID = [
     *[("backoff", value, "backoff must be seconds") for value in [-1, NOT_A_NUMBER, INFINITE]],
     *[("backoff", value, "backoff must be seconds") for value in [True, "5", [], ValueError]],
     ("backoff", timedelta(seconds=-1), "backoff must be seconds"),
+    *[("backoff", value, "backoff must be seconds") for value in [os.system, os.getcwd, takes_one]],
     ("backoff", 10**400, "backoff must be seconds"),
     *[
         (name, value, f"{name} must be ")
@@ -301,6 +307,29 @@ class TestStored:
         for options in ({"retry_on": [path]}, {"backoff": path}):
             with pytest.raises(ImportError):
                 from_stored(options)
+
+    @pytest.mark.parametrize(
+        "stored",
+        [
+            {"backoff": "os.system"},
+            {"backoff": "os.abort"},
+            {"backoff": "builtins.ValueError"},
+            {"backoff": [1, 2, 3, 4, 5]},
+            {"backoff": [{}]},
+            {"backoff": {}},
+            {"retry_on": "os.system"},
+            {"retry_on": 5},
+            {"max_attempts": 0},
+            {"max_attempts": None},
+            {"timeout": "long"},
+            {"executor": "alone"},
+            {"priority": 5},
+        ],
+        ids=str,
+    )
+    def test_what_the_decorator_would_refuse_is_refused(self, stored: dict[str, Any]) -> None:
+        with pytest.raises(InvalidTask):
+            from_stored(stored)
 
     def test_a_module_that_breaks_is_like_one_that_is_gone(self) -> None:
         for module in ("broken", "leaving"):

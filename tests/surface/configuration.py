@@ -80,7 +80,7 @@ def _checks() -> Iterator[tuple[str, str]]:
 def _loggers() -> Iterator[str]:
     """Yield the names of loggers; that of a module stands for all of them."""
     for name, call in _calls():
-        if name in {"getLogger", "steady_logger"}:
+        if name in {"getLogger", "our_logger", "steady_logger"}:
             match call.args[0]:
                 case ast.Constant(value=str(given)):
                     yield given

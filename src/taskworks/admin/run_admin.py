@@ -20,6 +20,7 @@ from django.utils.safestring import SafeString
 
 from taskworks.actions import run_actions
 from taskworks.actions.run_actions import Answer, Verdict
+from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.admin.links import link
 from taskworks.backends.database import DatabaseBackend
 from taskworks.database.fields import Unreadable
@@ -102,7 +103,7 @@ class BoundedPaginator(Paginator):
         return some if some <= MAX_ROWS_COUNTED else AtLeast(MAX_ROWS_COUNTED)
 
 
-class RunList(ChangeList):
+class RunList(CarefulChangeList):
     def get_queryset(self, *args: Any, **options: Any) -> Any:
         runs: Any = super().get_queryset(*args, **options)
         return runs.defer(*LARGE_COLUMNS)
@@ -175,6 +176,9 @@ class ReadOnlyAdmin(_ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
         rows: models.QuerySet[Any] = super().get_queryset(request)
         return rows.using(store_alias())  # and from no replica, which may not have the last change
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        return CarefulChangeList
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

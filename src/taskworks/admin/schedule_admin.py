@@ -14,6 +14,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from taskworks.actions import schedule_actions
+from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.admin.links import link
 from taskworks.admin.schedule_form import OPTIONS, ScheduleForm
 from taskworks.models import TaskRun
@@ -117,6 +118,9 @@ class ScheduleAdmin(_ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Schedule]:
         rows: models.QuerySet[Schedule] = super().get_queryset(request)
         return rows.using(store_alias())  # and from no replica, which may not have the last change
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[CarefulChangeList]:
+        return CarefulChangeList
 
     def get_fieldsets(self, request: HttpRequest, obj: Schedule | None = None) -> Any:
         return CHANGED if obj else ADDED

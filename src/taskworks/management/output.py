@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from taskworks.database.fields import Unreadable
+from taskworks.logs import one_line, visible
 from taskworks.models import TaskRun
 
 # The JSON keys of a run, in the order in which they are printed. Public: do not rename them.
@@ -64,7 +65,12 @@ def print_json(command: BaseCommand, value: Any) -> None:
 
 
 def print_line(command: BaseCommand, text: str = "") -> None:
-    """Print a line for people, with control characters escaped."""
+    """Print a line for people, with line breaks and control characters escaped."""
+    command.stdout.write(one_line(text))
+
+
+def print_lines(command: BaseCommand, text: str) -> None:
+    """Print lines for people, with control characters escaped."""
     command.stdout.write(visible(text))
 
 
@@ -87,7 +93,7 @@ def cell(value: Any) -> str:
     """Return a value as a table shows it: times to the second, a dash for None and empty text."""
     if value is None or value == "":
         return "-"
-    return visible(f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value))
+    return one_line(f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value))
 
 
 def progress(run: TaskRun) -> str | None:
@@ -102,20 +108,6 @@ def span(duration: timedelta) -> str:
     if duration < timedelta(minutes=1):
         return f"{duration.total_seconds():.1f} s"
     return str(duration).partition(".")[0]
-
-
-def visible(text: str) -> str:
-    """Return the text with control characters escaped: text from a task may contain anything."""
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() or character in "\n\t" else _escaped(character)
-        for character in text
-    )
-
-
-def _escaped(character: str) -> str:
-    return ascii(character)[1:-1]
 
 
 def _plain(value: Any) -> str:

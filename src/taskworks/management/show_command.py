@@ -14,6 +14,7 @@ from taskworks.management.output import (
     keyed,
     print_json,
     print_line,
+    print_lines,
 )
 from taskworks.management.reach import check_reachable
 from taskworks.models import RunState, TaskRun
@@ -42,13 +43,14 @@ def _print(command: BaseCommand, run: TaskRun) -> None:
         if printed_here and _is_shown(run, name, value):
             print_line(command, f"{name:<20} {_text(value)}")
     if run.messages:
-        print_line(command, "\nmessages")
+        print_lines(command, "\nmessages")
     for entry in run.messages:
         print_line(command, f"  {entry['at']} {entry['level']}: {entry['text']}")
     for entry in run.errors:
         worker = entry["worker_id"] or "no worker"
-        print_line(command, f"\nerror of attempt {entry['attempt']}, {entry['at']}, {worker}")
-        print_line(command, entry["traceback"].rstrip())
+        print_line(command)
+        print_line(command, f"error of attempt {entry['attempt']}, {entry['at']}, {worker}")
+        print_lines(command, entry["traceback"].rstrip())
 
 
 def _is_shown(run: TaskRun, name: str, value: Any) -> bool:

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.core.management.color import Style
 
 from taskworks.execution import Attempt, Postponed, Released, Retried, Snoozed
+from taskworks.logs import one_line
 from taskworks.management import reload
 from taskworks.management.argument_types import (
     database_backend,
@@ -256,7 +257,7 @@ class Narrator(Observer):
         self._out, self._style = out, style
 
     def begins(self, label: str, taken: str) -> None:
-        self._print(f"Worker {label} started; it takes runs from {taken}.")
+        self._print(f"Worker {one_line(label)} started; it takes runs from {taken}.")
 
     def settled(self, attempts: Attempts) -> None:
         for attempt in attempts:
@@ -269,6 +270,7 @@ class Narrator(Observer):
             f"{attempt.now():%Y-%m-%d %H:%M:%S} {_word(attempt)} {run.called_path} {run.id} "
             f"{milliseconds:.1f} ms"
         )
+        line = one_line(line)
         self._print(line if run.state not in UNSUCCESSFUL else self._style.ERROR(line))
 
     def draining(self, running: int) -> None:

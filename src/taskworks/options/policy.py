@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from functools import lru_cache
-from inspect import iscoroutinefunction
+from inspect import isbuiltin, iscoroutinefunction, signature
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -280,8 +280,7 @@ def _attempts(value: Any, name: str) -> int:
 
 
 def _backoff(value: Any, name: str) -> Any:
-    is_function = callable(value) and not isinstance(value, type) and not iscoroutinefunction(value)
-    if isinstance(value, Backoff) or is_function:
+    if isinstance(value, Backoff) or _is_backoff_function(value):
         return value
     if isinstance(value, int | float | timedelta):
         return seconds(value, name)
@@ -289,6 +288,18 @@ def _backoff(value: Any, name: str) -> Any:
         f"{name} must be seconds, a timedelta, a Backoff, or a function of an exception and a "
         f"task result, not {value!r}."
     )
+
+
+def _is_backoff_function(value: Any) -> bool:
+    if not callable(value) or isinstance(value, type) or iscoroutinefunction(value):
+        return False
+    try:
+        signature(value).bind(None, None)
+    except ValueError:  # it has no signature
+        return not isbuiltin(value)
+    except Exception:  # noqa: BLE001 - it does not take these two; or its attributes are odd
+        return False
+    return True
 
 
 def _classes(value: Any, name: str) -> tuple[type[BaseException], ...]:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import Error as DatabaseError
 
-from taskworks.correlation import METADATA_KEY
+from taskworks.correlation import METADATA_KEY, correlation_of
 from taskworks.database.notifications import MAX_RUNS_PER_NOTIFICATION, WATCHERS_CHANNEL, news_of
 from taskworks.execution import (
     Attempt,
@@ -28,7 +28,7 @@ from taskworks.execution import (
     Snoozed,
     Succeeded,
 )
-from taskworks.logs import steady_logger
+from taskworks.logs import one_line, our_logger, steady_logger
 from taskworks.models import TaskRun
 from taskworks.recording.events import Attempts, Subscriber
 from taskworks.signals import (
@@ -44,7 +44,7 @@ WATCHED_FOR = 30.0  # seconds from the last request to watch a run; watchers ask
 MAX_WATCHED_RUNS = 10_000
 
 logger = steady_logger(__name__)
-run_logger = logging.getLogger("taskworks.runs")
+run_logger = our_logger("taskworks.runs")
 
 
 class Watchers(Subscriber):
@@ -183,15 +183,15 @@ def _log(
     run = attempt.run
     extra = {
         "task_id": str(run.id),
-        "task_path": run.task_path,
-        "task_queue": run.queue_name,
+        "task_path": one_line(run.task_path),
+        "task_queue": one_line(run.queue_name),
         "task_attempt": run.attempts,
         "task_duration": attempt.duration,
         "task_worker": attempt.worker_id,
         "task_state": run.state,
     }
     try:
-        if correlation_id := run.metadata.get(METADATA_KEY):
+        if correlation_id := correlation_of(run.metadata):
             extra[METADATA_KEY] = correlation_id
             what, args = f"{what} (correlation id %s)", (*args, correlation_id)
         message = f"Run %s of %s: {what}."

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from taskworks.logs import visible
 from taskworks.management import (
     action_commands,
     list_command,
@@ -63,7 +64,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         name = options["subcommand"]
-        SUBCOMMANDS[name].run(self, options | _validated(options, self.subparsers[name]))
+        try:
+            SUBCOMMANDS[name].run(self, options | _validated(options, self.subparsers[name]))
+        except CommandError as error:
+            if type(error) is CommandError:  # a check's is colored
+                error.args = (visible(str(error)),)
+            raise
 
 
 def _accept_here_too(actions: list[argparse.Action], subparser: argparse.ArgumentParser) -> None:
