@@ -118,3 +118,18 @@ def test_types_tells_what_each_task_takes_and_gives(client: APIClient) -> None:
     assert set(add["inputs"]["properties"]) == {"a", "b"}
     assert add["inputs"]["additionalProperties"] is False
     assert set(add["outputs"]["properties"]) == {"sum"}
+
+
+class ReadFromTheReplica:
+    """A connection to another database than the tests': it refuses to be used."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        return "queue" if model._meta.app_label == "taskworks" else None
+
+
+def test_no_replica_is_asked(client: APIClient, start: Any, settings: Any) -> None:
+    settings.DATABASE_ROUTERS = [f"{__name__}.ReadFromTheReplica"]
+    run = start("add", a=1)
+    assert client.get(address(run["id"])).json()["id"] == run["id"]
+    assert listed(client) == [run["id"]]
+    assert client.post(address(run["id"], "cancel")).status_code in (200, 202)

@@ -26,7 +26,7 @@ from taskworks.framework import task_backends
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import FINISHED, TaskRunQuerySet
 from taskworks.progress import OF_SCHEDULE
-from taskworks.store import store
+from taskworks.store import store, store_alias
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -169,6 +169,10 @@ class ReadOnlyAdmin(_ModelAdmin):
 
     class Media:
         css = {"all": ["taskworks/admin.css"]}  # noqa: RUF012 - as Django has it
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
+        rows: models.QuerySet[Any] = super().get_queryset(request)
+        return rows.using(store_alias())  # and from no replica, which may not have the last change
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -19,6 +19,7 @@ from taskworks.admin.schedule_form import OPTIONS, ScheduleForm
 from taskworks.models import TaskRun
 from taskworks.models.schedule import Schedule
 from taskworks.schedules import sync
+from taskworks.store import store_alias
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Schedule]
@@ -112,6 +113,10 @@ class ScheduleAdmin(_ModelAdmin):
 
     class Media:
         css = {"all": ["taskworks/admin.css"]}  # noqa: RUF012 - as Django has it
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Schedule]:
+        rows: models.QuerySet[Schedule] = super().get_queryset(request)
+        return rows.using(store_alias())  # and from no replica, which may not have the last change
 
     def get_fieldsets(self, request: HttpRequest, obj: Schedule | None = None) -> Any:
         return CHANGED if obj else ADDED
@@ -213,11 +218,12 @@ class ScheduleAdmin(_ModelAdmin):
 
     @admin.display(description="latest firings")
     def firings_shown(self, schedule: Schedule) -> str:
-        firings = list(schedule.firings.order_by("-planned_at")[:LATEST_FIRINGS])
+        alias = schedule._state.db
+        firings = list(schedule.firings.using(alias).order_by("-planned_at")[:LATEST_FIRINGS])
         if not firings:
             return self.get_empty_value_display()
         ids = [firing.run for firing in firings if firing.run]
-        runs = TaskRun.objects.filter(id__in=ids).in_bulk()
+        runs = TaskRun.objects.using(alias).filter(id__in=ids).in_bulk()
         rows = ((_moment(_here(firing.planned_at)), _run(runs, firing.run)) for firing in firings)
         return format_html_join("", "<div>{}: {}</div>", rows)
 

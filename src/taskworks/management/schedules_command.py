@@ -12,6 +12,7 @@ from taskworks.management.output import add_json, print_json, print_line, print_
 from taskworks.management.reach import check_reachable
 from taskworks.models.schedule import Schedule
 from taskworks.schedules import sync
+from taskworks.store import store
 
 HELP = "List schedules, or enable, disable, run or preview them."
 TITLES = ("LABEL", "CALLABLE", "WHEN", "NEXT RUN", "LAST RUN", "STATE")
@@ -101,7 +102,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
 
 
 def _find(labels: list[str]) -> list[Schedule]:
-    rows = Schedule.objects.order_by("label")
+    rows = store().schedules.order_by("label")
     if not labels:
         return list(rows)
     found = {schedule.label: schedule for schedule in rows.filter(label__in=labels)}

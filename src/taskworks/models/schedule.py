@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import connections, models, router
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
@@ -257,6 +258,21 @@ class Schedule(SisySchedule, ChangeTracking):
         super().full_clean(exclude, validate_unique, validate_constraints)
         if self._state.adding or "enabled" in self._changed():
             schedule_validation.refuse_in_vain(self, clock.read(connections[self._alias()]))
+
+    def validate_unique(self, exclude: Collection[str] | None = None) -> None:
+        """Validate as Django does, but ask where rows are written: a replica may be late."""
+        rows = type(self)._base_manager.using(self._alias())
+        others = rows if self._state.adding else rows.exclude(pk=self.pk)
+        given = {name: getattr(self, name) for name in {"id", "label"}.difference(exclude or ())}
+        taken = {
+            name: self.unique_error_message(type(self), (name,))
+            for name, value in given.items()
+            if value is not None
+            and (self._state.adding or name != "id")
+            and others.filter(**{name: value}).exists()
+        }
+        if taken:
+            raise ValidationError(taken)
 
     def clean_fields(self, exclude: Collection[str] | None = None) -> None:
         """Validate as Django does, after other ways to write a value are put into one."""

@@ -36,6 +36,7 @@ from taskworks.rest.serializers import (
     run_of_result,
 )
 from taskworks.rest.starting import StartTaskSerializer, start, validated_key
+from taskworks.store import store
 from taskworks.typed import registry
 
 STREAM_RETRY_AFTER = 10  # seconds
@@ -87,7 +88,7 @@ class TaskView(APIView):
 
     def get_queryset(self) -> Any:
         """Return the runs, whose model permission classes and drf-spectacular ask for."""
-        return TaskRun.objects.all()
+        return store().runs
 
     @property
     def viewer(self) -> Viewer:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.db import router
+
 from taskworks.models.schedule import Schedule
 
 
@@ -33,4 +35,4 @@ def taskinfo_with_label(label: str) -> dict[str, Any]:
     Return what is stored of the callable of the schedule with this label, under sisy's keys. Raise
     Schedule.DoesNotExist if there is none.
     """
-    return Schedule.objects.get(label=label).funcinfo
+    return Schedule.objects.using(router.db_for_write(Schedule)).get(label=label).funcinfo
