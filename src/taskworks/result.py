@@ -201,10 +201,10 @@ async def await_for(results: Results, timeout: Timeout = None) -> "list[TaskResu
 def _pauses(results: Sequence[Any], timeout: Timeout) -> Iterator[float]:
     """Yield the pauses between two polls; the last poll is when the timeout is over."""
     limit = None if timeout is None else seconds(timeout, "timeout")
-    deadline = None if limit is None else time.monotonic() + limit
+    deadline = None if limit is None else _real_seconds() + limit
     pause = FIRST_PAUSE
     while True:
-        left = pause if deadline is None else deadline - time.monotonic()
+        left = pause if deadline is None else deadline - _real_seconds()
         yield max(0.0, min(pause, left))
         pause = min(pause * 1.5, MAX_PAUSE)
         if deadline is not None and left <= 0:
@@ -213,6 +213,13 @@ def _pauses(results: Sequence[Any], timeout: Timeout) -> Iterator[float]:
                 f"{len(pending)} of {len(results)} runs have not finished within {limit:g} s, "
                 f"such as {pending[0].id}."
             )
+
+
+def _real_seconds() -> float:
+    """Read a clock that no test stops: freezegun and time-machine replace ``time.monotonic``."""
+    if hasattr(time, "clock_gettime"):
+        return time.clock_gettime(time.CLOCK_MONOTONIC)
+    return time.monotonic()  # on Windows
 
 
 def _pending(results: Sequence[Any]) -> list[Any]:

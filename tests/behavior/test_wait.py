@@ -279,3 +279,21 @@ def test_a_scheduled_run_is_waited_for_too() -> None:
     result = tasks.noop.using(run_after=timedelta(hours=1)).enqueue()
     with pytest.raises(TimeoutError):
         result.wait(0.05)
+
+
+def test_a_timeout_is_in_real_seconds_while_a_test_has_stopped_the_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As freezegun does: ``time.sleep`` sleeps on, and ``time.monotonic`` stands still."""
+    result = tasks.noop.enqueue()
+    pauses: list[float] = []
+
+    def sleep(seconds: float, really: Callable[[float], None] = time.sleep) -> None:
+        assert len(pauses) < 100, "it would never end"
+        pauses.append(seconds)
+        really(seconds)
+
+    monkeypatch.setattr(time, "monotonic", lambda: 5.0)
+    monkeypatch.setattr(time, "sleep", sleep)
+    with pytest.raises(TimeoutError, match=r"within 0\.1 s"):
+        result.wait(timeout=0.1)

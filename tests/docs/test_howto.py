@@ -2,11 +2,14 @@
 
 import io
 import json
+import sys
 import urllib.request
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 from email.message import Message
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.error import HTTPError, URLError
 
@@ -385,3 +388,21 @@ def test_an_option_that_is_not_valid_is_refused(capsys: Capture) -> None:
         "executor='async' does not fit 'count_words', which is not a coroutine function: use "
         "'thread' or 'process'.",
     ]
+
+
+# Tenants
+
+
+@executes("shop/tenants.py")
+@with_database
+def test_a_task_enters_the_schema_that_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """django-tenants stands for itself elsewhere: it needs settings of its own and PostgreSQL."""
+    entered: list[str] = []
+    package: Any = ModuleType("django_tenants")
+    utils: Any = ModuleType("django_tenants.utils")
+    utils.schema_context = lambda name: nullcontext(entered.append(name))
+    monkeypatch.setitem(sys.modules, "django_tenants", package)
+    monkeypatch.setitem(sys.modules, "django_tenants.utils", utils)
+    import_string("shop.tenants.count_users").enqueue("acme")
+    work()
+    assert (only("shop.tenants.count_users").return_value, entered) == (0, ["acme"])

@@ -59,14 +59,14 @@ def prepare(attempt: Attempt) -> Outcome | None:
 
 def execute(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
     """Execute the attempt in this thread."""
-    outside = tidy_before()
+    before = tidy_before()
     outcome = _call(attempt, guard, sender)
     attempt.returned()
     # The exception may have been raised in the middle of a database driver.
     if guard.reason:
         left_open = drop_connections()
     else:
-        left_open = tidy_after(outside, has_failed=not isinstance(outcome, Succeeded))
+        left_open = tidy_after(before, has_failed=not isinstance(outcome, Succeeded))
     return _checked(attempt, outcome, left_open) if left_open else outcome
 
 

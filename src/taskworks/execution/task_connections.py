@@ -2,7 +2,7 @@
 
 import threading
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -10,12 +10,20 @@ from django.db.backends.signals import connection_created
 from django.dispatch import receiver
 
 from taskworks.database.connections import close_unusable
+from taskworks.execution.connection_state import State, is_same, state_of, state_of_new
 from taskworks.logs import steady_logger
 from taskworks.store import store_alias
 
 MAX_KNOWN_AGE = 1.0  # seconds for which a thread is known to have no connection
 
 logger = steady_logger(__name__)
+
+
+class Before(NamedTuple):
+    """How the connections of a thread were before a task."""
+
+    in_transaction: set[str]  # aliases
+    states: dict[BaseDatabaseWrapper, State]
 
 
 def tidy_connections() -> None:
@@ -44,24 +52,35 @@ def open_transactions() -> set[str]:
     return _in_transaction(_opened())
 
 
-def tidy_before() -> set[str]:
-    """Tidy up before a task; return the aliases on which a transaction is already open."""
-    opened = _opened_if_any()
+def tidy_before() -> Before:
+    """Tidy up before a task; return how this thread's connections are."""
+    known = _known_if_any()
+    opened = _opened_of(known)
     close_unusable(opened.values())
-    return _in_transaction(opened)
+    states = {connection: state_of(connection) for connection in known}
+    return Before(_in_transaction(opened), states)
 
 
-def tidy_after(outside: set[str], *, has_failed: bool) -> set[str]:
+def tidy_after(before: Before, *, has_failed: bool) -> set[str]:
     """
-    Tidy up after a task, and roll back transactions that it left open; return their aliases.
+    Tidy up after a task, roll back transactions that it left open, and return their aliases. A
+    connection that it left in another state, such as that of a tenant, is dropped, unless it is in
+    a transaction that was open before, which can only be a test's.
     """
-    opened = _opened() if has_failed else _opened_if_any()
-    left_open = _in_transaction(opened) - outside
-    for alias in left_open:
+    known = _known() if has_failed or not _has_djangos_engines() else _known_if_any()
+    opened = _opened_of(known)
+    left_open = _in_transaction(opened) - before.in_transaction
+    changed = {connection.alias for connection in known if _is_changed(connection, before)}
+    for alias in left_open | (changed - before.in_transaction):
         _drop(alias)
-        del opened[alias]
+        opened.pop(alias, None)
     close_unusable(opened.values())
     return left_open
+
+
+def _is_changed(connection: BaseDatabaseWrapper, before: Before) -> bool:
+    state = before.states.get(connection) or state_of_new(connection.alias)
+    return not is_same(state, state_of(connection))
 
 
 def drop_connections() -> set[str]:
@@ -86,12 +105,21 @@ def refuse_to_wait_in_sqlite_transaction() -> None:
 
 def _opened() -> dict[str, BaseDatabaseWrapper]:
     """Return this thread's connections, including any that broke while they were made."""
-    known = connections.all(initialized_only=True)
-    _here.may_be_connected, _here.asked_at = bool(known), time.monotonic()
+    return _opened_of(_known())
+
+
+def _opened_of(known: list[BaseDatabaseWrapper]) -> dict[str, BaseDatabaseWrapper]:
     return {connection.alias: connection for connection in known if connection.connection}
 
 
-def _opened_if_any() -> dict[str, BaseDatabaseWrapper]:
+def _known() -> list[BaseDatabaseWrapper]:
+    """Return the wrappers of this thread, whether they are connected or not."""
+    known = [*connections.all(initialized_only=True)]
+    _here.may_be_connected, _here.asked_at = bool(known), time.monotonic()
+    return known
+
+
+def _known_if_any() -> list[BaseDatabaseWrapper]:
     """
     Return the same, but ask Django only once per second in a thread that has no connections.
 
@@ -99,7 +127,12 @@ def _opened_if_any() -> dict[str, BaseDatabaseWrapper]:
     connections, but not for those that break while they are made; so ask once in a while.
     """
     is_known = time.monotonic() - _here.asked_at < MAX_KNOWN_AGE
-    return {} if is_known and not _here.may_be_connected else _opened()
+    return [] if is_known and not _here.may_be_connected else _known()
+
+
+def _has_djangos_engines() -> bool:
+    """Return whether no engine keeps a state of its own, which may be set before it connects."""
+    return all(given["ENGINE"].startswith("django.") for given in connections.settings.values())
 
 
 class _Here(threading.local):
