@@ -110,3 +110,55 @@ def test_a_test_sees_the_task_below_its_own_call() -> None:
     names = [entry.name for entry in caught.traceback]
     assert names[-2:] == ["fail", "deliver"]
     assert names[1:-2] == ["run_tasks"]
+
+
+class TestOfAChildProcess:
+    @each_task
+    def test_it_is_reported_as_from_a_thread(self, task: Task, reported: Records) -> None:
+        with working(task_processes=1):
+            wait_until(task.using(executor="process").enqueue(7), "failed")
+        [record] = reported
+        assert names_of_frames(record) == [task.func.__name__, "deliver"]
+        error = error_in(record)
+        assert isinstance(error, raising.ParcelError)
+        assert (type(error).__name__, str(error)) == ("ParcelError", "parcel 7 is not in Ulm")
+        assert error.__notes__ == ["It was sent on Monday."]
+        assert type(error.__cause__) is KeyError
+
+    def test_its_text_in_the_log_is_that_of_a_thread(self, reported: Records) -> None:
+        raising.fail.enqueue(7)
+        run_worker()
+        with working(task_processes=1):
+            wait_until(raising.fail.using(executor="process").enqueue(7), "failed")
+        in_thread, in_child = (lines_of(record) for record in reported)
+        assert in_child == in_thread
+
+    def test_its_class_is_the_same_where_that_is_possible(self, reported: Records) -> None:
+        with working(task_processes=1):
+            wait_until(raising.fail_plainly.using(executor="process").enqueue(7), "failed")
+            wait_until(raising.fail_with_group.using(executor="process").enqueue(7), "failed")
+        plain, group = map(error_in, reported)
+        assert (type(plain), plain.args) == (ValueError, ("no parcel 7",))
+        assert isinstance(group, ExceptionGroup)
+        assert [repr(member) for member in group.exceptions] == [
+            "ValueError('one')",
+            "KeyError('two')",
+        ]
+
+    def test_a_retry_is_reported_too(self, reported: Records) -> None:
+        with working(task_processes=1):
+            twice = raising.fail.using(executor="process", max_attempts=2, backoff=0)
+            wait_until(twice.enqueue(7), "failed")
+        assert [names_of_frames(record) for record in reported] == [["fail", "deliver"]] * 2
+
+
+def error_in(record: logging.LogRecord) -> BaseException:
+    assert record.exc_info
+    assert record.exc_info[1]
+    return record.exc_info[1]
+
+
+def lines_of(record: logging.LogRecord) -> list[str]:
+    """The traceback as it is printed, without the marks below a line."""
+    lines = "".join(traceback.format_exception(error_in(record))).splitlines()
+    return [line for line in lines if set(line) - set(" ^~")]
