@@ -1,5 +1,6 @@
 """What became of an attempt, as a value."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum, auto
@@ -11,17 +12,8 @@ from taskworks import jsonvalue
 from taskworks.conf import conf
 from taskworks.exceptions import TaskCancelled, TaskLost
 
-# Modules between a worker and the function of a task.
-OUR_OWN = (
-    "taskworks.execution",
-    "taskworks.framework",
-    "taskworks.discovery",
-    "taskworks.definition",
-    "taskworks.endpoints",
-    "taskworks.typed",
-    "taskworks.parameters",
-    "django.tasks",
-)
+# Packages between a worker and the function of a task.
+MACHINERY = ("taskworks.", "django.tasks.", "asgiref.", "asyncio.", "concurrent.futures.")
 
 
 class Verb(IntEnum):
@@ -210,7 +202,11 @@ def failure(exception: BaseException) -> Failed:
 
 
 def error_entry(exception: BaseException) -> dict[str, str]:
-    """Return what is stored of an exception: its class and traceback, cleaned and cut."""
+    """
+    Return what is stored of an exception: its class and traceback, cleaned and cut. From now on its
+    traceback begins with the task's own frames, whoever prints it.
+    """
+    _begin_with_the_task(exception)
     kind = type(exception)
     return {
         "exception_class_path": jsonvalue.printable(f"{kind.__module__}.{kind.__qualname__}")[:512],
@@ -218,21 +214,33 @@ def error_entry(exception: BaseException) -> dict[str, str]:
     }
 
 
-def _traceback(exception: BaseException) -> str:
-    try:
-        frames = _of_the_task(exception.__traceback__)
-        return "".join(TracebackException(type(exception), exception, frames).format())
-    except Exception as unprintable:  # noqa: BLE001 - a task's exception may do anything
-        kind = type(exception)
-        return f"{kind.__module__}.{kind.__qualname__}: <no traceback: {unprintable!r}>\n"
+def _begin_with_the_task(exception: BaseException) -> None:
+    """Leave out the frames between the worker and the task, also of what the exception is from."""
+    seen: set[int] = set()
+    left: list[BaseException | None] = [exception]
+    with suppress(Exception):  # a task's exception may do anything
+        while left:
+            error = left.pop()
+            if error is None or id(error) in seen:
+                continue
+            seen.add(id(error))
+            BaseException.with_traceback(error, _of_the_task(error.__traceback__))
+            left += [error.__cause__, error.__context__]
+            left += error.exceptions if isinstance(error, BaseExceptionGroup) else []
 
 
 def _of_the_task(frames: TracebackType | None) -> TracebackType | None:
-    """Leave out the frames between the worker and the task, if there are others."""
-    inner = frames
-    while inner and inner.tb_frame.f_globals.get("__name__", "").startswith(OUR_OWN):
-        inner = inner.tb_next
-    return inner or frames
+    while frames and f"{frames.tb_frame.f_globals.get('__name__')}.".startswith(MACHINERY):
+        frames = frames.tb_next
+    return frames
+
+
+def _traceback(exception: BaseException) -> str:
+    try:
+        return "".join(TracebackException.from_exception(exception).format())
+    except Exception as unprintable:  # noqa: BLE001 - a task's exception may do anything
+        kind = type(exception)
+        return f"{kind.__module__}.{kind.__qualname__}: <no traceback: {unprintable!r}>\n"
 
 
 def _cut(text: str, limit: int) -> str:

@@ -165,9 +165,11 @@ def _with_traceback(
     exception: BaseException, announce: Callable[..., None], *args: Any, **more: Any
 ) -> None:
     """Announce while the exception is handled: the standard's receiver logs sys.exc_info()."""
+    of_the_task = exception.__traceback__
     try:
         raise exception
-    except BaseException:  # noqa: BLE001 - whatever the task raised
+    except BaseException as raised:  # noqa: BLE001 - whatever the task raised
+        BaseException.with_traceback(raised, of_the_task)
         announce(*args, **more)
 
 

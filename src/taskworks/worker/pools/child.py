@@ -31,18 +31,17 @@ from taskworks.execution import (
     Settled,
     ThreadGuard,
     execute,
-    failure,
     judge,
     prepare,
 )
 from taskworks.store import store
+from taskworks.worker.pools.carried_exception import CarriedException
 from taskworks.worker.pools.messages import (
     AttemptBegun,
     AttemptEnded,
     AttemptOrdered,
     CancelRequested,
     ChildReady,
-    ExceptionInChild,
     InterruptRequested,
     ProgressReported,
     ProgressWritten,
@@ -194,7 +193,7 @@ def _flush() -> None:
 
 
 def _portable(outcome: Outcome) -> Outcome:
-    """Return the outcome without the exception, whose class may be unknown to the worker."""
+    """Return the outcome with an exception that can be sent, whatever its class."""
     if isinstance(outcome, InDoubt):
         return InDoubt(_settled_portably(outcome.otherwise))
     return _settled_portably(outcome)
@@ -203,16 +202,11 @@ def _portable(outcome: Outcome) -> Outcome:
 def _settled_portably(outcome: Settled) -> Settled:
     match outcome:
         case Postponed(delay, reason):
-            text = _last_line(failure(reason).entry["traceback"])
-            return Postponed(delay, ExceptionInChild(text))
-        case Failed(_, entry) | Retried(_, entry, _) | Cancelled(_, entry) | Lost(_, entry):
-            return replace(outcome, exception=ExceptionInChild(entry["traceback"]))
+            return Postponed(delay, CarriedException(reason))
+        case Failed() | Retried() | Cancelled() | Lost():
+            return replace(outcome, exception=CarriedException(outcome.exception))
         case _:
             return outcome
-
-
-def _last_line(text: str) -> str:
-    return text.rstrip("\n").rpartition("\n")[2]
 
 
 def _memory() -> int:

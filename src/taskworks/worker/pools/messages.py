@@ -71,7 +71,3 @@ class AttemptEnded:
 
     outcome: Outcome
     memory: int
-
-
-class ExceptionInChild(Exception):  # noqa: N818 - it stands for another
-    """An exception of a child process, as text, because its class may be unknown here."""
