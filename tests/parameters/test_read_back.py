@@ -68,7 +68,7 @@ class Camel(BaseModel):
 
 
 class ByEitherName(BaseModel):
-    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+    model_config = ConfigDict(populate_by_name=True)
     number: int = Field(1, validation_alias="n")
 
 
