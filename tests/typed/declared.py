@@ -5,7 +5,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, computed_field
+from pydantic.alias_generators import to_camel
 
 from taskworks import TaskContext, task
 from taskworks.typed import TypedTask, api_task
@@ -142,6 +143,17 @@ class Size(Enum):
     LARGE = "l"
 
 
+class Shipment(BaseModel):
+    model_config = ConfigDict(strict=True, alias_generator=to_camel, extra="forbid")
+    sent_at: datetime
+    paid: Decimal = Decimal(0)
+    token: SecretStr = SecretStr("")
+
+    @computed_field
+    def is_paid(self) -> bool:
+        return self.paid > 0
+
+
 class Address(BaseModel):
     street: str
     number: int = Field(ge=1)
@@ -169,6 +181,12 @@ def describe(
 async def ordered(context: TaskContext, order: Order) -> list[int]:
     context.set_progress(1)
     return [order.pk]
+
+
+@task(typed=True)
+def ship(shipment: Shipment) -> Shipment:
+    assert isinstance(shipment.paid, Decimal)
+    return shipment
 
 
 @task(typed=True)

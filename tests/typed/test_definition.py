@@ -1,5 +1,6 @@
 """Which typed tasks can be defined, which are offered, and what the checks report."""
 
+import importlib
 import re
 import subprocess
 import sys
@@ -115,7 +116,8 @@ FUNCTIONS = [
     ("def f(**a: int): ...", "accepts only named arguments"),
     ("def f(a: int, /): ...", "accepts only named arguments"),
     ("def f(a: TypedTask): ...", "f: 'a', <AnnotatedParameter>, cannot be validated"),
-    ("def f(a: 'Unknown'): ...", "annotations cannot be read"),
+    ("def f(a: 'Unknown'): ...", "annotations cannot be read: name 'Unknown' is not defined. A ty"),
+    ("def f() -> 'Unknown': ...", "import their types outside of `if TYPE_CHECKING`"),
     ("def f(a: int = 'x'): ...", "does not fit"),
 ]
 
@@ -126,6 +128,12 @@ def test_a_function_that_cannot_be_is_refused(module: Any, function: str, reason
     with pytest.raises(InvalidTask) as caught:
         __import__("typed_of_a_test")
     assert reason in str(caught.value)
+
+
+def test_the_annotation_of_a_context_may_be_for_type_checkers_only(module: Any) -> None:
+    module("@task(typed=True, takes_context=True)\ndef f(context: 'TaskContext', a: 'int'): ...\n")
+    f = importlib.import_module("typed_of_a_test").f
+    assert [*f.inputs] == ["a"]
 
 
 def test_a_class_must_be_at_the_top_of_a_module() -> None:

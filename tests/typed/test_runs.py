@@ -299,6 +299,25 @@ def test_a_function_may_take_a_context() -> None:
     assert result.progress == 1
 
 
+def test_a_model_arrives_as_it_was_accepted() -> None:
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    shipment = declared.Shipment(sentAt=at, paid=Decimal("1.50"))
+    for given in (shipment, {"sentAt": "2026-01-02T00:00:00Z", "paid": "1.50"}):
+        result = declared.ship.enqueue(given)
+        stored = {"sentAt": "2026-01-02T00:00:00Z", "paid": "1.50", "token": ""}
+        assert run_of(result).kwargs == {"shipment": stored}
+        assert executed(result).return_value == {**stored, "isPaid": True}
+
+
+def test_a_secret_is_refused_and_nothing_is_stored() -> None:
+    with pytest.raises(
+        InvalidInputs, match=r"\['token'\]: A secret is not stored with a run."
+    ) as caught:
+        declared.ship.enqueue({"sentAt": "2026-01-02T00:00:00Z", "token": "hunter2"})
+    assert "hunter2" not in str(caught.value)
+    assert not TaskRun.objects.exists()
+
+
 def test_a_functions_result_must_fit() -> None:
     assert "InvalidOutputs: result: Input should be a valid integer" in failure(
         declared.wrong.enqueue(1)

@@ -102,11 +102,14 @@ def _coroutine_function(
 
 def _typed_of(function: Callable[..., Any], takes_context: bool) -> Typed:
     name = getattr(function, "__qualname__", repr(function))
-    try:
-        hints = get_type_hints(function, include_extras=True)
-    except Exception as error:
-        raise InvalidTask(f"{name}: its annotations cannot be read: {error}") from error
     arguments = [*inspect.signature(function).parameters.values()][int(takes_context) :]
+    try:
+        hints = _hints(function, {"return", *(argument.name for argument in arguments)})
+    except Exception as error:
+        raise InvalidTask(
+            f"{name}: its annotations cannot be read: {error}. A typed task needs them when it is "
+            "defined: import their types outside of `if TYPE_CHECKING`."
+        ) from error
     inputs = {a.name: _input(f"{name}({a.name})", a, hints) for a in arguments}
     returned = hints.get("return", Any)
     outputs = {} if returned is types.NoneType else {RESULT_NAME: _output(returned)}
@@ -117,6 +120,17 @@ def _typed_of(function: Callable[..., Any], takes_context: bool) -> Typed:
         description=inspect.cleandoc(function.__doc__ or ""),
         bare=True,
     )
+
+
+def _hints(function: Callable[..., Any], names: set[str]) -> dict[str, Any]:
+    """Return the annotations of these; that of the context may exist for type checkers only."""
+    annotations = getattr(function, "__annotations__", {})
+    needed = types.SimpleNamespace(
+        __annotations__={name: each for name, each in annotations.items() if name in names},
+        __globals__=getattr(inspect.unwrap(function), "__globals__", {}),
+        __type_params__=getattr(function, "__type_params__", ()),
+    )
+    return get_type_hints(needed, include_extras=True)
 
 
 def _input(place: str, argument: inspect.Parameter, hints: Mapping[str, Any]) -> Parameter:

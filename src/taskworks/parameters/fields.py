@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import PydanticUserError, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import SchemaError
 
 from taskworks import jsonvalue
@@ -14,12 +15,30 @@ from taskworks.parameters.parameter import (
     ParameterNotValidError,
     ValidatedParameter,
 )
+from taskworks.parameters.read_back import why_different, why_unreadable
 
 Kind = Literal["inputs", "outputs"]
 Errors = dict[str, list[str]]
 
 MAX_UNKNOWN_NAMES = 20  # in one error
 MAX_COMPARED_LENGTH = 100  # characters of an unknown name that are compared with known names
+
+
+class HonestSchema(GenerateJsonSchema):
+    """Says nothing of an output that a project's function writes, unless its annotation does."""
+
+    def ser_schema(self, schema: Any) -> dict[str, Any] | None:
+        is_unknown = (
+            schema["type"] in ("function-plain", "function-wrap")
+            and schema.get("return_schema") is None
+            and _is_of_a_project(schema["function"])
+        )
+        return {} if is_unknown else super().ser_schema(schema)
+
+
+def _is_of_a_project(function: Any) -> bool:
+    package = str(getattr(function, "__module__", "")).partition(".")[0]
+    return package not in ("pydantic", "taskworks")
 
 
 class Fields(Mapping[str, Parameter]):
@@ -76,14 +95,16 @@ class Fields(Mapping[str, Parameter]):
         Return the JSON values of ``data``, as they are stored.
 
         Raise as ``validate`` does, and for values that cannot be stored: NUL characters, integers
-        of more than 64 bits, too many bytes.
+        of more than 64 bits, too many bytes, inputs that are not read back as they were.
         """
         values = self.validate(data)
         try:
-            encoded = {name: self[name].encoded(value) for name, value in values.items()}
+            encoded = {name: self._encoded(name, value) for name, value in values.items()}
             plain: dict[str, Any] = jsonvalue.round_trip(encoded, self.kind)
         except (TypeError, ValueError, ArithmeticError) as error:
             raise self._error(self._not_storable(values, str(error))) from None
+        if self.kind == "inputs" and (errors := self._not_read_back(values, plain)):
+            raise self._error(errors)
         return plain
 
     def json_schema(self, *, ref_template: str = "#/$defs/{model}") -> dict[str, Any]:
@@ -110,16 +131,29 @@ class Fields(Mapping[str, Parameter]):
         known = nearest(name, [*self]) if self._parameters else ""
         return f"There is no such {self.kind[:-1]}.{known}"
 
+    def _encoded(self, name: str, value: Any) -> Any:
+        return self[name].encoded(value, is_output=self.kind == "outputs")
+
     def _not_storable(self, values: Mapping[str, Any], reason: str) -> Errors:
         """Return which values cannot be stored, and why; the largest, if each of them can."""
         errors, sizes = {}, {}
         for name, value in values.items():
             try:
-                plain = jsonvalue.round_trip(self[name].encoded(value), name)
+                plain = jsonvalue.round_trip(self._encoded(name, value), name)
                 sizes[name] = jsonvalue.size(plain)
             except (TypeError, ValueError, ArithmeticError) as error:
                 errors[name] = [str(error)]
         return errors or {max(sizes, key=lambda name: sizes[name]): [reason]}
+
+    def _not_read_back(self, values: Mapping[str, Any], plain: Mapping[str, Any]) -> Errors:
+        errors: Errors = {}
+        for name, value in values.items():
+            # A row is read back by its key; to look would be another query.
+            if self[name].reads_database:
+                continue
+            if reason := _why_not_read_back(self[name], value, plain[name]):
+                errors[name] = ParameterNotValidError(reason).errors
+        return errors
 
     def _schemas(self, ref_template: str) -> tuple[dict[str, Any], dict[str, Any]]:
         mode: Any = "validation" if self.kind == "inputs" else "serialization"
@@ -128,11 +162,21 @@ class Fields(Mapping[str, Parameter]):
             for name, parameter in self.items()
             if isinstance(parameter, ValidatedParameter)
         ]
-        schemas, definitions = TypeAdapter.json_schemas(adapters, ref_template=ref_template)
+        schemas, definitions = TypeAdapter.json_schemas(
+            adapters, ref_template=ref_template, schema_generator=HonestSchema
+        )
         return {name: schema for (name, _), schema in schemas.items()}, definitions
 
     def _error(self, errors: Errors) -> Exception:
         return (InvalidInputs if self.kind == "inputs" else InvalidOutputs)(errors)
+
+
+def _why_not_read_back(parameter: Parameter, value: Any, plain: Any) -> str | None:
+    """Return why a run would not get this input from its JSON value; None if it would."""
+    try:
+        return why_different(value, parameter.validated(plain))
+    except ParameterNotValidError as error:
+        return why_unreadable(value, error)
 
 
 def fields_of(owner: str, parameters: Mapping[str, Parameter], kind: Kind) -> Fields:

@@ -17,6 +17,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from taskworks import jsonvalue
 from taskworks.exceptions import InvalidTask
 
 MAX_SENTENCE_LENGTH = 500  # characters; a sentence may quote a value
@@ -109,13 +110,21 @@ class Parameter:
         except (TypeError, ValueError, ArithmeticError) as error:
             raise ParameterNotValidError(str(error)) from error
 
-    def encoded(self, value: Any) -> Any:
-        """Return the JSON value of a value that ``validated`` returned."""
-        return None if value is None and self.null else self.to_json(value)
+    def encoded(self, value: Any, *, is_output: bool = False) -> Any:
+        """
+        Return the JSON value of a value that ``validated`` returned: that of an input can be read
+        back, that of an output is what its schema says.
+        """
+        if value is None and self.null:
+            return None
+        return self._output_json(value) if is_output else self.to_json(value)
 
     def _accepted(self, value: Any, is_output: bool) -> Any:
         # An output is a Python value already, ready for to_json().
         return value if is_output else self.to_python(value)
+
+    def _output_json(self, value: Any) -> Any:
+        return self.to_json(value)
 
     @property
     def has_default(self) -> bool:
@@ -134,6 +143,11 @@ class Parameter:
             PlainSerializer(self.encoded),
             WithJsonSchema(_nullable(self.schema) if self.null else self.schema),
         ]
+
+    @property
+    def _nested_of_json(self) -> Any:
+        """The same for a value in JSON."""
+        return self.nested
 
     def _validated_item(self, value: Any, info: ValidationInfo) -> Any:
         return self.validated(value, is_output=bool(info.context))
@@ -165,14 +179,18 @@ class ValidatedParameter(Parameter):
         """The type with its bounds, as pydantic expects it."""
         return self.bounded(self.type)
 
+    @property
+    def _annotation_of_json(self) -> Any:
+        """The type without functions of ours that get JSON before pydantic, as Python values."""
+        return self.annotation
+
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
-        try:
-            return TypeAdapter(self.annotation, config=PYDANTIC_CONFIG)
-        except PydanticUserError as error:
-            if error.code != "type-adapter-config-unused":  # the type has its own config
-                raise
-            return TypeAdapter(self.annotation)
+        return adapter_of(self.annotation)
+
+    @property
+    def _adapter_of_json(self) -> TypeAdapter[Any]:
+        return self.adapter
 
     def bounded(self, kind: Any, **bounds: Any) -> Any:
         """Return the type with the bounds that are not None, and the marks."""
@@ -186,6 +204,12 @@ class ValidatedParameter(Parameter):
         if self._overrides_conversion:
             return super().nested
         return self.annotation | None if self.null else self.annotation
+
+    @property
+    def _nested_of_json(self) -> Any:
+        if self._overrides_conversion:
+            return super()._nested_of_json
+        return self._annotation_of_json | None if self.null else self._annotation_of_json
 
     @property
     def _overrides_conversion(self) -> bool:
@@ -205,11 +229,43 @@ class ValidatedParameter(Parameter):
         try:
             return self.adapter.validate_python(value, context=is_output)
         except ValidationError as error:
-            raise ParameterNotValidError(*_sentences(error)) from None
+            return self._validated_as_json(value, is_output, error)
+
+    def _validated_as_json(self, value: Any, is_output: bool, error: ValidationError) -> Any:
+        # Only from JSON does a strict model accept text as a datetime, which JSON does not have.
+        try:
+            text = jsonvalue.encode(self._prepared(value), "value")
+            return self._adapter_of_json.validate_json(text, context=is_output)
+        except ValidationError as error_in_json:
+            error = min(error, error_in_json, key=ValidationError.error_count)
+        except (TypeError, ValueError):
+            pass  # it is not JSON
+        raise ParameterNotValidError(*_sentences(error)) from None
+
+    def _prepared(self, value: Any) -> Any:
+        """Return what ``_annotation_of_json`` takes for this value."""
+        return value
 
     def to_json(self, value: Any) -> Any:
         """Return the JSON value of a value that ``to_python`` returned."""
-        return self.adapter.dump_python(value, mode="json", warnings="none")
+        return self.adapter.dump_python(
+            value, mode="json", by_alias=True, round_trip=True, warnings="none"
+        )
+
+    def _output_json(self, value: Any) -> Any:
+        if self._overrides_conversion:
+            return super()._output_json(value)
+        return self.adapter.dump_python(value, mode="json", by_alias=True, warnings="error")
+
+
+def adapter_of(annotation: Any) -> TypeAdapter[Any]:
+    """Return pydantic's validator and serializer of a type."""
+    try:
+        return TypeAdapter(annotation, config=PYDANTIC_CONFIG)
+    except PydanticUserError as error:
+        if error.code != "type-adapter-config-unused":  # the type has its own config
+            raise
+        return TypeAdapter(annotation)
 
 
 MAX_SENTENCES = 10  # in one error

@@ -3,10 +3,15 @@
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Unpack
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WrapValidator
+from pydantic import BeforeValidator, Field, PlainSerializer, TypeAdapter, WrapValidator
 
 from taskworks.exceptions import InvalidTask
-from taskworks.parameters.parameter import CommonOptions, Parameter, ValidatedParameter
+from taskworks.parameters.parameter import (
+    CommonOptions,
+    Parameter,
+    ValidatedParameter,
+    adapter_of,
+)
 
 
 class JSONParameter(Parameter):
@@ -148,6 +153,20 @@ class ListParameter(ValidatedParameter):
             min_length=self.min_length,
             max_length=self.max_length,
         )
+
+    @cached_property
+    def _annotation_of_json(self) -> Any:
+        return Annotated[
+            list[self.param_type._nested_of_json],  # type: ignore[name-defined]
+            Field(min_length=self.min_length, max_length=self.max_length),
+        ]
+
+    @cached_property
+    def _adapter_of_json(self) -> TypeAdapter[Any]:
+        return adapter_of(self._annotation_of_json)
+
+    def _prepared(self, value: Any) -> Any:
+        return _as_list(value)
 
 
 class DictParameter(JSONParameter):

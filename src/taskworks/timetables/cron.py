@@ -9,6 +9,7 @@ are, when clocks are put forward or back, is decided here:
   after the gap; one that is repeated runs once, the first time.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -40,6 +41,14 @@ VALUES = {
     "month": "1 to 12, or JAN to DEC",
     "day-of-week": "0 to 7, or SUN to SAT",
     "second": "0 to 59",
+}
+COUNTS = {
+    "minute": 60,
+    "hour": 24,
+    "day-of-month": 31,
+    "month": 12,
+    "day-of-week": 7,
+    "second": 60,
 }
 EVERY_HOUR = frozenset(range(24))
 SOME_DAY = datetime(2024, 1, 1)  # noqa: DTZ001 - a local time
@@ -275,6 +284,18 @@ def _validate(expression: str, name: str, part: str) -> None:
             f"{expression!r} is not a cron expression: {part!r} is not a valid {name}. Give "
             f"{VALUES[name]}, with *, lists, ranges and steps."
         ) from None
+    _validate_steps(expression, name, part)
+
+
+def _validate_steps(expression: str, name: str, part: str) -> None:
+    # cronsim begins each hour, day or year anew, so such a step would do nothing.
+    for step in re.findall(r"/([0-9]+)", part):
+        if int(step) > COUNTS[name]:
+            raise InvalidTimetable(
+                f"{expression!r} is not a cron expression: the step {step} of {part!r} exceeds "
+                f"the {name}'s {COUNTS[name]} values. For an interval of any length use @every, "
+                "such as @every(minutes=90)."
+            )
 
 
 def _validate_that_it_comes(expression: str, parsed: str, days: str) -> None:
