@@ -3,8 +3,6 @@
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 
-from django.db import Error as DatabaseError
-
 from taskworks.execution import Attempt
 from taskworks.recording.events import RunEvents
 from taskworks.recording.locked_rows import LockedRows
@@ -52,7 +50,7 @@ class ProgressWriter:
                 setattr(attempt.run, name, value)
         try:
             self._write(changed)
-        except DatabaseError:
+        except BaseException:
             for attempt in taken:
                 attempt.channel.untake_changes()
             raise

@@ -21,6 +21,7 @@ from django.db import (
 )
 
 from taskworks import discovery
+from taskworks.database.foreign_errors import foreign_errors_as_database_errors
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.logs import steady_logger
 from taskworks.models.schedule import Schedule
@@ -74,7 +75,8 @@ def synchronise() -> None:
 def synchronise_if_possible() -> None:
     """Do the same for a worker that starts: an error of the database is logged."""
     try:
-        synchronise()
+        with foreign_errors_as_database_errors(connections[_alias()]):
+            synchronise()
     except DatabaseError as error:
         logger.warning("The schedules that are declared in code could not be updated: %s", error)
 
