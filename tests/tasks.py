@@ -106,6 +106,12 @@ def return_nul() -> str:
     return "a\0b"
 
 
+@task
+def print_line(line: str) -> None:
+    print(line, flush=True)
+    print(line, file=sys.stderr, flush=True)
+
+
 class Unprintable(Exception):  # noqa: N818 - it is an error only by trade
     def __str__(self) -> str:
         raise RuntimeError("not even a name")

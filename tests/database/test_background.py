@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connections
 
+from taskworks.database import background as module
 from taskworks.database.background import BackgroundThread
 from taskworks.database.notifications import PipeEvent
 from tests.connections import begin_elsewhere
@@ -50,7 +51,7 @@ def begun() -> Iterator[Callable[[Steps], Steps]]:
         thread.stop()
 
 
-def raising(error: Exception) -> Callable[[], Any]:
+def raising(error: BaseException) -> Callable[[], Any]:
     def fail() -> None:
         raise error
 
@@ -137,3 +138,31 @@ class TestAPipeEvent:
         assert not event.wait(0)
         event.set()
         assert event.wait(0)
+
+
+def test_it_begins_anew_after_what_comes_between_two_steps(
+    begun: Callable[[Steps], Steps],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As when its first connection cannot be made, whatever an engine raises then."""
+    over, errors = threading.Event(), [RuntimeError("no token"), TypeError("cannot be copied")]
+    usual = module.own_connections
+
+    def own_connections(alias: str) -> Any:
+        if errors:
+            raise errors.pop(0)
+        return usual(alias)
+
+    monkeypatch.setattr(module, "own_connections", own_connections)
+    thread = begun(Keeping(over.set))
+    assert over.wait(60)
+    assert thread.is_alive()
+    assert caplog.text.count("Unexpected error while testing; beginning anew.") == 2
+
+
+def test_an_exit_within_a_step_does_not_end_it(begun: Callable[[Steps], Steps]) -> None:
+    """As by a receiver that calls sys.exit(): the worker would live on without its heartbeat."""
+    over = threading.Event()
+    begun(Steps(raising(SystemExit()), over.set))
+    assert over.wait(60)

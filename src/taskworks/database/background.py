@@ -32,7 +32,8 @@ class BackgroundThread(threading.Thread, ABC):
     no task can use.
 
     No exception ends it. A database error is logged once a minute, any other exception with its
-    traceback; then the step is tried again, after a pause that grows to ten seconds.
+    traceback; then the step is tried again, after a pause that grows to ten seconds. After an
+    exception between two steps the thread begins anew.
     """
 
     keeps_connection: ClassVar = False  # between two steps; if False each step has a new one
@@ -89,6 +90,14 @@ class BackgroundThread(threading.Thread, ABC):
         return not self.is_stopping
 
     def run(self) -> None:
+        while not self.is_stopping:
+            try:
+                self._live()
+            except BaseException:  # SystemExit would end the thread without a word
+                logger.exception("Unexpected error while %s; beginning anew.", self.activity)
+                self.rest(self.outage.next_pause())
+
+    def _live(self) -> None:
         if self.keeps_connection:
             with own_connections(self.alias):
                 with suppress(DatabaseError):  # before tasks may have used up all that there are

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from taskworks.database.foreign_errors import ForeignErrorWrapper
 from taskworks.logs import steady_logger
 
 CONNECT_TIMEOUT = 10  # seconds
@@ -33,14 +34,25 @@ TIMEOUT_OPTIONS: dict[str, dict[str, Any]] = {
     "sqlite": {},
 }
 
+# Django's own pool, and that of MySQL Connector/Python. Engines that always pool are not told
+# otherwise: some make one pool per alias, with the options of whoever connects first.
+POOL_OPTIONS = ("pool", "pool_name", "pool_size", "pool_reset_session")
+
 
 def copy_of(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
-    """Return a connection to the same database, outside of any pool, kept open, with timeouts."""
+    """
+    Return a connection to the same database, outside of any pool, kept open, with timeouts.
+
+    Whatever it raises when it is opened or used is a ``django.db.Error``; see ``foreign_errors``.
+    """
     settings = {**copy.deepcopy(connection.settings_dict), "CONN_MAX_AGE": None, "AUTOCOMMIT": True}
     options = {**TIMEOUT_OPTIONS[connection.vendor], **settings["OPTIONS"]}
-    options.pop("pool", None)
-    settings["OPTIONS"] = options
-    return type(connection)(settings, connection.alias)
+    settings["OPTIONS"] = {
+        name: value for name, value in options.items() if name not in POOL_OPTIONS
+    }
+    copied = type(connection)(settings, connection.alias)
+    copied.wrap_database_errors = ForeignErrorWrapper(copied)
+    return copied
 
 
 @contextmanager

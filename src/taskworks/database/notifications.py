@@ -19,10 +19,11 @@ from typing import Any, Self
 from uuid import UUID
 
 from django.db import Error as DatabaseError
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from taskworks.database.connections import copy_of
+from taskworks.database.foreign_errors import foreign_errors_as_database_errors
 from taskworks.logs import steady_logger
 
 CHANNEL = "taskworks"
@@ -58,7 +59,8 @@ class Notification:
             _sent_at.clear()
         _sent_at[self] = now
         try:
-            self.send(json.dumps([self.backend, self.queue_name]))
+            with foreign_errors_as_database_errors(connections[self.alias]):
+                self.send(json.dumps([self.backend, self.queue_name]))
         except DatabaseError as error:  # the run is there, and will be found
             _sent_at.pop(self, None)
             logger.warning("Workers could not be notified of a run: %s", error)

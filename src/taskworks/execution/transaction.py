@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from taskworks.database.transactions import writing
@@ -84,7 +84,8 @@ def in_transaction(attempt: Attempt, call: Callable[[], Any]) -> Outcome:
                 type(error).__name__,
             )
             return InDoubt(judge(attempt, error))
-        if not has_begun and isinstance(error, DatabaseError):
+        # An engine may raise what it likes while it opens a connection.
+        if not has_begun and isinstance(error, Exception):
             return Postponed(POSTPONEMENT, error)
         raise
     return committed

@@ -1,11 +1,33 @@
 """The current process: the command that started it, its signals, its output."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Literal, TextIO
 
+LAST_STANDARD_DESCRIPTOR = 2
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+
+
+def replace_closed_output() -> None:
+    """
+    Let what is printed get lost if the process was started with its output closed (``>&-``).
+
+    Otherwise print() and Django's commands raise an error, or the next file or socket takes the
+    descriptor, and what is printed goes there, from child processes too.
+    """
+    for name in ("stdin", "stdout", "stderr"):  # the order of their descriptors
+        if getattr(sys, name) is None:
+            setattr(sys, name, _nowhere("r" if name == "stdin" else "w"))
+
+
+def _nowhere(mode: Literal["r", "w"]) -> TextIO:
+    stream = open(os.devnull, mode)  # noqa: SIM115 - as long as the process lives
+    if stream.fileno() <= LAST_STANDARD_DESCRIPTOR:
+        os.set_inheritable(stream.fileno(), True)
+    return stream
 
 
 def own_command() -> list[str]:

@@ -2,8 +2,9 @@
 
 from django.core.management.base import CommandError
 from django.db import Error as DatabaseError
-from django.db import ProgrammingError
+from django.db import ProgrammingError, connections
 
+from taskworks.database.foreign_errors import foreign_errors_as_database_errors
 from taskworks.store import store
 
 
@@ -14,7 +15,8 @@ def check_reachable(alias: str = "default") -> None:
     For the start of a command only: a worker that is running waits until an outage is over.
     """
     try:
-        store().ready_queues(alias)
+        with foreign_errors_as_database_errors(connections[store().alias]):
+            store().ready_queues(alias)
     except ProgrammingError as error:
         raise CommandError(f"{_missing_tables()} ({error})") from error
     except DatabaseError as error:

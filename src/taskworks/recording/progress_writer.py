@@ -3,8 +3,6 @@
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 
-from django.db import Error as DatabaseError
-
 from taskworks.execution import Attempt
 from taskworks.logs import steady_logger
 from taskworks.recording.batch_writer import write_what_can_be
@@ -56,7 +54,7 @@ class ProgressWriter:
                 setattr(attempt.run, name, value)
         try:
             self._write(changed)
-        except DatabaseError:
+        except BaseException:
             for attempt in taken:
                 attempt.channel.untake_changes()
             raise

@@ -20,6 +20,7 @@ from django.db import (
 )
 
 from taskworks import discovery
+from taskworks.database.foreign_errors import foreign_errors_as_database_errors
 from taskworks.database.transactions import writing
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.logs import steady_logger
@@ -74,7 +75,8 @@ def synchronize() -> None:
 def synchronize_if_possible() -> None:
     """Do the same for a worker that starts: an error of the database is logged."""
     try:
-        synchronize()
+        with foreign_errors_as_database_errors(connections[_alias()]):
+            synchronize()
     except DatabaseError as error:
         logger.warning("The schedules that are declared in code could not be updated: %s", error)
 

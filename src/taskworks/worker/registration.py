@@ -6,8 +6,6 @@ import threading
 from collections.abc import Callable
 from uuid import UUID, uuid4
 
-from django.db import Error as DatabaseError
-
 from taskworks.conf import conf
 from taskworks.duties.rescue import rescue
 from taskworks.logs import steady_logger
@@ -48,7 +46,7 @@ class Registration:
         row = WorkerRow(id=self.id, label=self._label, hostname=platform.node(), pid=os.getpid())
         try:
             self._store.register(row)
-        except DatabaseError:  # the row may exist all the same: do not use its id
+        except BaseException:  # the row may exist all the same: do not use its id
             self.id = uuid4()
             raise
         self.is_registered = True

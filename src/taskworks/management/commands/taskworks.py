@@ -17,6 +17,7 @@ from taskworks.management import (
     status_command,
     worker_command,
 )
+from taskworks.management.process import replace_closed_output
 
 
 class Subcommand(Protocol):
@@ -48,6 +49,10 @@ class Command(BaseCommand):
     help = "Run workers; enqueue, show, retry, cancel and delete runs; list and change schedules."
     # The worker runs the checks itself, once it has reached the database, which some of them query.
     requires_system_checks = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        replace_closed_output()
+        super().__init__(*args, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--skip-checks", action="store_true", help="Skip system checks.")

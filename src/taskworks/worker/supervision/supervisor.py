@@ -16,8 +16,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from uuid import UUID
 
-from django.db import Error as DatabaseError
-
 from taskworks.conf import conf
 from taskworks.database.background import BackgroundThread
 from taskworks.database.outage import GrowingPause
@@ -248,7 +246,7 @@ class Rescuer(BackgroundThread):
             try:
                 give_up_dead(self._store, worker)
                 rescue(self._store)
-            except DatabaseError:
+            except BaseException:
                 self._dead.appendleft(worker)
                 raise
         return math.inf

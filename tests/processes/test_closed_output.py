@@ -1,0 +1,32 @@
+"""A worker that was started with its output closed, as by a shell's ``>&-``, works all the same."""
+
+import os
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from taskworks.models import TaskRun
+from tests import tasks
+from tests.processes import conftest
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_worker_executes_what_is_ready(closed: str, processes: str) -> None:
+    printing = tasks.print_line.enqueue("of a thread")
+    in_child = tasks.print_line.using(executor="process").enqueue("of a child process")
+    command = [sys.executable, "manage.py", "taskworks", "worker", "--batch"]
+    ended = subprocess.run(
+        ["/bin/sh", "-c", f"exec {shlex.join([*command, '--processes', processes])} {closed}"],
+        cwd=conftest.ROOT,
+        env={**os.environ, **conftest.test_database()},
+        timeout=60,
+        check=False,
+    )
+    states = {str(run.id): run.state for run in TaskRun.objects.all()}
+    assert states == {printing.id: "successful", in_child.id: "successful"}
+    assert ended.returncode == 0
