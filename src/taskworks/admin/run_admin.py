@@ -22,11 +22,13 @@ from django.utils.safestring import SafeString
 from taskworks.actions import run_actions
 from taskworks.actions.run_actions import Answer, Verdict
 from taskworks.backends.database import DatabaseBackend
+from taskworks.database.clock import DatabaseClock
 from taskworks.framework import task_backends
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import FINISHED, TaskRunQuerySet
 from taskworks.progress import OF_SCHEDULE
 from taskworks.store import store
+from taskworks.store.stats import Working
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -334,7 +336,7 @@ class WorkerAdmin(ReadOnlyAdmin):
         "hostname",
         "pid",
         "started_at",
-        "heartbeat_at",
+        "heartbeat",
         "given_up_at",
         "runs_in_hand",
     )
@@ -347,8 +349,13 @@ class WorkerAdmin(ReadOnlyAdmin):
         counted = theirs.order_by().values("claimed_by").annotate(count=models.Count("id"))
         held = models.Subquery(counted.values("count"))
         workers: models.QuerySet[Any] = super().get_queryset(request)
-        annotated: models.QuerySet[Any] = workers.annotate(held=held)
+        annotated: models.QuerySet[Any] = workers.annotate(held=held, now=DatabaseClock())
         return annotated
+
+    @admin.display(description="heartbeat", ordering="heartbeat_at")
+    def heartbeat(self, worker: Any) -> str:
+        silence = max(worker.now - worker.heartbeat_at, timedelta())
+        return Working(worker, silence, self.runs_in_hand(worker)).outlook
 
     @admin.display(description="runs in hand")
     def runs_in_hand(self, worker: Any) -> int:
