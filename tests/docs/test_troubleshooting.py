@@ -46,7 +46,10 @@ def enqueue(**options: Any) -> TaskRun:
 def test_a_run_that_waits_for_a_worker(capsys: Capture) -> None:
     assert printed(capsys, "status") in PAGE
     run = enqueue()
-    assert printed(capsys, "status") in PAGE
+    with pytest.raises(CommandError) as complaint:
+        printed(capsys, "status")
+    assert unchanging(capsys.readouterr().out) in PAGE
+    assert f"CommandError: {complaint.value}" in PAGE
     assert printed(capsys, "show", str(run.id)) in PAGE
 
 

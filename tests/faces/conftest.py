@@ -48,3 +48,9 @@ def worker() -> Worker:
     row = Worker(label="of a test", hostname="here", pid=77)
     store().register(row)
     return Worker.objects.get()
+
+
+@pytest.fixture
+def patience(settings: Any) -> None:
+    """A worker is silent after half a minute, as in a project; the tests' settings say a second."""
+    settings.TASKWORKS = {**settings.TASKWORKS, "WORKER_TIMEOUT": 30.0}

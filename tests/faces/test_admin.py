@@ -347,6 +347,7 @@ class TestActions:
         assert act(reader, "retry", run) == ["1 task run: retried."]
 
 
+@pytest.mark.usefixtures("patience")
 class TestWorkers:
     def test_are_listed_with_their_runs(
         self, admin_client: Client, make_run: MakeRun, worker: Worker
@@ -360,6 +361,15 @@ class TestWorkers:
 
     def test_without_runs_have_none(self, admin_client: Client, worker: Worker) -> None:
         assert '<td class="field-runs_in_hand">0</td>' in page(admin_client, WORKERS)
+
+    def test_say_that_they_seem_dead(
+        self, admin_client: Client, make_run: MakeRun, worker: Worker
+    ) -> None:
+        make_run("running", claimed_by=worker.id)
+        Worker.objects.update(heartbeat_at=worker.heartbeat_at - timedelta(minutes=47))
+        text = page(admin_client, WORKERS)
+        assert "silent for 0:47:" in text
+        assert "its 1 run comes back when another worker has lived 30 s" in text
 
     def test_are_shown_and_nothing_more(self, admin_client: Client, worker: Worker) -> None:
         url = reverse("admin:taskworks_worker_change", args=[worker.id])

@@ -51,6 +51,7 @@ def change(run: TaskRun, **columns: Any) -> None:
     assert TaskRun.objects.filter(id=run.id).update(**columns) == 1
 
 
+@pytest.mark.usefixtures("patience")
 class TestStatus:
     def test_of_nothing(self) -> None:
         assert taskworks("status").splitlines() == [
@@ -64,8 +65,10 @@ class TestStatus:
             "finished_within_seconds": 86400,
             "longest_wait_seconds": None,
             "workers": [],
+            "unattended_queues": [],
         }
 
+    @pytest.mark.usefixtures("worker")
     @pytest.mark.parametrize("state", RunState.values)
     def test_counts_every_state(self, make_run: MakeRun, state: str) -> None:
         make_run(state)
@@ -77,6 +80,7 @@ class TestStatus:
         assert shown.pop(state.upper()) == "2"
         assert list(shown.values()) == ["default", "default", *"-------"]
 
+    @pytest.mark.usefixtures("worker")
     def test_counts_each_queue(self, make_run: MakeRun) -> None:
         make_run()
         change(make_run(), queue_name="mail")
@@ -93,6 +97,7 @@ class TestStatus:
         change(run, finished_at=run.finished_at - timedelta(hours=25))
         assert taskworks_json("status")["runs"] == []
 
+    @pytest.mark.usefixtures("worker")
     def test_tells_how_long_the_oldest_ready_run_has_waited(self, make_run: MakeRun) -> None:
         now = store().read_clock()
         make_run()
@@ -118,12 +123,46 @@ class TestStatus:
             "heartbeat_at": heartbeat.isoformat(),
             "given_up_at": None,
             "runs_in_hand": 2,
+            "silent": False,
         }
         assert taskworks("status").splitlines()[-1].startswith("of a test  here  77   1")
 
     def test_says_who_was_given_up(self, worker: Worker) -> None:
         Worker.objects.update(given_up_at=worker.heartbeat_at)
         assert "given up" in taskworks("status")
+
+    def test_says_that_a_worker_seems_dead(self, make_run: MakeRun, worker: Worker) -> None:
+        make_run("running", claimed_by=worker.id)
+        Worker.objects.update(heartbeat_at=worker.heartbeat_at - timedelta(minutes=47))
+        output, complaint = failing(4, "status")
+        outlook = "its 1 run comes back when another worker has lived 30 s"
+        assert "silent for 0:47:" in output
+        assert outlook in output
+        assert "The worker of a test seems to be dead: silent for 0:47:" in complaint
+        output, _ = failing(4, "status", "--json")
+        [told] = json.loads(output)["workers"]
+        assert told["silent"] is True
+
+    def test_of_a_silent_worker_without_runs_promises_nothing(self, worker: Worker) -> None:
+        Worker.objects.update(heartbeat_at=worker.heartbeat_at - timedelta(minutes=47))
+        output, _ = failing(4, "status")
+        assert "silent for 0:47:" in output
+        assert "back" not in output
+
+    @pytest.mark.parametrize("state", ["ready", "claimed", "running"])
+    def test_names_queues_that_no_worker_attends(self, make_run: MakeRun, state: str) -> None:
+        change(make_run(state), queue_name="mail")
+        _, complaint = failing(4, "status")
+        assert complaint.startswith(
+            "No living worker, but there are runs to execute in: 'mail' (1)"
+        )
+        output, _ = failing(4, "status", "--json")
+        assert json.loads(output)["unattended_queues"] == ["mail"]
+
+    @pytest.mark.parametrize("state", ["scheduled", "successful"])
+    def test_does_not_miss_workers_without_work(self, make_run: MakeRun, state: str) -> None:
+        make_run(state)
+        assert taskworks_json("status")["unattended_queues"] == []
 
     def test_takes_few_statements(self, make_run: MakeRun, worker: Worker) -> None:
         for state in RunState.values:

@@ -23,6 +23,7 @@ from taskworks.actions.run_actions import Answer, Verdict
 from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.admin.links import link
 from taskworks.backends.database import DatabaseBackend
+from taskworks.database.clock import DatabaseClock
 from taskworks.database.fields import Unreadable
 from taskworks.framework import task_backends
 from taskworks.jsonvalue import printable
@@ -30,6 +31,7 @@ from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import FINISHED, TaskRunQuerySet
 from taskworks.reserved_metadata import made_by
 from taskworks.store import store, store_alias
+from taskworks.store.stats import Working
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -350,7 +352,7 @@ class WorkerAdmin(ReadOnlyAdmin):
         "hostname",
         "pid",
         "started_at",
-        "heartbeat_at",
+        "heartbeat",
         "given_up_at",
         "runs_in_hand",
     )
@@ -363,8 +365,13 @@ class WorkerAdmin(ReadOnlyAdmin):
         counted = theirs.order_by().values("claimed_by").annotate(count=models.Count("id"))
         held = models.Subquery(counted.values("count"))
         workers: models.QuerySet[Any] = super().get_queryset(request)
-        annotated: models.QuerySet[Any] = workers.annotate(held=held)
+        annotated: models.QuerySet[Any] = workers.annotate(held=held, now=DatabaseClock())
         return annotated
+
+    @admin.display(description="heartbeat", ordering="heartbeat_at")
+    def heartbeat(self, worker: Any) -> str:
+        silence = max(worker.now - worker.heartbeat_at, timedelta())
+        return Working(worker, silence, self.runs_in_hand(worker)).outlook
 
     @admin.display(description="runs in hand")
     def runs_in_hand(self, worker: Any) -> int:

@@ -5,9 +5,9 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
-from taskworks.management.output import add_json, print_json, print_line, print_table, span
+from taskworks.management.output import add_json, print_json, print_line, print_table, span, visible
 from taskworks.management.reach import check_reachable
 from taskworks.models import RunState
 from taskworks.store import stats, store
@@ -15,6 +15,7 @@ from taskworks.store.stats import Tally, Working
 
 HELP = "Count the runs of each queue, and list the workers."
 RECENT = timedelta(days=1)  # older finished runs are not counted: there may be very many
+NEEDS_A_WORKER = 4  # the exit code
 TITLES = ("WORKER", "HOST", "PID", "HEARTBEAT", "RUNS IN HAND")
 
 
@@ -27,13 +28,15 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     tallies = stats.tallies(store(), RECENT)
     wait = stats.longest_wait(store())
     workers = stats.workers(store())
+    unattended = stats.unattended(tallies, workers)
     if options["json"]:
-        print_json(command, _keyed(tallies, wait, workers))
-        return
-    _print_runs(command, tallies)
-    print_line(command, _about_waiting(wait))
-    print_line(command)
-    _print_workers(command, workers)
+        print_json(command, _keyed(tallies, wait, workers) | {"unattended_queues": [*unattended]})
+    else:
+        _print_runs(command, tallies)
+        print_line(command, _about_waiting(wait))
+        print_line(command)
+        _print_workers(command, workers)
+    _complain(workers, unattended)
 
 
 def _keyed(tallies: list[Tally], wait: timedelta | None, workers: list[Working]) -> dict[str, Any]:
@@ -52,8 +55,10 @@ def _keyed(tallies: list[Tally], wait: timedelta | None, workers: list[Working])
                 "given_up_at": worker.given_up_at,
                 "seconds_since_heartbeat": silence.total_seconds(),
                 "runs_in_hand": runs_in_hand,
+                "silent": working.is_silent,
             }
-            for worker, silence, runs_in_hand in workers
+            for working in workers
+            for worker, silence, runs_in_hand in [working]
         ],
     }
 
@@ -101,6 +106,22 @@ def _print_workers(command: BaseCommand, workers: list[Working]) -> None:
 
 
 def _row(working: Working) -> tuple[Any, ...]:
-    worker, silence, runs_in_hand = working
-    heartbeat = "given up" if worker.given_up_at else f"{span(silence)} ago"
-    return worker.label, worker.hostname, worker.pid, heartbeat, runs_in_hand
+    worker, _, runs_in_hand = working
+    return worker.label, worker.hostname, worker.pid, working.outlook, runs_in_hand
+
+
+def _complain(workers: list[Working], unattended: dict[str, int]) -> None:
+    """End with an exit code of its own if a worker seems dead, or nobody does the work."""
+    complaints = [
+        f"The worker {visible(working.worker.label)} seems to be dead: {working.outlook}."
+        for working in workers
+        if working.is_silent
+    ]
+    if unattended:
+        queues = ", ".join(f"{visible(queue)!r} ({count})" for queue, count in unattended.items())
+        complaints.append(
+            f"No living worker, but there are runs to execute in: {queues}. "
+            "Start one: manage.py taskworks worker"
+        )
+    if complaints:
+        raise CommandError("\n".join(complaints), returncode=NEEDS_A_WORKER)

@@ -1,14 +1,18 @@
 """Statistics for people: how many runs there are, how long they wait, and which workers live."""
 
+from collections import Counter
 from datetime import timedelta
 from typing import NamedTuple
 
 from django.db.models import Count, Min
 
+from taskworks.conf import conf
 from taskworks.database.clock import DatabaseClock
 from taskworks.models import RunState, Worker
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.store import Store
+
+TO_EXECUTE = {RunState.READY, RunState.CLAIMED, RunState.RUNNING}
 
 
 class Tally(NamedTuple):
@@ -26,6 +30,37 @@ class Working(NamedTuple):
     worker: Worker
     silence: timedelta
     runs_in_hand: int
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether other workers have given it up."""
+        return self.worker.given_up_at is not None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it is not given up, but has sent no heartbeat for ``WORKER_TIMEOUT``."""
+        return not self.is_given_up and self.silence.total_seconds() > conf().worker_timeout
+
+    @property
+    def is_living(self) -> bool:
+        """Whether it is neither given up nor silent."""
+        return not (self.is_given_up or self.is_silent)
+
+    @property
+    def outlook(self) -> str:
+        """What is known of its life, and what becomes of its runs if it is silent."""
+        if self.is_given_up:
+            return "given up"
+        if not self.is_silent:
+            return f"{_seconds(self.silence)} ago"
+        silent = f"silent for {_seconds(self.silence)}"
+        return f"{silent}; {self._return_of_runs}" if self.runs_in_hand else silent
+
+    @property
+    def _return_of_runs(self) -> str:
+        one = self.runs_in_hand == 1
+        runs = "its 1 run comes" if one else f"its {self.runs_in_hand} runs come"
+        return f"{runs} back when another worker has lived {conf().worker_timeout:g} s"
 
 
 def tallies(store: Store, finished_within: timedelta) -> list[Tally]:
@@ -54,6 +89,26 @@ def workers(store: Store) -> list[Working]:
         Working(worker, max(now - worker.heartbeat_at, timedelta()), in_hand.get(worker.id, 0))
         for worker in store.workers.order_by("started_at", "id")
     ]
+
+
+def unattended(tallies: list[Tally], workers: list[Working]) -> dict[str, int]:
+    """
+    Return the queues that have runs to execute now, with the number of these, if no worker lives;
+    otherwise nothing, because a worker's row does not tell its queues.
+    """
+    if any(worker.is_living for worker in workers):
+        return {}
+    work: Counter[str] = Counter()
+    for tally in tallies:
+        if tally.state in TO_EXECUTE:
+            work[tally.queue_name] += tally.number
+    return dict(work)
+
+
+def _seconds(duration: timedelta) -> str:
+    if duration < timedelta(minutes=1):
+        return f"{duration.total_seconds():.1f} s"
+    return str(duration).partition(".")[0]
 
 
 def _tallied(runs: TaskRunQuerySet) -> list[Tally]:
