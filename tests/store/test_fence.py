@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -59,6 +60,13 @@ def test_finish_writes_the_start_as_well(
     assert (stored.state, stored.return_value, stored.attempts) == ("successful", {"sum": 3}, 1)
     assert stored.worker_ids == ["a label"]
     assert stored.enqueued_at <= stored.started_at <= stored.finished_at <= store.read_clock()
+
+
+def long_value(column: str, name: str) -> Any:
+    text = name + "\N{SNOWMAN}" * 150_000
+    if column == "messages":
+        return [{"at": "2026-01-01T00:00:00+00:00", "level": "INFO", "text": text}]
+    return {"text": text}
 
 
 @pytest.mark.parametrize(
