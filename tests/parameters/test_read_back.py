@@ -321,7 +321,7 @@ ALWAYS_ACCEPTED: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "value"), ALWAYS_ACCEPTED, ids=repr)
+@pytest.mark.parametrize(("annotation", "value"), ALWAYS_ACCEPTED)
 def test_what_can_be_read_back_is_accepted(annotation: Any, value: Any) -> None:
     got = passed_on(annotation, value)
     if not isinstance(value, datetime | WithPrivate):
@@ -364,7 +364,7 @@ REFUSED: list[tuple[Any, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "value", "reason"), REFUSED, ids=repr)
+@pytest.mark.parametrize(("annotation", "value", "reason"), REFUSED)
 def test_what_cannot_be_read_back_is_refused(annotation: Any, value: Any, reason: str) -> None:
     sentence = refusal(annotation, value)
     assert reason in sentence
@@ -489,7 +489,7 @@ OUTPUTS: list[tuple[Any, Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "value", "answer"), OUTPUTS, ids=repr)
+@pytest.mark.parametrize(("annotation", "value", "answer"), OUTPUTS)
 def test_an_output_is_what_its_schema_says(annotation: Any, value: Any, answer: Any) -> None:
     outputs = fields(annotation, "outputs")
     shown = outputs.encoded({"x": value})

@@ -24,3 +24,18 @@ def test_the_lowest_version_works_and_is_the_documented_one(name: str, version: 
     assert found
     assert all(each.endswith(f">={version}") for each in found)
     assert f"| {name} {version} or later |" in DOCUMENTED
+
+
+def _needed_by(extra: str) -> set[str]:
+    names = set()
+    for requirement in PROJECT["optional-dependencies"][extra]:
+        inner = re.match(r"django-taskworks\[(.+)\]", requirement)
+        names |= _needed_by(inner[1]) if inner else {re.split(r"[\[<>=]", requirement)[0]}
+    return names
+
+
+def test_each_extra_is_complete() -> None:
+    assert _needed_by("typed") == {"pydantic"}
+    assert _needed_by("rest") == {"pydantic", "djangorestframework"}
+    assert _needed_by("openapi") == {"pydantic", "djangorestframework", "drf-spectacular"}
+    assert _needed_by("example") >= _needed_by("rest")
