@@ -139,14 +139,6 @@ def test_what_django_does_not_read_for_a_session(ann: User, settings: Any) -> No
     assert "too large" in response.json()["detail"]
 
 
-@pytest.mark.parametrize(
-    "content_type", ["Application/JSON", "APPLICATION/JSON; Charset=UTF-8", "application/json ;x=1"]
-)
-def test_a_type_is_spelt_as_one_likes(client: APIClient, content_type: str) -> None:
-    response = post(client, '{"task": "add", "inputs": {"a": 1}}', content_type=content_type)
-    assert response.status_code == 201, response.content
-
-
 def test_bodies_of_another_type(client: APIClient) -> None:
     for content_type in (
         "text/plain",

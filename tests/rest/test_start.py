@@ -191,3 +191,12 @@ def test_other_methods_are_not_allowed(client: APIClient, method: str, path: str
     response = getattr(client, method)(path, {}, format="json")
     assert response.status_code == 405
     assert response.json() == {"detail": f'Method "{method.upper()}" not allowed.'}
+
+
+@pytest.mark.parametrize(
+    "content_type", ["Application/JSON", "APPLICATION/JSON; Charset=UTF-8", "application/json ;x=1"]
+)
+def test_the_type_of_a_body_may_be_in_capitals(client: APIClient, content_type: str) -> None:
+    body = '{"task": "add", "inputs": {"a": 1}}'
+    response = client.generic("POST", TASKS, body, content_type)
+    assert response.status_code == 201, response.content

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from taskworks.management.output import add_json, print_json, print_line, print_table, span, visible
+from taskworks.logs import visible
+from taskworks.management.output import add_json, print_json, print_line, print_table, span
 from taskworks.management.reach import check_reachable
 from taskworks.models import RunState
 from taskworks.store import stats, store
