@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+import django
 import pytest
 
 from taskworks import Retry, Snooze, TaskContext, TaskResultStatus, task
 from taskworks.backends.database import DatabaseBackend
+from taskworks.exceptions import TaskCancelled
 from taskworks.models import RunState
 from taskworks.signals import (
     task_cancelled,
@@ -293,6 +295,11 @@ class TestLog:
         assert all(set(vars(line)) >= EXTRAS for line in lines())
 
 
+@task
+def stop_here() -> None:
+    raise TaskCancelled
+
+
 def test_receivers_hear_of_a_run_once() -> None:
     with received(task_finished) as finished, received(task_cancelled) as cancelled:
         result = tasks.noop.enqueue()
@@ -300,3 +307,24 @@ def test_receivers_hear_of_a_run_once() -> None:
         result.cancel()
         run_worker()
     assert len(finished) == len(cancelled) == 1
+
+
+@pytest.mark.skipif(django.VERSION >= (6,), reason="there Django itself writes this record")
+def test_a_cancellation_is_no_error_and_has_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        waiting = tasks.noop.enqueue()
+        waiting.cancel()
+    records = [record for record in caplog.records if waiting.id in record.getMessage()]
+    assert [record.levelname for record in records] == ["INFO"]
+    assert not any(record.exc_info for record in records)
+
+
+@pytest.mark.skipif(django.VERSION >= (6,), reason="there Django itself writes this record")
+def test_a_cancellation_by_the_task_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        cancelled = stop_here.enqueue()
+        run_worker()
+    assert run_of(cancelled).state == RunState.CANCELLED
+    records = [record for record in caplog.records if cancelled.id in record.getMessage()]
+    assert {record.levelname for record in records} == {"INFO"}
+    assert not any(record.exc_info for record in records)
