@@ -35,6 +35,7 @@ from taskworks.execution import (
     judge,
     prepare,
 )
+from taskworks.execution.task_connections import forget_queries
 from taskworks.store import store
 from taskworks.worker.pools.messages import (
     AttemptBegun,
@@ -98,6 +99,7 @@ class ChildMain:
     def _execute(self, current: "_Current") -> None:
         current.attempt.on_progress = lambda attempt: self._progress.put(None)
         self._send(AttemptBegun())
+        forget_queries()
         outcome = current.execute()
         _flush()
         with self._sending:
