@@ -1,6 +1,7 @@
 """Connections that are not shared with tasks, and that do not wait for a dead server forever."""
 
 import copy
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -51,6 +52,7 @@ def copy_of(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
         name: value for name, value in options.items() if name not in POOL_OPTIONS
     }
     copied = type(connection)(settings, connection.alias)
+    copied.queries_log = deque(maxlen=0)  # with DEBUG it would grow with every statement
     copied.wrap_database_errors = ForeignErrorWrapper(copied)
     return copied
 

@@ -4,7 +4,8 @@ import threading
 import time
 from typing import Any, NamedTuple
 
-from django.db import connections
+from django.conf import settings
+from django.db import connections, reset_queries
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.dispatch import receiver
@@ -45,6 +46,12 @@ def leave_connections() -> None:
                 connection.close()
         except Exception:  # an error while closing must not change an outcome
             logger.exception("The database connection %r could not be closed.", connection.alias)
+
+
+def forget_queries() -> None:
+    """With DEBUG, empty Django's log of this thread's statements, as Django does per request."""
+    if settings.DEBUG:
+        reset_queries()
 
 
 def open_transactions() -> set[str]:

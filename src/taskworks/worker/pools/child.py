@@ -34,6 +34,7 @@ from taskworks.execution import (
     judge,
     prepare,
 )
+from taskworks.execution.task_connections import forget_queries
 from taskworks.store import store
 from taskworks.worker.pools.carried_exception import CarriedException
 from taskworks.worker.pools.messages import (
@@ -97,6 +98,7 @@ class ChildMain:
     def _execute(self, current: "_Current") -> None:
         current.attempt.on_progress = lambda attempt: self._progress.put(None)
         self._send(AttemptBegun())
+        forget_queries()
         outcome = current.execute()
         _flush()
         with self._sending:

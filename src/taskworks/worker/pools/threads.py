@@ -6,6 +6,7 @@ import time
 from queue import SimpleQueue
 
 from taskworks.execution import Attempt, Outcome, ThreadGuard, execute, judge
+from taskworks.execution.task_connections import forget_queries
 from taskworks.worker.pools.pool import Done, Pool
 
 WIDEN_AFTER = 0.002  # seconds without an attempt taken, until one thread is not enough
@@ -74,6 +75,7 @@ class ThreadPool(Pool):
         return attempt
 
     def _execute(self, attempt: Attempt) -> Outcome:
+        forget_queries()
         guard = attempt.guarded_by(ThreadGuard())
         try:
             # A context of its own: what a task sets (a language, a log's context) ends with it.
