@@ -80,7 +80,7 @@ def test_what_is_written_of_many_may_be_more_than_a_statement_holds(
     for run in runs:
         if verb == "finish":
             settle(begun(run), Succeeded(None))
-        setattr(run, column, [str(run.id), "\N{SNOWMAN}" * 150_000])
+        setattr(run, column, long_value(column, str(run.id)))
     assert getattr(store, verb)(runs) == {run.id for run in runs}
     stored = dict(TaskRun.objects.values_list("id", column))
     assert stored == {run.id: getattr(run, column) for run in runs}
