@@ -15,12 +15,12 @@ class Scribe(Subscriber):
     def __init__(self, name: str, notes: list[str]) -> None:
         self._name, self._notes = name, notes
 
-    def settled(self, attempts: Attempts) -> None:
+    def recorded(self, attempts: Attempts) -> None:
         self._notes.append(f"{self._name} is told of {len(attempts)}")
 
 
 class Broken(Subscriber):
-    def settled(self, attempts: Attempts) -> None:
+    def recorded(self, attempts: Attempts) -> None:
         raise ValueError("no luck")
 
 
@@ -29,7 +29,7 @@ def test_subscribers_are_told_in_order_and_one_that_raises_stops_no_other(
 ) -> None:
     notes: list[str] = []
     events = RunEvents([Scribe("the first", notes), Broken(), Scribe("the last", notes)])
-    events.settled([ATTEMPT, ATTEMPT])
+    events.recorded([ATTEMPT, ATTEMPT])
     assert notes == ["the first is told of 2", "the last is told of 2"]
     assert "A subscriber of run events failed." in caplog.text
 
@@ -39,7 +39,7 @@ def test_a_subscriber_hears_only_what_it_wants_to() -> None:
     events = RunEvents([Scribe("the first", notes)])
     for tell in (events.started, events.progressed):
         tell([ATTEMPT])
-    for tell_of_one in (events.lost, events.stuck):
+    for tell_of_one in (events.refused, events.stuck):
         tell_of_one(ATTEMPT)
     assert notes == []
 

@@ -34,10 +34,10 @@ class Witness(Subscriber):
         self.written: list[Attempt] = []
         self.not_written: list[Attempt] = []
 
-    def settled(self, attempts: Attempts) -> None:
+    def recorded(self, attempts: Attempts) -> None:
         self.written += attempts
 
-    def lost(self, attempt: Attempt) -> None:
+    def refused(self, attempt: Attempt) -> None:
         self.not_written.append(attempt)
 
 

@@ -235,11 +235,11 @@ def test_only_noted_runs_are_looked_at_promptly(
     ended[0].task = tasks.noop
     with django_assert_num_queries(0):
         assert not followers.unblock()
-        followers.settled(ended)  # not known to be followed
+        followers.recorded(ended)  # not known to be followed
         assert not followers.unblock()
     schedule = {"id": 1, "label": "x", "scheduled_for": "2026-01-01T00:00:00+00:00"}
     ended[0].run.metadata = {OF_SCHEDULE: {**schedule, "is_followed": True}}
-    followers.settled(ended)
+    followers.recorded(ended)
     assert followers.unblock()
     assert (state_of(second), state_of(stranger)) == ("ready", "blocked")
     with django_assert_num_queries(0):

@@ -101,7 +101,7 @@ class Outcomes(Subscriber):
     def __init__(self) -> None:
         self.settled_runs: list[str] = []
 
-    def settled(self, attempts: Iterable[Attempt]) -> None:
+    def recorded(self, attempts: Iterable[Attempt]) -> None:
         self.settled_runs += [str(attempt.run.id) for attempt in attempts]
 
 

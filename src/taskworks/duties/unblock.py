@@ -36,7 +36,7 @@ class Followers(Subscriber):
         self._store = store
         self._ended: set[UUID] = set()
 
-    def settled(self, attempts: Attempts) -> None:
+    def recorded(self, attempts: Attempts) -> None:
         self._ended |= {attempt.run.id for attempt in attempts if _is_followed(attempt)}
 
     def unblock(self) -> bool:

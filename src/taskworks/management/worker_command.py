@@ -259,7 +259,7 @@ class Narrator(Observer):
     def begins(self, label: str, taken: str) -> None:
         self._print(f"Worker {one_line(label)} started; it takes runs from {taken}.")
 
-    def settled(self, attempts: Attempts) -> None:
+    def recorded(self, attempts: Attempts) -> None:
         for attempt in attempts:
             self._print_outcome(attempt)
 

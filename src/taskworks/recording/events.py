@@ -26,10 +26,10 @@ class Subscriber:
     def progressed(self, attempts: Attempts) -> None:
         """What the tasks of these attempts have reported is written."""
 
-    def settled(self, attempts: Attempts) -> None:
+    def recorded(self, attempts: Attempts) -> None:
         """The outcomes of these attempts are written."""
 
-    def lost(self, attempt: Attempt) -> None:
+    def refused(self, attempt: Attempt) -> None:
         """The outcome was not written: the run is another worker's, or gone."""
 
     def stuck(self, attempt: Attempt) -> None:
@@ -56,8 +56,8 @@ class RunEvents(Subscriber):
         subscribers = list(subscribers)
         self._started = [s.started for s in subscribers if _overrides(s, "started")]
         self._progressed = [s.progressed for s in subscribers if _overrides(s, "progressed")]
-        self._settled = [s.settled for s in subscribers if _overrides(s, "settled")]
-        self._lost = [s.lost for s in subscribers if _overrides(s, "lost")]
+        self._recorded = [s.recorded for s in subscribers if _overrides(s, "recorded")]
+        self._refused = [s.refused for s in subscribers if _overrides(s, "refused")]
         self._stuck = [s.stuck for s in subscribers if _overrides(s, "stuck")]
 
     def started(self, attempts: Attempts) -> None:
@@ -66,11 +66,11 @@ class RunEvents(Subscriber):
     def progressed(self, attempts: Attempts) -> None:
         _tell(self._progressed, attempts)
 
-    def settled(self, attempts: Attempts) -> None:
-        _tell(self._settled, attempts)
+    def recorded(self, attempts: Attempts) -> None:
+        _tell(self._recorded, attempts)
 
-    def lost(self, attempt: Attempt) -> None:
-        _tell(self._lost, attempt)
+    def refused(self, attempt: Attempt) -> None:
+        _tell(self._refused, attempt)
 
     def stuck(self, attempt: Attempt) -> None:
         _tell(self._stuck, attempt)

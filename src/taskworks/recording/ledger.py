@@ -142,9 +142,9 @@ class Ledger:
             self._move(attempt, SUBMITTED)
 
     def settle(self, attempt: Attempt, outcome: Outcome) -> None:
-        """Note what became of an attempt. If it is settled already, the outcome is lost."""
+        """Note what became of an attempt. If it is settled already, the outcome is refused."""
         if attempt.phase not in UNSETTLED:
-            self._events.lost(attempt)
+            self._events.refused(attempt)
         elif isinstance(outcome, InDoubt):
             attempt.outcome = outcome
             self._move(attempt, UNCERTAIN)
@@ -327,8 +327,8 @@ class Ledger:
                 attempt.close_channel()
                 self._count(attempt, is_written=attempt.run.id in written)
                 if attempt.run.id not in written:
-                    self._events.lost(attempt)
-            self._events.settled([a for a in attempts if a.run.id in written])
+                    self._events.refused(attempt)
+            self._events.recorded([a for a in attempts if a.run.id in written])
 
     def _count(self, attempt: Attempt, *, is_written: bool) -> None:
         match attempt.outcome:

@@ -71,7 +71,7 @@ class Watchers(Subscriber):
     def progressed(self, attempts: Attempts) -> None:
         self._notify(attempts)
 
-    def settled(self, attempts: Attempts) -> None:
+    def recorded(self, attempts: Attempts) -> None:
         self._notify(attempts)
 
     def _notify(self, attempts: Attempts) -> None:
@@ -91,11 +91,11 @@ class Watchers(Subscriber):
 class RunLog(Subscriber):
     """Logs what becomes of each attempt, to the logger ``taskworks.runs``."""
 
-    def settled(self, attempts: Attempts) -> None:
+    def recorded(self, attempts: Attempts) -> None:
         for attempt in attempts:
             self._log_outcome(attempt)
 
-    def lost(self, attempt: Attempt) -> None:
+    def refused(self, attempt: Attempt) -> None:
         what = "its outcome is lost: the run was rescued from this worker, given up or deleted"
         _log(attempt, logging.ERROR, what)
 
@@ -134,7 +134,7 @@ class RunSignals(Subscriber):
     def __init__(self, sender: type) -> None:
         self._sender = sender
 
-    def settled(self, attempts: Attempts) -> None:
+    def recorded(self, attempts: Attempts) -> None:
         for attempt in attempts:
             self._announce_outcome(attempt)
 

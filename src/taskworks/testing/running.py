@@ -134,7 +134,7 @@ class Runner(Subscriber):
             attempt.start_written = bool(self._store.start([attempt.run]))
         return _executed(attempt, type(self._backend))
 
-    def settled(self, attempts: Attempts) -> None:
+    def recorded(self, attempts: Attempts) -> None:
         self.results += [a.result() for a in attempts if not isinstance(a.outcome, Released)]
 
     def _write_progress(self, attempt: Attempt) -> None:
