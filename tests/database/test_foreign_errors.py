@@ -154,7 +154,7 @@ def test_a_supervisor_forgets_no_dead_worker(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(supervisor, "give_up_dead", give_up_dead)
     rescuer, worker = supervisor.Rescuer(), uuid4()
-    rescuer.give_up(worker)
+    rescuer.add(worker)
     rescuer.try_step()
     rescuer.try_step()
     assert given_up == [worker]
