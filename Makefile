@@ -72,12 +72,10 @@ migrations: .venv/.installed ## Check that the migrations are complete
 
 matrix: $(MATRIX) ## Check migrations and run the tests with the other versions of Python and Django
 
-lowest: .venvs/lowest/.installed ## Run the central tests with the lowest versions that pyproject.toml names
-	.venvs/lowest/bin/python -m tests.on_every_database -- $(CENTRAL_TESTS)
-
-# What depends on other packages: their drivers, expressions, serializers and schemas.
-CENTRAL_TESTS := tests/behavior tests/database tests/options tests/rest tests/schedules tests/store tests/timetables \
-	tests/typed
+lowest: .venvs/lowest/.installed ## Run the central tests with the lowest versions in pyproject.toml
+	.venvs/lowest/bin/python -m tests.on_every_database sqlite -- tests/behavior tests/options tests/rest \
+		tests/schedules tests/timetables tests/typed
+	.venvs/lowest/bin/python -m tests.on_every_database mariadb postgresql -- tests/database tests/store
 
 check: lint types imports migrations docs test matrix lowest ## Run all checks, as CI does
 
