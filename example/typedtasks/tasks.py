@@ -17,12 +17,16 @@ from taskworks.typed.params import (
     StringParameter,
 )
 
+# Users see this, and not the exception's own message, which names a folder of the server.
+FAILURE_MESSAGE = "The survey failed. Choose a folder of the surveyed source, such as db."
+
 
 @api_task
 class LongestFunctions(TypedTask):
     """Find the longest functions in a folder of Python source."""
 
     name = "longest_functions"
+    failure_message = FAILURE_MESSAGE
     inputs = {  # noqa: RUF012 - a declaration
         "folder": StringParameter(
             default="db", min_length=1, help_text="A folder inside the surveyed source."
@@ -57,7 +61,7 @@ class LongestFunctions(TypedTask):
         return [{"path": measured["path"], **found} for found in measured["longest_functions"]]
 
 
-@api_task
+@api_task(failure_message=FAILURE_MESSAGE)
 @task(typed=True)
 def add_up(folder: str, what: Literal["functions", "lines", "comment_lines"] = "lines") -> int:
     """Add up one measure of all modules in a folder."""

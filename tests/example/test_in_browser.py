@@ -85,10 +85,10 @@ def test_a_function_has_a_form_as_well(page: Page) -> None:
     wait_for(lambda: '"result": 20' in page.text("#outputs"), "each module has a function")
 
 
-def test_an_error_shows_its_text(page: Page) -> None:
+def test_a_failure_shows_what_the_task_says_of_it(page: Page) -> None:
     page.start(folder="nowhere")
     wait_for(lambda: page.status == "Failed", "the run fails")
-    assert page.part("error").text.startswith("There is no folder 'nowhere' in /")
+    assert page.part("error").text.startswith("The survey failed. Choose a folder")
     assert page.part("error").get_attribute("role") == "alert"
 
 
