@@ -63,9 +63,9 @@ class Blocking(Enqueueing):
     """
     How runs wait for others, and how they are unblocked or cancelled.
 
-    Deleting edges and looking for runs without any are two transactions. In one
-    transaction, two workers that delete the last two edges of a run would not see each other's
-    deletion, and neither would unblock it.
+    Deleting edges and looking for runs without any are two transactions. In one transaction, two
+    workers that delete the last two edges of a run would not see each other's deletion, and neither
+    would unblock it.
     """
 
     def block(
@@ -79,9 +79,9 @@ class Blocking(Enqueueing):
         Insert new runs that become ready when each of their edges holds, in the caller's
         transaction if there is one.
 
-        The runs may differ only in their ids, arguments and edges. ``delay`` and
-        ``expires``, as in ``enqueue``, count from the moment a run is unblocked. A run whose edges
-        all hold already is enqueued.
+        The runs may differ only in their ids, arguments and edges. ``delay`` and ``expires``, as in
+        ``enqueue``, count from the moment a run is unblocked. A run whose edges all hold already is
+        enqueued.
         """
         with writing(self.alias):
             self.lock_to_write()
@@ -109,8 +109,8 @@ class Blocking(Enqueueing):
         self, runs: Sequence[TaskRun], delay: timedelta | None, expires: float
     ) -> None:
         """
-        Insert runs with the times that they would have if they waited for nothing: the
-        distance from ``enqueued_at`` is the delay, and the expiry.
+        Insert runs with the times that they would have if they waited for nothing: the distance
+        from ``enqueued_at`` is the delay, and the expiry.
         """
         if not runs:
             return
