@@ -13,39 +13,39 @@ FLAT = {str, int, type(None)}  # types of what an entry says
 
 
 def anything(value: Any) -> bool:
-    """Return values."""
+    """Return whether it is a return value: any JSON is."""
     return True
 
 
 def a_list(value: Any) -> bool:
-    """Positional arguments."""
+    """Return whether these are positional arguments."""
     return type(value) is list
 
 
 def a_dict(value: Any) -> bool:
-    """Keyword arguments, and options."""
+    """Return whether these are keyword arguments, or options."""
     return type(value) is dict
 
 
 def metadata(value: Any) -> bool:
-    """A dict that can be written again."""
+    """Return whether it is a dict that can be written again."""
     return type(value) is dict and (not value or can_be_stored(value))
 
 
 def labels(value: Any) -> bool:
-    """The labels of workers."""
+    """Return whether these are labels of workers."""
     if type(value) is not list:
         return False
     return not value or ({*map(type, value)} == {str} and can_be_stored(value))
 
 
 def errors(value: Any) -> bool:
-    """What is kept of the exceptions of a run."""
+    """Return whether these are entries of exceptions."""
     return type(value) is list and all(map(_is_error, value))
 
 
 def messages(value: Any) -> bool:
-    """The messages of a task."""
+    """Return whether these are entries of messages."""
     return type(value) is list and all(map(_is_message, value))
 
 
