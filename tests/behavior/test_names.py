@@ -105,5 +105,13 @@ def test_a_parameter_may_be_called_self(task: Task) -> None:
 
 
 def test_a_task_of_the_standard_takes_every_name() -> None:
-    standard = StandardTask(func=named.take.func)
+    # Every field by name, as Django's decorator passes them: Django 6.0 has no defaults.
+    standard = StandardTask(
+        func=named.take.func,
+        priority=0,
+        queue_name="default",
+        backend="default",
+        takes_context=False,
+        run_after=None,
+    )
     assert as_our_task(standard).call(**EVERY_NAME) == EVERY_NAME
