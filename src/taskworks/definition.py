@@ -173,7 +173,7 @@ class Task(_Standard[P, R]):
 
     def enqueue_many(
         self, arguments: Iterable[Sequence[Any] | Mapping[str, Any]]
-    ) -> list[TaskResult[P, R]]:
+    ) -> Sequence[TaskResult[P, R]]:
         """
         Store a run for each item, and return their results in the same order. An item is a tuple or
         list of positional arguments, or a dict of keyword arguments.
@@ -181,19 +181,20 @@ class Task(_Standard[P, R]):
         All are written in one transaction, or none if an item is refused. Raise what ``enqueue``
         raises; the errors name the item.
         """
-        given = [_item_arguments(self, item, index) for index, item in enumerate(arguments)]
+        given = (_item_arguments(self, item, index) for index, item in enumerate(arguments))
         backend = self.get_backend()
         task = _with_run_after_for(backend, self)
         if hasattr(backend, "enqueue_many"):
-            return cast(list[TaskResult[P, R]], backend.enqueue_many(task, given))
-        for index, (args, kwargs) in enumerate(given):
+            return cast(Sequence[TaskResult[P, R]], backend.enqueue_many(task, given))
+        items = [*given]
+        for index, (args, kwargs) in enumerate(items):
             jsonvalue.round_trip(args, f"item {index}: args")
             jsonvalue.round_trip(kwargs, f"item {index}: kwargs")
-        return [cast(Any, backend.enqueue(task, args, kwargs)) for args, kwargs in given]
+        return [cast(Any, backend.enqueue(task, args, kwargs)) for args, kwargs in items]
 
     async def aenqueue_many(
         self, arguments: Iterable[Sequence[Any] | Mapping[str, Any]]
-    ) -> list[TaskResult[P, R]]:
+    ) -> Sequence[TaskResult[P, R]]:
         """See enqueue_many()."""
         return await sync_to_async(self.enqueue_many)(arguments)
 

@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from taskworks.conf import conf
 
@@ -54,28 +54,21 @@ def round_trip(value: Any, name: str) -> Any:
     """
     if value is None or value is True or value is False:
         return value
-    return stored(value, name, conf().max_json_size).value
+    text = stored_text(value, name, conf().max_json_size)
+    return copied(value) if _is_flat(value) else decode(text)
 
 
-class Stored(NamedTuple):
-    """A value as it will be read back, and the text by which it is stored."""
-
-    value: Any
-    text: str
-
-
-def stored(value: Any, name: str, limit: int) -> Stored:
-    """Do the same as ``round_trip``, with ``limit`` in bytes, and return the JSON text as well."""
+def stored_text(value: Any, name: str, limit: int) -> str:
+    """Return the JSON text by which a value is stored; raise as ``round_trip``, for ``limit``."""
     if not value and (empty := EMPTY.get(type(value))):
-        return Stored(type(value)(), empty)
-    flat = _flat_text(value)
-    text = flat or _validated_text(value, name, limit)
+        return empty
+    text = _flat_text(value) or _validated_text(value, name, limit)
     if len(text) > limit:
         raise ValueError(
             f"{name} takes {len(text):,} bytes as JSON, but TASKWORKS['MAX_JSON_SIZE'] allows "
             f"{limit:,}. Store the data elsewhere, and pass its key."
         )
-    return Stored(copied(value) if flat else decode(text), text)
+    return text
 
 
 def _flat_text(value: Any) -> str | None:

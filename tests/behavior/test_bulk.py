@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -15,8 +14,9 @@ from django.test.utils import CaptureQueriesContext
 from taskworks import TaskResult, TaskResultStatus, task_backends
 from taskworks.backends.database import DatabaseBackend
 from taskworks.exceptions import InvalidTask
-from taskworks.models import RunState, TaskRun, run
+from taskworks.models import RunState, TaskRun
 from taskworks.signals import task_enqueued
+from taskworks.store import new_runs as module
 from taskworks.store import store
 from tests import tasks
 from tests.behavior import received, refused, run_of, run_worker
@@ -108,7 +108,7 @@ class TestItems:
         assert stored(alias) == 0
 
     def test_of_one_are_named_like_any(self) -> None:
-        with refused(TypeError, "at args[0]"):
+        with refused(TypeError, "at item 0: args[0]"):
             tasks.echo.enqueue_many([(object(),)])
 
     def test_that_are_too_large_are_refused(self, settings: Any) -> None:
@@ -282,10 +282,7 @@ class TestInATransaction:
 def test_a_statement_that_fails_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second chunk has an id that is there already."""
     items = [(n,) for n in range(2001)]
-    ids = iter([*range(2000), 0])
-    constant, makers = run._defaults()
-    colliding = {**dict(makers), "id": lambda: UUID(int=next(ids) + 1)}
-    monkeypatch.setattr(run, "_defaults", lambda: (constant, [*colliding.items()]))
+    monkeypatch.setattr(module, "new_run_ids", lambda count: [*range(1, 2001), 1])
     with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
         tasks.echo.enqueue_many(items)
     assert TaskRun.objects.count() == 0
@@ -294,7 +291,7 @@ def test_a_statement_that_fails_leaves_nothing_behind(monkeypatch: pytest.Monkey
 def test_many_are_claimed_in_order() -> None:
     results = tasks.echo.enqueue_many([(n,) for n in range(10)])
     order = TaskRun.objects.order_by("rank", "available_at", "id").values_list("id", flat=True)
-    assert sorted(map(str, order)) == sorted(result.id for result in results)
+    assert [*map(str, order)] == [result.id for result in results]
     assert store().ready_queues("default") == ["default"]
 
 

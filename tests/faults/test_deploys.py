@@ -14,6 +14,7 @@ from tests.faults.invariants import assert_invariants
 from tests.faults.pace import PACE
 from tests.faults.scene import Scene
 from tests.faults.sessions import holding
+from tests.new_runs import new_runs, stored
 
 LATE = """
 from taskworks import task
@@ -26,8 +27,9 @@ def arrive():
 
 def enqueued(scene: Scene, path: str, *args: Any) -> TaskRun:
     """A run that other code has enqueued."""
-    run = TaskRun(backend="default", queue_name="default", task_path=path, args=list(args))
-    store().enqueue([run])
+    new = new_runs(task_path=path, arguments=[[*args]])
+    store().enqueue(new)
+    run = stored(new)
     scene.accept([run])
     return run
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from django.db import transaction
 
-from taskworks import Task
 from taskworks.models import TaskRun, Worker
 from taskworks.store import store
 from tests import tasks
+from tests.new_runs import new_runs
 from tests.processes.conftest import WorkerProcess
 from tests.waiting import wait_for
 
@@ -31,10 +31,12 @@ def test_each_run_is_executed_exactly_once_and_each_worker_takes_part(
     wait_for(lambda: Worker.objects.living().count() == WORKERS, "all workers are up")
     # They wait for work now; one commit gives it to all of them at once.
     with transaction.atomic():
+        busy = [[str(go)]] * (WORKERS * THREADS)
         store().enqueue(
-            [run_of(tasks.wait_for_file, str(go), rank=-1) for _ in range(WORKERS * THREADS)]
+            new_runs(task_path=tasks.wait_for_file.module_path, arguments=busy, rank=-1)
         )
-        store().enqueue([run_of(tasks.note, str(ledger), str(number)) for number in range(RUNS)])
+        notes = [[str(ledger), str(number)] for number in range(RUNS)]
+        store().enqueue(new_runs(task_path=tasks.note.module_path, arguments=notes))
     # As many as there are places, of which none ends: so nobody has taken more than it can start.
     running = TaskRun.objects.running
     wait_for(lambda: running().count() == WORKERS * THREADS, "each is busy")
@@ -48,13 +50,3 @@ def test_each_run_is_executed_exactly_once_and_each_worker_takes_part(
     assert TaskRun.objects.successful().count() == WORKERS * THREADS + RUNS
     assert sorted(map(int, ledger.read_text().split())) == list(range(RUNS))
     assert {*TaskRun.objects.values_list("attempts", flat=True)} == {1}
-
-
-def run_of(task: Task, *args: str, rank: int = 0) -> TaskRun:
-    return TaskRun(
-        backend="default",
-        queue_name="default",
-        task_path=task.module_path,
-        args=list(args),
-        rank=rank,
-    )

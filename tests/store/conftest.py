@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -8,6 +7,7 @@ import pytest
 from taskworks.models import TaskRun, Worker
 from taskworks.store import Store
 from taskworks.store import store as store_of
+from tests.new_runs import new_runs, stored
 
 Enqueue = Callable[..., TaskRun]
 
@@ -39,18 +39,9 @@ def worker(new_worker: Callable[[], UUID]) -> UUID:
 
 @pytest.fixture
 def enqueue(store: Store) -> Enqueue:
-    def enqueue(delay: timedelta | None = None, **fields: Any) -> TaskRun:
-        run = TaskRun(
-            **{
-                "backend": "default",
-                "queue_name": "default",
-                "task_path": "tests.tasks.noop",
-                "args": [],
-                "kwargs": {},
-                **fields,
-            }
-        )
-        store.enqueue([run], delay)
-        return run
+    def enqueue(**options: Any) -> TaskRun:
+        new = new_runs(**options)
+        store.enqueue(new)
+        return stored(new, store)
 
     return enqueue

@@ -22,7 +22,7 @@ def paths(runs: list[TaskRun]) -> list[str]:
 def test_a_claim_gives_whole_runs_with_one_fresh_token(
     store: Store, enqueue: Enqueue, worker: UUID
 ) -> None:
-    ids = {enqueue(args=[1], kwargs={"a": None}).id for _ in range(2)}
+    ids = {enqueue(arguments=[[1]], kwargs={"a": None}).id for _ in range(2)}
     runs = store.claim(worker, "default", ["default"], {"thread": 10})
     assert {run.id for run in runs} == ids
     [token] = {run.claim_token for run in runs}

@@ -18,6 +18,7 @@ from taskworks.reserved_metadata import OF_SCHEDULE
 from taskworks.store import Store
 from tests import tasks
 from tests.connections import begin_elsewhere, elsewhere, held_elsewhere
+from tests.new_runs import new_runs, stored
 from tests.store.conftest import Enqueue
 
 ENTRY = {"exception_class_path": "builtins.ValueError", "traceback": "no\n"}
@@ -36,16 +37,13 @@ def block(store: Store) -> Block:
     def block(
         *after: UUID, any_end: bool = False, delay: timedelta | None = None, **expires: float
     ) -> TaskRun:
-        run = new_run()
-        edges = [Edge(run=run.id, after=before, any_end=any_end) for before in after]
-        store.block([run], edges, delay, **expires)
-        return run
+        new = new_runs(run_after=delay, **expires)
+        [run] = new.uuids
+        edges = [Edge(run=run, after=before, any_end=any_end) for before in after]
+        store.block(new, edges)
+        return stored(new, store)
 
     return block
-
-
-def new_run() -> TaskRun:
-    return TaskRun(backend="default", queue_name="default", task_path="tests.tasks.noop")
 
 
 @pytest.fixture
@@ -113,12 +111,14 @@ def test_it_waits_for_the_last_of_many(
 
 def test_each_edge_says_whether_any_end_will_do(store: Store, enqueue: Enqueue, end: End) -> None:
     first, second = enqueue(), enqueue()
-    run = new_run()
+    new = new_runs()
+    [run_id] = new.uuids
     edges = [
-        Edge(run=run.id, after=first.id),
-        Edge(run=run.id, after=second.id, any_end=True),
+        Edge(run=run_id, after=first.id),
+        Edge(run=run_id, after=second.id, any_end=True),
     ]
-    store.block([run], edges)
+    store.block(new, edges)
+    run = stored(new, store)
     end(first, Failed(ValueError(), ENTRY))
     end(second, Failed(ValueError(), ENTRY))
     unblock_all(store)
@@ -134,17 +134,20 @@ def test_many_are_blocked_in_a_few_statements_each_after_its_own(
     store: Store, enqueue: Enqueue, end: End
 ) -> None:
     first, second = enqueue(), enqueue()
-    runs = [new_run() for _ in range(40)]
+    new = new_runs(40)
     edges = [
-        Edge(run=run.id, after=(first if number % 2 else second).id)
-        for number, run in enumerate(runs)
+        Edge(run=run_id, after=(first if number % 2 else second).id)
+        for number, run_id in enumerate(new.uuids)
     ]
     with CaptureQueriesContext(connection) as queries:
-        store.block(runs, edges)
+        store.block(new, edges)
     assert len(queries) < 10
     end(first, Succeeded(None))
     unblock_all(store)
-    assert [state_of(run) for run in runs] == ["blocked", "ready"] * 20
+    assert [TaskRun.objects.get(id=run_id).state for run_id in new.uuids] == [
+        "blocked",
+        "ready",
+    ] * 20
 
 
 def test_what_follows_what_follows_waits_longer(

@@ -11,6 +11,7 @@ from taskworks.models import TaskRun
 from taskworks.models.run import new_run_id
 from taskworks.store import Store
 from tests.connections import elsewhere
+from tests.new_runs import new_runs, stored
 from tests.store.conftest import Enqueue
 
 HOUR = timedelta(hours=1)
@@ -18,11 +19,12 @@ HOUR = timedelta(hours=1)
 
 def test_a_run_is_ready_and_has_the_times_of_the_database(store: Store, enqueue: Enqueue) -> None:
     before = store.read_clock()
-    run = enqueue()
-    stored = TaskRun.objects.get(id=run.id)
-    assert stored.state == "ready"
-    assert before <= stored.enqueued_at == stored.available_at <= store.read_clock()
-    assert (stored.enqueued_at, stored.args, stored.kwargs) == (run.enqueued_at, [], {})
+    new = new_runs()
+    store.enqueue(new)
+    run = stored(new)
+    assert run.state == "ready"
+    assert before <= run.enqueued_at == run.available_at <= store.read_clock()
+    assert (run.enqueued_at, run.args, run.kwargs) == (new.enqueued_at, [], {})
 
 
 def test_one_insert_enqueues_a_run(enqueue: Enqueue) -> None:
@@ -32,12 +34,8 @@ def test_one_insert_enqueues_a_run(enqueue: Enqueue) -> None:
 
 
 def test_many_runs_are_a_few_inserts(store: Store) -> None:
-    runs = [
-        TaskRun(backend="default", queue_name="default", task_path=f"tests.tasks.t{number}")
-        for number in range(50)
-    ]
     with CaptureQueriesContext(connection) as queries:
-        store.enqueue(runs)
+        store.enqueue(new_runs(50))
     assert 1 <= len([q for q in queries if "INSERT" in q["sql"]]) < 5
     assert TaskRun.objects.ready().count() == 50
 
@@ -77,7 +75,7 @@ def test_a_run_whose_time_has_passed_is_ready_at_once(enqueue: Enqueue) -> None:
 
 
 def test_a_delay_counts_from_the_databases_now(store: Store, enqueue: Enqueue) -> None:
-    run = enqueue(delay=HOUR)
+    run = enqueue(run_after=HOUR)
     assert run.state == "scheduled"
     assert run.run_after == run.enqueued_at + HOUR
 
@@ -85,7 +83,7 @@ def test_a_delay_counts_from_the_databases_now(store: Store, enqueue: Enqueue) -
 def test_promotion_takes_the_earliest_first_and_no_more_than_asked(
     store: Store, enqueue: Enqueue
 ) -> None:
-    runs = [enqueue(delay=HOUR) for _ in range(3)]
+    runs = [enqueue(run_after=HOUR) for _ in range(3)]
     now = store.read_clock()
     for hours, run in zip((3, 1, 2), runs, strict=True):
         TaskRun.objects.filter(id=run.id).update(available_at=now - hours * HOUR)

@@ -13,6 +13,7 @@ from taskworks.models import IdempotencyKey, TaskRun
 from taskworks.store import Store
 from taskworks.store.enqueueing import Once
 from tests.connections import elsewhere, held_elsewhere
+from tests.new_runs import new_runs, stored
 from tests.store.test_plans import assert_no_scan, plans
 
 Started = Callable[..., TaskRun]
@@ -23,8 +24,8 @@ def started(store: Store) -> Started:
     """Start a run by a key, or the one that this has started."""
 
     def started(key: UUID | None = None, by: Store = store) -> TaskRun:
-        run = TaskRun(backend="default", queue_name="default", task_path="tests.tasks.noop")
-        return by.enqueue_once(run, Once(key or uuid4(), "a request"))
+        new = new_runs()
+        return by.enqueue_once(new, Once(key or uuid4(), "a request")) or stored(new, by)
 
     return started
 

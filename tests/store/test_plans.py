@@ -14,6 +14,7 @@ from taskworks.models import Edge, TaskRun, Worker
 from taskworks.options.retention import Rule
 from taskworks.store import Store
 from taskworks.store import store as store_of
+from tests.new_runs import new_runs
 from tests.store.tidying import tidy
 
 ROWS = 5_000
@@ -123,9 +124,9 @@ def test_a_few_runs_are_unblocked_by_their_keys(
 
 
 def test_what_a_new_run_waits_for_is_found_by_its_key(store: Store, blocked: list[TaskRun]) -> None:
-    run = TaskRun(backend="default", queue_name="queue 0", task_path="tests.tasks.noop")
-    edges = [Edge(run=run.id, after=other.id) for other in blocked[:3]]
-    for plan in plans(lambda: store.block([run], edges), "SELECT", "state", "taskrun"):
+    new = new_runs(queue_name="queue 0")
+    edges = [Edge(run=new.uuids[0], after=other.id) for other in blocked[:3]]
+    for plan in plans(lambda: store.block(new, edges), "SELECT", "state", "taskrun"):
         assert_no_scan(plan)
 
 

@@ -1,7 +1,8 @@
 """``DatabaseBackend``: stores runs in the project's database, for workers to execute."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from django.core.checks import CheckMessage
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from taskworks import jsonvalue
+from taskworks.backends.enqueued_results import EnqueuedResults
 from taskworks.conf import conf
 from taskworks.definition import (
     Task,
@@ -34,6 +36,7 @@ from taskworks.signals import announce_cancelled, announce_enqueued
 if TYPE_CHECKING:
     from taskworks.models import TaskRun
     from taskworks.store.enqueueing import Once
+    from taskworks.store.new_runs import NewRuns, Template
 
 # Models are imported inside functions: @task creates its backend before the apps are loaded.
 
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
 MAX_ALIAS = 64
 MAX_QUEUE_NAME = 128
 MAX_TASK_PATH = 512
+
+MAX_TEMPLATES = 1000  # of tasks, kept per backend
 
 MAX_IDS_PER_QUERY = 900  # SQLite may allow only 999 variables
 
@@ -92,14 +97,15 @@ class DatabaseBackend(BaseTaskBackend):
         return result
 
     def enqueue_many(
-        self, task: StandardTask, arguments: Sequence[tuple[Any, Any]]
-    ) -> list[TaskResult]:
+        self, task: StandardTask, arguments: Iterable[tuple[Any, Any]]
+    ) -> Sequence[TaskResult]:
         """
-        Store a run for each (args, kwargs) in one transaction; return results in the same order.
+        Store a run for each (args, kwargs) in one transaction; return results in the same order,
+        each of which is made when it is first asked for.
 
         Raise what ``enqueue`` raises; the errors name the item. Then nothing is written.
         """
-        return self._enqueued(task, arguments, on_commit=False) if arguments else []
+        return self._enqueued(task, arguments, on_commit=False, several=True)
 
     def enqueue_on_commit(self, task: StandardTask, args: Any, kwargs: Any) -> TaskResult:
         """
@@ -118,12 +124,11 @@ class DatabaseBackend(BaseTaskBackend):
         """
         from taskworks.store import store
 
-        [run] = self._new_runs(task, [(args, kwargs)])
-        delay = task.run_after if isinstance(task.run_after, timedelta) else None
-        stored = store().enqueue_once(run, once, delay, expires=policy_of(task).expires)
-        if stored is not run:
-            return stored.to_result(), False
-        return self._announced(task, [run])[0], True
+        new = self._new_runs(task, [(args, kwargs)])
+        if earlier := store().enqueue_once(new, once):
+            return earlier.to_result(), False
+        [result] = self._announced(EnqueuedResults(new, task))
+        return result, True
 
     def enqueue_after(
         self,
@@ -233,89 +238,98 @@ class DatabaseBackend(BaseTaskBackend):
     def _enqueued(
         self,
         task: StandardTask,
-        arguments: Sequence[tuple[Any, Any]],
+        arguments: Iterable[tuple[Any, Any]],
         *,
         on_commit: bool,
+        several: bool = False,
         after: _Predecessor | None = None,
-    ) -> list[TaskResult]:
+    ) -> EnqueuedResults:
         """Validate all items, then store all runs, now or on commit."""
         from taskworks.store import store_alias
 
-        runs = self._new_runs(task, arguments)
-        if alias := _transaction_to_await(store_alias(), wanted=on_commit):
-            delay = task.run_after if isinstance(task.run_after, timedelta) else None
-            waiting = unvalidated_copy(task, run_after=None) if delay else task
-            results = [run.to_result(waiting) for run in runs]
-            transaction.on_commit(lambda: self._store(task, runs, results, after), using=alias)
+        new = self._new_runs(task, arguments, several=several)
+        results = EnqueuedResults(new, task)
+        if not new:
             return results
-        return self._store(task, runs, [], after)
+        if alias := _transaction_to_await(store_alias(), wanted=on_commit):
+            results.task = unvalidated_copy(task, run_after=None) if new.delay else task
+            transaction.on_commit(lambda: self._store(results, after), using=alias)
+        else:
+            self._store(results, after)
+        return results
 
     def _new_runs(
-        self, task: StandardTask, arguments: Sequence[tuple[Any, Any]]
-    ) -> "list[TaskRun]":
-        from taskworks.models import TaskRun
+        self, task: StandardTask, arguments: Iterable[tuple[Any, Any]], *, several: bool = False
+    ) -> "NewRuns":
+        from taskworks.store.new_runs import NewRuns
 
         self.validate_task(task)
+        template = self._template_of(task)
+        if template.policy.transactional:
+            _validate_transaction(template.policy)
+        limit = conf().max_json_size
+        texts = [
+            (
+                jsonvalue.stored_text([*args], f"{item}args", limit),
+                jsonvalue.stored_text(dict(kwargs), f"{item}kwargs", limit),
+            )
+            for item, (args, kwargs) in _named(arguments, several=several)
+        ]
+        return NewRuns(template, texts, task.run_after)
+
+    def _template_of(self, task: StandardTask) -> "Template":
+        """Return what the task's runs share, made once for tasks that will come again."""
+        if task.run_after or getattr(task, "metadata", None) or getattr(task, "owner", None):
+            return self._new_template(task)
+        try:
+            return self._templates(task)
+        except TypeError:  # an option is not hashable
+            return self._new_template(task)
+
+    @cached_property
+    def _templates(self) -> "Callable[[StandardTask], Template]":
+        return lru_cache(maxsize=MAX_TEMPLATES)(self._new_template)
+
+    def _new_template(self, task: StandardTask) -> "Template":
+        from taskworks.store.new_runs import Template
+
         definition = _validate_path(task)
         _validate_name("The backend's alias", self.alias, MAX_ALIAS)
-        columns = self._columns(task, definition)
-        limit = conf().max_json_size
-        return [
-            TaskRun.new(
-                jsonvalue.stored(list(args), _named("args", index, arguments), limit),
-                jsonvalue.stored(dict(kwargs), _named("kwargs", index, arguments), limit),
-                **columns,
-            )
-            for index, (args, kwargs) in enumerate(arguments)
-        ]
-
-    def _columns(self, task: StandardTask, definition: StandardTask) -> dict[str, Any]:
-        """Return the columns that all runs of this task share."""
         policy, changed = policy_of(task), options_changed(task, definition)
-        _validate_transaction(policy)
         metadata = getattr(task, "metadata", None) or {}
-        return {
+        columns = {
             "backend": self.alias,
             "queue_name": task.queue_name,
             "task_path": task.module_path,
             "callable_path": getattr(task, "callable_path", None),
             "owner": getattr(task, "owner", None),
             "rank": -int(task.priority),
-            "run_after": None if isinstance(task.run_after, timedelta) else task.run_after,
             "executor": policy.executor,
             "at_most_once": policy.delivery == AT_MOST_ONCE,
             "options": to_stored(changed) if changed else {},
             "metadata": jsonvalue.round_trip(metadata, "metadata"),
         }
+        return Template(columns, policy)
 
-    def _store(
-        self,
-        task: StandardTask,
-        runs: "list[TaskRun]",
-        promised: list[TaskResult],
-        after: _Predecessor | None,
-    ) -> list[TaskResult]:
-        """Store the runs; ``promised`` are results that were returned before."""
+    def _store(self, results: EnqueuedResults, after: _Predecessor | None) -> None:
         from taskworks.models import Edge
         from taskworks.store import store
 
-        delay = task.run_after if isinstance(task.run_after, timedelta) else None
-        expires = policy_of(task).expires
+        new = results.runs
         if after is None:
-            store().enqueue(runs, delay, expires)
+            store().enqueue(new)
         else:
-            edges = [Edge(run=run.id, after=after.run, any_end=after.any_end) for run in runs]
-            store().block(runs, edges, delay, expires)
-        results = self._announced(task, runs)
-        for early, result in zip(promised, results, strict=False):
-            object.__setattr__(early, "enqueued_at", result.enqueued_at)
-            object.__setattr__(early, "task", result.task)
-        return results
+            edges = [Edge(run=run, after=after.run, any_end=after.any_end) for run in new.uuids]
+            store().block(new, edges)
+        self._announced(results)
 
-    def _announced(self, task: StandardTask, runs: "list[TaskRun]") -> list[TaskResult]:
+    def _announced(self, results: EnqueuedResults) -> EnqueuedResults:
         """Return the results of stored runs, and send ``task_enqueued``."""
-        enqueued = as_enqueued(task, run_after=runs[0].run_after, backend=self.alias)
-        results = [run.to_result(enqueued) for run in runs]
+        new = results.runs
+        results.take_over(
+            as_enqueued(results.task, run_after=new.run_after, backend=self.alias),
+            new.enqueued_at,
+        )
         announce_enqueued(type(self), results)
         return results
 
@@ -361,9 +375,12 @@ def _chunks(ids: Iterable[Any]) -> Iterator[list[Any]]:
         yield remaining[start : start + MAX_IDS_PER_QUERY]
 
 
-def _named(what: str, index: int, arguments: Sequence[Any]) -> str:
-    """Return how an error names an argument: with the item, if there are several."""
-    return what if len(arguments) == 1 else f"item {index}: {what}"
+def _named(
+    arguments: Iterable[tuple[Any, Any]], *, several: bool
+) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Yield how an error begins that is about an item, and the item."""
+    for index, item in enumerate(arguments):
+        yield f"item {index}: " if several else "", item
 
 
 def _validate_run_after(run_after: Any) -> None:
@@ -390,7 +407,7 @@ def _validate_name(what: str, name: Any, limit: int) -> None:
 def _validate_transaction(policy: Policy) -> None:
     from taskworks.execution.transaction import obstacle
 
-    if policy.transactional and (reason := obstacle(policy)):
+    if reason := obstacle(policy):
         raise InvalidTask(reason)
 
 

@@ -31,8 +31,10 @@ class DatabaseClock(Expression):
     def as_postgresql(
         self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, tuple[Any, ...]]:
-        # Not an interval of days: some have 23 or 25 hours in the session's time zone.
         offset = in_microseconds(self.offset + self.moved)
+        if not offset:
+            return "STATEMENT_TIMESTAMP()", ()
+        # Not an interval of days: some have 23 or 25 hours in the session's time zone.
         return "(STATEMENT_TIMESTAMP() + %s * INTERVAL '1 microsecond')", (offset,)
 
     def as_mysql(

@@ -1,5 +1,7 @@
 """Every statement that writes runs and workers, in one class per kind of database."""
 
+from functools import cache
+
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
 
@@ -17,7 +19,11 @@ def store_alias() -> str:
 
 def store(alias: str | None = None) -> Store:
     """Return the store of a database; raise ImproperlyConfigured if its kind is not supported."""
-    alias = alias or store_alias()
+    return _store_of(alias or store_alias())
+
+
+@cache
+def _store_of(alias: str) -> Store:
     match connections[alias].vendor:
         case "postgresql":
             from taskworks.store.postgresql import PostgreSQLStore

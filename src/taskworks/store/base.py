@@ -27,6 +27,7 @@ from taskworks.models import Edge, IdempotencyKey, RunState, Schedule, TaskRun, 
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.models.schedule import ScheduleQuerySet
 from taskworks.models.worker import WorkerQuerySet
+from taskworks.store.new_runs import NewRuns
 from taskworks.store.statements import Change, Rows, bytes_of, per_statement, rows_of
 
 MAX_LOCK_WAIT = timedelta(seconds=1)  # that a worker's write waits for another session's lock
@@ -124,11 +125,11 @@ class Base(ABC):
 
     # Insert runs, and write those that are still ours or unchanged since they were read.
 
-    def _insert_all(self, runs: Sequence[TaskRun]) -> None:
-        """Insert runs that differ only in their ids and arguments."""
-        shared = self.rows.shared(runs)
+    def _insert_all(self, new: NewRuns) -> None:
+        """Insert runs whose times are set."""
+        shared = self.rows.shared(new)
         shared_bytes = bytes_of(shared.values())
-        batches = [*per_statement(self.rows.own(runs), lambda row: bytes_of(row) + shared_bytes)]
+        batches = [*per_statement(self.rows.own(new), lambda row: bytes_of(row) + shared_bytes)]
         with writing(self.alias) if len(batches) > 1 else nullcontext():
             for own in batches:
                 self._insert(shared, own)

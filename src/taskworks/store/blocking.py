@@ -3,7 +3,6 @@ Runs that wait for others. What a run waits for are its edges: an edge that hold
 blocked run that has no edge is made ready.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -18,6 +17,7 @@ from taskworks.database.transactions import writing
 from taskworks.models import Edge, RunState, TaskRun
 from taskworks.models.run import FINISHED, TaskRunQuerySet
 from taskworks.store.enqueueing import Enqueueing
+from taskworks.store.new_runs import NewRuns
 from taskworks.store.statements import MAX_ROWS_PER_STATEMENT
 
 TIMES = ("enqueued_at", "available_at", "expires_at")
@@ -68,28 +68,23 @@ class Blocking(Enqueueing):
     would unblock it.
     """
 
-    def block(
-        self,
-        runs: Sequence[TaskRun],
-        edges: Iterable[Edge],
-        delay: timedelta | None = None,
-        expires: float = math.inf,
-    ) -> None:
+    def block(self, new: NewRuns, edges: Iterable[Edge]) -> None:
         """
         Insert new runs that become ready when each of their edges holds, in the caller's
-        transaction if there is one.
+        transaction if there is one, and set the times and the state of those that are blocked.
 
-        The runs may differ only in their ids, arguments and edges. ``delay`` and ``expires``, as in
-        ``enqueue``, count from the moment a run is unblocked. A run whose edges all hold already is
-        enqueued.
+        A delay and an expiry count from the moment a run is unblocked. A run whose edges all hold
+        already is enqueued.
         """
         with writing(self.alias):
             self.lock_to_write()
             edges = self._still_open([*edges])
-            blocked = {edge.run for edge in edges}
-            self._insert_blocked([run for run in runs if run.id in blocked], delay, expires)
+            blocked = {edge.run.int for edge in edges}
+            waiting, free = new.only(blocked), new.only({*new.ids} - blocked)
+            self._insert_blocked(waiting)
             self.edges.bulk_create(edges, batch_size=MAX_ROWS_PER_STATEMENT)
-            self.enqueue([run for run in runs if run.id not in blocked], delay, expires)
+            self.enqueue(free)
+            new.enqueued_at = waiting.enqueued_at or free.enqueued_at
 
     def _still_open(self, edges: list[Edge]) -> list[Edge]:
         """
@@ -105,22 +100,10 @@ class Blocking(Enqueueing):
             some = self.runs.filter(id__in=remaining[start : start + MAX_ROWS_PER_STATEMENT])
             yield from some.values_list("id", "state")
 
-    def _insert_blocked(
-        self, runs: Sequence[TaskRun], delay: timedelta | None, expires: float
-    ) -> None:
-        """
-        Insert runs with the times that they would have if they waited for nothing: the distance
-        from ``enqueued_at`` is the delay, and the expiry.
-        """
-        if not runs:
-            return
-        now = self.read_clock()
-        available_at = now + (delay or timedelta())
-        for run in runs:
-            run.state = RunState.BLOCKED.value
-            run.enqueued_at, run.available_at = now, available_at
-            run.expires_at = _after(available_at, expires)
-        self._insert_all(runs)
+    def _insert_blocked(self, new: NewRuns) -> None:
+        if new:
+            new.block(self.read_clock())
+            self._insert_all(new)
 
     # Read edges and blocked runs.
 
@@ -207,14 +190,6 @@ class Blocking(Enqueueing):
 def _holds_already(edge: Edge, state: str | None) -> bool:
     # A run that is not there may still come, when another transaction commits.
     return state in FINISHED if edge.any_end else state == RunState.SUCCESSFUL
-
-
-def _after(moment: datetime, seconds: float) -> datetime | None:
-    """Return the moment ``seconds`` later; None if no date is as late."""
-    try:
-        return moment + timedelta(seconds=seconds)
-    except OverflowError:  # of infinity, too
-        return None
 
 
 def _by_delay_and_expiry(

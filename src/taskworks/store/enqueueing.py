@@ -1,18 +1,15 @@
 """Enqueue runs, each once per idempotency key if it has one."""
 
-import math
-from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 from django.db import IntegrityError
 
-from taskworks.database.clock import later
 from taskworks.database.notifications import NOTIFY_IF_DUE_WITHIN
 from taskworks.database.transactions import writing
-from taskworks.models import IdempotencyKey, RunState, TaskRun
+from taskworks.models import IdempotencyKey, TaskRun
 from taskworks.store.base import Base
+from taskworks.store.new_runs import NewRuns
 
 MAX_TRIES = 10  # to take an idempotency key that others free and take again
 
@@ -31,46 +28,30 @@ class KeyUsedOtherwise(Exception):  # noqa: N818 - not a programming error
 class Enqueueing(Base):
     """Insert runs."""
 
-    def enqueue(
-        self,
-        runs: Sequence[TaskRun],
-        delay: timedelta | None = None,
-        expires: float = math.inf,
-    ) -> None:
+    def enqueue(self, new: NewRuns) -> None:
         """
-        Insert new runs, in the caller's transaction if there is one.
-
-        Several runs may differ only in their ids and arguments. They become ready, or scheduled if
-        ``run_after`` is in the future. ``delay`` sets a run_after relative to now; ``expires`` is
-        how many seconds a run may wait once it is due. Times and states are set on ``runs``.
+        Insert new runs, in the caller's transaction if there is one, and set their times and their
+        state: they are ready, or scheduled if their time is in the future.
         """
-        if not runs:
+        if not new:
             return
-        is_due = delay is None and runs[0].run_after is None
-        if len(runs) == 1 and is_due and expires == math.inf:
-            self._insert_now(runs[0])
+        if len(new) == 1 and new.is_due:
+            self._insert_due(new)
         else:
-            now = self.read_clock()
-            for run in runs:
-                _schedule(run, now, delay, expires)
-            self._insert_all(runs)
-        if runs[0].available_at - runs[0].enqueued_at < NOTIFY_IF_DUE_WITHIN:
-            self.notify_workers(runs[0].backend, runs[0].queue_name)
+            new.schedule(self.read_clock())
+            self._insert_all(new)
+        if new.starts_within(NOTIFY_IF_DUE_WITHIN):
+            columns = new.template.columns
+            self.notify_workers(columns["backend"], columns["queue_name"])
 
-    def enqueue_once(
-        self,
-        run: TaskRun,
-        once: Once,
-        delay: timedelta | None = None,
-        expires: float = math.inf,
-    ) -> TaskRun:
+    def enqueue_once(self, new: NewRuns, once: Once) -> TaskRun | None:
         """
-        Insert a new run as ``enqueue`` does, together with its key. Return the run, or the one that
-        the key started before; of two simultaneous requests, one waits for the other. Raise
-        KeyUsedOtherwise if the key was used for a different request.
+        Insert a new run as ``enqueue`` does, together with its key, and return None; or return the
+        run that the key started before. Of two simultaneous requests, one waits for the other.
+        Raise KeyUsedOtherwise if the key was used for a different request.
         """
         tries = 0
-        while not self._enqueued_first(run, once, delay, expires):
+        while not self._enqueued_first(new, once):
             if first := self._started_by(once):
                 return first
             tries += 1
@@ -78,19 +59,17 @@ class Enqueueing(Base):
                 raise IntegrityError(
                     f"The idempotency key {once.key} is taken, but its run is not visible here."
                 )
-        return run
+        return None
 
-    def _enqueued_first(
-        self, run: TaskRun, once: Once, delay: timedelta | None, expires: float
-    ) -> bool:
+    def _enqueued_first(self, new: NewRuns, once: Once) -> bool:
         """Insert the run, and return True, unless the key is taken."""
         is_first = False
         try:
             with writing(self.alias):
-                row = IdempotencyKey(key=once.key, run=run.id, request=once.request)
+                row = IdempotencyKey(key=once.key, run=new.uuids[0], request=once.request)
                 row.save(force_insert=True, using=self.alias)
                 is_first = True
-                self.enqueue([run], delay, expires)
+                self.enqueue(new)
         except IntegrityError:
             if is_first:
                 raise
@@ -111,27 +90,7 @@ class Enqueueing(Base):
             )
         return run
 
-    def _insert_now(self, run: TaskRun) -> None:
-        """Insert a run that is ready now, and set its times."""
-        run.enqueued_at = run.available_at = self.read_clock()
-        self._insert(self.rows.shared([run]), self.rows.own([run]))
-
-
-def _schedule(run: TaskRun, now: datetime, delay: timedelta | None, expires: float) -> None:
-    """Set the times and the state of a new run."""
-    if delay is not None:
-        run.run_after = later(now, delay)
-    due = run.run_after if run.run_after and run.run_after > now else None
-    run.enqueued_at = now
-    run.available_at = due or now
-    if expires != math.inf:
-        run.expires_at = _later(run.available_at, expires)
-    run.state = (RunState.SCHEDULED if due else RunState.READY).value
-
-
-def _later(moment: datetime, seconds: float) -> datetime | None:
-    """Return the moment ``seconds`` later; None beyond the last date."""
-    try:
-        return later(moment, timedelta(seconds=seconds))
-    except OverflowError:
-        return None
+    def _insert_due(self, new: NewRuns) -> None:
+        """Insert one run that is ready now, and set its times."""
+        new.schedule(self.read_clock())
+        self._insert_all(new)

@@ -22,6 +22,7 @@ from taskworks.models.run import TaskRunQuerySet, claim_order
 from taskworks.store.base import MAX_LOCK_WAIT
 from taskworks.store.claiming import Lane, Outlook
 from taskworks.store.enqueueing import Once
+from taskworks.store.new_runs import NewRuns
 from taskworks.store.statements import OWN_COLUMNS, Change, bytes_of, per_statement
 from taskworks.store.verbs import Store
 
@@ -138,11 +139,9 @@ class MySQLStore(Store):
     def is_lock_timeout(self, error: DatabaseError) -> bool:
         return error.args[:1] == (LOCK_WAIT_TIMEOUT,)
 
-    def _enqueued_first(
-        self, run: TaskRun, once: Once, delay: timedelta | None, expires: float
-    ) -> bool:
+    def _enqueued_first(self, new: NewRuns, once: Once) -> bool:
         try:
-            return super()._enqueued_first(run, once, delay, expires)
+            return super()._enqueued_first(new, once)
         except OperationalError as error:
             # Sessions that wait for the same key may deadlock if its insert is rolled back. They
             # try again, except in the caller's transaction, which a deadlock ends.
@@ -218,6 +217,15 @@ class MySQLStore(Store):
                     [*values, *change.assigned, *change.token],
                 )
         return {UUID(str(run_id)) for run_id in ours}
+
+    def _insert_due(self, new: NewRuns) -> None:
+        if not self._is_mariadb:  # MySQL returns nothing of what it inserts
+            return super()._insert_due(new)
+        clock, offset = DatabaseClock().as_mysql(None, self.connection)
+        statement, values = self.rows.insertion_of_one(new, clock, returning="enqueued_at")
+        [(stored,)] = self._fetch(statement, [*values, *offset, *offset])
+        new.enqueued_at = new.available_at = self.rows.read("enqueued_at", stored)
+        return None
 
     def _insert(self, shared: dict[str, Any], own: Sequence[tuple[Any, ...]]) -> None:
         columns = ", ".join(map(self.connection.ops.quote_name, [*OWN_COLUMNS, *shared]))

@@ -11,11 +11,13 @@ from django.db import Error as DatabaseError
 from django.db import models
 
 from taskworks.conf import conf
+from taskworks.database import prepared
 from taskworks.database.clock import DatabaseClock, in_microseconds
 from taskworks.database.notifications import CHANNEL, Listener
 from taskworks.models import TaskRun, Worker
 from taskworks.store.base import MAX_LOCK_WAIT
 from taskworks.store.claiming import Lane
+from taskworks.store.new_runs import NewRuns
 from taskworks.store.statements import OWN_COLUMNS, Change, Convert, Field, Rows
 from taskworks.store.verbs import Store
 
@@ -30,6 +32,8 @@ STATE_WITHOUT_INDEX = "run.state || ''"
 
 class PostgreSQLRows(Rows):
     """Values of columns in the forms that PostgreSQL and its drivers convert fastest."""
+
+    insert_as = "AS run"
 
     def _expression(self, field: Field) -> str:
         # Read timestamps as integers: drivers convert them ten times faster.
@@ -159,16 +163,12 @@ class PostgreSQLStore(Store):
         cause = error.__cause__
         return LOCK_NOT_AVAILABLE in (getattr(cause, name, None) for name in ("sqlstate", "pgcode"))
 
-    def _insert_now(self, run: TaskRun) -> None:
-        # The statement itself reads the clock, which saves a round trip.
+    def _insert_due(self, new: NewRuns) -> None:
         clock, moved = DatabaseClock().as_postgresql(None, self.connection)
-        new = dict(zip(OWN_COLUMNS, *self.rows.own([run]), strict=True)) | self.rows.shared([run])
-        statement = f"""
-            INSERT INTO {self._quoted(TaskRun)} ({", ".join(new)}, enqueued_at, available_at)
-            VALUES ({", ".join(["%s"] * len(new))}, {clock}, {clock})
-            RETURNING enqueued_at"""  # noqa: S608 - only names of columns are put in
-        [(run.enqueued_at,)] = self._fetch(statement, [*new.values(), *moved, *moved])
-        run.available_at = run.enqueued_at
+        # The statement itself reads the clock, which saves a round trip.
+        statement, values = self.rows.insertion_of_one(new, clock, returning="enqueued_at")
+        [(stored,)] = prepared.fetch(self.connection, statement, [*values, *moved, *moved])
+        new.enqueued_at = new.available_at = self.rows.read("enqueued_at", stored)
 
     def _insert(self, shared: dict[str, Any], own: Sequence[tuple[Any, ...]]) -> None:
         type_of = self.rows.type_of

@@ -9,6 +9,7 @@ from taskworks.database.transactions import writing
 from taskworks.models import TaskRun, Worker
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.store.claiming import Lane
+from taskworks.store.new_runs import NewRuns
 from taskworks.store.statements import OWN_COLUMNS, Change
 from taskworks.store.verbs import Store
 
@@ -81,6 +82,13 @@ class SQLiteStore(Store):
         new = [value for row in change.rows for value in row]
         written = self._fetch(statement, [*new, *change.assigned, *change.token])
         return {UUID(run_id) for (run_id,) in written}
+
+    def _insert_due(self, new: NewRuns) -> None:
+        new.schedule(self.read_clock())
+        statement, values = self.rows.insertion_of_one(new, "%s")
+        now = self.connection.ops.adapt_datetimefield_value(new.enqueued_at)
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, [*values, now, now])
 
     def _insert(self, shared: dict[str, Any], own: Sequence[tuple[Any, ...]]) -> None:
         statement = f"""

@@ -12,12 +12,26 @@ from taskworks.database.fields import JSONTextField
 from taskworks.jsonvalue import EMPTY
 from taskworks.models import RunState, TaskRun
 from taskworks.models.run import IN_HAND, claim_order
+from taskworks.store.new_runs import NewRuns, Template
 
 MAX_ROWS_PER_STATEMENT = 2000
 MAX_BYTES_PER_STATEMENT = 4 * 1024 * 1024  # before quoting; MariaDB refuses 16 MiB
 
 OWN_COLUMNS = ("id", "args", "kwargs")  # in which runs that are enqueued together differ
-CACHED_TYPES = (str, int)  # a column of new runs has few different values of these types
+TEMPLATE_COLUMNS = (
+    "backend",
+    "queue_name",
+    "task_path",
+    "callable_path",
+    "owner",
+    "rank",
+    "executor",
+    "at_most_once",
+    "options",
+    "metadata",
+)
+TIMES_WHEN_STORED = ("run_after", "enqueued_at", "available_at", "expires_at")
+MAX_TEMPLATES = 1000  # whose parameters are kept
 
 SET_BY_CLAIM = ("state", "claimed_by", "claim_token")
 NULL_WHILE_READY = ("cancel_requested_at", "finished_at", "return_value", "target", "progress")
@@ -86,9 +100,13 @@ class Change:
 class Rows:
     """Reads and writes runs without Django's model machinery, which costs more than a short run."""
 
+    insert_as = ""  # what names the table in an INSERT as ``_expression`` does
+
     def __init__(self, alias: str) -> None:
         self._alias = alias
-        self._cached = lru_cache(maxsize=1000)(self._converted)
+        # The parameters of a template, converted once.
+        self.of_template = lru_cache(maxsize=MAX_TEMPLATES)(self._parameters)
+        self._text_of_insertion = lru_cache(maxsize=MAX_TEMPLATES)(self._make_insertion)
 
     # Read.
 
@@ -158,34 +176,75 @@ class Rows:
 
     # Insert.
 
-    def shared(self, runs: Sequence[TaskRun]) -> dict[str, Any]:
-        """
-        Return the values that runs enqueued together share, converted once for all of them.
-        Columns that are NULL are left out.
-        """
-        values = [(name, getattr(runs[0], name)) for name in self._shared_columns]
-        return {name: self._for_insert(name, value) for name, value in values if value is not None}
+    def shared(self, new: NewRuns) -> dict[str, Any]:
+        """Return the values that new runs share, as parameters, without columns that are NULL."""
+        times = {name: getattr(new, name) for name in TIMES_WHEN_STORED}
+        return {
+            **self.of_template(new.template),
+            **self._initial,
+            **{name: self.writer(name)(at) for name, at in times.items() if at is not None},
+            "state": new.state,
+        }
 
-    def own(self, runs: Sequence[TaskRun]) -> list[tuple[Any, ...]]:
+    def own(self, new: NewRuns) -> list[tuple[str, str, str]]:
         """Return the values of OWN_COLUMNS, one row per run."""
-        write, write_args, write_kwargs = map(self.writer, OWN_COLUMNS)
         return [
-            (write(run.id), *(run.texts or (write_args(run.args), write_kwargs(run.kwargs))))
-            for run in runs
+            (as_hex(run_id), args, kwargs)
+            for run_id, (args, kwargs) in zip(new.ids, new.texts, strict=True)
         ]
 
+    def insertion_of_one(
+        self, new: NewRuns, clock: str, returning: str = ""
+    ) -> tuple[str, list[Any]]:
+        """
+        Return the statement that inserts a run that is due by the ``clock``, and returns a column
+        of it, with its parameters, to which those of the clock are added twice. Its text is the
+        same for almost all runs, so that a database may keep it prepared.
+        """
+        shared = self.of_template(new.template)
+        returned = self._expression(_field(returning)) if returning else ""
+        text = self._text_of_insertion(tuple(shared), clock, returned)
+        return text, [as_hex(new.ids[0]), *new.texts[0], *shared.values()]
+
+    def _make_insertion(self, shared: tuple[str, ...], clock: str, returned: str) -> str:
+        given, times = (*OWN_COLUMNS, *shared), ("enqueued_at", "available_at")
+        columns = [*given, *self._initial, "state", *times]
+        values = ["%s"] * len(given) + [*map(_literal, self._initial.values())]
+        values += ["'ready'", *[clock] * len(times)]
+        quote = self._connection.ops.quote_name
+        return f"""
+            INSERT INTO {quote(TaskRun._meta.db_table)} {self.insert_as}
+            ({", ".join(map(quote, columns))})
+            VALUES ({", ".join(values)}) {"RETURNING" if returned else ""} {returned}"""  # noqa: S608 - names, and our own values
+
+    def read(self, column: str, value: Any) -> Any:
+        """Return the value of a column that a statement of this class has returned."""
+        read = self._reader(_field(column))
+        return read(value) if read else value
+
+    def _parameters(self, template: Template) -> dict[str, Any]:
+        columns = {**self._defaults, **template.columns}
+        return {name: self._for_insert(name, v) for name, v in columns.items() if v is not None}
+
     @cached_property
-    def _shared_columns(self) -> list[str]:
-        return [f.attname for f in TaskRun._meta.concrete_fields if f.attname not in OWN_COLUMNS]
+    def _defaults(self) -> dict[str, Any]:
+        """The defaults of columns that a template may have."""
+        return {name: _field(name).get_default() for name in TEMPLATE_COLUMNS}
+
+    @cached_property
+    def _initial(self) -> dict[str, Any]:
+        """The values in which all runs begin, besides their state, as parameters."""
+        others = (*OWN_COLUMNS, *TEMPLATE_COLUMNS, "state")
+        fields = [f for f in TaskRun._meta.concrete_fields if f.attname not in others]
+        return {
+            field.attname: self._for_insert(field.attname, field.get_default())
+            for field in fields
+            if field.has_default()
+        }
 
     def _for_insert(self, name: str, value: Any) -> Any:
-        if isinstance(value, CACHED_TYPES):
-            return self._cached(name, value)
         empty = EMPTY.get(type(value)) if not value else None
-        return empty or self._converted(name, value)
-
-    def _converted(self, name: str, value: Any) -> Any:
-        return self.writer(name)(value)
+        return empty or self.writer(name)(value)
 
     # Update.
 
@@ -218,7 +277,7 @@ class Rows:
 
     def writer(self, column: str) -> Convert:
         """Return the conversion of a column's value, other than None, to a parameter."""
-        field = cast("Field", TaskRun._meta.get_field(column))
+        field = _field(column)
         if isinstance(field, JSONTextField):
             return field.get_prep_value
         connection = self._connection  # looked up once, because that takes a while
@@ -244,6 +303,10 @@ def rows_of(rows_class: type[Rows], alias: str) -> Rows:
     return rows_class(alias)
 
 
+def _field(column: str) -> Field:
+    return cast("Field", TaskRun._meta.get_field(column))
+
+
 def _demand_what_every_run_has(columns: dict[str, Any]) -> None:
     if columns["available_at"] is None:  # which is what Django makes of no date on SQLite
         raise TypeError("available_at must be a datetime.")
@@ -261,6 +324,16 @@ def _stand_in(field: Field, value: Any) -> Any:
     if isinstance(field, JSONTextField):
         return field.unreadable(value)
     return 0 if field.attname in COUNTS else None
+
+
+def as_hex(run_id: int) -> str:
+    """Return the id in a form that every database reads."""
+    return f"{run_id:032x}"
+
+
+def _literal(value: Any) -> str:
+    """Return the SQL of a value in which runs begin."""
+    return f"'{value}'" if isinstance(value, str) else str(int(value))
 
 
 def bytes_of(values: Iterable[Any]) -> int:

@@ -1,0 +1,145 @@
+"""Runs that are yet to be stored."""
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from operator import add
+from typing import Any, Self
+from uuid import UUID
+
+from taskworks.database.clock import later
+from taskworks.database.fields import decoded
+from taskworks.framework import Task, TaskResultStatus
+from taskworks.jsonvalue import copied
+from taskworks.models import RunState
+from taskworks.models.run import new_run_ids
+from taskworks.options.policy import Policy
+from taskworks.result import TaskResult, snapshot
+
+
+class Template:
+    """What all runs of a task share when they are enqueued: columns, and the options in force."""
+
+    __slots__ = ("columns", "policy")
+
+    def __init__(self, columns: Mapping[str, Any], policy: Policy) -> None:
+        self.columns, self.policy = columns, policy
+
+
+class NewRuns:
+    """
+    Runs that are enqueued together, which differ only in their ids and arguments. They are stored
+    without a ``TaskRun`` for each, which would cost as much as the rest of it.
+    """
+
+    __slots__ = (
+        "available_at",
+        "delay",
+        "enqueued_at",
+        "expires_at",
+        "ids",
+        "run_after",
+        "state",
+        "template",
+        "texts",
+    )
+
+    def __init__(
+        self,
+        template: Template,
+        texts: Sequence[tuple[str, str]],
+        run_after: datetime | timedelta | None = None,
+    ) -> None:
+        """``texts`` are the args and kwargs of each run as JSON."""
+        self.template, self.texts = template, texts
+        self.ids = new_run_ids(len(texts))  # in the order of the runs
+        self.delay = run_after if isinstance(run_after, timedelta) else None
+        self.run_after = run_after if isinstance(run_after, datetime) else None
+        self.state = RunState.READY.value
+        # The times are set when they are stored.
+        self.enqueued_at: datetime | None = None
+        self.available_at: datetime | None = None
+        self.expires_at: datetime | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def uuids(self) -> list[UUID]:
+        return [UUID(int=run_id) for run_id in self.ids]
+
+    @property
+    def is_due(self) -> bool:
+        """True if they are ready as soon as they are stored, and may wait forever."""
+        has_time = self.delay is not None or self.run_after is not None
+        return not has_time and self.template.policy.expires == math.inf
+
+    def starts_within(self, duration: timedelta) -> bool:
+        """Return whether they are due soon after they were stored."""
+        if self.available_at is None or self.enqueued_at is None:
+            return False
+        return self.available_at - self.enqueued_at < duration
+
+    def only(self, chosen: Collection[int]) -> Self:
+        """Return those of these runs whose ids are ``chosen``; itself, if that is all of them."""
+        if all(run_id in chosen for run_id in self.ids):
+            return self
+        some = object.__new__(type(self))
+        for name in NewRuns.__slots__:
+            setattr(some, name, getattr(self, name))
+        pairs = zip(self.ids, self.texts, strict=True)
+        kept = [(run_id, texts) for run_id, texts in pairs if run_id in chosen]
+        some.ids, some.texts = [run_id for run_id, _ in kept], [texts for _, texts in kept]
+        return some
+
+    def schedule(self, now: datetime) -> None:
+        """Set the times and the state of runs that wait for nothing but their time."""
+        if self.delay is not None:
+            self.run_after = later(now, self.delay)
+        due = self.run_after if self.run_after and self.run_after > now else None
+        self.enqueued_at = now
+        self.available_at = due or now
+        self.expires_at = self._expiry(later)
+        self.state = (RunState.SCHEDULED if due else RunState.READY).value
+
+    def block(self, now: datetime) -> None:
+        """
+        Set the times and the state of runs that wait for others: the times are what they would be
+        if they waited for nothing.
+        """
+        self.enqueued_at, self.state = now, RunState.BLOCKED.value
+        self.available_at = now + (self.delay or timedelta())
+        self.expires_at = self._expiry(add)
+
+    def result(self, index: int, task: Task) -> TaskResult[..., Any]:
+        """Return a run's result as it is now."""
+        args, kwargs = self.texts[index]
+        return snapshot(
+            task=task,
+            id=str(UUID(int=self.ids[index])),
+            status=TaskResultStatus.READY,
+            enqueued_at=self.enqueued_at,
+            started_at=None,
+            finished_at=None,
+            last_attempted_at=None,
+            args=decoded(args),
+            kwargs=decoded(kwargs),
+            backend=self.template.columns["backend"],
+            errors=[],
+            worker_ids=[],
+            target=None,
+            progress=None,
+            messages=[],
+            metadata=copied(self.template.columns["metadata"]),
+            is_cancelled=False,
+            cancel_requested=False,
+            _return_value=None,
+        )
+
+    def _expiry(self, add: Callable[[datetime, timedelta], datetime]) -> datetime | None:
+        if self.available_at is None or self.template.policy.expires == math.inf:
+            return None
+        try:
+            return add(self.available_at, timedelta(seconds=self.template.policy.expires))
+        except OverflowError:  # beyond the last date
+            return None

@@ -1,0 +1,166 @@
+"""A run that is enqueued by a prepared statement: when that is, and that nobody notices."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, connections, transaction
+from django.db.transaction import TransactionManagementError
+from django.test.utils import CaptureQueriesContext
+
+from taskworks.database.prepared import SENT_BEFORE_PREPARED
+from taskworks.models import TaskRun
+from taskworks.store import Store
+from tests.connections import elsewhere
+from tests.faults.pooler import pooler
+from tests.new_runs import new_runs, stored
+from tests.store.conftest import Enqueue
+
+pytestmark = pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="Only PostgreSQL is asked to prepare statements."
+)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_session(_database: None) -> Iterator[None]:
+    """Prepared statements belong to a session."""
+    connection.close()
+    yield
+    connection.close()
+
+
+def prepared() -> int:
+    """How many of our statements this session has prepared."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM pg_prepared_statements WHERE statement ~ 'INSERT'")
+        return int(cursor.fetchone()[0])
+
+
+def prepare(enqueue: Enqueue) -> None:
+    for _ in range(SENT_BEFORE_PREPARED + 1):
+        enqueue()
+    assert prepared() == 1
+
+
+def test_it_is_prepared_once_a_connection_has_sent_it_a_few_times(enqueue: Enqueue) -> None:
+    for _ in range(SENT_BEFORE_PREPARED):
+        enqueue()
+    assert prepared() == 0
+    for _ in range(20):
+        enqueue(queue_name="mail", rank=5, metadata={"a": [1]}, executor="async")
+    assert prepared() == 1
+    assert TaskRun.objects.filter(queue_name="mail", rank=5, executor="async").count() == 20
+
+
+def test_the_row_is_the_same(enqueue: Enqueue, store: Store) -> None:
+    options: dict[str, Any] = {"arguments": [["ü", 1, None]], "kwargs": {"a": "%s $1 ? \\"}}
+    first = enqueue(**options)
+    prepare(enqueue)
+    new = new_runs(**options)
+    store.enqueue(new)
+    second = stored(new)
+    assert second.enqueued_at == second.available_at == new.enqueued_at
+    names = {f.attname for f in TaskRun._meta.concrete_fields} - {"id"}
+    of_their_own = {"enqueued_at", "available_at"}
+    for name in names - of_their_own:
+        assert getattr(first, name) == getattr(second, name), name
+    assert elsewhere(lambda: TaskRun.objects.get(id=second.id).kwargs) == options["kwargs"]
+
+
+def test_it_is_part_of_the_callers_transaction(enqueue: Enqueue) -> None:
+    prepare(enqueue)
+    before = TaskRun.objects.count()
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        enqueue()
+        assert elsewhere(TaskRun.objects.count) == before
+        raise ZeroDivisionError
+    assert TaskRun.objects.count() == before
+    enqueue()
+    assert TaskRun.objects.count() == before + 1
+
+
+def test_a_statement_that_fails_raises_djangos_error_and_the_next_one_works(
+    enqueue: Enqueue, store: Store
+) -> None:
+    prepare(enqueue)
+    new = new_runs()
+    store.enqueue(new)
+    with pytest.raises(IntegrityError):
+        store.enqueue(new)
+    enqueue()
+
+
+def test_a_broken_transaction_refuses_it(enqueue: Enqueue) -> None:
+    prepare(enqueue)
+    with transaction.atomic():
+        transaction.set_rollback(True)
+        with pytest.raises(TransactionManagementError):
+            enqueue()
+
+
+def test_who_looks_at_statements_sees_it(enqueue: Enqueue) -> None:
+    prepare(enqueue)
+    with CaptureQueriesContext(connection) as asked:
+        enqueue()
+    assert [query["sql"].lstrip()[:6] for query in asked][:1] == ["INSERT"]
+
+
+def test_who_forbids_statements_forbids_it(enqueue: Enqueue) -> None:
+    prepare(enqueue)
+
+    def refuse(*_: Any) -> None:
+        raise PermissionError("Not now.")
+
+    with connection.execute_wrapper(refuse), pytest.raises(PermissionError):
+        enqueue()
+
+
+def test_it_follows_the_search_path(enqueue: Enqueue) -> None:
+    """As tenants that have a schema each set it."""
+    prepare(enqueue)
+    before = TaskRun.objects.count()
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA a_tenant")
+        try:
+            cursor.execute("CREATE TABLE a_tenant.taskworks_taskrun (LIKE taskworks_taskrun)")
+            cursor.execute("SET search_path = a_tenant")
+            enqueue()
+            assert TaskRun.objects.count() == 1
+            cursor.execute("SET search_path = public")
+            assert TaskRun.objects.count() == before
+            enqueue()
+            assert TaskRun.objects.count() == before + 1
+        finally:
+            cursor.execute("DROP SCHEMA a_tenant CASCADE")
+
+
+def test_a_column_that_is_added_meanwhile_does_no_harm(enqueue: Enqueue) -> None:
+    prepare(enqueue)
+
+    def alter(what: str) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE taskworks_taskrun {what}")
+
+    elsewhere(lambda: alter("ADD COLUMN of_tomorrow int NOT NULL DEFAULT 1"))
+    try:
+        enqueue()
+    finally:
+        elsewhere(lambda: alter("DROP COLUMN of_tomorrow"))
+    enqueue()
+
+
+def test_behind_a_pooler_nothing_is_prepared(store: Store) -> None:
+    """It gives each transaction whichever session is free."""
+    usual = connections[store.alias]
+    with pooler(sessions=2) as one:
+        where = {"HOST": "127.0.0.1", "PORT": str(one.port), "CONN_MAX_AGE": None}
+        settings = {**usual.settings_dict, **where, "DISABLE_SERVER_SIDE_CURSORS": True}
+        connections[store.alias] = pooled = type(usual)(settings, store.alias)
+        try:
+            for _ in range(SENT_BEFORE_PREPARED * 3):
+                store.enqueue(new_runs())
+            assert prepared() == 0
+        finally:
+            pooled.close()
+            connections[store.alias] = usual
+    assert TaskRun.objects.count() == SENT_BEFORE_PREPARED * 3
