@@ -10,7 +10,6 @@ from django.db import OperationalError, connection
 from django.db.backends.utils import CursorWrapper
 from rest_framework.test import APIClient
 
-from taskworks import task_backends
 from taskworks.database.notifications import WATCHERS_CHANNEL, asking_for
 from taskworks.models import TaskRun
 from taskworks.options.owner import ANYBODY
@@ -18,8 +17,7 @@ from taskworks.rest import views
 from taskworks.rest.events import stream, watcher
 from taskworks.rest.events.hub import hub
 from taskworks.store import store
-from taskworks.worker import Options, Queues, Sizes, Worker
-from tests.connections import begin_elsewhere
+from taskworks.worker import Worker
 from tests.rest import address
 from tests.rest.browsers import Browser, browsing
 from tests.rest.offered import orders
@@ -33,21 +31,6 @@ on_postgresql = pytest.mark.skipif(DATABASE != "postgresql", reason="only Postgr
 def browser(_api: None) -> Iterator[Browser]:
     with browsing() as browser:
         yield browser
-
-
-@pytest.fixture
-def worker(_api: None) -> Iterator[Worker]:
-    worker = Worker(
-        task_backends["default"],
-        Options(queues=Queues(), sizes=Sizes(threads=2), interval=0.05),
-    )
-    working = begin_elsewhere(worker.run)
-    yield worker
-    orders.put(None)
-    worker.stop()
-    working.result(timeout=60)
-    while not orders.empty():
-        orders.get()
 
 
 def tell(step: Any) -> None:
