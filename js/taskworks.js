@@ -182,6 +182,8 @@ function randomByte() {
 const POLL_INTERVAL_GROWTH = 1.25;
 const MAX_USELESS_STREAMS = 3;
 let openStreams = 0;
+// The base URLs of servers that have said that they have no streams.
+const withoutStreams = new Set();
 
 /** Watches one run: by its stream of events if possible, otherwise by polling. */
 class Watch {
@@ -225,7 +227,8 @@ class Watch {
 
   /** Read the stream, if there is one, until it ends. However it ends, that is not an error. */
   async streamIfPossible() {
-    if (!this.canStream || isHidden() || openStreams >= this.settings.maxStreams) return;
+    if (!this.canStream || withoutStreams.has(this.settings.baseURL)) return;
+    if (isHidden() || openStreams >= this.settings.maxStreams) return;
     openStreams += 1;
     const wasUseful = await this.readStream().finally(() => (openStreams -= 1));
     this.settings.signal?.throwIfAborted();
@@ -255,6 +258,7 @@ class Watch {
       });
       if (!isStream(response)) {
         this.canStream = false;
+        if (response.status === 406) withoutStreams.add(settings.baseURL);
         return false;
       }
       for await (const event of eventsOf(response.body, () => limit.extend(settings.streamTimeout))) {
@@ -400,6 +404,7 @@ async function request(path, settings, { method = 'GET', body = null, headers = 
       body: content,
       signal: limit.signal,
     });
+    if (response.headers.get('Taskworks-Events') === 'none') withoutStreams.add(settings.baseURL);
     const answer = parse(await response.text());
     if (response.ok) return answer;
     throw new RequestError(response.status, answer, { retryAfter: retryAfterOf(response) });

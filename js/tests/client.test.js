@@ -57,6 +57,20 @@ describe('a run by polling', () => {
     assert.equal(server.to('GET /tasks/11/events/').length, 1);
   });
 
+  test('requests no events of a server that has said that it has none', async () => {
+    server.answers({ POST: json(run(), 201, { 'Taskworks-Events': 'none' }), 'GET 11/': [json(running(1)), json(done)] });
+    await taskworks.run('add');
+    assert.deepEqual(server.to('GET /tasks/11/events/'), []);
+  });
+
+  test('requests events once for all runs if that answer cannot be read', async () => {
+    server.answers({ 'GET 11/': [json(running(1)), json(done)], 'GET 12/': [json(running(1)), json(done)] });
+    await taskworks.run('add');
+    await attach('12');
+    const asked = server.requests.filter(({ name }) => name.endsWith('events/'));
+    assert.deepEqual(asked.map(({ name }) => name), ['GET /tasks/11/events/']);
+  });
+
   test('polls less often while nothing changes', async () => {
     server.answers({ 'GET 11/': [...Array(12).fill(json(running(1))), json(done)] });
     const pauses = [];
@@ -137,8 +151,8 @@ describe('the server goes away', () => {
 
   test('a request that is never answered is given up and made again', async () => {
     server.answers({ 'GET 11/': [nothing, json(done)] });
-    assert.equal((await taskworks.run('add', {}, { requestTimeout: 40 })).status, 'succeeded');
-    assert.equal(server.to('GET /tasks/11/').length, 2);
+    assert.equal((await attach('11', { requestTimeout: 40 })).status, 'succeeded');
+    assert.ok(server.to('GET /tasks/11/').length >= 2);
   });
 
   test('a Retry-After beyond the patience rejects at once', async () => {

@@ -43,6 +43,7 @@ def test_a_run_is_followed_to_its_end(browser: Browser, worker: Worker, start: A
     assert reading.status == 200
     assert reading.headers["content-type"] == "text/event-stream"
     assert "no-store" in reading.headers["cache-control"]
+    assert "taskworks-events" not in reading.headers
     reading.wait("status", status="running")
     tell(lambda task: (task.set_target(8), task.set_progress(2)))
     progress = reading.wait("progress", progress=2)
