@@ -57,6 +57,20 @@ describe('a run by polling', () => {
     assert.equal(server.to('GET /tasks/11/events/').length, 1);
   });
 
+  test('requests no events of a server that has said that it has none', async () => {
+    server.answers({ POST: json(run(), 201, { 'Taskworks-Events': 'none' }), 'GET 11/': [json(running(1)), json(done)] });
+    await taskworks.run('add');
+    assert.deepEqual(server.to('GET /tasks/11/events/'), []);
+  });
+
+  test('requests events once for all runs if that answer cannot be read', async () => {
+    server.answers({ 'GET 11/': [json(running(1)), json(done)], 'GET 12/': [json(running(1)), json(done)] });
+    await taskworks.run('add');
+    await attach('12');
+    const asked = server.requests.filter(({ name }) => name.endsWith('events/'));
+    assert.deepEqual(asked.map(({ name }) => name), ['GET /tasks/11/events/']);
+  });
+
   test('polls less often while nothing changes', async () => {
     server.answers({ 'GET 11/': [...Array(12).fill(json(running(1))), json(done)] });
     const pauses = [];
@@ -137,8 +151,8 @@ describe('the server goes away', () => {
 
   test('a request that is never answered is given up and made again', async () => {
     server.answers({ 'GET 11/': [nothing, json(done)] });
-    assert.equal((await taskworks.run('add', {}, { requestTimeout: 40 })).status, 'succeeded');
-    assert.equal(server.to('GET /tasks/11/').length, 2);
+    assert.equal((await attach('11', { requestTimeout: 40 })).status, 'succeeded');
+    assert.ok(server.to('GET /tasks/11/').length >= 2);
   });
 
   test('a Retry-After beyond the patience rejects at once', async () => {
@@ -494,9 +508,48 @@ describe('requests', () => {
     assert.equal(server.requests[0].name, 'GET /tasks/11/');
   });
 
-  test('cannot be redirected by an id', async () => {
-    await assert.rejects(attach('../../admin?x='), { httpStatus: 404 });
-    assert.equal(server.requests[0].name, 'GET /tasks/..%2F..%2Fadmin%3Fx%3D/');
+  for (const id of ['..', '.', '../../admin?x=', 'a/b', '11?x=1', '11#x', '%2e%2e', '', undefined, null]) {
+    test(`cannot be redirected by an id: ${JSON.stringify(id)}`, async () => {
+      const refused = { name: 'TypeError', message: /^The id of a run has only letters, digits, - and _, unlike / };
+      await assert.rejects(attach(id), refused);
+      await assert.rejects(cancel(id), refused);
+      assert.deepEqual(server.requests, []);
+    });
+  }
+
+  test('have the headers in the options, streams too', async () => {
+    options.headers = { Authorization: 'Token 7', accept: 'text/html' };
+    server.answers({
+      'GET 11/': json(running(0)), 'GET 11/events/': stream(status(done)),
+      'POST 11/cancel/': json(done), 'GET types/': json({ results: [] }),
+    });
+    await taskworks.run('add');
+    await cancel('11');
+    await types();
+    assert.deepEqual(server.requests.map(({ name, headers }) => [name.split('/tasks/').join(''), headers.authorization, headers.accept]), [
+      ['POST ', 'Token 7', 'application/json'],
+      ['GET 11/events/', 'Token 7', 'text/event-stream'],
+      ['POST 11/cancel/', 'Token 7', 'application/json'],
+      ['GET types/', 'Token 7', 'application/json'],
+    ]);
+  });
+
+  test('have those of a function, which is called each time and may need a while', async () => {
+    let calls = 0;
+    const headers = async () => new Headers({ Authorization: `Token ${(calls += 1)}` });
+    server.answers({ 'GET 11/': [json(running(1)), json(done)] });
+    await attach('11', { headers });
+    assert.deepEqual(server.requests.map(({ headers }) => headers.authorization), ['Token 1', 'Token 2', 'Token 3']);
+  });
+
+  test('wait out a function that fails, or never ends, as they do a server', async () => {
+    const answers = [() => Promise.reject(new Error('no token')), () => new Promise(() => {}), () => ({ 'X-Token': '3' })];
+    server.answers({ 'GET 11/': json(done) });
+    await attach('11', { headers: () => (answers.length > 1 ? answers.shift() : answers[0])(), requestTimeout: 400 });
+    assert.equal(server.requests[0].headers['x-token'], '3');
+    const error = await attach('11', { headers: () => { throw new Error('no token'); }, patience: 40 }).catch((error) => error);
+    assert.ok(error instanceof LostError);
+    assert.equal(error.cause.message, 'no token');
   });
 
   test('cancel resolves with the run', async () => {

@@ -1,6 +1,9 @@
 """The code of the page on the REST API; the reference has all of it."""
 
+import re
+from datetime import date
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,11 +12,15 @@ from django.test import RequestFactory
 from rest_framework.test import APIClient
 
 from taskworks.rest import urls
+from taskworks.rest.openapi.auto_schema import OPERATIONS
+from taskworks.rest.openapi.document import document
 from taskworks.rest.serializers import RUN_COLUMNS, TaskRunSerializer
 from taskworks.typed import registry
 from tests.docs.conftest import Settings, only, run, with_database, work
 from tests.docs.pages import executes, reference
 from tests.docs.test_reference import mentions
+from tests.rest.generating import generate
+from tests.rest.signing import HEADER
 
 INPUTS = {"month": "2026-05-01", "shops": ["Bonn", "Ulm"]}
 
@@ -63,6 +70,34 @@ def test_a_failure_tells_users_the_sentence_of_its_task() -> None:
     assert error["type"] == "ConnectionError"
     assert error["message"].startswith("The prices could not be imported. Try again, or ")
     assert [*error] == ["type", "message"]
+
+
+@executes("reports/generated.py")
+@with_database
+def test_a_generated_client_follows_a_run(
+    settings: Settings,
+    live_server: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    works_beside: None,
+) -> None:
+    ada = User.objects.create_user("ada")
+    by_name = {"API_AUTHENTICATION_CLASSES": ["tests.rest.signing.ByName"]}
+    settings.TASKWORKS = {**settings.TASKWORKS, **by_name}
+    named = {HEADER: ada.username}
+    generate(APIClient().get("/tasks/schema/", headers=named).json(), tmp_path, "tasks_client")
+    monkeypatch.syspath_prepend(tmp_path)
+    client = import_module("tasks_client").Client(live_server.url, headers=named)
+    report = run("reports/generated.py")["report"]
+    assert report(client, date(2026, 5, 1), ["Bonn", "Ulm"]) == "May 2026"
+
+
+def test_the_reference_has_every_operation_and_component() -> None:
+    for view, method in OPERATIONS:
+        assert f"taskworks_{OPERATIONS[view, method].name}" in reference("rest")
+    components = document("/").content.decode()
+    for name in set(re.findall(r'"(Taskworks(?!Start|Close|Import)\w+)":', components)):
+        assert name in reference("rest"), name
 
 
 @executes("reports/views.py")

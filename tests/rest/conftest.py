@@ -6,8 +6,11 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from rest_framework.test import APIClient
 
+from taskworks import task_backends
 from taskworks.rest.events.hub import hub
 from taskworks.typed import registry
+from taskworks.worker import Options, Queues, Sizes, Worker
+from tests.connections import begin_elsewhere
 from tests.rest import offered
 
 Settings = Any
@@ -83,3 +86,19 @@ def start(client: APIClient) -> Callable[..., dict[str, Any]]:
         return response.json()
 
     return start
+
+
+@pytest.fixture
+def worker(_api: None) -> Iterator[Worker]:
+    """A worker in this process; it stops at the end of the test."""
+    worker = Worker(
+        task_backends["default"],
+        Options(queues=Queues(), sizes=Sizes(threads=2), interval=0.05),
+    )
+    working = begin_elsewhere(worker.run)
+    yield worker
+    offered.orders.put(None)
+    worker.stop()
+    working.result(timeout=60)
+    while not offered.orders.empty():
+        offered.orders.get()

@@ -10,7 +10,6 @@ from django.db import OperationalError, connection
 from django.db.backends.utils import CursorWrapper
 from rest_framework.test import APIClient
 
-from taskworks import task_backends
 from taskworks.database.notifications import WATCHERS_CHANNEL, asking_for
 from taskworks.models import TaskRun
 from taskworks.options.owner import ANYBODY
@@ -18,8 +17,7 @@ from taskworks.rest import views
 from taskworks.rest.events import stream, watcher
 from taskworks.rest.events.hub import hub
 from taskworks.store import store
-from taskworks.worker import Options, Queues, Sizes, Worker
-from tests.connections import begin_elsewhere
+from taskworks.worker import Worker
 from tests.rest import address
 from tests.rest.browsers import Browser, browsing
 from tests.rest.offered import orders
@@ -35,21 +33,6 @@ def browser(_api: None) -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture
-def worker(_api: None) -> Iterator[Worker]:
-    worker = Worker(
-        task_backends["default"],
-        Options(queues=Queues(), sizes=Sizes(threads=2), interval=0.05),
-    )
-    working = begin_elsewhere(worker.run)
-    yield worker
-    orders.put(None)
-    worker.stop()
-    working.result(timeout=60)
-    while not orders.empty():
-        orders.get()
-
-
 def tell(step: Any) -> None:
     orders.put(step)
 
@@ -60,6 +43,7 @@ def test_a_run_is_followed_to_its_end(browser: Browser, worker: Worker, start: A
     assert reading.status == 200
     assert reading.headers["content-type"] == "text/event-stream"
     assert "no-store" in reading.headers["cache-control"]
+    assert "taskworks-events" not in reading.headers
     reading.wait("status", status="running")
     tell(lambda task: (task.set_target(8), task.set_progress(2)))
     progress = reading.wait("progress", progress=2)

@@ -37,20 +37,20 @@ def test_it_has_every_operation(document: Any) -> None:
         for method, operation in methods.items()
     }
     assert operations == {
-        "get /api/tasks/": "tasks_list",
-        "post /api/tasks/": "tasks_start",
-        "get /api/tasks/types/": "tasks_types",
-        "get /api/tasks/schema/": "tasks_schema",
-        "get /api/tasks/{id}/": "tasks_retrieve",
-        "post /api/tasks/{id}/cancel/": "tasks_cancel",
-        "post /api/tasks/{id}/retry/": "tasks_retry",
-        "get /api/tasks/{id}/events/": "tasks_events",
+        "get /api/tasks/": "taskworks_list",
+        "post /api/tasks/": "taskworks_start",
+        "get /api/tasks/types/": "taskworks_types",
+        "get /api/tasks/schema/": "taskworks_schema",
+        "get /api/tasks/{id}/": "taskworks_retrieve",
+        "post /api/tasks/{id}/cancel/": "taskworks_cancel",
+        "post /api/tasks/{id}/retry/": "taskworks_retry",
+        "get /api/tasks/{id}/events/": "taskworks_events",
     }
 
 
 def test_each_task_has_typed_inputs_told_apart_by_its_name(document: Any) -> None:
     schemas = document["components"]["schemas"]
-    start = schemas["StartTask"]
+    start = schemas["TaskworksStartTask"]
     assert start["discriminator"]["propertyName"] == "task"
     mapping = start["discriminator"]["mapping"]
     assert len(mapping) == len(start["oneOf"]) == len(offered.PATHS)
@@ -78,23 +78,25 @@ def test_every_reference_leads_somewhere(document: Any) -> None:
 def test_the_project_s_own_document_has_them_too() -> None:
     schema = SchemaGenerator().get_schema(request=None, public=True)
     assert "/api/tasks/{id}/cancel/" in schema["paths"]
-    assert "StartTask" in schema["components"]["schemas"]
+    assert "TaskworksStartTask" in schema["components"]["schemas"]
     assert references(schema) <= set(schema["components"]["schemas"])
 
 
-def test_it_does_not_depend_on_the_project_s_settings(client: APIClient, settings: Any) -> None:
+def test_it_does_not_depend_on_the_project_s_settings(
+    client: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = etag_of(client)
     openapi_document._document_for.cache_clear()
-    settings.SPECTACULAR_SETTINGS = {"OAS_VERSION": "3.0.3", "COMPONENT_SPLIT_REQUEST": True}
+    for name, value in {"OAS_VERSION": "3.0.3", "COMPONENT_SPLIT_REQUEST": True}.items():
+        monkeypatch.setattr(spectacular_settings, name, value)
     assert etag_of(client) == before
 
 
-def test_the_project_s_own_document_has_its_own_version(settings: Any) -> None:
-    settings.SPECTACULAR_SETTINGS = {"OAS_VERSION": "3.0.3"}
+def test_the_project_s_own_document_has_its_own_version() -> None:
     openapi_document.document("/api/")
     schema = SchemaGenerator().get_schema(request=None, public=True)
     assert schema["openapi"] == "3.0.3"
-    target = schema["components"]["schemas"]["TaskRun"]["properties"]["target"]
+    target = schema["components"]["schemas"]["TaskworksRun"]["properties"]["target"]
     assert (target["type"], target["nullable"]) == ("integer", True)
 
 
@@ -117,8 +119,8 @@ def test_documents_made_at_once_leave_the_project_s_settings_alone(made: list[An
 def test_a_task_may_be_called_task(client: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "offered", lambda: {"task": offered.Add.task})
     schemas = client.get(f"{TASKS}schema/").json()["components"]["schemas"]
-    [body] = schemas["StartTask"]["oneOf"]
-    assert body["$ref"] != "#/components/schemas/StartTask"
+    [body] = schemas["TaskworksStartTask"]["oneOf"]
+    assert body["$ref"] != "#/components/schemas/TaskworksStartTask"
     assert schemas[body["$ref"].rpartition("/")[2]]["properties"]["task"]["const"] == "task"
 
 
@@ -203,8 +205,8 @@ def test_another_is_made_when_other_tasks_are_offered(client: APIClient, configu
     before = etag_of(client)
     configured(API_TASKS=offered.PATHS[:1])
     answer = client.get(f"{TASKS}schema/", headers={"If-None-Match": before})
-    mapping = answer.json()["components"]["schemas"]["StartTask"]["discriminator"]["mapping"]
-    assert [*mapping] == ["add"]
+    start = answer.json()["components"]["schemas"]["TaskworksStartTask"]
+    assert [*start["discriminator"]["mapping"]] == ["add"]
     configured(API_TASKS=offered.PATHS)
     assert etag_of(client) == before
 
@@ -225,7 +227,7 @@ def test_another_is_made_for_each_language(
         with override(None):  # the middleware does not restore the language of the thread
             answer = client.get(f"{TASKS}schema/", headers={"Accept-Language": language})
         schemas = answer.json()["components"]["schemas"]
-        titles.append(schemas["AddInputs"]["properties"]["a"]["title"])
+        titles.append(schemas["TaskworksAddInputs"]["properties"]["a"]["title"])
     assert titles == ["Ja", "Oui", "Ja"]
     assert len(made) == 2
 

@@ -30,6 +30,7 @@ SETTINGS = {
 }
 NOBODY = UUID(int=7)
 ADD = {"task": "add", "inputs": {"a": 1}}
+HEADERS = {"ETag", "Location", "Retry-After", "Taskworks-Events"}
 
 
 def observed() -> dict[str, Any]:
@@ -75,7 +76,7 @@ def _answers(client: APIClient) -> dict[str, Any]:
         "a run": common_shape(map(shape, [new.json(), *runs])),
         "a page": {**shape(client.get(f"{TASKS}?page_size=1").json()), "results": ["a run"]},
         "types": shape(client.get(f"{TASKS}types/").json()["results"][:1]),
-        "headers of a start": sorted({*new.headers} & {"Location", "ETag", "Retry-After"}),
+        "headers of a start": sorted({*new.headers} & HEADERS),
         "statuses": sorted({one["status"] for one in runs}),
     }
 

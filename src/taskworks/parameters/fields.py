@@ -1,7 +1,7 @@
 """``Fields``: the inputs or the outputs of a task, which are validated together."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import PydanticUserError, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
@@ -19,7 +19,10 @@ from taskworks.parameters.read_back import why_different, why_unreadable
 
 Kind = Literal["inputs", "outputs"]
 Errors = dict[str, list[str]]
+Schema = dict[str, Any]
+Key = TypeVar("Key")
 
+DEFINITIONS = "#/$defs/{model}"  # where a schema has those that it refers to
 MAX_UNKNOWN_NAMES = 20  # in one error
 MAX_COMPARED_LENGTH = 100  # characters of an unknown name that are compared with known names
 
@@ -107,9 +110,13 @@ class Fields(Mapping[str, Parameter]):
             raise self._error(errors)
         return plain
 
-    def json_schema(self, *, ref_template: str = "#/$defs/{model}") -> dict[str, Any]:
+    def json_schema(self, *, ref_template: str = DEFINITIONS) -> Schema:
         """Return the JSON Schema (2020-12) of an object with these fields."""
-        schemas, definitions = self._schemas(ref_template)
+        schemas, definitions = json_schemas({self.kind: self}, ref_template=ref_template)
+        return {**schemas[self.kind], **({"$defs": definitions} if definitions else {})}
+
+    def _json_schema_with(self, schemas: Mapping[str, Schema]) -> Schema:
+        """Return the schema of the object, given those of its fields that pydantic validates."""
         properties = {
             name: parameter.described(name, schemas.get(name, parameter.schema))
             for name, parameter in self.items()
@@ -120,8 +127,14 @@ class Fields(Mapping[str, Parameter]):
             "properties": properties,
             **({"required": required} if required else {}),
             "additionalProperties": False,
-            **definitions,
         }
+
+    def _adapters(self) -> Iterator[tuple[str, Any, TypeAdapter[Any]]]:
+        """Yield name, mode and adapter of each field that pydantic validates."""
+        mode = "validation" if self.kind == "inputs" else "serialization"
+        for name, parameter in self.items():
+            if isinstance(parameter, ValidatedParameter):
+                yield name, mode, parameter.adapter
 
     def _unknown(self, data: Mapping[Any, Any]) -> Errors:
         unknown = [name for name in data if name not in self._parameters][:MAX_UNKNOWN_NAMES]
@@ -155,20 +168,30 @@ class Fields(Mapping[str, Parameter]):
                 errors[name] = ParameterNotValidError(reason).errors
         return errors
 
-    def _schemas(self, ref_template: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        mode: Any = "validation" if self.kind == "inputs" else "serialization"
-        adapters = [
-            (name, mode, parameter.adapter)
-            for name, parameter in self.items()
-            if isinstance(parameter, ValidatedParameter)
-        ]
-        schemas, definitions = TypeAdapter.json_schemas(
-            adapters, ref_template=ref_template, schema_generator=HonestSchema
-        )
-        return {name: schema for (name, _), schema in schemas.items()}, definitions
-
     def _error(self, errors: Errors) -> Exception:
         return (InvalidInputs if self.kind == "inputs" else InvalidOutputs)(errors)
+
+
+def json_schemas(
+    fields: Mapping[Key, Fields], *, ref_template: str = DEFINITIONS
+) -> tuple[dict[Key, Schema], dict[str, Schema]]:
+    """
+    Return the JSON Schema of each of these, and the definitions that they refer to: one for each
+    model, two if its JSON is different as an input and as an output.
+    """
+    adapters = [
+        ((key, name), mode, adapter)
+        for key, each in fields.items()
+        for name, mode, adapter in each._adapters()
+    ]
+    found, definitions = TypeAdapter.json_schemas(
+        adapters, ref_template=ref_template, schema_generator=HonestSchema
+    )
+    schemas: dict[Key, dict[str, Schema]] = {key: {} for key in fields}
+    for ((key, name), _), schema in found.items():
+        schemas[key][name] = schema
+    objects = {key: each._json_schema_with(schemas[key]) for key, each in fields.items()}
+    return objects, definitions.get("$defs", {})
 
 
 def _why_not_read_back(parameter: Parameter, value: Any, plain: Any) -> str | None:

@@ -44,6 +44,7 @@ from taskworks.store import store
 from taskworks.typed import registry
 
 STREAM_RETRY_AFTER = 10  # seconds
+EVENTS_HEADER = "Taskworks-Events"  # "none" where no events are streamed
 
 
 class Conflict(APIException):
@@ -96,8 +97,13 @@ class TaskView(APIView):
         return super().handle_exception(BodyTooLarge() if is_too_large else exc)
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Say of every answer that is not to be stored, errors included, that it is not."""
+        """
+        Say of every answer that is not to be stored, errors included, that it is not; and under
+        WSGI that there are no events, so that clients need not ask in vain.
+        """
         answer = super().finalize_response(request, response, *args, **kwargs)
+        if not self.can_stream:
+            answer.headers[EVENTS_HEADER] = "none"
         if not answer.has_header("Cache-Control"):
             add_never_cache_headers(answer)
         return answer
@@ -105,6 +111,11 @@ class TaskView(APIView):
     def get_queryset(self) -> Any:
         """Return the runs, whose model permission classes and drf-spectacular ask for."""
         return store().runs
+
+    @property
+    def can_stream(self) -> bool:
+        """Return whether the server streams, which is so under ASGI."""
+        return isinstance(self.request._request, ASGIRequest)
 
     @property
     def viewer(self) -> Viewer:
@@ -227,7 +238,7 @@ class TaskEvents(TaskView):
 
     def get(self, request: Request, pk: str, **captured: Any) -> HttpResponseBase:
         run = self.run(pk)
-        if not isinstance(request._request, ASGIRequest):
+        if not self.can_stream:
             raise NotStreamed
         known = run_as_json(run)
         if is_the_end(known, request.headers.get("Last-Event-ID", "")):

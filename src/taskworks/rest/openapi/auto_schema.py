@@ -1,15 +1,22 @@
 """The operations of the API, for drf-spectacular: it derives their schemas from the serializers."""
 
 import re
-from typing import Any, NamedTuple
+from collections.abc import MutableMapping
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema_field
 
+from taskworks.context import LEVELS
 from taskworks.rest.openapi import start_task  # noqa: F401 - importing it registers its extension
+from taskworks.rest.openapi.names import component_name, reference
 from taskworks.rest.run_filters import RunFilters
 from taskworks.rest.serializers import (
+    STATUSES,
     InputErrorsField,
     LevelField,
     ProblemSerializer,
@@ -27,10 +34,37 @@ URI = {**TEXT, "format": "uri"}
 OBJECT = {"type": "object"}
 SECONDS = {"type": "integer", "minimum": 0}
 
-# Inline, where drf-spectacular would have hooks of the project move enums to components.
-for field in (StatusField, LevelField):
-    extend_schema_field({**TEXT, "enum": [*field().choices]})(field)
 extend_schema_field({"oneOf": [TEXTS, {**OBJECT, "additionalProperties": TEXTS}]})(InputErrorsField)
+
+
+class EnumExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """
+    An enum is a component. Inside another, a hook of the project would move it out, and give an
+    enum of the project's own another name if its property is called the same.
+    """
+
+    match_subclasses = True
+    name: ClassVar[str]
+    values: ClassVar[tuple[str, ...]]
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        component: Any = ResolvedComponent
+        name = component_name(self.name)
+        schema = {**TEXT, "enum": [*self.values]}
+        auto_schema.registry.register_on_missing(
+            component(name, component.SCHEMA, schema, object=name)
+        )
+        return {**reference(name)}
+
+
+class StatusExtension(EnumExtension):  # type: ignore[no-untyped-call]
+    target_class = StatusField
+    name, values = "Status", STATUSES
+
+
+class LevelExtension(EnumExtension):  # type: ignore[no-untyped-call]
+    target_class = LevelField
+    name, values = "Level", LEVELS
 
 
 class Operation(NamedTuple):
@@ -150,6 +184,10 @@ OPERATIONS = {
 }
 
 
+# By the registry of the document's components.
+_first_inclusions: MutableMapping[Any, str] = WeakKeyDictionary()
+
+
 # Not by @extend_schema, which would build on the project's DEFAULT_SCHEMA_CLASS, whatever that is.
 class TaskAutoSchema(AutoSchema):
     """Describes the views of the API, in the document of the whole project as well."""
@@ -162,13 +200,22 @@ class TaskAutoSchema(AutoSchema):
         return (type(self.view).__name__, self.method) not in OPERATIONS
 
     def get_operation_id(self) -> str:
-        return f"tasks_{self._operation.name}"
+        return "_".join(["taskworks", *self._inclusion(), self._operation.name])
+
+    def _inclusion(self) -> list[str]:
+        """Return what tells this inclusion of the API from others in the document: its path."""
+        before = self.path.rpartition("/tasks/")[0]
+        first = _first_inclusions.setdefault(self.registry, before)
+        return [] if before == first else re.findall(r"[A-Za-z0-9]+", before)
+
+    def get_serializer_name(self, serializer: Any, direction: Any) -> str:
+        return component_name(type(serializer).__name__.removeprefix("Task"))
 
     def get_description(self) -> str:  # type: ignore[override]
         return self._operation.description
 
     def get_tags(self) -> list[str]:
-        return ["tasks"]
+        return ["taskworks"]
 
     def get_override_parameters(self) -> Any:
         names = re.findall(r"{(id|pk)}", self.path)  # pk if the project wants that
