@@ -51,14 +51,20 @@ class Served:
 
     def ask(self, path: str, *, source: str = "127.0.0.1", **headers: str) -> Client:
         """A client that has asked for this path, from this address of the machine's own."""
+        return self.send("GET", path, source=source, **headers)
+
+    def send(
+        self, method: str, path: str, body: str = "", *, source: str = "127.0.0.1", **headers: str
+    ) -> Client:
         client = self._clients.enter_context(Client(socket.AF_INET, socket.SOCK_STREAM))
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_SIZE)
         client.settimeout(60)
         client.bind((source, 0))
         client.connect(("127.0.0.1", self.port))
-        lines = [f"GET {path} HTTP/1.1", "Host: testserver", "Connection: close"]
+        lines = [f"{method} {path} HTTP/1.1", "Host: testserver", "Connection: close"]
+        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"] if body else []
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-        client.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode())
+        client.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode() + body.encode())
         return client
 
     def hang_up(self) -> None:
