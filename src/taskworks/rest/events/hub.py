@@ -3,13 +3,14 @@
 import asyncio
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
 from typing import Any
 from uuid import UUID
 
 from taskworks.rest.events.places import Holder, has_place
+from taskworks.rest.events.shutdown import call_at_shutdown
 from taskworks.rest.events.watcher import Watcher
 
 MAX_IDLE_TIME = 5.0  # seconds that the thread outlives the last stream, for pages are reloaded
@@ -35,6 +36,10 @@ class Subscription:
     def update(self, run: Run | None) -> None:
         """Pass the run on to the stream, from the watcher's thread."""
         self._latest = run
+        self.wake()
+
+    def wake(self) -> None:
+        """Have the stream look, from any thread."""
         with suppress(RuntimeError):  # the loop has been closed
             self._loop.call_soon_threadsafe(self._is_updated.set)
 
@@ -49,6 +54,7 @@ class Hub:
         self._left_at = 0.0
         self._watcher: Watcher | None = None
         self._is_stopping = False
+        self.is_ending = False
 
     def __len__(self) -> int:
         """Return how many streams are open."""
@@ -62,6 +68,7 @@ class Hub:
 
     def subscribe(self, run_id: UUID, holder: Holder) -> Subscription | None:
         """Return a subscription to the run, which is read at once; None if there is no place."""
+        call_at_shutdown(self.end_streams)
         subscription = Subscription(run_id, holder)
         with self._lock:
             if not has_place(holder, self._taken):
@@ -82,6 +89,14 @@ class Hub:
             if not of_run:
                 del self._subscriptions[subscription.run_id]
             self._left_at = time.monotonic()
+
+    def end_streams(self) -> None:
+        """End all streams, and later ones after their first event: the process is to stop."""
+        self.is_ending = True
+        with self._lock:
+            subscriptions = [*self._all]
+        for subscription in subscriptions:
+            subscription.wake()
 
     def stop(self) -> None:
         """End the thread, even if there are streams, and wait until its connections are closed."""
@@ -123,9 +138,12 @@ class Hub:
             return True
 
     @property
+    def _all(self) -> Iterator[Subscription]:
+        return chain.from_iterable(self._subscriptions.values())
+
+    @property
     def _taken(self) -> list[Holder]:
-        subscriptions = chain.from_iterable(self._subscriptions.values())
-        return [subscription.holder for subscription in subscriptions]
+        return [subscription.holder for subscription in self._all]
 
     def _ensure_watcher(self) -> None:
         # Not at import, because a process that forks later is without the thread.

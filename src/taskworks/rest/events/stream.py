@@ -79,7 +79,7 @@ class EventStream:
 
     async def _updates(self, subscription: Subscription) -> AsyncIterator[bytes]:
         ends = monotonic() + MAX_STREAM_DURATION
-        while not self._has_ended and monotonic() < ends:
+        while not self._has_ended and monotonic() < ends and not hub.is_ending:
             try:
                 # Not wait_for, which may lose a cancellation before Python 3.12.
                 async with asyncio.timeout(KEEPALIVE_INTERVAL):
@@ -87,6 +87,8 @@ class EventStream:
             except TimeoutError:
                 yield b":\n\n"
                 continue
+            if hub.is_ending:
+                return
             if latest is None:
                 yield self._event("gone", {**self._of(), "detail": "The run has been deleted."})
                 return
