@@ -72,12 +72,13 @@ class Served:
 
 
 @contextmanager
-def under_uvicorn() -> Iterator[Served]:
+def under_uvicorn(application: Any = None) -> Iterator[Served]:
+    """By default Django's own application."""
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_SIZE)
         listening.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
-            get_asgi_application(), log_level="critical", lifespan="off", workers=1
+            application or get_asgi_application(), log_level="critical", lifespan="off"
         )
         server = uvicorn.Server(config)
         yield from _serving(
