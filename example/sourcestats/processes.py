@@ -64,7 +64,7 @@ def start_web_server(*, port: int) -> ManagedProcess:
         *("--app-dir", str(settings.BASE_DIR)),
         *("--port", str(port)),
         *("--log-level", "warning"),
-        # Do not wait for open streams, which do not end.
+        # Do not wait for a browser that does not read the end of its streams.
         *("--timeout-graceful-shutdown", "1"),
         environ={"EXAMPLE_DEBUG": "1"},
     )

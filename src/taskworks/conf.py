@@ -28,7 +28,8 @@ class Conf:
     api_authentication_classes: tuple[str, ...] = ()  # dotted paths; empty: the project's
     api_permission_classes: tuple[str, ...] = ()  # the same; or IsAuthenticated
     api_max_streams: int = 500  # open event streams per process
-    api_max_user_streams: int = 100  # of these, per authenticated user
+    api_max_anonymous_streams: int = 250  # of these, of all anonymous users
+    api_max_user_streams: int = 100  # of these, per user, or per address of anonymous users
     schedule_callables: tuple[str, ...] = ()  # dotted paths that the admin offers besides tasks
 
 

@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.templatetags.static import static
 from django.test import Client
 
+from tests.client.test_in_node import SHIPPED
 from tests.docs.conftest import Settings, only, run, with_database, work
 from tests.docs.pages import DOCS, SNIPPETS, blocks, executes
+from tests.rest.servers import under_uvicorn
 
 PAGE = DOCS / "howto" / "watch-a-task-in-the-browser.md"
 HTML = SNIPPETS / "templates" / "shop" / "printing.html"
@@ -53,3 +56,17 @@ def test_a_run_that_a_view_has_enqueued_is_its_users(rf: Any, client: Client) ->
     assert client.get(f"/api/tasks/{stored.id}/").status_code == 200
     client.force_login(User.objects.create_user("eve"))
     assert client.get(f"/api/tasks/{stored.id}/").status_code == 404
+
+
+@executes("shop/asgi.py")
+@pytest.mark.any_database
+@pytest.mark.parametrize(("debug", "status"), [(True, 200), (False, 404)])
+def test_uvicorn_serves_the_client_in_development(
+    settings: Settings, debug: bool, status: int
+) -> None:
+    settings.DEBUG, settings.ROOT_URLCONF = debug, "shop.urls"
+    with under_uvicorn(run("shop/asgi.py")["application"]) as server:
+        answer = server.ask(static("taskworks/taskworks.js"))
+        assert answer.status == status
+        is_the_client = answer.read_to_the_end().endswith(SHIPPED.read_bytes())
+        assert is_the_client == (status == 200)

@@ -7,6 +7,7 @@ from inspect import signature
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.core import mail
 from rest_framework.test import APIRequestFactory, force_authenticate
@@ -56,6 +57,38 @@ def test_a_view_says_when() -> None:
     assert [run["task"] for run in answer.data["runs"]] == ["close"]  # she has no address
     work()
     assert (User.objects.get().is_active, User.objects.get().last_name) == (False, "bored")
+
+
+def as_a_server(view: Any) -> Any:
+    """An async view, called like any other."""
+    return async_to_sync(view)
+
+
+@executes("accounts/async_views.py", "accounts/async_atomic.py")
+@with_database
+def test_async_views_have_tasks() -> None:
+    views = import_module("accounts.async_views")
+    at_once = import_module("accounts.async_atomic").SignUpAtOnce
+    for view in (views.SignUp, at_once):
+        given = {"username": view.__name__, "email": "a@example.com"}
+        assert as_a_server(view.as_view())(make("/", given)).status_code == 201
+    answer = as_a_server(views.WelcomeAgain.as_view())(by(User.objects.all()[0], {}))
+    assert (answer.status_code, len(answer.data["runs"])) == (202, 1)
+    work()
+    assert subjects() == ["Welcome"] * 3
+
+
+@with_database
+def test_both_are_saved_or_neither(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = import_module("accounts.async_atomic").SignUpAtOnce
+
+    def fail(view: Any) -> None:
+        raise LookupError
+
+    monkeypatch.setattr(at_once, "finalize", fail)
+    with pytest.raises(LookupError):
+        as_a_server(at_once.as_view())(make("/", {"username": "ada"}))
+    assert not User.objects.exists()
 
 
 @executes("accounts/profile.py")

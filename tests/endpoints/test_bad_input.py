@@ -294,7 +294,79 @@ CLASSES = {
             @task
             async def a(self): ...
         """,
-        "Endpoint.a: a @task runs in the request, so it cannot be a coroutine function.",
+        "Endpoint.a: a @task runs in a thread of the request, even if the view is async, so it "
+        "cannot be a coroutine function.",
+    ),
+    "coroutine as the condition": (
+        """
+        class Endpoint(EndpointTasks):
+            async def unless(self): ...
+            @deferrable_task(execute_unless=unless)
+            @staticmethod
+            def mail(order): ...
+        """,
+        "Endpoint.mail: execute_unless is a coroutine function, which nobody awaits: use def.",
+    ),
+    "coroutine as the flag": (
+        """
+        async def never(self): ...
+        class Endpoint(EndpointTasks):
+            @deferrable_task(always_defer=never)
+            @staticmethod
+            def mail(order): ...
+        """,
+        "Endpoint.mail: always_defer is a coroutine function, which nobody awaits: use def.",
+    ),
+    "coroutine as the runner": (
+        """
+        class Runner:
+            async def __call__(self, call, endpoint): ...
+        class Endpoint(EndpointTasks):
+            @deferrable_task(task_runner=Runner())
+            @staticmethod
+            def mail(order): ...
+        """,
+        "Endpoint.mail: task_runner is a coroutine function, which nobody awaits: use def.",
+    ),
+    "coroutine as the resource": (
+        """
+        class Endpoint(EndpointTasks):
+            async def resource(self): ...
+        """,
+        "Endpoint.resource is a coroutine function, which nobody awaits. Define it with def: it is "
+        "called in a thread, by async views too.",
+    ),
+    "coroutine that would let everybody in": (
+        """
+        from taskworks.endpoints import EndpointDefinition
+        class Endpoint(EndpointDefinition):
+            async def is_authorized(self): ...
+        """,
+        "Endpoint.is_authorized is a coroutine function, which nobody awaits.",
+    ),
+    "coroutine as a handler": (
+        """
+        class Endpoint(EndpointTasks, APIView):
+            async def post(self, request): ...
+        """,
+        "Endpoint.post is a coroutine function, which Django REST framework does not await. Use a "
+        "view of adrf, whose generic views call perform_acreate and perform_aupdate.",
+    ),
+    "coroutine that would save": (
+        """
+        from rest_framework import generics
+        class Endpoint(EndpointTasks, generics.CreateAPIView):
+            async def perform_create(self, serializer): ...
+        """,
+        "Endpoint.perform_create is a coroutine function, which Django REST framework does not",
+    ),
+    "coroutine that adrf does not call": (
+        """
+        from adrf import generics
+        class Endpoint(EndpointTasks, generics.UpdateAPIView):
+            async def perform_update(self, serializer): ...
+        """,
+        "Endpoint.perform_update is a coroutine function, which Django REST framework does not",
     ),
     "depends on what": (
         """

@@ -12,8 +12,6 @@ from rest_framework.test import APIClient
 
 from taskworks.database.notifications import WATCHERS_CHANNEL, asking_for
 from taskworks.models import TaskRun
-from taskworks.options.owner import ANYBODY
-from taskworks.rest import views
 from taskworks.rest.events import stream, watcher
 from taskworks.rest.events.hub import hub
 from taskworks.store import store
@@ -152,49 +150,6 @@ def test_under_wsgi_it_says_that_it_does_not_stream(client: APIClient, start: An
     response = client.get(address(start("told"), "events"), HTTP_ACCEPT="text/event-stream")
     assert response.status_code == 406
     assert "get the run every second" in response.json()["detail"]
-
-
-def test_there_is_a_bound_on_open_streams(browser: Browser, configured: Any, start: Any) -> None:
-    configured(API_MAX_STREAMS=2)
-    path = address(start("told"), "events")
-    assert [browser.open(path).status for _ in range(3)] == [200, 200, 429]
-    assert browser.open(path).headers["retry-after"] == "10"
-
-
-def test_one_user_does_not_take_them_all(
-    browser: Browser, configured: Any, start: Any, staff: Any
-) -> None:
-    configured(API_MAX_USER_STREAMS=2)
-    paths = [address(start("told"), "events") for _ in range(3)]
-    assert [browser.open(path).status for path in paths] == [200, 200, 429]
-    assert browser.open(paths[0], **{"x-user": "root"}).status == 200
-
-
-def test_who_is_not_signed_in_is_not_told_apart(
-    browser: Browser, configured: Any, start: Any
-) -> None:
-    path = address(start("told"), "events")
-    TaskRun.objects.update(owner=ANYBODY)
-    configured(
-        API_MAX_USER_STREAMS=1,
-        API_AUTHENTICATION_CLASSES=["rest_framework.authentication.SessionAuthentication"],
-        API_PERMISSION_CLASSES=["rest_framework.permissions.AllowAny"],
-    )
-    assert [browser.open(path).status for _ in range(2)] == [200, 200]
-
-
-def test_of_many_that_come_at_once_no_more_stay(
-    browser: Browser, configured: Any, start: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    configured(API_MAX_STREAMS=2)
-    # As all have asked before any began.
-    monkeypatch.setattr(views, "is_too_much", lambda viewer: False)
-    path = address(start("told"), "events")
-    first, second, third = (browser.open(path) for _ in range(3))
-    assert [name for name, _ in third.wait_for_the_end()] == ["status"]
-    wait_for(lambda: len(hub) == 2, "the third has left")
-    assert not first.is_over
-    assert not second.is_over
 
 
 def test_a_thread_that_has_died_is_replaced(

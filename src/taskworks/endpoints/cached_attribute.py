@@ -38,9 +38,15 @@ def cache_attribute(owner: type, name: str, kind: type[CachedAttribute]) -> None
 
     It may be a property, a cached_property, or a method whose only argument is ``self``.
     """
-    declared = inspect.getattr_static(owner, name)
-    function = getattr(declared, "fget", None) or getattr(declared, "func", declared)
-    if inspect.isfunction(function) and takes_one_argument(function):
+    function = computed_by(owner, name)
+    if function is not None:
         cached = kind(function)
         cached.__set_name__(owner, name)
         setattr(owner, name, cached)
+
+
+def computed_by(owner: type, name: str) -> Callable[[Any], Any] | None:
+    """Return the function, with no argument but ``self``, behind a method or property; or None."""
+    declared = inspect.getattr_static(owner, name, None)
+    function: Any = getattr(declared, "fget", None) or getattr(declared, "func", declared)
+    return function if inspect.isfunction(function) and takes_one_argument(function) else None

@@ -33,7 +33,7 @@ class EndpointTask:
         self.function = self._function_of(method)
         self.name = self.function.__name__
         self.sequence = next(_sequence)
-        self.task_runner = self._callable("task_runner", task_runner)
+        self.task_runner = self._runner(task_runner)
         self.priority = self._integer("priority", priority)
         self._depends_on = self._task_or_name(depends_on)
 
@@ -67,7 +67,10 @@ class EndpointTask:
             )
         self.function = method
         if inspect.iscoroutinefunction(method):
-            raise self.error("a @task runs in the request, so it cannot be a coroutine function.")
+            raise self.error(
+                "a @task runs in a thread of the request, even if the view is async, so it cannot "
+                "be a coroutine function."
+            )
         if not takes_one_argument(method):
             raise self.error("a @task must be a method whose only argument is self.")
         return method
@@ -81,7 +84,14 @@ class EndpointTask:
     def _callable(self, name: str, given: Any) -> Any:
         if given is not None and not callable(given):
             raise self.error(f"{name} must be callable, not {given!r}.")
+        if is_coroutine_function(given):
+            raise self.error(f"{name} is a coroutine function, which nobody awaits: use def.")
         return given
+
+    def _runner(self, given: Any) -> Any:
+        """Return a ``task_runner``, which may be a coroutine function if its task is one."""
+        is_awaited = inspect.iscoroutinefunction(self.function) and callable(given)
+        return given if is_awaited else self._callable("task_runner", given)
 
     def _integer(self, name: str, given: Any) -> int:
         if type(given) is not int:
@@ -109,7 +119,7 @@ class DeferrableEndpointTask(EndpointTask):
         **options: Any,
     ) -> None:
         super().__init__(method, **options)
-        self.delay = delay if callable(delay) else self.seconds(delay)
+        self.delay = self._callable("delay", delay) if callable(delay) else self.seconds(delay)
         self.always_defer = self._flag(always_defer)
         self.task_args_factory = self._callable("task_args_factory", task_args_factory)
         self.queue, self.routing_key = (
@@ -147,11 +157,13 @@ class DeferrableEndpointTask(EndpointTask):
         return method.__func__
 
     def _flag(self, always_defer: Any) -> Any:
-        if not isinstance(always_defer, bool) and not callable(always_defer):
+        if isinstance(always_defer, bool):
+            return always_defer
+        if not callable(always_defer):
             raise self.error(
                 f"always_defer must be True, False or a callable, not {always_defer!r}."
             )
-        return always_defer
+        return self._callable("always_defer", always_defer)
 
     def _string(self, name: str, given: Any) -> str | None:
         if given is not None and not isinstance(given, str):
@@ -269,3 +281,10 @@ def takes_one_argument(function: Callable[..., Any]) -> bool:
         return False
     positional = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
     return len(parameters) == 1 and parameters[0].kind in positional
+
+
+def is_coroutine_function(given: Any) -> bool:
+    """Return whether calling this returns a coroutine."""
+    return inspect.iscoroutinefunction(given) or inspect.iscoroutinefunction(
+        getattr(type(given), "__call__", None)  # noqa: B004 - its own, not that it has one
+    )

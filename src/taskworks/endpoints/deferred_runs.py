@@ -1,5 +1,6 @@
 """``DeferredRuns``: the runs that one request enqueues for its deferrable tasks."""
 
+import asyncio
 import inspect
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -163,4 +164,9 @@ def _owner_of(user: Any) -> str | None:
 
 
 async def _awaited(awaitable: Any) -> Any:
-    return await awaitable
+    task = asyncio.ensure_future(awaitable)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        # The client is gone. The view, which runs in a thread, goes on, and so does its task.
+        return await task

@@ -40,10 +40,18 @@ class EndpointDefinition(EndpointTasks, APIView):
     resource: Any = Resource(_no_resource)
     response: Any = _DefaultResponse(_no_resource)
     response_filter: ClassVar[Filters] = {}
+    _hooks: ClassVar[tuple[str, ...]] = (
+        *EndpointTasks._hooks,
+        "response",
+        "http_status",
+        "is_authorized",
+        "is_permitted",
+        "is_valid",
+    )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        cache_attribute(cls, "response", CachedAttribute)
         super().__init_subclass__(**kwargs)
+        cache_attribute(cls, "response", CachedAttribute)
 
     @property
     def http_status(self) -> int:

@@ -1,10 +1,12 @@
 """``EndpointTasks``: a mixin that adds tasks to any view of Django REST framework."""
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
+from asgiref.sync import sync_to_async
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
+from django.utils.asyncio import async_unsafe
 from django.utils.functional import LazyObject
 from rest_framework.exceptions import NotFound
 from rest_framework.response import Response
@@ -12,7 +14,9 @@ from rest_framework.views import APIView
 
 from taskworks.correlation import correlation_id_of
 from taskworks.endpoints import checks
+from taskworks.endpoints.async_views import to_the_end, validate_coroutine_functions
 from taskworks.endpoints.cached_attribute import CachedAttribute, cache_attribute
+from taskworks.endpoints.decorators import is_coroutine_function
 from taskworks.endpoints.deferred_runs import DeferredRuns
 from taskworks.endpoints.resource_reference import reference_to
 from taskworks.endpoints.run_url import status_url
@@ -21,7 +25,8 @@ from taskworks.endpoints.task_plan import TaskPlan, plan_of
 from taskworks.exceptions import InvalidEndpoint
 from taskworks.result import TaskResult
 
-PERFORM_METHODS = ("perform_create", "perform_update")  # by which generic views save
+# By which generic views save; the last two are adrf's.
+PERFORM_METHODS = ("perform_create", "perform_update", "perform_acreate", "perform_aupdate")
 
 
 class Resource(CachedAttribute):
@@ -53,9 +58,9 @@ class EndpointTasks:
     """
     A mixin for views, listed before the other base classes, for ``@task`` and ``@deferrable_task``.
 
-    ``run_tasks(resource)`` runs the tasks. It is called automatically after a generic view has
-    created or updated an object. ``deferred`` has the results of enqueued runs. All state is in the
-    view's instance, so it belongs to one request.
+    ``run_tasks(resource)`` runs the tasks, or in an async view ``await arun_tasks(resource)``. It
+    is called automatically after a generic view has created or updated an object. ``deferred`` has
+    the results of enqueued runs. All state is in the view's instance, so it belongs to one request.
     """
 
     request: Any
@@ -64,14 +69,16 @@ class EndpointTasks:
     _snapshots: Snapshots = CachedAttribute(lambda view: Snapshots())  # type: ignore[assignment]
     # The objects for which run_tasks() was called, by their id().
     _handled: dict[int, Any] = CachedAttribute(lambda view: {})  # type: ignore[assignment]
+    _hooks: ClassVar[tuple[str, ...]] = ("resource", "finalize", "get_correlation_id")
     _plan: TaskPlan
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cache_attribute(cls, "resource", Resource)
         path = f"{cls.__module__}.{cls.__qualname__}"
         try:
             _validate_bases(cls)
+            validate_coroutine_functions(cls, cls._hooks)
+            cache_attribute(cls, "resource", Resource)
             cls._plan = plan_of(cls)
         except InvalidEndpoint as error:
             checks.refused[path] = str(error)
@@ -86,9 +93,11 @@ class EndpointTasks:
         if self._plan.has_tasks:
             for name in PERFORM_METHODS:
                 if perform := getattr(self, name, None):
+                    run = self._aperform if is_coroutine_function(perform) else self._perform
                     # On the instance, because a class may override it without calling super().
-                    setattr(self, name, partial(self._perform, perform))
+                    setattr(self, name, partial(run, perform))
 
+    @async_unsafe("run_tasks() would block the event loop: use `await self.arun_tasks()` instead.")
     def run_tasks(self, resource: Any = None) -> None:
         """
         Run the tasks for this resource, which becomes ``self.resource``: execute those of the
@@ -108,6 +117,13 @@ class EndpointTasks:
         runs = DeferredRuns(self._plan, self, self.get_correlation_id())
         runs.decide()
         self.deferred += runs.enqueue()
+
+    async def arun_tasks(self, resource: Any = None) -> None:
+        """
+        Do what ``run_tasks`` does, in a thread, for an async view. Once begun it is done to its
+        end, even if the client disconnects and Django cancels the view.
+        """
+        await to_the_end(sync_to_async(self.run_tasks)(resource))
 
     def finalize(self) -> None:
         """A hook, called after the resource is saved and before runs are enqueued."""
@@ -134,14 +150,24 @@ class EndpointTasks:
 
     def _perform(self, perform: Any, serializer: Any) -> Any:
         returned = perform(serializer)
-        saved = serializer.instance
-        # A view that overrides the method may have run the tasks already.
-        for resource in saved if isinstance(saved, list) else [saved]:
-            if (
-                resource is not None and id(resource) not in self._handled
-            ):  # an override may have done it
-                self.run_tasks(resource)
+        self._run_tasks_of_saved(serializer)
         return returned
+
+    async def _aperform(self, perform: Any, serializer: Any) -> Any:
+        async def perform_and_run() -> Any:
+            returned = await perform(serializer)
+            await sync_to_async(self._run_tasks_of_saved)(serializer)
+            return returned
+
+        # Otherwise a client that disconnects could leave an object without its runs.
+        return await to_the_end(perform_and_run())
+
+    def _run_tasks_of_saved(self, serializer: Any) -> None:
+        saved = serializer.instance
+        for resource in saved if isinstance(saved, list) else [saved]:
+            # A view that overrides the method may have run the tasks already.
+            if resource is not None and id(resource) not in self._handled:
+                self.run_tasks(resource)
 
     def _save_changes(self) -> None:
         resource = self.resource

@@ -25,7 +25,9 @@ from taskworks.actions.run_actions import Verdict
 from taskworks.models import TaskRun
 from taskworks.rest import access, openapi
 from taskworks.rest.access import Viewer
-from taskworks.rest.events.stream import EventStream, is_the_end, is_too_much
+from taskworks.rest.events.hub import hub
+from taskworks.rest.events.places import holder_of
+from taskworks.rest.events.stream import EventStream, is_the_end
 from taskworks.rest.json_format import (
     AlwaysJSON,
     ASCIIJSONRenderer,
@@ -243,10 +245,10 @@ class TaskEvents(TaskView):
         known = run_as_json(run)
         if is_the_end(known, request.headers.get("Last-Event-ID", "")):
             return HttpResponse(status=204)
-        viewer = self.viewer.owner
-        if is_too_much(viewer):
+        holder = holder_of(self.viewer.owner, request.META.get("REMOTE_ADDR", ""))
+        if not hub.has_place_for(holder):
             self.throttled(request, STREAM_RETRY_AFTER)
-        return EventStream(run.id, known, viewer).response()
+        return EventStream(run.id, known, holder).response()
 
 
 class TaskSchema(TaskView):

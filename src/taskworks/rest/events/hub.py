@@ -4,10 +4,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
+from taskworks.rest.events.places import Holder, has_place
+from taskworks.rest.events.shutdown import call_at_shutdown
 from taskworks.rest.events.watcher import Watcher
 
 MAX_IDLE_TIME = 5.0  # seconds that the thread outlives the last stream, for pages are reloaded
@@ -16,10 +19,10 @@ Run = Mapping[str, Any]
 
 
 class Subscription:
-    """A stream's access to the latest state of its run, in the event loop of the stream."""
+    """A stream's place, and its access to the latest state of its run, in its event loop."""
 
-    def __init__(self, viewer: str) -> None:
-        self.viewer = viewer
+    def __init__(self, run_id: UUID, holder: Holder) -> None:
+        self.run_id, self.holder = run_id, holder
         self._loop = asyncio.get_running_loop()
         self._is_updated = asyncio.Event()
         self._latest: Run | None = None
@@ -33,6 +36,10 @@ class Subscription:
     def update(self, run: Run | None) -> None:
         """Pass the run on to the stream, from the watcher's thread."""
         self._latest = run
+        self.wake()
+
+    def wake(self) -> None:
+        """Have the stream look, from any thread."""
         with suppress(RuntimeError):  # the loop has been closed
             self._loop.call_soon_threadsafe(self._is_updated.set)
 
@@ -47,34 +54,49 @@ class Hub:
         self._left_at = 0.0
         self._watcher: Watcher | None = None
         self._is_stopping = False
+        self.is_ending = False
 
     def __len__(self) -> int:
         """Return how many streams are open."""
         with self._lock:
             return sum(map(len, self._subscriptions.values()))
 
-    def open_for(self, viewer: str) -> int:
-        """Return how many of the streams are this user's."""
+    def has_place_for(self, holder: Holder) -> bool:
+        """Return whether this one may open another stream now."""
         with self._lock:
-            return sum(
-                subscription.viewer == viewer
-                for subscriptions in self._subscriptions.values()
-                for subscription in subscriptions
-            )
+            return has_place(holder, self._taken)
 
-    @contextmanager
-    def subscribed(self, run_id: UUID, viewer: str) -> Iterator[Subscription]:
-        """Yield a subscription to the run, which is read at once, and end it afterwards."""
-        subscription = Subscription(viewer)
+    def subscribe(self, run_id: UUID, holder: Holder) -> Subscription | None:
+        """Return a subscription to the run, which is read at once; None if there is no place."""
+        call_at_shutdown(self.end_streams)
+        subscription = Subscription(run_id, holder)
         with self._lock:
+            if not has_place(holder, self._taken):
+                return None
             self._ensure_watcher()
             self._subscriptions.setdefault(run_id, set()).add(subscription)
             self._new.add(run_id)
             self._wake()
-        try:
-            yield subscription
-        finally:
-            self._unsubscribe(run_id, subscription)
+            return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription, whose place is free then; may be called again, in any thread."""
+        with self._lock:
+            of_run = self._subscriptions.get(subscription.run_id, set())
+            if subscription not in of_run:
+                return
+            of_run.remove(subscription)
+            if not of_run:
+                del self._subscriptions[subscription.run_id]
+            self._left_at = time.monotonic()
+
+    def end_streams(self) -> None:
+        """End all streams, and later ones after their first event: the process is to stop."""
+        self.is_ending = True
+        with self._lock:
+            subscriptions = [*self._all]
+        for subscription in subscriptions:
+            subscription.wake()
 
     def stop(self) -> None:
         """End the thread, even if there are streams, and wait until its connections are closed."""
@@ -115,12 +137,13 @@ class Hub:
             self._watcher = None
             return True
 
-    def _unsubscribe(self, run_id: UUID, subscription: Subscription) -> None:
-        with self._lock:
-            self._subscriptions[run_id].discard(subscription)
-            if not self._subscriptions[run_id]:
-                del self._subscriptions[run_id]
-            self._left_at = time.monotonic()
+    @property
+    def _all(self) -> Iterator[Subscription]:
+        return chain.from_iterable(self._subscriptions.values())
+
+    @property
+    def _taken(self) -> list[Holder]:
+        return [subscription.holder for subscription in self._all]
 
     def _ensure_watcher(self) -> None:
         # Not at import, because a process that forks later is without the thread.

@@ -3,21 +3,22 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import SyncToAsync, sync_to_async
 from django.db import connections
 from django.http import StreamingHttpResponse
 
-from taskworks.conf import conf
-from taskworks.options.owner import ANYBODY
 from taskworks.rest.events.hub import Subscription, hub
+from taskworks.rest.events.places import Holder
 from taskworks.rest.serializers import FINAL_STATUSES
 
 RECONNECT_AFTER = 2000  # milliseconds
 KEEPALIVE_INTERVAL = 15.0  # seconds; writing reveals that nobody reads a connection any more
+MAX_SEND_TIME = 30.0  # seconds that a client may keep the server from sending more
 MAX_STREAM_DURATION = 600.0  # seconds; a client that reconnects is authenticated again
 FINAL_EVENT_PREFIX = "end-"  # of the id of a run's last event
 HEADERS = {
@@ -32,13 +33,6 @@ MESSAGE_KEYS = ("messages", "message_details")
 Run = Mapping[str, Any]
 
 
-def is_too_much(viewer: str) -> bool:
-    """Return whether no further stream may be opened in this process, or for this user."""
-    if len(hub) >= conf().api_max_streams:
-        return True
-    return viewer != ANYBODY and hub.open_for(viewer) >= conf().api_max_user_streams
-
-
 def is_the_end(run: Run, last_event_id: str) -> bool:
     """Return whether this event is the last one of the run."""
     return run["status"] in FINAL_STATUSES and last_event_id == _end_of(run)
@@ -47,33 +41,45 @@ def is_the_end(run: Run, last_event_id: str) -> bool:
 class EventStream:
     """A run's events until it ends, for at most ten minutes, or until nobody reads them."""
 
-    def __init__(self, run_id: UUID, known: Run, viewer: str) -> None:
-        self._run_id, self._known, self._viewer = run_id, known, viewer
+    def __init__(self, run_id: UUID, known: Run, holder: Holder) -> None:
+        self._run_id, self._known, self._holder = run_id, known, holder
+        self._subscription: Subscription | None = None
         self._number = 0
 
     def response(self) -> StreamingHttpResponse:
         """Return the answer that streams them."""
-        return StreamingHttpResponse(
-            self._chunks(),
-            content_type="text/event-stream",
-            headers=HEADERS,
-        )
+        return StreamingHttpResponse(self, content_type="text/event-stream", headers=HEADERS)
 
-    async def _chunks(self) -> AsyncIterator[bytes]:
+    def close(self) -> None:
+        """Give the place back; Django calls this at the end of the response, in any thread."""
+        if self._subscription:
+            hub.unsubscribe(self._subscription)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         # Those of the view, which would stay open until the stream ends.
         await sync_to_async(_close_connections)()
-        beginning = f"retry: {RECONNECT_AFTER}\n\n".encode() + self._whole(self._known)
-        if is_too_much(self._viewer):  # with the streams that were opened at the same moment
-            yield beginning
-            return
-        with hub.subscribed(self._run_id, self._viewer) as subscription:
-            yield beginning
-            async for chunk in self._updates(subscription):
+        _release_thread()
+        try:
+            async for chunk in self._chunks():
+                with _limited_in_time():
+                    yield chunk
+        finally:
+            self.close()
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        if not self._has_ended:
+            # There may be no place left, if many streams were opened at the same moment.
+            self._subscription = hub.subscribe(self._run_id, self._holder)
+        yield f"retry: {RECONNECT_AFTER}\n\n".encode() + self._whole(self._known)
+        if self._subscription:
+            async for chunk in self._updates(self._subscription):
+                if self._has_ended:
+                    self.close()  # now, however long the client takes to read the end
                 yield chunk
 
     async def _updates(self, subscription: Subscription) -> AsyncIterator[bytes]:
         ends = monotonic() + MAX_STREAM_DURATION
-        while self._known["status"] not in FINAL_STATUSES and monotonic() < ends:
+        while not self._has_ended and monotonic() < ends and not hub.is_ending:
             try:
                 # Not wait_for, which may lose a cancellation before Python 3.12.
                 async with asyncio.timeout(KEEPALIVE_INTERVAL):
@@ -81,11 +87,17 @@ class EventStream:
             except TimeoutError:
                 yield b":\n\n"
                 continue
+            if hub.is_ending:
+                return
             if latest is None:
                 yield self._event("gone", {**self._of(), "detail": "The run has been deleted."})
                 return
             for chunk in self._changes(latest):
                 yield chunk
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._known["status"] in FINAL_STATUSES
 
     def _changes(self, latest: Run) -> Iterator[bytes]:
         before, self._known = self._known, latest
@@ -127,3 +139,26 @@ def _close_connections() -> None:
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:  # as in tests
             connection.close()
+
+
+def _release_thread() -> None:
+    """Let the thread end that executed the view, which would be kept until the stream ends."""
+    # asgiref does not document these names. Without them each stream keeps an idle thread.
+    context_of_request = getattr(SyncToAsync, "thread_sensitive_context", None)
+    executors: Any = getattr(SyncToAsync, "context_to_thread_executor", None)
+    context = context_of_request.get(None) if context_of_request and executors else None
+    if context is None or getattr(context, "_executor", None):  # somebody's own
+        return
+    if executor := executors.pop(context, None):
+        executor.shutdown(wait=False)
+
+
+@contextmanager
+def _limited_in_time() -> Iterator[None]:
+    """Cancel this task, which sends what is yielded here, if the client does not read it."""
+    task: Any = asyncio.current_task()
+    timer = asyncio.get_running_loop().call_later(MAX_SEND_TIME, task.cancel)
+    try:
+        yield
+    finally:
+        timer.cancel()
