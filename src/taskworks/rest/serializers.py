@@ -18,6 +18,7 @@ RUN_COLUMNS = (
     "backend",
     "queue_name",
     "task_path",
+    "callable_path",
     "owner",
     "state",
     "enqueued_at",
@@ -190,7 +191,7 @@ def run_as_json(run: TaskRun, *, with_detail: bool = False) -> dict[str, Any]:
     return {
         "id": str(run.id),
         "uuid": str(run.id),
-        "task": registry.named(run.task_path) or run.task_path,
+        "task": registry.named(run.task_path) or run.called_path,
         "status": status,
         "progress": run.progress,
         "target": run.target,
