@@ -55,6 +55,7 @@ THOROUGH_ON_SERVERS = [
 ONCE = [
     ROOT / "client" / "test_in_node.py",
     ROOT / "client" / "test_on_a_page.py",
+    ROOT / "faces" / "test_admin_in_browser.py",
 ]
 # What Django's flush would empty, and fill again after every test.
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}

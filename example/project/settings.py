@@ -57,3 +57,10 @@ TEMPLATES = [
 
 USE_TZ = True
 TIME_ZONE = "UTC"
+
+# The demo itself says how its worker gets on.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "loggers": {"taskworks": {"level": "WARNING"}},
+}

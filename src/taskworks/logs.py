@@ -9,8 +9,12 @@ which it could forge lines of ours, or change what a terminal shows.
 import logging
 import sys
 import traceback
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.utils.log import RequireDebugTrue
 
 if TYPE_CHECKING:
     _Adapter = logging.LoggerAdapter[logging.Logger]
@@ -91,3 +95,30 @@ class _SafeLogger(_Adapter):
 def steady_logger(name: str) -> _Adapter:
     """Return the logger with this name; records it cannot log are printed to standard error."""
     return _SafeLogger(our_logger(name), {})
+
+
+def is_read(log: logging.Logger, level: int) -> bool:
+    """Return whether a record of this level is handled at all."""
+    if not log.isEnabledFor(level):
+        return False
+    if not log.hasHandlers():
+        return level >= logging.WARNING  # logging.lastResort
+    return any(readers(log, level))
+
+
+def readers(log: logging.Logger, level: int) -> Iterator[logging.Handler]:
+    """
+    Yield the handlers that handle a record of this level.
+
+    By default Django has a console handler, which handles nothing unless DEBUG is on.
+    """
+    current: logging.Logger | None = log
+    while current:
+        for handler in current.handlers:
+            if level >= handler.level and not _needs_debug_mode(handler):
+                yield handler
+        current = current.parent if current.propagate else None
+
+
+def _needs_debug_mode(handler: logging.Handler) -> bool:
+    return not settings.DEBUG and any(type(f) is RequireDebugTrue for f in handler.filters)

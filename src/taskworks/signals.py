@@ -12,11 +12,10 @@ is logged by ``django.dispatch`` and does not affect the run. Receivers may be a
 
 import logging
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from typing import Any
 
-from django.conf import settings
 from django.dispatch import Signal
-from django.utils.log import RequireDebugTrue
 
 from taskworks.framework import (
     LOGGER_NAME,
@@ -28,7 +27,7 @@ from taskworks.framework import (
     task_finished,
     task_started,
 )
-from taskworks.logs import our_logger, steady_logger
+from taskworks.logs import is_read, our_logger, steady_logger
 
 __all__ = [
     "aannounce",
@@ -90,8 +89,12 @@ def announce_enqueued(sender: type, task_results: Iterable[TaskResult]) -> None:
 
 
 def announce_cancelled(sender: type, task_result: TaskResult) -> None:
-    """Send ``task_finished`` and ``task_cancelled``."""
-    announce(task_finished, sender, lambda: task_result, logging.ERROR)
+    """Send ``task_finished``, which is not logged as an error then, and ``task_cancelled``."""
+    token = _cancelled_id.set(task_result.id)
+    try:
+        announce(task_finished, sender, lambda: task_result, logging.INFO)
+    finally:
+        _cancelled_id.reset(token)
     announce(task_cancelled, sender, lambda: task_result)
 
 
@@ -108,34 +111,31 @@ def _is_heard(signal: Signal, level: int) -> bool:
     return bool(signal.receivers) and is_read(_standard_log, level)
 
 
-def is_read(log: logging.Logger, level: int) -> bool:
-    """
-    Return whether a record of this level is handled at all.
-
-    By default Django has a console handler, which handles nothing unless DEBUG is on.
-    """
-    if not log.isEnabledFor(level):
-        return False
-    current: logging.Logger | None = log
-    handlers: list[logging.Handler] = []
-    while current:
-        handlers += current.handlers
-        current = current.parent if current.propagate else None
-    if not handlers:
-        return level >= logging.WARNING  # logging.lastResort
-    return any(level >= handler.level and not _needs_debug_mode(handler) for handler in handlers)
-
-
-def _needs_debug_mode(handler: logging.Handler) -> bool:
-    return not settings.DEBUG and any(type(f) is RequireDebugTrue for f in handler.filters)
-
-
 def _log_error(error: BaseException) -> None:
     # Without the traceback: printing it may be what failed.
     logger.error("Sending a signal of a run raised %s.", type(error).__name__)
 
 
+class _CancellationsAtInfo(logging.Filter):
+    """
+    Makes one line at INFO of the standard's record of a cancelled run. To the standard every such
+    run is FAILED, so its receiver logs an ERROR, which Django mails to ADMINS.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        match record.args:
+            case (str(id_), path, _) if id_ == _cancelled_id.get():
+                record.args = (id_, path, "CANCELLED")
+                record.levelno, record.levelname = logging.INFO, logging.getLevelName(logging.INFO)
+                record.exc_info = record.exc_text = None
+                return _standard_log.isEnabledFor(logging.INFO)
+        return True
+
+
+# The run whose cancellation is announced; what receivers do meanwhile is about others.
+_cancelled_id: ContextVar[str | None] = ContextVar("taskworks_cancelled_id", default=None)
 _standard_log = our_logger(LOGGER_NAME)
+_standard_log.addFilter(_CancellationsAtInfo())
 # The standard's own receivers, which only log.
 _LOGGING = (log_task_enqueued, log_task_started, log_task_finished)
 _LOG_RECEIVER_KEYS = {(id(receiver), id(None)) for receiver in _LOGGING}

@@ -12,7 +12,7 @@ from taskworks import Backoff, Retry, Snooze, TaskContext, TaskResult, TaskResul
 from taskworks.models import RunState, TaskRun
 from taskworks.store import store
 from tests import tasks
-from tests.behavior import database_now, executed, rewrite, run_of, run_worker
+from tests.behavior import database_now, executed, raising, rewrite, run_of, run_worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -227,7 +227,7 @@ class TestTheRecord:
         assert (run.claimed_by, run.claim_token, run.finished_at) == (None, None, None)
         assert (run.failures, run.attempts) == (1, 1)
 
-    def test_shortens_older_tracebacks_to_their_last_line(self) -> None:
+    def test_shortens_older_tracebacks_to_what_was_raised(self) -> None:
         result = retrying(attempts=15, backoff=0).enqueue(*["value"] * 15)
         executed(result)
         errors = run_of(result).errors
@@ -235,6 +235,13 @@ class TestTheRecord:
         assert [entry["traceback"] for entry in errors[:5]] == ["ValueError\n"] * 5
         assert all(entry["traceback"].startswith("Traceback (most") for entry in errors[5:])
         assert all(error.exception_class is ValueError for error in result.errors)
+
+    def test_shortens_that_of_a_group_to_what_was_raised(self) -> None:
+        result = raising.fail_with_group.using(max_attempts=11, backoff=0).enqueue(7)
+        executed(result)
+        first, *others = [entry["traceback"] for entry in run_of(result).errors]
+        assert first == "ExceptionGroup: both (2 sub-exceptions)\n"
+        assert all("KeyError" in traceback for traceback in others)
 
     def test_keeps_the_arguments_and_the_options(self) -> None:
         result = retrying(priority=3, queue_name="mail", timeout=60).enqueue("value")

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
-import django
 import pytest
 
 from taskworks import Retry, Snooze, TaskContext, TaskResultStatus, task
 from taskworks.backends.database import DatabaseBackend
 from taskworks.exceptions import TaskCancelled
+from taskworks.framework import LOGGER_NAME
 from taskworks.models import RunState
 from taskworks.signals import (
     task_cancelled,
@@ -309,17 +309,31 @@ def test_receivers_hear_of_a_run_once() -> None:
     assert len(finished) == len(cancelled) == 1
 
 
-@pytest.mark.skipif(django.VERSION >= (6,), reason="there Django itself writes this record")
 def test_a_cancellation_is_no_error_and_has_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         waiting = tasks.noop.enqueue()
         waiting.cancel()
-    records = [record for record in caplog.records if waiting.id in record.getMessage()]
-    assert [record.levelname for record in records] == ["INFO"]
-    assert not any(record.exc_info for record in records)
+    [record] = [record for record in caplog.records if waiting.id in record.getMessage()]
+    assert (record.name, record.levelname) == (LOGGER_NAME, "INFO")
+    assert record.getMessage() == f"Task id={waiting.id} path=tests.tasks.noop state=CANCELLED"
+    assert not record.exc_info
 
 
-@pytest.mark.skipif(django.VERSION >= (6,), reason="there Django itself writes this record")
+def test_what_fails_while_a_cancellation_is_announced_is_an_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail_at_once(**kwargs: Any) -> None:
+        task_finished.disconnect(fail_at_once)
+        tasks.fail.using(backend="immediate").enqueue()
+
+    waiting = tasks.noop.enqueue()
+    task_finished.connect(fail_at_once)
+    waiting.cancel()
+    [error] = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert error.name == LOGGER_NAME
+    assert "path=tests.tasks.fail state=FAILED" in error.getMessage()
+
+
 def test_a_cancellation_by_the_task_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         cancelled = stop_here.enqueue()

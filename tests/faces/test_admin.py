@@ -14,19 +14,21 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.timezone import localtime
 
 from taskworks.admin import run_admin as admin
-from taskworks.models import RunState, TaskRun, Worker
+from taskworks.models import RunState, Schedule, TaskRun, Worker
 from taskworks.models.run import new_run_id
 from taskworks.signals import task_cancelled
 from tests import tasks
-from tests.behavior import received
+from tests.behavior import executed, raising, received
 from tests.faces.conftest import MakeRun
 
 pytestmark = pytest.mark.django_db
 
 LIST = "/admin/taskworks/taskrun/"
 WORKERS = "/admin/taskworks/worker/"
+SCHEDULES = "/admin/taskworks/schedule/"
 
 
 @pytest.fixture
@@ -77,11 +79,26 @@ def state_of(run: TaskRun) -> str:
 
 class TestTheList:
     def test_shows_each_run_in_a_row(self, admin_client: Client, make_run: MakeRun) -> None:
-        task = tasks.noop.using(priority=7)
-        make_run("running", task, target=30, progress=12, attempts=41)
+        run = make_run("running", target=30, progress=12)
+        run.last_attempted_at = run.enqueued_at
+        run.save()
         text = page(admin_client)
-        for shown in ("tests.tasks.noop", "default", "Running", ">7<", ">41<", "12 of 30"):
+        begun = f"{localtime(run.enqueued_at):%Y-%m-%d %H:%M:%S}"
+        for shown in ("tests.tasks.noop", "Running", " 12 of 30", begun, " s</td>"):
             assert shown in text
+        assert f'<span title="{run.id}">{str(run.id)[-8:]}</span>' in text
+
+    def test_shows_what_a_run_has_failed_with_in_a_line(
+        self, admin_client: Client, failed_run: TaskRun
+    ) -> None:
+        shown = r'<span title="ValueError: \x1b[31mred">ValueError: \x1b[31mred</span>'
+        assert shown in page(admin_client)
+        TaskRun.objects.update(state="successful")
+        assert "ValueError" not in page(admin_client)
+
+    def test_shows_the_class_of_a_group(self, admin_client: Client) -> None:
+        executed(raising.fail_with_group.enqueue(7))
+        assert ">ExceptionGroup: both (2 sub-exceptions)<" in page(admin_client)
 
     @pytest.mark.parametrize("state", RunState.values)
     def test_says_each_state_in_a_word(
@@ -163,6 +180,30 @@ class TestTheList:
         assert listed(admin_client, q=f" {wanted.id} ") == ids(wanted)
         assert listed(admin_client, q=str(new_run_id())) == set()
 
+    @pytest.mark.parametrize("term", ["ValueError", "valueerr", "builtins.ValueError", "no Value"])
+    def test_is_searched_by_the_class_of_an_error(
+        self, admin_client: Client, make_run: MakeRun, failed_run: TaskRun, term: str
+    ) -> None:
+        other = {**failed_run.errors[0], "exception_class_path": "shop.Sold"}
+        make_run("failed", errors=[other])  # its traceback has the word too
+        make_run()
+        assert listed(admin_client, q=term) == ids(failed_run)
+
+    @pytest.mark.parametrize("term", ['"', "\\", "a.*b", "(", "%", "ä", "'", 'Ü.Sold"}'])
+    def test_is_searched_for_whatever_somebody_types(
+        self, admin_client: Client, failed_run: TaskRun, term: str
+    ) -> None:
+        assert listed(admin_client, q=term) == set()
+        TaskRun.objects.update(task_path=f"shop.{term}")
+        assert listed(admin_client, q=term) == ids(failed_run)
+
+    def test_is_searched_by_what_a_schedule_calls(
+        self, admin_client: Client, make_run: MakeRun
+    ) -> None:
+        make_run()
+        wanted = make_run(task_path="taskworks.call", callable_path="shop.close")
+        assert listed(admin_client, q="shop.cl") == ids(wanted)
+
     def test_is_searched_by_a_part_of_a_path(self, admin_client: Client, make_run: MakeRun) -> None:
         make_run()
         wanted = make_run(task=tasks.count_runs)
@@ -197,7 +238,7 @@ class TestALongList:
         assert len(probes) <= 2 * 2  # queues, of two backends
         assert not any("DISTINCT" in statement for statement in statements)
         [rows] = [statement for statement in statements if "task_path" in statement]
-        for column in ("args", "return_value", "errors", "messages"):
+        for column in ("args", "return_value", "messages"):
             assert column not in rows
 
     def test_cannot_be_sorted_by_what_no_index_has(
@@ -210,6 +251,30 @@ class TestALongList:
         order = rows.partition("ORDER BY")[2]
         assert "id" in order
         assert "queue_name" not in order
+
+
+@pytest.mark.parametrize("address", [LIST, WORKERS, SCHEDULES])
+def test_a_list_of_many_takes_as_many_statements_as_one_of_one(
+    admin_client: Client, failed_run: TaskRun, worker: Worker, make_run: MakeRun, address: str
+) -> None:
+    def statements() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            page(admin_client, address)
+        return len(captured)
+
+    Schedule(label="first", path="tests.tasks.noop", cron="@daily").save()
+    of_one = statements()
+    for number in range(5):
+        make_run("failed", errors=failed_run.errors)
+        Worker.objects.create(
+            label=f"{number}",
+            hostname="here",
+            pid=number,
+            heartbeat_at=worker.heartbeat_at,
+            started_at=worker.started_at,
+        )
+        Schedule(label=f"{number}", path="tests.tasks.noop", cron="@daily").save()
+    assert statements() == of_one
 
 
 class TestARun:
@@ -345,6 +410,91 @@ class TestActions:
         run = make_run("failed")
         assert 'value="retry"' in page(reader)
         assert act(reader, "retry", run) == ["1 task run: retried."]
+
+
+def button(client: Client, run: TaskRun, action: str, **options: Any) -> Any:
+    """What is answered to who presses a button of the run's page."""
+    address = reverse("admin:taskworks_taskrun_action", args=[run.id, action])
+    return client.post(address, **options)
+
+
+class TestButtons:
+    @pytest.mark.parametrize(
+        ("state", "offered"),
+        [
+            ("ready", ["cancel"]),
+            ("running", ["cancel"]),
+            ("successful", []),
+            ("failed", ["retry"]),
+            ("cancelled", ["retry"]),
+        ],
+    )
+    def test_are_those_that_apply(
+        self, admin_client: Client, make_run: MakeRun, state: str, offered: list[str]
+    ) -> None:
+        text = page_of(admin_client, make_run(state))
+        forms = re.findall(r'<form class="taskworks-action" method="post" action="(.*?)">', text)
+        assert [address.split("/")[-2] for address in forms] == offered
+
+    def test_do_what_the_actions_do_and_show_the_page_again(
+        self, admin_client: Client, make_run: MakeRun
+    ) -> None:
+        run, other = make_run("failed"), make_run("failed")
+        answer = button(admin_client, run, "retry", follow=True)
+        assert answer.redirect_chain[-1][0].endswith(f"{run.id}/change/")
+        assert "1 task run: retried." in answer.content.decode()
+        button(admin_client, run, "cancel")
+        assert (state_of(run), state_of(other)) == ("cancelled", "failed")
+
+    def test_say_that_they_do_not_apply_any_more(
+        self, admin_client: Client, make_run: MakeRun
+    ) -> None:
+        answer = button(admin_client, make_run("successful"), "cancel", follow=True)
+        assert "not applicable. It had finished before." in answer.content.decode()
+
+    def test_need_the_permission_to_change(self, reader: Client, make_run: MakeRun) -> None:
+        run = make_run("failed")
+        assert "taskworks-action" not in page_of(reader, run)
+        assert button(reader, run, "retry").status_code == 403
+        assert state_of(run) == "failed"
+        User.objects.get().user_permissions.add(Permission.objects.get(codename="change_taskrun"))
+        assert button(reader, run, "retry").status_code == 302
+        assert state_of(run) == "ready"
+
+    def test_need_somebody_who_has_signed_in(self, client: Client, make_run: MakeRun) -> None:
+        run = make_run("failed")
+        assert button(client, run, "retry").headers["Location"].startswith("/admin/login/")
+        assert state_of(run) == "failed"
+
+    def test_are_posted_with_a_token(self, admin_client: Client, make_run: MakeRun) -> None:
+        run = make_run("failed")
+        address = reverse("admin:taskworks_taskrun_action", args=[run.id, "retry"])
+        assert admin_client.get(address).status_code == 405
+        admin_client.handler.enforce_csrf_checks = True
+        assert admin_client.post(address).status_code == 403
+        assert state_of(run) == "failed"
+
+    @pytest.mark.parametrize("action", ["delete_selected", "_answer", "nothing", "\0"])
+    def test_are_the_actions_and_nothing_else(
+        self, admin_client: Client, make_run: MakeRun, action: str
+    ) -> None:
+        assert button(admin_client, make_run("failed"), action).status_code == 403
+
+    @pytest.mark.parametrize("id_", [new_run_id(), "nothing", "\0"])
+    def test_of_a_run_that_is_gone_are_not_found(self, admin_client: Client, id_: Any) -> None:
+        address = reverse("admin:taskworks_taskrun_action", args=[id_, "retry"])
+        assert admin_client.post(address).status_code == 404
+
+    def test_of_a_schedule_do_what_its_actions_do(self, admin_client: Client) -> None:
+        schedule = Schedule(label="nightly", path="tests.tasks.noop", cron="@daily")
+        schedule.save()
+        address = reverse("admin:taskworks_schedule_action", args=[schedule.pk, "run_now"])
+        text = page(admin_client, reverse("admin:taskworks_schedule_change", args=[schedule.pk]))
+        assert address in text
+        assert "Disable</button>" in text
+        assert "Enable</button>" not in text
+        admin_client.post(address)
+        assert TaskRun.objects.get().task_path == "tests.tasks.noop"
 
 
 @pytest.mark.usefixtures("patience")

@@ -19,7 +19,7 @@ from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import new_run_id
 from taskworks.signals import task_cancelled
 from taskworks.store import stats, store
-from tests.behavior import received, run_worker
+from tests.behavior import raising, received, run_worker
 from tests.behavior.test_worker import refusal
 from tests.faces.conftest import MakeRun
 
@@ -331,6 +331,11 @@ class TestRun:
         told = json.loads(output)
         assert told["status"] == "FAILED"
         assert told["errors"][0]["exception_class_path"] == "builtins.ValueError"
+
+    def test_that_fails_with_several_errors_says_so(self, working: None) -> None:
+        _, error = failing(1, "run", raising.fail_with_group.module_path, "--args=[7]", "--wait")
+        summary = "ExceptionGroup: both (2 sub-exceptions)"
+        assert error == f"Run {TaskRun.objects.get().id} failed: {summary}"
 
     def test_that_does_not_end_in_time_exits_with_3(self) -> None:
         output, error = failing(3, "run", "tests.tasks.noop", "--wait", "--timeout", "0")

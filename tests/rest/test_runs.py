@@ -44,6 +44,15 @@ def test_a_list_is_filtered(client: APIClient, start: Any) -> None:
     assert set(listed(client, created_before=later)) == {mailed["id"], added["id"]}
 
 
+def test_a_run_of_a_schedule_s_callable_has_its_path(client: APIClient, start: Any) -> None:
+    run = start("add", a=1)
+    start("add", a=2)
+    paths = {"task_path": "taskworks.call", "callable_path": "shop.close"}
+    TaskRun.objects.filter(id=run["id"]).update(**paths)
+    assert client.get(address(run)).json()["task"] == "shop.close"
+    assert listed(client, task="shop.close") == listed(client, task="taskworks.call") == [run["id"]]
+
+
 def test_a_list_reads_the_index_of_its_owner(client: APIClient, start: Any) -> None:
     from tests.settings import DATABASE
 

@@ -113,6 +113,20 @@ def test_staff_who_may_view_runs_are_told_more(client_of: Any, staff: Any, start
     assert client_of("root").get(TASKS).json()["results"][0]["error"] == error
 
 
+def test_a_group_of_exceptions_has_a_message(client_of: Any, staff: Any, start: Any) -> None:
+    def fail(task: Any) -> None:
+        raise ExceptionGroup("no such orders", [ValueError("A7"), ValueError("A8")])
+
+    offered.orders.put(fail)
+    run = start("told")
+    run_worker()
+    error = client_of("root").get(address(run)).json()["error"]
+    assert (error["type"], error["detail"]) == (
+        "ExceptionGroup",
+        "no such orders (2 sub-exceptions)",
+    )
+
+
 def test_other_staff_are_users_like_others(client_of: Any, ann: Any, start: Any) -> None:
     run = start("fails")
     run_worker()

@@ -83,6 +83,14 @@ def test_the_command_line_shows_it(run: TaskRun) -> None:
     assert HEAR in taskworks("show", run.id)
 
 
+def test_the_command_line_finds_it(run: TaskRun) -> None:
+    other = noop.enqueue()
+    found = json.loads(taskworks("list", "--json", "--task", HEAR))
+    assert [one["id"] for one in found] == [str(run.id)]
+    found = json.loads(taskworks("list", "--json", "--task", "tests.tasks.noop"))
+    assert [one["id"] for one in found] == [other.id]
+
+
 def test_the_worker_tells_it(run: TaskRun, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "taskworks.runs"):
         run_worker()

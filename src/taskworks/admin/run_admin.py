@@ -3,10 +3,10 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
@@ -16,22 +16,26 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from taskworks.actions import run_actions
 from taskworks.actions.run_actions import Answer, Verdict
+from taskworks.admin import run_search
 from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.admin.links import link
+from taskworks.admin.page_actions import PageActions
 from taskworks.backends.database import DatabaseBackend
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.fields import Unreadable
 from taskworks.framework import task_backends
 from taskworks.jsonvalue import printable
+from taskworks.logs import one_line
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import FINISHED, TaskRunQuerySet
 from taskworks.reserved_metadata import made_by
 from taskworks.store import store, store_alias
 from taskworks.store.stats import Working
+from taskworks.tracebacks import summary_of
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -40,6 +44,9 @@ else:
 
 MAX_ROWS_COUNTED = 10_000  # a list is not paged beyond them
 MAX_RUNS_PER_ACTION = 1_000
+MAX_SUMMARY_LENGTH = 300  # characters of an error; the list shows as many as there is room for
+SHORT_ID_LENGTH = 8
+BREAKABLE_DOT = mark_safe(".<wbr>")
 # Columns that may be large, and that the list does not show.
 LARGE_COLUMNS = (
     "args",
@@ -47,7 +54,6 @@ LARGE_COLUMNS = (
     "options",
     "worker_ids",
     "return_value",
-    "errors",
     "messages",
     "metadata",
 )
@@ -193,24 +199,20 @@ class ReadOnlyAdmin(_ModelAdmin):
 
 
 @admin.register(TaskRun)
-class TaskRunAdmin(ReadOnlyAdmin):
+class TaskRunAdmin(PageActions, ReadOnlyAdmin):
     list_display = (
-        "id",
         "task_shown",
-        "queue_name",
-        "state_shown",
-        "priority",
-        "attempts",
-        "progress_shown",
-        "enqueued_at",
-        "started_at",
-        "finished_at",
+        "state_in_list",
+        "error_shown",
+        "when_shown",
         "duration",
+        "id_shown",
     )
+    list_display_links = ("task_shown", "id_shown")
     ordering = ("-id",)  # the newest first, from the primary key
     list_filter = ("state", QueueFilter, BackendFilter, "executor", "finished_at")
-    search_fields = ("task_path",)
-    search_help_text = "The id of a run, or a part of the path of its task."
+    search_fields = ("task_path", "callable_path", "errors")  # see run_search
+    search_help_text = run_search.HELP_TEXT
     actions = ("retry", "cancel")
     fieldsets = [(title, {"fields": names}) for title, names in SECTIONS.items()]  # noqa: RUF012
     readonly_fields = tuple(name for names in SECTIONS.values() for name in names)
@@ -221,12 +223,22 @@ class TaskRunAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: models.QuerySet[Any], search_term: str
     ) -> tuple[models.QuerySet[Any], bool]:
-        try:
-            return queryset.filter(id=UUID(search_term.strip())), False
-        except ValueError:
-            return super().get_search_results(request, queryset, search_term)
+        return run_search.search(cast(TaskRunQuerySet, queryset), search_term), False
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
+        runs: models.QuerySet[Any] = super().get_queryset(request).annotate(now=DatabaseClock())
+        return runs
 
     # Actions.
+
+    def applies(self, action: str, row: TaskRun) -> bool:
+        match action:
+            case "retry":
+                return row.state in (RunState.FAILED, RunState.CANCELLED)
+            case "cancel":
+                return row.state not in FINISHED
+            case _:
+                return True
 
     @admin.action(description="Retry selected task runs", permissions=["change"])
     def retry(self, request: HttpRequest, queryset: TaskRunQuerySet) -> None:
@@ -256,14 +268,52 @@ class TaskRunAdmin(ReadOnlyAdmin):
     # Columns of the list, and fields of the page.
 
     @admin.display(description="task")
-    def task_shown(self, run: TaskRun) -> str:
-        return run.called_path
+    def task_shown(self, run: TaskRun) -> SafeString:
+        """Return the path of what the run calls, which a narrow column breaks after its dots."""
+        parts = ((part,) for part in run.called_path.split("."))
+        return _with_title(format_html_join(BREAKABLE_DOT, "{}", parts), run.called_path)
 
     @admin.display(description="state")
     def state_shown(self, run: TaskRun) -> SafeString:
         asked = run.cancel_requested_at and run.state not in FINISHED
         word = f"{run.get_state_display()}{', asked to stop' if asked else ''}"
         return format_html('<span class="taskworks-{}">{}</span>', run.state, word)
+
+    @admin.display(description="state")
+    def state_in_list(self, run: TaskRun) -> SafeString:
+        """Return the state, and how far a run is that has not ended."""
+        if run.progress is None or run.state in FINISHED:
+            return self.state_shown(run)
+        return format_html("{} {}", self.state_shown(run), self.progress_shown(run))
+
+    @admin.display(description="error")
+    def error_shown(self, run: TaskRun) -> str:
+        """Return the class and the message of the latest error, in one line."""
+        if run.state == RunState.SUCCESSFUL or not run.errors:
+            return ""
+        entry = run.errors[-1]
+        summary = summary_of(entry["exception_class_path"], entry["traceback"])
+        line = one_line(summary[:MAX_SUMMARY_LENGTH])
+        return _with_title(line, line)
+
+    @admin.display(description="when")
+    def when_shown(self, run: TaskRun) -> str:
+        """Return when it finished; before that, since when it runs, is due, or waits."""
+        match run.state:
+            case RunState.SUCCESSFUL | RunState.FAILED | RunState.CANCELLED:
+                at, what = run.finished_at, "finished"
+            case RunState.RUNNING:
+                at, what = run.last_attempted_at, "attempt begun"
+            case RunState.SCHEDULED:
+                at, what = run.available_at, "due"
+            case _:
+                at, what = run.enqueued_at, "enqueued"
+        return _with_title(_short_time(at), what) if at else self.get_empty_value_display()
+
+    @admin.display(description="id")
+    def id_shown(self, run: TaskRun) -> SafeString:
+        """Return the end of the id, because the ids of a day begin alike."""
+        return _with_title(str(run.id)[-SHORT_ID_LENGTH:], str(run.id))
 
     @admin.display(description="progress")
     def progress_shown(self, run: TaskRun) -> str:
@@ -273,10 +323,11 @@ class TaskRunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="duration")
     def duration(self, run: TaskRun) -> str:
-        """Return the time from the start of the latest attempt to the end of the run."""
-        if not run.last_attempted_at or not run.finished_at:
+        """Return the time from the start of the latest attempt to the end of the run, or to now."""
+        until = run.now if run.state == RunState.RUNNING else run.finished_at  # type: ignore[attr-defined]
+        if not run.last_attempted_at or not until:
             return self.get_empty_value_display()
-        return _duration(run.finished_at - run.last_attempted_at)
+        return _duration(until - run.last_attempted_at)
 
     @admin.display(description="schedule")
     def schedule(self, run: TaskRun) -> str:
@@ -390,6 +441,16 @@ def _time(at: datetime) -> str:
         return str(localize(timezone.localtime(at) if timezone.is_aware(at) else at))
     except OverflowError:  # in the first or last day of all
         return at.isoformat()
+
+
+def _short_time(at: datetime) -> str:
+    with suppress(OverflowError):  # in the first or last day of all
+        at = timezone.localtime(at) if timezone.is_aware(at) else at
+    return f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def _with_title(text: str, title: str) -> SafeString:
+    return format_html('<span title="{}">{}</span>', title, text)
 
 
 def _duration(duration: timedelta) -> str:

@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from taskworks.actions import schedule_actions
 from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.admin.links import link
+from taskworks.admin.page_actions import PageActions
 from taskworks.admin.schedule_form import OPTIONS, ScheduleForm
 from taskworks.models import TaskRun
 from taskworks.models.schedule import Schedule
@@ -104,7 +105,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(_ModelAdmin):
+class ScheduleAdmin(PageActions, _ModelAdmin):
     form = ScheduleForm
     list_display = ("label", "state_shown", "when_shown", "next_run", "last_run", "path")
     list_filter = (StateFilter, "kind")
@@ -147,6 +148,15 @@ class ScheduleAdmin(_ModelAdmin):
         return super().get_form(request, obj, change, **options)
 
     # Actions.
+
+    def applies(self, action: str, row: Schedule) -> bool:
+        match action:
+            case "enable":
+                return not row.enabled
+            case "disable":
+                return row.enabled
+            case _:
+                return True
 
     @admin.action(description="Enable selected schedules", permissions=["change"])
     def enable(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> None:

@@ -127,7 +127,7 @@ def _unblock(store: Store, edges: Iterable[Following]) -> bool:
 def _cancel(store: Store, edge: Following) -> None:
     reason = f"The run {edge.after}, which it was to follow, is gone, and had not succeeded."
     if run := store.cancel_blocked(edge.run, cancellation(reason).entry):
-        logger.warning("Run %s of %s is cancelled: %s", run.id, run.task_path, reason)
+        logger.warning("Run %s of %s is cancelled: %s", run.id, run.called_path, reason)
         if sender := sender_of(run):
             announce_cancelled(sender, run.to_result())
     store.delete_edges([edge])

@@ -25,6 +25,7 @@ from taskworks.execution.outcome import (
 )
 from taskworks.models import RunState
 from taskworks.options.policy import ALONE
+from taskworks.tracebacks import shortened
 
 # The columns that an outcome writes, as if nothing had happened to the run before.
 NO_HISTORY: dict[str, Any] = {
@@ -37,7 +38,7 @@ NO_HISTORY: dict[str, Any] = {
     "last_attempted_at": None,
     "missing_since": None,
 }
-FULL_TRACEBACKS = 10  # of a run's latest errors; of older ones only the last line is kept
+FULL_TRACEBACKS = 10  # of a run's latest errors; of older ones only what was raised is kept
 
 
 def settle(  # noqa: C901, PLR0912 - one case per outcome
@@ -165,10 +166,10 @@ def _shortened(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """So that a run that is retried a thousand times does not keep a thousand tracebacks."""
     recent = len(errors) - FULL_TRACEBACKS + 1
     return [
-        {**entry, "traceback": _last_line(entry["traceback"])} if index < recent else entry
+        {**entry, "traceback": _shortened_traceback(entry)} if index < recent else entry
         for index, entry in enumerate(errors)
     ]
 
 
-def _last_line(traceback: str) -> str:
-    return traceback.rstrip("\n").rpartition("\n")[2] + "\n"
+def _shortened_traceback(entry: dict[str, Any]) -> str:
+    return shortened(entry["exception_class_path"], entry["traceback"])

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--state", type=state, metavar="STATE", help="Only runs in this state.")
     add("--queue", metavar="NAME", help="Only runs of this queue.")
-    add("--task", metavar="PATH", help="Only runs of the task with this path.")
+    add("--task", metavar="PATH", help="Only runs of this task, or schedule's callable.")
     add("--backend", metavar="ALIAS", help="Only runs of this backend.")
     add(
         "--limit",
@@ -54,12 +54,13 @@ def _chosen(options: dict[str, Any]) -> list[TaskRun]:
     wanted = {
         "state": options["state"],
         "queue_name": options["queue"],
-        "task_path": options["task"],
         "backend": options["backend"],
     }
     columns = [key for key in SUMMARY if key not in ("called_path", "priority", "status")]
     given = {name: value for name, value in wanted.items() if value is not None}
     runs = store().runs.filter(**given).only(*columns, "callable_path", "rank")
+    if options["task"] is not None:
+        runs = runs.calling(options["task"])
     return list(runs.order_by("-id")[: options["limit"]])
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal, TextIO
 
+from django.core.management.base import BaseCommand
+
 LAST_STANDARD_DESCRIPTOR = 2
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
@@ -28,6 +30,11 @@ def _nowhere(mode: Literal["r", "w"]) -> TextIO:
     if stream.fileno() <= LAST_STANDARD_DESCRIPTOR:
         os.set_inheritable(stream.fileno(), True)
     return stream
+
+
+def is_command_line(command: BaseCommand) -> bool:
+    """Return whether this process was started for the command, and not call_command() used."""
+    return getattr(command, "_called_from_command_line", False)
 
 
 def own_command() -> list[str]:

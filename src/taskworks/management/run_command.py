@@ -18,6 +18,7 @@ from taskworks.management.argument_types import (
 from taskworks.management.output import add_json, print_json, print_line
 from taskworks.management.reach import check_reachable
 from taskworks.result import wait_for
+from taskworks.tracebacks import summary_of
 
 HELP = "Enqueue a run of a task."
 INTERRUPTED = 130  # the exit code of a command that was ended by Ctrl-C
@@ -115,9 +116,9 @@ def _report_outcome(command: BaseCommand, options: dict[str, Any], result: TaskR
         if not options["json"]:
             print_line(command, f"{result.id} successful: {result.return_value!r}")
         return
-    last_line = result.errors[-1].traceback.strip().splitlines()[-1:] if result.errors else []
     ended = "was cancelled" if getattr(result, "is_cancelled", False) else "failed"
-    raise CommandError(f"Run {result.id} {ended}: {' '.join(last_line)}", returncode=1)
+    why = [summary_of(error.exception_class_path, error.traceback) for error in result.errors[-1:]]
+    raise CommandError(": ".join([f"Run {result.id} {ended}", *why]), returncode=1)
 
 
 def _keyed(result: TaskResult) -> dict[str, Any]:

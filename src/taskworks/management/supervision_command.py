@@ -9,8 +9,15 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
-from taskworks.management.process import flush, ignore_signals, own_command, stop_on_signals
+from taskworks.management.process import (
+    flush,
+    ignore_signals,
+    is_command_line,
+    own_command,
+    stop_on_signals,
+)
 from taskworks.management.reach import check_reachable
+from taskworks.worker.default_log import log_by_default
 from taskworks.worker.supervision.supervisor import Supervisor
 
 
@@ -22,12 +29,13 @@ def supervise(command: BaseCommand, options: dict[str, Any]) -> None:
     """
     if options["reload"]:
         raise CommandError("--reload cannot be used with several --processes.", returncode=2)
-    if not getattr(command, "_called_from_command_line", False):
+    if not is_command_line(command):
         raise CommandError(
             "--processes can only be used on the command line: each process runs this command "
             "again, which call_command() does not have. Start several workers instead.",
             returncode=2,
         )
+    log_by_default(with_life=options["verbosity"] == 0)
     try:
         check_reachable(options["backend"].alias)
         supervisor = _supervisor(options)

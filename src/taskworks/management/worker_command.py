@@ -27,6 +27,7 @@ from taskworks.management.process import (
     STOP_SIGNALS,
     flush,
     ignore_signals,
+    is_command_line,
     own_command,
     stop_on_signals,
 )
@@ -36,6 +37,7 @@ from taskworks.models import RunState
 from taskworks.recording.events import Attempts
 from taskworks.schedules.sync import synchronize_if_possible
 from taskworks.worker import Observer, Options, Queues, Recycling, Sizes, Worker
+from taskworks.worker.default_log import CancellationLog, log_by_default
 from taskworks.worker.supervision.lifeline import Lifeline
 
 HELP = "Run a worker, which claims runs, executes them and records their outcomes."
@@ -169,7 +171,7 @@ def _work(
     synchronize_if_possible()
     if lifeline:
         lifeline.watch(worker.stop)
-    is_process = getattr(command, "_called_from_command_line", False)  # not call_command()
+    is_process = is_command_line(command)
     if is_process:
         stop_on_signals(lifeline.ask_once if lifeline else worker.stop)
         _exempt_from_garbage_collection()
@@ -194,11 +196,20 @@ def _worker(
         return Worker(
             options["backend"],
             arguments,
-            Narrator(command.stdout, command.style) if options["verbosity"] > 0 else None,
+            _observer(command, options),
             lifeline.announce if lifeline else None,
         )
     except ImproperlyConfigured as error:
         raise CommandError(str(error)) from error
+
+
+def _observer(command: BaseCommand, options: dict[str, Any]) -> Observer | None:
+    """Return who tells of this worker beside the log, which a process has from now on."""
+    is_silent = options["verbosity"] == 0
+    logs_by_default = is_command_line(command) and log_by_default(with_life=is_silent)
+    if is_silent:
+        return CancellationLog() if logs_by_default else None
+    return Narrator(command.stdout, command.style)
 
 
 def _arguments(options: dict[str, Any]) -> Options:

@@ -108,6 +108,10 @@ class TaskRunQuerySet(models.QuerySet["TaskRun"]):
         """Those with the standard's status FAILED: failed and cancelled ones."""
         return self.filter(state__in=[RunState.FAILED, RunState.CANCELLED])
 
+    def calling(self, path: str) -> "TaskRunQuerySet":
+        """Those of the task with this path, or of a schedule's callable that is not a task."""
+        return self.filter(models.Q(task_path=path) | models.Q(callable_path=path))
+
     def finished(self) -> "TaskRunQuerySet":
         return self.filter(state__in=FINISHED)
 

@@ -149,8 +149,8 @@ class RunSignals(Subscriber):
                 )
             case Lost(exception):
                 _with_traceback(exception, announce_lost, sender, attempt.result)
-            case Cancelled(exception):
-                _with_traceback(exception, announce_cancelled, sender, attempt.result())
+            case Cancelled():
+                announce_cancelled(sender, attempt.result())
             case Retried(exception, _, delay):
                 _with_traceback(
                     exception, announce, task_retried, sender, attempt.result, delay=delay

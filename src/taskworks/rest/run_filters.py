@@ -89,11 +89,11 @@ class DigitsFilter(serializers.IntegerField):
 
 class RunFilters(serializers.Serializer):
     """
-    The query of a list. Its validated data are ``mine`` and ``page_size``, and the others, as far
-    as they are given, as lookups of a query set.
+    The query of a list. Its validated data are ``mine``, ``task`` and ``page_size``, and the
+    others, as far as they are given, as lookups of a query set.
     """
 
-    task = TaskFilter(source="task_path", required=False, help_text="Runs of this task.")
+    task = TaskFilter(required=False, help_text="Runs of this task.")
     status = StatusFilter(source="state__in", required=False, help_text="Runs with this status.")
     queue = NameFilter(source="queue_name", required=False, help_text="Runs of this queue.")
     created_after = TimeFilter(

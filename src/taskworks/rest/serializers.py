@@ -9,6 +9,7 @@ from taskworks.context import LEVELS
 from taskworks.models import RunState, TaskRun
 from taskworks.models.run import FINISHED
 from taskworks.result import TaskResult
+from taskworks.tracebacks import message_of
 from taskworks.typed import registry
 
 # The columns that the answer needs; the others may be large.
@@ -17,6 +18,7 @@ RUN_COLUMNS = (
     "backend",
     "queue_name",
     "task_path",
+    "callable_path",
     "owner",
     "state",
     "enqueued_at",
@@ -189,7 +191,7 @@ def run_as_json(run: TaskRun, *, with_detail: bool = False) -> dict[str, Any]:
     return {
         "id": str(run.id),
         "uuid": str(run.id),
-        "task": registry.named(run.task_path) or run.task_path,
+        "task": registry.named(run.task_path) or run.called_path,
         "status": status,
         "progress": run.progress,
         "target": run.target,
@@ -269,7 +271,7 @@ def _error(run: TaskRun, status: str, with_detail: bool) -> dict[str, str] | Non
     path = entry["exception_class_path"]
     error = {"type": path.rpartition(".")[2], "message": _told(run, status)}
     if with_detail:
-        error["detail"] = _message_of(path, entry["traceback"])
+        error["detail"] = message_of(path, entry["traceback"])
     return error
 
 
@@ -277,17 +279,6 @@ def _told(run: TaskRun, status: str) -> str:
     """Return what users are told of a run's end: the task's own sentence, if it failed."""
     typed = _typed(run) if status == "failed" else None
     return str((typed and typed.failure_message) or ERRORS[status])
-
-
-def _message_of(path: str, traceback: str) -> str:
-    """Return the exception's own message, which is at the end of its traceback."""
-    lines = traceback.rstrip("\n").split("\n")
-    names = (path, path.rpartition(".")[2])
-    for index in range(len(lines) - 1, -1, -1):
-        name, _, text = lines[index].partition(":")
-        if name in names:
-            return "\n".join([text.strip(), *lines[index + 1 :]]).strip()
-    return lines[-1].strip()
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -169,9 +169,12 @@ class TaskList(TaskView):
         filters.is_valid(raise_exception=True)
         lookups = filters.validated_data
         mine, page_size = lookups.pop("mine", False), lookups.pop("page_size")
-        runs, cursor = page_of(self.viewer.runs(mine=mine), lookups, page_size)
+        runs = self.viewer.runs(mine=mine)
+        if path := lookups.pop("task", None):
+            runs = runs.calling(path)
+        page, cursor = page_of(runs, lookups, page_size)
         next_page = cursor and replace_query_param(request.build_absolute_uri(), "cursor", cursor)
-        return Response({"next": next_page, "results": self.shown(runs, many=True)})
+        return Response({"next": next_page, "results": self.shown(page, many=True)})
 
     def post(self, request: Request, **captured: Any) -> Response:
         # First, because the host may be refused.

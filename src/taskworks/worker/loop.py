@@ -181,6 +181,7 @@ class Worker:
         for thread in self._threads:
             thread.start()
         self._observer.begins(self.label, str(self.options.queues))
+        logger.info("Worker %s started; it takes runs from %s.", self.label, self.options.queues)
         try:
             while not self._is_done():
                 self._turn()
@@ -191,6 +192,7 @@ class Worker:
             self._leave()
             wait_for_receivers(RECEIVERS_WITHIN)
             self._observer.ended(self.released)
+            logger.info("Worker %s has stopped; runs given back: %d.", self.label, self.released)
             self.shutdown.over.set()
 
     def stop(self) -> None:

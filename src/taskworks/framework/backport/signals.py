@@ -60,19 +60,14 @@ def log_task_started(
 def log_task_finished(
     sender: "type[BaseTaskBackend]", task_result: TaskResult, **kwargs: Any
 ) -> None:
-    """
-    Log how a run ended: a success or a cancellation at INFO, a failure at ERROR with its traceback.
-    """
-    # Our backends' results of cancelled runs are FAILED too, but somebody wanted them to end.
-    cancelled = getattr(task_result, "is_cancelled", False)
-    failed = task_result.status == TaskResultStatus.FAILED and not cancelled
+    """Log how a run ended: a success at INFO, a failure at ERROR with its traceback."""
     # On a failure, the signal is sent while the exception is being handled.
     exc_info = sys.exc_info()
     logger.log(
-        logging.ERROR if failed else logging.INFO,
+        logging.ERROR if task_result.status == TaskResultStatus.FAILED else logging.INFO,
         "Task id=%s path=%s state=%s",
         task_result.id,
         task_result.task.module_path,
         task_result.status,
-        exc_info=exc_info if exc_info[0] and not cancelled else None,
+        exc_info=exc_info if exc_info[0] else None,
     )

@@ -36,6 +36,7 @@ from taskworks.execution import (
 )
 from taskworks.execution.task_connections import forget_queries
 from taskworks.store import store
+from taskworks.worker.default_log import log_by_default
 from taskworks.worker.pools.carried_exception import CarriedException
 from taskworks.worker.pools.messages import (
     AttemptBegun,
@@ -54,6 +55,7 @@ PR_SET_PDEATHSIG = 1
 
 def work(descriptor: int) -> None:
     """Execute what the worker orders, until it has gone."""
+    log_by_default()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         # Its worker decides. Not SIG_IGN, which programs that a task starts would inherit.
         signal.signal(number, lambda *_: None)

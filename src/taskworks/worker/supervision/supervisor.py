@@ -56,6 +56,9 @@ class Supervisor:
 
     def run(self) -> int:
         """Start the workers; return when all have ended, with the exit code that says how."""
+        logger.info(
+            "The supervisor (pid %d) starts %d worker processes.", os.getpid(), len(self._slots)
+        )
         self._rescuer.start()
         with _bell() as bell:
             self._look_after()
@@ -64,6 +67,7 @@ class Supervisor:
                 self._pass_on_stops()
                 self._look_after()
         self._rescuer.stop()
+        logger.info("The supervisor (pid %d) has stopped.", os.getpid())
         return self._exit_code
 
     # Stop.
