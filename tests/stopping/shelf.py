@@ -1,14 +1,17 @@
 """Tasks that are hard to stop, and tasks that end oddly."""
 
 import asyncio
+import atexit
 import ctypes
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from django.db import connection
 
 from taskworks import TaskContext, task
 from taskworks.models import TaskRun
+from tests.waiting import wait_for
 
 
 @task
@@ -237,6 +241,58 @@ def heed(context: TaskContext) -> str:
     while not context.cancel_requested:
         time.sleep(0.005)
     return "seen"
+
+
+# At the end of the process.
+
+
+@task
+def leave_word(folder: str) -> int:
+    """In the ways in which a program or a library is told that the process leaves."""
+    atexit.register((Path(folder) / "exit handler").touch)
+    Finalize(None, (Path(folder) / "finalizer").touch, exitpriority=1)
+    return os.getpid()
+
+
+@task
+def hang_at_the_end(how: str) -> int:
+    match how:
+        case "exit handler":
+            atexit.register(time.sleep, 3600)
+        case "thread":
+            threading.Thread(target=time.sleep, args=[3600]).start()
+        case "C code":  # it lets no other thread run
+            atexit.register(re.match, r"(a+)+$", "a" * 40 + "b")
+    return os.getpid()
+
+
+@task
+def wait_at_the_end(path: str) -> int:
+    atexit.register(wait_for, Path(path).exists, path)
+    return os.getpid()
+
+
+@task
+def meet_at_the_end(folder: str, parties: int) -> None:
+    """As many processes meet now, and again when they leave."""
+    _meet(Path(folder) / "now", parties)
+    atexit.register(_meet, Path(folder) / "at the end", parties)
+
+
+def _meet(folder: Path, parties: int) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / str(os.getpid())).touch()
+    wait_for(lambda: len([*folder.iterdir()]) >= parties, "all have come")
+
+
+@task
+def fork_a_process(path: str) -> int:
+    """It holds what this process has open, until there is a file."""
+    if forked := os.fork():
+        return forked
+    with suppress(BaseException):
+        wait_for(Path(path).exists, path)
+    os._exit(0)
 
 
 # With the database.

@@ -68,6 +68,9 @@ class HostPools:
     def close(self) -> None:
         self.is_closed = True
 
+    def join(self) -> bool:
+        return True
+
 
 class HostWakeUps:
     """Wakes the worker when the host says so."""

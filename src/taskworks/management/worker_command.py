@@ -328,8 +328,9 @@ def _and_released(runs: int) -> str:
 
 def _exit(worker: Worker, home: str, lifeline: Lifeline | None) -> None:
     """
-    Exit without waiting for threads that tasks have left running; or, if the worker wants that,
-    replace this process by a new worker, which ends such threads too.
+    Let this process exit as every Python process does, but within ``EXIT_TIMEOUT``; at once if a
+    task is still executed, because its run may be another worker's by now. If the worker wants
+    that, replace this process by a new worker, which ends such a task too.
     """
     if worker.wants_restart and worker.options.max_tasks is None:
         flush()
@@ -338,7 +339,7 @@ def _exit(worker: Worker, home: str, lifeline: Lifeline | None) -> None:
             lifeline.pass_on()
         command = own_command()
         os.execv(command[0], command)  # noqa: S606 - this command
-    if worker.released or worker.wants_restart:
+    if worker.leaves_tasks_behind or worker.wants_restart:
         _exit_now()
     ignore_signals()
     timer = threading.Timer(EXIT_TIMEOUT, _exit_now)

@@ -117,6 +117,7 @@ class Worker:
         self._looked_for_strays_at = time.monotonic()
         self._is_drained = False
         self._has_said_that_it_drains = False
+        self.leaves_tasks_behind = False  # once it has ended: whether a task is still executed
 
     def _make_ledger(self, subscribers: Iterable[Subscriber]) -> None:
         """All that hears of the outcomes of attempts is in this list, in the order of the calls."""
@@ -191,6 +192,7 @@ class Worker:
                 thread.stop()
             self._leave()
             wait_for_receivers(RECEIVERS_WITHIN)
+            self.leaves_tasks_behind = not self._pools.join()
             self._observer.ended(self.released)
             logger.info("Worker %s has stopped; runs given back: %d.", self.label, self.released)
             self.shutdown.over.set()

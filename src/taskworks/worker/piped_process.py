@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -59,8 +60,10 @@ class PipedProcess:
         return self.connection.recv()
 
     def close(self) -> None:
-        """Close this end of the pipe."""
+        """End the pipe, even if a process that was forked from this one holds it open too."""
         with self._sending:
+            with suppress(OSError), socket.socket(fileno=os.dup(self.connection.fileno())) as pipe:
+                pipe.shutdown(socket.SHUT_RDWR)
             self.connection.close()
 
     def wait(self, seconds: float) -> int:

@@ -58,6 +58,12 @@ class PoolSet(Protocol):
         may be broken off; the worker releases its run.
         """
 
+    def join(self) -> bool:
+        """
+        Wait for the processes that were started here, but not much longer than they are given to
+        leave. Return whether nothing is executed any more. Called last, after ``close``.
+        """
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
@@ -126,6 +132,10 @@ class Pools:
     def close(self) -> None:
         for pool in self._pools.values():
             pool.close()
+
+    def join(self) -> bool:
+        have_ended = [pool.join() for pool in self._pools.values()]
+        return all(have_ended)
 
     def _pool(self, lane: str) -> Pool:
         if lane not in self._pools:

@@ -1,7 +1,7 @@
 """
 What runs in a child process: one attempt after another, in its main thread, as its worker orders.
 
-It lives as long as its worker, and ends when the pipe does.
+It ends when the pipe does: as every Python process does if it has nothing to execute, else at once.
 """
 
 import contextvars
@@ -34,7 +34,7 @@ from taskworks.execution import (
     judge,
     prepare,
 )
-from taskworks.execution.task_connections import forget_queries
+from taskworks.execution.task_connections import forget_queries, leave_connections
 from taskworks.store import store
 from taskworks.worker.default_log import log_by_default
 from taskworks.worker.pools.carried_exception import CarriedException
@@ -53,16 +53,19 @@ REPORT_INTERVAL = 0.1  # seconds between two reports of progress
 PR_SET_PDEATHSIG = 1
 
 
-def work(descriptor: int) -> None:
-    """Execute what the worker orders, until it has gone."""
+def work(descriptor: int, exit_timeout: float) -> None:
+    """Execute what the worker orders, until it closes the pipe or has gone; then leave."""
     log_by_default()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-        # Its worker decides. Not SIG_IGN, which programs that a task starts would inherit.
-        signal.signal(number, lambda *_: None)
     connection = Connection(descriptor)
     _keep_from_programs(connection)
-    _die_with_the_worker()
-    ChildMain(connection).work()
+    child = ChildMain(connection)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        # Its worker decides. Not SIG_IGN, which programs that a task starts would inherit.
+        signal.signal(number, lambda *_: child.leave_if_orphaned())
+    child.work()
+    connection.close()
+    _limit_the_exit(exit_timeout)
+    leave_connections()
 
 
 def _keep_from_programs(connection: Connection) -> None:
@@ -71,10 +74,42 @@ def _keep_from_programs(connection: Connection) -> None:
     os.register_at_fork(after_in_child=connection.close)
 
 
-def _die_with_the_worker() -> None:
-    """Die even if a task lets no other thread see the end of the pipe; Linux only."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def _limit_the_exit(seconds: float) -> None:
+    """
+    End this process if it is still there after this time: an exit handler, or a thread that a task
+    has left behind, may hang, and its worker may be gone. The system's clock does so even if no
+    thread of Python can run.
+    """
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+class WorkersLife:
+    """
+    Sends this process SIGTERM when its worker dies, and SIGKILL within the block, in which a task
+    may let no other thread see the end of the pipe. On Linux only.
+    """
+
+    def __init__(self) -> None:
+        self._worker = os.getppid()
+        self._libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+        self._send_at_end(signal.SIGTERM)
+
+    @property
+    def is_over(self) -> bool:
+        return os.getppid() != self._worker
+
+    def __enter__(self) -> None:
+        self._send_at_end(signal.SIGKILL)
+        if self.is_over:  # before that could be sent
+            os._exit(0)
+
+    def __exit__(self, *exception: object) -> None:
+        self._send_at_end(signal.SIGTERM)
+
+    def _send_at_end(self, number: int) -> None:
+        if self._libc:
+            self._libc.prctl(PR_SET_PDEATHSIG, number)
 
 
 class ChildMain:
@@ -82,26 +117,35 @@ class ChildMain:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._workers_life = WorkersLife()
         self._sending = threading.Lock()
-        self._orders: SimpleQueue[_Current] = SimpleQueue()
+        self._orders: SimpleQueue[_Current | None] = SimpleQueue()  # None: leave
         self._current: _Current | None = None
         # Not an Event: an interrupted task might leave its lock taken.
         self._progress: SimpleQueue[None] = SimpleQueue()
 
     def work(self) -> None:
+        """Return when the pipe has ended while nothing is executed."""
         threading.Thread(target=self._listen, name="taskworks-listen", daemon=True).start()
         threading.Thread(target=self._report, name="taskworks-report", daemon=True).start()
-        self._send(ChildReady())
-        while True:
-            self._execute(self._orders.get())
+        with suppress(OSError):  # the worker has gone while something was sent
+            self._send(ChildReady())
+            while current := self._orders.get():
+                self._execute(current)
 
     # In the main thread.
+
+    def leave_if_orphaned(self) -> None:
+        """Leave if the worker has died; a process that it has forked may hold the pipe open."""
+        if self._workers_life.is_over:
+            self._orders.put(None)
 
     def _execute(self, current: "_Current") -> None:
         current.attempt.on_progress = lambda attempt: self._progress.put(None)
         self._send(AttemptBegun())
         forget_queries()
-        outcome = current.execute()
+        with self._workers_life:
+            outcome = current.execute()
         _flush()
         with self._sending:
             self._send_progress()
@@ -111,14 +155,18 @@ class ChildMain:
     # In threads of their own.
 
     def _listen(self) -> None:
+        exit_code = 0
         try:
             while True:
                 self._hear(self._connection.recv())
         except (EOFError, OSError):
-            os._exit(0)
+            pass
         except BaseException:  # noqa: BLE001 - a child that takes no orders is of no use
             traceback.print_exc()
-            os._exit(1)
+            exit_code = 1
+        if self._current:  # nobody wants its outcome, and another worker may be executing the run
+            os._exit(exit_code)
+        self._orders.put(None)
 
     def _hear(self, message: Any) -> None:
         if isinstance(message, AttemptOrdered):
@@ -129,11 +177,12 @@ class ChildMain:
 
     def _report(self) -> None:
         """Send the first progress at once, then no more often than a person could read it."""
-        while True:
-            self._await_progress()
-            with self._sending:
-                self._send_progress()
-            time.sleep(REPORT_INTERVAL)
+        with suppress(OSError):  # the worker has gone
+            while True:
+                self._await_progress()
+                with self._sending:
+                    self._send_progress()
+                time.sleep(REPORT_INTERVAL)
 
     def _await_progress(self) -> None:
         self._progress.get()

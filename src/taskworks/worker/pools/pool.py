@@ -93,6 +93,10 @@ class Pool(ABC):
     def close(self) -> None:
         """End as soon as there is nothing to execute."""
 
+    def join(self) -> bool:
+        """Wait for what was started here, where that ends; return whether nothing is executed."""
+        return self._busy <= self._reserved
+
     @abstractmethod
     def _begin(self, count: int) -> None:
         """Begin to execute; ``count`` attempts more are waiting."""

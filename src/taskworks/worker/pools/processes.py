@@ -1,9 +1,11 @@
 """The pool for tasks that are heavy or may crash: child processes."""
 
 import json
+import math
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -40,7 +42,9 @@ from taskworks.worker.pools.pool import Done, Pool
 MAX_SPAWNS = 3  # tries to have a child that lives long enough to begin an attempt
 SPAWN_AGAIN_AFTER = timedelta(seconds=10)
 ANSWER_TIMEOUT = 60.0  # seconds for a child to be ready, and to begin what it is given
-END_TIMEOUT = 1.0  # seconds for a child to end once its pipe is closed
+EXIT_TIMEOUT = 5.0  # seconds for a child to leave: for its exit handlers, and for its threads
+DEATH_TIMEOUT = 1.0  # seconds for a child to end that has closed its pipe during an attempt
+KILL_TIMEOUT = 1.0  # seconds more until a child that is killed has ended
 
 PIPE_VARIABLE = "TASKWORKS_CHILD"  # in the environment: the number of the pipe's descriptor
 
@@ -48,7 +52,7 @@ PIPE_VARIABLE = "TASKWORKS_CHILD"  # in the environment: the number of the pipe'
 BOOT = f"""
 import json, os, sys
 descriptor = int(os.environ.pop("{PIPE_VARIABLE}"))
-path, databases = json.loads(sys.argv[1])
+path, databases, exit_timeout = json.loads(sys.argv[1])
 sys.path[:] = path
 import django
 django.setup()
@@ -56,7 +60,7 @@ from django.db import connections
 for alias, name in databases.items():
     connections.databases[alias]["NAME"] = name
 from taskworks.worker.pools.child import work
-work(descriptor)
+work(descriptor, exit_timeout)
 """
 
 logger = steady_logger(__name__)
@@ -84,6 +88,8 @@ class ProcessPool(Pool):
         self._recycling, self._sender, self._done = recycling, sender, done
         self._calls: SimpleQueue[bool] = SimpleQueue()  # True: look at what waits; False: end
         self._slots: list[Slot] = []
+        self._threads: list[threading.Thread] = []
+        self._ends_by = math.inf
 
     @property
     def ahead(self) -> int:
@@ -97,12 +103,21 @@ class ProcessPool(Pool):
             slot = Slot(self._recycling, self._sender)
             self._slots.append(slot)
             name = f"taskworks-process-{len(self._slots)}"
-            threading.Thread(target=self._work, args=[slot], name=name, daemon=True).start()
+            thread = threading.Thread(target=self._work, args=[slot], name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def close(self) -> None:
+        self._ends_by = time.monotonic() + EXIT_TIMEOUT + KILL_TIMEOUT
         for slot in self._slots:
             self._calls.put(False)
             slot.close()
+
+    def join(self) -> bool:
+        """Wait for the children, which leave all at the same time."""
+        for thread in self._threads:
+            thread.join(max(0.0, self._ends_by - time.monotonic()))
+        return super().join()
 
     def _work(self, slot: "Slot") -> None:
         while self._calls.get():
@@ -175,32 +190,53 @@ class Slot:
         self._recycling, self._sender = recycling, sender
         self._numbers = count(1)
         self._child: TaskProcess | None = None
-        self._is_closed = False
+        self._leaving: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._is_closed = self._is_busy = False
 
     def execute(self, attempt: Attempt) -> Outcome:
         """Execute the attempt in the child, or in a new one if that has died since its last one."""
+        with self._lock:
+            self._is_busy = True
+        try:
+            return self._execute_in_some_child(attempt)
+        finally:
+            with self._lock:
+                self._is_busy = False
+
+    def _execute_in_some_child(self, attempt: Attempt) -> Outcome:
         for _ in range(MAX_SPAWNS):
             child = self._ready_child()
             if self._is_closed:
                 return Released()
             if attempt.is_cancelled:
                 return cancellation("The run was cancelled before it began.")
-            if child and (outcome := self._execute(attempt, child)):
+            if child and (outcome := self._execute_in(child, attempt)):
                 return outcome
         error = TaskCrashed("No child process could be started; its standard error says why.")
         return Postponed(SPAWN_AGAIN_AFTER, error)
 
     def close(self) -> None:
         """Begin no more attempts, and end the one that is executed, which is released."""
-        self._is_closed = True
-        if child := self._child:
+        with self._lock:
+            self._is_closed = True
+            child = self._child if self._is_busy else None
+        if child:
             child.kill()
 
     def end(self) -> None:
-        """End the child, if there is one, once it has nothing to do."""
+        """Let the child leave, if there is one; return when all that were here have left."""
+        self._let_go()
+        for thread in self._leaving:
+            thread.join()
+
+    def _let_go(self) -> None:
+        """Let the child leave. Neither an outcome nor the next child waits for that."""
         if child := self._child:
             self._child = None
-            child.end()
+            thread = threading.Thread(target=child.end, name="taskworks-leaving", daemon=True)
+            thread.start()
+            self._leaving = [*filter(threading.Thread.is_alive, self._leaving), thread]
 
     def _ready_child(self) -> "TaskProcess | None":
         """Return the child, or a new one; None if it could not be started."""
@@ -210,10 +246,10 @@ class Slot:
                 self._child.receive(ANSWER_TIMEOUT)
         except (EOFError, OSError) as error:
             logger.warning("A child process could not be started: %r", error)
-            self.end()
+            self._let_go()
         return self._child
 
-    def _execute(self, attempt: Attempt, child: "TaskProcess") -> Outcome | None:
+    def _execute_in(self, child: "TaskProcess", attempt: Attempt) -> Outcome | None:
         """Return the outcome; None if the child was dead before the attempt began."""
         guard, number = attempt.guard, next(self._numbers)
         assert isinstance(guard, ChildGuard)  # noqa: S101
@@ -223,7 +259,7 @@ class Slot:
             child.send(self._order(attempt, number))
             return self._follow(attempt, child, number)
         except (EOFError, OSError):
-            exit_code = child.end()
+            exit_code = child.end(DEATH_TIMEOUT)
             return self._outcome_of_death(attempt, exit_code) if attempt.began else None
         except BaseException:
             child.kill()  # whatever it sends now would be taken for the next attempt's
@@ -265,7 +301,7 @@ class Slot:
 
     def _replace_if_due(self, child: "TaskProcess") -> None:
         if self._is_closed or child.is_dying or self._recycling.is_due(child.tasks, child.memory):
-            self.end()
+            self._let_go()
 
 
 class TaskProcess(PipedProcess):
@@ -276,7 +312,7 @@ class TaskProcess(PipedProcess):
         self.is_dying = False
         databases = {alias: str(connections[alias].settings_dict["NAME"]) for alias in connections}
         super().__init__(
-            [sys.executable, "-c", BOOT, json.dumps([sys.path, databases])],
+            [sys.executable, "-c", BOOT, json.dumps([sys.path, databases, EXIT_TIMEOUT])],
             PIPE_VARIABLE,
             stdin=subprocess.DEVNULL,
         )
@@ -286,8 +322,11 @@ class TaskProcess(PipedProcess):
         self.is_dying = True
         self.kill_group()
 
-    def end(self) -> int:
-        """Let it end; return its exit code."""
+    def end(self, within: float | None = None) -> int:
+        """
+        Let it leave ``within`` these seconds, by default as long as an exit may take, or else kill
+        it; return its exit code.
+        """
         self.is_dying = True
         self.close()
-        return self.wait(END_TIMEOUT)
+        return self.wait(EXIT_TIMEOUT if within is None else within)
