@@ -10,13 +10,15 @@ class TaskworksConfig(AppConfig):
 
     def ready(self) -> None:
         # These imports register checks and signal receivers.
-        from taskworks import feature_checks, framework  # noqa: F401
+        from taskworks import checks as checks_of_settings
+        from taskworks import feature_checks  # noqa: F401
         from taskworks.compat.sisy import receivers as receivers_for_sisy  # noqa: F401
         from taskworks.schedules import checks, receivers, sync  # noqa: F401
 
         if _offers_tasks():
             import taskworks.typed  # noqa: F401
 
+        checks_of_settings.register()
         post_migrate.connect(sync.synchronize_after_migrate, sender=self)
 
 

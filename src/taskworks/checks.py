@@ -1,20 +1,52 @@
 """System checks of the settings and the database."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from django.apps import apps
 from django.core import checks
+from django.core.checks.registry import registry
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from taskworks.conf import conf, nearest
+from taskworks.conf import conf
 from taskworks.documentation import page
-from taskworks.framework import task_backends
+from taskworks.framework import InvalidTaskBackend, check_tasks, task_backends
 from taskworks.options.policy import Policy, defaults_of
 from taskworks.options.retention import retention_of
+from taskworks.options.tasks_setting import aliases, backend_of, unknown_keys
 
-KNOWN_OPTIONS = ["TASK_DEFAULTS", "QUEUE_DEFAULTS", "RETENTION", "QUEUE_RETENTION"]
 READ_COMMITTED = "read committed"
+
+
+def register() -> None:
+    """Register check_backends in place of the standard's check, which raises what it meets."""
+    registry.registered_checks.discard(check_tasks)
+    checks.register(check_backends)
+
+
+def check_backends(**kwargs: Any) -> Iterator[checks.CheckMessage]:
+    """Check every backend in TASKS that can be used, and say why others cannot."""
+    try:
+        configured = aliases()
+    except InvalidTaskBackend as error:
+        yield _unusable(error)
+        return
+    for alias in configured:
+        try:
+            backend = backend_of(alias)
+        except InvalidTaskBackend as error:
+            yield _unusable(error)
+        else:
+            yield from backend.check()
+
+
+def _unusable(error: InvalidTaskBackend) -> checks.CheckMessage:
+    return checks.Error(
+        str(error),
+        hint=f"What the setting has: {page('reference/settings', 'tasks')}",
+        id="taskworks.E008",
+    )
 
 
 def check_backend(alias: str) -> Iterator[checks.CheckMessage]:
@@ -28,7 +60,7 @@ def check_backend(alias: str) -> Iterator[checks.CheckMessage]:
         )
         return
     yield from _check_settings()
-    yield from _check_defaults(alias)
+    yield from check_entry(alias)
     yield from _check_retention(alias)
     yield from _check_database()
     yield from _check_transactions(alias)
@@ -45,7 +77,8 @@ def _check_settings() -> Iterator[checks.CheckMessage]:
         )
 
 
-def _check_defaults(alias: str) -> Iterator[checks.CheckMessage]:
+def check_entry(alias: str) -> Iterator[checks.CheckMessage]:
+    """Check what TASKS says of a backend of Taskworks, whether it stores runs or not."""
     try:
         defaults_of(task_backends[alias])
     except ImproperlyConfigured as error:
@@ -54,13 +87,8 @@ def _check_defaults(alias: str) -> Iterator[checks.CheckMessage]:
             hint=f"The options of a task: {page('reference/tasks', 'task')}",
             id="taskworks.E005",
         )
-    for name in task_backends[alias].options:
-        if name not in KNOWN_OPTIONS:
-            yield checks.Warning(
-                f"TASKS[{alias!r}]['OPTIONS'] has an unknown key: {name!r}."
-                f"{nearest(str(name), KNOWN_OPTIONS)}",
-                id="taskworks.W002",
-            )
+    for sentence in unknown_keys(alias):
+        yield checks.Warning(sentence, id="taskworks.W002")
 
 
 def _check_retention(alias: str) -> Iterator[checks.CheckMessage]:

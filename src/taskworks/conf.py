@@ -104,6 +104,10 @@ def validate_paths(name: str, value: Any) -> None:
 
 def nearest(name: str, known: list[str]) -> str:
     """Return the end of an error about an unknown name: the closest known one, or all of them."""
-    if close := get_close_matches(name, known, n=1):
-        return f" Did you mean {close[0]!r}?"
-    return f" Choose from: {', '.join(sorted(known))}."
+    return close_to(name, known) or f" Choose from: {', '.join(sorted(known))}."
+
+
+def close_to(name: str, known: list[str]) -> str:
+    """Return the same if a known name is close to it, else nothing."""
+    close = get_close_matches(name, known, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""

@@ -438,7 +438,7 @@ class TestCancel:
     def test_says_that_a_backend_is_gone(self, make_run: MakeRun, subcommand: str) -> None:
         run = make_run("failed", backend="gone")
         output, _ = failing(1, subcommand, run.id)
-        assert "Its backend 'gone' is not in TASKS" in output
+        assert "Its backend is gone: TASKS has no backend 'gone'" in output
 
 
 @pytest.mark.parametrize("subcommand", ["status", "list"])

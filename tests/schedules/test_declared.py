@@ -99,9 +99,25 @@ class TestDeclaring:
         assert not declarations
         assert [str(error.value)] == [m.msg for m in run_checks() if m.id == "taskworks.E050"]
 
-    def test_refuses_an_option_that_there_is_not(self) -> None:
-        with pytest.raises(TypeError, match="no option 'iteration'"):
-            cron("@hourly", iteration=3)(shelf.add)
+    @pytest.mark.parametrize(
+        ("decorator", "reason"),
+        [
+            (lambda: cron("@hourly", overlp="skip"), r"'overlp'\. Did you mean 'overlap'\?"),
+            (lambda: cron("@hourly", lable="x"), r"'lable'\. Did you mean 'label'\?"),
+            (
+                lambda: cron("@hourly", max_attemps=3),
+                r"'max_attemps'\. Did you mean 'max_attempts'",
+            ),
+            (lambda: every(minute=5), r"'minute'\. Did you mean 'minutes'\?"),
+            (
+                lambda: cron("@hourly", xyz=3),
+                r"'xyz'\. A schedule has .*, label, .*\. A task has .*, timeout, ",
+            ),
+        ],
+    )
+    def test_refuses_an_option_that_there_is_not(self, decorator: Any, reason: str) -> None:
+        with pytest.raises(TypeError, match=f"neither a schedule nor its task has .* {reason}"):
+            decorator()(shelf.add)
 
     @pytest.mark.parametrize("given", [shelf.hear, shelf.Horn, "tests.tasks.noop"])
     def test_refuses_what_is_no_task(self, given: Any) -> None:

@@ -23,7 +23,8 @@ def observed() -> dict[str, Any]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return {
         "TASKWORKS": {one.name.upper(): one.default for one in fields(inside.Conf)},
-        "OPTIONS of a backend": sorted(inside.KNOWN_OPTIONS),
+        "keys of a backend": sorted(inside.KEYS),
+        "OPTIONS of a backend": sorted(inside.KEYS_OF_OPTIONS),
         "TASK_DEFAULTS": {one.name: _plain(one.default) for one in fields(inside.Policy)},
         "RETENTION": {name: _plain(age) for name, age in inside.RETENTION.items()},
         "settings of other packages": sorted({*_texts(OF_OTHERS.fullmatch)}),

@@ -1,6 +1,5 @@
 """All that these tests import of the inside; when a module moves, only this file changes."""
 
-from taskworks.checks import KNOWN_OPTIONS
 from taskworks.conf import Conf
 from taskworks.database.notifications import (
     CHANNEL,
@@ -15,6 +14,7 @@ from taskworks.framework.backport import exceptions as backport_exceptions
 from taskworks.framework.backport.signals import LOGGER_NAME as BACKPORT_LOGGER
 from taskworks.options.policy import Policy
 from taskworks.options.retention import DEFAULTS as RETENTION
+from taskworks.options.tasks_setting import KEYS, KEYS_OF_OPTIONS
 from taskworks.rest.events.hub import hub
 from taskworks.timetables.declared import declarations
 from taskworks.typed import registry
@@ -22,7 +22,8 @@ from taskworks.typed import registry
 __all__ = [
     "BACKPORT_LOGGER",
     "CHANNEL",
-    "KNOWN_OPTIONS",
+    "KEYS",
+    "KEYS_OF_OPTIONS",
     "RETENTION",
     "SCHEDULE_SAVED",
     "WATCHERS_CHANNEL",

@@ -3,11 +3,9 @@
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from django.core.exceptions import ImproperlyConfigured
-
-from taskworks.exceptions import TaskResultDoesNotExist
-from taskworks.framework import task_backends
+from taskworks.exceptions import InvalidTaskBackend, TaskResultDoesNotExist
 from taskworks.models import RunState, TaskRun
+from taskworks.options.tasks_setting import backend_of
 
 
 class Verdict(StrEnum):
@@ -57,12 +55,9 @@ def retry(run: TaskRun) -> Answer:
 def _backend_that_can(verb: str, run: TaskRun) -> Any:
     """Return the run's backend, or an answer if it is gone or cannot do that."""
     try:
-        backend = task_backends[run.backend]
-    except ImproperlyConfigured as error:
-        return _not_applicable(
-            f"Its backend {run.backend!r} is not in TASKS, or not valid: {error} "
-            f"No other backend can {verb} it."
-        )
+        backend = backend_of(run.backend)
+    except InvalidTaskBackend as error:
+        return _not_applicable(f"Its backend is gone: {error} No other backend can {verb} it.")
     if not hasattr(backend, verb):
         return _not_applicable(
             f"Its backend {run.backend!r}, a {type(backend).__name__}, cannot {verb} runs."

@@ -6,6 +6,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
+from django.apps import apps
 from django.core.checks import CheckMessage
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
@@ -29,6 +30,7 @@ from taskworks.exceptions import (
 )
 from taskworks.framework import BaseTaskBackend
 from taskworks.framework import Task as StandardTask
+from taskworks.installed import refuse_without_app
 from taskworks.options.policy import ALONE, AT_MOST_ONCE, Policy, to_stored
 from taskworks.result import TaskResult
 from taskworks.signals import announce_cancelled, announce_enqueued
@@ -78,7 +80,12 @@ class DatabaseBackend(BaseTaskBackend):
     supports_relative_run_after = True
 
     def validate_task(self, task: StandardTask) -> None:
-        """Raise InvalidTask for a task that cannot be stored or executed."""
+        """
+        Raise InvalidTask for a task that cannot be stored or executed, ImproperlyConfigured if the
+        app is not installed.
+        """
+        if apps.ready:  # earlier, a check can still report it
+            refuse_without_app()
         if not isinstance(task.priority, int | float) or task.priority != task.priority:
             raise InvalidTask("priority must be a whole number between -100 and 100.")
         _validate_run_after(task.run_after)

@@ -4,12 +4,12 @@ from copy import deepcopy
 from typing import Any
 
 from taskworks import framework
-from taskworks.backends.awaiting import EnqueueOnCommit
+from taskworks.backends.not_storing import NotStoring
 from taskworks.definition import Task
 from taskworks.result import as_our_result
 
 
-class DummyBackend(EnqueueOnCommit, framework.DummyBackend):
+class DummyBackend(NotStoring, framework.DummyBackend):
     """Keep the results of what was enqueued in a list, and execute nothing; for tests."""
 
     task_class = Task

@@ -3,14 +3,14 @@
 from typing import Any
 
 from taskworks import framework
-from taskworks.backends.awaiting import EnqueueOnCommit
+from taskworks.backends.not_storing import NotStoring
 from taskworks.context import TaskContext, entered
 from taskworks.definition import Task
 from taskworks.progress import RunChannel
 from taskworks.result import as_our_result, message
 
 
-class ImmediateBackend(EnqueueOnCommit, framework.ImmediateBackend):
+class ImmediateBackend(NotStoring, framework.ImmediateBackend):
     """
     Execute each run at once, in the caller's thread, and store nothing. There is only one attempt,
     which is not retried, interrupted or cancelled.

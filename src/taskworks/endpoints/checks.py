@@ -9,7 +9,8 @@ from django.utils.module_loading import import_string
 
 from taskworks.documentation import page
 from taskworks.feature_checks import feature_check
-from taskworks.framework import DummyBackend, ImmediateBackend
+from taskworks.framework import DummyBackend, ImmediateBackend, InvalidTaskBackend
+from taskworks.options.tasks_setting import backend_of
 
 # Classes with deferrable tasks.
 endpoints: WeakSet[type] = WeakSet()
@@ -40,7 +41,10 @@ def _check(endpoint: type) -> Iterator[checks.CheckMessage]:
         )
     plan: Any = vars(endpoint)["_plan"]
     for task in plan.deferrable:
-        backend = plan.background_tasks[task.name].get_backend()
+        try:
+            backend = backend_of(plan.background_tasks[task.name].backend)
+        except InvalidTaskBackend:  # another check reports it
+            return
         if plan.waits_for(task) and not can_wait(backend):
             yield checks.Error(
                 f"{endpoint.__qualname__}.{task.name} depends on {task.depends_on!r}, but the "

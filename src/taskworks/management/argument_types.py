@@ -8,16 +8,16 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from taskworks.backends.database import DatabaseBackend
 from taskworks.conf import nearest
 from taskworks.discovery import resolve
-from taskworks.exceptions import InvalidTask, TaskNotFound
-from taskworks.framework import Task, task_backends
+from taskworks.exceptions import InvalidTask, InvalidTaskBackend, TaskNotFound
+from taskworks.framework import Task
 from taskworks.models import RunState
+from taskworks.options.tasks_setting import aliases, backend_of
 
 MAX_DAYS = 36_500  # a hundred years
 
@@ -80,11 +80,9 @@ def names(text: str) -> tuple[str, ...]:
 def database_backend(alias: str) -> DatabaseBackend:
     """The alias of a DatabaseBackend in TASKS."""
     try:
-        backend = task_backends[alias]
-    except ImproperlyConfigured as error:
-        raise argparse.ArgumentTypeError(
-            f"the backend {alias!r} in TASKS cannot be used: {error}"
-        ) from None
+        backend = backend_of(alias)
+    except InvalidTaskBackend as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     if not isinstance(backend, DatabaseBackend):
         raise argparse.ArgumentTypeError(
             f"the backend {alias!r} in TASKS must be a "
@@ -121,10 +119,20 @@ def task(path: str) -> Task:
     except InvalidTask as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     except TaskNotFound as error:
+        _refuse_unusable_backends()
         reason = error.reason
         raise argparse.ArgumentTypeError(
             f"{path!r} cannot be imported: {type(reason).__name__}: {reason}"
         ) from error
+
+
+def _refuse_unusable_backends() -> None:
+    """No task of such a backend can be imported; the import's own error does not say so."""
+    try:
+        for alias in aliases():
+            backend_of(alias)
+    except InvalidTaskBackend as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def integer(text: str) -> int:

@@ -1,5 +1,9 @@
 """The tables: runs, workers and schedules, edges, idempotency keys and firings."""
 
+from taskworks.installed import refuse_without_app
+
+refuse_without_app()  # or Django would, in words about one of the classes
+
 from taskworks.models.edge import Edge
 from taskworks.models.firing import Firing
 from taskworks.models.idempotency import IdempotencyKey

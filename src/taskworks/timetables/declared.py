@@ -5,13 +5,14 @@ They are only collected here, because modules of tasks are imported before the t
 ``sync`` makes rows of them.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from django.conf import settings
 
+from taskworks.conf import close_to
 from taskworks.discovery import is_task, task_of
 from taskworks.exceptions import InvalidTask
 from taskworks.options.policy import OPTIONS, to_stored
@@ -47,7 +48,7 @@ def cron(
     ``allow_overlap``, and options of ``task.using()``. Raise ValueError or TypeError for bad
     arguments.
     """
-    return _declaring(lambda: _of_cron(expression), label, given)
+    return _declaring(lambda: _of_cron(expression), label, given, ("label",))
 
 
 def every(
@@ -58,20 +59,48 @@ def every(
     and seconds, or as a timedelta or a number of seconds. For all else see ``cron``.
     """
     units = {name: given.pop(name) for name in UNITS if name in given}
-    return _declaring(lambda: {"cron": "", "interval": _interval(interval, units)}, label, given)
+    return _declaring(
+        lambda: {"cron": "", "interval": _interval(interval, units)},
+        label,
+        given,
+        ("label", "interval", *UNITS),
+    )
 
 
 def _declaring(
-    timing: Callable[[], dict[str, Any]], label: str | None, given: dict[str, Any]
+    timing: Callable[[], dict[str, Any]],
+    label: str | None,
+    given: dict[str, Any],
+    own: Sequence[str],
 ) -> Callable[[AnyTask], AnyTask]:
+    """Return the decorator; ``own`` are names that it takes besides columns and options."""
+
     def declare(task: AnyTask) -> AnyTask:
         try:
+            _refuse_unknown(task, given, own)
             _declare(task, timing, label, given)
         except (InvalidTask, TypeError, ValueError) as error:
             raise _refusal(task, error) from error
         return task
 
     return declare
+
+
+def _refuse_unknown(task: Any, given: dict[str, Any], own: Sequence[str]) -> None:
+    """Raise TypeError for a name that neither the schedule nor its task has."""
+    task = task_of(task)
+    if not is_task(task):
+        return  # which is refused next
+    of_schedule = [*own, *arguments.NAMES]
+    of_task = [field.name for field in fields(task) if field.name not in {"func", "takes_context"}]
+    for name in given:
+        if name in of_schedule or name in of_task:
+            continue
+        hint = close_to(name, [*of_schedule, *of_task]) or (
+            f" A schedule has {', '.join(sorted(of_schedule))}. "
+            f"A task has {', '.join(sorted(of_task))}."
+        )
+        raise TypeError(f"neither a schedule nor its task has an option {name!r}.{hint}")
 
 
 def _declare(

@@ -1,7 +1,8 @@
-"""Enqueue on commit, for backends that do not store runs."""
+"""What Taskworks adds to the standard's backends, which do not store runs."""
 
 from typing import Any
 
+from django.core.checks import CheckMessage
 from django.db import transaction
 from django.utils.crypto import get_random_string
 
@@ -10,10 +11,16 @@ from taskworks.framework import TaskResultStatus
 from taskworks.result import TaskResult
 
 
-class EnqueueOnCommit:
-    """Adds ``enqueue_on_commit`` to a backend that has only ``enqueue``."""
+class NotStoring:
+    """Adds ``enqueue_on_commit`` and a check to a backend that has only ``enqueue``."""
 
     alias: str
+
+    def check(self, **kwargs: Any) -> list[CheckMessage]:
+        """Check what TASKS says of this backend."""
+        from taskworks import checks
+
+        return list(checks.check_entry(self.alias))
 
     def enqueue_on_commit(
         self, task: framework.Task, args: Any, kwargs: Any
