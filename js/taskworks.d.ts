@@ -45,6 +45,8 @@ export interface Options {
   csrfCookieName: string;
   csrfHeaderName: string;
   csrfToken: string | null;
+  /** Of every request; a function is called for each. */
+  headers: HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | null;
   corsMode: 'same-origin' | 'cors';
   events: boolean;
   maxStreams: number;

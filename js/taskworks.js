@@ -11,6 +11,8 @@ export const options = {
   csrfHeaderName: 'X-CSRFToken',
   // For projects in which scripts cannot read the cookie (CSRF_USE_SESSIONS, CSRF_COOKIE_HTTPONLY).
   csrfToken: null,
+  // Headers of every request, such as Authorization: an object, or a function that returns one, or a promise of one.
+  headers: null,
   // 'cors' for a server of another origin; cookies are sent to it.
   corsMode: 'same-origin',
   // Whether to use server-sent events, and how many runs of a page may have a stream at the same time:
@@ -94,7 +96,7 @@ export function attach(id, given = {}) {
 }
 
 /** Request the cancellation of a run, and resolve with the run; it may take a moment to stop. */
-export function cancel(id, given = {}) {
+export async function cancel(id, given = {}) {
   const settings = { ...options, ...given };
   return request(pathOf(id, 'cancel/'), settings, { method: 'POST' });
 }
@@ -252,7 +254,7 @@ class Watch {
     try {
       const response = await fetch(urlOf(pathOf(this.id, 'events/'), settings), {
         ...modeOf(settings),
-        headers: { Accept: 'text/event-stream' },
+        headers: await headersOf(settings, { Accept: 'text/event-stream' }, limit.signal),
         cache: 'no-store',
         signal: limit.signal,
       });
@@ -400,7 +402,7 @@ async function request(path, settings, { method = 'GET', body = null, headers = 
       ...modeOf(settings),
       method,
       cache: 'no-store',
-      headers: headersOf(method, content, headers, settings),
+      headers: await headersOf(settings, { ...contentHeaders(method, content, settings), ...headers }, limit.signal),
       body: content,
       signal: limit.signal,
     });
@@ -416,8 +418,24 @@ async function request(path, settings, { method = 'GET', body = null, headers = 
   }
 }
 
-function headersOf(method, content, others, settings) {
-  const headers = { Accept: 'application/json', ...others };
+/** Return the headers in the options, and those that the request needs. */
+async function headersOf({ headers }, needed, signal) {
+  const given = typeof headers === 'function' ? await unlessAborted(headers(), signal) : headers;
+  const all = new Headers(given ?? {});
+  for (const [name, value] of Object.entries(needed)) all.set(name, value);
+  return all;
+}
+
+/** Return the promise, which is rejected when the signal is aborted. */
+function unlessAborted(promise, signal) {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    Promise.resolve(promise).then(resolve, reject);
+  });
+}
+
+function contentHeaders(method, content, settings) {
+  const headers = { Accept: 'application/json' };
   if (content !== null) headers['Content-Type'] = 'application/json';
   const token = method === 'GET' ? null : csrfTokenOf(settings);
   if (token) headers[settings.csrfHeaderName] = token;
@@ -446,8 +464,12 @@ function urlOf(path, { baseURL }) {
   return `${baseURL.replace(/\/?$/, '/')}${path}`;
 }
 
+/** Return the path of a run. An id from elsewhere must not lead to another one: even encoded, `..` would. */
 function pathOf(id, rest = '') {
-  return `${encodeURIComponent(id)}/${rest}`;
+  if (!/^[\w-]+$/.test(id ?? '')) {
+    throw new TypeError(`The id of a run has only letters, digits, - and _, unlike ${JSON.stringify(id)}.`);
+  }
+  return `${id}/${rest}`;
 }
 
 function parse(text) {
@@ -582,14 +604,31 @@ const STYLE = `
   button[aria-disabled="true"] { opacity: 0.5; cursor: default; }
 `;
 
-const FRAME = `
-  <header><span part="label" id="label"></span><span part="step" aria-hidden="true"></span
-    ><span part="status" role="status" tabindex="-1"></span></header>
-  <div part="bar" class="bar" role="progressbar" aria-labelledby="label" aria-valuemin="0" aria-valuemax="100"
-    ><div part="fill" class="fill"></div></div>
-  <p part="error" class="error" role="alert" hidden></p>
-  <footer><div role="log" part="log"><ol part="messages"></ol></div><button part="cancel" type="button" hidden></button></footer>
-`;
+/** Make the content of the element; not from text, which a policy with `require-trusted-types-for` refuses. */
+function makeFrame() {
+  const bar = {
+    class: 'bar', role: 'progressbar', 'aria-labelledby': 'label', 'aria-valuemin': 0, 'aria-valuemax': 100,
+  };
+  return [
+    make('header', {}, makePart('label', 'span', { id: 'label' }), makePart('step', 'span', { 'aria-hidden': true }),
+      makePart('status', 'span', { role: 'status', tabindex: -1 })),
+    makePart('bar', 'div', bar, makePart('fill', 'div', { class: 'fill' })),
+    makePart('error', 'p', { class: 'error', role: 'alert', hidden: '' }),
+    make('footer', {}, makePart('log', 'div', { role: 'log' }, makePart('messages', 'ol')),
+      makePart('cancel', 'button', { type: 'button', hidden: '' })),
+  ];
+}
+
+function makePart(part, name, attributes = {}, ...children) {
+  return make(name, { part, ...attributes }, ...children);
+}
+
+function make(name, attributes, ...children) {
+  const made = document.createElement(name);
+  for (const [attribute, value] of Object.entries(attributes)) made.setAttribute(attribute, value);
+  made.append(...children);
+  return made;
+}
 
 /** The class of the element, for registering it under another name. */
 export const TaskworksProgress =
@@ -627,7 +666,7 @@ function makeElement(Base) {
     #draw() {
       if (this.#parts) return;
       const root = this.shadowRoot ?? this.attachShadow({ mode: 'open' });
-      root.innerHTML = FRAME;
+      root.replaceChildren(...makeFrame());
       root.adoptedStyleSheets = [sharedStyle()];
       const part = (name) => root.querySelector(`[part="${name}"]`);
       this.#parts = Object.fromEntries(

@@ -508,9 +508,48 @@ describe('requests', () => {
     assert.equal(server.requests[0].name, 'GET /tasks/11/');
   });
 
-  test('cannot be redirected by an id', async () => {
-    await assert.rejects(attach('../../admin?x='), { httpStatus: 404 });
-    assert.equal(server.requests[0].name, 'GET /tasks/..%2F..%2Fadmin%3Fx%3D/');
+  for (const id of ['..', '.', '../../admin?x=', 'a/b', '11?x=1', '11#x', '%2e%2e', '', undefined, null]) {
+    test(`cannot be redirected by an id: ${JSON.stringify(id)}`, async () => {
+      const refused = { name: 'TypeError', message: /^The id of a run has only letters, digits, - and _, unlike / };
+      await assert.rejects(attach(id), refused);
+      await assert.rejects(cancel(id), refused);
+      assert.deepEqual(server.requests, []);
+    });
+  }
+
+  test('have the headers in the options, streams too', async () => {
+    options.headers = { Authorization: 'Token 7', accept: 'text/html' };
+    server.answers({
+      'GET 11/': json(running(0)), 'GET 11/events/': stream(status(done)),
+      'POST 11/cancel/': json(done), 'GET types/': json({ results: [] }),
+    });
+    await taskworks.run('add');
+    await cancel('11');
+    await types();
+    assert.deepEqual(server.requests.map(({ name, headers }) => [name.split('/tasks/').join(''), headers.authorization, headers.accept]), [
+      ['POST ', 'Token 7', 'application/json'],
+      ['GET 11/events/', 'Token 7', 'text/event-stream'],
+      ['POST 11/cancel/', 'Token 7', 'application/json'],
+      ['GET types/', 'Token 7', 'application/json'],
+    ]);
+  });
+
+  test('have those of a function, which is called each time and may need a while', async () => {
+    let calls = 0;
+    const headers = async () => new Headers({ Authorization: `Token ${(calls += 1)}` });
+    server.answers({ 'GET 11/': [json(running(1)), json(done)] });
+    await attach('11', { headers });
+    assert.deepEqual(server.requests.map(({ headers }) => headers.authorization), ['Token 1', 'Token 2', 'Token 3']);
+  });
+
+  test('wait out a function that fails, or never ends, as they do a server', async () => {
+    const answers = [() => Promise.reject(new Error('no token')), () => new Promise(() => {}), () => ({ 'X-Token': '3' })];
+    server.answers({ 'GET 11/': json(done) });
+    await attach('11', { headers: () => (answers.length > 1 ? answers.shift() : answers[0])(), requestTimeout: 400 });
+    assert.equal(server.requests[0].headers['x-token'], '3');
+    const error = await attach('11', { headers: () => { throw new Error('no token'); }, patience: 40 }).catch((error) => error);
+    assert.ok(error instanceof LostError);
+    assert.equal(error.cause.message, 'no token');
   });
 
   test('cancel resolves with the run', async () => {

@@ -17,7 +17,10 @@ from tests.client.absent import skip_or_fail
 from tests.client.test_in_node import SHIPPED
 from tests.waiting import wait_for
 
-POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+)
 PAGE = """<!doctype html>
 <html lang="en"><title>A page</title>
 <script id="taskworks-options" type="application/json">

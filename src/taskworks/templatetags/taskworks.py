@@ -18,6 +18,7 @@ register = Library()
 # The client's options that a page may set. Those that depend on the project are set below.
 OPTIONS = (
     "baseURL",
+    "headers",
     "corsMode",
     "events",
     "maxStreams",
