@@ -33,6 +33,7 @@ def test_every_file_is_on_a_page_and_is_executed() -> None:
     for module in (
         "test_howto",
         "test_logging",
+        "test_rest",
         "test_testing",
         "test_endpoints",
         "test_schedules",

@@ -51,7 +51,7 @@ def _client() -> dict[str, Any]:
         "options": sorted(re.findall(r"^  (\w+)\??:", options, re.MULTILINE)),
         "elements": sorted({*re.findall(r"customElements\.define\('([\w-]+)'", source)}),
         "attributes": sorted({*re.findall(r"this\.(?:get|has)Attribute\('([\w-]+)'", source)}),
-        "parts": sorted({*re.findall(r'part="(\w+)"', source)}),
+        "parts": sorted({*re.findall(r"makePart\('(\w+)'", source)}),
         "variables of style": sorted({*re.findall(r"var\((--[\w-]+)", source)}),
         "events": sorted({*re.findall(r"'([\w-]+)': CustomEvent", types)}),
     }
