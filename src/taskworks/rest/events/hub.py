@@ -2,12 +2,12 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
+from taskworks import real_time as time
 from taskworks.rest.events.watcher import Watcher
 
 MAX_IDLE_TIME = 5.0  # seconds that the thread outlives the last stream, for pages are reloaded

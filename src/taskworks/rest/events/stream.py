@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
-from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +12,7 @@ from django.http import StreamingHttpResponse
 
 from taskworks.conf import conf
 from taskworks.options.owner import ANYBODY
+from taskworks.real_time import monotonic
 from taskworks.rest.events.hub import Subscription, hub
 from taskworks.rest.serializers import FINAL_STATUSES
 
