@@ -9,6 +9,7 @@ from django.db import connections, transaction
 from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
+from taskworks.database.clock import DatabaseClock
 from tests.effort import IN_THE_MATRIX, THOROUGH
 from tests.leftovers import drop_leftovers
 
@@ -70,6 +71,12 @@ def django_db_modify_db_settings(django_db_blocker: DjangoDbBlocker) -> None:
     """Before the databases of this run are made."""
     with django_db_blocker.unblock():
         drop_leftovers()
+
+
+@pytest.fixture(autouse=True)
+def _server_s_clock(_python_s_clock: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database's own, as in production, except where the test kit itself is tested."""
+    monkeypatch.setattr(DatabaseClock, "is_python_s", False)
 
 
 def _delete_all_rows(test: Any) -> None:

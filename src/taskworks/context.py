@@ -1,7 +1,6 @@
 """``TaskContext``: what a task knows of its own run, and how it reports on it."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,6 +12,7 @@ from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from taskworks import framework, jsonvalue
+from taskworks import real_time as time
 from taskworks.conf import conf
 from taskworks.exceptions import TaskCancelled
 from taskworks.logs import steady_logger

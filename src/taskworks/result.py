@@ -1,7 +1,6 @@
 """``TaskResult``: the standard's snapshot of a run, with which to cancel, retry and await it."""
 
 import asyncio
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
 from asgiref.sync import sync_to_async
 
 from taskworks import framework
+from taskworks import real_time as time
 from taskworks.exceptions import TaskResultDoesNotExist
 from taskworks.retry import seconds
 
@@ -194,17 +194,17 @@ async def await_for(results: Results, timeout: Timeout = None) -> "list[TaskResu
         await sync_to_async(_poll)(awaited)
         if not _pending(awaited):
             break
-        await asyncio.sleep(pause)
+        await _sleep(pause)
     return awaited
 
 
 def _pauses(results: Sequence[Any], timeout: Timeout) -> Iterator[float]:
     """Yield the pauses between two polls; the last poll is when the timeout is over."""
     limit = None if timeout is None else seconds(timeout, "timeout")
-    deadline = None if limit is None else _real_seconds() + limit
+    deadline = None if limit is None else time.monotonic() + limit
     pause = FIRST_PAUSE
     while True:
-        left = pause if deadline is None else deadline - _real_seconds()
+        left = pause if deadline is None else deadline - time.monotonic()
         yield max(0.0, min(pause, left))
         pause = min(pause * 1.5, MAX_PAUSE)
         if deadline is not None and left <= 0:
@@ -215,11 +215,12 @@ def _pauses(results: Sequence[Any], timeout: Timeout) -> Iterator[float]:
             )
 
 
-def _real_seconds() -> float:
-    """Read a clock that no test stops: freezegun and time-machine replace ``time.monotonic``."""
-    if hasattr(time, "clock_gettime"):
-        return time.clock_gettime(time.CLOCK_MONOTONIC)
-    return time.monotonic()  # on Windows
+async def _sleep(pause: float) -> None:
+    """Sleep, even if a test has stopped the clock of the event loop, whose timers are never due."""
+    if time.is_replaced():
+        await asyncio.to_thread(time.sleep, pause)
+    else:
+        await asyncio.sleep(pause)
 
 
 def _pending(results: Sequence[Any]) -> list[Any]:

@@ -115,8 +115,8 @@ def test_the_standard_s_check_is_replaced() -> None:
         (
             {"OPTIONS": {"max_attemps": 3}},
             "['OPTIONS'] has an unknown key: 'max_attemps'. Did you mean 'max_attempts'? It "
-            "belongs in @task(max_attempts=...), or in TASKS['default']['OPTIONS']['TASK_DEFAULTS'] "
-            "for every task.",
+            "belongs in @task(max_attempts=...), or in "
+            "TASKS['default']['OPTIONS']['TASK_DEFAULTS'] for every task.",
         ),
     ],
 )

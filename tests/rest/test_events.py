@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import freezegun
 import pytest
 from django.db import OperationalError, connection
 from django.db.backends.utils import CursorWrapper
@@ -55,6 +56,19 @@ def test_a_run_is_followed_to_its_end(browser: Browser, worker: Worker, start: A
     assert (name, whole["status"], whole["outputs"]) == ("status", "succeeded", {"done": True})
     assert whole["messages"] == ["half"]
     assert reading.body.startswith(b"retry: 2000\n\nid: 1\nevent: status\ndata: ")
+
+
+def test_a_run_is_followed_while_a_test_has_frozen_time(
+    browser: Browser, worker: Worker, start: Any
+) -> None:
+    with freezegun.freeze_time():
+        reading = browser.open(address(start("told"), "events"))
+        reading.wait("status", status="running")
+        tell(lambda task: task.set_progress(1))
+        reading.wait("progress", progress=1)
+        tell(None)
+        [*_, (_, whole)] = reading.wait_for_the_end()
+    assert whole["status"] == "succeeded"
 
 
 def test_events_are_not_compressed(settings: Any, start: Any) -> None:

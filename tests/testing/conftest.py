@@ -16,6 +16,11 @@ def database() -> None:
 
 
 @pytest.fixture(autouse=True)
+def _server_s_clock() -> None:
+    """Not here: these tests have Python's clock, as those of a project."""
+
+
+@pytest.fixture(autouse=True)
 def _nothing_called() -> Iterator[None]:
     yield
     called.clear()

@@ -28,6 +28,10 @@ import pytest
 
 from jobs import double
 
+def test_the_clock_is_python_s():
+    from taskworks.database.clock import DatabaseClock
+    assert DatabaseClock.is_python_s
+
 def test_run_tasks(run_tasks):
     double.enqueue(21)
     [result] = run_tasks()
@@ -76,7 +80,7 @@ def _project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None
 def test_it_offers_the_kit_as_fixtures(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(project_settings=SETTINGS, jobs=TASKS, test_jobs=TESTS)
     outcome = pytester.runpytest_subprocess("--ds=project_settings")
-    outcome.assert_outcomes(passed=5)
+    outcome.assert_outcomes(passed=6)
 
 
 def test_it_leaves_a_project_alone_that_does_not_use_it(pytester: pytest.Pytester) -> None:

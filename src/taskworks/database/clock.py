@@ -21,8 +21,10 @@ class DatabaseClock(Expression):
 
     output_field = models.DateTimeField()
 
-    # How far a test has moved it, for this process.
+    # The test kit sets these two, for its process: how far a test has moved the clock, and whether
+    # it is Python's, which freezegun and time-machine freeze and move, instead of the server's.
     moved: ClassVar[timedelta] = timedelta()
+    is_python_s: ClassVar[bool] = False
 
     def __init__(self, offset: timedelta = timedelta()) -> None:
         super().__init__()
@@ -31,6 +33,8 @@ class DatabaseClock(Expression):
     def as_postgresql(
         self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, tuple[Any, ...]]:
+        if self.is_python_s:
+            return "%s::timestamptz", (python_s_time() + self.offset,)
         offset = in_microseconds(self.offset + self.moved)
         if not offset:
             return "STATEMENT_TIMESTAMP()", ()
@@ -40,8 +44,10 @@ class DatabaseClock(Expression):
     def as_mysql(
         self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, tuple[Any, ...]]:
+        if self.is_python_s:
+            return "CAST(%s AS DATETIME(6))", self._as_parameters(connection)
         # The zone in which Django stores times here, which MySQL itself does not know.
-        local = (datetime.now(UTC) + self.moved).astimezone(ZoneInfo(connection.timezone_name))
+        local = python_s_time().astimezone(ZoneInfo(connection.timezone_name))
         offset = self.offset + self.moved + (local.utcoffset() or timedelta())
         return "(UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND)", (in_microseconds(offset),)
 
@@ -49,8 +55,16 @@ class DatabaseClock(Expression):
         self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, tuple[Any, ...]]:
         # The database is on this machine, and its own clock has milliseconds only.
-        now = as_stored(datetime.now(UTC) + self.moved) + self.offset
-        return "%s", (connection.ops.adapt_datetimefield_value(now),)
+        return "%s", self._as_parameters(connection)
+
+    def _as_parameters(self, connection: BaseDatabaseWrapper) -> tuple[Any]:
+        now = as_stored(python_s_time()) + self.offset
+        return (connection.ops.adapt_datetimefield_value(now),)
+
+
+def python_s_time() -> datetime:
+    """Return the time of this process, moved as a test has moved it."""
+    return datetime.now(UTC) + DatabaseClock.moved
 
 
 def in_microseconds(duration: timedelta) -> int:
@@ -60,6 +74,8 @@ def in_microseconds(duration: timedelta) -> int:
 
 def read(connection: BaseDatabaseWrapper) -> datetime:
     """Return the database's time, as Django would read it from a column."""
+    if DatabaseClock.is_python_s:
+        return as_stored(python_s_time())
     match connection.vendor:
         case "postgresql":
             return _selected(connection, *DatabaseClock().as_postgresql(None, connection))
@@ -68,7 +84,7 @@ def read(connection: BaseDatabaseWrapper) -> datetime:
             zone = connection.timezone
             return timezone.make_aware(now, zone) if zone else now
         case _:
-            return as_stored(datetime.now(UTC) + DatabaseClock.moved)
+            return as_stored(python_s_time())
 
 
 def later(moment: datetime, duration: timedelta) -> datetime:

@@ -9,7 +9,6 @@ watches costs no notification.
 import json
 import multiprocessing
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,6 +21,7 @@ from django.db import Error as DatabaseError
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from taskworks import real_time as time
 from taskworks.database.connections import copy_of
 from taskworks.database.foreign_errors import foreign_errors_as_database_errors
 from taskworks.logs import steady_logger

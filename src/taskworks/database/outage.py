@@ -1,8 +1,8 @@
 """What to do while the database is unreachable: wait, log it once a minute, and try again."""
 
 import random
-import time
 
+from taskworks import real_time as time
 from taskworks.logs import steady_logger
 
 SHORTEST_RETRY_PAUSE, LONGEST_RETRY_PAUSE = 0.2, 10.0  # seconds

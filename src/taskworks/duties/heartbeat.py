@@ -1,11 +1,11 @@
 """A worker's heartbeat, and its check on the other workers."""
 
 import math
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from taskworks import real_time as time
 from taskworks.conf import conf
 from taskworks.database.background import BackgroundThread
 from taskworks.duties.rescue import give_up, rescue

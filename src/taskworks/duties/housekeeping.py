@@ -1,10 +1,10 @@
 """A worker's share in keeping the tables small."""
 
 import random
-import time
 
 from django.db import Error as DatabaseError
 
+from taskworks import real_time as time
 from taskworks.database.background import BackgroundThread
 from taskworks.duties.prune import Sweep
 from taskworks.duties.tidy import Tidying

@@ -1,6 +1,5 @@
 """Prune: delete runs that ended long ago."""
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -8,6 +7,7 @@ from datetime import timedelta
 from django.db import Error as DatabaseError
 from django.db import InternalError, OperationalError
 
+from taskworks import real_time as time
 from taskworks.options.retention import Rule
 from taskworks.store import Store
 from taskworks.store.pruning import Aged

@@ -10,7 +10,6 @@ because the tokens do not match.
 
 import math
 import threading
-import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
@@ -18,6 +17,7 @@ from uuid import UUID
 
 from django.db import connections
 
+from taskworks import real_time as time
 from taskworks.duties.sender import sender_of
 from taskworks.execution import cancellation, loss
 from taskworks.logs import steady_logger

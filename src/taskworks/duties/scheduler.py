@@ -2,9 +2,9 @@
 
 import math
 import random
-import time
 from collections.abc import Callable
 
+from taskworks import real_time as time
 from taskworks.database.background import BackgroundThread
 from taskworks.database.notifications import NOTIFY_INTERVAL
 from taskworks.database.outage import GrowingPause

@@ -1,9 +1,9 @@
 """Tidy: delete what runs and schedules leave behind, once nobody can ask for it."""
 
-import time
 from datetime import timedelta
 from uuid import UUID
 
+from taskworks import real_time as time
 from taskworks.store import Store
 
 CHUNK = 1000  # rows per statement

@@ -5,11 +5,11 @@ A worker does so as soon as it has written the outcome of a run that others may 
 cannot, or dies first, the sweep that comes with every few heartbeats does it.
 """
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 from uuid import UUID
 
+from taskworks import real_time as time
 from taskworks.duties.sender import sender_of
 from taskworks.execution import Attempt, cancellation
 from taskworks.logs import steady_logger

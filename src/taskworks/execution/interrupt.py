@@ -10,12 +10,12 @@ import asyncio
 import ctypes
 import sys
 import threading
-import time
 from collections.abc import Callable, Coroutine
 from enum import Enum
 from types import TracebackType
 from typing import Any
 
+from taskworks import real_time as time
 from taskworks.exceptions import TaskCancelled, TaskTimeout
 
 # Functions that acquire or release a lock, which would stay locked forever after an exception.

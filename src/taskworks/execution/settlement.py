@@ -1,11 +1,11 @@
 """What an outcome makes of a run."""
 
 import math
-import time
 from copy import copy
 from datetime import timedelta
 from typing import Any, assert_never
 
+from taskworks import real_time as time
 from taskworks.database.clock import later
 from taskworks.execution.attempt import Attempt
 from taskworks.execution.outcome import (

@@ -1,7 +1,6 @@
 """The database connections of a thread that executes tasks."""
 
 import threading
-import time
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -10,6 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.dispatch import receiver
 
+from taskworks import real_time as time
 from taskworks.database.connections import close_unusable
 from taskworks.execution.connection_state import State, is_same, state_of, state_of_new
 from taskworks.logs import steady_logger

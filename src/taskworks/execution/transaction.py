@@ -2,7 +2,6 @@
 
 import math
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -11,6 +10,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from taskworks import real_time as time
 from taskworks.database.transactions import writing
 from taskworks.execution.attempt import Attempt, Finisher
 from taskworks.execution.interrupt import Reason

@@ -9,13 +9,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 from django.apps import apps
 from django.utils import autoreload
 
+from taskworks import real_time as time
 from taskworks.worker import Worker
 
 CODE_HAS_CHANGED = 3  # the exit code of Django's reloader

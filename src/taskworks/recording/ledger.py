@@ -19,13 +19,13 @@ this worker has claimed the run again, or is leaving and writes a copy of the at
 """
 
 import math
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import assert_never
 from uuid import UUID
 
 from django.db import Error as DatabaseError
 
+from taskworks import real_time as time
 from taskworks.database.connections import left_as_it_was
 from taskworks.execution import (
     Attempt,

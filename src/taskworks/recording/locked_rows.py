@@ -1,10 +1,10 @@
 """Runs whose rows another session has locked: nothing is written of them until it lets go."""
 
 import math
-import time
 from collections.abc import Collection
 from uuid import UUID
 
+from taskworks import real_time as time
 from taskworks.logs import steady_logger
 from taskworks.store import Store
 

@@ -1,8 +1,8 @@
 """Writes what tasks report while they run: progress, messages, metadata."""
 
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 
+from taskworks import real_time as time
 from taskworks.execution import Attempt
 from taskworks.logs import steady_logger
 from taskworks.recording.batch_writer import write_what_can_be

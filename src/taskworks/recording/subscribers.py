@@ -2,7 +2,6 @@
 
 import logging
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, assert_never
@@ -10,6 +9,7 @@ from uuid import UUID
 
 from django.db import Error as DatabaseError
 
+from taskworks import real_time as time
 from taskworks.correlation import METADATA_KEY, correlation_of
 from taskworks.database.notifications import MAX_RUNS_PER_NOTIFICATION, WATCHERS_CHANNEL, news_of
 from taskworks.execution import (

@@ -12,7 +12,7 @@ from django.db import models
 
 from taskworks.conf import conf
 from taskworks.database import prepared
-from taskworks.database.clock import DatabaseClock, in_microseconds
+from taskworks.database.clock import DatabaseClock
 from taskworks.database.notifications import CHANNEL, Listener
 from taskworks.models import TaskRun, Worker
 from taskworks.store.base import MAX_LOCK_WAIT
@@ -87,6 +87,7 @@ class PostgreSQLStore(Store):
         self, worker: UUID, backend: str, lanes: Sequence[Lane], limit: int
     ) -> list[TaskRun]:
         runs, workers = self._quoted(TaskRun), self._quoted(Worker)
+        clock, moved = DatabaseClock().as_postgresql(None, self.connection)
         # Materialized, or the planner may execute the locking read more than once; one read per
         # lane, or it may sort everything ready. Locked rows do not move, so they are updated by
         # ctid, which saves a descent of the primary key.
@@ -115,7 +116,7 @@ class PostgreSQLStore(Store):
             )
             UPDATE {runs} AS run
             SET state = 'claimed', claimed_by = %(worker)s, claim_token = %(token)s,
-                claimed_at = STATEMENT_TIMESTAMP() + %(moved)s * INTERVAL '1 microsecond'
+                claimed_at = {clock.replace("%s", "%(moved)s")}
             FROM head
             WHERE run.ctid = head.tid AND EXISTS (
                 SELECT 1 FROM {workers} WHERE id = %(worker)s AND given_up_at IS NULL
@@ -126,7 +127,7 @@ class PostgreSQLStore(Store):
         parameters = {
             "worker": worker,
             "token": token,
-            "moved": in_microseconds(DatabaseClock.moved),
+            **{"moved": value for value in moved},
             "backend": backend,
             "queues": [lane.queue_name for lane in lanes],
             "executors": [lane.executor for lane in lanes],

@@ -1,8 +1,11 @@
 """
 A test kit for projects that use Taskworks: execute enqueued runs, assert what is enqueued, and move
 the clock. ``plugin`` provides the same as fixtures for pytest.
+
+In a process that imports anything from here, Python's clock decides on every database.
 """
 
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -27,4 +30,16 @@ def __getattr__(name: str) -> Any:
     # Imported on first use, because pytest loads the plugin before Django is set up.
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    use_python_s_clock()
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+@cache
+def use_python_s_clock() -> None:
+    """
+    Let Python's clock decide in this process, once and for all: freezegun and time-machine freeze
+    and move it, and a server's own clock would not notice.
+    """
+    from taskworks.database.clock import DatabaseClock
+
+    DatabaseClock.is_python_s = True

@@ -12,7 +12,7 @@ from taskworks.store import store
 
 
 class Clock:
-    """The database's clock, as this process sees it. It goes on from wherever it is moved to."""
+    """Python's clock, moved. It goes on from wherever it is moved to, unless it is frozen."""
 
     def now(self) -> datetime:
         """Return the time."""
@@ -35,8 +35,8 @@ def clock() -> Iterator[Clock]:
     """
     A clock that can be moved until the block ends; then the time is restored.
 
-    This is the database's clock, which decides what is due and expired, and gives all times that
-    Taskworks writes. All threads of this process see it. ``timezone.now()`` is not changed.
+    It decides what is due and expired, and gives all times that Taskworks writes. All threads of
+    this process see it. ``timezone.now()`` is not changed; freezegun and time-machine change both.
     """
     before = DatabaseClock.moved
     try:

@@ -3,6 +3,7 @@ The test kit as fixtures for pytest, which loads this module automatically. They
 pytest-django, for its fixture ``db``. ``task_clock`` is restored after each test.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,15 @@ if TYPE_CHECKING:
     from taskworks.testing import Clock
 
 # The kit is imported where it is used, to keep the start of pytest fast in every project.
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _python_s_clock() -> None:
+    """Let Python's clock decide before the first test enqueues anything."""
+    if "taskworks.models" in sys.modules:
+        from taskworks import testing
+
+        testing.use_python_s_clock()
 
 
 @pytest.fixture

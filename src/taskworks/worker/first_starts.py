@@ -1,9 +1,9 @@
 """Attempts whose start is written before the first line of the task runs."""
 
-import time
 from collections import Counter
 from collections.abc import Iterable
 
+from taskworks import real_time as time
 from taskworks.execution import Attempt
 from taskworks.recording.ledger import Ledger
 from taskworks.worker.pools import PoolSet

@@ -7,7 +7,6 @@ Its pools execute; what became of an attempt comes back through the inbox.
 import math
 import os
 import platform
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from uuid import UUID, uuid4
 
 from django.db import Error as DatabaseError
 
+from taskworks import real_time as time
 from taskworks.conf import conf
 from taskworks.database.background import BackgroundThread
 from taskworks.database.connections import reserved_connection

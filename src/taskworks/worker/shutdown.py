@@ -2,9 +2,9 @@
 
 import math
 import threading
-import time
 from enum import IntEnum
 
+from taskworks import real_time as time
 from taskworks.conf import conf
 
 RELEASE_AFTER = 2.0  # seconds between asking tasks to stop and releasing their runs

@@ -1,12 +1,12 @@
 """Stop attempts: on a timeout, a cancellation, a shutdown, or if the worker was given up."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import Error as DatabaseError
 
+from taskworks import real_time as time
 from taskworks.conf import conf
 from taskworks.execution import Attempt, Reason
 from taskworks.store import Store

@@ -2,13 +2,13 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
 from typing import Any
 from uuid import UUID
 
+from taskworks import real_time as time
 from taskworks.rest.events.places import Holder, has_place
 from taskworks.rest.events.shutdown import call_at_shutdown
 from taskworks.rest.events.watcher import Watcher

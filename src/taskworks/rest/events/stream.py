@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
-from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from asgiref.sync import SyncToAsync, sync_to_async
 from django.db import connections
 from django.http import StreamingHttpResponse
 
+from taskworks.real_time import monotonic
 from taskworks.rest.events.hub import Subscription, hub
 from taskworks.rest.events.places import Holder
 from taskworks.rest.serializers import FINAL_STATUSES

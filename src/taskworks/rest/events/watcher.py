@@ -6,12 +6,12 @@ and in case that no notification comes, it reads them once a second.
 """
 
 import math
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from taskworks import real_time as time
 from taskworks.database.background import BackgroundThread
 from taskworks.database.notifications import (
     MAX_RUNS_PER_NOTIFICATION,

@@ -1,9 +1,9 @@
 """How far a worker's claims have got, so that the next need not read what was claimed before."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+from taskworks import real_time as time
 from taskworks.models import TaskRun
 from taskworks.models.run import claim_order
 from taskworks.store.claiming import NO_PLACES, Place, Places

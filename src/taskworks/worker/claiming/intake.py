@@ -2,11 +2,11 @@
 
 import math
 import random
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from uuid import UUID
 
+from taskworks import real_time as time
 from taskworks.database.notifications import NOTIFY_INTERVAL
 from taskworks.duties.promote import promote
 from taskworks.models import TaskRun

@@ -1,7 +1,6 @@
 """How a worker hears of new runs, where the database sends notifications."""
 
 import random
-import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,6 +8,7 @@ from uuid import UUID, uuid4
 
 from django.db import connections
 
+from taskworks import real_time as time
 from taskworks.database.background import BackgroundThread
 from taskworks.database.notifications import (
     SCHEDULE_SAVED,

@@ -1,10 +1,10 @@
 """Where a worker's attempts are executed: threads, an event loop, child processes."""
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from taskworks import real_time as time
 from taskworks.execution import Attempt
 from taskworks.options.policy import ALONE, ASYNC, PROCESS, THREAD
 from taskworks.worker.pools.event_loop import EventLoopPool

@@ -11,7 +11,6 @@ import resource
 import signal
 import sys
 import threading
-import time
 import traceback
 from contextlib import suppress
 from dataclasses import replace
@@ -19,6 +18,7 @@ from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from taskworks import real_time as time
 from taskworks.execution import (
     Attempt,
     Cancelled,

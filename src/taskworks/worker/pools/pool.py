@@ -2,11 +2,11 @@
 
 import math
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from taskworks import real_time as time
 from taskworks.execution import Attempt, Outcome
 
 AHEAD_WITHIN = 0.03  # seconds within which what is claimed ahead should begin

@@ -2,9 +2,9 @@
 
 import contextvars
 import threading
-import time
 from queue import SimpleQueue
 
+from taskworks import real_time as time
 from taskworks.execution import Attempt, Outcome, ThreadGuard, execute, judge
 from taskworks.execution.task_connections import forget_queries
 from taskworks.worker.pools.pool import Done, Pool

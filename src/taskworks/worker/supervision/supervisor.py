@@ -10,12 +10,12 @@ import math
 import multiprocessing.connection
 import os
 import signal
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from uuid import UUID
 
+from taskworks import real_time as time
 from taskworks.conf import conf
 from taskworks.database.background import BackgroundThread
 from taskworks.database.outage import GrowingPause
