@@ -22,10 +22,9 @@ from taskworks.actions import run_actions
 from taskworks.actions.run_actions import Answer, Verdict
 from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.admin.links import link
-from taskworks.backends.database import DatabaseBackend
+from taskworks.backends.database import database_backends
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.fields import Unreadable
-from taskworks.framework import task_backends
 from taskworks.jsonvalue import printable
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import FINISHED, TaskRunQuerySet
@@ -143,7 +142,7 @@ class BackendFilter(KnownFilter):
 
     @property
     def known(self) -> Iterable[str]:
-        return [backend.alias for backend in _database_backends()]
+        return [backend.alias for backend in database_backends()]
 
 
 class QueueFilter(KnownFilter):
@@ -154,14 +153,9 @@ class QueueFilter(KnownFilter):
 
     @property
     def known(self) -> Iterable[str]:
-        for backend in _database_backends():
+        for backend in database_backends():
             yield from backend.queues
             yield from store().ready_queues(backend.alias)
-
-
-def _database_backends() -> list[DatabaseBackend]:
-    backends = [task_backends[alias] for alias in task_backends]
-    return [backend for backend in backends if isinstance(backend, DatabaseBackend)]
 
 
 class ReadOnlyAdmin(_ModelAdmin):

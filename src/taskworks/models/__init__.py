@@ -1,8 +1,9 @@
-"""The tables: runs, workers and schedules, edges, idempotency keys and firings."""
+"""The tables: runs, workers, schedules and pauses, edges, idempotency keys and firings."""
 
 from taskworks.models.edge import Edge
 from taskworks.models.firing import Firing
 from taskworks.models.idempotency import IdempotencyKey
+from taskworks.models.pause import Pause
 from taskworks.models.planning import FAR_FUTURE, HAS_NOT_RUN
 from taskworks.models.run import RunState, TaskRun
 from taskworks.models.schedule import Kind, Overlap, Schedule
@@ -16,6 +17,7 @@ __all__ = [
     "IdempotencyKey",
     "Kind",
     "Overlap",
+    "Pause",
     "RunState",
     "Schedule",
     "TaskRun",

@@ -14,7 +14,7 @@ from taskworks.database.transactions import writing
 from taskworks.models import IdempotencyKey, RunState, TaskRun
 from taskworks.store.base import Base
 
-MAX_TRIES = 10  # to take an idempotency key that others free and take again
+MAX_TRIES = 10  # to write a row by its key, while others insert and delete it
 
 
 class Once(NamedTuple):

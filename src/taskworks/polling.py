@@ -1,0 +1,61 @@
+"""Look again and again, until something has come about or a time is over."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+from asgiref.sync import sync_to_async
+
+from taskworks.retry import seconds
+
+Timeout = float | timedelta | None
+
+FIRST_PAUSE, MAX_PAUSE = 0.02, 1.0  # seconds between two looks
+
+
+def wait_until(
+    has_come: Callable[[], bool], timeout: Timeout, overdue: Callable[[str], str]
+) -> None:
+    """
+    Look until ``has_come`` returns True, the last time when the timeout is over. Then raise
+    TimeoutError with what ``overdue`` makes of the timeout, such as "60 s".
+    """
+    for pause in _pauses(timeout):
+        if has_come():
+            return
+        time.sleep(pause)
+    raise TimeoutError(overdue(_in_words(timeout)))
+
+
+async def await_until(
+    has_come: Callable[[], bool], timeout: Timeout, overdue: Callable[[str], str]
+) -> None:
+    """See wait_until()."""
+    for pause in _pauses(timeout):
+        if await sync_to_async(has_come)():
+            return
+        await asyncio.sleep(pause)
+    raise TimeoutError(await sync_to_async(overdue)(_in_words(timeout)))
+
+
+def _pauses(timeout: Timeout) -> Iterator[float]:
+    """Yield the seconds to wait after each look, until the timeout is over."""
+    deadline = math.inf if timeout is None else real_seconds() + seconds(timeout, "timeout")
+    pause, left = FIRST_PAUSE, math.inf
+    while left > 0:
+        left = deadline - real_seconds()
+        yield max(0.0, min(pause, left))
+        pause = min(pause * 1.5, MAX_PAUSE)
+
+
+def _in_words(timeout: Timeout) -> str:
+    return f"{seconds(timeout, 'timeout'):g} s"
+
+
+def real_seconds() -> float:
+    """Read a clock that no test stops: freezegun and time-machine replace ``time.monotonic``."""
+    if hasattr(time, "clock_gettime"):
+        return time.clock_gettime(time.CLOCK_MONOTONIC)
+    return time.monotonic()  # on Windows
