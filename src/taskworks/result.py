@@ -1,17 +1,15 @@
 """``TaskResult``: the standard's snapshot of a run, with which to cancel, retry and await it."""
 
-import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
 
 from asgiref.sync import sync_to_async
 
-from taskworks import framework
-from taskworks import real_time as time
+from taskworks import framework, polling
 from taskworks.exceptions import TaskResultDoesNotExist
-from taskworks.retry import seconds
+from taskworks.polling import Timeout
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,11 +24,6 @@ else:
 
     class _Standard(framework.TaskResult, Generic[P, R]):
         __slots__ = ()
-
-
-Timeout = float | timedelta | None
-
-FIRST_PAUSE, MAX_PAUSE = 0.02, 1.0  # seconds between two queries of wait_for()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,48 +172,34 @@ def wait_for(results: Results, timeout: Timeout = None) -> "list[TaskResult[...,
     and this cannot see that they have finished.
     """
     awaited = list(results)
-    for pause in _pauses(awaited, timeout):
-        _poll(awaited)
-        if not _pending(awaited):
-            break
-        time.sleep(pause)
+    polling.wait_until(*_finish_of(awaited, timeout))
     return awaited
 
 
 async def await_for(results: Results, timeout: Timeout = None) -> "list[TaskResult[..., Any]]":
     """See wait_for()."""
     awaited = list(results)
-    for pause in _pauses(awaited, timeout):
-        await sync_to_async(_poll)(awaited)
-        if not _pending(awaited):
-            break
-        await _sleep(pause)
+    await polling.await_until(*_finish_of(awaited, timeout))
     return awaited
 
 
-def _pauses(results: Sequence[Any], timeout: Timeout) -> Iterator[float]:
-    """Yield the pauses between two polls; the last poll is when the timeout is over."""
-    limit = None if timeout is None else seconds(timeout, "timeout")
-    deadline = None if limit is None else time.monotonic() + limit
-    pause = FIRST_PAUSE
-    while True:
-        left = pause if deadline is None else deadline - time.monotonic()
-        yield max(0.0, min(pause, left))
-        pause = min(pause * 1.5, MAX_PAUSE)
-        if deadline is not None and left <= 0:
-            pending = _pending(results)
-            raise TimeoutError(
-                f"{len(pending)} of {len(results)} runs have not finished within {limit:g} s, "
-                f"such as {pending[0].id}."
-            )
+def _finish_of(
+    results: Sequence[Any], timeout: Timeout
+) -> tuple[Callable[[], bool], Timeout, Callable[[str], str]]:
+    """Return what to wait for, how long, and what to say when that is over."""
 
+    def have_finished() -> bool:
+        _poll(results)
+        return not _pending(results)
 
-async def _sleep(pause: float) -> None:
-    """Sleep, even if a test has stopped the clock of the event loop, whose timers are never due."""
-    if time.is_replaced():
-        await asyncio.to_thread(time.sleep, pause)
-    else:
-        await asyncio.sleep(pause)
+    def overdue(limit: str) -> str:
+        pending = _pending(results)
+        return (
+            f"{len(pending)} of {len(results)} runs have not finished within {limit}, "
+            f"such as {pending[0].id}."
+        )
+
+    return have_finished, timeout, overdue
 
 
 def _pending(results: Sequence[Any]) -> list[Any]:

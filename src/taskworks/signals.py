@@ -98,6 +98,11 @@ def announce_cancelled(sender: type, task_result: TaskResult) -> None:
     announce(task_cancelled, sender, lambda: task_result)
 
 
+def is_cancellation_heard() -> bool:
+    """Return whether ``announce_cancelled`` would reach anybody."""
+    return _is_heard(task_finished, logging.ERROR) or _is_heard(task_cancelled, logging.INFO)
+
+
 def announce_lost(sender: type, snapshot: Snapshot) -> None:
     """Send ``task_finished`` and ``task_lost``."""
     announce(task_finished, sender, snapshot, logging.ERROR)

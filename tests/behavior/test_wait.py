@@ -177,7 +177,7 @@ class TestMany:
 
     def test_are_asked_for_ever_more_rarely(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = Clock()
-        monkeypatch.setattr("taskworks.result.time", clock)
+        monkeypatch.setattr("taskworks.polling.time", clock)
         results = tasks.noop.enqueue_many([(number,) for number in range(50)])
         with CaptureQueriesContext(connection) as captured, pytest.raises(TimeoutError):
             wait_for(results, 10)

@@ -21,6 +21,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from taskworks.backends.database import DatabaseBackend
+from taskworks.control import pause, pauses
 from taskworks.models import TaskRun
 from taskworks.signals import (
     announce,
@@ -219,6 +220,43 @@ def test_receivers_are_told_of_retries_and_cancellations(capsys: Capture) -> Non
         task_retried.disconnect(names["say_when"])
         task_cancelled.disconnect(names["say_who"])
     assert capsys.readouterr().out == "charge again in 0:01:00\ncount_words was cancelled\n"
+
+
+# Pause, clear and drain a queue
+
+
+@executes("shop/pause_mail.py")
+@with_database
+def test_a_queue_is_paused_and_resumed(capsys: Capture) -> None:
+    run("shop/pause_mail.py")
+    assert capsys.readouterr().out == "mail anna The provider is down.\nTrue False\n"
+
+
+@executes("shop/switch_provider.py")
+@with_database
+def test_something_is_done_while_nothing_of_a_queue_runs(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = run("shop/switch_provider.py")
+    names["switch_provider"]()
+    assert capsys.readouterr().out == "moved\n"
+    assert pauses() == []
+    import_string("shop.newsletter.write_to").enqueue("Ada")
+    TaskRun.objects.update(state="running")
+    monkeypatch.setitem(
+        names, "pause", lambda queue, **given: pause(queue, **given | {"timeout": 0})
+    )
+    with pytest.raises(TimeoutError, match="'mail'"):
+        names["switch_provider"]()
+    assert [paused.reason for paused in pauses()] == ["The provider is changed."]
+
+
+@executes("shop/empty_queue.py")
+@with_database
+def test_a_queue_is_cleared_and_drained(capsys: Capture) -> None:
+    import_string("shop.newsletter.write_to").enqueue("Ada")
+    run("shop/empty_queue.py")
+    assert capsys.readouterr().out == "1\n"
 
 
 # Progress

@@ -12,7 +12,7 @@ from django.core.management import load_command_class
 from django.dispatch import Signal
 
 import taskworks
-from taskworks import exceptions, framework, schedules, signals
+from taskworks import control, exceptions, framework, schedules, signals
 from taskworks.actions.run_actions import Verdict
 from taskworks.backends.database import DatabaseBackend
 from taskworks.conf import Conf
@@ -209,6 +209,11 @@ def test_retry_has_every_field_with_its_default(field: Field[Any]) -> None:
 @pytest.mark.parametrize("name", taskworks.__all__)
 def test_every_public_name_is_mentioned(name: str) -> None:
     assert any(mentions(reference(page), name) for page in ("tasks", "results", "backends"))
+
+
+@pytest.mark.parametrize("name", control.__all__)
+def test_every_name_of_control_is_mentioned(name: str) -> None:
+    assert mentions(reference("control"), name)
 
 
 @pytest.mark.parametrize("name", schedules.__all__)

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.any_database
 BUILT = DOCS / "_build" / "html"
 MODULES = (
     "taskworks",
+    "taskworks.control",
     "taskworks.endpoints",
     "taskworks.exceptions",
     "taskworks.models",

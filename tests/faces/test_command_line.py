@@ -65,6 +65,7 @@ class TestStatus:
             "finished_within_seconds": 86400,
             "longest_wait_seconds": None,
             "workers": [],
+            "pauses": [],
             "unattended_queues": [],
         }
 

@@ -4,8 +4,11 @@ import math
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from taskworks.models import TaskRun
+from taskworks.control import pause
+from taskworks.models import Pause, TaskRun
 from taskworks.store import store
 from tests import tasks
 
@@ -13,14 +16,14 @@ pytestmark = pytest.mark.django_db
 
 
 def test_nothing() -> None:
-    assert store().outlook("default") == ([], math.inf)
+    assert store().outlook("default") == ([], math.inf, set(), math.inf)
 
 
 def test_the_queues_with_something_ready() -> None:
     for queue in ("mail", "default", "mail", "imports"):
         tasks.noop.using(queue_name=queue).enqueue()
     tasks.noop.using(backend="other").enqueue()
-    assert store().outlook("default") == (["default", "imports", "mail"], math.inf)
+    assert store().outlook("default")[:2] == (["default", "imports", "mail"], math.inf)
     assert store().outlook("other").queues == ["default"]
     TaskRun.objects.update(state="running")
     assert store().outlook("default").queues == []
@@ -35,3 +38,48 @@ def test_in_how_long_the_next_one_is_due(seconds: float) -> None:
     TaskRun.objects.filter(id=run.id).update(available_at=now + timedelta(seconds=seconds))
     assert store().outlook("default").due_in == pytest.approx(seconds, abs=1)
     assert store().outlook("default").queues == []
+
+
+def test_paused_queues_are_not_to_be_claimed_from() -> None:
+    for queue in ("mail", "imports"):
+        tasks.noop.using(queue_name=queue).enqueue()
+    pause("mail")
+    pause("default", until=timedelta(hours=1))
+    pause("imports", backend="other")
+    outlook = store().outlook("default")
+    assert outlook[:3] == (["imports"], math.inf, {"mail", "default"})
+    assert outlook.resumes_in == pytest.approx(3600, abs=60)
+    assert store().outlook("other").paused == {"imports"}
+
+
+def test_a_pause_ends_by_the_clock_of_the_database() -> None:
+    tasks.noop.enqueue()
+    pause("default", until=timedelta(hours=1))
+    now = store().read_clock()
+    Pause.objects.update(until=now + timedelta(seconds=30))
+    assert store().outlook("default").resumes_in == pytest.approx(30, abs=20)
+    Pause.objects.update(until=now)
+    assert store().outlook("default") == (["default"], math.inf, set(), math.inf)
+
+
+def test_who_pauses_nothing_pays_with_no_statement() -> None:
+    tasks.noop.enqueue()
+    with CaptureQueriesContext(connection) as without:
+        store().outlook("default")
+    pause("mail")
+    with CaptureQueriesContext(connection) as with_pause:
+        store().outlook("default")
+    per_queue = connection.vendor == "mysql"  # and one that finds no queue after the last
+    assert len(without) == 1 + per_queue
+    assert len(with_pause) == len(without) + per_queue
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="others have no such moment")
+def test_a_moment_that_never_comes_is_no_error() -> None:
+    """Anybody may have written it."""
+    tasks.noop.using(run_after=timedelta(hours=1)).enqueue()
+    pause("mail")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE taskworks_pause SET until = 'infinity'")
+        cursor.execute("UPDATE taskworks_taskrun SET available_at = 'infinity'")
+    assert store().outlook("default") == ([], math.inf, {"mail"}, math.inf)

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker
 
-from taskworks.models import Edge, TaskRun, Worker
+from taskworks.models import Edge, Pause, RunState, TaskRun, Worker
 from taskworks.options.retention import Rule
 from taskworks.store import Store
 from taskworks.store import store as store_of
@@ -159,6 +159,42 @@ def test_finding_the_queues_probes_the_index_of_what_is_ready(store: Store) -> N
         else:
             assert "taskworks_run_ready" in plan
             assert_no_scan(plan)
+
+
+def test_a_look_at_what_is_paused_reads_indexes(store: Store) -> None:
+    """With many pauses, so that a planner has a choice."""
+    queues = [f"queue {number}" for number in range(2000)]
+    Pause.objects.bulk_create(
+        Pause(backend=f"backend {number % 100}", name=name, at=store.read_clock())
+        for number, name in enumerate(queues)
+    )
+    Pause.objects.create(backend="default", name="queue 0", at=store.read_clock())
+    tidy(Pause)
+    try:
+        for plan in plans(lambda: store.outlook("default"), "pause"):
+            assert_no_scan(plan, "pause")
+        for plan in plans(lambda: store.pauses.of_queue("default", "queue 0").get(), "pause"):
+            assert_no_scan(plan, "pause")
+    finally:
+        Pause.objects.all().delete()
+        tidy(Pause)
+
+
+def test_whether_a_queue_is_in_use_is_read_from_indexes(store: Store) -> None:
+    for plan in plans(lambda: store.use_of_queue("default", "queue 0"), "EXISTS"):
+        assert_no_scan(plan)
+
+
+@pytest.mark.parametrize("state", [RunState.READY, RunState.SCHEDULED])
+def test_what_is_cleared_is_found_by_the_index_of_its_state(store: Store, state: RunState) -> None:
+    before = store.read_clock()
+
+    def read() -> None:
+        store.waiting_in_queue("default", "queue 0", state, before=before, except_for=[], limit=10)
+
+    for plan in plans(read, "LIMIT"):
+        assert f"taskworks_run_{state}" in plan
+        assert_no_scan(plan)
 
 
 def test_rescue_reads_the_index_of_what_is_in_hand(store: Store) -> None:

@@ -22,6 +22,7 @@ from taskworks import framework
 ROOT = Path(__file__).parents[2]
 MODULES = [
     "taskworks",
+    "taskworks.control",
     "taskworks.endpoints",
     "taskworks.exceptions",
     "taskworks.models",
@@ -35,6 +36,7 @@ MODULES = [
 ]
 # What projects write into settings and URLs, register, or name to pytest.
 WRITTEN = [
+    "taskworks.admin.PauseAdmin",
     "taskworks.admin.ScheduleAdmin",
     "taskworks.admin.TaskRunAdmin",
     "taskworks.apps.TaskworksConfig",

@@ -24,10 +24,9 @@ from taskworks.admin import run_search
 from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.admin.links import link
 from taskworks.admin.page_actions import PageActions
-from taskworks.backends.database import DatabaseBackend
+from taskworks.backends.database import database_backends
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.fields import Unreadable
-from taskworks.framework import task_backends
 from taskworks.jsonvalue import printable
 from taskworks.logs import one_line
 from taskworks.models import RunState, TaskRun, Worker
@@ -149,7 +148,7 @@ class BackendFilter(KnownFilter):
 
     @property
     def known(self) -> Iterable[str]:
-        return [backend.alias for backend in _database_backends()]
+        return [backend.alias for backend in database_backends()]
 
 
 class QueueFilter(KnownFilter):
@@ -160,14 +159,9 @@ class QueueFilter(KnownFilter):
 
     @property
     def known(self) -> Iterable[str]:
-        for backend in _database_backends():
+        for backend in database_backends():
             yield from backend.queues
             yield from store().ready_queues(backend.alias)
-
-
-def _database_backends() -> list[DatabaseBackend]:
-    backends = [task_backends[alias] for alias in task_backends]
-    return [backend for backend in backends if isinstance(backend, DatabaseBackend)]
 
 
 class ReadOnlyAdmin(_ModelAdmin):

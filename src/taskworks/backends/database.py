@@ -28,7 +28,7 @@ from taskworks.exceptions import (
     TaskNotFound,
     TaskResultDoesNotExist,
 )
-from taskworks.framework import BaseTaskBackend
+from taskworks.framework import BaseTaskBackend, task_backends
 from taskworks.framework import Task as StandardTask
 from taskworks.installed import refuse_without_app
 from taskworks.options.policy import ALONE, AT_MOST_ONCE, Policy, to_stored
@@ -215,7 +215,7 @@ class DatabaseBackend(BaseTaskBackend):
         from taskworks.models.run import FINISHED
         from taskworks.store import store
 
-        _refuse_to_wait_in_a_transaction(store().alias)
+        refuse_to_wait_in_a_transaction(store().alias)
         ids = [UUID(result_id) for result_id in result_ids]
         unfinished = {
             str(run_id)
@@ -341,6 +341,12 @@ class DatabaseBackend(BaseTaskBackend):
         return results
 
 
+def database_backends() -> list[DatabaseBackend]:
+    """Return those in TASKS that store runs."""
+    backends = [task_backends[alias] for alias in task_backends]
+    return [backend for backend in backends if isinstance(backend, DatabaseBackend)]
+
+
 def _executor_of_task(run: "TaskRun") -> str | None:
     """Return the executor of the run's task, instead of ALONE; None if it cannot be imported."""
     try:
@@ -367,12 +373,13 @@ def _transaction_to_await(alias: str, *, wanted: bool) -> str | None:
     return next(iter(in_transaction), None)
 
 
-def _refuse_to_wait_in_a_transaction(alias: str) -> None:
+def refuse_to_wait_in_a_transaction(alias: str, what: str = "a run") -> None:
+    """Raise RuntimeError in a transaction on this alias, unless it is that of a ``TestCase``."""
     blocks = connections[alias].atomic_blocks
     if any(not getattr(block, "_from_testcase", False) for block in blocks):
         raise RuntimeError(
-            f"Cannot wait for a run inside a transaction on {alias!r}: workers do not see the runs "
-            "that it has enqueued, and it may not see what they write. Wait after the commit."
+            f"Cannot wait for {what} inside a transaction on {alias!r}: workers do not see what it "
+            "has written, and it may not see what they write. Wait after the commit."
         )
 
 

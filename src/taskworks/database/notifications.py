@@ -35,6 +35,8 @@ MAX_QUEUES_REMEMBERED = 1000  # of which this process knows when it last sent a 
 NOTIFY_IF_DUE_WITHIN = timedelta(seconds=10)
 
 SCHEDULE_SAVED = json.dumps({"schedules": True})
+# To workers this says that runs of any queue may be ready: they look at what is paused as well.
+PAUSES_CHANGED = json.dumps([None, None])
 
 logger = steady_logger(__name__)
 

@@ -27,7 +27,8 @@ class Tidying:
     - schedules that were used up long ago and have no firing left, unless they are declared in
       code,
     - idempotency keys whose runs are gone: pruning deletes those of its runs, but a project that
-      deletes runs in another way does not.
+      deletes runs in another way does not,
+    - pauses that have ended by themselves.
 
     Then it rests for an hour, so that rows that are kept do not cost a look each time.
     """
@@ -36,7 +37,12 @@ class Tidying:
         self._store = store
         self._last_firing: int | None = None
         self._last_key: UUID | None = None
-        self._duties = (self._forget_firings, self._forget_finished, self._forget_keys)
+        self._duties = (
+            self._forget_firings,
+            self._forget_finished,
+            self._forget_keys,
+            self._forget_pauses,
+        )
         self._turn = 0
         self._again_at = 0.0
 
@@ -64,3 +70,7 @@ class Tidying:
     def _forget_keys(self) -> bool:
         self._last_key = self._store.forget_keys(self._last_key, CHUNK)
         return self._last_key is not None
+
+    def _forget_pauses(self) -> bool:
+        self._store.forget_ended_pauses()
+        return False

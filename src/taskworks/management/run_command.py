@@ -22,6 +22,7 @@ from taskworks.tracebacks import summary_of
 
 HELP = "Enqueue a run of a task."
 INTERRUPTED = 130  # the exit code of a command that was ended by Ctrl-C
+TIMED_OUT = 3  # the exit code when the wait is over
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,7 +104,8 @@ def _wait(result: TaskResult, timeout: float | None) -> None:
         wait_for([result], timeout)  # type: ignore[list-item]
     except TimeoutError:
         raise CommandError(
-            f"Run {result.id} has not finished after {timeout:g} s. It continues.", returncode=3
+            f"Run {result.id} has not finished after {timeout:g} s. It continues.",
+            returncode=TIMED_OUT,
         ) from None
     except KeyboardInterrupt:
         raise CommandError(

@@ -7,14 +7,16 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from taskworks import control
 from taskworks.logs import visible
 from taskworks.management.output import add_json, print_json, print_line, print_table, span
+from taskworks.management.queue_commands import keyed
 from taskworks.management.reach import check_reachable
-from taskworks.models import RunState
+from taskworks.models import Pause, RunState
 from taskworks.store import stats, store
 from taskworks.store.stats import Tally, Working
 
-HELP = "Count the runs of each queue, and list the workers."
+HELP = "Count the runs of each queue, and list what is paused, and the workers."
 RECENT = timedelta(days=1)  # older finished runs are not counted: there may be very many
 NEEDS_A_WORKER = 4  # the exit code
 TITLES = ("WORKER", "HOST", "PID", "HEARTBEAT", "RUNS IN HAND")
@@ -29,11 +31,16 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     tallies = stats.tallies(store(), RECENT)
     wait = stats.longest_wait(store())
     workers = stats.workers(store())
-    unattended = stats.unattended(tallies, workers)
+    pauses = control.pauses()
+    unattended = stats.unattended(tallies, workers, {(p.backend, p.name) for p in pauses})
     if options["json"]:
-        print_json(command, _keyed(tallies, wait, workers) | {"unattended_queues": [*unattended]})
+        more = {"pauses": [*map(_pause_keyed, pauses)], "unattended_queues": [*unattended]}
+        print_json(command, _keyed(tallies, wait, workers) | more)
     else:
         _print_runs(command, tallies)
+        for pause in pauses:
+            queue = f"The queue {pause.name!r} of the backend {pause.backend!r}"
+            print_line(command, f"{queue} is {pause.in_words}")
         print_line(command, _about_waiting(wait))
         print_line(command)
         _print_workers(command, workers)
@@ -71,6 +78,10 @@ def _tally_keyed(tally: Tally) -> dict[str, Any]:
         "state": tally.state,
         "count": tally.number,
     }
+
+
+def _pause_keyed(pause: Pause) -> dict[str, Any]:
+    return {"backend": pause.backend, "queue_name": pause.name, **keyed(pause)}
 
 
 def _print_runs(command: BaseCommand, tallies: list[Tally]) -> None:

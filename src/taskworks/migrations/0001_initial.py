@@ -50,6 +50,50 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Pause",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "backend",
+                    taskworks.database.fields.NameField(max_length=64, verbose_name="backend"),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("queue", "Queue")],
+                        default="queue",
+                        max_length=8,
+                        verbose_name="kind",
+                    ),
+                ),
+                ("name", taskworks.database.fields.NameField(max_length=512, verbose_name="name")),
+                (
+                    "key",
+                    taskworks.database.fields.NameField(
+                        blank=True, default="", max_length=128, verbose_name="key"
+                    ),
+                ),
+                ("until", models.DateTimeField(blank=True, null=True, verbose_name="until")),
+                (
+                    "reason",
+                    models.CharField(
+                        blank=True, default="", max_length=1000, verbose_name="reason"
+                    ),
+                ),
+                ("by", models.CharField(blank=True, default="", max_length=255, verbose_name="by")),
+                ("at", models.DateTimeField(verbose_name="at")),
+            ],
+            options={
+                "verbose_name": "pause",
+                "verbose_name_plural": "pauses",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("backend", "kind", "name", "key"), name="taskworks_pause_once"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Worker",
             fields=[
                 (

@@ -107,6 +107,11 @@ class Ledger:
         return [attempt for phase in UNSETTLED for attempt in self._in[phase]]
 
     @property
+    def has_waiting(self) -> bool:
+        """True if an attempt in hand has not begun."""
+        return any(attempt.began is None for attempt in self.unsettled)
+
+    @property
     def run_ids(self) -> list[UUID]:
         """The ids of the runs in hand."""
         return list(self._by_run)

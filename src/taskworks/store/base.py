@@ -172,14 +172,18 @@ class Base(ABC):
         it was read; return whether it was ended.
         """
         now = self.read_clock()
-        facts = {"attempt": run.attempts, "at": now.isoformat(), "worker_id": None}
-        errors = [*run.errors, {**facts, **entry}]
+        errors = [*run.errors, self._error_entry(run.attempts, now, entry)]
         changes = {"state": state.value, "finished_at": now, "errors": errors}
         rows = self._unchanged(run)
         for name, value in changes.items():
             setattr(run, name, value)
         # Without the token, the worker that had it cannot finish it a second time.
         return bool(rows.update(claim_token=None, **changes, **more))
+
+    @staticmethod
+    def _error_entry(attempt: int, now: datetime, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is written into the errors of a run that no worker has ended."""
+        return {"attempt": attempt, "at": now.isoformat(), "worker_id": None, **entry}
 
     def _unchanged(self, run: TaskRun) -> TaskRunQuerySet:
         """Select the row, if nothing has happened to the run since it was read."""

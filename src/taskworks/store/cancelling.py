@@ -1,6 +1,7 @@
 """Cancel and retry a run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,15 @@ from taskworks.database.clock import DatabaseClock
 from taskworks.models import RunState, TaskRun
 from taskworks.models.run import IN_HAND, UNFINISHED, TaskRunQuerySet
 from taskworks.store.base import Base
+
+# The states of a run that no worker has, in the order in which it goes through them; and the order
+# in which the index of each has its runs.
+WAITING = {
+    RunState.BLOCKED: ["available_at", "id"],
+    RunState.SCHEDULED: ["available_at", "id"],
+    RunState.READY: ["executor", "rank", "available_at", "id"],
+}
+READ_TO_CANCEL = ("id", "state", "claim_token", "attempts", "failures", "errors")
 
 
 class Cancelling(Base):
@@ -49,6 +59,53 @@ class Cancelling(Base):
             progress=None,
         )
         return bool(self._notify_if_any(retried))
+
+    def count_waiting(self, backend: str, queue_name: str) -> int:
+        """Return how many runs of a queue wait; the cost grows with the runs that do anywhere."""
+        runs = self.runs.filter(backend=backend, queue_name=queue_name)
+        return sum(runs.filter(state=state).count() for state in WAITING)
+
+    def waiting_in_queue(
+        self,
+        backend: str,
+        queue_name: str,
+        state: RunState,
+        *,
+        before: datetime,
+        except_for: Collection[UUID],
+        limit: int,
+    ) -> list[UUID]:
+        """Return runs of a queue that wait in this state, and were enqueued ``before`` or then."""
+        runs = self.runs.filter(state=state, backend=backend, queue_name=queue_name)
+        wanted = runs.filter(enqueued_at__lte=before).exclude(id__in=except_for)
+        return [*wanted.order_by(*WAITING[state]).values_list("id", flat=True)[:limit]]
+
+    def cancel_waiting(self, ids: Collection[UUID], entry: Mapping[str, Any]) -> set[UUID]:
+        """
+        Cancel those of these runs that wait, with this entry in their errors, except those that
+        another session has locked. Return the ids of those cancelled.
+        """
+        with self.locking():
+            waiting = self._in(self.runs.filter(id__in=self._lock_free_rows(ids)), *WAITING)
+            runs = [*waiting.only(*READ_TO_CANCEL)]
+            new = [run.id for run in runs if run.attempts == 0 and not run.errors]
+            begun = [run for run in runs if run.attempts > 0 or run.errors]
+            cancelled = {run.id for run in begun if self._cancelled(run, entry)}
+            return cancelled | self._cancelled_alike(new, entry)
+
+    def _cancelled_alike(self, ids: Collection[UUID], entry: Mapping[str, Any]) -> set[UUID]:
+        """Cancel runs that nothing has happened to; return the ids of those that still waited."""
+        if not ids:
+            return set()
+        now, runs = self.read_clock(), self.runs.filter(id__in=ids)
+        # Of their newest states, which a REPEATABLE READ transaction of the caller has not read.
+        self._in(runs, *WAITING).update(
+            state=RunState.CANCELLED,
+            finished_at=now,
+            errors=[self._error_entry(0, now, entry)],
+            cancel_requested_at=self._first_cancel_request(),
+        )
+        return {*self._in(runs, RunState.CANCELLED).values_list("id", flat=True)}
 
     def to_cancel(self, worker: UUID) -> set[UUID]:
         """Return the runs of this worker whose cancellation was requested."""

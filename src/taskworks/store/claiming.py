@@ -2,13 +2,14 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from taskworks.database.clock import DatabaseClock
-from taskworks.models import RunState, TaskRun
+from taskworks.models import Pause, RunState, TaskRun
+from taskworks.models.pause import QUEUE
 from taskworks.store.base import Base
 
 Place = tuple[int, datetime, UUID]  # rank, available_at, id: the order of claims
@@ -19,8 +20,10 @@ NO_PLACES: Places = {}
 class Outlook(NamedTuple):
     """What there is to claim, and when there will be more."""
 
-    queues: list[str]  # with a ready run
+    queues: list[str]  # with a ready run, except those that are paused
     due_in: float  # seconds until the next scheduled run is due, below 0 if one is
+    paused: frozenset[str] = frozenset()  # queues
+    resumes_in: float = math.inf  # seconds until the first of these pauses ends by itself
 
 
 class Lane(NamedTuple):
@@ -50,20 +53,25 @@ class Claiming(Base):
 
     def ready_queues(self, backend: str) -> list[str]:
         """Return the queues that have a ready run; costs one index probe per queue."""
-        return [name for name, _ in self._fetch(self._ready_queues(), [backend, backend])]
+        return [name for _, name, _ in self._fetch(self._ready_queues(), [backend, backend])]
 
     def outlook(self, backend: str) -> Outlook:
-        """Return the queues that have a ready run, and when the next scheduled one is due."""
-        due_in, clock = self._due_in()
+        """
+        Return the queues that have a ready run and are not paused, and when the next scheduled run
+        is due; which queues are paused, and when the first of these is not any more.
+        """
+        due_in, clock = self._seconds_until("MIN(available_at)")
+        pauses, pause_parameters = self._pauses_of_queues(backend)
         statement = f"""
             {self._ready_queues()}
             UNION ALL
-            SELECT NULL, {due_in} FROM {self._quoted(TaskRun)}
-            WHERE state = 'scheduled'"""  # noqa: S608 - a table's name and our own expression
-        rows = self._fetch(statement, [backend, backend, *clock])
-        queues = [name for name, _ in rows if name is not None]
-        [seconds] = [seconds for name, seconds in rows if name is None]
-        return Outlook(queues, math.inf if seconds is None else float(seconds))
+            SELECT 'due', NULL, {due_in} FROM {self._quoted(TaskRun)} WHERE state = 'scheduled'
+            UNION ALL
+            SELECT 'paused', {pauses}"""  # noqa: S608 - a table's name and our own expressions
+        rows = self._fetch(statement, [backend, backend, *clock, *pause_parameters])
+        ready = [name for what, name, _ in rows if what == "ready"]
+        [due_in] = [seconds for what, _, seconds in rows if what == "due"]
+        return outlook_of(ready, due_in, [(name, s) for what, name, s in rows if what == "paused"])
 
     def claim(
         self,
@@ -110,8 +118,38 @@ class Claiming(Base):
                 SELECT (SELECT MIN(queue_name) {ready} AND queue_name > queue.name)
                 FROM queue WHERE queue.name IS NOT NULL
             )
-            SELECT name, NULL FROM queue WHERE name IS NOT NULL"""  # noqa: S608 - a table's name
+            SELECT 'ready', name, NULL FROM queue WHERE name IS NOT NULL"""  # noqa: S608 - a table's name
+
+    def _pauses_of_queues(self, backend: str) -> tuple[str, Sequence[Any]]:
+        """
+        Return SQL that follows SELECT, for the name of each paused queue and the seconds until its
+        pause ends, and its parameters. It includes pauses that have ended.
+        """
+        until, clock = self._seconds_until(self.connection.ops.quote_name("until"))
+        return (
+            f"name, {until} FROM {self._quoted(Pause)} WHERE backend = %s AND kind = '{QUEUE}'",
+            [*clock, backend],
+        )
 
     @abstractmethod
-    def _due_in(self) -> tuple[str, Sequence[Any]]:
-        """Return SQL for the seconds until the first available_at, and its parameters."""
+    def _seconds_until(self, moment: str) -> tuple[str, Sequence[Any]]:
+        """
+        Return SQL for the seconds until a moment, which is SQL too, and its parameters. It is NULL
+        if the moment is.
+        """
+
+
+def outlook_of(ready: Iterable[str], due_in: Any, pauses: Iterable[tuple[str, Any]]) -> Outlook:
+    """Return the outlook of these answers, in which no seconds are None."""
+    ends = {name: _seconds(seconds) for name, seconds in pauses}
+    in_force = {name: seconds for name, seconds in ends.items() if seconds > 0}
+    return Outlook(
+        [name for name in ready if name not in in_force],
+        _seconds(due_in),
+        frozenset(in_force),
+        min(in_force.values(), default=math.inf),
+    )
+
+
+def _seconds(given: Any) -> float:
+    return math.inf if given is None else float(given)

@@ -11,7 +11,7 @@ from taskworks.models import IdempotencyKey, TaskRun
 from taskworks.store.base import Base
 from taskworks.store.new_runs import NewRuns
 
-MAX_TRIES = 10  # to take an idempotency key that others free and take again
+MAX_TRIES = 10  # to write a row by its key, while others insert and delete it
 
 
 class Once(NamedTuple):

@@ -4,12 +4,12 @@ Runs on MySQL and MariaDB, which have no UPDATE ... RETURNING: lock, then write,
 Claims lock rows in the order of an index without waiting, so that two workers cannot deadlock.
 """
 
-import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from django.db import Error as DatabaseError
@@ -17,16 +17,18 @@ from django.db import OperationalError, transaction
 from django.db.models import Min, Model
 
 from taskworks.database.clock import DatabaseClock
-from taskworks.models import Edge, RunState, TaskRun
+from taskworks.models import Edge, Pause, RunState, TaskRun
 from taskworks.models.run import TaskRunQuerySet, claim_order
 from taskworks.store.base import MAX_LOCK_WAIT
-from taskworks.store.claiming import Lane, Outlook
-from taskworks.store.enqueueing import Once
+from taskworks.store.claiming import Lane, Outlook, outlook_of
+from taskworks.store.enqueueing import MAX_TRIES, Once
 from taskworks.store.new_runs import NewRuns
 from taskworks.store.statements import OWN_COLUMNS, Change, bytes_of, per_statement
 from taskworks.store.verbs import Store
 
 LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
+
+T = TypeVar("T")
 
 
 class MySQLStore(Store):
@@ -42,19 +44,25 @@ class MySQLStore(Store):
             yield name
 
     def outlook(self, backend: str) -> Outlook:
-        due_in, clock = self._due_in()
+        due_in, clock = self._seconds_until("MIN(available_at)")
         table = self._quoted(TaskRun)
         statement = f"""
             SELECT
                 (SELECT MIN(queue_name) FROM {table} WHERE state = 'ready' AND backend = %s),
-                (SELECT {due_in} FROM {table} WHERE state = 'scheduled')"""  # noqa: S608 - a name
-        [(first, seconds)] = self._fetch(statement, [backend, *clock])
+                (SELECT {due_in} FROM {table} WHERE state = 'scheduled'),
+                EXISTS (SELECT 1 FROM {self._quoted(Pause)} WHERE backend = %s)
+            """  # noqa: S608 - names of tables
+        [(first, seconds, has_pauses)] = self._fetch(statement, [backend, *clock, backend])
         queues = [] if first is None else [first, *self._ready_queues_after(first, backend)]
-        return Outlook(queues, math.inf if seconds is None else float(seconds))
+        return outlook_of(queues, seconds, self._read_pauses(backend) if has_pauses else [])
 
-    def _due_in(self) -> tuple[str, Sequence[Any]]:
+    def _read_pauses(self, backend: str) -> list[tuple[Any, ...]]:
+        pauses, parameters = self._pauses_of_queues(backend)
+        return self._fetch(f"SELECT {pauses}", parameters)
+
+    def _seconds_until(self, moment: str) -> tuple[str, Sequence[Any]]:
         clock, offset = DatabaseClock().as_mysql(None, self.connection)
-        return f"TIMESTAMPDIFF(MICROSECOND, {clock}, MIN(available_at)) / 1000000", offset
+        return f"TIMESTAMPDIFF(MICROSECOND, {clock}, {moment}) / 1000000", offset
 
     def _claim(
         self, worker: UUID, backend: str, lanes: Sequence[Lane], limit: int
@@ -148,6 +156,26 @@ class MySQLStore(Store):
             if error.args[0] != DEADLOCK or self.connection.in_atomic_block:
                 raise
             return False
+
+    def pause_queue(self, *queue: str, **options: Any) -> Pause:
+        return self._despite_deadlocks(partial(super().pause_queue, *queue, **options))
+
+    def resume_queue(self, *queue: str) -> bool:
+        return self._despite_deadlocks(partial(super().resume_queue, *queue))
+
+    def _despite_deadlocks(self, write: Callable[[], T]) -> T:
+        """
+        Write a row that others may be writing, in a transaction of its own, as often as it takes:
+        inserts and deletions of one key may deadlock. In the caller's transaction, which a deadlock
+        ends, only once.
+        """
+        for _ in range(MAX_TRIES):
+            try:
+                return write()
+            except OperationalError as error:
+                if error.args[0] != DEADLOCK or self.connection.in_atomic_block:
+                    raise
+        return write()
 
     def cancel(self, run_id: UUID, entry: Mapping[str, Any]) -> RunState | None:
         with transaction.atomic(using=self.alias):

@@ -79,9 +79,10 @@ class PostgreSQLStore(Store):
         setting = "idle_in_transaction_session_timeout"
         self._fetch("SELECT SET_CONFIG(%s, %s, TRUE)", [setting, milliseconds])
 
-    def _due_in(self) -> tuple[str, Sequence[Any]]:
+    def _seconds_until(self, moment: str) -> tuple[str, Sequence[Any]]:
         clock, offset = DatabaseClock().as_postgresql(None, self.connection)
-        return f"EXTRACT(EPOCH FROM MIN(available_at) - {clock})", offset
+        # Not of the difference: a moment may be infinite.
+        return f"EXTRACT(EPOCH FROM {moment}) - EXTRACT(EPOCH FROM {clock})", offset
 
     def _claim(
         self, worker: UUID, backend: str, lanes: Sequence[Lane], limit: int
@@ -127,7 +128,7 @@ class PostgreSQLStore(Store):
         parameters = {
             "worker": worker,
             "token": token,
-            **{"moved": value for value in moved},
+            **dict(zip(["moved"], moved, strict=False)),
             "backend": backend,
             "queues": [lane.queue_name for lane in lanes],
             "executors": [lane.executor for lane in lanes],

@@ -22,9 +22,9 @@ class SQLiteStore(Store):
     def lock_to_write(self) -> None:
         self.runs.filter(id=NOBODY).update(rank=0)
 
-    def _due_in(self) -> tuple[str, Sequence[Any]]:
+    def _seconds_until(self, moment: str) -> tuple[str, Sequence[Any]]:
         clock, now = DatabaseClock().as_sqlite(None, self.connection)
-        return f"(JULIANDAY(MIN(available_at)) - JULIANDAY({clock})) * 86400", now
+        return f"(JULIANDAY({moment}) - JULIANDAY({clock})) * 86400", now
 
     def _claim(
         self, worker: UUID, backend: str, lanes: Sequence[Lane], limit: int

@@ -1,6 +1,7 @@
 """Statistics for people: how many runs there are, how long they wait, and which workers live."""
 
 from collections import Counter
+from collections.abc import Collection
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -91,16 +92,20 @@ def workers(store: Store) -> list[Working]:
     ]
 
 
-def unattended(tallies: list[Tally], workers: list[Working]) -> dict[str, int]:
+def unattended(
+    tallies: list[Tally], workers: list[Working], paused: Collection[tuple[str, str]]
+) -> dict[str, int]:
     """
     Return the queues that have runs to execute now, with the number of these, if no worker lives;
-    otherwise nothing, because a worker's row does not tell its queues.
+    otherwise nothing, because a worker's row does not tell its queues. What is ready in a
+    ``paused`` queue, of a backend, is not to be executed now.
     """
     if any(worker.is_living for worker in workers):
         return {}
     work: Counter[str] = Counter()
     for tally in tallies:
-        if tally.state in TO_EXECUTE:
+        is_held = tally.state == RunState.READY and (tally.backend, tally.queue_name) in paused
+        if tally.state in TO_EXECUTE and not is_held:
             work[tally.queue_name] += tally.number
     return dict(work)
 

@@ -6,13 +6,14 @@ from taskworks.store.blocking import Blocking
 from taskworks.store.cancelling import Cancelling
 from taskworks.store.claiming import Claiming
 from taskworks.store.finishing import Finishing
+from taskworks.store.pausing import Pausing
 from taskworks.store.pruning import Pruning
 from taskworks.store.rescuing import Rescuing
 from taskworks.store.scheduling import Scheduling
 
 
-class Store(Blocking, Claiming, Finishing, Cancelling, Rescuing, Pruning, Scheduling, ABC):
+class Store(Blocking, Claiming, Finishing, Cancelling, Rescuing, Pruning, Scheduling, Pausing, ABC):
     """
     All verbs: those of a run in the order of its life, which begins with enqueueing or blocking,
-    then those of a schedule. Each kind of database has a subclass.
+    then those of a schedule, and of a queue. Each kind of database has a subclass.
     """

@@ -52,11 +52,11 @@ def run_tasks(
     at once is listed twice.
 
     Everything happens in this thread, on its database connections, and so also inside the
-    transaction of a ``TestCase``. Retries, snoozes, expiry, cancellation, signals and logs are the
-    same as in a worker. Runs that are due later stay; see ``clock``. Unlike in a worker, tasks are
-    never interrupted, so a ``timeout`` or a cancellation does not stop a running task; tasks for
-    child processes are called here; and progress, messages and metadata are written at the end of
-    the attempt.
+    transaction of a ``TestCase``. Retries, snoozes, expiry, cancellation, signals, logs and pauses
+    of queues are the same as in a worker. Runs that are due later stay; see ``clock``. Unlike in a
+    worker, tasks are never interrupted, so a ``timeout`` or a cancellation does not stop a running
+    task; tasks for child processes are called here; and progress, messages and metadata are written
+    at the end of the attempt.
 
     If a run finally fails, or its task cannot be imported, this is stored and the exception is
     raised here; the other runs stay enqueued. With ``raise_failures=False`` it is only in the
@@ -109,7 +109,8 @@ class Runner(Subscriber):
         unblock_all(self._store)
         promote(self._store)
         alias = self._backend.alias
-        queues = [name for name in self._store.ready_queues(alias) if self._queues.takes(name)]
+        ready = self._store.outlook(alias).queues
+        queues = [name for name in ready if self._queues.takes(name)]
         if not queues:
             return None
         runs = self._store.claim(self._id, alias, queues, ONE_OF_EACH, limit=1)

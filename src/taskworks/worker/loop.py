@@ -209,6 +209,7 @@ class Worker:
             self._unblock_followers()
             self._register_again()
             self._claim_and_submit()
+            self._heed_pauses()
             self._write_starts_first()
             self._release_strays()
         except DatabaseError as error:
@@ -280,6 +281,8 @@ class Worker:
 
     def _prepared(self, attempt: Attempt) -> bool:
         outcome = prepare(attempt)
+        if outcome is None and self._intake.is_paused(attempt.run.queue_name):
+            outcome = Released()
         if outcome:
             self._ledger.settle(attempt, outcome)
         return outcome is None
@@ -311,11 +314,17 @@ class Worker:
         if not self._stopper.seconds or self.shutdown.stage > Stage.WORKING:
             is_asking = self.shutdown.stage is Stage.ASKING
             self._stopper.look(self._ledger.unsettled, is_asking=is_asking)
-            self._release_what_waits()
+            # What cannot begin soon, or everything if we stop.
+            self._release_what_waits(MAX_WAIT_AHEAD if self._may_begin else 0.0)
 
-    def _release_what_waits(self) -> None:
-        """Release what was claimed ahead and cannot begin soon, or everything if we stop."""
-        longest = MAX_WAIT_AHEAD if self._may_begin else 0.0
+    def _heed_pauses(self) -> None:
+        """Release what was claimed ahead once a queue is paused: it may be of that queue."""
+        look = self._intake.is_outdated and self._ledger.has_waiting
+        if self._intake.has_new_pause(look=look):
+            self._release_what_waits(0.0)
+
+    def _release_what_waits(self, longest: float) -> None:
+        """Release what was claimed ahead and has not begun for ``longest`` seconds."""
         for attempt in [*self._pools.withdraw(longest), *self._starts.withdraw(longest)]:
             self._ledger.settle(attempt, Released())
 

@@ -17,6 +17,7 @@ from django.db.backends.utils import CursorWrapper
 from django.test.utils import CaptureQueriesContext
 
 from taskworks import TaskResult, task_backends
+from taskworks.control import pause, resume
 from taskworks.database import notifications
 from taskworks.database.notifications import NOTIFY_INTERVAL, SCHEDULE_SAVED, Listener, PipeEvent
 from taskworks.duties.promote import promote
@@ -337,6 +338,33 @@ def test_a_worker_that_hears_nothing_polls_until_it_hears_again(
     assert worker._wake_ups.works
     assert caplog.text.count("do not arrive") == 1
     wait_until_executed(tasks.noop.enqueue())
+
+
+@on_postgresql
+def test_a_worker_that_is_told_of_a_paused_queue_claims_nothing_from_it(
+    idle_worker: Worker,
+) -> None:
+    for _ in range(10):
+        pause("imports")  # two in a row, of which neither is left out as one too many
+        pause("mail")
+        waiting = tasks.noop.using(queue_name="mail").enqueue()
+        wait_until_executed(tasks.noop.enqueue())
+        assert TaskRun.objects.get(id=waiting.id).state == "ready"
+        notifications._sent_at.clear()
+        resume("imports")
+        resume("mail")
+        wait_until_executed(waiting)
+        notifications._sent_at.clear()
+
+
+@on_postgresql
+def test_a_pause_is_told_of_with_its_commit() -> None:
+    with heard() as payloads:
+        with transaction.atomic():
+            pause("mail")
+        with rolled_back():
+            resume("mail")
+    assert payloads == [notice()]
 
 
 @on_postgresql

@@ -11,6 +11,7 @@ from taskworks.management import (
     action_commands,
     list_command,
     prune_command,
+    queue_commands,
     run_command,
     schedules_command,
     show_command,
@@ -41,12 +42,19 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "run": run_command,
     "retry": action_commands.RETRY,
     "cancel": action_commands.CANCEL,
+    "pause": queue_commands.PAUSE,
+    "resume": queue_commands.RESUME,
+    "clear": queue_commands.CLEAR,
+    "drain": queue_commands.DRAIN,
     "schedules": schedules_command,
 }
 
 
 class Command(BaseCommand):
-    help = "Run workers; enqueue, show, retry, cancel and delete runs; list and change schedules."
+    help = (
+        "Run workers; enqueue, show, retry, cancel and delete runs; pause, clear and drain queues; "
+        "list and change schedules."
+    )
     # The worker runs the checks itself, once it has reached the database, which some of them query.
     requires_system_checks = ()
 

@@ -1,0 +1,85 @@
+"""Pause and resume queues, and tell whether one is empty."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from taskworks.conf import conf
+from taskworks.database.clock import DatabaseClock
+from taskworks.database.notifications import PAUSES_CHANGED
+from taskworks.database.transactions import writing
+from taskworks.models import Pause, TaskRun
+from taskworks.models.pause import QUEUE, PauseQuerySet
+from taskworks.store.base import Base
+
+UNIQUE = ["backend", "kind", "name", "key"]
+WRITTEN = ["until", "reason", "by", "at"]
+
+
+class Use(NamedTuple):
+    """Whether a queue has work for workers."""
+
+    ready: bool  # a run waits for a worker
+    in_hand: bool  # a worker has one
+
+
+class Pausing(Base):
+    """What people do to queues."""
+
+    @property
+    def pauses(self) -> PauseQuerySet:
+        return Pause.objects.using(self.alias)
+
+    def pause_queue(
+        self, backend: str, name: str, *, until: datetime | None, reason: str, by: str
+    ) -> Pause:
+        """
+        Pause a queue, and tell the workers, when the caller's transaction, if there is one, is
+        committed. If the queue is paused already, this takes the place of that pause. Return the
+        row.
+        """
+        pause = Pause(backend=backend, kind=QUEUE, name=name, until=until, reason=reason, by=by)
+        pause.at = self.read_clock()
+        target = UNIQUE if self._names_what_conflicts else None
+        with writing(self.alias):
+            self.pauses.bulk_create(
+                [pause], update_conflicts=True, unique_fields=target, update_fields=WRITTEN
+            )
+            self._notify_of_pauses()
+            return self.pauses.of_queue(backend, name).get()
+
+    def resume_queue(self, backend: str, name: str) -> bool:
+        """As ``pause_queue``, but delete its pause; return False if it was not paused."""
+        with writing(self.alias):
+            pause = self.pauses.of_queue(backend, name)
+            resumed = bool(pause.in_force().delete()[0])
+            if resumed:
+                self._notify_of_pauses()
+        return resumed
+
+    def forget_ended_pauses(self) -> int:
+        """Delete the pauses that have ended by themselves; return how many."""
+        return self.pauses.filter(until__lte=DatabaseClock())._raw_delete(self.alias)
+
+    def use_of_queue(self, backend: str, name: str) -> Use:
+        """
+        Return whether a queue has work. In one statement, because a run that is put back between
+        two would be overlooked by both.
+        """
+        # The first in an index: a planner that expects many ready runs would read the table.
+        of_queue = f"FROM {self._quoted(TaskRun)} WHERE backend = %s AND queue_name = %s AND state"
+        statement = f"""
+            SELECT
+                (SELECT MIN(executor) {of_queue} = 'ready') IS NOT NULL,
+                EXISTS (SELECT 1 {of_queue} IN ('claimed', 'running'))"""
+        [(ready, in_hand)] = self._fetch(statement, [backend, name] * 2)
+        return Use(bool(ready), bool(in_hand))
+
+    def _notify_of_pauses(self) -> None:
+        # In the transaction, unlike a notification of runs, and never left out as one too many:
+        # who has been told of the pause is told after it of whatever is ready later.
+        if self.can_notify and conf().notify:
+            self.notify(PAUSES_CHANGED)
+
+    @property
+    def _names_what_conflicts(self) -> bool:
+        return bool(self.connection.features.supports_update_conflicts_with_target)

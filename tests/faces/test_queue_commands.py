@@ -1,0 +1,170 @@
+"""``manage.py taskworks pause | resume | clear | drain``, and what ``status`` says of a pause."""
+
+import builtins
+import getpass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from taskworks import control
+from taskworks.models import Pause, TaskRun, Worker
+from tests import tasks
+from tests.behavior import rewrite
+from tests.faces.conftest import MakeRun
+from tests.faces.test_command_line import failing, taskworks, taskworks_json
+
+pytestmark = pytest.mark.django_db
+
+MAIL = "The queue 'mail' of the backend 'default'"
+mail = tasks.noop.using(queue_name="mail")
+
+
+@pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What the user answers; and the questions that were asked."""
+    questions: list[str] = []
+
+    def give(text: str | type[Exception]) -> list[str]:
+        def read(question: str) -> str:
+            questions.append(question)
+            if isinstance(text, str):
+                return text
+            raise text
+
+        monkeypatch.setattr(builtins, "input", read)
+        return questions
+
+    return give
+
+
+def test_pause_and_resume() -> None:
+    said = taskworks("pause", "mail", "--reason", "no\nspace", "--by", "anna")
+    assert said == f"{MAIL} is paused by anna: no\\nspace\n"
+    assert taskworks("resume", "mail") == f"{MAIL} is resumed.\n"
+    assert taskworks("resume", "mail") == f"{MAIL} was not paused.\n"
+    assert taskworks_json("resume", "mail") == {
+        "backend": "default",
+        "queue_name": "mail",
+        "resumed": False,
+    }
+
+
+def test_pause_as_json_until_a_time() -> None:
+    paused = taskworks_json("pause", "mail", "--backend", "other", "--until", "60")
+    row = Pause.objects.get()
+    assert paused == {
+        "backend": "other",
+        "queue_name": "mail",
+        "until": row.until.isoformat(),
+        "reason": "",
+        "by": getpass.getuser(),
+        "at": row.at.isoformat(),
+    }
+    assert timedelta(0) < row.until - row.at <= timedelta(minutes=1)
+
+
+def test_who_has_no_name_pauses_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    assert taskworks("pause", "mail") == f"{MAIL} is paused\n"
+
+
+def test_pause_can_wait() -> None:
+    busy = mail.enqueue()
+    rewrite(busy, state="running")
+    _, reason = failing(3, "pause", "mail", "--wait", "--timeout", "0")
+    assert "workers still have runs of it after 0 s" in reason
+    assert len(control.pauses()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("pause", "mial"), "Did you mean 'mail'?"),
+        (("pause", "mail", "--until", "-5"), "must be in the future"),
+        (("pause", "mail", "--until", "2020-01-01T00:00Z"), "must be in the future"),
+        (("pause", "mail", "--reason", "a\0"), "must not contain NUL"),
+        (("pause", "mail", "--timeout", "5"), "--timeout requires --wait."),
+        (("pause", ""), "must be 1 to 128 printable characters"),
+        (("resume", "a\nb"), "must be 1 to 128 printable characters"),
+        (("clear", "mial", "--no-input"), "Did you mean 'mail'?"),
+        (("clear", "mial"), "Did you mean 'mail'?"),
+        (("clear", "mail", "--json"), "--json requires --no-input"),
+        (("drain", "mial"), "Did you mean 'mail'?"),
+    ],
+    ids=str,
+)
+def test_bad_input_does_nothing(arguments: tuple[str, ...], reason: str) -> None:
+    mail.enqueue()
+    printed, error = failing(2, *arguments)
+    assert printed == ""
+    assert reason in error
+    assert not Pause.objects.exists()
+    assert TaskRun.objects.get().state == "ready"
+
+
+def test_clear_asks(answer: Any) -> None:
+    for _ in range(2):
+        mail.enqueue()
+    for refusal in ("no", "", EOFError):
+        questions = answer(refusal)
+        _, reason = failing(1, "clear", "mail")
+        assert reason == "Nothing was cancelled. Use --no-input in scripts."
+    assert questions[0].startswith("2 runs of the queue 'mail' of the backend 'default' would be")
+    assert TaskRun.objects.ready().count() == 2
+    answer("yes")
+    cancelled = "Cancelled 2 runs of the queue 'mail' of the backend 'default'.\n"
+    assert taskworks("clear", "mail") == cancelled
+    assert not TaskRun.objects.ready().exists()
+
+
+def test_clear_without_a_question(answer: Any) -> None:
+    mail.enqueue()
+    questions = answer("no")
+    cancelled = taskworks_json("clear", "mail", "--no-input")
+    assert cancelled == {"backend": "default", "queue_name": "mail", "cancelled": 1}
+    assert questions == []
+
+
+def test_drain() -> None:
+    assert taskworks("drain", "mail") == (
+        "No run of the queue 'mail' of the backend 'default' is ready or in hand.\n"
+    )
+    assert taskworks_json("drain", "mail")["drained"] is True
+    mail.enqueue()
+    control.pause("mail", by="anna")
+    _, reason = failing(3, "drain", "mail", "--timeout", "0")
+    assert reason == f"{MAIL} has work after 0 s; resume it, because it is paused by anna."
+
+
+def test_status_names_what_is_paused(worker: Worker) -> None:
+    assert f"{worker.label}" in taskworks("status")
+    control.pause("mail", until=timedelta(hours=1), by="anna", reason="no space")
+    row = Pause.objects.get()
+    until = f"{row.until:%Y-%m-%d %H:%M:%S %Z}"
+    assert f"{MAIL} is paused until {until} by anna: no space\n" in taskworks("status")
+    assert taskworks_json("status")["pauses"] == [
+        {
+            "backend": "default",
+            "queue_name": "mail",
+            "until": row.until.isoformat(),
+            "reason": "no space",
+            "by": "anna",
+            "at": row.at.isoformat(),
+        }
+    ]
+
+
+def test_what_is_ready_in_a_paused_queue_needs_no_worker(make_run: MakeRun) -> None:
+    make_run(task=mail)
+    failing(4, "status")
+    control.pause("mail", backend="other")
+    failing(4, "status")
+    control.pause("mail")
+    assert taskworks_json("status")["unattended_queues"] == []
+    make_run("running", task=mail)
+    _, complaint = failing(4, "status")
+    assert "'mail' (1)" in complaint
