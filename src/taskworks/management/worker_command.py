@@ -117,7 +117,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         default=1.0,
         metavar="SECONDS",
-        help="The longest pause between two polls of empty queues (default: 1).",
+        help="The longest pause between two polls of empty queues, where a worker polls "
+        "(default: 1).",
     )
     add("--batch", action="store_true", help="Execute everything that is ready, then exit.")
     add(

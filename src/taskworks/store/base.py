@@ -7,7 +7,7 @@ The runs given to such a verb carry the values to write.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -38,6 +38,7 @@ class Base(ABC):
     """The tables of one database, and the statements that several verbs need."""
 
     can_notify = False  # whether the database can notify workers of new runs
+    can_see_commits = False  # whether seeing commits costs next to nothing
 
     rows_class = Rows
 
@@ -73,7 +74,7 @@ class Base(ABC):
         """Return the database's time, as Django would read it from a column."""
         return clock.read(self.connection)
 
-    # Notify workers that there is something to claim; on databases that cannot, they only poll.
+    # Notify workers that there is something to claim; on databases that cannot, they look.
 
     def notify_workers(self, backend: str | None = None, queue_name: str | None = None) -> None:
         """Notify workers after the commit that runs of a queue, or of any queue, are ready."""
@@ -88,6 +89,13 @@ class Base(ABC):
     def listener(self) -> Listener | None:
         """Return a listener for notifications; None if the database or settings rule it out."""
         return None
+
+    def seeing_commits(self) -> AbstractContextManager[Callable[[], Any]]:
+        """
+        Give a function for this block, and this connection. What it returns has changed if another
+        connection has committed since the last call.
+        """
+        raise NotImplementedError(f"The database {self.alias!r} does not show commits.")
 
     # Transactions.
 

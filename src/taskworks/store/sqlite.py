@@ -1,6 +1,7 @@
 """Runs on SQLite: claim and write many in one statement each, which takes the write lock once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,6 +19,20 @@ NOBODY = UUID(int=0)
 
 class SQLiteStore(Store):
     """A store on SQLite, which has one write lock and no locks of rows."""
+
+    can_see_commits = True
+
+    @contextmanager
+    def seeing_commits(self) -> Iterator[Callable[[], Any]]:
+        # It is called many times a second, so without Django's cursors.
+        self.connection.ensure_connection()
+        raw: Any = self.connection.connection
+
+        def data_version() -> Any:
+            return raw.execute("PRAGMA data_version").fetchone()
+
+        with self.connection.wrap_database_errors:
+            yield data_version
 
     def lock_to_write(self) -> None:
         self.runs.filter(id=NOBODY).update(rank=0)

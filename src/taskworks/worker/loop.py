@@ -46,8 +46,8 @@ from taskworks.recording.subscribers import RunLog, RunSignals, Watchers
 from taskworks.store import store
 from taskworks.worker.claiming import NoWakeUps, WakeUpSource
 from taskworks.worker.claiming.intake import Intake
-from taskworks.worker.claiming.listening import NotificationListener
 from taskworks.worker.claiming.queues import Queues
+from taskworks.worker.claiming.sources import wake_up_source
 from taskworks.worker.first_starts import FirstStarts
 from taskworks.worker.pools import Done, Pools, PoolSet, Sizes
 from taskworks.worker.registration import Registration
@@ -96,7 +96,7 @@ class Worker:
         *,
         subscribers: Iterable[Subscriber] = (),
         make_pools: Callable[[Sizes, type, Done], PoolSet] = Pools,
-        make_wake_ups: Callable[..., WakeUpSource] = NotificationListener,
+        make_wake_ups: Callable[..., WakeUpSource] = wake_up_source,
     ) -> None:
         self.backend, self.options = backend, options
         self.label = options.label or f"{platform.node()[:40]}-{os.getpid()}-{uuid4().hex[:8]}"
@@ -143,7 +143,9 @@ class Worker:
         self._threads: list[WakeUpSource | BackgroundThread] = [self._heartbeat]
         if self.options.batch:
             return
-        scheduler = Scheduler(self._store, is_notified=lambda: self._wake_ups.works)
+        scheduler = Scheduler(
+            self._store, is_notified=lambda: self._store.can_notify and self._wake_ups.works
+        )
         self._heartbeat.schedules_enabled = scheduler.begin
         self._wake_ups = make_wake_ups(
             self._store,

@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,6 @@ from django.db import connection, connections, transaction
 from django.db.backends.utils import CursorWrapper
 from django.test.utils import CaptureQueriesContext
 
-from taskworks import TaskResult, task_backends
 from taskworks.control import pause, resume
 from taskworks.database import notifications
 from taskworks.database.notifications import NOTIFY_INTERVAL, SCHEDULE_SAVED, Listener, PipeEvent
@@ -25,62 +24,33 @@ from taskworks.duties.rescue import rescue
 from taskworks.models import TaskRun
 from taskworks.models import Worker as WorkerRow
 from taskworks.store import store
-from taskworks.worker import Options, Queues, Sizes, Worker
+from taskworks.worker import Queues, Sizes, Worker
 from taskworks.worker.claiming import intake, listening
+from taskworks.worker.claiming.news import MAX_NAMED_QUEUES
 from tests import tasks
-from tests.connections import begin_elsewhere
 from tests.settings import DATABASE
 from tests.waiting import wait_for
+from tests.worker.claiming.idleness import (
+    RARELY,
+    StartWorker,
+    idle,
+    rolled_back,
+    wait_until_executed,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 on_postgresql = pytest.mark.skipif(DATABASE != "postgresql", reason="only PostgreSQL notifies")
+where_a_worker_is_woken = pytest.mark.skipif(
+    DATABASE not in ("postgresql", "sqlite"), reason="workers poll"
+)
+where_a_worker_polls = pytest.mark.skipif(DATABASE == "sqlite", reason="it sees commits")
 
-StartWorker = Callable[..., Worker]
 PING = notifications.own_payload("a token")
-RARELY = 600.0  # seconds; who is not told of a run looks for it in eight minutes, or ten
-
-
-@pytest.fixture
-def start_worker() -> Iterator[StartWorker]:
-    started = []
-
-    def start_worker(**options: Any) -> Worker:
-        options = {"queues": Queues(), "interval": RARELY, **options}
-        worker = Worker(task_backends["default"], Options(**options))
-        started.append((worker, begin_elsewhere(worker.run)))
-        return worker
-
-    yield start_worker
-    for worker, _ in started:
-        worker.stop()
-    for _, working in started:
-        working.result(timeout=60)
-
-
-@pytest.fixture
-def idle_worker(start_worker: StartWorker) -> Worker:
-    return idle(start_worker())
 
 
 @pytest.fixture(autouse=True)
 def _nobody_has_told() -> None:
     notifications._sent_at.clear()
-
-
-def idle(worker: Worker) -> Worker:
-    """As soon as it listens, and has looked, and looks no more."""
-    wait_for(lambda: worker._wake_ups.works, "notifications arrive")
-    wait_for(
-        lambda: worker._intake._poll_schedule.seconds({"thread": 1}) > 2, "it waits to be told"
-    )
-    return worker
-
-
-def wait_until_executed(*results: TaskResult) -> None:
-    """However slow the machine is, that is sooner than a worker looks that was not told."""
-    ids = [result.id for result in results]
-    done = TaskRun.objects.successful().filter(id__in=ids)
-    wait_for(lambda: done.count() == len(ids), f"{len(ids)} runs have ended", RARELY / 10)
 
 
 @contextmanager
@@ -98,13 +68,6 @@ def heard() -> Iterator[list[str]]:
     payloads.remove('["the", "end"]')
 
 
-@contextmanager
-def rolled_back() -> Iterator[None]:
-    with transaction.atomic():
-        yield
-        transaction.set_rollback(True)
-
-
 def notice(backend: str | None = None, queue: str | None = None) -> str:
     return json.dumps([backend, queue])
 
@@ -112,14 +75,14 @@ def notice(backend: str | None = None, queue: str | None = None) -> str:
 # Found at once.
 
 
-@on_postgresql
+@where_a_worker_is_woken
 def test_an_idle_worker_is_told_at_once(idle_worker: Worker) -> None:
     for _ in range(30):
         notifications._sent_at.clear()  # as if the last one was long ago
         wait_until_executed(tasks.noop.enqueue())
 
 
-@on_postgresql
+@where_a_worker_is_woken
 def test_a_worker_for_named_queues_is_told_of_these(start_worker: StartWorker) -> None:
     idle(start_worker(queues=Queues(("mail",))))
     wait_until_executed(tasks.send_mail.enqueue("you"))
@@ -146,7 +109,7 @@ def test_a_worker_heeds_what_concerns_it_and_is_woken_once() -> None:
     assert listener.take() == {"mail", "news"}
     listener._take_in(notice())
     assert (listener.take(), woken) == ({None}, [True, True])
-    for _ in range(listening.MAX_NAMED_QUEUES + 1):
+    for _ in range(MAX_NAMED_QUEUES + 1):
         listener._take_in(notice("default", "mail"))
     assert listener.take() == {"mail", None}
     assert listener.take() == set()
@@ -240,7 +203,11 @@ def test_nothing_is_told_where_it_is_switched_off(settings: Any) -> None:
     assert store().listener() is None
 
 
-def test_without_notices_a_worker_polls(settings: Any, start_worker: StartWorker) -> None:
+@where_a_worker_polls
+def test_without_notices_a_worker_polls(
+    settings: Any, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "ACTIVE_FOR", 0.0)
     settings.TASKWORKS = {**settings.TASKWORKS, "NOTIFY": False}
     worker = start_worker(interval=0.2)
     wait_for(lambda: worker._intake._poll_schedule._pause == 0.2, "it looks rarely")
@@ -419,8 +386,8 @@ def test_an_idle_worker_looks_and_beats_and_asks_nothing_else(
         statements[threading.current_thread().name] += 1
         return execute(self, sql, params)
 
-    worker = start_worker(interval=0.2)
-    wait_for(lambda: worker._intake._poll_schedule._pause >= 0.2, "it is idle")
+    worker = start_worker(interval=0.1)
+    wait_for(lambda: worker._intake._poll_schedule._pause >= 0.1, "it is idle")
     beats, looks = calls_of("heartbeat", monkeypatch), calls_of("outlook", monkeypatch)
     monkeypatch.setattr(CursorWrapper, "execute", counted)
     wait_for(lambda: len(beats) >= 10, "it has beaten a few times")

@@ -1,11 +1,10 @@
 """When a worker looks for ready runs."""
 
-from itertools import pairwise
-
 import pytest
 
 from taskworks.worker.claiming import intake as module
 from taskworks.worker.claiming.intake import (
+    ACTIVE_FOR,
     LOOK_AGAIN_AFTER,
     MIN_LOOK_INTERVAL,
     MIN_POLL_INTERVAL,
@@ -49,12 +48,29 @@ def test_a_poller_looks_soon_after_work_and_ever_more_rarely(clock: Clock) -> No
     schedule = PollSchedule(1.0)
     first = pauses(schedule, clock, 12)
     assert MIN_POLL_INTERVAL * 0.79 <= first[0] <= MIN_POLL_INTERVAL
-    assert all(earlier < later for earlier, later in pairwise(first[:6]))
-    assert all(0.79 <= pause <= 1.0 for pause in first[6:])
-    assert len({round(pause, 6) for pause in first[6:]}) > 1  # not in step with other workers
+    assert first[0] < first[1] < first[2]
+    assert all(0.079 <= pause <= 0.1 for pause in first[3:])
+    assert len({round(pause, 6) for pause in first[3:]}) > 1  # not in step with other workers
+    clock.now += ACTIVE_FOR
+    later = pauses(schedule, clock, 12)
+    assert all(0.79 <= pause <= 1.0 for pause in later[6:])
     schedule.hurry()
-    assert schedule.room_due(ROOM)
-    assert pauses(schedule, clock, 1)[0] <= MIN_POLL_INTERVAL
+    clock.now += 1
+    again = pauses(schedule, clock, 12)
+    assert again[0] <= MIN_POLL_INTERVAL
+    assert max(again) <= 0.1
+
+
+@pytest.mark.parametrize(
+    ("interval", "after_work"), [(0.01, 0.01), (0.05, 0.05), (0.5, 0.1), (5.0, 0.5), (60.0, 6.0)]
+)
+def test_after_work_a_poller_looks_ten_times_as_often_but_not_all_the_time(
+    clock: Clock, interval: float, after_work: float
+) -> None:
+    schedule = PollSchedule(interval)
+    assert 0.79 * after_work <= pauses(schedule, clock, 12)[-1] <= after_work
+    clock.now += ACTIVE_FOR
+    assert 0.79 * interval <= pauses(schedule, clock, 12)[-1] <= interval
 
 
 def test_who_is_notified_hardly_looks(clock: Clock) -> None:

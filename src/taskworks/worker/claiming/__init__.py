@@ -22,7 +22,7 @@ class WakeUpSource(Protocol):
     def take(self) -> set[str | None]:
         """
         Return the queues with news since the last call; None stands for any queue. Called by the
-        worker with each look.
+        worker each time that it has been woken, by whatever.
         """
 
 

@@ -22,6 +22,8 @@ SURVEY_INTERVAL = 0.15
 PROMOTE_AGAIN_AFTER = 0.5  # seconds until due runs that another session has locked are tried again
 MIN_POLL_INTERVAL = 0.02  # seconds between two looks at empty queues, just after there was work
 MIN_LOOK_INTERVAL = 0.005  # seconds between two looks, however often the worker is woken
+POLL_INTERVAL_AFTER_WORK = 0.1  # the longest pause between two looks for ACTIVE_FOR after work
+ACTIVE_FOR = 300.0  # seconds
 POLL_INTERVAL_IF_NOTIFIED = 5.0  # seconds between two looks of a worker that is woken for new runs
 # Seconds after a notification by which another may have been left out, as one too many.
 LOOK_AGAIN_AFTER = NOTIFY_INTERVAL * 1.2
@@ -172,13 +174,15 @@ class Intake:
 class PollSchedule:
     """
     When to look for runs of each executor: at once where a look has found as many as there was room
-    for; otherwise after a pause that grows to ``interval`` seconds. While ``is_notified`` returns
-    True, the worker is woken for new runs, and hardly polls.
+    for; otherwise after a pause that grows. It grows to a tenth of ``interval`` seconds while there
+    was work within minutes, and to all of it afterwards. While ``is_notified`` returns True, the
+    worker is woken for new runs, and hardly polls.
     """
 
     def __init__(self, interval: float, is_notified: Callable[[], bool] = lambda: False) -> None:
         self._interval, self._is_notified = interval, is_notified
-        self._pause = min(MIN_POLL_INTERVAL, interval)
+        self._interval_after_work = min(interval, max(POLL_INTERVAL_AFTER_WORK, interval / 10))
+        self._pause, self._worked_at = min(MIN_POLL_INTERVAL, interval), time.monotonic()
         self._next: dict[str, float] = {}
         self._looked_at = 0.0
         self._again_at = self._due_at = math.inf
@@ -204,7 +208,8 @@ class PollSchedule:
         self._pause = self._longer_pause()
 
     def hurry(self) -> None:
-        """Begin with the shortest pause again."""
+        """Begin with the shortest pause again: there is work."""
+        self._worked_at = time.monotonic()
         self._pause = min(MIN_POLL_INTERVAL, self._interval)
 
     def wake(self) -> None:
@@ -241,4 +246,5 @@ class PollSchedule:
     def _longer_pause(self) -> float:
         if self._is_notified() and self._pause * 2 > NOTIFY_INTERVAL:
             return max(POLL_INTERVAL_IF_NOTIFIED, self._interval)
-        return min(self._pause * 2, self._interval)
+        is_active = time.monotonic() - self._worked_at < ACTIVE_FOR
+        return min(self._pause * 2, self._interval_after_work if is_active else self._interval)

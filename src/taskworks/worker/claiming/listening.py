@@ -1,9 +1,7 @@
 """How a worker hears of new runs, where the database sends notifications."""
 
 import random
-from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from uuid import UUID, uuid4
 
 from django.db import connections
@@ -20,11 +18,11 @@ from taskworks.database.notifications import (
 )
 from taskworks.logs import steady_logger
 from taskworks.store import Store
+from taskworks.worker.claiming.news import News
 from taskworks.worker.claiming.queues import Queues
 
 SELF_TEST_INTERVAL = 30.0  # seconds between two tests of whether notifications arrive
 ARRIVES_WITHIN = 3.0  # seconds in which a notification arrives, or never
-MAX_NAMED_QUEUES = 100  # of which it was notified; with more of them any queue is meant
 
 logger = steady_logger(__name__)
 
@@ -53,21 +51,16 @@ class NotificationListener(BackgroundThread):
         )
         self.stop_timeout = ARRIVES_WITHIN
         self._store, self._backend, self._queues = store, backend, queues
-        self._wake_worker, self._watch, self._wake_scheduler = wake_worker, watch, wake_scheduler
+        self._news = News(wake_worker)
+        self._watch, self._wake_scheduler = watch, wake_scheduler
         token = uuid4().hex
         self._own_payload, self._own_channel = own_payload(token), f"taskworks_{token}"
-        self._notified_queues: deque[str | None] = deque(maxlen=MAX_NAMED_QUEUES)
         self._has_logged_that_none_arrive = False
         self.works = False
 
     def take(self) -> set[str | None]:
         """Return the queues it was notified of since the last call; None stands for any queue."""
-        is_full = len(self._notified_queues) == MAX_NAMED_QUEUES
-        taken: set[str | None] = {None} if is_full else set()
-        with suppress(IndexError):
-            while True:
-                taken.add(self._notified_queues.popleft())
-        return taken
+        return self._news.take()
 
     def step(self) -> float:
         """Listen until notifications no longer arrive; return the seconds until the next try."""
@@ -81,7 +74,7 @@ class NotificationListener(BackgroundThread):
         finally:
             if not self.is_stopping:
                 self.works = False
-                self._note(None)  # or the worker would go on polling as rarely
+                self._news.note(None)  # or the worker would go on polling as rarely
         return _jittered(SELF_TEST_INTERVAL)
 
     def _listen(self, listener: Listener) -> None:
@@ -91,7 +84,7 @@ class NotificationListener(BackgroundThread):
         if not self._own_arrives(listener, self._own_channel):
             return self._note_that_none_arrive()
         listener.listen()
-        self._note(None)  # what was sent before
+        self._news.note(None)  # what was sent before
         while not self.is_stopping:
             self._note_that_they_arrive()
             self._receive(listener, seconds=_jittered(SELF_TEST_INTERVAL))
@@ -125,12 +118,7 @@ class NotificationListener(BackgroundThread):
             backend, queue_name = ready
             takes_queue = queue_name is None or self._queues.takes(queue_name)
             if backend in (None, self._backend) and takes_queue:
-                self._note(queue_name)
-
-    def _note(self, queue_name: str | None) -> None:
-        self._notified_queues.append(queue_name)
-        if len(self._notified_queues) <= 1:  # or the worker was woken, and has not come yet
-            self._wake_worker()
+                self._news.note(queue_name)
 
     def _note_that_they_arrive(self) -> None:
         self.works = True

@@ -1,0 +1,120 @@
+"""How a worker sees that there are new runs, where it can see commits (SQLite)."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from taskworks import real_time as time
+from taskworks.database.background import BackgroundThread
+from taskworks.database.outage import GrowingPause
+from taskworks.store import Store
+from taskworks.worker.claiming.news import News
+from taskworks.worker.claiming.queues import Queues
+
+# Seconds between two glances at whether anybody has committed.
+GLANCE_INTERVAL = 0.005  # while there are new runs
+QUIET_GLANCE_INTERVAL = 0.015  # when there was none for QUIET_AFTER seconds
+BUSY_GLANCE_INTERVAL = 0.01  # while the worker is at work, and looks by itself
+LONGEST_GLANCE_INTERVAL = 0.1  # while the worker does not take what is ready: it has no room
+QUIET_AFTER = 1.0
+
+SAME_MOMENT = 0.01  # seconds; two looks at when a run is due differ by less
+
+
+class CommitWatcher(BackgroundThread):
+    """
+    Looks at what there is to claim when another connection has committed, and calls
+    ``wake_worker`` if a queue that the worker claims from has a ready run, or if a run is due
+    sooner than the last look has found; ``take`` returns the queues. It does so, too, whenever it
+    may have missed a commit.
+
+    It asks nothing while the worker is awake, which then calls ``take`` again and again.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        backend: str,
+        queues: Queues,
+        wake_worker: Callable[[], None],
+        **_of_a_listener: Any,
+    ) -> None:
+        super().__init__("watcher", store.alias, "watching for new runs")
+        self._store, self._backend, self._queues = store, backend, queues
+        self._news = News(wake_worker)
+        self._times_taken = self._times_seen = 0
+        self._due_at = math.inf
+        self._pause = Pause()
+        self.works = False
+
+    def take(self) -> set[str | None]:
+        """Return the queues with news since the last call; None stands for any queue."""
+        self._times_taken += 1
+        return self._news.take()
+
+    def step(self) -> float:
+        """Watch until the database fails."""
+        try:
+            with self._store.seeing_commits() as data_version:
+                self._watch(data_version)
+        finally:
+            if not self.is_stopping:
+                self.works = False
+                self._news.note(None)  # or the worker would go on polling as rarely
+        return 0.0
+
+    def _watch(self, data_version: Callable[[], Any]) -> None:
+        seen = None
+        while not self.is_stopping:
+            if self._is_at_work():
+                time.sleep(BUSY_GLANCE_INTERVAL)
+                continue
+            if (version := data_version()) != seen:
+                seen = version  # of before the look: what is committed meanwhile is looked at again
+                self._look()
+            time.sleep(self._pause.seconds)
+
+    def _is_at_work(self) -> bool:
+        """Return whether the worker has come for news since the last call."""
+        seen, self._times_seen = self._times_seen, self._times_taken
+        return self._times_seen != seen
+
+    def _look(self) -> None:
+        outlook = self._store.outlook(self._backend)
+        ready = [name for name in outlook.queues if self._queues.takes(name)]
+        self._pause.note(has_news=bool(ready))
+        for name in ready:
+            self._news.note(name)
+        if self._is_due_sooner(outlook.due_in):
+            self._news.note(None)
+        self.works = True
+        self.outage.clear()
+
+    def _is_due_sooner(self, seconds: float) -> bool:
+        """Return whether the next run is due sooner than the last look has found."""
+        now = time.monotonic()
+        known = self._due_at if self._due_at > now else math.inf
+        self._due_at = now + seconds
+        return self._due_at < known - SAME_MOMENT
+
+
+class Pause:
+    """The pause between two glances."""
+
+    def __init__(self) -> None:
+        self._growing = GrowingPause(GLANCE_INTERVAL, LONGEST_GLANCE_INTERVAL)
+        self._shortest = GLANCE_INTERVAL
+        self._news_at = -math.inf
+
+    def note(self, *, has_news: bool) -> None:
+        """Note whether a look has found ready runs."""
+        if has_news:
+            self._news_at = time.monotonic()
+        else:
+            self._growing.reset()
+        self._shortest = self._growing.take() if has_news else GLANCE_INTERVAL
+
+    @property
+    def seconds(self) -> float:
+        is_quiet = time.monotonic() - self._news_at > QUIET_AFTER
+        return max(self._shortest, QUIET_GLANCE_INTERVAL if is_quiet else GLANCE_INTERVAL)
