@@ -200,6 +200,26 @@ def test_filters_that_cannot_be(client: APIClient, name: str, value: str) -> Non
     assert list(response.json()) == [name]
 
 
+def test_a_filter_that_there_is_not(client: APIClient) -> None:
+    response = client.get(TASKS, {"staus": "failed", "mine": "maybe", "id\0": "1"})
+    assert response.status_code == 400
+    assert [*response.json()] == ["staus", "id\0", "mine"]
+    assert response.json()["staus"] == [
+        "There is no parameter 'staus'. Choose from: created_after, created_before, cursor, mine, "
+        "page_size, queue, status, task."
+    ]
+    many = {f"{number}{'x' * 1000}": "" for number in range(100)}
+    told = client.get(TASKS, many).json()
+    assert len(told) == 20
+    assert all(len(text) < 250 for [text] in told.values())
+
+
+def test_a_filter_that_is_given_twice(client: APIClient) -> None:
+    response = client.get(f"{TASKS}?status=failed&task=add&status=pending")
+    assert response.status_code == 400
+    assert response.json() == {"status": ["It is given more than once."]}
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -96,6 +96,7 @@ def _refusals(client: APIClient) -> dict[str, Any]:
         "bad key": client.post(TASKS, ADD, format="json", HTTP_IDEMPOTENCY_KEY="k k"),
         "key used otherwise": client.post(TASKS, {**ADD, "inputs": {"a": 2}}, format="json", **key),
         "bad filters": client.get(f"{TASKS}?{bad_filters}&created_before=1"),
+        "no such filter": client.get(f"{TASKS}?stat=1"),
         "no such run": client.get(address(NOBODY)),
         "not applicable": client.post(address(run, "cancel")),
         "not JSON": client.post(TASKS, "a=1", content_type="text/plain"),

@@ -5,17 +5,19 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.http import QueryDict
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
 
 from taskworks.models import TaskRun
 from taskworks.models.run import TaskRunQuerySet
-from taskworks.rest.serializers import STATUSES, StatusField, states_of
+from taskworks.rest.serializers import STATUSES, StatusField, StrictSerializer, states_of
 from taskworks.typed import registry
 
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 50, 100  # runs
 MAX_NAME_LENGTH = 512  # characters
+MAX_SHOWN_LENGTH = 100  # characters of the name of an unknown parameter, in an error
 
 
 class NameFilter(serializers.RegexField):
@@ -87,10 +89,11 @@ class DigitsFilter(serializers.IntegerField):
         return int(super().to_internal_value(data))
 
 
-class RunFilters(serializers.Serializer):
+class RunFilters(StrictSerializer):
     """
     The query of a list. Its validated data are ``mine``, ``task`` and ``page_size``, and the
-    others, as far as they are given, as lookups of a query set.
+    others, as far as they are given, as lookups of a query set. Other parameters, and one that is
+    given twice, are errors: to ignore a filter would be to answer with other runs.
     """
 
     task = TaskFilter(required=False, help_text="Runs of this task.")
@@ -115,6 +118,23 @@ class RunFilters(serializers.Serializer):
         error_messages={"invalid": "Not a cursor: follow the link in next."},
         help_text="Runs after this one in the list; the link in next has it.",
     )
+
+    @classmethod
+    def of(cls, query: QueryDict) -> "RunFilters":
+        """Return the filters in the query of a request."""
+        # As a dict: in a QueryDict a flag that is not given is false.
+        return cls(data=query.dict(), context={"query": query})
+
+    def why_unknown(self, name: str) -> str:
+        known = ", ".join(sorted(self.fields))
+        return f"There is no parameter {name[:MAX_SHOWN_LENGTH]!r}. Choose from: {known}."
+
+    def to_internal_value(self, data: Any) -> Any:
+        values = super().to_internal_value(data)
+        if twice := [name for name in data if len(self.context["query"].getlist(name)) > 1]:
+            text = "It is given more than once."
+            raise serializers.ValidationError({name: [text] for name in twice})
+        return values
 
 
 def page_of(

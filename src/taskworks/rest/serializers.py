@@ -33,6 +33,8 @@ RUN_COLUMNS = (
     "messages",
 )
 
+MAX_UNKNOWN_FIELDS_NAMED = 20  # in the answer to one request
+
 STATUS_OF = {
     RunState.BLOCKED: "pending",
     RunState.SCHEDULED: "pending",
@@ -177,6 +179,28 @@ class RefusalSerializer(serializers.Serializer):
     )
     idempotency_key = ErrorsField(required=False)
     non_field_errors = ErrorsField(required=False)
+
+
+# What is asked.
+
+
+class StrictSerializer(serializers.Serializer):
+    """What a request gives; other keys than its fields are errors."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = [name for name in data if name not in self.fields][:MAX_UNKNOWN_FIELDS_NAMED]
+        errors: dict[str, Any] = {name: [self.why_unknown(name)] for name in unknown}
+        try:
+            values = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            errors.update(error.detail)  # type: ignore[arg-type]
+        if errors:
+            raise serializers.ValidationError(errors)
+        return values
+
+    def why_unknown(self, name: str) -> str:
+        """Return what is wrong with a key that is no field."""
+        return "Unknown field."
 
 
 # A run as JSON.

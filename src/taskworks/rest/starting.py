@@ -14,6 +14,7 @@ from taskworks import framework
 from taskworks.conf import nearest
 from taskworks.exceptions import InvalidInputs
 from taskworks.options.owner import ANYBODY
+from taskworks.rest.serializers import StrictSerializer
 from taskworks.result import TaskResult, as_our_result
 from taskworks.store.enqueueing import KeyUsedOtherwise, Once
 from taskworks.typed import registry
@@ -21,7 +22,6 @@ from taskworks.typed import registry
 MAX_KEY_LENGTH = 200  # characters
 MIN_SECRET_LENGTH = 32  # characters of a key that alone says whose it is
 KEY_CHARACTERS = "[!-~]+"  # printable ASCII without a space
-MAX_UNKNOWN_FIELDS_NAMED = 20  # in the answer to one body
 MAX_TASK_NAME_SHOWN = 100  # characters of an unknown name, in an error
 
 
@@ -57,7 +57,7 @@ class InputsField(serializers.Field):
         return data
 
 
-class StartTaskSerializer(serializers.Serializer):
+class StartTaskSerializer(StrictSerializer):
     """The body of a request that starts a task. Other keys are errors."""
 
     task = TaskField()
@@ -68,17 +68,6 @@ class StartTaskSerializer(serializers.Serializer):
             text = "The body must be an object with the keys task and inputs."
             raise ValidationError({"non_field_errors": [text]})
         return super().run_validation(data)
-
-    def to_internal_value(self, data: Any) -> Any:
-        unknown = [name for name in data if name not in self.fields][:MAX_UNKNOWN_FIELDS_NAMED]
-        errors: dict[str, Any] = {name: ["Unknown field."] for name in unknown}
-        try:
-            values = super().to_internal_value(data)
-        except ValidationError as error:
-            errors.update(error.detail)  # type: ignore[arg-type]
-        if errors:
-            raise ValidationError(errors)
-        return values
 
 
 def _hint(name: str) -> str:

@@ -165,7 +165,7 @@ class TaskList(TaskView):
     """``/tasks/``: lists the user's runs, and starts tasks."""
 
     def get(self, request: Request, **captured: Any) -> Response:
-        filters = RunFilters(data=request.query_params.dict())
+        filters = RunFilters.of(request.query_params)
         filters.is_valid(raise_exception=True)
         lookups = filters.validated_data
         mine, page_size = lookups.pop("mine", False), lookups.pop("page_size")

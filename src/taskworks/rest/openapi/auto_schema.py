@@ -111,7 +111,7 @@ OPERATIONS = {
         "The runs of the user, the newest first; staff who may view runs see all.",
         {
             200: OpenApiResponse(TaskRunPageSerializer, "A page of runs."),
-            400: _refusal("A filter is invalid."),
+            400: _refusal("A filter is invalid, or there is no such filter."),
         },
         parameters=(RunFilters,),
     ),
