@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
 from asgiref.sync import sync_to_async
 
 from taskworks import framework
+from taskworks.database.connection_places import give_way
 from taskworks.exceptions import TaskResultDoesNotExist
 from taskworks.retry import seconds
 
@@ -191,7 +192,7 @@ async def await_for(results: Results, timeout: Timeout = None) -> "list[TaskResu
     """See wait_for()."""
     awaited = list(results)
     for pause in _pauses(awaited, timeout):
-        await sync_to_async(_poll)(awaited)
+        await sync_to_async(_poll_and_give_way)(awaited)
         if not _pending(awaited):
             break
         await asyncio.sleep(pause)
@@ -224,6 +225,13 @@ def _real_seconds() -> float:
 
 def _pending(results: Sequence[Any]) -> list[Any]:
     return [result for result in results if not result.is_finished]
+
+
+def _poll_and_give_way(results: Sequence[Any]) -> None:
+    """Poll; a coroutine function's place may be wanted by the very run that it waits for."""
+    _poll(results)
+    if _pending(results):
+        give_way()
 
 
 def _poll(results: Sequence[Any]) -> None:
