@@ -8,6 +8,7 @@ from datetime import timedelta
 from asgiref.sync import sync_to_async
 
 from taskworks import real_time as time
+from taskworks.database.connection_places import give_way
 from taskworks.retry import seconds
 
 Timeout = float | timedelta | None
@@ -34,10 +35,18 @@ async def await_until(
 ) -> None:
     """See wait_until()."""
     for pause in _pauses(timeout):
-        if await sync_to_async(has_come)():
+        if await sync_to_async(_has_come_or_gives_way)(has_come):
             return
         await _sleep(pause)
     raise TimeoutError(await sync_to_async(overdue)(_in_words(timeout)))
+
+
+def _has_come_or_gives_way(has_come: Callable[[], bool]) -> bool:
+    """Look; a coroutine function's place may be wanted by the very run that it waits for."""
+    if has_come():
+        return True
+    give_way()
+    return False
 
 
 def _pauses(timeout: Timeout) -> Iterator[float]:

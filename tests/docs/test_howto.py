@@ -14,6 +14,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.checks import run_checks
 from django.core.management import call_command
 from django.test import RequestFactory
@@ -66,6 +67,17 @@ def http_error(code: int, **headers: str) -> HTTPError:
 
 
 # Retry
+
+
+@executes("shop/salutation.py")
+@with_database
+def test_a_function_gives_its_place_to_others() -> None:
+    user = User.objects.create(username="Ada")
+    import_string("shop.salutation.find_salutation").enqueue(user.id)
+    work()
+    assert only("shop.salutation.find_salutation").return_value == "Dear Ada"
+    user.refresh_from_db()
+    assert user.first_name == "Dear Ada"
 
 
 @executes("shop/rates.py", "shop/fetch.py")

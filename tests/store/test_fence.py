@@ -6,8 +6,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 
+from taskworks.exceptions import TaskNotFound
 from taskworks.execution import Attempt, Postponed, Succeeded, failure, settle, settled_copy
 from taskworks.models import TaskRun, Worker
 from taskworks.store import Store
@@ -201,9 +202,14 @@ def test_a_postponed_run_is_scheduled_and_remembers_since_when(
     assert store.requeue([postponed(again)]) == {run.id}
     assert TaskRun.objects.get(id=run.id).missing_since == since
 
+    assert since is not None
+    refused = postponed(again, OperationalError(1040, "Too many connections"))
+    assert refused.missing_since is None  # its task is there
 
-def postponed(run: TaskRun) -> TaskRun:
-    settle(Attempt(run, "a label"), Postponed(MINUTE, ValueError()))
+
+def postponed(run: TaskRun, reason: Exception | None = None) -> TaskRun:
+    reason = reason or TaskNotFound("a.task", ImportError("a"))
+    settle(Attempt(run, "a label"), Postponed(MINUTE, reason))
     return run
 
 

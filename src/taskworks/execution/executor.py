@@ -15,9 +15,11 @@ from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 
 from taskworks.conf import conf
 from taskworks.context import enter
+from taskworks.database.connection_places import ConnectionPlaces, Place
 from taskworks.definition import as_our_task, placeholder_for
 from taskworks.exceptions import TaskExpired, TaskNotFound
 from taskworks.execution.attempt import Attempt
+from taskworks.execution.coroutine_thread import CoroutineThread
 from taskworks.execution.fork import ending_forks
 from taskworks.execution.interrupt import CoroutineGuard, ThreadGuard
 from taskworks.execution.judgement import EndRefused, ended, judge
@@ -70,20 +72,30 @@ def execute(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
     return _checked(attempt, outcome, left_open) if left_open else outcome
 
 
-async def aexecute(attempt: Attempt, guard: CoroutineGuard, sender: type) -> Outcome:
+async def aexecute(
+    attempt: Attempt, guard: CoroutineGuard, sender: type, places: ConnectionPlaces
+) -> Outcome:
     """
     Execute a coroutine function on this event loop. It has a thread, and so database connections,
-    of its own for ``sync_to_async``.
+    of its own for ``sync_to_async``; while it has any, it has one of the places.
     """
-    async with ThreadSensitiveContext() as thread:
+    place = Place(places)
+    async with ThreadSensitiveContext() as context:
+        thread = SyncToAsync.context_to_thread_executor[context] = CoroutineThread(place)
         try:
             outcome = await _acall(attempt, guard, sender)
         except asyncio.CancelledError as error:
             outcome = judge(attempt, guard.meaning(error))
         attempt.returned()
-        if thread not in SyncToAsync.context_to_thread_executor:
+        if not thread.has_begun:
+            # Or asgiref would start a thread to end the one that there is not.
+            del SyncToAsync.context_to_thread_executor[context]
             return outcome
-        left_open = await sync_to_async(drop_connections, thread_sensitive=True)()
+        try:
+            place.end()
+            left_open = await sync_to_async(drop_connections, thread_sensitive=True)()
+        finally:
+            place.leave()
         return _checked(attempt, outcome, left_open) if left_open else outcome
 
 

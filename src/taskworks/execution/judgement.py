@@ -1,9 +1,11 @@
 """Determine the outcome of an attempt that returned, that raised, or whose process died."""
 
+import random
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from taskworks.database.exhaustion import has_no_connection_left
 from taskworks.exceptions import (
     InvalidOutputs,
     TaskCancelled,
@@ -19,6 +21,7 @@ from taskworks.execution.outcome import (
     InDoubt,
     Outcome,
     Poisoned,
+    Postponed,
     Retried,
     Settled,
     Snoozed,
@@ -32,6 +35,7 @@ from taskworks.options.policy import ALONE, DEFAULT_BACKOFF
 from taskworks.retry import Backoff, BackoffFunction, Retry, Snooze, seconds
 
 OF_AN_END = (TypeError, ValueError, RuntimeError)  # errors that Taskworks itself finds there
+CONNECTION_PAUSE = timedelta(seconds=4)  # at most, after which a connection may be free again
 MAX_CRASHES = 3  # of a run that is executed alone, which is then poison
 
 logger = steady_logger(__name__)
@@ -68,7 +72,7 @@ def judge(attempt: Attempt, exception: BaseException) -> Settled:
         case EndRefused(error=error) | (InvalidOutputs() as error):
             return _refused(attempt, error)
         case _:
-            return _failed_or_retried(attempt, exception)
+            return _postponed(attempt, exception) or _failed_or_retried(attempt, exception)
 
 
 def judge_stuck(attempt: Attempt, exception: BaseException) -> Settled:
@@ -116,6 +120,17 @@ def _refused(attempt: Attempt, exception: BaseException) -> Settled:
             f"be, name {name} in retry_on.",
         )
     return failure(exception)
+
+
+def _postponed(attempt: Attempt, exception: BaseException) -> Postponed | None:
+    """
+    Return the outcome of an attempt that got no database connection because none was left: the run
+    is given back, unless it may begin only once. Those who need one do not all come back at once.
+    """
+    if isinstance(exception, Exception) and has_no_connection_left(exception):
+        pause = CONNECTION_PAUSE * random.uniform(0.5, 1)  # noqa: S311 - no secret
+        return None if attempt.run.at_most_once else Postponed(pause, exception)
+    return None
 
 
 def _failed_or_retried(attempt: Attempt, exception: BaseException) -> Settled:

@@ -87,7 +87,10 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """Nothing was executed: the task cannot be imported yet, and may be after a deploy."""
+    """
+    There is something that the run needs and cannot have yet: its task, which may come with a
+    deploy, or a database connection, or a child process. The attempt does not count.
+    """
 
     verb: ClassVar = Verb.REQUEUE
 

@@ -7,6 +7,7 @@ from typing import Any, assert_never
 
 from taskworks import real_time as time
 from taskworks.database.clock import later
+from taskworks.exceptions import TaskNotFound
 from taskworks.execution.attempt import Attempt
 from taskworks.execution.outcome import (
     Cancelled,
@@ -77,9 +78,9 @@ def settle(  # noqa: C901, PLR0912 - one case per outcome
             _acquit(attempt)
             _requeue(attempt, delay)
             _restart_expiry(attempt)
-        case Postponed(delay):
+        case Postponed(delay, reason):
             attempt.uncount_start()
-            attempt.run.missing_since = attempt.run.missing_since or attempt.now()
+            _note_missing(attempt, is_missing=isinstance(reason, TaskNotFound))
             _requeue(attempt, delay)
         case Crashed(_, entry):
             _add_crash(attempt, entry)
@@ -119,6 +120,11 @@ def settled_copy(attempt: Attempt, outcome: Settled) -> Attempt:
 def _finish(attempt: Attempt, state: RunState) -> None:
     attempt.run.state = state.value
     attempt.run.finished_at = attempt.ended_at
+
+
+def _note_missing(attempt: Attempt, *, is_missing: bool) -> None:
+    """Note since when the run's task cannot be imported, if so."""
+    attempt.run.missing_since = (attempt.run.missing_since or attempt.now()) if is_missing else None
 
 
 def _requeue(attempt: Attempt, delay: timedelta) -> None:

@@ -92,6 +92,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="How many coroutine functions run at once, on one event loop (default: 100).",
     )
     add(
+        "--async-connections",
+        type=positive_integer,
+        default=20,
+        metavar="N",
+        help="How many coroutine functions have database connections at once; the others wait for "
+        "theirs (default: 20).",
+    )
+    add(
         "--task-processes",
         type=non_negative_integer,
         default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
@@ -235,6 +243,7 @@ def _sizes(options: dict[str, Any]) -> Sizes:
     return Sizes(
         threads=sizes[0],
         async_slots=sizes[1],
+        async_connections=options["async_connections"],
         task_processes=sizes[2],
         recycling=Recycling(
             max_tasks=options["max_tasks_per_child"],

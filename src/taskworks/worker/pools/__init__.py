@@ -67,10 +67,14 @@ class PoolSet(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """How many attempts are executed at once, and when a child process is replaced."""
+    """
+    How many attempts are executed at once, how many coroutine functions of them have database
+    connections, and when a child process is replaced.
+    """
 
     threads: int = 4
     async_slots: int = 100
+    async_connections: int = 20
     task_processes: int = 1
     recycling: Recycling = field(default_factory=Recycling)
 
@@ -86,7 +90,8 @@ class Pools:
             # No worker is without a slot for these, or they might wait forever.
             ALONE: max(1, sizes.task_processes),
         }
-        self._recycling, self._sender, self._done = sizes.recycling, sender, done
+        self._async_connections, self._recycling = sizes.async_connections, sizes.recycling
+        self._sender, self._done = sender, done
         self._pools: dict[str, Pool] = {}
 
     @property
@@ -147,7 +152,7 @@ class Pools:
         if lane == THREAD:
             return ThreadPool(size, self._sender, self._done)
         if lane == ASYNC:
-            return EventLoopPool(size, self._sender, self._done)
+            return EventLoopPool(size, self._async_connections, self._sender, self._done)
         return ProcessPool(size, self._recycling, self._sender, self._done)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import threading
 
+from taskworks.database.connection_places import ConnectionPlaces
 from taskworks.execution import Attempt, CoroutineGuard, aexecute, failure
 from taskworks.logs import steady_logger
 from taskworks.worker.pools.pool import Done, Pool
@@ -14,8 +15,10 @@ logger = steady_logger(__name__)
 class EventLoopPool(Pool):
     """An event loop in a thread of its own, started when first needed."""
 
-    def __init__(self, size: int, sender: type, done: Done) -> None:
+    def __init__(self, size: int, connections: int, sender: type, done: Done) -> None:
+        """At most ``connections`` coroutine functions hold database connections at once."""
         super().__init__(size)
+        self._places = ConnectionPlaces(connections)
         self._sender, self._done = sender, done
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -23,6 +26,7 @@ class EventLoopPool(Pool):
 
     def close(self) -> None:
         self._closed = True
+        self._places.close()
         if self._loop:
             self._loop.call_soon_threadsafe(self._loop.stop)
 
@@ -69,7 +73,7 @@ class EventLoopPool(Pool):
 
     async def _execute(self, attempt: Attempt, guard: CoroutineGuard) -> None:
         try:
-            outcome = await aexecute(attempt, guard, self._sender)
+            outcome = await aexecute(attempt, guard, self._sender, self._places)
         except BaseException as error:  # noqa: BLE001 - there must be an outcome
             outcome = failure(error)
         self.vacate()
