@@ -475,3 +475,35 @@ def _immediate() -> Any:
     from tests import tasks
 
     return tasks.add.using(backend="immediate")
+
+
+class TestWrongArguments:
+    @pytest.mark.parametrize(
+        ("arguments", "error", "usage"),
+        [
+            ("", "the following arguments are required: SUBCOMMAND", "SUBCOMMAND ..."),
+            ("works", "argument SUBCOMMAND: invalid choice: 'works'", "SUBCOMMAND ..."),
+            ("worker --threads x", "argument --threads: must be a non-negative integer", ""),
+            ("prune --failed-min-age-days x", "argument --failed-min-age-days: must be a", ""),
+            ("status --jsn", "unrecognized arguments: --jsn. Did you mean '--json'?", ""),
+            ("list all", "unrecognized arguments: all.", ""),
+            ("show", "the following arguments are required: ID", "ID"),
+            ("run nowhere.task", "argument PATH: 'nowhere.task' cannot be imported", "PATH"),
+            ("retry 5", "argument ID: must be the full id of a run", "ID [ID ...]"),
+            ("cancel", "the following arguments are required: ID", "ID [ID ...]"),
+            ("schedules --preview x", "argument --preview: must be a positive", "[LABEL ...]"),
+        ],
+    )
+    def test_are_named_before_a_short_usage(
+        self, capsys: Capture, arguments: str, error: str, usage: str
+    ) -> None:
+        known = arguments.split()[:1] if arguments != "works" else []
+        command = " ".join(["manage.py taskworks", *known])
+        first, second, third = refusal(capsys, *arguments.split()).splitlines()
+        assert first.startswith(f"{command}: error: {error}")
+        assert second == f"usage: {command} [options] {usage}".rstrip()
+        assert third == f"'{command} --help' lists the options."
+
+    def test_are_a_command_error_in_code(self) -> None:
+        with pytest.raises(CommandError, match="unrecognized arguments: --jsn"):
+            call_command("taskworks", "status", "--jsn")

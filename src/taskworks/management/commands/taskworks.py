@@ -2,6 +2,7 @@
 
 import argparse
 from copy import copy
+from functools import partial
 from typing import Any, Protocol
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -18,6 +19,7 @@ from taskworks.management import (
     status_command,
     worker_command,
 )
+from taskworks.management.errors_first import ErrorsFirst, exit_with_error_first
 from taskworks.management.process import replace_closed_output
 
 
@@ -65,7 +67,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--skip-checks", action="store_true", help="Skip system checks.")
         django_options = [action for action in parser._actions if action.dest != "help"]
-        subparsers = parser.add_subparsers(dest="subcommand", required=True, metavar="SUBCOMMAND")
+        if parser.called_from_command_line:
+            parser.error = partial(exit_with_error_first, parser)  # type: ignore[method-assign]
+        subparsers = parser.add_subparsers(
+            dest="subcommand", required=True, metavar="SUBCOMMAND", parser_class=ErrorsFirst
+        )
         self.subparsers = {}
         for name, subcommand in SUBCOMMANDS.items():
             subparser = subparsers.add_parser(

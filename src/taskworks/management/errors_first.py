@@ -1,0 +1,42 @@
+"""A parser whose errors come first, before a usage of one line."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from django.core.management.base import CommandError, CommandParser
+
+from taskworks.conf import close_to
+
+
+class ErrorsFirst(CommandParser):
+    """The parser of a subcommand, which also refuses what it does not know."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse all arguments, or end with an error."""
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}.{self._hint(unknown)}")
+        return known, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error and a short usage, and exit; raise CommandError in call_command()."""
+        if self.called_from_command_line:
+            exit_with_error_first(self, message)
+        raise CommandError(f"Error: {message}")
+
+    def _hint(self, unknown: Sequence[str]) -> str:
+        options = [name for action in self._actions for name in action.option_strings]
+        return close_to(unknown[0].partition("=")[0], options)
+
+
+def exit_with_error_first(parser: argparse.ArgumentParser, message: str) -> NoReturn:
+    """Print the error, how to call the command, and where all of its arguments are listed."""
+    usage = argparse.HelpFormatter(f"{parser.prog} [options]")
+    usage.add_usage(None, [a for a in parser._actions if not a.option_strings], [])
+    parser.exit(
+        2,
+        f"{parser.prog}: error: {message}\n"
+        f"{usage.format_help().rstrip()}\n"
+        f"'{parser.prog} --help' lists the options.\n",
+    )
