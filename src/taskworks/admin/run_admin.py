@@ -20,6 +20,7 @@ from django.utils.safestring import SafeString
 
 from taskworks.actions import run_actions
 from taskworks.actions.run_actions import Answer, Verdict
+from taskworks.actions.waiting import why_waiting
 from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.admin.links import link
 from taskworks.backends.database import database_backends
@@ -56,6 +57,7 @@ SECTIONS: dict[str | None, tuple[str, ...]] = {
     None: ("id", "task_shown", "schedule", "arguments", "keyword_arguments"),
     "Outcome": (
         "state_shown",
+        "why_waiting",
         "progress_shown",
         "return_value_shown",
         "errors_shown",
@@ -258,6 +260,10 @@ class TaskRunAdmin(ReadOnlyAdmin):
         asked = run.cancel_requested_at and run.state not in FINISHED
         word = f"{run.get_state_display()}{', asked to stop' if asked else ''}"
         return format_html('<span class="taskworks-{}">{}</span>', run.state, word)
+
+    @admin.display(description="why it waits")
+    def why_waiting(self, run: TaskRun) -> str:
+        return why_waiting(run) or self.get_empty_value_display()
 
     @admin.display(description="progress")
     def progress_shown(self, run: TaskRun) -> str:
