@@ -1,5 +1,5 @@
 """
-Pause, resume, clear and drain queues.
+Pause, resume, clear and drain queues, and say why a run waits.
 
 A pause is a row. Every worker of the backend heeds it, whenever it was started, until somebody
 resumes the queue or the pause ends by itself. What runs goes on; what waits keeps its place.
@@ -26,13 +26,14 @@ from taskworks.backends.database import (
 from taskworks.conf import nearest
 from taskworks.context import current_context
 from taskworks.database import clock
-from taskworks.exceptions import InvalidTaskBackend, TaskCancelled
+from taskworks.exceptions import InvalidTaskBackend, TaskCancelled, TaskResultDoesNotExist
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, task_backends
 from taskworks.polling import Timeout
 from taskworks.signals import announce_cancelled, is_cancellation_heard
 
 if TYPE_CHECKING:
     from taskworks.models import Pause, RunState
+    from taskworks.result import TaskResult
     from taskworks.store import Store
 
 __all__ = [
@@ -41,11 +42,13 @@ __all__ = [
     "apause",
     "apauses",
     "aresume",
+    "awhy_waiting",
     "clear",
     "drain",
     "pause",
     "pauses",
     "resume",
+    "why_waiting",
 ]
 
 HEEDED_WITHIN = 0.2  # seconds after which a worker begins no run of a queue that was paused
@@ -286,6 +289,32 @@ def _end_of_work(
         return f"The queue {queue!r} of the backend {backend!r} has work after {limit}{remedy}."
 
     return is_drained, timeout, overdue
+
+
+# Why a run waits.
+
+
+def why_waiting(result: "TaskResult[..., Any]") -> str | None:
+    """
+    Return, in a sentence for people, why no worker has this run now; None if one has, or if the run
+    has finished.
+
+    Raise TaskResultDoesNotExist if the run was deleted, NotImplementedError for a backend that does
+    not store runs.
+    """
+    from taskworks.actions import waiting
+    from taskworks.store import store
+
+    _backend(result.backend)
+    run = store().runs.filter(id=result.id, backend=result.backend).first()
+    if run is None:
+        raise TaskResultDoesNotExist(result.id)
+    return waiting.why_waiting(run)
+
+
+async def awhy_waiting(result: "TaskResult[..., Any]") -> str | None:
+    """See why_waiting()."""
+    return await sync_to_async(why_waiting)(result)
 
 
 # Validate.

@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from taskworks.control import pause
 from taskworks.models import TaskRun
 from tests.docs.conftest import Capture, Settings, with_database, work
 from tests.docs.pages import DOCS
@@ -51,6 +52,16 @@ def test_a_run_that_waits_for_a_worker(capsys: Capture) -> None:
     assert unchanging(capsys.readouterr().out) in PAGE
     assert f"CommandError: {complaint.value}" in PAGE
     assert printed(capsys, "show", str(run.id)) in PAGE
+
+
+@with_database
+def test_a_run_of_a_paused_queue(capsys: Capture) -> None:
+    run = enqueue()
+    pause("default", by="anna", reason="The provider is down.")
+    for arguments in (("status",), ("show", str(run.id))):
+        paused = [line for line in printed(capsys, *arguments).splitlines() if "paused" in line]
+        assert len(paused) == 1
+        assert f"\n{paused[0]}\n" in PAGE
 
 
 @with_database

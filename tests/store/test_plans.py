@@ -10,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker
 
+from taskworks.actions.waiting import why_waiting
 from taskworks.models import Edge, Pause, RunState, TaskRun, Worker
 from taskworks.options.retention import Rule
 from taskworks.store import Store
@@ -182,6 +183,13 @@ def test_a_look_at_what_is_paused_reads_indexes(store: Store) -> None:
 
 def test_whether_a_queue_is_in_use_is_read_from_indexes(store: Store) -> None:
     for plan in plans(lambda: store.use_of_queue("default", "queue 0"), "EXISTS"):
+        assert_no_scan(plan)
+
+
+def test_what_is_in_front_of_a_run_is_counted_in_its_index(store: Store, worker: UUID) -> None:
+    run = TaskRun.objects.ready().filter(queue_name="queue 0", rank=1)[0]
+    for plan in plans(lambda: why_waiting(run), "COUNT"):
+        assert "taskworks_run_ready" in plan
         assert_no_scan(plan)
 
 

@@ -20,6 +20,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from taskworks.actions import run_actions
 from taskworks.actions.run_actions import Answer, Verdict
+from taskworks.actions.waiting import why_waiting
 from taskworks.admin import run_search
 from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.admin.links import link
@@ -62,6 +63,7 @@ SECTIONS: dict[str | None, tuple[str, ...]] = {
     None: ("id", "task_shown", "schedule", "arguments", "keyword_arguments"),
     "Outcome": (
         "state_shown",
+        "why_waiting",
         "progress_shown",
         "return_value_shown",
         "errors_shown",
@@ -308,6 +310,10 @@ class TaskRunAdmin(PageActions, ReadOnlyAdmin):
     def id_shown(self, run: TaskRun) -> SafeString:
         """Return the end of the id, because the ids of a day begin alike."""
         return _with_title(str(run.id)[-SHORT_ID_LENGTH:], str(run.id))
+
+    @admin.display(description="why it waits")
+    def why_waiting(self, run: TaskRun) -> str:
+        return why_waiting(run) or self.get_empty_value_display()
 
     @admin.display(description="progress")
     def progress_shown(self, run: TaskRun) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from taskworks.actions.waiting import why_waiting
 from taskworks.management.action_commands import find_runs
 from taskworks.management.argument_types import run_id
 from taskworks.management.output import (
@@ -32,7 +33,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     check_reachable()
     [found] = find_runs([options["id"]])
     if options["json"]:
-        print_json(command, keyed(found, DETAILS))
+        print_json(command, keyed(found, DETAILS) | {"why_waiting": why_waiting(found)})
     else:
         _print(command, found)
 
@@ -42,6 +43,8 @@ def _print(command: BaseCommand, run: TaskRun) -> None:
         printed_here = name not in PRINTED_LAST or isinstance(value, str)  # it cannot be read
         if printed_here and _is_shown(run, name, value):
             print_line(command, f"{name:<20} {_text(value)}")
+    if reason := why_waiting(run):
+        print_line(command, f"{'why_waiting':<20} {reason}")
     if run.messages:
         print_lines(command, "\nmessages")
     for entry in run.messages:

@@ -1,0 +1,110 @@
+"""Why a run waits, in a sentence for people."""
+
+from datetime import datetime, timedelta
+
+from taskworks.conf import conf
+from taskworks.database.clock import DatabaseClock
+from taskworks.models import Edge, RunState, TaskRun
+from taskworks.models.run import FINISHED
+from taskworks.store import Store, store
+
+MAX_COUNTED = 1000  # runs in front of one
+IN_WORDS: dict[str, str] = {
+    RunState.BLOCKED: "is blocked itself",
+    RunState.SCHEDULED: "is scheduled",
+    RunState.READY: "waits for a worker",
+    RunState.CLAIMED: "is about to begin",
+    RunState.RUNNING: "is being executed",
+    RunState.SUCCESSFUL: "has succeeded",
+    RunState.FAILED: "has failed",
+    RunState.CANCELLED: "was cancelled",
+}
+
+
+def why_waiting(run: TaskRun) -> str | None:
+    """Return why no worker has this run; None if one has, or if it has finished."""
+    match run.state:
+        case RunState.BLOCKED:
+            return _why_blocked(store(), run)
+        case RunState.SCHEDULED:
+            return _why_scheduled(run) + _of_pause(store(), run)
+        case RunState.READY:
+            return _why_ready(store(), run)
+        case _:
+            return None
+
+
+def _why_blocked(store: Store, run: TaskRun) -> str:
+    edges = list(store.edges.filter(run=run.id).order_by("id")[:MAX_COUNTED])
+    if not edges:
+        return "It waits for no other run any more, and becomes ready in a moment."
+    others = len(edges) - 1
+    more = f" It waits for {_number(others, 'more run')} after that." if others else ""
+    return f"It waits for the run {edges[0].after}{_what_became_of(store, edges[0])}.{more}"
+
+
+def _what_became_of(store: Store, edge: Edge) -> str:
+    wanted = "end" if edge.any_end else "succeed"
+    before = store.runs.filter(id=edge.after).first()
+    if before is None:
+        return f" to {wanted}, which does not exist"
+    hopeless = before.state in FINISHED and not edge.any_end and before.state != "successful"
+    remedy = ": retry that one, or cancel this one" if hopeless else ""
+    what = IN_WORDS.get(before.state) or f"is {before.state!r}"
+    return f" to {wanted}, which {what}{remedy}"
+
+
+def _why_scheduled(run: TaskRun) -> str:
+    at = _moment(run.available_at)
+    if run.missing_since:
+        return f"Its task could not be imported; that is tried again at {at}."
+    if run.failures:
+        return f"It waits for its next attempt, at {at}."
+    return f"It is due at {at}."
+
+
+def _why_ready(store: Store, run: TaskRun) -> str:
+    if of_pause := _of_pause(store, run):
+        return of_pause.strip()
+    if not _has_worker(store):
+        return "No worker is running."
+    if run.expires_at and run.expires_at <= store.read_clock():
+        return "It has expired, and fails when a worker comes to it."
+    return f"It is ready, with {_in_front(store, run)} in front of it in its queue."
+
+
+def _of_pause(store: Store, run: TaskRun) -> str:
+    pause = store.pauses.in_force().of_queue(run.backend, run.queue_name).first()
+    return f" Its queue {run.queue_name!r} is {pause.in_words}" if pause else ""
+
+
+def _has_worker(store: Store) -> bool:
+    silence = timedelta(seconds=conf().worker_timeout)
+    return store.workers.living().filter(heartbeat_at__gt=DatabaseClock(-silence)).exists()
+
+
+def _in_front(store: Store, run: TaskRun) -> str:
+    """Return how many runs are claimed before it, of those that it competes with for a slot."""
+    lane = store.runs.ready().filter(
+        backend=run.backend, queue_name=run.queue_name, executor=run.executor
+    )
+    same_rank = lane.filter(rank=run.rank)
+    first = [
+        lane.filter(rank__lt=run.rank),
+        same_rank.filter(available_at__lt=run.available_at),
+        same_rank.filter(available_at=run.available_at, id__lt=run.id),
+    ]
+    count = sum(some.values("id")[:MAX_COUNTED].count() for some in first)
+    return _number(count, "run")
+
+
+def _number(count: int, noun: str) -> str:
+    if count >= MAX_COUNTED:
+        return f"{MAX_COUNTED} {noun}s or more"
+    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
+
+
+def _moment(moment: datetime | None) -> str:
+    if moment is None:  # somebody has written nonsense into the row
+        return "an unknown time"
+    return f"{moment:%Y-%m-%d %H:%M:%S %Z}".rstrip()
