@@ -25,6 +25,7 @@ MODULES = [
     "taskworks.endpoints",
     "taskworks.exceptions",
     "taskworks.models",
+    "taskworks.moving",
     "taskworks.rest",
     "taskworks.retry",
     "taskworks.schedules",

@@ -149,6 +149,23 @@ class DatabaseBackend(BaseTaskBackend):
         [result] = self._enqueued(task, [(args, kwargs)], on_commit=on_commit, after=predecessor)
         return result
 
+    def run_from_elsewhere(
+        self,
+        task: StandardTask,
+        args: Any,
+        kwargs: Any,
+        *,
+        run_id: UUID,
+        enqueued_at: datetime,
+    ) -> "TaskRun":
+        """
+        Return a run that has waited in another package's queue, for the store to take over. Raise
+        what ``enqueue`` raises. Nothing is written.
+        """
+        [run] = self._new_runs(task, [(args, kwargs)])
+        run.id, run.enqueued_at = run_id, enqueued_at
+        return run
+
     def cancel(self, result_id: str) -> bool:
         """
         Cancel a run; return False if it had finished before.

@@ -1,4 +1,4 @@
-"""Enqueue runs, each once per idempotency key if it has one."""
+"""Enqueue runs, each once per idempotency key if it has one, or take them over from elsewhere."""
 
 import math
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from taskworks.database.notifications import NOTIFY_IF_DUE_WITHIN
 from taskworks.database.transactions import writing
 from taskworks.models import IdempotencyKey, RunState, TaskRun
 from taskworks.store.base import Base
+from taskworks.store.statements import bytes_of, per_statement
 
 MAX_TRIES = 10  # to take an idempotency key that others free and take again
 
@@ -80,6 +81,25 @@ class Enqueueing(Base):
                 )
         return run
 
+    def take_over(self, waited: Sequence[tuple[TaskRun, float]]) -> set[UUID]:
+        """
+        Insert runs that have waited elsewhere, with the ids and the ``enqueued_at`` that they have,
+        each with how many seconds it may wait from now on, or from when it is due. One whose id is
+        here is not inserted again. Return the ids of the runs that are here now: all but those
+        whose id another task's run has.
+        """
+        now = self.read_clock()
+        for run, expires in waited:
+            _keep_place(run, now, expires)
+        runs = [run for run, _ in waited]
+        with writing(self.alias):
+            for batch in per_statement(runs, lambda run: bytes_of(run.texts or ())):
+                self.runs.bulk_create(batch, ignore_conflicts=True)
+            rows = self.runs.filter(id__in=[run.id for run in runs])
+            paths = dict(rows.values_list("id", "task_path"))
+        here = {run.id for run in runs if paths.get(run.id) == run.task_path}
+        return self._notify_queues_of(runs, here)
+
     def _enqueued_first(
         self, run: TaskRun, once: Once, delay: timedelta | None, expires: float
     ) -> bool:
@@ -127,6 +147,16 @@ def _schedule(run: TaskRun, now: datetime, delay: timedelta | None, expires: flo
     if expires != math.inf:
         run.expires_at = _later(run.available_at, expires)
     run.state = (RunState.SCHEDULED if due else RunState.READY).value
+
+
+def _keep_place(run: TaskRun, now: datetime, expires: float) -> None:
+    """Set the times and the state of a run that was enqueued elsewhere, by other clocks."""
+    run.enqueued_at = min(run.enqueued_at, now)
+    waits = run.run_after is not None and run.run_after > now
+    run.available_at = max(run.run_after or run.enqueued_at, run.enqueued_at)
+    if expires != math.inf:
+        run.expires_at = _later(max(run.available_at, now), expires)
+    run.state = (RunState.SCHEDULED if waits else RunState.READY).value
 
 
 def _later(moment: datetime, seconds: float) -> datetime | None:

@@ -10,6 +10,7 @@ from taskworks.logs import visible
 from taskworks.management import (
     action_commands,
     list_command,
+    move_command,
     prune_command,
     run_command,
     schedules_command,
@@ -42,11 +43,12 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "retry": action_commands.RETRY,
     "cancel": action_commands.CANCEL,
     "schedules": schedules_command,
+    "move": move_command,
 }
 
 
 class Command(BaseCommand):
-    help = "Run workers; enqueue, show, retry, cancel and delete runs; list and change schedules."
+    help = "Run workers; enqueue, show, retry, cancel, delete or move runs; change schedules."
     # The worker runs the checks itself, once it has reached the database, which some of them query.
     requires_system_checks = ()
 
