@@ -1,6 +1,7 @@
 """The settings of the tests: the environment's TASKWORKS_TEST_DATABASE names the database."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 from tests.databases import database
@@ -21,6 +22,10 @@ INSTALLED_APPS = [
     "tests.endpoints",
     "tests.schedules",
 ]
+# From which runs are moved, without the steps by which its table came to be.
+if find_spec("django_tasks_db"):
+    INSTALLED_APPS.append("django_tasks_db")
+    MIGRATION_MODULES = {"django_tasks_database": None}
 # What the admin needs; sessions have no table.
 ROOT_URLCONF = "tests.faces.urls"
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"

@@ -20,6 +20,7 @@ MODULES = (
     "taskworks.endpoints",
     "taskworks.exceptions",
     "taskworks.models",
+    "taskworks.moving",
     "taskworks.retry",
     "taskworks.schedules",
     "taskworks.signals",

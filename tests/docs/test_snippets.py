@@ -36,6 +36,7 @@ def test_every_file_is_on_a_page_and_is_executed() -> None:
         "test_rest",
         "test_testing",
         "test_endpoints",
+        "test_moving",
         "test_schedules",
         "test_client",
         "test_typed",

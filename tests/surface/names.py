@@ -26,6 +26,7 @@ MODULES = [
     "taskworks.endpoints",
     "taskworks.exceptions",
     "taskworks.models",
+    "taskworks.moving",
     "taskworks.rest",
     "taskworks.retry",
     "taskworks.schedules",

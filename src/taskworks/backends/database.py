@@ -161,6 +161,32 @@ class DatabaseBackend(BaseTaskBackend):
         [result] = self._enqueued(task, [(args, kwargs)], on_commit=on_commit, after=predecessor)
         return result
 
+    def run_from_elsewhere(
+        self,
+        task: StandardTask,
+        args: Any,
+        kwargs: Any,
+        *,
+        run_id: UUID,
+        enqueued_at: datetime,
+    ) -> "TaskRun":
+        """
+        Return a run that has waited in another package's queue, for the store to take over. Raise
+        what ``enqueue`` raises. Nothing is written.
+        """
+        from taskworks.database.fields import decoded
+        from taskworks.models import TaskRun
+
+        new = self._new_runs(task, [(args, kwargs)])
+        [texts] = new.texts
+        return TaskRun(
+            **new.template.columns,
+            **dict(zip(("args", "kwargs"), map(decoded, texts), strict=True)),
+            id=run_id,
+            run_after=new.run_after,
+            enqueued_at=enqueued_at,
+        )
+
     def cancel(self, result_id: str) -> bool:
         """
         Cancel a run; return False if it had finished before.

@@ -10,10 +10,22 @@ from taskworks.store.pausing import Pausing
 from taskworks.store.pruning import Pruning
 from taskworks.store.rescuing import Rescuing
 from taskworks.store.scheduling import Scheduling
+from taskworks.store.taking_over import TakingOver
 
 
-class Store(Blocking, Claiming, Finishing, Cancelling, Rescuing, Pruning, Scheduling, Pausing, ABC):
+class Store(
+    Blocking,
+    TakingOver,
+    Claiming,
+    Finishing,
+    Cancelling,
+    Rescuing,
+    Pruning,
+    Scheduling,
+    Pausing,
+    ABC,
+):
     """
-    All verbs: those of a run in the order of its life, which begins with enqueueing or blocking,
-    then those of a schedule, and of a queue. Each kind of database has a subclass.
+    All verbs: those of a run in the order of its life, which begins with enqueueing,
+    blocking, or being taken over, then those of a schedule, and of a queue. Each kind of database has a subclass.
     """

@@ -11,6 +11,7 @@ from taskworks.logs import visible
 from taskworks.management import (
     action_commands,
     list_command,
+    move_command,
     prune_command,
     queue_commands,
     run_command,
@@ -49,13 +50,14 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "clear": queue_commands.CLEAR,
     "drain": queue_commands.DRAIN,
     "schedules": schedules_command,
+    "move": move_command,
 }
 
 
 class Command(BaseCommand):
     help = (
-        "Run workers; enqueue, show, retry, cancel and delete runs; pause, clear and drain queues; "
-        "list and change schedules."
+        "Run workers; enqueue, show, retry, cancel, delete and move runs; pause, clear and drain "
+        "queues; list and change schedules."
     )
     # The worker runs the checks itself, once it has reached the database, which some of them query.
     requires_system_checks = ()

@@ -1,0 +1,48 @@
+"""The code of the pages on moving in from django-tasks-db and django-tasks-rq."""
+
+import re
+
+import pytest
+from django.core.checks import run_checks
+from django.utils.module_loading import import_string
+
+from taskworks.management.move_command import DB, RQ
+from tests.docs.conftest import Capture, Settings, only, run, with_database, work
+from tests.docs.pages import DOCS, executes, reference
+
+PAGES = [(DOCS / "howto" / f"coming-from-{package}.md").read_text() for package in (DB, RQ)]
+
+
+@executes("shop/moving_from_db.py", "shop/moving_from_rq.py")
+@pytest.mark.parametrize("snippet", ["shop/moving_from_db.py", "shop/moving_from_rq.py"])
+@pytest.mark.any_database
+@pytest.mark.django_db
+def test_settings_are_valid(snippet: str, settings: Settings) -> None:
+    settings.TASKS = run(snippet)["TASKS"]
+    assert [message for message in run_checks() if message.id.startswith("taskworks.E")] == []
+
+
+@executes("shop/reminders.py")
+@with_database
+def test_a_task_has_options(settings: Settings) -> None:
+    settings.TASKS = run("shop/moving_from_db.py")["TASKS"]
+    import_string("shop.reminders.remind").enqueue("ada@example.com")
+    work()
+    assert only("shop.reminders.remind").return_value == "attempt 1: a reminder to ada@example.com"
+
+
+@executes("shop/job_id.py")
+@pytest.mark.any_database
+def test_the_id_of_a_job_leads_to_a_run(capsys: Capture) -> None:
+    run("shop/job_id.py")
+    [printed] = re.findall(r"^```text\n(.*-.*\n)```", PAGES[1], re.MULTILINE)
+    assert capsys.readouterr().out == printed
+
+
+@pytest.mark.any_database
+def test_options_that_are_new_are_options_of_the_commands() -> None:
+    known = set(re.findall(r"`(--[\w-]+)", "".join(map(reference, ("worker", "prune")))))
+    for page in PAGES:
+        rows = page.partition("\n## Options\n")[2].splitlines()
+        ours = [row.rsplit("|", 2)[1] for row in rows if row.startswith("| ")]
+        assert {name for cell in ours for name in re.findall(r"`(--[\w-]+)", cell)} <= known
