@@ -26,6 +26,6 @@ class Store(
     ABC,
 ):
     """
-    All verbs: those of a run in the order of its life, which begins with enqueueing,
-    blocking, or being taken over, then those of a schedule, and of a queue. Each kind of database has a subclass.
+    All verbs: those of a run in the order of its life, which begins with enqueueing, blocking or
+    taking over, then those of a schedule, and of a queue. Each kind of database has a subclass.
     """
