@@ -30,11 +30,6 @@ from taskworks.framework import (
 from taskworks.logs import is_read, our_logger, steady_logger
 
 __all__ = [
-    "aannounce",
-    "announce",
-    "announce_cancelled",
-    "announce_enqueued",
-    "announce_lost",
     "task_cancelled",
     "task_enqueued",
     "task_finished",
