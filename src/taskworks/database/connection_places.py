@@ -7,13 +7,13 @@ of these connections are closed.
 """
 
 import threading
-import time
 from collections import deque
 from contextlib import suppress
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from taskworks import real_time as time
 from taskworks.database.exhaustion import NoPlaceLeftError
 from taskworks.logs import steady_logger
 

@@ -5,7 +5,6 @@ import math
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -14,6 +13,7 @@ from queue import SimpleQueue
 
 from django.db import connections
 
+from taskworks import real_time as time
 from taskworks.exceptions import TaskCrashed
 from taskworks.execution import (
     Attempt,
