@@ -14,7 +14,7 @@ import pytest
 from django.db import connections, transaction
 
 from taskworks.duties.scheduler import Scheduler
-from taskworks.models import TaskRun
+from taskworks.models import Pause, TaskRun
 from taskworks.store import store
 from taskworks.store.claiming import Outlook
 from taskworks.store.sqlite import SQLiteStore
@@ -27,7 +27,7 @@ from taskworks.worker.claiming.watching import (
     QUIET_AFTER,
     QUIET_GLANCE_INTERVAL,
     CommitWatcher,
-    Pause,
+    GlancePause,
 )
 from tests import tasks
 from tests.connections import elsewhere
@@ -126,6 +126,7 @@ def alias(
     try:
         with watched.schema_editor() as editor:
             editor.create_model(TaskRun)
+            editor.create_model(Pause)
         yield "queue"
     finally:
         watched.close()
@@ -318,7 +319,7 @@ def test_a_watcher_asks_nothing_while_the_worker_is_at_work(
 @on_sqlite
 def test_a_watcher_glances_rarely_when_it_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    pause = Pause()
+    pause = GlancePause()
     assert pause.seconds == QUIET_GLANCE_INTERVAL
     pause.note(has_news=True)
     assert pause.seconds == GLANCE_INTERVAL
@@ -331,7 +332,7 @@ def test_a_watcher_looks_rarely_while_the_worker_leaves_what_is_ready(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Clock(monkeypatch)
-    pause = Pause()
+    pause = GlancePause()
     pauses = []
     for _ in range(10):
         pause.note(has_news=True)

@@ -44,7 +44,7 @@ class CommitWatcher(BackgroundThread):
         self._news = News(wake_worker)
         self._times_taken = self._times_seen = 0
         self._due_at = math.inf
-        self._pause = Pause()
+        self._pause = GlancePause()
         self.works = False
 
     def take(self) -> set[str | None]:
@@ -98,7 +98,7 @@ class CommitWatcher(BackgroundThread):
         return self._due_at < known - SAME_MOMENT
 
 
-class Pause:
+class GlancePause:
     """The pause between two glances."""
 
     def __init__(self) -> None:
