@@ -181,7 +181,7 @@ def test_11_a_task_starves_the_heartbeat(scene: Scene) -> None:
     scene.recovers("it is executed by another", again.at)
     scene.wait_until(result, "successful")
     # It stops what it executes as soon as it notices, which may be before the task's last line.
-    zombie.wait_for_line("it goes on as", timeout=held_for + SLACK)
+    zombie.wait_for_line("it goes on under a new id", timeout=held_for + SLACK)
     run = scene.run(result)
     # Nobody could write that the first attempt had begun.
     assert (run.state, run.worker_ids[-1]) == ("successful", "second")

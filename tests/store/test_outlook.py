@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_nothing() -> None:
-    assert store().outlook("default") == ([], math.inf, set(), math.inf)
+    assert store().outlook("default") == ([], math.inf, set(), math.inf, None)
 
 
 def test_the_queues_with_something_ready() -> None:
@@ -59,7 +59,7 @@ def test_a_pause_ends_by_the_clock_of_the_database() -> None:
     Pause.objects.update(until=now + timedelta(seconds=30))
     assert store().outlook("default").resumes_in == pytest.approx(30, abs=20)
     Pause.objects.update(until=now)
-    assert store().outlook("default") == (["default"], math.inf, set(), math.inf)
+    assert store().outlook("default") == (["default"], math.inf, set(), math.inf, None)
 
 
 def test_who_pauses_nothing_pays_with_no_statement() -> None:
@@ -74,6 +74,32 @@ def test_who_pauses_nothing_pays_with_no_statement() -> None:
     assert len(with_pause) == len(without) + per_queue
 
 
+def test_it_says_where_to_go_on_whatever_is_paused() -> None:
+    names = [f"tenant-{number}" for number in range(7)]
+    for name in names:
+        tasks.noop.using(backend="other", queue_name=name).enqueue()
+    for name in names[:5]:
+        pause(name, backend="other")
+    looks = [store().outlook("other", after, 3) for after in (None, names[2], names[5])]
+    assert [(look.queues, look.goes_on_after) for look in looks] == [
+        ([], names[2]),
+        (names[5:6], names[5]),
+        (names[6:], None),
+    ]
+    assert {look.paused for look in looks} == {frozenset(names[:5])}
+    assert store().outlook("other", None, 7).goes_on_after == names[-1]  # as far as it knows
+    assert store().outlook("other", None, 8).goes_on_after is None
+    assert store().outlook("other").goes_on_after is None
+
+
+def test_no_name_is_looked_for_beyond_the_limit() -> None:
+    for number in range(5):
+        tasks.noop.using(backend="other", queue_name=f"tenant-{number}").enqueue()
+    with CaptureQueriesContext(connection) as captured:
+        store().outlook("other", "tenant-0", 3)
+    assert len(captured) == (3 if connection.vendor == "mysql" else 1)
+
+
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="others have no such moment")
 def test_a_moment_that_never_comes_is_no_error() -> None:
     """Anybody may have written it."""
@@ -82,4 +108,4 @@ def test_a_moment_that_never_comes_is_no_error() -> None:
     with connection.cursor() as cursor:
         cursor.execute("UPDATE taskworks_pause SET until = 'infinity'")
         cursor.execute("UPDATE taskworks_taskrun SET available_at = 'infinity'")
-    assert store().outlook("default") == ([], math.inf, {"mail"}, math.inf)
+    assert store().outlook("default") == ([], math.inf, {"mail"}, math.inf, None)

@@ -153,8 +153,11 @@ def test_a_claim_reads_the_index_of_what_is_ready(store: Store, worker: UUID, qu
 
 
 @pytest.mark.django_db  # or there would be no database when this file alone is named
-def test_finding_the_queues_probes_the_index_of_what_is_ready(store: Store) -> None:
-    for plan in plans(lambda: store.ready_queues("default"), "queue_name"):
+@pytest.mark.parametrize("part", [(), ("queue 0", 1000)])
+def test_finding_the_queues_probes_the_index_of_what_is_ready(
+    store: Store, part: tuple[object, ...]
+) -> None:
+    for plan in plans(lambda: store.ready_queues("default", *part), "queue_name"):
         if connection.vendor == "mysql":
             assert "optimized away" in plan or "No matching" in plan
         else:
@@ -172,8 +175,9 @@ def test_a_look_at_what_is_paused_reads_indexes(store: Store) -> None:
     Pause.objects.create(backend="default", name="queue 0", at=store.read_clock())
     tidy(Pause)
     try:
-        for plan in plans(lambda: store.outlook("default"), "pause"):
-            assert_no_scan(plan, "pause")
+        for part in ((), (None, 1000), ("queue 0", 1000)):
+            for plan in plans(lambda part=part: store.outlook("default", *part), "pause"):
+                assert_no_scan(plan, "pause")
         for plan in plans(lambda: store.pauses.of_queue("default", "queue 0").get(), "pause"):
             assert_no_scan(plan, "pause")
     finally:

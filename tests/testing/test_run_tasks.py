@@ -297,3 +297,11 @@ def test_the_kit_has_no_other_names() -> None:
         assert getattr(testing, name).__name__ == name
     with pytest.raises(AttributeError, match="nonsense"):
         testing.nonsense  # noqa: B018
+
+
+def test_more_queues_than_a_worker_looks_at_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(running.store()), "max_queues", 2)
+    for number in range(5):
+        tasks.noop.using(backend="other", queue_name=f"tenant-{number}").enqueue()
+    assert len(run_tasks(backend="other", queue_names=["tenant-3", "tenant-4"])) == 2
+    assert len(run_tasks(backend="other")) == 3

@@ -43,6 +43,7 @@ else:
     _ModelAdmin = admin.ModelAdmin
 
 MAX_ROWS_COUNTED = 10_000  # a list is not paged beyond them
+MAX_QUEUES_OFFERED = 200  # by the filter, of those with a ready run
 MAX_RUNS_PER_ACTION = 1_000
 MAX_SUMMARY_LENGTH = 300  # characters of an error; the list shows as many as there is room for
 SHORT_ID_LENGTH = 8
@@ -154,7 +155,7 @@ class BackendFilter(KnownFilter):
 
 
 class QueueFilter(KnownFilter):
-    """Offers the queues that TASKS names, and those that have a ready run."""
+    """Offers the queues that TASKS names, and the first of those that have a ready run."""
 
     title = "queue"
     parameter_name = "queue_name"
@@ -163,7 +164,7 @@ class QueueFilter(KnownFilter):
     def known(self) -> Iterable[str]:
         for backend in database_backends():
             yield from backend.queues
-            yield from store().ready_queues(backend.alias)
+            yield from store().ready_queues(backend.alias, limit=MAX_QUEUES_OFFERED)
 
 
 class ReadOnlyAdmin(_ModelAdmin):

@@ -46,7 +46,8 @@ def give_up(store: Store, silence: timedelta, witness: UUID) -> int:
 def give_up_dead(store: Store, worker: UUID) -> None:
     """Give up a worker whose process has died."""
     if store.give_up_dead(worker):
-        logger.warning("Worker %s given up: its process has died.", worker)
+        label = store.workers.filter(id=worker).values_list("label", flat=True).first()
+        logger.warning("Worker %s given up: its process has died.", label or worker)
 
 
 def rescue(store: Store, within: float = math.inf) -> int:

@@ -16,7 +16,7 @@ def check_reachable(alias: str = "default") -> None:
     """
     try:
         with foreign_errors_as_database_errors(connections[store().alias]):
-            store().ready_queues(alias)
+            store().ready_queues(alias, limit=1)
     except ProgrammingError as error:
         raise CommandError(f"{_missing_tables()} ({error})") from error
     except DatabaseError as error:

@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -20,10 +20,11 @@ NO_PLACES: Places = {}
 class Outlook(NamedTuple):
     """What there is to claim, and when there will be more."""
 
-    queues: list[str]  # with a ready run, except those that are paused
+    queues: list[str]  # with a ready run, in the order of their names, without those paused
     due_in: float  # seconds until the next scheduled run is due, below 0 if one is
     paused: frozenset[str] = frozenset()  # queues
     resumes_in: float = math.inf  # seconds until the first of these pauses ends by itself
+    goes_on_after: str | None = None  # a queue's name, if there may be more ready ones after it
 
 
 class Lane(NamedTuple):
@@ -39,6 +40,7 @@ class Claiming(Base):
     """Promote runs, find out what is ready, and claim it."""
 
     uses_cursors = False  # whether claims are cheaper if they begin at a place
+    max_queues = 1000  # that a worker looks at, and claims from, at once
 
     def promote(self, limit: int) -> int:
         """Make up to ``limit`` due scheduled runs ready, behind the ready ones; return how many."""
@@ -51,27 +53,42 @@ class Claiming(Base):
         )
         return self._notify_if_any(promoted)
 
-    def ready_queues(self, backend: str) -> list[str]:
-        """Return the queues that have a ready run; costs one index probe per queue."""
-        return [name for _, name, _ in self._fetch(self._ready_queues(), [backend, backend])]
+    def ready_queues(
+        self, backend: str, after: str | None = None, limit: int | None = None
+    ) -> list[str]:
+        """
+        Return the queues that have a ready run, in the order of their names: up to ``limit`` of
+        them, ``after`` this name. Costs one index probe per queue.
+        """
+        return [name for _, name, _ in self._fetch(*self._ready_queues(backend, after, limit))]
 
-    def outlook(self, backend: str) -> Outlook:
+    def outlooks(self, backend: str) -> Iterator[Outlook]:
+        """Yield the outlook on ``max_queues`` queues at a time, until it was on every one."""
+        outlook = self.outlook(backend, None, self.max_queues)
+        yield outlook
+        while outlook.goes_on_after is not None:
+            outlook = self.outlook(backend, outlook.goes_on_after, self.max_queues)
+            yield outlook
+
+    def outlook(self, backend: str, after: str | None = None, limit: int | None = None) -> Outlook:
         """
-        Return the queues that have a ready run and are not paused, and when the next scheduled run
-        is due; which queues are paused, and when the first of these is not any more.
+        Return the ``ready_queues`` that are not paused, and when the next scheduled run is due;
+        which queues are paused, and when the first of these is not any more.
         """
+        ready, ready_parameters = self._ready_queues(backend, after, limit)
         due_in, clock = self._seconds_until("MIN(available_at)")
         pauses, pause_parameters = self._pauses_of_queues(backend)
         statement = f"""
-            {self._ready_queues()}
+            {ready}
             UNION ALL
             SELECT 'due', NULL, {due_in} FROM {self._quoted(TaskRun)} WHERE state = 'scheduled'
             UNION ALL
             SELECT 'paused', {pauses}"""  # noqa: S608 - a table's name and our own expressions
-        rows = self._fetch(statement, [backend, backend, *clock, *pause_parameters])
-        ready = [name for what, name, _ in rows if what == "ready"]
+        rows = self._fetch(statement, [*ready_parameters, *clock, *pause_parameters])
+        queues = [name for what, name, _ in rows if what == "ready"]
         [due_in] = [seconds for what, _, seconds in rows if what == "due"]
-        return outlook_of(ready, due_in, [(name, s) for what, name, s in rows if what == "paused"])
+        paused = [(name, seconds) for what, name, seconds in rows if what == "paused"]
+        return outlook_of(queues, limit, due_in, paused)
 
     def claim(
         self,
@@ -109,16 +126,22 @@ class Claiming(Base):
         claims.
         """
 
-    def _ready_queues(self) -> str:
+    def _ready_queues(
+        self, backend: str, after: str | None, limit: int | None
+    ) -> tuple[str, list[Any]]:
+        """Return SQL for the ``ready_queues``, and its parameters."""
         ready = f"FROM {self._quoted(TaskRun)} WHERE state = 'ready' AND backend = %s"
-        return f"""
-            WITH RECURSIVE queue (name) AS (
-                SELECT MIN(queue_name) {ready}
+        first, begins = ("", []) if after is None else ("AND queue_name > %s", [after])
+        last, ends = ("", []) if limit is None else ("AND queue.place < %s", [limit])
+        statement = f"""
+            WITH RECURSIVE queue (name, place) AS (
+                SELECT MIN(queue_name), 1 {ready} {first}
                 UNION ALL
-                SELECT (SELECT MIN(queue_name) {ready} AND queue_name > queue.name)
-                FROM queue WHERE queue.name IS NOT NULL
+                SELECT (SELECT MIN(queue_name) {ready} AND queue_name > queue.name), place + 1
+                FROM queue WHERE queue.name IS NOT NULL {last}
             )
             SELECT 'ready', name, NULL FROM queue WHERE name IS NOT NULL"""  # noqa: S608 - a table's name
+        return statement, [backend, *begins, backend, *ends]
 
     def _pauses_of_queues(self, backend: str) -> tuple[str, Sequence[Any]]:
         """
@@ -139,8 +162,10 @@ class Claiming(Base):
         """
 
 
-def outlook_of(ready: Iterable[str], due_in: Any, pauses: Iterable[tuple[str, Any]]) -> Outlook:
-    """Return the outlook of these answers, in which no seconds are None."""
+def outlook_of(
+    ready: Sequence[str], limit: int | None, due_in: Any, pauses: Iterable[tuple[str, Any]]
+) -> Outlook:
+    """Return the outlook of these answers, at most ``limit`` ready queues and seconds or None."""
     ends = {name: _seconds(seconds) for name, seconds in pauses}
     in_force = {name: seconds for name, seconds in ends.items() if seconds > 0}
     return Outlook(
@@ -148,6 +173,7 @@ def outlook_of(ready: Iterable[str], due_in: Any, pauses: Iterable[tuple[str, An
         _seconds(due_in),
         frozenset(in_force),
         min(in_force.values(), default=math.inf),
+        ready[-1] if len(ready) == limit else None,
     )
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from itertools import chain, islice
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -34,27 +35,34 @@ T = TypeVar("T")
 class MySQLStore(Store):
     """A store on MySQL or MariaDB, which lock every index entry that a statement passes."""
 
-    def ready_queues(self, backend: str) -> list[str]:
+    max_queues = 50  # each costs a look a statement, and a claim one per executor
+
+    def ready_queues(
+        self, backend: str, after: str | None = None, limit: int | None = None
+    ) -> list[str]:
         # One query per queue: for a recursive query, or DISTINCT, MySQL reads everything ready.
-        return [*self._ready_queues_after("", backend)]
+        return [*islice(self._ready_queues_after(after or "", backend), limit)]
 
     def _ready_queues_after(self, name: str, backend: str) -> Iterator[str]:
         ready = self.runs.ready().filter(backend=backend)
         while name := ready.filter(queue_name__gt=name).aggregate(name=Min("queue_name"))["name"]:
             yield name
 
-    def outlook(self, backend: str) -> Outlook:
+    def outlook(self, backend: str, after: str | None = None, limit: int | None = None) -> Outlook:
         due_in, clock = self._seconds_until("MIN(available_at)")
         table = self._quoted(TaskRun)
+        begins, names = ("", []) if after is None else ("AND queue_name > %s", [after])
+        ready = f"FROM {table} WHERE state = 'ready' AND backend = %s {begins}"
         statement = f"""
             SELECT
-                (SELECT MIN(queue_name) FROM {table} WHERE state = 'ready' AND backend = %s),
+                (SELECT MIN(queue_name) {ready}),
                 (SELECT {due_in} FROM {table} WHERE state = 'scheduled'),
                 EXISTS (SELECT 1 FROM {self._quoted(Pause)} WHERE backend = %s)
             """  # noqa: S608 - names of tables
-        [(first, seconds, has_pauses)] = self._fetch(statement, [backend, *clock, backend])
-        queues = [] if first is None else [first, *self._ready_queues_after(first, backend)]
-        return outlook_of(queues, seconds, self._read_pauses(backend) if has_pauses else [])
+        [(first, seconds, has_pauses)] = self._fetch(statement, [backend, *names, *clock, backend])
+        queues = [] if first is None else chain([first], self._ready_queues_after(first, backend))
+        pauses = self._read_pauses(backend) if has_pauses else []
+        return outlook_of([*islice(queues, limit)], limit, seconds, pauses)
 
     def _read_pauses(self, backend: str) -> list[tuple[Any, ...]]:
         pauses, parameters = self._pauses_of_queues(backend)

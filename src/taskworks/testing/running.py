@@ -109,12 +109,11 @@ class Runner(Subscriber):
         unblock_all(self._store)
         promote(self._store)
         alias = self._backend.alias
-        ready = self._store.outlook(alias).queues
-        queues = [name for name in ready if self._queues.takes(name)]
-        if not queues:
-            return None
-        runs = self._store.claim(self._id, alias, queues, ONE_OF_EACH, limit=1)
-        return runs[0] if runs else None
+        for outlook in self._store.outlooks(alias):
+            queues = [name for name in outlook.queues if self._queues.takes(name)]
+            for run in self._store.claim(self._id, alias, queues, ONE_OF_EACH, limit=1):
+                return run
+        return None
 
     def execute(self, run: TaskRun) -> Outcome:
         """Execute one attempt of the run, and store its outcome."""

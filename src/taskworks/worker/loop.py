@@ -104,6 +104,7 @@ class Worker:
         self._observer = observer or Observer()
         self._store = store()
         self._inbox: SimpleQueue[tuple[Attempt, Outcome] | None] = SimpleQueue()
+        self._has_noted_stop = False
         self._outage = Outage()
         self._registration = Registration(self._store, self.label, announce)
         self._make_ledger(subscribers)
@@ -313,11 +314,19 @@ class Worker:
     # Look after what is in hand.
 
     def _stop_and_release(self) -> None:
+        self._note_stop()
         if not self._stopper.seconds or self.shutdown.stage > Stage.WORKING:
             is_asking = self.shutdown.stage is Stage.ASKING
             self._stopper.look(self._ledger.unsettled, is_asking=is_asking)
             # What cannot begin soon, or everything if we stop.
             self._release_what_waits(MAX_WAIT_AHEAD if self._may_begin else 0.0)
+
+    def _note_stop(self) -> None:
+        """Log once that the worker stops, and what it waits for."""
+        if self.shutdown.stage > Stage.WORKING and not self._has_noted_stop:
+            self._has_noted_stop = True
+            runs = len(self._ledger.unsettled)
+            logger.info("Worker %s is stopping; runs that it has begun: %d.", self.label, runs)
 
     def _heed_pauses(self) -> None:
         """Release what was claimed ahead once a queue is paused: it may be of that queue."""

@@ -60,15 +60,14 @@ class Registration:
             self.is_registered, self._former, self.id = False, worker, uuid4()
         logger.warning(
             "Worker %s was given up for dead: it claims nothing, and stops what it executes.",
-            worker,
+            self._label,
         )
 
     def renew(self) -> None:
         """Register again, under the new id."""
-        former = self._former
         self._forget_former()
         self.begin()
-        logger.warning("Worker %s was given up for dead; it goes on as %s.", former, self.id)
+        logger.warning("Worker %s was given up for dead; it goes on under a new id.", self._label)
 
     def leave(self) -> None:
         """Remove the row."""

@@ -360,10 +360,10 @@ def test_a_busy_worker_is_woken_without_a_query(
     worker._pools._sizes["alone"] = 0  # or it always has a place for a suspect
     busy = tasks.wait_for_gate.enqueue()
     wait_for(lambda: TaskRun.objects.get(id=busy.id).state == "running", "it is busy")
-    asked: list[str] = []
+    asked: list[Any] = []
     outlook = type(store()).outlook
     monkeypatch.setattr(
-        type(store()), "outlook", lambda self, alias: asked.append(alias) or outlook(self, alias)
+        type(store()), "outlook", lambda self, *given: asked.append(given) or outlook(self, *given)
     )
     waiting = []
     for _ in range(5):

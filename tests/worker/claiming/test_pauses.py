@@ -170,7 +170,7 @@ def test_a_look_that_fails_is_made_up_for_before_a_name_is_believed(
     assert intake.claim(worker, MANY, None) == []
 
 
-def failing(self: Store, alias: str) -> Any:
+def failing(self: Store, *given: Any) -> Any:
     raise DatabaseError("an outage")
 
 

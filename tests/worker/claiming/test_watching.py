@@ -1,5 +1,6 @@
 """How soon a worker sees a run that another connection has committed, and what its watch costs."""
 
+import math
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from django.db import connections, transaction
 
+from taskworks.control import pause
 from taskworks.duties.scheduler import Scheduler
 from taskworks.models import Pause, TaskRun
 from taskworks.store import store
@@ -61,18 +63,20 @@ class ObservedStore(SQLiteStore):
 
             yield observed
 
-    def outlook(self, backend: str) -> Outlook:
+    def outlook(self, *given: Any) -> Outlook:
         self.looks += 1
-        return super().outlook(backend)
+        return super().outlook(*given)
 
 
 class Watch:
     """A watcher, and how often it has woken its worker."""
 
-    def __init__(self, alias: str = "default", queues: Queues | None = None) -> None:
+    def __init__(
+        self, alias: str = "default", queues: Queues | None = None, backend: str = "default"
+    ) -> None:
         self.store = ObservedStore(alias)
         self.times_woken = 0
-        self.watcher = CommitWatcher(self.store, "default", queues or Queues(), self._wake)
+        self.watcher = CommitWatcher(self.store, backend, queues or Queues(), self._wake)
 
     def _wake(self) -> None:
         self.times_woken += 1
@@ -209,6 +213,44 @@ def test_only_a_run_that_the_worker_may_claim_wakes_it() -> None:
         assert watch.times_woken == 0
         tasks.send_mail.enqueue("you")
         assert watch.wait_for_news() == {"mail"}
+
+
+@on_sqlite
+@pytest.mark.parametrize("number", [0, 7])
+def test_a_part_of_many_queues_is_enough_to_wake_the_worker(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Whatever comes first may be paused, or of no concern."""
+    monkeypatch.setattr(SQLiteStore, "max_queues", 3)
+    names = [f"tenant-{number}" for number in range(10)]
+    for name in names:
+        tasks.noop.using(backend="other", queue_name=name).enqueue()
+    excluded = names[: number // 2]
+    watch = Watch("default", Queues(excluded=frozenset(excluded)), "other")
+    for name in names[len(excluded) : number]:
+        pause(name, backend="other")
+    watch.watcher._look()
+    assert watch.watcher.take() == {None}  # there is more than it has seen
+    assert watch.store.looks == number // 3 + 1
+    TaskRun.objects.exclude(queue_name__in=[*names[:number], names[8]]).delete()
+    watch.watcher._look()
+    assert watch.watcher.take() == {"tenant-8"}
+
+
+@on_sqlite
+def test_many_queues_of_others_wake_nobody_and_are_looked_at_rarely(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Clock(monkeypatch)
+    monkeypatch.setattr(SQLiteStore, "max_queues", 3)
+    for number in range(7):
+        tasks.noop.using(backend="other", queue_name=f"tenant-{number}").enqueue()
+    watch = Watch("default", Queues(("mail",)), "other")
+    watch.watcher._is_due_sooner(math.inf)
+    for _ in range(10):
+        watch.watcher._look()
+    assert watch.times_woken == 0
+    assert watch.watcher._pause.seconds == LONGEST_GLANCE_INTERVAL
 
 
 @on_sqlite

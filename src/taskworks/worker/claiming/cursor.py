@@ -49,7 +49,7 @@ class ClaimCursor:
         if self._is_stale or (self._wants_restart and self.seconds <= 0):
             return self._claim_from_start(claim, room, limit)
         runs = claim(room, limit, self._places)
-        missing = _missing(room, limit, runs)
+        missing = missing_from(room, limit, runs)
         self._advance(runs, missing)
         if missing and self.seconds <= 0:
             more = self._claim_from_start(claim, missing, limit - len(runs))
@@ -66,7 +66,7 @@ class ClaimCursor:
         runs = claim(room, limit, NO_PLACES)
         self._started_at = time.monotonic()
         self._took = self._started_at - began
-        missing = _missing(room, limit, runs)
+        missing = missing_from(room, limit, runs)
         self._advance(runs, missing)
         self.may_have_skipped, self._wants_restart = False, bool(missing)
         return runs
@@ -79,7 +79,7 @@ class ClaimCursor:
             self._places[lane] = max(before, place) if lane[1] in missing else place
 
 
-def _missing(room: Room, limit: int, runs: list[TaskRun]) -> dict[str, int]:
+def missing_from(room: Room, limit: int, runs: list[TaskRun]) -> dict[str, int]:
     """Return for how many more runs of each executor there is room, if no more were found."""
     if len(runs) >= limit:
         return {}

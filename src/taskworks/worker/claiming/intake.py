@@ -8,13 +8,14 @@ from uuid import UUID
 
 from taskworks import real_time as time
 from taskworks.database.notifications import NOTIFY_INTERVAL
-from taskworks.duties.promote import promote
+from taskworks.duties.promote import CHUNK, promote
 from taskworks.models import TaskRun
 from taskworks.store import Store
-from taskworks.store.claiming import NO_PLACES, Places
+from taskworks.store.claiming import NO_PLACES, Outlook, Places
 from taskworks.worker.claiming import WakeUpSource
-from taskworks.worker.claiming.cursor import ClaimCursor
+from taskworks.worker.claiming.cursor import ClaimCursor, missing_from
 from taskworks.worker.claiming.queues import Queues
+from taskworks.worker.claiming.turn import Turn
 
 # Seconds between two looks at which queues have runs, and which are paused, while claims find runs.
 # With a turn of the loop and a claim, a pause is heeded within 0.2 seconds.
@@ -43,7 +44,7 @@ class Intake:
         """``interval`` are the seconds between two looks at queues that stay empty."""
         self._store, self._backend, self._queues, self._wake_ups = store, backend, queues, wake_ups
         self._poll_schedule = PollSchedule(interval, is_notified=lambda: wake_ups.works)
-        self._cursor = ClaimCursor()
+        self._cursor, self._turn = ClaimCursor(), Turn()
         self._ready_queues: list[str] = []
         self._paused_queues: frozenset[str] = frozenset()
         self._known_at = self._next_survey = 0.0
@@ -57,9 +58,12 @@ class Intake:
 
     def claim(self, worker: UUID, room: Mapping[str, int], limit: int | None) -> list[TaskRun]:
         """Claim as many runs as there is room for, and plan when to look again."""
-        runs = self._claim(worker, room, limit, self._cursor)
+        most = _most(room, limit)
+        runs = self._claim(worker, room, most, self._cursor)
         self._poll_schedule.plan(room, runs)
-        if self._cursor.may_have_skipped:
+        if self._turn.may_have_more(missing_from(room, most, runs)):
+            self._poll_schedule.look_again_in(0)
+        if self._ready_queues and self._turn.is_whole and self._cursor.may_have_skipped:
             self._poll_schedule.look_again_in(self._cursor.seconds)
         return runs
 
@@ -68,7 +72,11 @@ class Intake:
     ) -> list[TaskRun]:
         """Claim from every queue there is, without overlooking a run."""
         self._next_survey = 0.0
-        runs = self._claim(worker, room, limit, None)
+        self._turn.start_over()
+        most = _most(room, limit)
+        runs = self._claim(worker, room, most, None)
+        while not runs and self._turn.may_have_more(room):
+            runs = self._claim(worker, room, most, None)
         self._poll_schedule.plan(room, runs)
         return runs
 
@@ -76,6 +84,7 @@ class Intake:
         """Look at every queue at once: there are new runs."""
         self._poll_schedule.wake()
         self._next_survey = 0.0
+        self._turn.note_news()
 
     def hurry(self) -> None:
         """Poll often again: a run has ended, and where there is work, more may come soon."""
@@ -99,7 +108,7 @@ class Intake:
     def has_new_pause(self, *, look: bool) -> bool:
         """Return whether a queue was paused since the last call; look for that if wanted."""
         if look:
-            self._survey_now()
+            self._survey_again()
         has_new_pause, self._has_new_pause = self._has_new_pause, False
         return has_new_pause
 
@@ -115,6 +124,7 @@ class Intake:
             self._must_survey = True
         if self._ready_queues or self._must_survey:
             self._next_survey = 0.0  # what waits in other queues may come first
+            self._turn.note_news()
         else:
             # Who pauses a queue notifies of any queue, so we would know if these were paused.
             self._ready_queues = named
@@ -122,12 +132,13 @@ class Intake:
             self._next_survey = self._known_at + SURVEY_INTERVAL
 
     def _claim(
-        self, worker: UUID, room: Mapping[str, int], limit: int | None, cursor: ClaimCursor | None
+        self, worker: UUID, room: Mapping[str, int], most: int, cursor: ClaimCursor | None
     ) -> list[TaskRun]:
         self._survey()
-        runs = self._claim_ready(worker, room, limit, cursor) if self._ready_queues else []
+        runs = self._claim_ready(worker, room, most, cursor) if self._ready_queues else []
+        self._turn.note_claim(room, missing_from(room, most, runs))
         if runs and self.is_outdated:  # the claim was held up
-            self._survey_now()
+            self._survey_again()
         if len(runs) < sum(room.values()):
             self._next_survey = 0.0
         return runs
@@ -135,40 +146,81 @@ class Intake:
     def _survey(self) -> None:
         """
         Find out which queues have ready runs and are not paused, after promoting those that are
-        due. Not with every claim, while claims find as many runs as there is room for.
+        due. Not with every claim, while claims find as many runs as there is room for. If there are
+        more queues than one claim can take, each look goes on where the last one ended.
         """
         if time.monotonic() >= self._next_survey:
-            self._survey_now()
+            outlook = self._outlook(self._turn.goes_on_after)
+            self._turn.go_on(None if self._own_queues else outlook.goes_on_after)
+            self._take_over(outlook)
 
-    def _survey_now(self) -> None:
+    def _survey_again(self) -> None:
+        """
+        Find out which queues are paused now. The others are looked at again only if these are all:
+        one that is new in this part would be passed by if the next look came before a claim.
+        """
+        outlook = self._outlook(self._turn.began_after)
+        if self._turn.is_whole and outlook.goes_on_after is None:
+            self._take_over(outlook)
+        else:
+            self._ready_queues = self._unpaused(self._ready_queues)
+
+    def _outlook(self, after: str | None) -> Outlook:
         now = time.monotonic()
-        outlook = self._store.outlook(self._backend)
-        if outlook.due_in <= 0:
-            has_more = promote(self._store)
-            outlook = self._store.outlook(self._backend)
-            if outlook.due_in <= 0 and not has_more:
-                outlook = outlook._replace(due_in=PROMOTE_AGAIN_AFTER)
+        outlook = self._promoted_outlook(after)
         self._poll_schedule.expect_due_in(min(outlook.due_in, outlook.resumes_in))
-        self._ready_queues = [name for name in outlook.queues if self._queues.takes(name)]
         self._has_new_pause |= not outlook.paused <= self._paused_queues
+        if not self._paused_queues <= outlook.paused:
+            self._turn.note_news()
         self._paused_queues = outlook.paused
         self._must_survey = False
-        self._known_at, self._next_survey = now, now + SURVEY_INTERVAL
+        self._known_at = now
+        return outlook
+
+    def _promoted_outlook(self, after: str | None) -> Outlook:
+        outlook = self._store.outlook(self._backend, after, self._store.max_queues)
+        if outlook.due_in > 0:
+            return outlook
+        promoted = promote(self._store)
+        if promoted:
+            self._turn.note_news()
+        outlook = self._store.outlook(self._backend, after, self._store.max_queues)
+        if outlook.due_in <= 0 and promoted < CHUNK:
+            return outlook._replace(due_in=PROMOTE_AGAIN_AFTER)
+        return outlook
+
+    def _take_over(self, outlook: Outlook) -> None:
+        # Not one look after another until its own queues come.
+        is_short_of_some = outlook.goes_on_after is not None and self._own_queues
+        ready = self._own_queues if is_short_of_some else outlook.queues
+        self._ready_queues = [name for name in self._unpaused(ready) if self._queues.takes(name)]
+        self._next_survey = self._known_at + SURVEY_INTERVAL
+
+    @property
+    def _own_queues(self) -> list[str]:
+        """The queues that this worker names, if one claim can take them all."""
+        names = [*dict.fromkeys(self._queues.names or ())]
+        return names if len(names) <= self._store.max_queues else []
+
+    def _unpaused(self, queues: Iterable[str]) -> list[str]:
+        return [name for name in queues if name not in self._paused_queues]
 
     def _claim_ready(
-        self, worker: UUID, room: Mapping[str, int], limit: int | None, cursor: ClaimCursor | None
+        self, worker: UUID, room: Mapping[str, int], most: int, cursor: ClaimCursor | None
     ) -> list[TaskRun]:
-        most = sum(room.values())
-        limit = most if limit is None else min(limit, most)
-
         def claim(room: Mapping[str, int], limit: int, places: Places) -> list[TaskRun]:
             return self._store.claim(
                 worker, self._backend, self._ready_queues, room, limit, places=places
             )
 
-        if cursor and self._store.uses_cursors:
-            return cursor.claim(claim, room, limit)
-        return claim(room, limit, NO_PLACES)
+        if cursor and self._store.uses_cursors and self._turn.is_whole:
+            return cursor.claim(claim, room, most)
+        return claim(room, most, NO_PLACES)
+
+
+def _most(room: Mapping[str, int], limit: int | None) -> int:
+    most = sum(room.values())
+    return most if limit is None else min(limit, most)
 
 
 class PollSchedule:

@@ -18,6 +18,7 @@ BUSY_GLANCE_INTERVAL = 0.01  # while the worker is at work, and looks by itself
 LONGEST_GLANCE_INTERVAL = 0.1  # while the worker does not take what is ready: it has no room
 QUIET_AFTER = 1.0
 
+ANY_QUEUE: list[str | None] = [None]
 SAME_MOMENT = 0.01  # seconds; two looks at when a run is due differ by less
 
 
@@ -80,10 +81,14 @@ class CommitWatcher(BackgroundThread):
         return self._times_seen != seen
 
     def _look(self) -> None:
-        outlook = self._store.outlook(self._backend)
-        ready = [name for name in outlook.queues if self._queues.takes(name)]
-        self._pause.note(has_news=bool(ready))
-        for name in ready:
+        looks = 0
+        for outlook in self._store.outlooks(self._backend):
+            looks += 1
+            if ready := [name for name in outlook.queues if self._queues.takes(name)]:
+                break
+        # To pass by so many queues of others takes too long for a look at each commit.
+        self._pause.note(has_news=bool(ready) or looks > 1)
+        for name in ready if outlook.goes_on_after is None else ANY_QUEUE:
             self._news.note(name)
         if self._is_due_sooner(outlook.due_in):
             self._news.note(None)
@@ -107,7 +112,7 @@ class GlancePause:
         self._news_at = -math.inf
 
     def note(self, *, has_news: bool) -> None:
-        """Note whether a look has found ready runs."""
+        """Note whether a look has found ready runs, or many that are of no concern."""
         if has_news:
             self._news_at = time.monotonic()
         else:

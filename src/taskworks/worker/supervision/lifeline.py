@@ -7,6 +7,10 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from uuid import UUID
 
+from taskworks.logs import steady_logger
+
+logger = steady_logger(__name__)
+
 PIPE_VARIABLE = "TASKWORKS_LIFELINE"  # in the environment: the number of the pipe's descriptor
 
 
@@ -58,6 +62,8 @@ class Lifeline:
             while True:
                 self._ask(self._connection.recv())
         except (EOFError, OSError):
+            if 1 in self._not_yet_asked:
+                logger.warning("The supervisor has ended without stopping this worker: it stops.")
             self._ask(1)
 
     def _ask(self, times: int) -> None:
