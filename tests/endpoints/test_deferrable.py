@@ -16,7 +16,7 @@ from taskworks import default_task_backend
 from taskworks.models import TaskRun
 from taskworks.retry import Backoff
 from taskworks.worker import Options, Queues, Worker
-from taskworks.worker.claiming import intake
+from taskworks.worker.claiming import poll_schedule
 from tests.behavior import run_worker
 from tests.endpoints import orders
 from tests.endpoints.conftest import Settings
@@ -199,7 +199,7 @@ def test_it_follows_at_once(
     client: APIClient, order: Order, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Although the worker would not poll for minutes."""
-    monkeypatch.setattr(intake, "MIN_POLL_INTERVAL", 600.0)
+    monkeypatch.setattr(poll_schedule, "MIN_POLL_INTERVAL", 600.0)
     client.post("/Watched/A7/")
     worker = Worker(default_task_backend, Options(queues=Queues(None), interval=600))
     thread = threading.Thread(target=lambda: (worker.run(), connections.close_all()))

@@ -25,7 +25,7 @@ from taskworks.models import TaskRun
 from taskworks.models import Worker as WorkerRow
 from taskworks.store import store
 from taskworks.worker import Queues, Sizes, Worker
-from taskworks.worker.claiming import intake, listening
+from taskworks.worker.claiming import listening, poll_schedule
 from taskworks.worker.claiming.news import MAX_NAMED_QUEUES
 from tests import tasks
 from tests.settings import DATABASE
@@ -137,7 +137,7 @@ def test_what_is_throttled_is_found_when_the_window_is_over(idle_worker: Worker)
 def test_a_scheduled_run_is_executed_when_it_is_due(
     start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "MIN_POLL_INTERVAL", RARELY)
+    monkeypatch.setattr(poll_schedule, "MIN_POLL_INTERVAL", RARELY)
     result = tasks.noop.using(run_after=timedelta(seconds=1.5)).enqueue()
     start_worker()  # its first look finds nothing that is ready, and when something will be
     wait_until_executed(result)
@@ -148,7 +148,7 @@ def test_a_scheduled_run_is_executed_when_it_is_due(
 def test_an_idle_worker_that_is_to_stop_is_woken(
     start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "MIN_POLL_INTERVAL", RARELY)
+    monkeypatch.setattr(poll_schedule, "MIN_POLL_INTERVAL", RARELY)
     monkeypatch.setattr("taskworks.worker.loop.MAX_WAIT", RARELY)
     worker = start_worker()
     wait_for(lambda: worker._intake._poll_schedule._looked_at, "it has looked")
@@ -207,7 +207,7 @@ def test_nothing_is_told_where_it_is_switched_off(settings: Any) -> None:
 def test_without_notices_a_worker_polls(
     settings: Any, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "ACTIVE_FOR", 0.0)
+    monkeypatch.setattr(poll_schedule, "ACTIVE_FOR", 0.0)
     settings.TASKWORKS = {**settings.TASKWORKS, "NOTIFY": False}
     worker = start_worker(interval=0.2)
     wait_for(lambda: worker._intake._poll_schedule._pause == 0.2, "it looks rarely")

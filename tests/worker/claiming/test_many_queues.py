@@ -17,7 +17,7 @@ from taskworks.models import Worker as WorkerRow
 from taskworks.models.run import new_run_id
 from taskworks.store import Store, store
 from taskworks.worker import Options, Queues, Worker
-from taskworks.worker.claiming import NoWakeUps, cursor, intake
+from taskworks.worker.claiming import NoWakeUps, cursor, intake, poll_schedule
 from taskworks.worker.claiming.intake import Intake
 from tests import tasks
 from tests.behavior import run_worker
@@ -128,7 +128,7 @@ def test_no_pause_begins_before_every_queue_was_seen_empty(worker: UUID) -> None
     taken = Intake(store(), "other", Queues(), RARELY, NoWakeUps())
     room, left = {"thread": 3}, 12
     while left:
-        assert taken.seconds(room) <= intake.MIN_LOOK_INTERVAL
+        assert taken.seconds(room) <= poll_schedule.MIN_LOOK_INTERVAL
         left -= len(taken.claim(worker, room, None))
 
 
@@ -160,7 +160,7 @@ class Claims:
 
     def claim_until_rest(self, room: Mapping[str, int] = MANY) -> list[str]:
         found = []
-        while self.intake.seconds(room) <= intake.MIN_LOOK_INTERVAL:
+        while self.intake.seconds(room) <= poll_schedule.MIN_LOOK_INTERVAL:
             found += self.claim(room)
         return found
 
@@ -169,6 +169,7 @@ class Claims:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(intake, "time", clock)
+    monkeypatch.setattr(poll_schedule, "time", clock)
     return clock
 
 
@@ -195,7 +196,7 @@ def test_as_many_as_a_look_shows_may_be_paused(worker: UUID) -> None:
     pause_all(names[:-1])
     taken = Intake(store(), "other", Queues(), RARELY, NoWakeUps())
     assert taken.claim(worker, MANY, None) == []
-    assert taken.seconds(MANY) <= intake.MIN_LOOK_INTERVAL
+    assert taken.seconds(MANY) <= poll_schedule.MIN_LOOK_INTERVAL
     [run] = taken.claim(worker, MANY, None)
     assert run.queue_name == names[-1]
 
@@ -279,7 +280,7 @@ def test_a_worker_that_rests_claims_from_a_named_queue_at_once(claims: Claims) -
     with CaptureQueriesContext(connection) as captured:
         assert claims.claim() == NAMES[-1:]
     assert not [query for query in captured if "'scheduled'" in query["sql"]]
-    assert claims.intake.seconds(MANY) > intake.MIN_LOOK_INTERVAL
+    assert claims.intake.seconds(MANY) > poll_schedule.MIN_LOOK_INTERVAL
 
 
 def test_what_is_resumed_behind_its_back_is_found(claims: Claims) -> None:
@@ -326,4 +327,4 @@ def test_a_worker_rests_if_nothing_is_ready(claims: Claims) -> None:
     assert [len(claims.claim(room)) for _ in range(2)] == [5, 2]  # the second one from a place on
     claims.intake._cursor._started_at = float("-inf")  # as if it was long ago
     assert claims.claim(room) == []
-    assert claims.intake.seconds(room) > intake.MIN_LOOK_INTERVAL
+    assert claims.intake.seconds(room) > poll_schedule.MIN_LOOK_INTERVAL

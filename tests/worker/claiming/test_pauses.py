@@ -16,6 +16,7 @@ from taskworks.models import Worker as WorkerRow
 from taskworks.store import Store, store
 from taskworks.worker import Options, Queues, Sizes, Worker
 from taskworks.worker.claiming import intake as module
+from taskworks.worker.claiming import poll_schedule
 from taskworks.worker.claiming.intake import SURVEY_INTERVAL, Intake
 from tests import tasks
 from tests.connections import begin_elsewhere, elsewhere
@@ -45,7 +46,8 @@ class WakeUps:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(module, "time", clock)
+    for looked_at in (module, poll_schedule):
+        monkeypatch.setattr(looked_at, "time", clock)
     return clock
 
 

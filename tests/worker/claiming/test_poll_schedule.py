@@ -2,8 +2,8 @@
 
 import pytest
 
-from taskworks.worker.claiming import intake as module
-from taskworks.worker.claiming.intake import (
+from taskworks.worker.claiming import poll_schedule as module
+from taskworks.worker.claiming.poll_schedule import (
     ACTIVE_FOR,
     LOOK_AGAIN_AFTER,
     MIN_LOOK_INTERVAL,

@@ -21,7 +21,7 @@ from taskworks.store import store
 from taskworks.store.claiming import Outlook
 from taskworks.store.sqlite import SQLiteStore
 from taskworks.worker import Queues, Worker
-from taskworks.worker.claiming import intake, watching
+from taskworks.worker.claiming import poll_schedule, watching
 from taskworks.worker.claiming.watching import (
     BUSY_GLANCE_INTERVAL,
     GLANCE_INTERVAL,
@@ -150,7 +150,7 @@ def test_an_idle_worker_executes_what_another_process_enqueues(
     if DATABASE in ("postgresql", "sqlite"):
         idle(start_worker())
     else:
-        monkeypatch.setattr(intake, "ACTIVE_FOR", 0.0)  # as if the last work was long ago
+        monkeypatch.setattr(poll_schedule, "ACTIVE_FOR", 0.0)  # as if the last work was long ago
         worker = start_worker(interval=1.0)
         wait_for(lambda: worker._intake._poll_schedule._pause == 1.0, "it looks rarely")
     environment = {"DJANGO_SETTINGS_MODULE": "tests.settings", **processes.test_database()}

@@ -1,19 +1,16 @@
-"""When a worker looks for ready runs, and how it claims them."""
+"""Where a worker looks for ready runs, and how it claims them."""
 
-import math
-import random
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from taskworks import real_time as time
-from taskworks.database.notifications import NOTIFY_INTERVAL
 from taskworks.duties.promote import CHUNK, promote
 from taskworks.models import TaskRun
 from taskworks.store import Store
 from taskworks.store.claiming import NO_PLACES, Outlook, Places
 from taskworks.worker.claiming import WakeUpSource
 from taskworks.worker.claiming.cursor import ClaimCursor, missing_from
+from taskworks.worker.claiming.poll_schedule import PollSchedule
 from taskworks.worker.claiming.queues import Queues
 from taskworks.worker.claiming.turn import Turn
 
@@ -21,13 +18,6 @@ from taskworks.worker.claiming.turn import Turn
 # With a turn of the loop and a claim, a pause is heeded within 0.2 seconds.
 SURVEY_INTERVAL = 0.15
 PROMOTE_AGAIN_AFTER = 0.5  # seconds until due runs that another session has locked are tried again
-MIN_POLL_INTERVAL = 0.02  # seconds between two looks at empty queues, just after there was work
-MIN_LOOK_INTERVAL = 0.005  # seconds between two looks, however often the worker is woken
-POLL_INTERVAL_AFTER_WORK = 0.1  # the longest pause between two looks for ACTIVE_FOR after work
-ACTIVE_FOR = 300.0  # seconds
-POLL_INTERVAL_IF_NOTIFIED = 5.0  # seconds between two looks of a worker that is woken for new runs
-# Seconds after a notification by which another may have been left out, as one too many.
-LOOK_AGAIN_AFTER = NOTIFY_INTERVAL * 1.2
 
 
 class Intake:
@@ -221,82 +211,3 @@ class Intake:
 def _most(room: Mapping[str, int], limit: int | None) -> int:
     most = sum(room.values())
     return most if limit is None else min(limit, most)
-
-
-class PollSchedule:
-    """
-    When to look for runs of each executor: at once where a look has found as many as there was room
-    for; otherwise after a pause that grows. It grows to a tenth of ``interval`` seconds while there
-    was work within minutes, and to all of it afterwards. While ``is_notified`` returns True, the
-    worker is woken for new runs, and hardly polls.
-    """
-
-    def __init__(self, interval: float, is_notified: Callable[[], bool] = lambda: False) -> None:
-        self._interval, self._is_notified = interval, is_notified
-        self._interval_after_work = min(interval, max(POLL_INTERVAL_AFTER_WORK, interval / 10))
-        self._pause, self._worked_at = min(MIN_POLL_INTERVAL, interval), time.monotonic()
-        self._next: dict[str, float] = {}
-        self._looked_at = 0.0
-        self._again_at = self._due_at = math.inf
-
-    def room_due(self, room: Mapping[str, int]) -> dict[str, int]:
-        """Return the room of those executors that have some and are to be looked for now."""
-        now = time.monotonic()
-        looked_for = {
-            executor: free
-            for executor, free in room.items()
-            if free > 0 and self._moment(executor) <= now
-        }
-        if looked_for:
-            self._note_look(now)
-        return looked_for
-
-    def plan(self, asked: Mapping[str, int], runs: Iterable[TaskRun]) -> None:
-        """Plan the next looks, after one that asked for this room and found these runs."""
-        found = Counter(run.executor for run in runs)
-        later = time.monotonic() + self._pause * random.uniform(0.8, 1)  # noqa: S311 - jitter
-        for executor, wanted in asked.items():
-            self._next[executor] = 0.0 if found[executor] >= wanted else later
-        self._pause = self._longer_pause()
-
-    def hurry(self) -> None:
-        """Begin with the shortest pause again: there is work."""
-        self._worked_at = time.monotonic()
-        self._pause = min(MIN_POLL_INTERVAL, self._interval)
-
-    def wake(self) -> None:
-        """Look at once, and again once notifications that were left out would have come."""
-        now = time.monotonic()
-        at_once = max(now, self._looked_at + MIN_LOOK_INTERVAL)
-        self._next = {executor: min(at, at_once) for executor, at in self._next.items()}
-        self._again_at = now + LOOK_AGAIN_AFTER
-        self.hurry()
-
-    def look_again_in(self, seconds: float) -> None:
-        """Look after ``seconds`` at the latest: the last look may have missed runs."""
-        self._again_at = min(self._again_at, time.monotonic() + max(seconds, MIN_LOOK_INTERVAL))
-
-    def expect_due_in(self, seconds: float) -> None:
-        """Look after ``seconds`` at the latest: a scheduled run is due then."""
-        self._due_at = time.monotonic() + max(seconds, MIN_LOOK_INTERVAL)
-
-    def seconds(self, room: Mapping[str, int]) -> float:
-        """Return the seconds until the next look, infinite without room."""
-        looks = [self._moment(executor) for executor, free in room.items() if free > 0]
-        return min(looks, default=math.inf) - time.monotonic()
-
-    def _moment(self, executor: str) -> float:
-        return min(self._next.get(executor, 0.0), self._again_at, self._due_at)
-
-    def _note_look(self, now: float) -> None:
-        self._looked_at = now
-        if self._again_at <= now:
-            self._again_at = math.inf
-        if self._due_at <= now:
-            self._due_at = math.inf
-
-    def _longer_pause(self) -> float:
-        if self._is_notified() and self._pause * 2 > NOTIFY_INTERVAL:
-            return max(POLL_INTERVAL_IF_NOTIFIED, self._interval)
-        is_active = time.monotonic() - self._worked_at < ACTIVE_FOR
-        return min(self._pause * 2, self._interval_after_work if is_active else self._interval)
