@@ -26,7 +26,8 @@ def register() -> None:
 
 
 def check_backends(**kwargs: Any) -> Iterator[checks.CheckMessage]:
-    """Check every backend in TASKS that can be used, and say why others cannot."""
+    """Check TASKWORKS, and every backend in TASKS that can be used; say why others cannot."""
+    yield from _check_settings()
     try:
         configured = aliases()
     except InvalidTaskBackend as error:
@@ -39,6 +40,17 @@ def check_backends(**kwargs: Any) -> Iterator[checks.CheckMessage]:
             yield _unusable(error)
         else:
             yield from backend.check()
+
+
+def _check_settings() -> Iterator[checks.CheckMessage]:
+    try:
+        conf()
+    except ImproperlyConfigured as error:
+        yield checks.Error(
+            str(error),
+            hint=f"The keys and their units: {page('reference/settings', 'taskworks')}",
+            id="taskworks.E004",
+        )
 
 
 def _unusable(error: InvalidTaskBackend) -> checks.CheckMessage:
@@ -59,22 +71,10 @@ def check_backend(alias: str) -> Iterator[checks.CheckMessage]:
             id="taskworks.E001",
         )
         return
-    yield from _check_settings()
     yield from check_entry(alias)
     yield from _check_retention(alias)
     yield from _check_database()
     yield from _check_transactions(alias)
-
-
-def _check_settings() -> Iterator[checks.CheckMessage]:
-    try:
-        conf()
-    except ImproperlyConfigured as error:
-        yield checks.Error(
-            str(error),
-            hint=f"The keys and their units: {page('reference/settings', 'taskworks')}",
-            id="taskworks.E004",
-        )
 
 
 def check_entry(alias: str) -> Iterator[checks.CheckMessage]:

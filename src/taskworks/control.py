@@ -285,8 +285,8 @@ def _end_of_work(
 
     def overdue(limit: str) -> str:
         paused = store().pauses.in_force().of_queue(backend, queue).first()
-        remedy = f"; resume it, because it is {paused.in_words}" if paused else ""
-        return f"The queue {queue!r} of the backend {backend!r} has work after {limit}{remedy}."
+        remedy = f"; resume it, because it is {paused.in_words}" if paused else "."
+        return f"The queue {queue!r} of the backend {backend!r} has work after {limit}{remedy}"
 
     return is_drained, timeout, overdue
 

@@ -78,8 +78,8 @@ def test_a_backend_that_cannot_be_used_is_an_error(
     settings.TASKS = given
     [error] = [found for found in checks.run_checks() if found.id == "taskworks.E008"]
     assert sentence in error.msg
-    assert f"--backend: {error.msg}\n" in refusal(capsys, "worker")
-    assert f"PATH: {error.msg}\n" in refusal(capsys, "run", "nowhere.tasks.add")
+    assert f" worker: error: {error.msg}\n" in refusal(capsys, "worker")
+    assert f" run: error: {error.msg}\n" in refusal(capsys, "run", "nowhere.tasks.add")
 
 
 def test_the_others_are_checked_all_the_same(settings: Settings) -> None:

@@ -211,6 +211,12 @@ class TestOutput:
         assert lines[1].endswith(" ms")
         assert len(lines) == 4
 
+    def test_warns_of_a_queue_that_there_is_not(self, capsys: pytest.CaptureFixture[str]) -> None:
+        run_worker("--queues", "mial")
+        assert capsys.readouterr().err == (
+            "Warning: the queue 'mial' is not in TASKS['default']['QUEUES']. Did you mean 'mail'?\n"
+        )
+
     def test_names_the_queues(self) -> None:
         assert "takes runs from mail, imports" in run_worker("--queues", "mail,imports")
         assert "takes runs from every queue except mail" in run_worker("--exclude-queues", "mail")

@@ -2,6 +2,8 @@
 
 import logging
 import re
+import subprocess
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -96,3 +98,16 @@ def test_a_backend_that_stores_nothing(settings: Settings, capsys: Capture) -> N
     with pytest.raises(CommandError) as refusal:
         call_command("taskworks", "worker", "--batch")
     assert str(refusal.value).removeprefix("Error: ") in PAGE
+
+
+def test_what_manage_py_says_without_the_app() -> None:
+    project = (
+        "from django.conf import settings; settings.configure(INSTALLED_APPS=[]);"
+        "from django.core.management import execute_from_command_line as execute;"
+        "execute(['manage.py', 'taskworks', 'worker'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", project], capture_output=True, text=True, check=False
+    )
+    assert done.stderr.splitlines()[0] in PAGE.splitlines()
+    assert done.stderr.startswith("Unknown command")

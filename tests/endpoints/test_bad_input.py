@@ -484,7 +484,7 @@ def test_without_the_framework_everything_else_works() -> None:
     )
     assert done.stderr.endswith(
         "ImportError: taskworks.endpoints needs Django REST framework: "
-        "pip install django-taskworks[rest].\n"
+        "pip install 'django-taskworks[rest]'.\n"
     )
     assert "line 17" in done.stderr
 

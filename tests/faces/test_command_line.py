@@ -487,6 +487,11 @@ class TestWrongArguments:
             ("prune --failed-min-age-days x", "argument --failed-min-age-days: must be a", ""),
             ("status --jsn", "unrecognized arguments: --jsn. Did you mean '--json'?", ""),
             ("list all", "unrecognized arguments: all.", ""),
+            (
+                "run tests.tasks.add 1 2",
+                'unrecognized arguments: 1 2. A task\'s arguments go into --args \'["1", "2"]\'.',
+                "PATH",
+            ),
             ("show", "the following arguments are required: ID", "ID"),
             ("run nowhere.task", "argument PATH: 'nowhere.task' cannot be imported", "PATH"),
             ("retry 5", "argument ID: must be the full id of a run", "ID [ID ...]"),

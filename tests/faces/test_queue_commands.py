@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from taskworks import control
 from taskworks.models import Pause, TaskRun, Worker
@@ -40,7 +41,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_pause_and_resume() -> None:
     said = taskworks("pause", "mail", "--reason", "no\nspace", "--by", "anna")
-    assert said == f"{MAIL} is paused by anna: no\\nspace\n"
+    assert said == f"{MAIL} is paused by anna: no\\nspace.\n"
     assert taskworks("resume", "mail") == f"{MAIL} is resumed.\n"
     assert taskworks("resume", "mail") == f"{MAIL} was not paused.\n"
     assert taskworks_json("resume", "mail") == {
@@ -69,7 +70,7 @@ def test_who_has_no_name_pauses_too(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyError("uid not found")
 
     monkeypatch.setattr(getpass, "getuser", nobody)
-    assert taskworks("pause", "mail") == f"{MAIL} is paused\n"
+    assert taskworks("pause", "mail") == f"{MAIL} is paused.\n"
 
 
 def test_pause_can_wait() -> None:
@@ -129,6 +130,43 @@ def test_clear_without_a_question(answer: Any) -> None:
     assert questions == []
 
 
+def test_there_is_no_question_about_nothing(answer: Any) -> None:
+    questions = answer("no")
+    cancelled = "Cancelled 0 runs of the queue 'mail' of the backend 'default'.\n"
+    assert taskworks("clear", "mail") == cancelled
+    assert questions == []
+
+
+def test_drain_says_at_once_that_the_queue_is_paused(capsys: pytest.CaptureFixture[str]) -> None:
+    control.pause("mail", by="anna", reason="no\nspace")
+    call_command("taskworks", "drain", "mail")
+    said = capsys.readouterr().err
+    assert said.startswith(f"{MAIL} is paused by anna: no")
+    assert said.endswith("space. While it is, no worker begins its runs.\n")
+
+
+def test_an_interrupted_drain_has_changed_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*args: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(control, "drain", interrupt)
+    _, reason = failing(130, "drain", "mail")
+    assert reason == "Stopped waiting for the queue. Nothing was changed."
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("The provider is down.", "paused by anna: The provider is down."),
+        ("The provider is down", "paused by anna: The provider is down."),
+        ("Why not?", "paused by anna: Why not?"),
+        ("", "paused by anna."),
+    ],
+)
+def test_a_pause_in_words_ends_a_sentence(reason: str, words: str) -> None:
+    assert control.pause("mail", by="anna", reason=reason).in_words == words
+
+
 def test_drain() -> None:
     assert taskworks("drain", "mail") == (
         "No run of the queue 'mail' of the backend 'default' is ready or in hand.\n"
@@ -145,7 +183,7 @@ def test_status_names_what_is_paused(worker: Worker) -> None:
     control.pause("mail", until=timedelta(hours=1), by="anna", reason="no space")
     row = Pause.objects.get()
     until = f"{row.until:%Y-%m-%d %H:%M:%S %Z}"
-    assert f"{MAIL} is paused until {until} by anna: no space\n" in taskworks("status")
+    assert f"{MAIL} is paused until {until} by anna: no space.\n" in taskworks("status")
     assert taskworks_json("status")["pauses"] == [
         {
             "backend": "default",

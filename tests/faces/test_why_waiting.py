@@ -40,7 +40,7 @@ def test_it_is_due_later() -> None:
     result = tasks.noop.using(run_after=HOUR).enqueue()
     assert why_waiting(result) == f"It is due at {in_words(result)}."
     pause("default", by="anna")
-    due = f"It is due at {in_words(result)}. Its queue 'default' is paused by anna"
+    due = f"It is due at {in_words(result)}. Its queue 'default' is paused by anna."
     assert why_waiting(result) == due
 
 
@@ -99,7 +99,7 @@ def test_its_queue_is_paused() -> None:
     result = tasks.noop.enqueue()
     until = pause("default", until=HOUR, by="anna", reason="no space").until
     assert until
-    paused = f"is paused until {until:%Y-%m-%d %H:%M:%S %Z} by anna: no space"
+    paused = f"is paused until {until:%Y-%m-%d %H:%M:%S %Z} by anna: no space."
     assert why_waiting(result) == f"Its queue 'default' {paused}"
 
 
@@ -165,7 +165,7 @@ def test_a_run_that_is_not_stored() -> None:
 def test_each_face_says_it(client: Client) -> None:
     result = tasks.noop.enqueue()
     pause("default", by="anna", reason="no\nspace & <b>time</b>")
-    reason = "Its queue 'default' is paused by anna: no\nspace & <b>time</b>"
+    reason = "Its queue 'default' is paused by anna: no\nspace & <b>time</b>."
     assert taskworks_json("show", result.id)["why_waiting"] == reason
     assert f"why_waiting          {reason}".replace("\n", "\\n") in taskworks("show", result.id)
     client.force_login(User.objects.create_superuser("root"))

@@ -433,8 +433,8 @@ def test_a_row_that_others_refer_to_is_not_deleted(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--backend", "immediate"), "the backend 'immediate' in TASKS must be a taskworks."),
-        (("--backend", "absent"), "TASKS has no backend 'absent'"),
+        (("--backend", "immediate"), "The backend 'immediate' in TASKS must be a taskworks."),
+        (("--backend", "absent"), "TASKS has no backend 'absent'."),
         (("--limit", "0"), "must be a positive integer, not '0'"),
         (("--queues", ""), "contains an empty name"),
     ],

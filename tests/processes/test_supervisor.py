@@ -127,6 +127,8 @@ def test_the_runs_of_a_killed_process_are_executed_at_once_and_another_takes_its
         lambda: len(supervised.pids()) == 2 and killed.pid not in supervised.pids(),
         "another has taken its place",
     )
+    supervised.supervisor.send(signal.SIGTERM)
+    assert "; another takes its place now." in supervised.supervisor.output()
 
 
 def test_a_supervisor_has_no_connection_while_nobody_dies(supervise: Supervise) -> None:

@@ -205,6 +205,16 @@ def test_changed_code_restarts_a_reloading_worker(
     assert wait_for_state(tasks.noop.enqueue(), "successful")
 
 
+def test_a_reloading_worker_says_everything_once(
+    start_worker: StartWorker,
+) -> None:
+    worker = start_worker("--reload", "--queues", "mial")
+    worker.wait_for_line("Warning: the queue 'mial' is not in")
+    assert worker.process.stdout.readline().startswith("Worker ")
+    worker.send(signal.SIGTERM)
+    assert worker.output() == "Shutting down: no task is running.\nThe worker has stopped.\n"
+
+
 @pytest.mark.parametrize("number", POLITE)
 def test_a_reloading_worker_stops_as_politely(
     start_worker: StartWorker, tmp_path: Path, number: signal.Signals

@@ -196,6 +196,11 @@ def test_a_class_that_cannot_be_imported_is_an_error_at_start(configured: Any, k
     assert '"absent"' in message.msg
 
 
+def test_a_wrong_setting_is_one_error(configured: Any) -> None:
+    configured(HEARTBEAT=5)
+    assert [message.id for message in checks.run_checks()] == ["taskworks.E004"]
+
+
 # Of single tasks.
 
 

@@ -81,6 +81,10 @@ class TestListing:
         _, sentence = refused(2, "mine", "nobody")
         assert sentence == "There is no schedule with the label 'nobody'."
 
+    def test_that_is_the_name_of_an_option(self, mine: Schedule) -> None:
+        _, sentence = refused(2, "enable", "mine")
+        assert sentence.endswith("the label 'enable'. Did you mean '--enable'?")
+
 
 class TestPreview:
     def test_says_it_in_words_and_in_times(self, mine: Schedule) -> None:

@@ -79,7 +79,7 @@ def _accepted(convert: Any) -> list[str] | str:
     def is_accepted(text: str) -> bool:
         try:
             convert(text)
-        except (argparse.ArgumentTypeError, ValueError, TypeError):
+        except (argparse.ArgumentError, argparse.ArgumentTypeError, ValueError, TypeError):
             return False
         return True
 

@@ -76,12 +76,23 @@ urlpatterns = [path("", include("taskworks.rest.urls"))]
     ],
 )
 def test_a_project_is_refused(tmp_path: Path, tasks: str, urls: str, error: str) -> None:
+    done = check(PROJECT, tmp_path, tasks, urls)
+    assert error in done.stderr
+    assert done.returncode != 0
+
+
+def test_a_backend_that_cannot_be_used_is_one_error(tmp_path: Path) -> None:
+    project = PROJECT.replace("DummyBackend", "DumyBackend")
+    done = check(project, tmp_path, TWO_OF_ONE_NAME, THE_API)
+    assert "(taskworks.E008) TASKS['default']['BACKEND'] is" in done.stderr
+    assert "identified 1 issue" in done.stderr
+
+
+def check(project: str, tmp_path: Path, tasks: str, urls: str) -> subprocess.CompletedProcess[str]:
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "__init__.py").touch()
     (tmp_path / "shop" / "tasks.py").write_text(tasks)
     (tmp_path / "urls.py").write_text(urls)
-    done = subprocess.run(
-        [sys.executable, "-c", PROJECT], cwd=tmp_path, capture_output=True, text=True, check=False
+    return subprocess.run(
+        [sys.executable, "-c", project], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert error in done.stderr
-    assert done.returncode != 0

@@ -323,7 +323,7 @@ PATHS = "['typed_of_a_test.T', 'nowhere.T']"
     [
         (f"TASKWORKS={{'API_TASKS': {PATHS}}}", False, "(taskworks.E030) TASKWORKS['API_TASKS']"),
         (f"TASK_API_BACKGROUND_TASKS={PATHS}", False, "(taskworks.E030) TASK_API_BACKGROUND_TASKS"),
-        (f"TASK_API_BACKGROUND_TASKS={PATHS}", True, "pip install django-taskworks[typed]"),
+        (f"TASK_API_BACKGROUND_TASKS={PATHS}", True, "pip install 'django-taskworks[typed]'"),
         ("DEBUG=True", True, ""),
     ],
 )

@@ -4,7 +4,7 @@ try:
     import rest_framework  # noqa: F401 - report a missing extra here
 except ImportError as error:
     raise ImportError(
-        "taskworks.endpoints needs Django REST framework: pip install django-taskworks[rest]."
+        "taskworks.endpoints needs Django REST framework: pip install 'django-taskworks[rest]'."
     ) from error
 
 from taskworks.endpoints import checks  # noqa: F401 - importing checks registers them

@@ -17,7 +17,7 @@ from taskworks.discovery import resolve
 from taskworks.exceptions import InvalidTask, InvalidTaskBackend, TaskNotFound
 from taskworks.framework import Task
 from taskworks.models import RunState
-from taskworks.options.tasks_setting import aliases, backend_of
+from taskworks.options.tasks_setting import backend_of, unusable
 
 MAX_DAYS = 36_500  # a hundred years
 
@@ -78,15 +78,16 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def database_backend(alias: str) -> DatabaseBackend:
-    """The alias of a DatabaseBackend in TASKS."""
+    """The alias of a DatabaseBackend in TASKS. Its errors are about TASKS, not the argument."""
     try:
         backend = backend_of(alias)
     except InvalidTaskBackend as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        raise argparse.ArgumentError(None, str(error)) from None
     if not isinstance(backend, DatabaseBackend):
-        raise argparse.ArgumentTypeError(
-            f"the backend {alias!r} in TASKS must be a "
-            f"taskworks.backends.database.DatabaseBackend; it is of type {type(backend).__name__}"
+        raise argparse.ArgumentError(
+            None,
+            f"The backend {alias!r} in TASKS must be a "
+            f"taskworks.backends.database.DatabaseBackend; it is of type {type(backend).__name__}.",
         )
     return backend
 
@@ -128,11 +129,8 @@ def task(path: str) -> Task:
 
 def _refuse_unusable_backends() -> None:
     """No task of such a backend can be imported; the import's own error does not say so."""
-    try:
-        for alias in aliases():
-            backend_of(alias)
-    except InvalidTaskBackend as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    for error in unusable():
+        raise argparse.ArgumentError(None, str(error))
 
 
 def integer(text: str) -> int:

@@ -1,6 +1,8 @@
 """A parser whose errors come first, before a usage of one line."""
 
 import argparse
+import json
+import shlex
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -27,6 +29,8 @@ class ErrorsFirst(CommandParser):
 
     def _hint(self, unknown: Sequence[str]) -> str:
         options = [name for action in self._actions for name in action.option_strings]
+        if "--args" in options and not any(given.startswith("-") for given in unknown):
+            return f" A task's arguments go into --args {shlex.quote(json.dumps(unknown))}."
         return close_to(unknown[0].partition("=")[0], options)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from taskworks import control
+from taskworks.logs import visible
 from taskworks.management.argument_types import database_backend, point_in_time, seconds
 from taskworks.management.output import add_json, print_json, print_line
 from taskworks.management.reach import check_reachable
@@ -28,6 +29,7 @@ class QueueAction:
     add_more: Callable[[Any], None]
     act: Callable[[BaseCommand, str, str, dict[str, Any]], dict[str, Any]]
     backend_type: Callable[[str], Any] = database_backend
+    interrupted: str = "Stopped."  # what Ctrl-C leaves
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add the queue, its backend, the action's own options, and ``--json``."""
@@ -47,24 +49,21 @@ class QueueAction:
         check_reachable()
         queue, backend = options["queue"], options["backend"]
         alias = backend if isinstance(backend, str) else backend.alias
-        with _errors_as_command_errors():
+        with self._errors_as_command_errors():
             done = self.act(command, queue, alias, options)
         if options["json"]:
             print_json(command, {"backend": alias, "queue_name": queue, **done})
 
-
-@contextmanager
-def _errors_as_command_errors() -> Iterator[None]:
-    try:
-        yield
-    except TimeoutError as error:
-        raise CommandError(str(error), returncode=TIMED_OUT) from None
-    except (TypeError, ValueError) as error:
-        raise CommandError(str(error), returncode=2) from error
-    except KeyboardInterrupt:
-        raise CommandError(
-            "Stopped. What was done before stands, such as a pause.", returncode=INTERRUPTED
-        ) from None
+    @contextmanager
+    def _errors_as_command_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError as error:
+            raise CommandError(str(error), returncode=TIMED_OUT) from None
+        except (TypeError, ValueError) as error:
+            raise CommandError(str(error), returncode=2) from error
+        except KeyboardInterrupt:
+            raise CommandError(self.interrupted, returncode=INTERRUPTED) from None
 
 
 def keyed(pause: Pause) -> dict[str, Any]:
@@ -147,6 +146,8 @@ def _ask(queue: str, backend: str, options: dict[str, Any]) -> None:
         raise CommandError("--json requires --no-input: nobody reads a question.", returncode=2)
     control.validate_queue(queue, backend)
     count = store().count_waiting(backend, queue)
+    if not count:
+        return
     question = (
         f"{_runs(count)} of {_named(queue, backend, 'the')} would be cancelled, and none that a "
         f"worker has. Type '{ANSWER}' to go on: "
@@ -166,9 +167,18 @@ def _add_drain_options(add: Any) -> None:
 def _drain(
     command: BaseCommand, queue: str, backend: str, options: dict[str, Any]
 ) -> dict[str, Any]:
+    control.validate_queue(queue, backend)
+    _warn_of_pause(command, queue, backend)
     control.drain(queue, backend=backend, timeout=options["timeout"])
     _say(command, options, f"No run of {_named(queue, backend, 'the')} is ready or in hand.")
     return {"drained": True}
+
+
+def _warn_of_pause(command: BaseCommand, queue: str, backend: str) -> None:
+    pause = store().pauses.in_force().of_queue(backend, queue).first()
+    if pause:
+        paused = f"{_named(queue, backend)} is {pause.in_words}"
+        command.stderr.write(visible(f"{paused} While it is, no worker begins its runs."))
 
 
 def _say(command: BaseCommand, options: dict[str, Any], sentence: str) -> None:
@@ -184,7 +194,22 @@ def _runs(count: int) -> str:
     return f"{count} run{'' if count == 1 else 's'}"
 
 
-PAUSE = QueueAction("Keep workers from beginning runs of a queue.", _add_pause_options, _pause)
+PAUSE = QueueAction(
+    "Keep workers from beginning runs of a queue.",
+    _add_pause_options,
+    _pause,
+    interrupted="Stopped. What was done before stands, such as a pause.",
+)
 RESUME = QueueAction("End the pause of a queue.", lambda add: None, _resume, backend_type=str)
-CLEAR = QueueAction("Cancel the runs of a queue that wait.", _add_clear_options, _clear)
-DRAIN = QueueAction("Wait until no run of a queue is ready or in hand.", _add_drain_options, _drain)
+CLEAR = QueueAction(
+    "Cancel the runs of a queue that wait.",
+    _add_clear_options,
+    _clear,
+    interrupted="Stopped. Runs that were cancelled before stay cancelled.",
+)
+DRAIN = QueueAction(
+    "Wait until no run of a queue is ready or in hand.",
+    _add_drain_options,
+    _drain,
+    interrupted="Stopped waiting for the queue. Nothing was changed.",
+)

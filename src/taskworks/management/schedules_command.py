@@ -109,9 +109,18 @@ def _find(labels: list[str]) -> list[Schedule]:
     unknown = [repr(label) for label in labels if label not in found]
     if unknown:
         raise CommandError(
-            f"There is no schedule with the label {' or '.join(unknown)}.", returncode=2
+            f"There is no schedule with the label {' or '.join(unknown)}."
+            f"{_option_meant(set(labels) - {*found})}",
+            returncode=2,
         )
     return [found[label] for label in dict.fromkeys(labels)]
+
+
+def _option_meant(unknown: set[str]) -> str:
+    """Return a hint if one of these labels is the name of an option."""
+    options = [name.replace("_", "-") for name in (*ACTIONS, "preview")]
+    meant = [f"--{option}" for option in options if option in unknown]
+    return f" Did you mean {meant[0]!r}?" if meant else ""
 
 
 def _act(

@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.core.management.color import Style
 
+from taskworks.conf import nearest
 from taskworks.execution import Attempt, Postponed, Released, Retried, Snoozed
 from taskworks.logs import one_line
 from taskworks.management import reload
@@ -158,9 +159,8 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     """
     lifeline = Lifeline.given()
     arguments = _arguments(options)
-    if not lifeline:
-        _warn_of_unknown_queues(command, options)
     if options["processes"] > 1 and not lifeline:
+        _warn_of_unknown_queues(command, options)
         supervise(command, options)
     else:
         _work(command, options, arguments, lifeline)
@@ -173,6 +173,8 @@ def _work(
     reloads = _reloads(command, options)
     if reloads and reload.is_parent():
         reload.restart_on_changes(STOP_SIGNALS)
+    if not lifeline:
+        _warn_of_unknown_queues(command, options)
     worker = _worker(command, options, arguments, lifeline)
     check_reachable(options["backend"].alias)
     if not options.get("skip_checks"):
@@ -267,7 +269,8 @@ def _warn_of_unknown_queues(command: BaseCommand, options: dict[str, Any]) -> No
     for name in (*options["queues"], *options["exclude_queues"]):
         if known and name not in {*known, "*"}:
             command.stderr.write(
-                f"The queue {name!r} is not in TASKS[{alias!r}]['QUEUES']: {sorted(known)}."
+                f"Warning: the queue {name!r} is not in TASKS[{alias!r}]['QUEUES']."
+                f"{nearest(name, sorted(known))}"
             )
 
 
@@ -295,6 +298,9 @@ class Narrator(Observer):
         self._print(line if run.state not in UNSUCCESSFUL else self._style.ERROR(line))
 
     def draining(self, running: int) -> None:
+        if not running:
+            self._print("Shutting down: no task is running.")
+            return
         tasks, them = ("task", "it") if running == 1 else ("tasks", "them")
         self._print(
             f"Shutting down: waiting for {running} running {tasks}. "

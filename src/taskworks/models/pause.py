@@ -7,6 +7,7 @@ from taskworks.database.clock import DatabaseClock
 from taskworks.database.fields import NameField
 
 QUEUE = "queue"
+SENTENCE_ENDS = (".", "!", "?", "…")
 
 
 class PauseQuerySet(models.QuerySet["Pause"]):
@@ -54,7 +55,12 @@ class Pause(models.Model):
 
     @property
     def in_words(self) -> str:
-        """Until when it is paused, by whom and why, such as "paused by anna: no disk space"."""
+        """
+        Until when it is paused, by whom and why, as the end of a sentence, such as "paused by anna:
+        The provider is down."
+        """
         until = f" until {self.until:%Y-%m-%d %H:%M:%S %Z}".rstrip() if self.until else ""
         by = f" by {self.by}" if self.by else ""
-        return f"paused{until}{by}" + (f": {self.reason}" if self.reason else "")
+        why = f": {self.reason.rstrip()}" if self.reason.strip() else ""
+        words = f"paused{until}{by}{why}"
+        return words if words.endswith(SENTENCE_ENDS) else f"{words}."

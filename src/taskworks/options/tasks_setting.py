@@ -45,6 +45,20 @@ def backend_of(alias: str) -> BaseTaskBackend:
     return backend
 
 
+def unusable() -> Iterator[InvalidTaskBackend]:
+    """Yield the error of each backend in TASKS that cannot be used."""
+    try:
+        configured = aliases()
+    except InvalidTaskBackend as error:
+        yield error
+        return
+    for alias in configured:
+        try:
+            backend_of(alias)
+        except InvalidTaskBackend as error:
+            yield error
+
+
 def _validate_entry(place: str, entry: Any) -> None:
     if not isinstance(entry, Mapping):
         raise InvalidTaskBackend(f"{place} must be a dict with the key 'BACKEND', not {entry!r}.")

@@ -3,7 +3,9 @@
 try:
     import pydantic  # noqa: F401 - report a missing extra here
 except ImportError as error:
-    raise ImportError("Typed tasks need pydantic: pip install django-taskworks[typed].") from error
+    raise ImportError(
+        "Typed tasks need pydantic: pip install 'django-taskworks[typed]'."
+    ) from error
 
 from taskworks.parameters.fields import Fields
 from taskworks.parameters.parameter import Parameter, ParameterNotValidError

@@ -37,7 +37,9 @@ def _check_classes() -> Iterator[checks.CheckMessage]:
     for classes in (access.authentication_classes, access.permission_classes):
         try:
             classes()
-        except (ImportError, ImproperlyConfigured) as error:
+        except ImproperlyConfigured:  # taskworks.E004
+            return
+        except ImportError as error:
             yield checks.Error(
                 f"The REST API names a class that cannot be imported. {error}",
                 hint=HINT,

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from taskworks import discovery
 from taskworks.conf import conf
 from taskworks.documentation import page
+from taskworks.options.tasks_setting import unusable
 from taskworks.timetables.callables import describe
 from taskworks.timetables.declared import Declaration, declarations, refused
 
@@ -81,6 +82,8 @@ def _check_allowed() -> Iterator[checks.CheckMessage]:
 
 
 def _check_modules() -> Iterator[checks.CheckMessage]:
+    if any(unusable()):  # taskworks.E008, because of which no task can be defined
+        return
     for name, reason in discovery.failed.items():
         yield checks.Warning(
             f"The module {name} cannot be imported, so the schedules that it declares are "

@@ -6,11 +6,13 @@ from typing import Any
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
+from taskworks.conf import conf
 from taskworks.definition import Task
 from taskworks.discovery import resolve
 from taskworks.documentation import page
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.feature_checks import feature_check
+from taskworks.options.tasks_setting import unusable
 from taskworks.typed.registry import survey
 from taskworks.typed.typed_task import refused
 
@@ -32,10 +34,20 @@ def check_typed_tasks(**kwargs: Any) -> list[checks.CheckMessage]:
 
 
 def _problems(tasks: dict[str, Task[..., Any]]) -> Iterator[str]:
+    if any(unusable()) or not _is_configured():  # taskworks.E008 and E004: the rest follows
+        return
     try:
         yield from survey(tasks)
     except ImproperlyConfigured as error:
         yield str(error)
+
+
+def _is_configured() -> bool:
+    try:
+        conf()
+    except ImproperlyConfigured:
+        return False
+    return True
 
 
 def _check(task: Task[..., Any]) -> Iterator[checks.CheckMessage]:

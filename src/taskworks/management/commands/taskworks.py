@@ -111,4 +111,6 @@ def _validated(options: dict[str, Any], subparser: argparse.ArgumentParser) -> d
                 validated[action.dest] = action.type(str(value))
             except argparse.ArgumentTypeError as error:
                 raise CommandError(f"{action.dest}: {error}", returncode=2) from None
+            except argparse.ArgumentError as error:
+                raise CommandError(str(error), returncode=2) from None
     return validated

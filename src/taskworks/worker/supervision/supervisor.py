@@ -116,10 +116,10 @@ class Supervisor:
         else:
             pause = slot.plan(process.age)
             logger.warning(
-                "Worker process %s %s; another takes its place in %g s.",
+                "Worker process %s %s; another takes its place %s.",
                 process.pid,
                 exit_in_words(exit_code),
-                pause,
+                f"in {pause:.1f} s" if pause >= 1 else "now",
             )
 
     def _note_end(self, process: "WorkerProcess", exit_code: int) -> None:
