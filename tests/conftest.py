@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import connections, transaction
-from django.db.backends.sqlite3.features import DatabaseFeatures
+from django.db.backends.sqlite3.base import DatabaseWrapper as SQLiteWrapper
 from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
@@ -67,7 +67,7 @@ def pytest_configure() -> None:
     TransactionTestCase._fixture_teardown = _delete_all_rows
     # Django 6.1 checks JSONFields, which django-tasks-db has, with a query: also in tests that have
     # no database.
-    DatabaseFeatures.supports_json_field = True
+    SQLiteWrapper.features_class.supports_json_field = True
 
 
 @pytest.fixture(scope="session")

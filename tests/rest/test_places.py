@@ -154,11 +154,11 @@ def test_who_reads_much_keeps_the_place(server: Served, client: APIClient, start
 
 
 def _with_much_to_say(start: Any) -> tuple[Any, str]:
-    """A run whose events are larger than what a server and a system hold back for a client."""
+    """A run whose events are larger than what a server and a system hold back for a client: 4 MB."""
     run = start("told")
-    messages = [{"text": "m" * 1000, "level": "info", "at": AT} for _ in range(300)]
+    messages = [{"text": "m" * 1000, "level": "info", "at": AT} for _ in range(5000)]
     TaskRun.objects.update(messages=messages)
-    assert len(json.dumps(run_as_json(TaskRun.objects.get()))) > 300_000
+    assert len(json.dumps(run_as_json(TaskRun.objects.get()))) > 5_000_000
     return run, address(run, "events")
 
 
