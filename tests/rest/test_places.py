@@ -154,7 +154,7 @@ def test_who_reads_much_keeps_the_place(server: Served, client: APIClient, start
 
 
 def _with_much_to_say(start: Any) -> tuple[Any, str]:
-    """A run whose events are larger than what a server and a system hold back for a client: 4 MB."""
+    """A run whose events are larger than the 4 MB that a system holds back for a client."""
     run = start("told")
     messages = [{"text": "m" * 1000, "level": "info", "at": AT} for _ in range(5000)]
     TaskRun.objects.update(messages=messages)
