@@ -21,6 +21,7 @@ from taskworks import polling, real_time
 from taskworks.backends.database import (
     MAX_QUEUE_NAME,
     DatabaseBackend,
+    is_name,
     refuse_to_wait_in_a_transaction,
 )
 from taskworks.conf import nearest
@@ -28,6 +29,7 @@ from taskworks.context import current_context
 from taskworks.database import clock
 from taskworks.exceptions import InvalidTaskBackend, TaskCancelled, TaskResultDoesNotExist
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, task_backends
+from taskworks.jsonvalue import can_be_stored
 from taskworks.polling import Timeout
 from taskworks.signals import announce_cancelled, is_cancellation_heard
 
@@ -358,8 +360,7 @@ def _has_runs(queue: str, alias: str) -> bool:
 
 
 def _validate_name(queue: Any) -> None:
-    fits = isinstance(queue, str) and 0 < len(queue) <= MAX_QUEUE_NAME and queue.isprintable()
-    if not fits or queue != queue.strip():
+    if not is_name(queue, MAX_QUEUE_NAME):
         raise ValueError(
             f"The name of a queue must be 1 to {MAX_QUEUE_NAME} printable characters without "
             f"surrounding spaces, not {queue!r}."
@@ -385,16 +386,8 @@ def _validate_text(name: str, text: Any, most: int) -> None:
         raise TypeError(f"{name} must be a string, not {text!r}.")
     if len(text) > most:
         raise ValueError(f"{name} must be at most {most} characters long, not {len(text)}.")
-    if "\0" in text or not _can_be_encoded(text):
+    if not can_be_stored(text):
         raise ValueError(f"{name} must not contain NUL or half of a surrogate pair: {text!r}.")
-
-
-def _can_be_encoded(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def stored_end(until: Until) -> datetime | None:

@@ -54,8 +54,10 @@ def round_trip(value: Any, name: str) -> Any:
     """
     if value is None or value is True or value is False:
         return value
-    text = stored_text(value, name, conf().max_json_size)
-    return copied(value) if _is_flat(value) else decode(text)
+    limit = conf().max_json_size
+    if (text := _flat_text(value)) and len(text) <= limit:
+        return copied(value)
+    return decode(stored_text(value, name, limit))
 
 
 def stored_text(value: Any, name: str, limit: int) -> str:

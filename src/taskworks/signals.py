@@ -95,7 +95,7 @@ def announce_cancelled(sender: type, task_result: TaskResult) -> None:
 
 def is_cancellation_heard() -> bool:
     """Return whether ``announce_cancelled`` would reach anybody."""
-    return _is_heard(task_finished, logging.ERROR) or _is_heard(task_cancelled, logging.INFO)
+    return _is_heard(task_finished, logging.INFO) or _is_heard(task_cancelled, logging.INFO)
 
 
 def announce_lost(sender: type, snapshot: Snapshot) -> None:

@@ -1,5 +1,6 @@
 """Queues are paused, resumed, cleared and drained."""
 
+import logging
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -12,9 +13,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
 
 from taskworks import TaskResult, control, task, task_backends
+from taskworks.backends.database import DatabaseBackend
 from taskworks.control import clear, drain, pause, pauses, resume
 from taskworks.database.clock import DatabaseClock
 from taskworks.duties.tidy import tidy
+from taskworks.framework import LOGGER_NAME
 from taskworks.models import Pause, TaskRun
 from taskworks.schedules import Schedule
 from taskworks.schedules.firing import fire_some
@@ -215,6 +218,19 @@ def test_each_of_those_cancelled_is_announced() -> None:
         assert {one["task_result"].id for one in sent} == {result.id for result in results}
         assert all(one["task_result"].is_cancelled for one in sent)
         assert {one["sender"] for one in sent} == {type(task_backends["default"])}
+
+
+@once
+def test_runs_are_not_loaded_for_log_lines_that_nobody_reads(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line of a cancellation has the level INFO."""
+    mail.enqueue()
+    loaded: list[Any] = []
+    monkeypatch.setattr(DatabaseBackend, "get_results", lambda self, ids: loaded.append(ids) or {})
+    with caplog.at_level(logging.WARNING, logger=LOGGER_NAME):
+        assert clear("mail") == 1
+    assert not loaded
 
 
 @once

@@ -1,10 +1,18 @@
 """A run that is enqueued by a prepared statement: when that is, and that nobody notices."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, connections, transaction
+from django.db import (
+    DataError,
+    IntegrityError,
+    OperationalError,
+    connection,
+    connections,
+    transaction,
+)
 from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
@@ -36,15 +44,24 @@ def prepared() -> int:
         return int(cursor.fetchone()[0])
 
 
-def prepare(enqueue: Enqueue) -> None:
-    for _ in range(SENT_BEFORE_PREPARED + 1):
+def send(enqueue: Enqueue, times: int) -> None:
+    for _ in range(times):
         enqueue()
+
+
+def prepare(enqueue: Enqueue) -> None:
+    send(enqueue, SENT_BEFORE_PREPARED + 1)
     assert prepared() == 1
 
 
+# As the connection has sent it for the last time before it looks whose session it has, and after.
+AT_EACH_STAGE = pytest.mark.parametrize(
+    "sent", [SENT_BEFORE_PREPARED - 1, SENT_BEFORE_PREPARED, SENT_BEFORE_PREPARED + 1]
+)
+
+
 def test_it_is_prepared_once_a_connection_has_sent_it_a_few_times(enqueue: Enqueue) -> None:
-    for _ in range(SENT_BEFORE_PREPARED):
-        enqueue()
+    send(enqueue, SENT_BEFORE_PREPARED)
     assert prepared() == 0
     for _ in range(20):
         enqueue(queue_name="mail", rank=5, metadata={"a": [1]}, executor="async")
@@ -90,12 +107,23 @@ def test_a_statement_that_fails_raises_djangos_error_and_the_next_one_works(
     enqueue()
 
 
-def test_a_broken_transaction_refuses_it(enqueue: Enqueue) -> None:
-    prepare(enqueue)
+@AT_EACH_STAGE
+def test_a_broken_transaction_refuses_it(enqueue: Enqueue, sent: int) -> None:
+    send(enqueue, sent)
     with transaction.atomic():
+        with suppress(DataError), connection.cursor() as cursor:
+            cursor.execute("SELECT 1 / 0")
         transaction.set_rollback(True)
         with pytest.raises(TransactionManagementError):
             enqueue()
+
+
+@AT_EACH_STAGE
+def test_a_session_that_has_ended_raises_djangos_error(enqueue: Enqueue, sent: int) -> None:
+    send(enqueue, sent)
+    end_this_session()
+    with pytest.raises(OperationalError):
+        enqueue()
 
 
 def test_who_looks_at_statements_sees_it(enqueue: Enqueue) -> None:
@@ -151,16 +179,42 @@ def test_a_column_that_is_added_meanwhile_does_no_harm(enqueue: Enqueue) -> None
 
 def test_behind_a_pooler_nothing_is_prepared(store: Store) -> None:
     """It gives each transaction whichever session is free."""
-    usual = connections[store.alias]
     with pooler(sessions=2) as one:
         where = {"HOST": "127.0.0.1", "PORT": str(one.port), "CONN_MAX_AGE": None}
-        settings = {**usual.settings_dict, **where, "DISABLE_SERVER_SIDE_CURSORS": True}
-        connections[store.alias] = pooled = type(usual)(settings, store.alias)
-        try:
+        with connected(store.alias, **where):
             for _ in range(SENT_BEFORE_PREPARED * 3):
                 store.enqueue(new_runs())
             assert prepared() == 0
-        finally:
-            pooled.close()
-            connections[store.alias] = usual
     assert TaskRun.objects.count() == SENT_BEFORE_PREPARED * 3
+
+
+def test_with_djangos_setting_for_poolers_nothing_is_prepared(
+    enqueue: Enqueue, store: Store
+) -> None:
+    with connected(store.alias, DISABLE_SERVER_SIDE_CURSORS=True):
+        send(enqueue, SENT_BEFORE_PREPARED * 3)
+        assert prepared() == 0
+
+
+def end_this_session() -> None:
+    def end(pid: int) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 60000)", [pid])  # and wait for that
+            assert cursor.fetchone() == (True,)
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        [pid] = cursor.fetchone()
+    elsewhere(lambda: end(pid))
+
+
+@contextmanager
+def connected(alias: str, **settings: Any) -> Iterator[None]:
+    """With other settings of the connection."""
+    usual = connections[alias]
+    connections[alias] = other = type(usual)({**usual.settings_dict, **settings}, alias)
+    try:
+        yield
+    finally:
+        other.close()
+        connections[alias] = usual

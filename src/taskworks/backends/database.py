@@ -436,12 +436,17 @@ def _validate_run_after(run_after: Any) -> None:
 
 
 def _validate_name(what: str, name: Any, limit: int) -> None:
-    fits = isinstance(name, str) and 0 < len(name) <= limit and name.isprintable()
-    if not fits or name != name.strip():
+    if not is_name(name, limit):
         raise InvalidTask(
             f"{what} must be 1 to {limit} printable characters without surrounding spaces, "
             f"not {name!r}."
         )
+
+
+def is_name(name: Any, limit: int) -> bool:
+    """Return whether a queue, a path or an alias may have this name."""
+    fits = isinstance(name, str) and 0 < len(name) <= limit and name.isprintable()
+    return fits and bool(name == name.strip())
 
 
 def _validate_transaction(policy: Policy) -> None:

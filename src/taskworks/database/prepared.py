@@ -22,11 +22,11 @@ def fetch(
     planning it again, if this driver can and nobody would miss it in Django's cursor.
     """
     with connection.cursor() as cursor:
-        raw = cursor.connection
-        if not _is_observed(connection) and _may_prepare(raw):
+        if not _is_observed(connection):
             connection.validate_no_broken_transaction()
             with connection.wrap_database_errors:
-                return _fetch_prepared(raw, statement, parameters)
+                if _may_prepare(connection, cursor.connection):
+                    return _fetch_prepared(cursor.connection, statement, parameters)
         cursor.execute(statement, parameters)
         return list(cursor.fetchall())
 
@@ -47,19 +47,21 @@ def _is_observed(connection: BaseDatabaseWrapper) -> bool:
     return bool(connection.execute_wrappers or connection.queries_logged)
 
 
-def _may_prepare(raw: Any) -> bool:
+def _may_prepare(connection: BaseDatabaseWrapper, raw: Any) -> bool:
     """Return whether this connection has sent enough, straight to a session of the server."""
     left = _left.get(raw, SENT_BEFORE_PREPARED)
     if left:
         _left[raw] = left - 1
-        if left == 1 and not _reaches_its_own_session(raw):
+        if left == 1 and not _reaches_its_own_session(connection, raw):
             _left[raw] = None
     return left == 0
 
 
-def _reaches_its_own_session(raw: Any) -> bool:
+def _reaches_its_own_session(connection: BaseDatabaseWrapper, raw: Any) -> bool:
     """Return False for psycopg2, and behind a pooler, which may change sessions."""
     if not hasattr(raw, "pgconn"):
+        return False
+    if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):  # Django's word for a pooler
         return False
     [(pid,)] = raw.execute("SELECT pg_backend_pid()").fetchall()
     return bool(pid == raw.info.backend_pid)

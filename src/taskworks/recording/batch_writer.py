@@ -47,8 +47,8 @@ class BatchWriter:
                 self._size = max(1, len(attempts) // 2)
                 raise
             if len(attempts) > 1:
-                half = len(attempts) // 2
-                return self.write(write, attempts[:half]) | self.write(write, attempts[half:])
+                first, second = _halves(attempts)
+                return self.write(write, first) | self.write(write, second)
             return _write_refused(self._fail or write, attempts[0], error)
         self._size = min(MAX_OUTCOMES_PER_STATEMENT, self._size * 2)
         return written
@@ -80,10 +80,15 @@ def write_what_can_be(
             raise
         if len(attempts) == 1:
             return set(), {attempts[0]: error}
-    half = len(attempts) // 2
-    written, refused = write_what_can_be(write, attempts[:half])
-    more_written, more_refused = write_what_can_be(write, attempts[half:])
+    first, second = _halves(attempts)
+    written, refused = write_what_can_be(write, first)
+    more_written, more_refused = write_what_can_be(write, second)
     return written | more_written, refused | more_refused
+
+
+def _halves(attempts: Sequence[Attempt]) -> tuple[Sequence[Attempt], Sequence[Attempt]]:
+    middle = len(attempts) // 2
+    return attempts[:middle], attempts[middle:]
 
 
 def _is_outage(error: Exception) -> bool:

@@ -1,7 +1,7 @@
 """Workers heed pauses: what they claim, and what they give back."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,6 +21,7 @@ from taskworks.worker.claiming.intake import SURVEY_INTERVAL, Intake
 from tests import tasks
 from tests.connections import begin_elsewhere, elsewhere
 from tests.waiting import wait_for
+from tests.worker.claiming.idleness import StartWorker
 from tests.worker.claiming.test_poll_schedule import Clock
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -264,27 +265,11 @@ def test_what_was_claimed_while_its_queue_was_paused_does_not_begin(
 # A worker at work.
 
 
-@pytest.fixture
-def start_worker() -> Iterator[Callable[[], Worker]]:
-    started = []
-
-    def start_worker() -> Worker:
-        worker = Worker(task_backends["default"], Options(queues=Queues(), interval=0.05))
-        started.append((worker, begin_elsewhere(worker.run)))
-        return worker
-
-    yield start_worker
-    for worker, _ in started:
-        worker.stop()
-    for _, working in started:
-        working.result(timeout=60)
-
-
 def test_nothing_begins_after_the_pause_and_everything_after_it_is_resumed(
-    start_worker: Callable[[], Worker],
+    start_worker: StartWorker,
 ) -> None:
     for _ in range(2):
-        start_worker()
+        start_worker(interval=0.05)
     enqueued = threading.Event()
 
     def enqueue_more() -> None:
