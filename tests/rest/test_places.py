@@ -1,5 +1,6 @@
 """The places of event streams: who has how many, what they cost, and when they are free again."""
 
+import gc
 import json
 import threading
 from collections.abc import Iterator
@@ -130,8 +131,16 @@ def test_who_reads_no_more_keeps_no_place_after_the_end(
     wait_for(lambda: len(hub) == 0, "its place is free")
 
 
+@pytest.fixture
+def _no_collection() -> Iterator[None]:
+    """As in a large process, whose garbage is collected rarely."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
 def test_who_reads_no_more_of_much_loses_the_place(
-    server: Served, start: Any, monkeypatch: pytest.MonkeyPatch
+    server: Served, start: Any, monkeypatch: pytest.MonkeyPatch, _no_collection: None
 ) -> None:
     monkeypatch.setattr(stream, "KEEPALIVE_INTERVAL", 0.01)
     monkeypatch.setattr(stream, "MAX_SEND_TIME", 0.5)

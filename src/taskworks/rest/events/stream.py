@@ -61,10 +61,26 @@ class EventStream:
         _release_thread()
         try:
             async for chunk in self._chunks():
-                with _limited_in_time():
+                with self._limited_in_time():
                     yield chunk
         finally:
             self.close()
+
+    @contextmanager
+    def _limited_in_time(self) -> Iterator[None]:
+        """Stop this task, which sends what is yielded here, if the client does not read it."""
+        task: Any = asyncio.current_task()
+        timer = asyncio.get_running_loop().call_later(MAX_SEND_TIME, self._stop, task)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _stop(self, task: "asyncio.Task[None]") -> None:
+        # Django 6.1 does not close a response if its task is cancelled, and this iterator would
+        # not end before the garbage is collected.
+        self.close()
+        task.cancel()
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         if not self._has_ended:
@@ -151,14 +167,3 @@ def _release_thread() -> None:
         return
     if executor := executors.pop(context, None):
         executor.shutdown(wait=False)
-
-
-@contextmanager
-def _limited_in_time() -> Iterator[None]:
-    """Cancel this task, which sends what is yielded here, if the client does not read it."""
-    task: Any = asyncio.current_task()
-    timer = asyncio.get_running_loop().call_later(MAX_SEND_TIME, task.cancel)
-    try:
-        yield
-    finally:
-        timer.cancel()
