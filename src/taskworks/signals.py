@@ -106,9 +106,12 @@ def announce_lost(sender: type, snapshot: Snapshot) -> None:
 
 def _is_heard(signal: Signal, level: int) -> bool:
     """Return whether a receiver needs it; the standard's own only if its log record is handled."""
-    if any(key not in _LOG_RECEIVER_KEYS for key, *_ in signal.receivers):
+    receivers = signal.receivers
+    if not receivers:
+        return False
+    if len(receivers) > 1 or receivers[0][0] not in _LOG_RECEIVER_KEYS:
         return True
-    return bool(signal.receivers) and is_read(_standard_log, level)
+    return is_read(_standard_log, level)
 
 
 def _log_error(error: BaseException) -> None:

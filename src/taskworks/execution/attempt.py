@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import IntEnum
 from functools import cached_property, partial
+from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 from taskworks import real_time as time
@@ -25,6 +26,7 @@ AnyGuard = TypeVar("AnyGuard", bound=Guard)
 
 # The columns that a begun attempt changes, and that are put back if it does not count.
 COUNTS = ("attempts", "worker_ids", "started_at", "last_attempted_at", "missing_since")
+_counts_of = attrgetter(*COUNTS)
 
 _making_a_channel = threading.Lock()
 
@@ -75,7 +77,7 @@ class Attempt:
         self.finisher: Finisher | None = None
         self.guard = Guard()  # until the pool that executes it has one that fits
         self._channel: RunChannel | None = None
-        self._before = {name: getattr(run, name) for name in COUNTS}
+        self._before = _counts_of(run)
         # prepare() finds these.
         self.task: Task
         self.policy: Policy
@@ -118,7 +120,7 @@ class Attempt:
 
     def uncount_start(self) -> None:
         """Put back what count_start() changed: the attempt does not count."""
-        for name, value in self._before.items():
+        for name, value in zip(COUNTS, self._before, strict=True):
             setattr(self.run, name, value)
 
     def returned(self) -> None:

@@ -1,6 +1,7 @@
 """The database connections of a thread that executes tasks."""
 
 import threading
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -23,8 +24,11 @@ logger = steady_logger(__name__)
 class Before(NamedTuple):
     """How the connections of a thread were before a task."""
 
-    in_transaction: set[str]  # aliases
-    states: dict[BaseDatabaseWrapper, State]
+    in_transaction: frozenset[str]  # aliases
+    states: Mapping[BaseDatabaseWrapper, State]
+
+
+NOTHING = Before(frozenset(), {})
 
 
 def tidy_connections() -> None:
@@ -62,10 +66,12 @@ def open_transactions() -> set[str]:
 def tidy_before() -> Before:
     """Tidy up before a task; return how this thread's connections are."""
     known = _known_if_any()
+    if not known:
+        return NOTHING
     opened = _opened_of(known)
     close_unusable(opened.values())
     states = {connection: state_of(connection) for connection in known}
-    return Before(_in_transaction(opened), states)
+    return Before(frozenset(_in_transaction(opened)), states)
 
 
 def tidy_after(before: Before, *, has_failed: bool) -> set[str]:
@@ -75,6 +81,8 @@ def tidy_after(before: Before, *, has_failed: bool) -> set[str]:
     a transaction that was open before, which can only be a test's.
     """
     known = _known() if has_failed or not _has_djangos_engines() else _known_if_any()
+    if not known:
+        return set()
     opened = _opened_of(known)
     left_open = _in_transaction(opened) - before.in_transaction
     changed = {connection.alias for connection in known if _is_changed(connection, before)}

@@ -19,7 +19,7 @@ this worker has claimed the run again, or is leaving and writes a copy of the at
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import assert_never
 from uuid import UUID
 
@@ -315,14 +315,17 @@ class Ledger:
 
     def _write_batch(self, write: Write, attempts: Sequence[Attempt]) -> None:
         written = self._batch_writer.write(write, attempts)
-        missed = [attempt.run for attempt in attempts if attempt.run.id not in written]
-        to_cancel = self._store.asked_to_cancel(missed) if missed else set()
-        self._close([a for a in attempts if a.run.id not in to_cancel], written)
-        for attempt in attempts:
-            if attempt.run.id in to_cancel:
-                settle(attempt, cancellation("The run was cancelled while it was executed."))
+        missed = {attempt for attempt in attempts if attempt.run.id not in written}
+        to_cancel = self._asked_to_cancel(missed) if missed else set()
+        self._close([a for a in attempts if a not in to_cancel], missed - to_cancel)
+        for attempt in to_cancel:
+            settle(attempt, cancellation("The run was cancelled while it was executed."))
 
-    def _close(self, attempts: Sequence[Attempt], written: set[UUID]) -> None:
+    def _asked_to_cancel(self, attempts: Collection[Attempt]) -> set[Attempt]:
+        ids = self._store.asked_to_cancel([attempt.run for attempt in attempts])
+        return {attempt for attempt in attempts if attempt.run.id in ids}
+
+    def _close(self, attempts: Sequence[Attempt], missed: Collection[Attempt]) -> None:
         for attempt in attempts:
             self._move(attempt, CLOSED)
             del self._by_run[attempt.run.id]
@@ -330,10 +333,10 @@ class Ledger:
         with left_as_it_was(self._store.connection):
             for attempt in attempts:
                 attempt.close_channel()
-                self._count(attempt, is_written=attempt.run.id in written)
-                if attempt.run.id not in written:
+                self._count(attempt, is_written=attempt not in missed)
+                if attempt in missed:
                     self._events.refused(attempt)
-            self._events.recorded([a for a in attempts if a.run.id in written])
+            self._events.recorded([a for a in attempts if a not in missed])
 
     def _count(self, attempt: Attempt, *, is_written: bool) -> None:
         match attempt.outcome:

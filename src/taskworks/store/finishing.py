@@ -73,8 +73,9 @@ class Finishing(Base):
         counts as written.
         """
         written = self._write(runs, columns, cancel_wins=True)
-        missed = [run for run in runs if run.id not in written]
-        return written | self._finished_before(missed) if missed else written
+        if len(written) == len(runs):
+            return written
+        return written | self._finished_before([run for run in runs if run.id not in written])
 
     def poison(self, runs: Sequence[TaskRun]) -> set[UUID]:
         """As ``finish``, and write how often the runs have crashed their processes."""

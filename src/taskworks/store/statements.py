@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
+from operator import attrgetter, itemgetter
 from typing import Any, TypeAlias, TypeVar, cast
 
 from django.db import connections, models
@@ -38,6 +39,7 @@ NULL_WHILE_READY = ("cancel_requested_at", "finished_at", "return_value", "targe
 CLEARED_AFTER_CLAIM = ("claimed_by", "claim_token", "target", "progress")
 KEY_COLUMNS = ("id", "claim_token")
 COUNTS = ("attempts", "failures", "crashes")
+_counts_of = itemgetter(*COUNTS)
 
 # Columns in which 1 and True compare equal, but must be stored as they are.
 COMPARED_AS_JSON = ("return_value", "metadata")
@@ -141,7 +143,8 @@ class Rows:
             read = readers.get(name)
             try:
                 columns[name] = read(value) if read and value is not None else value
-                _demand_count(name, columns[name])
+                if name in COUNTS and type(columns[name]) is not int:
+                    raise TypeError(f"{name} must be an integer.")
             except Exception:  # noqa: BLE001 - as above
                 columns[name] = _stand_in(field, value)
                 unreadable.append(name)
@@ -260,7 +263,7 @@ class Rows:
         shared: dict[str, Any] = {}
         own: dict[str, list[Any]] = {}
         for name in (*KEY_COLUMNS, *columns):
-            values, write = [getattr(run, name) for run in runs], self.writer(name)
+            values, write = list(map(attrgetter(name), runs)), self.writer(name)
             if name in COMPARED_AS_JSON:
                 values, write = _each(values, write), _unchanged
             if name != "id" and values.count(values[0]) == len(values):
@@ -310,14 +313,8 @@ def _field(column: str) -> Field:
 def _demand_what_every_run_has(columns: dict[str, Any]) -> None:
     if columns["available_at"] is None:  # which is what Django makes of no date on SQLite
         raise TypeError("available_at must be a datetime.")
-    for name in COUNTS:
-        _demand_count(name, columns[name])
-
-
-def _demand_count(name: str, value: Any) -> None:
-    """Raise TypeError unless a count is an integer: SQLite has any value in any column."""
-    if name in COUNTS and type(value) is not int:
-        raise TypeError(f"{name} must be an integer, not {value!r}.")
+    if {*map(type, _counts_of(columns))} != {int}:  # SQLite has any value in any column
+        raise TypeError(f"{', '.join(COUNTS)} must be integers.")
 
 
 def _stand_in(field: Field, value: Any) -> Any:
