@@ -139,8 +139,9 @@ def _no_collection() -> Iterator[None]:
     gc.enable()
 
 
+@pytest.mark.usefixtures("_no_collection")
 def test_who_reads_no_more_of_much_loses_the_place(
-    server: Served, start: Any, monkeypatch: pytest.MonkeyPatch, _no_collection: None
+    server: Served, start: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "KEEPALIVE_INTERVAL", 0.01)
     monkeypatch.setattr(stream, "MAX_SEND_TIME", 0.5)

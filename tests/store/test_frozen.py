@@ -1,5 +1,6 @@
 """A process that is frozen in the middle of a transaction holds up the others for a while only."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -24,6 +25,7 @@ Verb = Callable[[Store, UUID], Any]
 SECOND = timedelta(seconds=1)
 CLAIMED_BY = uuid4()
 TOKEN = uuid4()
+WRITES = re.compile(r"\s*(SET STATEMENT .* FOR\s+)?(UPDATE|DELETE)\b")
 RULE = Rule("default", "failed", SECOND)
 
 
@@ -183,7 +185,7 @@ def frozen_before_it_writes(do: Callable[[], Any]) -> Iterator[None]:
     frozen, wakes = Event(), Event()
 
     def freeze(execute: Any, sql: str, params: Any, many: Any, context: Any) -> Any:
-        if sql.lstrip().startswith(("UPDATE", "DELETE")):
+        if WRITES.match(sql):
             frozen.set()
             wakes.wait(60)
         return execute(sql, params, many, context)

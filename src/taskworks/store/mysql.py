@@ -101,10 +101,11 @@ class MySQLStore(Store):
 
     def _hand_over(self, runs: list[TaskRun], worker: UUID) -> list[TaskRun]:
         """Write that this worker has these locked runs; return none if it was given up."""
-        now, token = self.read_clock(), uuid4()
-        if not self.workers.living().filter(id=worker).exists():
+        living = self.workers.living().filter(id=worker)
+        now = living.annotate(now=DatabaseClock()).values_list("now", flat=True).first()
+        if now is None:
             return []
-        claim = {"claimed_by": worker, "claim_token": token, "claimed_at": now}
+        claim = {"claimed_by": worker, "claim_token": uuid4(), "claimed_at": now}
         ids = [run.id for run in runs]
         self.runs.filter(id__in=ids).update(state=RunState.CLAIMED, **claim)
         for run in runs:
@@ -126,16 +127,21 @@ class MySQLStore(Store):
         return bool(connection.mysql_is_mariadb)
 
     @contextmanager
-    def _limited_lock_wait(self) -> Iterator[None]:
-        """Limit the wait for locks in this block, unless the transaction is the caller's."""
-        is_outermost = self.connection.get_autocommit()
-        if is_outermost:
-            self._set_limit("innodb_lock_wait_timeout", MAX_LOCK_WAIT)
+    def _limited_lock_wait(self) -> Iterator[str]:
+        """
+        Limit the wait for locks in this block, unless the transaction is the caller's. Give what to
+        put before each of its statements.
+        """
+        name, is_outermost = "innodb_lock_wait_timeout", self.connection.get_autocommit()
+        if self._is_mariadb or not is_outermost:
+            limit = f"{name} = {int(MAX_LOCK_WAIT.total_seconds())}"
+            yield f"SET STATEMENT {limit} FOR" if is_outermost else ""
+            return
+        self._set_limit(name, MAX_LOCK_WAIT)
         try:
-            yield
+            yield ""
         finally:
-            if is_outermost:
-                self._restore("innodb_lock_wait_timeout")
+            self._restore(name)
 
     def _set_limit(self, name: str, longest: timedelta) -> None:
         """Set a variable of the session, and keep its old value for ``_restore``."""
@@ -232,22 +238,25 @@ class MySQLStore(Store):
 
     def _apply_rows(self, change: Change) -> set[UUID]:
         """Lock the rows that are still ours, then write them."""
-        row = "SELECT " + ", ".join(f"%s AS {name}" for name in change.own)
-        new = f"({' UNION ALL '.join([row] * len(change.rows))}) AS new"
-        values = [value for row in change.rows for value in row]
-        with self._limited_lock_wait(), self.locking(), self.connection.cursor() as cursor:
+        keys, key_values = _as_table(change, only=("id", "claim_token", "state"))
+        new, values = _as_table(change)
+        with (
+            self._limited_lock_wait() as limited,
+            self.locking(),
+            self.connection.cursor() as cursor,
+        ):
             cursor.execute(
                 f"""
-                SELECT run.id FROM {self._quoted(TaskRun)} AS run
-                JOIN {new} ON run.id = new.id
+                {limited} SELECT run.id FROM {self._quoted(TaskRun)} AS run
+                JOIN {keys} ON run.id = new.id
                 WHERE {change.condition()} ORDER BY run.id FOR UPDATE""",  # noqa: S608 - names
-                [*values, *change.token],
+                [*key_values, *change.token],
             )
             ours = {row[0] for row in cursor.fetchall()}
             if ours:
                 cursor.execute(
                     f"""
-                    UPDATE {self._quoted(TaskRun)} AS run JOIN {new} ON run.id = new.id
+                    {limited} UPDATE {self._quoted(TaskRun)} AS run JOIN {new} ON run.id = new.id
                     SET {change.assignments("run.")}
                     WHERE {change.condition()}""",  # noqa: S608 - only names are put in
                     [*values, *change.assigned, *change.token],
@@ -271,3 +280,11 @@ class MySQLStore(Store):
             VALUES {", ".join([row] * len(own))}"""  # noqa: S608 - only names of columns are put in
         with self.connection.cursor() as cursor:
             cursor.execute(statement, [v for row in own for v in (*row, *shared.values())])
+
+
+def _as_table(change: Change, only: Collection[str] = ()) -> tuple[str, list[Any]]:
+    """Return the SQL of a table of the rows, or of only these columns of theirs, and its values."""
+    places = [place for place, name in enumerate(change.own) if not only or name in only]
+    row = "SELECT " + ", ".join(f"%s AS {change.own[place]}" for place in places)
+    values = [row[place] for row in change.rows for place in places]
+    return f"({' UNION ALL '.join([row] * len(change.rows))}) AS new", values
