@@ -11,12 +11,16 @@ import pytest
 from django.db import DatabaseError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
+from taskworks import task_backends
 from taskworks.duties import heartbeat as module
 from taskworks.duties.heartbeat import Heartbeat
 from taskworks.models import TaskRun, Worker
 from taskworks.signals import task_rescued
 from taskworks.store import store
+from taskworks.worker import Options, Queues
+from taskworks.worker import Worker as WorkerOfRuns
 from tests import tasks
+from tests.behavior import run_worker
 from tests.black_hole import BlackHole
 from tests.connections import begin_elsewhere
 from tests.waiting import wait_for
@@ -195,3 +199,42 @@ def test_a_log_that_raises_ends_no_heartbeats(monkeypatch: pytest.MonkeyPatch) -
     finally:
         logging.getLogger("taskworks").removeHandler(handler)
         heartbeat.stop()
+
+
+@pytest.fixture
+def follower() -> Callable[[], str]:
+    """A run that waits for one that has succeeded; says its state."""
+    first = tasks.noop.enqueue()
+    second = task_backends["default"].enqueue_after(tasks.noop, (), {}, after=first)
+    TaskRun.objects.filter(id=first.id).update(state="successful")
+    return lambda: TaskRun.objects.get(id=second.id).state
+
+
+def test_who_makes_runs_ready_says_so(
+    heartbeat: Heartbeat, clock: Clock, orphan: Callable[[], str]
+) -> None:
+    said: list[str] = []
+    heartbeat.made_ready = lambda: said.append(orphan())
+    beat(heartbeat, clock, TIMEOUT / 2)
+    assert said == []
+    beat(heartbeat, clock, TIMEOUT)
+    assert said == ["ready"]
+
+
+def test_who_unblocks_says_so(heartbeat: Heartbeat, follower: Callable[[], str]) -> None:
+    said: list[str] = []
+    heartbeat.made_ready = lambda: said.append(follower())
+    for _ in range(3):
+        heartbeat.beat()
+    assert said == ["ready"]
+
+
+def test_a_batch_unblocks_in_its_own_thread(follower: Callable[[], str]) -> None:
+    """Else it could find nothing to execute while the heartbeat unblocks a run, and end."""
+    worker = WorkerOfRuns(task_backends["default"], Options(queues=Queues(), batch=True))
+    worker._registration.begin()
+    for _ in range(3):
+        worker._heartbeat.beat()
+    assert follower() == "blocked"
+    run_worker()
+    assert follower() == "successful"

@@ -20,7 +20,11 @@ class Heartbeat(BackgroundThread):
 
     ``worker`` returns the worker's id, or None while it has none because it was given up; then
     there is no heartbeat. ``given_up`` is called with the id of the worker if it finds itself given
-    up, ``schedules_enabled`` after each heartbeat that sees an enabled schedule; it must not block.
+    up, ``made_ready`` after a heartbeat that has made runs ready, ``schedules_enabled`` after each
+    that sees an enabled schedule; these must not block.
+
+    With ``unblocks=False`` it leaves the blocked runs to the worker. A batch could otherwise find
+    nothing to execute while this thread is about to unblock a run, and end too early.
     """
 
     keeps_connection = True
@@ -30,12 +34,15 @@ class Heartbeat(BackgroundThread):
         store: Store,
         worker: Callable[[], UUID | None],
         given_up: Callable[[UUID], None],
+        *,
+        unblocks: bool = True,
     ) -> None:
         super().__init__("heartbeat", store.alias, "sending heartbeats")
         self.stop_timeout = conf().heartbeat_interval
         self._store, self._worker, self._given_up = store, worker, given_up
+        self.made_ready: Callable[[], None] = lambda: None
         self.schedules_enabled: Callable[[], None] = lambda: None
-        self._unblocking = Unblocking(store)
+        self._unblocks, self._unblocking = unblocks, Unblocking(store)
         self._clock_jumps = ClockJumpGuard()
         self.restart_silence()
 
@@ -76,10 +83,12 @@ class Heartbeat(BackgroundThread):
             and self._clock_jumps.are_over(silence)
             and give_up(self._store, silence, worker)
         )
-        if overview.lost or given_up:
-            rescue(self._store, within=conf().heartbeat_interval)
-        if overview.blocked:
+        if (overview.lost or given_up) and rescue(self._store, within=conf().heartbeat_interval):
+            self.made_ready()
+        if overview.blocked and self._unblocks:
             self._unblocking.step(within=conf().heartbeat_interval)
+            if self._unblocking.has_unblocked:
+                self.made_ready()
         if overview.scheduled:
             self.schedules_enabled()
 

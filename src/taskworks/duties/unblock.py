@@ -80,12 +80,14 @@ class Unblocking:
         self._last_edge = 0
         self._last_run: Blocked | None = None
         self._is_past_edges = False
+        self.has_unblocked = False  # whether the latest step has made a run ready
 
     def step(self, within: float = 5.0) -> bool:
         """
         Look at the next chunk, for ``within`` seconds at most; return whether there may be more
         before the end.
         """
+        self.has_unblocked = False
         if not self._is_past_edges:
             self._is_past_edges = not self._look_at_edges(time.monotonic() + within)
             if not self._is_past_edges:
@@ -96,7 +98,7 @@ class Unblocking:
     def _look_at_edges(self, until: float) -> bool:
         """Look at the next edges; return whether there may be more."""
         edges = self._store.edges_since(self._last_edge, CHUNK)
-        _unblock(self._store, edges)
+        self.has_unblocked = _unblock(self._store, edges)
         for edge in edges:
             if edge.is_hopeless:
                 _cancel(self._store, edge)
@@ -110,7 +112,7 @@ class Unblocking:
         """Look at the next blocked runs; return whether there may be more."""
         runs = self._store.blocked_since(self._last_run, CHUNK)
         if free := [run.id for run in runs if not run.has_edge]:
-            self._store.unblock(free)
+            self.has_unblocked |= self._store.unblock(free) > 0
         self._last_run = runs[-1] if len(runs) == CHUNK else None
         return self._last_run is not None
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from queue import Empty, SimpleQueue
+from threading import Event
 from uuid import UUID, uuid4
 
 from django.db import Error as DatabaseError
@@ -105,6 +106,7 @@ class Worker:
         self._store = store()
         self._inbox: SimpleQueue[tuple[Attempt, Outcome] | None] = SimpleQueue()
         self._has_noted_stop = False
+        self._has_made_ready = Event()
         self._outage = Outage()
         self._registration = Registration(self._store, self.label, announce)
         self._make_ledger(subscribers)
@@ -139,8 +141,12 @@ class Worker:
         """Make the threads beside this one. A batch has only the heartbeat."""
         self._wake_ups: WakeUpSource = NoWakeUps()
         self._heartbeat = Heartbeat(
-            self._store, lambda: self._registration.living_id, self._given_up
+            self._store,
+            lambda: self._registration.living_id,
+            self._given_up,
+            unblocks=not self.options.batch,
         )
+        self._heartbeat.made_ready = self._note_made_ready
         self._threads: list[WakeUpSource | BackgroundThread] = [self._heartbeat]
         if self.options.batch:
             return
@@ -233,8 +239,14 @@ class Worker:
 
     def _unblock_followers(self) -> None:
         """Unblock at once what waits for runs that have just ended; a sweep would do it later."""
-        if self._followers.unblock():
+        if self._followers.unblock() or self._has_made_ready.is_set():
+            self._has_made_ready.clear()
             self._intake.wake()
+
+    def _note_made_ready(self) -> None:
+        # Called in the heartbeat's thread, which has rescued or unblocked runs.
+        self._has_made_ready.set()
+        self._wake()
 
     def _claim_and_submit(self) -> None:
         """Claim what can start soon, and submit it."""
