@@ -28,6 +28,7 @@ from taskworks.admin.page_actions import PageActions
 from taskworks.backends.database import database_backends
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.fields import Unreadable
+from taskworks.durations import in_words
 from taskworks.jsonvalue import printable
 from taskworks.logs import one_line
 from taskworks.models import RunState, TaskRun, Worker
@@ -328,7 +329,7 @@ class TaskRunAdmin(PageActions, ReadOnlyAdmin):
         until = run.now if run.state == RunState.RUNNING else run.finished_at  # type: ignore[attr-defined]
         if not run.last_attempted_at or not until:
             return self.get_empty_value_display()
-        return _duration(until - run.last_attempted_at)
+        return in_words(until - run.last_attempted_at, decimals=3)
 
     @admin.display(description="schedule")
     def schedule(self, run: TaskRun) -> str:
@@ -452,11 +453,6 @@ def _short_time(at: datetime) -> str:
 
 def _with_title(text: str, title: str) -> SafeString:
     return format_html('<span title="{}">{}</span>', title, text)
-
-
-def _duration(duration: timedelta) -> str:
-    short = duration < timedelta(minutes=1)
-    return f"{duration.total_seconds():.3f} s" if short else str(duration).partition(".")[0]
 
 
 def _task_runs(count: int) -> str:

@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -101,13 +101,6 @@ def progress(run: TaskRun) -> str | None:
     if run.progress is None:
         return None
     return f"{run.progress}" if run.target is None else f"{run.progress} of {run.target}"
-
-
-def span(duration: timedelta) -> str:
-    """Return a duration as people read it."""
-    if duration < timedelta(minutes=1):
-        return f"{duration.total_seconds():.1f} s"
-    return str(duration).partition(".")[0]
 
 
 def _plain(value: Any) -> str:

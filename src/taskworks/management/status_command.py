@@ -8,8 +8,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from taskworks import control
+from taskworks.durations import in_words
 from taskworks.logs import visible
-from taskworks.management.output import add_json, print_json, print_line, print_table, span
+from taskworks.management.output import add_json, print_json, print_line, print_table
 from taskworks.management.queue_commands import keyed
 from taskworks.management.reach import check_reachable
 from taskworks.models import Pause, RunState
@@ -105,9 +106,9 @@ def _print_runs(command: BaseCommand, tallies: list[Tally]) -> None:
 
 
 def _about_waiting(wait: timedelta | None) -> str:
-    return (
-        "No runs are ready." if wait is None else f"The oldest ready run has waited {span(wait)}."
-    )
+    if wait is None:
+        return "No runs are ready."
+    return f"The oldest ready run has waited {in_words(wait)}."
 
 
 def _print_workers(command: BaseCommand, workers: list[Working]) -> None:

@@ -9,6 +9,7 @@ from django.db.models import Count, Min
 
 from taskworks.conf import conf
 from taskworks.database.clock import DatabaseClock
+from taskworks.durations import in_words
 from taskworks.models import RunState, Worker
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.store import Store
@@ -53,8 +54,8 @@ class Working(NamedTuple):
         if self.is_given_up:
             return "given up"
         if not self.is_silent:
-            return f"{_seconds(self.silence)} ago"
-        silent = f"silent for {_seconds(self.silence)}"
+            return f"{in_words(self.silence)} ago"
+        silent = f"silent for {in_words(self.silence)}"
         return f"{silent}; {self._return_of_runs}" if self.runs_in_hand else silent
 
     @property
@@ -108,12 +109,6 @@ def unattended(
         if tally.state in TO_EXECUTE and not is_held:
             work[tally.queue_name] += tally.number
     return dict(work)
-
-
-def _seconds(duration: timedelta) -> str:
-    if duration < timedelta(minutes=1):
-        return f"{duration.total_seconds():.1f} s"
-    return str(duration).partition(".")[0]
 
 
 def _tallied(runs: TaskRunQuerySet) -> list[Tally]:

@@ -1,0 +1,26 @@
+"""Durations as people read them."""
+
+from datetime import timedelta
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+
+def in_words(duration: timedelta, decimals: int = 1) -> str:
+    """
+    Return a duration with its one or two largest units: "41.5 s", "1 min 16 s", "2 h 5 min",
+    "3 d 4 h". ``decimals`` are the digits after the point of what takes less than a minute.
+    """
+    if duration < MINUTE:
+        return f"{duration.total_seconds():.{decimals}f} s"
+    if duration < HOUR:
+        return _two_units(duration, MINUTE, "min", timedelta(seconds=1), "s")
+    if duration < DAY:
+        return _two_units(duration, HOUR, "h", MINUTE, "min")
+    return _two_units(duration, DAY, "d", HOUR, "h")
+
+
+def _two_units(
+    duration: timedelta, large: timedelta, of_large: str, small: timedelta, of_small: str
+) -> str:
+    count, rest = divmod(duration, large)
+    return f"{count} {of_large} {rest // small} {of_small}"
