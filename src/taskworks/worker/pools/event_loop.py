@@ -5,7 +5,7 @@ import contextvars
 import threading
 
 from taskworks.database.connection_places import ConnectionPlaces
-from taskworks.execution import Attempt, CoroutineGuard, aexecute, failure
+from taskworks.execution import Attempt, CoroutineGuard, Outcome, Released, aexecute, failure
 from taskworks.logs import steady_logger
 from taskworks.worker.pools.pool import Done, Pool
 
@@ -72,8 +72,10 @@ class EventLoopPool(Pool):
         self._fill()
 
     async def _execute(self, attempt: Attempt, guard: CoroutineGuard) -> None:
+        outcome: Outcome = Released()
         try:
-            outcome = await aexecute(attempt, guard, self._sender, self._places)
+            if not self._is_stale(attempt):
+                outcome = await aexecute(attempt, guard, self._sender, self._places)
         except BaseException as error:  # noqa: BLE001 - there must be an outcome
             outcome = failure(error)
         self.vacate()

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from taskworks import real_time as time
+from taskworks.conf import conf
 from taskworks.execution import Attempt, Outcome
 
 AHEAD_WITHIN = 0.03  # seconds within which what is claimed ahead should begin
@@ -28,6 +29,7 @@ class Pool(ABC):
     def __init__(self, size: int) -> None:
         self.size = size
         self.claim_ahead = ClaimAhead()
+        self._max_wait = conf().worker_timeout - conf().heartbeat_interval
         self._waiting: deque[Attempt] = deque()
         self._busy = 0  # slots taken or reserved, and attempts that wait for one
         self._reserved = 0
@@ -107,6 +109,13 @@ class Pool(ABC):
             return self._waiting.popleft()
         except IndexError:
             return None
+
+    def _is_stale(self, attempt: Attempt) -> bool:
+        """
+        Return whether the attempt, which the worker would have withdrawn long ago, has waited here
+        for so long that the worker was frozen, and may have been given up. It must not begin.
+        """
+        return time.monotonic() - attempt.submitted > self._max_wait
 
     def vacate(self, count: int = 1) -> None:
         """Leave a slot, or ``count`` of them."""

@@ -129,6 +129,8 @@ class ProcessPool(Pool):
         slot.end()
 
     def _execute(self, attempt: Attempt, slot: "Slot") -> Outcome:
+        if self._is_stale(attempt):
+            return Released()
         attempt.guarded_by(ChildGuard())
         try:
             return slot.execute(attempt)

@@ -5,7 +5,7 @@ import threading
 from queue import SimpleQueue
 
 from taskworks import real_time as time
-from taskworks.execution import Attempt, Outcome, ThreadGuard, execute, judge
+from taskworks.execution import Attempt, Outcome, Released, ThreadGuard, execute, judge
 from taskworks.execution.task_connections import forget_queries
 from taskworks.worker.pools.pool import Done, Pool
 
@@ -75,6 +75,8 @@ class ThreadPool(Pool):
         return attempt
 
     def _execute(self, attempt: Attempt) -> Outcome:
+        if self._is_stale(attempt):
+            return Released()
         forget_queries()
         guard = attempt.guarded_by(ThreadGuard())
         try:
