@@ -6,6 +6,8 @@ from benchmarks.systems.celery import Celery
 from benchmarks.systems.dj_queue import DjQueue
 from benchmarks.systems.django_ox import DjangoOx
 from benchmarks.systems.django_tasks_db import DjangoTasksDB
+from benchmarks.systems.django_tasks_redis import DjangoTasksRedis
+from benchmarks.systems.django_vtasks import DjangoVTasks
 from benchmarks.systems.dramatiq import Dramatiq
 from benchmarks.systems.huey import Huey
 from benchmarks.systems.pgqueuer import PgQueuer
@@ -20,6 +22,8 @@ ALL: tuple[type[System], ...] = (
     DjangoTasksDB,
     DjangoOx,
     DjQueue,
+    DjangoVTasks,
+    DjangoTasksRedis,
     Procrastinate,
     PgQueuer,
     Celery,
