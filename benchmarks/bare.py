@@ -58,18 +58,30 @@ def enqueue(system: Taskworks, size: int) -> float:
     return size / _seconds_to_insert(system, size, 1)
 
 
+def enqueue_in_transactions(system: Taskworks, size: int) -> float:
+    """Insert ``size`` runs, each between BEGIN and COMMIT; return runs per second."""
+    system.clear()
+    return size / _seconds_to_insert(system, size, 1, in_transactions=True)
+
+
 def enqueue_many(system: Taskworks, size: int, chunk: int) -> float:
     """Insert ``size`` runs, ``chunk`` per transaction; return runs per second."""
     system.clear()
     return size / _seconds_to_insert(system, size, chunk)
 
 
-def _seconds_to_insert(system: Taskworks, size: int, chunk: int) -> float:
+def _seconds_to_insert(
+    system: Taskworks, size: int, chunk: int, *, in_transactions: bool = False
+) -> float:
     insert, driver = insertion(system, chunk), Driver()
     ids = [insert.fresh_ids() for _ in range(size // chunk)]
     begin = time.perf_counter()
     for some in ids:
-        insert.send(driver, some)
+        if in_transactions:
+            driver.begin()
+        insert.send(driver, some, within=in_transactions)
+        if in_transactions:
+            driver.commit()
     seconds = time.perf_counter() - begin
     driver.close()
     return seconds

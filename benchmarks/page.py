@@ -35,9 +35,10 @@ Python loop that executes no tasks.""",
     "enqueue": """\
 ## Enqueue
 
-How many tasks per second one process enqueues: one by one, each committed before the next one, and
-in bulk, in calls of 5,000. A system without a figure has no such call. `bare` is Taskworks' own
-INSERT, of one row and of many.""",
+How many tasks per second one process enqueues: one by one, each committed before the next one; each
+in a transaction of the caller's, whose BEGIN and COMMIT count; each awaited in an event loop before
+the next one; and in bulk, in calls of 5,000. Why a system has no figure is said
+[below](#what-was-measured-and-how). `bare` is Taskworks' own INSERT, of one row and of many.""",
     "latency": """\
 ## Latency
 
@@ -114,13 +115,14 @@ def _sections(figures: Figures) -> Iterator[str]:
     if found := targets.table(figures):
         yield "## Targets\n\nRatios of Taskworks' figure to the other's, unless a unit is given."
         yield found.markdown
-    yield _systems(figures)
+    yield systems(figures)
     yield NOT_MEASURED
     yield from _gaps(figures)
     yield _machine(figures)
 
 
-def _systems(figures: Figures) -> str:
+def systems(figures: Figures) -> str:
+    """Return the section with the systems, their settings, and what they lack."""
     lines = [
         "## What was measured, and how",
         "",
@@ -131,10 +133,23 @@ def _systems(figures: Figures) -> str:
         "| --- | --- | --- | --- |",
     ]
     for name, about in figures.facts.get("systems", {}).items():
-        system, _, store = name.partition(" ")
-        cells = [f"{system} ({STORE_NAMES.get(store, store)})", *about.values()]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        system, store = name.split(" ", 1)
+        cells = [about[what] for what in ("versions", "setting", "differs")]
+        lines.append(f"| {' | '.join([_titled(system, store), *cells])} |")
+    return "\n".join([*lines, "", *_lacks(figures)])
+
+
+def _lacks(figures: Figures) -> Iterator[str]:
+    """Yield why systems have no figure for a measure of enqueueing."""
+    yield "Figures that a system does not have in the tables of enqueueing:"
+    yield ""
+    for name, about in figures.facts.get("systems", {}).items():
+        for measure, reason in about.get("lacks", {}).items():
+            yield f"- {_titled(*name.split(' ', 1))}, {measure}: {reason}"
+
+
+def _titled(system: str, store: str) -> str:
+    return f"{system} ({STORE_NAMES.get(store, store)})"
 
 
 def _gaps(figures: Figures) -> Iterator[str]:

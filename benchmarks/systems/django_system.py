@@ -54,6 +54,19 @@ class DjangoSystem(System):
         for number in numbers:
             enqueue(number, "hello-world")
 
+    def enqueue_in_transactions(self, numbers: Sequence[int]) -> None:
+        from django.db import transaction
+
+        enqueue, atomic = self.enqueue, transaction.atomic
+        for number in numbers:
+            with atomic():
+                enqueue([number])
+
+    async def enqueue_async(self, numbers: Sequence[int]) -> None:
+        enqueue = self.noop.aenqueue
+        for number in numbers:
+            await enqueue(number, "hello-world")
+
     def enqueue_timed(self, number: int) -> tuple[float, float]:
         if self.place.store == "redis":  # with its own commit, if any
             return super().enqueue_timed(number)

@@ -2,7 +2,7 @@
 
 from benchmarks import databases
 from benchmarks.systems.django_system import DjangoSystem
-from benchmarks.systems.system import MANAGE
+from benchmarks.systems.system import MANAGE, NO_BULK, NO_TRANSACTIONS
 
 
 class DjangoTasksRedis(DjangoSystem):
@@ -17,7 +17,7 @@ class DjangoTasksRedis(DjangoSystem):
         "5 minutes."
     )
     drains = 600
-    has_bulk = False
+    lacks = {**NO_BULK, **NO_TRANSACTIONS}
     apps = ["django_tasks_redis"]
     backend = "django_tasks_redis.RedisTaskBackend"
     options = {"REDIS_URL": f"{databases.REDIS}/{databases.QUEUES}"}

@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks import databases
 from benchmarks.systems.django_system import DjangoSystem
-from benchmarks.systems.system import MANAGE
+from benchmarks.systems.system import MANAGE, NO_TRANSACTIONS
 
 QUEUE = "{vt}q:default"
 IN_HAND = "{vt}processing:*"
@@ -31,6 +31,10 @@ class DjangoVTasks(DjangoSystem):
             "Does not keep return values, or finished tasks; a task whose worker was killed fails."
         )
         return f"{kept} Not durable in this setup." if self._is_on_redis else kept
+
+    @property
+    def lacks(self) -> dict[str, str]:
+        return NO_TRANSACTIONS if self._is_on_redis else {}
 
     @property
     def apps(self) -> list[str]:
@@ -68,6 +72,10 @@ class DjangoVTasks(DjangoSystem):
     def enqueue_many(self, numbers: Sequence[int]) -> None:
         backend = self.noop.get_backend()
         backend.enqueue_many([(self.noop, (number, "hello-world"), {}) for number in numbers])
+        self._enqueued += len(numbers)
+
+    async def enqueue_async(self, numbers: Sequence[int]) -> None:
+        await super().enqueue_async(numbers)
         self._enqueued += len(numbers)
 
     def done(self) -> int:

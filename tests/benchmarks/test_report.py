@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import chart, targets
+from benchmarks import chart, page, targets
 from benchmarks.figures import Figures, Gap, Key
 from benchmarks.tables import tables
 
@@ -45,3 +45,16 @@ def test_figures_are_saved_and_loaded(figures: Figures, tmp_path: Path) -> None:
 
 def test_the_chart_has_one_bar_per_system(figures: Figures) -> None:
     assert chart.draw(figures).count("<rect") == 3  # and the background
+
+
+def test_the_page_says_why_there_is_no_figure(figures: Figures) -> None:
+    about = {
+        "versions": "huey 3",
+        "setting": "one thread",
+        "differs": "",
+        "lacks": {"async": "No."},
+    }
+    figures.facts["systems"] = {"huey redis": about}
+    text = page.systems(figures)
+    assert "| huey (Redis) | huey 3 | one thread |  |" in text
+    assert "- huey (Redis), async: No." in text
