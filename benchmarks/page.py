@@ -48,12 +48,13 @@ enqueue. For workers that poll less often the longer nothing happens, three more
 1.5 to 2.5 seconds apart. A negative figure means that the task began before the answer to the
 commit had arrived.""",
     "idle": """\
-## Idle
+## Start and idle
 
-The resources that a worker uses when it has executed one task and has nothing to do, for all its
-processes together. Statements are counted on the wire, so the driver does not matter. Memory is
-the resident memory (RSS), and the same with shared memory divided among the processes (PSS). For
-comparison, the table has the memory of `manage.py shell` in the same project.""",
+The seconds from the command that starts a worker to the first line of a task that is waiting for
+it; and the resources that the worker uses when it has executed this task and has nothing to do, for
+all its processes together. Statements are counted on the wire, so the driver does not matter.
+Memory is the resident memory (RSS), and the same with shared memory divided among the processes
+(PSS). For comparison, the table has the memory of `manage.py shell` in the same project.""",
     "schedules": """\
 ## Schedules
 
