@@ -36,7 +36,14 @@ PARTS = {
     "variants": variants.measure,
 }
 QUICK_SCALE = 0.25  # of the number of runs
-QUICK_SYSTEMS = ["taskworks", "taskworks-async", "bare", "django-tasks-db", "pgqueuer"]
+QUICK_SYSTEMS = [
+    "taskworks",
+    "taskworks-async",
+    "bare",
+    "bare-today",
+    "django-tasks-db",
+    "pgqueuer",
+]
 DEFAULT_FILE = ROOT / ".cache" / "benchmarks.json"
 
 

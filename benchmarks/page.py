@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from benchmarks import chart, targets
 from benchmarks.figures import Figures
 from benchmarks.processes import ROOT
-from benchmarks.tables import STORE_NAMES, tables
+from benchmarks.tables import STORE_NAMES, SYSTEM_NAMES, tables
 
 PAGE = ROOT / "docs" / "explanation" / "benchmarks.md"
 CHART = ROOT / "docs" / "pictures" / "benchmarks.svg"
@@ -30,15 +30,19 @@ task gets a number and a word, writes 16 bytes to a file in memory, and returns 
 tasks are enqueued before the workers start. Time is measured from the moment when a tenth of them
 has been executed and every process has begun, until the store shows all of them as successful.
 "2 workers" means that a system's own start command was executed twice. `bare` is the database
-alone: the same statements that Taskworks sends, to claim 100 runs and to finish 100 runs, from a
-Python loop that executes no tasks.""",
+alone: the statements to claim 100 runs and to finish 100 runs, from a Python loop that executes no
+tasks. They are those that Taskworks sent at commit 094db0b, so that ratios to them can be compared
+over time. "bare, today's statements" is the same loop with the statements that Taskworks sends
+now.""",
     "enqueue": """\
 ## Enqueue
 
 How many tasks per second one process enqueues: one by one, each committed before the next one; each
 in a transaction of the caller's, whose BEGIN and COMMIT count; each awaited in an event loop before
 the next one; and in bulk, in calls of 5,000. Why a system has no figure is said
-[below](#what-was-measured-and-how). `bare` is Taskworks' own INSERT, of one row and of many.""",
+[below](#what-was-measured-and-how). `bare` is the INSERT of commit 094db0b, of one row and of many;
+"bare, today's statements" is that of today, which PostgreSQL keeps prepared and to which MariaDB
+returns the time.""",
     "latency": """\
 ## Latency
 
@@ -150,7 +154,7 @@ def _lacks(figures: Figures) -> Iterator[str]:
 
 
 def _titled(system: str, store: str) -> str:
-    return f"{system} ({STORE_NAMES.get(store, store)})"
+    return f"{SYSTEM_NAMES.get(system, system)} ({STORE_NAMES.get(store, store)})"
 
 
 def _gaps(figures: Figures) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The systems that are measured, in the order of the tables."""
 
 from benchmarks.place import Place
-from benchmarks.systems.bare import Bare
+from benchmarks.systems.bare import Bare, BareToday
 from benchmarks.systems.celery import Celery
 from benchmarks.systems.dj_queue import DjQueue
 from benchmarks.systems.django_ox import DjangoOx
@@ -19,6 +19,7 @@ ALL: tuple[type[System], ...] = (
     Taskworks,
     TaskworksAsync,
     Bare,
+    BareToday,
     DjangoTasksDB,
     DjangoOx,
     DjQueue,
