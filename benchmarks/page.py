@@ -97,6 +97,13 @@ NOT_MEASURED = """\
 - MySQL."""
 
 
+TARGETS = """\
+## Targets
+
+Ratios of Taskworks' figure to the other's, unless a unit is given: of the medians, with the
+smallest and the largest ratio of a round. In a round the systems are measured one after the other.
+A stretch goal is what would be better still."""
+
 QUICK = """
 > This is a quick run with few tasks and one round. It only shows that the benchmark works.
 """
@@ -118,7 +125,7 @@ def _sections(figures: Figures) -> Iterator[str]:
             yield text
             yield from (table.markdown for table in found)
     if found := targets.table(figures):
-        yield "## Targets\n\nRatios of Taskworks' figure to the other's, unless a unit is given."
+        yield TARGETS
         yield found.markdown
     yield systems(figures)
     yield NOT_MEASURED

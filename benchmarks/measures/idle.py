@@ -29,10 +29,10 @@ VARIABLES = {
 
 
 def measure(benchmark: Benchmark) -> None:
-    """Measure each system once."""
+    """Measure the systems in turns."""
     for group in benchmark.groups:
         with benchmark.group("idle", group) as everyone:
-            benchmark.in_turns("idle", everyone, lambda one: _cost(benchmark, one), rounds=1)
+            benchmark.in_turns("idle", everyone, lambda one: _cost(benchmark, one))
 
 
 def _cost(benchmark: Benchmark, contender: Contender) -> dict[str, float]:
