@@ -197,7 +197,7 @@ def _of_store(store: str) -> Iterator[Target]:
     grown = Key("growth", "drain, grown", OURS, store)
     alone = grown._replace(measure="drain, alone")
     yield Target(
-        f"drain on {store} among two million others, compared with alone",
+        f"drain on {store} among eleven million others, compared with alone",
         GROWTH[store],
         grown,
         alone,
@@ -205,7 +205,7 @@ def _of_store(store: str) -> Iterator[Target]:
     for what in ("buffers", "buffers to find the runs", "rows read"):
         grown = Key("growth", f"claim of 100, {what}, grown", OURS, store)
         alone = grown._replace(measure=f"claim of 100, {what}, alone")
-        yield Target(f"claim on {store} among two million others: {what}", 1, grown, alone, True)
+        yield Target(f"claim on {store} among eleven million others: {what}", 1, grown, alone, True)
     held = Key("held", "drain, with a transaction open", OURS, store)
     free = held._replace(measure="drain")
     yield Target(f"drain on {store} with a transaction open", 0.5, held, free)

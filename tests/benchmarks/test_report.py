@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import chart, page, targets
 from benchmarks.figures import Figures, Gap, Key
+from benchmarks.measures import growth
 from benchmarks.tables import tables
 
 pytestmark = pytest.mark.any_database
@@ -58,3 +59,8 @@ def test_the_page_says_why_there_is_no_figure(figures: Figures) -> None:
     text = page.systems(figures)
     assert "| huey (Redis) | huey 3 | one thread |  |" in text
     assert "- huey (Redis), async: No." in text
+
+
+def test_what_is_lost_is_a_share_of_the_speed_in_an_empty_table() -> None:
+    assert growth.lost(alone=8000, grown=6000) == 25
+    assert growth.lost(alone=6000, grown=6600) == pytest.approx(-10)
