@@ -108,7 +108,10 @@ class System:
         raise NotImplementedError
 
     def is_done(self, size: int) -> bool:
-        """Return whether all ``size`` tasks are successful in the store; must be cheap."""
+        """
+        Return whether all ``size`` tasks, which have been executed, are finished in the store; must
+        be cheap.
+        """
         return self.done() >= size
 
     # The same for all systems.
@@ -125,7 +128,8 @@ class System:
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             if self.is_done(size):
-                return time.monotonic()
+                end = time.monotonic()
+                return end if self.done() >= size else None
             time.sleep(0.01)
         return None
 

@@ -217,3 +217,21 @@ def test_a_table_grows_and_shrinks_again(
     assert [*states].count(RunState.SCHEDULED) == 40
     growth.forget_backlog(system)
     assert TaskRun.objects.count() == 90
+
+
+def test_the_end_of_a_drain_is_seen_without_counting(
+    system: Taskworks, driver: bare.Driver, django_assert_max_num_queries: Any
+) -> None:
+    claim, finish = bare.verbs(system)
+    system.clear()
+    bare.register(system)
+    system.fill(bare.BATCH)
+    assert not system.is_done(bare.BATCH)
+    ids = claim.send(driver)
+    assert not system.is_done(bare.BATCH)
+    finish.send(driver, ids)
+    with django_assert_max_num_queries(2) as queries:
+        assert system.is_done(bare.BATCH)
+    assert not any("COUNT" in query["sql"] for query in queries.captured_queries)
+    assert system.await_done(bare.BATCH, patience=0.1) is not None
+    assert system.await_done(bare.BATCH + 1, patience=0.1) is None
