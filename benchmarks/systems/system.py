@@ -23,7 +23,7 @@ ONE_BY_ONE, IN_TRANSACTIONS, ASYNC, IN_BULK = (
 NO_BULK = {IN_BULK: "It has no call that enqueues many tasks."}
 NO_ASYNC = {ASYNC: "Its enqueue has no asynchronous form."}
 NO_TRANSACTIONS = {
-    IN_TRANSACTIONS: "Its queue is not in the database, so it is not part of a transaction."
+    IN_TRANSACTIONS: "Its queue is not in the project's database, so no transaction has both."
 }
 PROJECT = Path(__file__).resolve().parents[1] / "project"
 MANAGE = [sys.executable, str(PROJECT / "manage.py")]
