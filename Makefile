@@ -41,7 +41,7 @@ test: .venv/.installed .venv/.mysqlclient ## Run the tests on each available dat
 	.venv/bin/python -m tests.on_every_database
 
 # BENCH has the options, such as "--quick"; see `.venvs/bench/bin/python -m benchmarks --help`.
-bench: .venvs/bench/.installed .venvs/bench/.mysqlclient ## Compare Taskworks with its peers (half an hour)
+bench: .venvs/bench/.installed .venvs/bench/.mysqlclient ## Compare Taskworks with its peers (more than an hour)
 	.venvs/bench/bin/python -m benchmarks $(or $(BENCH),--write)
 
 faults: .venv/.installed .venv/.mysqlclient ## Inject all faults, and write the table of the results

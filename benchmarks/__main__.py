@@ -35,8 +35,16 @@ PARTS = {
     "schedules": schedules.measure,
     "variants": variants.measure,
 }
+ROUNDS = 5
 QUICK_SCALE = 0.25  # of the number of runs
-QUICK_SYSTEMS = ["taskworks", "taskworks-async", "bare", "django-tasks-db", "pgqueuer"]
+QUICK_SYSTEMS = [
+    "taskworks",
+    "taskworks-async",
+    "bare",
+    "bare-today",
+    "django-tasks-db",
+    "pgqueuer",
+]
 DEFAULT_FILE = ROOT / ".cache" / "benchmarks.json"
 
 
@@ -61,7 +69,7 @@ def _measure(arguments: argparse.Namespace, figures: Figures) -> None:
         benchmark = Benchmark(
             systems=arguments.systems or (QUICK_SYSTEMS if arguments.quick else [*BY_NAME]),
             stores=arguments.databases,
-            rounds=arguments.rounds or (1 if arguments.quick else 3),
+            rounds=arguments.rounds or (1 if arguments.quick else ROUNDS),
             scale=QUICK_SCALE if arguments.quick else 1,
             files=Path(files),
             figures=figures,
@@ -107,7 +115,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="SYSTEM=OPTIONS",
         help="further options for a system's worker, for example 'taskworks=--threads 8'",
     )
-    add("--rounds", type=int, help="number of rounds (default: 3; with --quick: 1)")
+    add("--rounds", type=int, help=f"number of rounds (default: {ROUNDS}; with --quick: 1)")
     add("--quick", action="store_true", help="a quarter of the tasks, one round, few systems")
     add("--write", action="store_true", help=f"write {page.PAGE.relative_to(ROOT)} and its chart")
     add("--save", type=Path, default=DEFAULT_FILE, help="the file for the figures, as JSON")

@@ -1,8 +1,9 @@
 """
-The statements of Taskworks' store: recorded when it sends them, and sent again by the driver alone.
+Statements of Taskworks' store, sent by the driver alone, which show the highest rate that a system
+can reach with this table.
 
-They show the highest rate that a system can reach with this table. Because they are recorded, they
-are always those of the current store.
+Those of today are recorded when the store sends them, so they are always those of the current
+store. Those of ``bare`` are fixed, see ``benchmarks.fixed``.
 """
 
 import re
@@ -15,9 +16,11 @@ from typing import Any
 from uuid import UUID
 
 from benchmarks import databases
+from benchmarks.systems.bare import Bare
 from benchmarks.systems.taskworks import Taskworks
 
 BATCH = 100
+WORKER = UUID(int=0xBE7C4)
 UUID_TEXT = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
 
 Values = Sequence[Any] | dict[str, Any]
@@ -26,11 +29,11 @@ Values = Sequence[Any] | dict[str, Any]
 # The measurements, called in the producer.
 
 
-def drain(system: Taskworks, size: int, binding: str = "as Django", indexes: str = "all") -> float:
+def drain(system: Bare, size: int, binding: str = "as Django", indexes: str = "all") -> float:
     """Claim and finish ``size`` runs, 100 at a time; return runs per second."""
     with only_these_indexes(indexes):
         system.clear()
-        claim, finish = verbs(system)
+        claim, finish = system.verbs()
         system.clear()
         register(system)
         system.fill(size)
@@ -52,24 +55,36 @@ def _seconds_to_drain(claim: "Verb", finish: "Verb", size: int, binding: str) ->
     return seconds
 
 
-def enqueue(system: Taskworks, size: int) -> float:
+def enqueue(system: Bare, size: int) -> float:
     """Insert ``size`` runs, each committed; return runs per second."""
     system.clear()
     return size / _seconds_to_insert(system, size, 1)
 
 
-def enqueue_many(system: Taskworks, size: int, chunk: int) -> float:
+def enqueue_in_transactions(system: Bare, size: int) -> float:
+    """Insert ``size`` runs, each between BEGIN and COMMIT; return runs per second."""
+    system.clear()
+    return size / _seconds_to_insert(system, size, 1, in_transactions=True)
+
+
+def enqueue_many(system: Bare, size: int, chunk: int) -> float:
     """Insert ``size`` runs, ``chunk`` per transaction; return runs per second."""
     system.clear()
     return size / _seconds_to_insert(system, size, chunk)
 
 
-def _seconds_to_insert(system: Taskworks, size: int, chunk: int) -> float:
-    insert, driver = insertion(system, chunk), Driver()
+def _seconds_to_insert(
+    system: Bare, size: int, chunk: int, *, in_transactions: bool = False
+) -> float:
+    insert, driver = system.insertion(chunk), Driver()
     ids = [insert.fresh_ids() for _ in range(size // chunk)]
     begin = time.perf_counter()
     for some in ids:
-        insert.send(driver, some)
+        if in_transactions:
+            driver.begin()
+        insert.send(driver, some, within=in_transactions)
+        if in_transactions:
+            driver.commit()
     seconds = time.perf_counter() - begin
     driver.close()
     return seconds
@@ -85,6 +100,7 @@ class Statement:
     text: str
     values: Values
     is_atomic: bool
+    is_prepared: bool = False  # by PostgreSQL, once the connection has sent it a few times
 
 
 @contextmanager
@@ -99,8 +115,27 @@ def recorded() -> Iterator[list[Statement]]:
         statements.append(Statement(sql, params or (), connection.in_atomic_block))
         return execute(sql, params, many, context)
 
-    with connection.execute_wrapper(note):
+    with connection.execute_wrapper(note), _noting_prepared(statements):
         yield statements
+
+
+@contextmanager
+def _noting_prepared(statements: list[Statement]) -> Iterator[None]:
+    """Note which statements the store has prepared; it does not while a wrapper looks at them."""
+    from taskworks.database import prepared as preparing
+
+    fetch = preparing.fetch
+
+    def noting(*arguments: Any) -> Any:
+        rows = fetch(*arguments)
+        statements[-1].is_prepared = True
+        return rows
+
+    preparing.fetch = noting
+    try:
+        yield
+    finally:
+        preparing.fetch = fetch
 
 
 def verbs(system: Taskworks) -> tuple["Verb", "Verb"]:
@@ -143,10 +178,9 @@ def register(system: Taskworks) -> UUID:
     from taskworks.models import Worker
     from taskworks.store import store
 
-    worker = UUID(int=0xBE7C4)
     Worker.objects.all().delete()
-    store().register(Worker(id=worker, label="bench", hostname="bench", pid=1))
-    return worker
+    store().register(Worker(id=WORKER, label="bench", hostname="bench", pid=1))
+    return WORKER
 
 
 def _succeed(run: Any, number: int) -> None:
@@ -204,6 +238,7 @@ class Template:
     def __init__(self, statement: Statement, ids: Sequence[UUID]) -> None:
         places = {run_id: place for place, run_id in enumerate(ids)}
         self.text, self._values = statement.text, statement.values
+        self.is_prepared = statement.is_prepared
         self._single: list[tuple[Any, int]] = []
         self._lists: list[tuple[Any, list[int]]] = []
         self._documents: list[tuple[Any, Document]] = []
@@ -267,9 +302,11 @@ class Driver:
         connection.ensure_connection()
         self._vendor = connection.vendor
         self._own = None
+        self._prepared = None
         self._options: dict[str, Any] = {}
         if binding == "as Django":
             self._cursor = connection.connection.cursor()
+            self._prepared = _preparing_cursor(connection)
         else:
             from benchmarks.place import Place
 
@@ -278,8 +315,11 @@ class Driver:
             self._options = {"prepare": binding == "prepared"}
 
     def close(self) -> None:
-        """Close the cursor, and the connection unless it is Django's."""
+        """Close the cursors, and the connection unless it is Django's."""
         self._cursor.close()
+        if self._prepared is not None:
+            self._prepared.connection.prepare_threshold = None  # as Django has it
+            self._prepared.close()
         if self._own is not None:
             self._own.close()
 
@@ -307,13 +347,33 @@ class Driver:
 
     def execute(self, template: Template, ids: Sequence[Any]) -> list[Any]:
         """Send a statement, read all rows, and return the ids in them."""
-        text = template.text if self._vendor != "sqlite" else _with_marks(template)
-        self._cursor.execute(text, template.values(ids), **self._options)
-        if not self._cursor.description:
+        cursor = self._send(template, template.values(ids))
+        if not cursor.description:
             return []
-        rows = self._cursor.fetchall()
-        names = [column[0] for column in self._cursor.description]
+        rows = cursor.fetchall()
+        names = [column[0] for column in cursor.description]
         return [row[names.index("id")] for row in rows] if "id" in names else []
+
+    def _send(self, template: Template, values: Values) -> Any:
+        """Send a statement as the store does; return the cursor with its answer."""
+        if template.is_prepared and self._prepared is not None:
+            return self._prepared.execute(template.text, values, prepare=True)
+        text = template.text if self._vendor != "sqlite" else _with_marks(template)
+        self._cursor.execute(text, values, **self._options)
+        return self._cursor
+
+
+def _preparing_cursor(connection: Any) -> Any:
+    """Return a cursor with which the store has PostgreSQL prepare a statement, or None."""
+    if connection.vendor != "postgresql" or not hasattr(connection.connection, "pgconn"):
+        return None
+    import psycopg
+
+    from taskworks.database.prepared import SENT_BEFORE_PREPARED
+
+    # Django's own cursors ignore it.
+    connection.connection.prepare_threshold = SENT_BEFORE_PREPARED
+    return psycopg.Cursor(connection.connection)
 
 
 def _with_marks(template: Template) -> str:

@@ -88,6 +88,7 @@ class Benchmark:
             "versions": system.versions(),
             "setting": f"{system.setting} {system.place.options}".strip(),
             "differs": system.differs,
+            "lacks": dict(system.lacks),
         }
 
     def gap(self, part: str, system: str, store: str, reason: str) -> None:

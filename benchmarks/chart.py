@@ -56,6 +56,6 @@ def _panel(group: str, rates: list[tuple[Key, float]], top: int) -> str:
 
 
 def _color(system: str) -> str:
-    if system == "bare":
+    if system.startswith("bare"):
         return BARE
     return OURS if system.startswith("taskworks") else THEIRS

@@ -16,9 +16,10 @@ RABBITMQ = os.environ.get("BENCH_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672//
 
 
 def settings(place: Place) -> dict[str, Any]:
-    """The entry of Django's DATABASES."""
-    entry = database(place.store, Path(place.files))
-    name = str(_file(place)) if place.store == "sqlite" else place.database
+    """The entry of Django's DATABASES; with a broker, a file of SQLite that stays empty."""
+    kind = place.store if place.store in SERVERS else "sqlite"
+    entry = database(kind, Path(place.files))
+    name = str(_file(place)) if kind == "sqlite" else place.database
     persistent = {"CONN_MAX_AGE": None} if place.store in SERVERS else {}
     return {**entry, **persistent, "NAME": name}
 
@@ -97,6 +98,13 @@ def flush_redis() -> None:
 def results() -> int:
     """Return how many results are in Redis; each has one key."""
     return _redis()[1].dbsize()
+
+
+def lengths_of_lists(*patterns: str) -> int:
+    """Return how many elements are in the lists of Redis whose keys match."""
+    queues = _redis()[0]
+    keys = [key for pattern in patterns for key in queues.keys(pattern)]
+    return sum(queues.llen(key) for key in keys)
 
 
 def describe_redis() -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from benchmarks import chart, targets
 from benchmarks.figures import Figures
 from benchmarks.processes import ROOT
-from benchmarks.tables import STORE_NAMES, tables
+from benchmarks.tables import STORE_NAMES, SYSTEM_NAMES, tables
 
 PAGE = ROOT / "docs" / "explanation" / "benchmarks.md"
 CHART = ROOT / "docs" / "pictures" / "benchmarks.svg"
@@ -30,14 +30,19 @@ task gets a number and a word, writes 16 bytes to a file in memory, and returns 
 tasks are enqueued before the workers start. Time is measured from the moment when a tenth of them
 has been executed and every process has begun, until the store shows all of them as successful.
 "2 workers" means that a system's own start command was executed twice. `bare` is the database
-alone: the same statements that Taskworks sends, to claim 100 runs and to finish 100 runs, from a
-Python loop that executes no tasks.""",
+alone: the statements to claim 100 runs and to finish 100 runs, from a Python loop that executes no
+tasks. They are those that Taskworks sent at commit 094db0b, so that ratios to them can be compared
+over time. "bare, today's statements" is the same loop with the statements that Taskworks sends
+now.""",
     "enqueue": """\
 ## Enqueue
 
-How many tasks per second one process enqueues: one by one, each committed before the next one, and
-in bulk, in calls of 5,000. A system without a figure has no such call. `bare` is Taskworks' own
-INSERT, of one row and of many.""",
+How many tasks per second one process enqueues: one by one, each committed before the next one; each
+in a transaction of the caller's, whose BEGIN and COMMIT count; each awaited in an event loop before
+the next one; and in bulk, in calls of 5,000. Why a system has no figure is said
+[below](#what-was-measured-and-how). `bare` is the INSERT of commit 094db0b, of one row and of many;
+"bare, today's statements" is that of today, which PostgreSQL keeps prepared and to which MariaDB
+returns the time.""",
     "latency": """\
 ## Latency
 
@@ -47,12 +52,13 @@ enqueue. For workers that poll less often the longer nothing happens, three more
 1.5 to 2.5 seconds apart. A negative figure means that the task began before the answer to the
 commit had arrived.""",
     "idle": """\
-## Idle
+## Start and idle
 
-The resources that a worker uses when it has executed one task and has nothing to do, for all its
-processes together. Statements are counted on the wire, so the driver does not matter. Memory is
-the resident memory (RSS), and the same with shared memory divided among the processes (PSS). For
-comparison, the table has the memory of `manage.py shell` in the same project.""",
+The seconds from the command that starts a worker to the first line of a task that is waiting for
+it; and the resources that the worker uses when it has executed this task and has nothing to do, for
+all its processes together. Statements are counted on the wire, so the driver does not matter.
+Memory is the resident memory (RSS), and the same with shared memory divided among the processes
+(PSS). For comparison, the table has the memory of `manage.py shell` in the same project.""",
     "schedules": """\
 ## Schedules
 
@@ -62,10 +68,10 @@ idle; and how long after its planned time each was fired, by the database's cloc
     "growth": """\
 ## Growth
 
-The same tasks in an empty table ("alone"), and in one that also has a million finished and a
-million scheduled runs ("grown"), in turns: how fast a worker drains them, and what a claim of 100
-reads, by the database's own count (PostgreSQL: buffers, by EXPLAIN; MariaDB: rows, by its
-handlers).""",
+The same tasks in an empty table ("alone"), and in one that also has ten million finished and a
+million scheduled runs ("grown"), in turns: how fast a worker drains them, how much of its speed in
+the empty table is lost in the large one, and what a claim of 100 reads, by the database's own count
+(PostgreSQL: buffers, by EXPLAIN; MariaDB: rows, by its handlers).""",
     "held": """\
 ## An open transaction
 
@@ -91,6 +97,13 @@ NOT_MEASURED = """\
 - MySQL."""
 
 
+TARGETS = """\
+## Targets
+
+Ratios of Taskworks' figure to the other's, unless a unit is given: of the medians, with the
+smallest and the largest ratio of a round. In a round the systems are measured one after the other.
+A stretch goal is what would be better still."""
+
 QUICK = """
 > This is a quick run with few tasks and one round. It only shows that the benchmark works.
 """
@@ -112,15 +125,16 @@ def _sections(figures: Figures) -> Iterator[str]:
             yield text
             yield from (table.markdown for table in found)
     if found := targets.table(figures):
-        yield "## Targets\n\nRatios of Taskworks' figure to the other's, unless a unit is given."
+        yield TARGETS
         yield found.markdown
-    yield _systems(figures)
+    yield systems(figures)
     yield NOT_MEASURED
     yield from _gaps(figures)
     yield _machine(figures)
 
 
-def _systems(figures: Figures) -> str:
+def systems(figures: Figures) -> str:
+    """Return the section with the systems, their settings, and what they lack."""
     lines = [
         "## What was measured, and how",
         "",
@@ -131,10 +145,23 @@ def _systems(figures: Figures) -> str:
         "| --- | --- | --- | --- |",
     ]
     for name, about in figures.facts.get("systems", {}).items():
-        system, _, store = name.partition(" ")
-        cells = [f"{system} ({STORE_NAMES.get(store, store)})", *about.values()]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        system, store = name.split(" ", 1)
+        cells = [about[what] for what in ("versions", "setting", "differs")]
+        lines.append(f"| {' | '.join([_titled(system, store), *cells])} |")
+    return "\n".join([*lines, "", *_lacks(figures)])
+
+
+def _lacks(figures: Figures) -> Iterator[str]:
+    """Yield why systems have no figure for a measure of enqueueing."""
+    yield "Figures that a system does not have in the tables of enqueueing:"
+    yield ""
+    for name, about in figures.facts.get("systems", {}).items():
+        for measure, reason in about.get("lacks", {}).items():
+            yield f"- {_titled(*name.split(' ', 1))}, {measure}: {reason}"
+
+
+def _titled(system: str, store: str) -> str:
+    return f"{SYSTEM_NAMES.get(system, system)} ({STORE_NAMES.get(store, store)})"
 
 
 def _gaps(figures: Figures) -> Iterator[str]:

@@ -12,6 +12,7 @@ GROUP_NAMES = {
     "mariadb": "MariaDB",
     "sqlite": "SQLite",
 }
+SYSTEM_NAMES = {"bare-today": "bare, today's statements"}
 STORE_NAMES = {"redis": "Redis", "rabbitmq": "RabbitMQ"}
 
 
@@ -77,7 +78,8 @@ def _by_measure(figures: Figures, part: str) -> list[Table]:
     if not keys:
         return []
     columns = list(dict.fromkeys((key.system, key.store) for key in keys))
-    rows = [["", *(f"{system}, {GROUP_NAMES[store].split(',')[0]}" for system, store in columns)]]
+    titles = (f"{named(*column)}, {GROUP_NAMES[column[1]].split(',')[0]}" for column in columns)
+    rows = [["", *titles]]
     for measure in dict.fromkeys(key.measure for key in keys):
         cells = (spread(figures, Key(part, measure, *column)) for column in columns)
         rows.append([measure, *cells])
@@ -86,7 +88,8 @@ def _by_measure(figures: Figures, part: str) -> list[Table]:
 
 def named(system: str, store: str) -> str:
     """Return the name of a system, with its store if that is a broker."""
-    return f"{system} ({STORE_NAMES[store]})" if store in STORE_NAMES else system
+    name = SYSTEM_NAMES.get(system, system)
+    return f"{name} ({STORE_NAMES[store]})" if store in STORE_NAMES else name
 
 
 def spread(figures: Figures, key: Key) -> str:

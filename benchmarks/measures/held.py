@@ -16,7 +16,7 @@ STATEMENTS = {
     "postgresql": ("BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT txid_current()"),
     "mariadb": ("START TRANSACTION WITH CONSISTENT SNAPSHOT",),
 }
-SYSTEMS = ("taskworks", "bare", "pgqueuer")
+SYSTEMS = ("taskworks", "bare-today", "pgqueuer")
 
 
 def measure(benchmark: Benchmark) -> None:

@@ -1,10 +1,11 @@
 """
-The statements, processor time and memory that an idle worker uses, for all its processes together;
-and the memory of ``manage.py shell`` in the same project.
+The seconds from the command that starts a worker to the first line of a task that waits for it;
+then the statements, processor time and memory that the worker uses while it is idle, for all its
+processes together; and the memory of ``manage.py shell`` in the same project.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from benchmarks.wire import Wire, counted
 SETTLING_TIME = 2.0  # seconds after the first task
 MEASURED_TIME = 8.0  # seconds
 MIB = 1024  # kB
+START = "seconds to the first task"
 VARIABLES = {
     "postgresql": ("PGHOST", "PGPORT"),
     "mariadb": ("MARIADB_HOST", "MARIADB_PORT"),
@@ -27,10 +29,10 @@ VARIABLES = {
 
 
 def measure(benchmark: Benchmark) -> None:
-    """Measure each system once."""
+    """Measure the systems in turns."""
     for group in benchmark.groups:
         with benchmark.group("idle", group) as everyone:
-            benchmark.in_turns("idle", everyone, lambda one: _cost(benchmark, one), rounds=1)
+            benchmark.in_turns("idle", everyone, lambda one: _cost(benchmark, one))
 
 
 def _cost(benchmark: Benchmark, contender: Contender) -> dict[str, float]:
@@ -41,21 +43,33 @@ def _cost(benchmark: Benchmark, contender: Contender) -> dict[str, float]:
 def _of_worker(contender: Contender, window: float) -> dict[str, float]:
     contender.client.call("clear")
     marks.empty(contender.place.marks)
+    contender.client.call("enqueue", [0])
     with (
         _wired(contender) as (wire, environ),
-        processes.running(1, contender.system.command, environ, contender.log) as workers,
+        _started(contender, environ) as (worker, seconds_to_start),
     ):
-        contender.client.call("enqueue", [0])
-        await_marks(contender, workers, 1)
         time.sleep(SETTLING_TIME)
-        statements, seconds = wire.statements if wire else 0, cpu_seconds(workers[0])
+        statements, seconds = wire.statements if wire else 0, cpu_seconds(worker)
         started_at = time.monotonic()
         time.sleep(window)
         passed = time.monotonic() - started_at
-        costs = {"CPU ms/s": (cpu_seconds(workers[0]) - seconds) / passed * 1000}
+        costs = {
+            START: seconds_to_start,
+            "CPU ms/s": (cpu_seconds(worker) - seconds) / passed * 1000,
+        }
         if wire:
             costs["statements/s"] = (wire.statements - statements) / passed
-        return {**costs, **memory(workers[0]), "processes": len(workers[0].pids)}
+        return {**costs, **memory(worker), "processes": len(worker.pids)}
+
+
+@contextmanager
+def _started(contender: Contender, environ: Mapping[str, str]) -> Iterator[tuple[Process, float]]:
+    """Yield a worker that has begun a task, and the seconds since its command."""
+    commanded_at = time.monotonic()
+    with processes.running(1, contender.system.command, environ, contender.log) as workers:
+        await_marks(contender, workers, 1)
+        first, *_ = marks.read(contender.place.marks)
+        yield workers[0], first.at - commanded_at
 
 
 @contextmanager

@@ -19,7 +19,6 @@ from benchmarks.systems.system import System
 TASKS = 100
 GAPS = 0.04, 0.06  # seconds between two tasks
 RARE, RARE_GAPS = 3, (1.5, 2.5)
-MAX_ROUNDS = 2
 IDLE = 1.0  # seconds without a task, before the first
 
 
@@ -27,8 +26,7 @@ def measure(benchmark: Benchmark) -> None:
     """Measure the systems in turns, with one worker."""
     for group in benchmark.groups:
         with benchmark.group("latency", group) as everyone:
-            rounds = min(MAX_ROUNDS, benchmark.rounds)
-            benchmark.in_turns("latency", everyone, _of(benchmark), rounds)
+            benchmark.in_turns("latency", everyone, _of(benchmark))
 
 
 def _of(benchmark: Benchmark) -> Callable[[Contender], dict[str, float]]:

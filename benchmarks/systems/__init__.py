@@ -1,11 +1,13 @@
 """The systems that are measured, in the order of the tables."""
 
 from benchmarks.place import Place
-from benchmarks.systems.bare import Bare
+from benchmarks.systems.bare import Bare, BareToday
 from benchmarks.systems.celery import Celery
 from benchmarks.systems.dj_queue import DjQueue
 from benchmarks.systems.django_ox import DjangoOx
 from benchmarks.systems.django_tasks_db import DjangoTasksDB
+from benchmarks.systems.django_tasks_redis import DjangoTasksRedis
+from benchmarks.systems.django_vtasks import DjangoVTasks
 from benchmarks.systems.dramatiq import Dramatiq
 from benchmarks.systems.huey import Huey
 from benchmarks.systems.pgqueuer import PgQueuer
@@ -17,9 +19,12 @@ ALL: tuple[type[System], ...] = (
     Taskworks,
     TaskworksAsync,
     Bare,
+    BareToday,
     DjangoTasksDB,
     DjangoOx,
     DjQueue,
+    DjangoVTasks,
+    DjangoTasksRedis,
     Procrastinate,
     PgQueuer,
     Celery,

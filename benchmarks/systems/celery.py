@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from benchmarks import databases
-from benchmarks.systems.system import System
+from benchmarks.systems.system import NO_ASYNC, NO_BULK, NO_TRANSACTIONS, System
 
 APP = "benchmarks.project.celery_noops"
 
@@ -21,7 +21,7 @@ class Celery(System):
         "Not durable in this setup; a task whose worker was killed is lost (early acknowledgement)."
     )
     drains = 2_000
-    has_bulk = False
+    lacks = {**NO_BULK, **NO_TRANSACTIONS, **NO_ASYNC}
 
     @property
     def worker(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""The base of systems that store their tasks in tables of a Django project."""
+"""The base of systems whose tasks are in a Django project."""
 
 import os
 import time
@@ -15,7 +15,7 @@ class DjangoSystem(System):
     """Its tasks are in ``benchmarks.project``, whose settings include what it declares."""
 
     apps: ClassVar[list[str]]
-    app: ClassVar[str]  # label of the app that has the tables
+    app: ClassVar[str]  # label of the app that has the tables, if there are any
     backend: ClassVar[str] = "django.tasks.backends.dummy.DummyBackend"
     options: ClassVar[dict[str, Any]] = {}
     tasks: ClassVar[str] = "benchmarks.project.standard_noops"
@@ -54,7 +54,22 @@ class DjangoSystem(System):
         for number in numbers:
             enqueue(number, "hello-world")
 
+    def enqueue_in_transactions(self, numbers: Sequence[int]) -> None:
+        from django.db import transaction
+
+        enqueue, atomic = self.enqueue, transaction.atomic
+        for number in numbers:
+            with atomic():
+                enqueue([number])
+
+    async def enqueue_async(self, numbers: Sequence[int]) -> None:
+        enqueue = self.noop.aenqueue
+        for number in numbers:
+            await enqueue(number, "hello-world")
+
     def enqueue_timed(self, number: int) -> tuple[float, float]:
+        if self.place.store == "redis":  # with its own commit, if any
+            return super().enqueue_timed(number)
         from django.db import transaction
 
         begin = time.monotonic()

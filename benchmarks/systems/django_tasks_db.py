@@ -1,7 +1,7 @@
 """django-tasks-db: the reference implementation's own database backend."""
 
 from benchmarks.systems.django_system import DjangoSystem
-from benchmarks.systems.system import MANAGE
+from benchmarks.systems.system import MANAGE, NO_BULK
 
 
 class DjangoTasksDB(DjangoSystem):
@@ -11,7 +11,7 @@ class DjangoTasksDB(DjangoSystem):
     setting = "`db_worker --no-startup-delay -v0`, one task at a time"
     differs = "A task whose worker was killed stays RUNNING forever."
     drains = 600
-    has_bulk = False
+    lacks = NO_BULK
     apps = ["django_tasks_db"]
     app = "django_tasks_database"
     backend = "django_tasks_db.DatabaseBackend"

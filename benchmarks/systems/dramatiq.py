@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from benchmarks import databases
-from benchmarks.systems.system import System
+from benchmarks.systems.system import NO_ASYNC, NO_BULK, NO_TRANSACTIONS, System
 
 APP = "benchmarks.project.dramatiq_noops"
 
@@ -17,7 +17,7 @@ class Dramatiq(System):
     differs = "Not durable in this setup."
     drains = 4_000
     slows_down = True
-    has_bulk = False
+    lacks = {**NO_BULK, **NO_TRANSACTIONS, **NO_ASYNC}
 
     @property
     def worker(self) -> list[str]:

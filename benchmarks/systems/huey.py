@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from benchmarks.systems.system import System
+from benchmarks.systems.system import NO_ASYNC, NO_BULK, NO_TRANSACTIONS, System
 
 APP = "benchmarks.project.huey_noops.queue"
 
@@ -16,7 +16,7 @@ class Huey(System):
     differs = "A task whose worker was killed is lost."
     drains = 4_000
     slows_down = True
-    has_bulk = False
+    lacks = {**NO_BULK, **NO_TRANSACTIONS, **NO_ASYNC}
 
     @property
     def worker(self) -> list[str]:

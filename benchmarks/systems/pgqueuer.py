@@ -40,11 +40,22 @@ class PgQueuer(System):
         self._run(self._connection.execute("TRUNCATE pgqueuer, pgqueuer_log, pgqueuer_statistics"))
 
     def enqueue(self, numbers: Sequence[int]) -> None:
+        self._run(self.enqueue_async(numbers))
+
+    async def enqueue_async(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            await self._queries.enqueue("noop", b"%d hello-world" % number)
+
+    def enqueue_in_transactions(self, numbers: Sequence[int]) -> None:
         async def each() -> None:
             for number in numbers:
-                await self._queries.enqueue("noop", b"%d hello-world" % number)
+                async with self._connection.transaction():
+                    await self.enqueue_async([number])
 
         self._run(each())
+
+    def run_async(self, coroutine: Any) -> None:
+        self._run(coroutine)
 
     def enqueue_many(self, numbers: Sequence[int]) -> None:
         many = [b"%d hello-world" % number for number in numbers]

@@ -31,6 +31,10 @@ class Procrastinate(DjangoSystem):
     def enqueue_many(self, numbers: Sequence[int]) -> None:
         self.noop.batch_defer(*({"number": number, "word": "hello-world"} for number in numbers))
 
+    async def enqueue_async(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            await self.noop.defer_async(number=number, word="hello-world")
+
     def done(self) -> int:
         [(count,)] = self._fetch(
             "SELECT COUNT(*) FROM procrastinate_jobs WHERE status = 'succeeded'"

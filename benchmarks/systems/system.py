@@ -1,16 +1,30 @@
 """``System``: what the benchmark must know about a system to measure it."""
 
+import asyncio
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from benchmarks.place import Place
 
 BULK = 5_000  # tasks in a call
+WARM_UP = 20  # tasks
+# The measures of enqueueing.
+ONE_BY_ONE, IN_TRANSACTIONS, ASYNC, IN_BULK = (
+    "one by one",
+    "in transactions",
+    "async",
+    "in bulk",
+)
+NO_BULK = {IN_BULK: "It has no call that enqueues many tasks."}
+NO_ASYNC = {ASYNC: "Its enqueue has no asynchronous form."}
+NO_TRANSACTIONS = {
+    IN_TRANSACTIONS: "Its queue is not in the project's database, so no transaction has both."
+}
 PROJECT = Path(__file__).resolve().parents[1] / "project"
 MANAGE = [sys.executable, str(PROJECT / "manage.py")]
 
@@ -28,7 +42,7 @@ class System:
     setting: ClassVar[str]  # its worker and settings, in words
     differs: ClassVar[str] = ""  # promises of Taskworks that it does not make
     drains: ClassVar[int] = 1_000  # number of runs that one worker drains
-    has_bulk: ClassVar[bool] = True
+    lacks: ClassVar[dict[str, str]] = {}  # measures of enqueueing that it has no call for, and why
     is_served: ClassVar[bool] = True  # whether it has worker processes
     slows_down: ClassVar[bool] = False  # whether it polls less often the longer nothing happens
     parts: ClassVar[tuple[str, ...]] = ("enqueue", "drain", "latency", "idle", "held")
@@ -77,19 +91,34 @@ class System:
         """Enqueue the no-op with all numbers in one call."""
         raise NotImplementedError
 
+    async def enqueue_async(self, numbers: Sequence[int]) -> None:
+        """Enqueue the no-op with each number, one after another, in its own asynchronous way."""
+        raise NotImplementedError
+
+    def enqueue_in_transactions(self, numbers: Sequence[int]) -> None:
+        """Enqueue the no-op with each number, each in a transaction of the caller's."""
+        raise NotImplementedError
+
+    def run_async(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Run the coroutine in an event loop."""
+        asyncio.run(coroutine)
+
     def done(self) -> int:
         """Return how many tasks the store shows as successful."""
         raise NotImplementedError
 
     def is_done(self, size: int) -> bool:
-        """Return whether all ``size`` tasks are successful in the store; must be cheap."""
+        """
+        Return whether all ``size`` tasks, which have been executed, are finished in the store; must
+        be cheap.
+        """
         return self.done() >= size
 
     # The same for all systems.
 
     def fill(self, size: int) -> None:
         """Enqueue ``size`` tasks as fast as possible."""
-        if self.has_bulk:
+        if IN_BULK not in self.lacks:
             self.seconds_to_enqueue_many(size)
         else:
             self.enqueue(range(size))
@@ -99,7 +128,8 @@ class System:
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             if self.is_done(size):
-                return time.monotonic()
+                end = time.monotonic()
+                return end if self.done() >= size else None
             time.sleep(0.01)
         return None
 
@@ -108,6 +138,26 @@ class System:
         begin = time.perf_counter()
         self.enqueue(range(size))
         return time.perf_counter() - begin
+
+    def seconds_to_enqueue_in_transactions(self, size: int) -> float:
+        """Return the seconds to enqueue ``size`` tasks, each in a transaction of the caller's."""
+        begin = time.perf_counter()
+        self.enqueue_in_transactions(range(size))
+        return time.perf_counter() - begin
+
+    def seconds_to_enqueue_async(self, size: int) -> float:
+        """Return the seconds to enqueue ``size`` tasks in an event loop, one after another."""
+
+        async def measured() -> None:
+            nonlocal seconds
+            await self.enqueue_async(range(WARM_UP))  # opens a connection, for some
+            begin = time.perf_counter()
+            await self.enqueue_async(range(size))
+            seconds = time.perf_counter() - begin
+
+        seconds = 0.0
+        self.run_async(measured())
+        return seconds
 
     def seconds_to_enqueue_many(self, size: int, chunk: int = BULK) -> float:
         """Return the seconds to enqueue ``size`` tasks, ``chunk`` per call."""

@@ -31,9 +31,8 @@ class Taskworks(DjangoSystem):
         return self._runs.successful().count()
 
     def is_done(self, size: int) -> bool:
-        # Not with COUNT: the table may have a million other runs.
-        waiting = self._runs.ready().exists() or self._runs.in_hand().exists()
-        return not waiting and self.done() >= size
+        # Not with COUNT, which takes seconds if the table has millions of other runs.
+        return not (self._runs.ready().exists() or self._runs.in_hand().exists())
 
     @property
     def _runs(self) -> Any:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import chart, targets
+from benchmarks import chart, page, targets
 from benchmarks.figures import Figures, Gap, Key
+from benchmarks.measures import growth
 from benchmarks.tables import tables
 
 pytestmark = pytest.mark.any_database
@@ -35,7 +36,7 @@ def test_a_table_has_medians_spreads_and_ratios(figures: Figures) -> None:
 def test_targets_are_compared_with_what_was_measured(figures: Figures) -> None:
     table = targets.table(figures)
     assert table is not None
-    assert [row[1:] for row in table.rows[1:]] == [["at least 25", "45", "reached"]]
+    assert [row[1:] for row in table.rows[1:]] == [["at least 25", "", "45 (27 to 67)", "reached"]]
 
 
 def test_figures_are_saved_and_loaded(figures: Figures, tmp_path: Path) -> None:
@@ -45,3 +46,21 @@ def test_figures_are_saved_and_loaded(figures: Figures, tmp_path: Path) -> None:
 
 def test_the_chart_has_one_bar_per_system(figures: Figures) -> None:
     assert chart.draw(figures).count("<rect") == 3  # and the background
+
+
+def test_the_page_says_why_there_is_no_figure(figures: Figures) -> None:
+    about = {
+        "versions": "huey 3",
+        "setting": "one thread",
+        "differs": "",
+        "lacks": {"async": "No."},
+    }
+    figures.facts["systems"] = {"huey redis": about}
+    text = page.systems(figures)
+    assert "| huey (Redis) | huey 3 | one thread |  |" in text
+    assert "- huey (Redis), async: No." in text
+
+
+def test_what_is_lost_is_a_share_of_the_speed_in_an_empty_table() -> None:
+    assert growth.lost(alone=8000, grown=6000) == 25
+    assert growth.lost(alone=6000, grown=6600) == pytest.approx(-10)
