@@ -1,7 +1,10 @@
 """The commands that run the tests."""
 
+from pathlib import Path
+
 import pytest
 
+from tests.effort import is_of_part
 from tests.lowest import lowest_versions
 from tests.on_every_database import progress_in
 
@@ -36,3 +39,13 @@ def test_the_lowest_versions_are_those_of_the_project_and_its_extras_without_its
         "psycopg": "3.2.2",
         "djangorestframework": "3.16",
     }
+
+
+def test_each_file_of_tests_is_of_one_part_and_no_part_is_much_larger() -> None:
+    root = Path(__file__).parent
+    found = [path.relative_to(root.parent) for path in root.rglob("test_*.py")]
+    parts = [{path for path in found if is_of_part(part, path)} for part in ("1/2", "2/2")]
+    assert parts[0] | parts[1] == {*found}
+    assert not parts[0] & parts[1]
+    assert all(len(part) > len(found) / 3 for part in parts)
+    assert all(is_of_part("1/1", path) for path in found)
