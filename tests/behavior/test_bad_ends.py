@@ -99,6 +99,7 @@ def test_it_is_the_same_under_the_test_kit(
     assert times(done) == 1
 
 
+@pytest.mark.thorough_on_servers
 def test_it_is_the_same_in_a_child_process(done: Path) -> None:
     with working(task_processes=1):
         for task, ends, _ in ENDS:

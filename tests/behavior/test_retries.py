@@ -485,6 +485,7 @@ class TestSnooze:
         again(result, "--worker-id=3")
         assert (result.return_value, result.worker_ids) == (2, ["1", "3"])
 
+    @pytest.mark.thorough_on_servers
     @pytest.mark.parametrize("made", [fail_by_async, fail_by_in_a_process])
     def test_holds_for_every_executor(self, made: Any) -> None:
         result = executed(made.enqueue("snooze now", "snooze now"), "--task-processes", "1")

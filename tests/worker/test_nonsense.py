@@ -103,6 +103,7 @@ def test_a_column_with_nonsense_fails_the_run_with_a_sentence(column: str, text:
     pages(bad)
 
 
+@pytest.mark.thorough_on_servers
 @pytest.mark.parametrize(
     "value",
     ["x", 5, None, [], {}, {"id": 1}, {"id": "x", "label": 5, "scheduled_for": {}},
@@ -141,6 +142,7 @@ class TestReservedKeys:
         assert result.metadata == {}
 
 
+@pytest.mark.thorough_on_servers
 @pytest.mark.parametrize("column", ["attempts", "failures", "crashes"])
 @pytest.mark.parametrize("made", nonsense.TASKS, ids=lambda made: made.name)
 def test_a_count_that_is_as_high_as_can_be_ends_no_worker(made: Task, column: str) -> None:
@@ -187,6 +189,7 @@ def no_runs_left() -> Iterator[None]:
         TaskRun.objects.all().delete()
 
 
+@pytest.mark.thorough_on_servers
 @settings(
     max_examples=examples(150),
     deadline=None,
