@@ -33,7 +33,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import ConnectionHandler, Error
 
-from tests.databases import NAMES, database
+from tests.databases import NAMES, PREFIX, database
 
 ROOT = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI") == "true"
@@ -82,6 +82,11 @@ class Part:
     def variable(self) -> str:
         """What tells it which tests are its own."""
         return f"{self.number}/{self.parts}"
+
+    @property
+    def prefix(self) -> str:
+        """How the names of its databases begin."""
+        return PREFIX if self.parts == 1 else f"{PREFIX}_{self.number}"
 
     def file(self, files: Path, ending: str) -> Path:
         """Where something of it is kept: of two at once, one would overwrite the other's."""
@@ -237,6 +242,7 @@ def _run_pytest(part: Part, files: Path, arguments: list[str]) -> tuple[int, str
         **os.environ,
         "TASKWORKS_TEST_DATABASE": part.database,
         "TASKWORKS_TEST_PART": part.variable,
+        "TASKWORKS_TEST_PREFIX": part.prefix,
         "TASKWORKS_TEST_FILES": str(files),
     }
     # Or each of hundreds of processes would compile the sources anew.

@@ -6,7 +6,7 @@ import pytest
 
 from tests.effort import is_of_part
 from tests.lowest import lowest_versions
-from tests.on_every_database import progress_in
+from tests.on_every_database import Part, progress_in
 
 pytestmark = pytest.mark.any_database
 
@@ -49,3 +49,10 @@ def test_each_file_of_tests_is_of_one_part_and_no_part_is_much_larger() -> None:
     assert not parts[0] & parts[1]
     assert all(len(part) > len(found) / 3 for part in parts)
     assert all(is_of_part("1/1", path) for path in found)
+
+
+def test_parts_of_a_database_share_no_file_and_no_database() -> None:
+    parts = [Part(database="sqlite", number=number, parts=2) for number in (1, 2)]
+    for shared in ("title", "variable", "prefix"):
+        assert len({getattr(part, shared) for part in parts}) == 2
+    assert len({part.file(Path("files"), "xml") for part in parts}) == 2
