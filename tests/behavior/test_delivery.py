@@ -154,7 +154,9 @@ class TestASuspect:
         assert (run.state, run.attempts) == ("successful", 2)
         assert (value["pid"] if isinstance(value, dict) else value) != os.getpid()
 
-    @pytest.mark.parametrize("task", [deadly.die, deadly.die_async])
+    @pytest.mark.parametrize(
+        "task", [deadly.die, pytest.param(deadly.die_async, marks=pytest.mark.not_every_day)]
+    )
     @pytest.mark.thorough_on_servers
     def test_that_crashes_three_times_is_poison(
         self, task: Any, caplog: pytest.LogCaptureFixture

@@ -24,8 +24,9 @@ from tests.waiting import wait_for
 with_database = pytest.mark.django_db(transaction=True)
 EXECUTORS = ["thread", "process"]
 # A child process runs the same code. Every day, one test shows that on each database.
+in_a_process = [pytest.mark.not_every_day, pytest.mark.thorough_on_servers]
 each_executor = pytest.mark.parametrize(
-    "executor", ["thread", pytest.param("process", marks=pytest.mark.thorough_on_servers)]
+    "executor", ["thread", pytest.param("process", marks=in_a_process)]
 )
 
 

@@ -334,6 +334,7 @@ def test_two_at_once_move_each_run_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("place", [STORED, f"{HERE}.remove"])
 @thorough_on_servers
+@pytest.mark.not_every_day
 def test_it_goes_on_after_it_was_killed(place: str) -> None:
     ids = {enqueued_there(tasks.noop) for _ in range(5)}
     move_and_be_killed(place, 2, *MOVE, **environment())
