@@ -11,7 +11,7 @@ from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
 from taskworks.database.clock import DatabaseClock
-from tests.effort import IN_THE_MATRIX, THOROUGH
+from tests.effort import IN_THE_MATRIX, THOROUGH, is_of_this_part
 from tests.leftovers import drop_leftovers
 
 ROOT = Path(__file__).parent
@@ -40,8 +40,12 @@ SLOW = [
     ROOT / "example" / "test_in_browser.py",
     ROOT / "schedules" / "test_many_schedulers.py",
 ]
-# They take half a minute, and so run with each Python and Django, but not every day.
-NOT_EVERY_DAY = [ROOT / "processes" / "test_worker_process.py"]
+# They take many seconds, and so run with each Python and Django, but not every day. So does what is
+# marked `not_every_day`.
+NOT_EVERY_DAY = [
+    ROOT / "conformance",
+    ROOT / "processes" / "test_worker_process.py",
+]
 # What they show is no database's doing, and their SQL has tests of its own elsewhere: with SQLite
 # they run every day, with the servers in a thorough run. So does what is marked
 # `thorough_on_servers`.
@@ -84,30 +88,36 @@ def _server_s_clock(_python_s_clock: None, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def _delete_all_rows(test: Any) -> None:
-    """Instead of TRUNCATE, which takes the servers a tenth of a second and more for each test."""
+    """
+    Instead of TRUNCATE, which takes the servers a tenth of a second and more for each test. Most
+    tests fill few of the tables, or none.
+    """
     for alias in test._databases_names(include_mirrors=False):
         connection = connections[alias]
-        tables = connection.introspection.django_table_names(include_views=False)
-        with (
-            connection.constraint_checks_disabled(),
-            transaction.atomic(using=alias),
-            connection.cursor() as cursor,
-        ):
-            _execute_all(
-                connection.vendor,
-                cursor,
-                [
-                    *(
-                        f"DELETE FROM {connection.ops.quote_name(table)}"
-                        for table in sorted({*tables} - KEPT)
-                    ),
-                    "DELETE FROM django_content_type WHERE app_label = 'tests'",
-                ],
-            )
+        deletes = [f"DELETE FROM {table}" for table in _tables_with_rows(connection)]
+        if deletes:
+            with (
+                connection.constraint_checks_disabled(),
+                transaction.atomic(using=alias),
+                connection.cursor() as cursor,
+            ):
+                _execute_all(connection.vendor, cursor, deletes)
+
+
+def _tables_with_rows(connection: Any) -> list[str]:
+    """One statement finds them."""
+    names = {*connection.introspection.django_table_names(include_views=False)} - KEPT
+    tables = [
+        *map(connection.ops.quote_name, sorted(names)),
+        "django_content_type WHERE app_label = 'tests'",
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT " + ", ".join(f"EXISTS (SELECT 1 FROM {table})" for table in tables))
+        return [table for table, rows in zip(tables, cursor.fetchone(), strict=True) if rows]
 
 
 def _execute_all(vendor: str, cursor: Any, statements: list[str]) -> None:
-    """In one go where a server is far away: there are dozens of them after each test."""
+    """In one go where a server is far away."""
     if vendor == "sqlite":
         for statement in statements:
             cursor.execute(statement)
@@ -117,6 +127,12 @@ def _execute_all(vendor: str, cursor: Any, statements: list[str]) -> None:
             pass
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import what is left out."""
+    is_test = collection_path.is_dir() or collection_path.name.startswith("test_")
+    return True if is_test and _is_path_left_out(config, collection_path) else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     left_out = {item for item in items if _is_left_out(config, item)}
     config.hook.pytest_deselected(items=[item for item in items if item in left_out])
@@ -124,25 +140,42 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_left_out(config: pytest.Config, item: pytest.Item) -> bool:
-    if IN_THE_MATRIX and _is_in(ONCE, item):
+    return _is_path_left_out(config, item.path) or _is_marked_left_out(config, item)
+
+
+def _is_path_left_out(config: pytest.Config, path: Path) -> bool:
+    if path.is_file() and not is_of_this_part(path.relative_to(ROOT.parent)):
         return True
-    on_server = settings.DATABASE != "sqlite"
-    if on_server and _is_in(ANY_DATABASE, item, "any_database"):
+    if IN_THE_MATRIX and _is_in(ONCE, path):
         return True
-    if THOROUGH or is_named(config, item):
+    if _on_server() and _is_in(ANY_DATABASE, path):
+        return True
+    if THOROUGH or is_named(config, path):
         return False
-    if _is_in(SLOW, item) or (not IN_THE_MATRIX and _is_in(NOT_EVERY_DAY, item)):
+    if _is_in(SLOW, path) or (not IN_THE_MATRIX and _is_in(NOT_EVERY_DAY, path)):
         return True
-    return on_server and _is_in(THOROUGH_ON_SERVERS, item, "thorough_on_servers")
+    return _on_server() and _is_in(THOROUGH_ON_SERVERS, path)
 
 
-def _is_in(paths: list[Path], item: pytest.Item, marker: str = "") -> bool:
-    """Whether it is below one of the paths, or has the marker."""
-    marked = bool(marker) and item.get_closest_marker(marker) is not None
-    return marked or any(path in (item.path, *item.path.parents) for path in paths)
+def _is_marked_left_out(config: pytest.Config, item: pytest.Item) -> bool:
+    if _on_server() and item.get_closest_marker("any_database"):
+        return True
+    if THOROUGH or is_named(config, item.path):
+        return False
+    if not IN_THE_MATRIX and item.get_closest_marker("not_every_day"):
+        return True
+    return _on_server() and item.get_closest_marker("thorough_on_servers") is not None
 
 
-def is_named(config: pytest.Config, item: pytest.Item) -> bool:
-    """Whether the command line has its path."""
+def _on_server() -> bool:
+    return settings.DATABASE != "sqlite"
+
+
+def _is_in(paths: list[Path], path: Path) -> bool:
+    return any(other in (path, *path.parents) for other in paths)
+
+
+def is_named(config: pytest.Config, path: Path) -> bool:
+    """Whether the command line names it, or a folder that it is in."""
     named = [Path(argument.partition("::")[0]).resolve() for argument in config.args]
-    return any(path != ROOT and (path == item.path or path in item.path.parents) for path in named)
+    return any(one != ROOT and one in (path, *path.parents) for one in named)

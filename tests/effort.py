@@ -1,6 +1,11 @@
-"""How thorough this run of the tests is: TASKWORKS_TEST_THOROUGHLY says so, or else CI."""
+"""
+How thorough this run of the tests is: TASKWORKS_TEST_THOROUGHLY says so, or else CI. And which part
+of the tests it has, if several processes share them: "2/3" in TASKWORKS_TEST_PART is the second.
+"""
 
 import os
+from pathlib import Path
+from zlib import crc32
 
 _WORD = os.environ.get("TASKWORKS_TEST_THOROUGHLY")
 
@@ -13,3 +18,17 @@ IN_THE_MATRIX = _WORD == "false"
 def examples(many: int) -> int:
     """So many of what hypothesis makes up if the run is thorough, and a fifth of them every day."""
     return many if THOROUGH else many // 5
+
+
+def is_of_this_part(file: Path) -> bool:
+    """Whether this process runs the tests of a file, such as `tests/test_conf.py`."""
+    return is_of_part(os.environ.get("TASKWORKS_TEST_PART", "1/1"), file)
+
+
+def is_of_part(part: str, file: Path) -> bool:
+    """
+    Whether a file is of a part such as "2/3". Each file is of one of them, whatever others there
+    are, so that a test has the same tests before it in each run.
+    """
+    number, parts = map(int, part.split("/"))
+    return crc32(file.as_posix().encode()) % parts == number - 1

@@ -3,6 +3,9 @@
 A database that is not there is left out, loudly and by name. It is an error where it was asked for:
 by its name, or by CI=true, which asks for all of them, and for MySQL if MYSQL_HOST is set.
 
+The tests on SQLite are more than those on a server, so two processes share them, each with a
+database of its own. Nothing is shared if something is said to pytest.
+
 In CI, if nothing is said to pytest, a few tests that have failed beside others are run once more,
 with the machine to themselves. Those that pass then are named loudly, for each of them is to be
 mended, but they are no failure.
@@ -30,7 +33,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import ConnectionHandler, Error
 
-from tests.databases import NAMES, database
+from tests.databases import NAMES, PREFIX, database
 
 ROOT = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI") == "true"
@@ -38,6 +41,7 @@ CONNECT_SECONDS = 3
 AT_ONCE = 3  # databases; the tests of one wait more than they compute
 SECONDS_BETWEEN_SIGNS = 60.0
 PERCENTAGE = re.compile(r"\[ *(\d+)%\]$", re.MULTILINE)
+PARTS = {"sqlite": 2}  # processes that share the tests of a database; one for the others
 MOST_SECOND_TRIES = 5  # tests of a database; more have not failed for want of time
 
 _running: list[subprocess.Popen[bytes]] = []
@@ -57,6 +61,36 @@ class Verdict:
     details: str
     ok: bool
     failed: list[str] = field(default_factory=list)  # tests, by their node ids
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """The tests of a database that one process runs: all of them, or its part."""
+
+    database: str
+    number: int = 1
+    parts: int = 1
+
+    @property
+    def title(self) -> str:
+        """What a person calls it."""
+        if self.parts == 1:
+            return self.database
+        return f"{self.database}, part {self.number} of {self.parts}"
+
+    @property
+    def variable(self) -> str:
+        """What tells it which tests are its own."""
+        return f"{self.number}/{self.parts}"
+
+    @property
+    def prefix(self) -> str:
+        """How the names of its databases begin."""
+        return PREFIX if self.parts == 1 else f"{PREFIX}_{self.number}"
+
+    def file(self, files: Path, ending: str) -> Path:
+        """Where something of it is kept: of two at once, one would overwrite the other's."""
+        return files / f"{self.database}-{self.number}.{ending}"
 
 
 def main() -> int:
@@ -119,19 +153,36 @@ def _test(name: str, files: Path, pytest_args: list[str], *, demanded: bool) -> 
         )
     print(f"\n=== {_platform()}, {title}: begins ===", flush=True)
     began = time.monotonic()
-    code, output = _run_pytest(name, files, pytest_args)
-    print(f"\n=== {_platform()}, {title} ===\n{output}", flush=True)
-    details = f"{_counts(_report(name, files))}, {time.monotonic() - began:.0f} s"
-    if code == pytest.ExitCode.NO_TESTS_COLLECTED and pytest_args:
+    parts = _parts(name, pytest_args)
+    codes = _run_parts(parts, title, files, pytest_args)
+    counts = _counts([part.file(files, "xml") for part in parts])
+    details = f"{counts}, {time.monotonic() - began:.0f} s"
+    if codes == [pytest.ExitCode.NO_TESTS_COLLECTED] and pytest_args:
         return Verdict(name=name, title=title, word="no tests", details=details, ok=True)
+    ok = not any(codes)
     return Verdict(
         name=name,
         title=title,
-        word="passed" if code == 0 else "FAILED",
+        word="passed" if ok else "FAILED",
         details=details,
-        ok=code == 0,
-        failed=_failed(name, files) if code == pytest.ExitCode.TESTS_FAILED and IN_CI else [],
+        ok=ok,
+        failed=_failed(parts, codes, files) if IN_CI else [],
     )
+
+
+def _parts(name: str, pytest_args: list[str]) -> list[Part]:
+    parts = 1 if pytest_args else PARTS.get(name, 1)
+    return [Part(database=name, number=number + 1, parts=parts) for number in range(parts)]
+
+
+def _run_parts(parts: list[Part], title: str, files: Path, pytest_args: list[str]) -> list[int]:
+    """Their exit codes. What they have said is printed when all have ended, one after another."""
+    with ThreadPoolExecutor(len(parts)) as executor:
+        ended = [*executor.map(lambda part: _run_pytest(part, files, pytest_args), parts)]
+    for part, (_, output) in zip(parts, ended, strict=True):
+        of_which = part.title.removeprefix(part.database)
+        print(f"\n=== {_platform()}, {title}{of_which} ===\n{output}", flush=True)
+    return [code for code, _ in ended]
 
 
 def _after_second_try(verdict: Verdict, files: Path) -> Verdict:
@@ -139,9 +190,10 @@ def _after_second_try(verdict: Verdict, files: Path) -> Verdict:
     if not 0 < len(verdict.failed) <= MOST_SECOND_TRIES:
         return verdict
     print(f"\n=== {_platform()}, {verdict.title}: the second try begins ===", flush=True)
-    code, output = _run_pytest(verdict.name, files, verdict.failed)
+    alone = Part(database=verdict.name)
+    code, output = _run_pytest(alone, files, verdict.failed)
     print(output, flush=True)
-    report = _counts(_report(verdict.name, files))
+    report = _counts([alone.file(files, "xml")])
     if code != 0 or report != f"{len(verdict.failed)} passed":  # one that is skipped has not passed
         return verdict
     names = ", ".join(verdict.failed)
@@ -184,27 +236,30 @@ def _without_its_tables(name: str, files: Path) -> dict[str, Any]:
     return {**entry, "NAME": None, "OPTIONS": {"connect_timeout": CONNECT_SECONDS}}
 
 
-def _run_pytest(name: str, files: Path, arguments: list[str]) -> tuple[int, str]:
+def _run_pytest(part: Part, files: Path, arguments: list[str]) -> tuple[int, str]:
     """Its exit code, and what it has said: of two at once nobody could read anything."""
     environ = {
         **os.environ,
-        "TASKWORKS_TEST_DATABASE": name,
+        "TASKWORKS_TEST_DATABASE": part.database,
+        "TASKWORKS_TEST_PART": part.variable,
+        "TASKWORKS_TEST_PREFIX": part.prefix,
         "TASKWORKS_TEST_FILES": str(files),
     }
     # Or each of hundreds of processes would compile the sources anew.
     environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # A database of a run that was killed is replaced; pytest-django asks nobody.
-    command = [sys.executable, "-m", "pytest", "--create-db", f"--junitxml={_report(name, files)}"]
+    report = part.file(files, "xml")
+    command = [sys.executable, "-m", "pytest", "--create-db", f"--junitxml={report}"]
     if IN_CI:  # else somebody may want it to know what has failed last
-        command += ["-o", f"cache_dir={_cache(name, files)}"]
-    said = files / f"{name}.log"
+        command += ["-o", f"cache_dir={part.file(files, 'cache')}"]
+    said = part.file(files, "log")
     with said.open("w") as log:
         process = subprocess.Popen(
             [*command, *arguments], cwd=ROOT, env=environ, process_group=0, stdout=log, stderr=log
         )
     _running.append(process)
     try:
-        code = _wait_for(process, name, said)
+        code = _wait_for(process, part, said)
         return code, said.read_text(errors="replace")
     finally:
         # Workers that a test has left behind would claim the runs of the next tests.
@@ -213,7 +268,7 @@ def _run_pytest(name: str, files: Path, arguments: list[str]) -> tuple[int, str]
         process.wait()
 
 
-def _wait_for(process: "subprocess.Popen[bytes]", name: str, said: Path) -> int:
+def _wait_for(process: "subprocess.Popen[bytes]", part: Part, said: Path) -> int:
     """Wait until it ends; print a line each minute, which shows that it is not stuck."""
     began = time.monotonic()
     while True:
@@ -222,7 +277,7 @@ def _wait_for(process: "subprocess.Popen[bytes]", name: str, said: Path) -> int:
         except subprocess.TimeoutExpired:
             minutes = round((time.monotonic() - began) / 60)
             progress = progress_in(said.read_text(errors="replace"))
-            print(f"{name}: {progress} after {minutes} min", flush=True)
+            print(f"{part.title}: {progress} after {minutes} min", flush=True)
 
 
 def progress_in(output: str) -> str:
@@ -231,27 +286,32 @@ def progress_in(output: str) -> str:
     return f"{percentages[-1]} % of the tests" if percentages else "begins"
 
 
-def _report(name: str, files: Path) -> Path:
-    return files / f"{name}.xml"
+def _failed(parts: list[Part], codes: list[int], files: Path) -> list[str]:
+    """The tests that have failed; none if something else has, for which no second try is enough."""
+    if {*codes} - {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+        return []
+    return [
+        test
+        for part, code in zip(parts, codes, strict=True)
+        if code
+        for test in json.loads(_last_failed(part, files).read_text())
+    ]
 
 
-def _cache(name: str, files: Path) -> Path:
-    """Where pytest keeps what has failed: the databases' runs would overwrite each other's."""
-    return files / f"{name}.cache"
+def _last_failed(part: Part, files: Path) -> Path:
+    return part.file(files, "cache") / "v" / "cache" / "lastfailed"
 
 
-def _failed(name: str, files: Path) -> list[str]:
-    return [*json.loads((_cache(name, files) / "v" / "cache" / "lastfailed").read_text())]
-
-
-def _counts(report: Path) -> str:
-    if not report.exists():
+def _counts(reports: list[Path]) -> str:
+    if not all(report.exists() for report in reports):
         return "pytest died before its report"
-    suite = ElementTree.parse(report).getroot().find("testsuite")
-    assert suite is not None
-    counts = {word: int(suite.get(word, 0)) for word in ("failures", "errors", "skipped")}
-    passed = int(suite.get("tests", 0)) - sum(counts.values())
-    found = [f"{count} {word}" for word, count in counts.items() if count]
+    suites = [ElementTree.parse(report).getroot().find("testsuite") for report in reports]
+    count = {
+        word: sum(int(suite.get(word, 0)) for suite in suites if suite is not None)
+        for word in ("tests", "failures", "errors", "skipped")
+    }
+    passed = count.pop("tests") - sum(count.values())
+    found = [f"{many} {word}" for word, many in count.items() if many]
     return ", ".join([f"{passed} passed", *found])
 
 

@@ -1,9 +1,12 @@
 """The commands that run the tests."""
 
+from pathlib import Path
+
 import pytest
 
+from tests.effort import is_of_part
 from tests.lowest import lowest_versions
-from tests.on_every_database import progress_in
+from tests.on_every_database import Part, progress_in
 
 pytestmark = pytest.mark.any_database
 
@@ -36,3 +39,20 @@ def test_the_lowest_versions_are_those_of_the_project_and_its_extras_without_its
         "psycopg": "3.2.2",
         "djangorestframework": "3.16",
     }
+
+
+def test_each_file_of_tests_is_of_one_part_and_no_part_is_much_larger() -> None:
+    root = Path(__file__).parent
+    found = [path.relative_to(root.parent) for path in root.rglob("test_*.py")]
+    parts = [{path for path in found if is_of_part(part, path)} for part in ("1/2", "2/2")]
+    assert parts[0] | parts[1] == {*found}
+    assert not parts[0] & parts[1]
+    assert all(len(part) > len(found) / 3 for part in parts)
+    assert all(is_of_part("1/1", path) for path in found)
+
+
+def test_parts_of_a_database_share_no_file_and_no_database() -> None:
+    parts = [Part(database="sqlite", number=number, parts=2) for number in (1, 2)]
+    for shared in ("title", "variable", "prefix"):
+        assert len({getattr(part, shared) for part in parts}) == 2
+    assert len({part.file(Path("files"), "xml") for part in parts}) == 2

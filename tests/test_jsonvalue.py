@@ -154,7 +154,10 @@ class TestSize:
             jsonvalue.round_trip("üü", "value")
 
 
-def test_lists_that_share_others_are_refused_before_they_fill_the_memory() -> None:
+def test_lists_that_share_others_are_refused_before_they_fill_the_memory(
+    settings: Settings,
+) -> None:
+    settings.TASKWORKS = {"MAX_JSON_SIZE": 100_000}
     value: list[Any] = []
     for _ in range(60):
         value = [value, value]

@@ -12,7 +12,7 @@ from taskworks.testing import run_tasks
 from tests.behavior import ending, run_of, run_worker
 from tests.stopping.runs import wait_until, working
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.thorough_on_servers, pytest.mark.django_db(transaction=True)]
 
 RETURNING = [ending.return_bad, ending.return_bad_async, ending.return_bad_in_transaction]
 LEAVING = [ending.leave_open, ending.leave_open_async, ending.leave_open_in_transaction]
@@ -99,6 +99,7 @@ def test_it_is_the_same_under_the_test_kit(
     assert times(done) == 1
 
 
+@pytest.mark.thorough_on_servers
 def test_it_is_the_same_in_a_child_process(done: Path) -> None:
     with working(task_processes=1):
         for task, ends, _ in ENDS:

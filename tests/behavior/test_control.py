@@ -225,6 +225,8 @@ def test_runs_are_not_loaded_for_log_lines_that_nobody_reads(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The line of a cancellation has the level INFO."""
+    for signal in (task_finished, task_cancelled):  # modules of other tests may listen
+        monkeypatch.setattr(signal, "receivers", [])
     mail.enqueue()
     loaded: list[Any] = []
     monkeypatch.setattr(DatabaseBackend, "get_results", lambda self, ids: loaded.append(ids) or {})

@@ -93,7 +93,9 @@ class TestTheStart:
         assert self.seen(task.enqueue()) == ("claimed", 0)
 
     @pytest.mark.parametrize("task", [deadly.tell_row, deadly.tell_row_async])
-    @pytest.mark.parametrize("executor", [None, "process"])
+    @pytest.mark.parametrize(
+        "executor", [None, pytest.param("process", marks=pytest.mark.thorough_on_servers)]
+    )
     def test_is_written_first_with_at_most_once(self, task: Any, executor: str | None) -> None:
         task = task.using(delivery="at_most_once", executor=executor)
         assert self.seen(task.enqueue()) == ("running", 1)
@@ -103,6 +105,7 @@ class TestTheStart:
         assert self.seen(task.enqueue()) == ("running", 1)
 
     @pytest.mark.parametrize("task", [deadly.tell_row, deadly.tell_row_async])
+    @pytest.mark.thorough_on_servers
     def test_is_written_first_of_a_suspect(self, task: Any) -> None:
         result = task.enqueue()
         rewrite(result, executor="alone")
@@ -141,6 +144,7 @@ class TestASuspect:
         [deadly.tell_row, deadly.tell_row_async, deadly.standard],
         ids=["sync", "async", "standard"],
     )
+    @pytest.mark.thorough_on_servers
     def test_is_executed_in_another_process(self, task: Any) -> None:
         result = task.enqueue()
         bury()
@@ -150,7 +154,10 @@ class TestASuspect:
         assert (run.state, run.attempts) == ("successful", 2)
         assert (value["pid"] if isinstance(value, dict) else value) != os.getpid()
 
-    @pytest.mark.parametrize("task", [deadly.die, deadly.die_async])
+    @pytest.mark.parametrize(
+        "task", [deadly.die, pytest.param(deadly.die_async, marks=pytest.mark.not_every_day)]
+    )
+    @pytest.mark.thorough_on_servers
     def test_that_crashes_three_times_is_poison(
         self, task: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -183,6 +190,7 @@ class TestASuspect:
         run = run_of(result)
         assert (run.state, run.crashes, run.executor, len(run.errors)) == ("ready", 0, "async", 1)
 
+    @pytest.mark.thorough_on_servers
     def test_that_kills_only_every_second_time_is_innocent_in_the_end(self, tmp_path: Path) -> None:
         result = deadly.die_at_every_second_time.enqueue(str(tmp_path / "ledger"))
         bury()
@@ -190,6 +198,7 @@ class TestASuspect:
         run = run_of(result)
         assert (run.state, run.return_value, run.crashes, run.failures) == ("successful", 2, 1, 0)
 
+    @pytest.mark.thorough_on_servers
     def test_that_ends_otherwise_goes_back_to_its_executor(self, tmp_path: Path) -> None:
         result = deadly.die_first_and_fail_then.enqueue(str(tmp_path / "ledger"))
         bury()
@@ -230,6 +239,7 @@ class TestAtMostOnce:
         assert (run.state, run.executor, run.attempts) == ("successful", "thread", 1)
         assert [event["task_result"].id for event in rescued] == [result.id]
 
+    @pytest.mark.thorough_on_servers
     def test_is_not_retried_after_a_crash(self) -> None:
         task = deadly.die.using(
             delivery="at_most_once", executor="process", max_attempts=5, backoff=0

@@ -59,6 +59,7 @@ def test_every_name_goes_through_every_door(door: str) -> None:
     assert [run_of(result).return_value for result in results] == [EVERY_NAME] * len(TASKS)
 
 
+@pytest.mark.thorough_on_servers
 def test_every_name_reaches_a_child_process() -> None:
     tasks = [task.using(executor="process") for task in TASKS]
     with working(task_processes=1):

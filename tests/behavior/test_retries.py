@@ -194,6 +194,7 @@ class TestMaxAttempts:
         assert executed(result).status is FAILED
 
 
+@pytest.mark.thorough_on_servers
 class TestTheRecord:
     def test_has_an_error_for_each_failed_attempt(self) -> None:
         result = executed(
@@ -257,6 +258,7 @@ def tasks_options(result: TaskResult) -> tuple[Any, ...]:
     return (made.priority, made.queue_name, made.max_attempts, made.backoff, made.timeout)
 
 
+@pytest.mark.thorough_on_servers
 class TestWhichFailures:
     @pytest.mark.parametrize(
         ("options", "name", "attempts"),
@@ -347,6 +349,7 @@ class TestBackoff:
         assert result.attempts == 1
 
 
+@pytest.mark.thorough_on_servers
 @pytest.mark.thorough_on_servers
 class TestBackoffThatIsAsked:
     def enqueued(self, *names: str, **options: Any) -> TaskResult:
@@ -485,6 +488,7 @@ class TestSnooze:
         again(result, "--worker-id=3")
         assert (result.return_value, result.worker_ids) == (2, ["1", "3"])
 
+    @pytest.mark.thorough_on_servers
     @pytest.mark.parametrize("made", [fail_by_async, fail_by_in_a_process])
     def test_holds_for_every_executor(self, made: Any) -> None:
         result = executed(made.enqueue("snooze now", "snooze now"), "--task-processes", "1")

@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -15,7 +15,7 @@ from tests.behavior import raising, run_of, run_worker
 from tests.schedules.firing import scheduled
 from tests.stopping.runs import wait_until, working
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.thorough_on_servers, pytest.mark.django_db(transaction=True)]
 
 Records = list[logging.LogRecord]
 MACHINERY = ("/taskworks/", "/asgiref/", "/concurrent/", "/asyncio/", "/django/tasks/")
@@ -51,6 +51,12 @@ def is_of_the_task_alone(text: str) -> bool:
     return not any(place in text for place in MACHINERY)
 
 
+def failed_in_a_child_process(tasks: Sequence[Task]) -> list[TaskRun]:
+    """One process executes them, one after the other."""
+    with working(task_processes=1):
+        return [wait_until(task.using(executor="process").enqueue(7), "failed") for task in tasks]
+
+
 def names_of_frames(record: logging.LogRecord) -> list[str]:
     assert record.exc_info
     return [frame.name for frame in traceback.extract_tb(record.exc_info[2])]
@@ -66,12 +72,10 @@ def test_what_is_stored_begins_at_the_task(task: Task) -> None:
     assert text.endswith("ParcelError: parcel 7 is not in Ulm\nIt was sent on Monday.\n")
 
 
-@each_task
-def test_so_does_it_in_a_child_process(task: Task) -> None:
-    with working(task_processes=1):
-        run = wait_until(task.using(executor="process").enqueue(7), "failed")
-    assert is_of_the_task_alone(text_of(run))
-    assert f"in {task.func.__name__}\n" in text_of(run)
+def test_so_does_it_in_a_child_process() -> None:
+    for task, run in zip(raising.TASKS, failed_in_a_child_process(raising.TASKS), strict=True):
+        assert is_of_the_task_alone(text_of(run)), task.name
+        assert f"in {task.func.__name__}\n" in text_of(run)
 
 
 def test_so_does_it_for_a_schedules_function() -> None:
@@ -113,17 +117,15 @@ def test_a_test_sees_the_task_below_its_own_call() -> None:
 
 
 class TestOfAChildProcess:
-    @each_task
-    def test_it_is_reported_as_from_a_thread(self, task: Task, reported: Records) -> None:
-        with working(task_processes=1):
-            wait_until(task.using(executor="process").enqueue(7), "failed")
-        [record] = reported
-        assert names_of_frames(record) == [task.func.__name__, "deliver"]
-        error = error_in(record)
-        assert isinstance(error, raising.ParcelError)
-        assert (type(error).__name__, str(error)) == ("ParcelError", "parcel 7 is not in Ulm")
-        assert error.__notes__ == ["It was sent on Monday."]
-        assert type(error.__cause__) is KeyError
+    def test_it_is_reported_as_from_a_thread(self, reported: Records) -> None:
+        failed_in_a_child_process(raising.TASKS)
+        for task, record in zip(raising.TASKS, reported, strict=True):
+            assert names_of_frames(record) == [task.func.__name__, "deliver"]
+            error = error_in(record)
+            assert isinstance(error, raising.ParcelError)
+            assert (type(error).__name__, str(error)) == ("ParcelError", "parcel 7 is not in Ulm")
+            assert error.__notes__ == ["It was sent on Monday."]
+            assert type(error.__cause__) is KeyError
 
     def test_its_text_in_the_log_is_that_of_a_thread(self, reported: Records) -> None:
         raising.fail.enqueue(7)

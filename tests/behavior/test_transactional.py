@@ -23,6 +23,11 @@ from tests.waiting import wait_for
 
 with_database = pytest.mark.django_db(transaction=True)
 EXECUTORS = ["thread", "process"]
+# A child process runs the same code. Every day, one test shows that on each database.
+in_a_process = [pytest.mark.not_every_day, pytest.mark.thorough_on_servers]
+each_executor = pytest.mark.parametrize(
+    "executor", ["thread", pytest.param("process", marks=in_a_process)]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -45,38 +50,44 @@ def ended(result: TaskResult) -> TaskRun:
 
 
 @with_database
-@pytest.mark.parametrize("executor", EXECUTORS)
 class TestTheEnd:
+    @pytest.mark.parametrize("executor", EXECUTORS)
     def test_is_one_commit_with_the_effects(self, executor: str) -> None:
         run = ended(ledger.enter.using(executor=executor).enqueue())
         assert (run.state, run.return_value, run.attempts) == ("successful", "entered", 1)
         assert ledger.entered() == [f"{run.id} 1"]
         assert run.claimed_at <= run.started_at <= run.finished_at <= store().read_clock()
 
+    @each_executor
     @pytest.mark.parametrize("end", ["fail", "return an object", "leave open", "roll back"])
     def test_that_is_a_failure_leaves_nothing(self, executor: str, end: str) -> None:
         run = ended(ledger.enter_and.using(executor=executor).enqueue(end, "nobody"))
         assert (run.state, run.attempts, len(run.errors)) == ("failed", 1, 1)
         assert ledger.entered() == []
 
+    @each_executor
     def test_that_is_not_the_end_leaves_nothing(self, executor: str) -> None:
         run = ended(ledger.enter_and.using(executor=executor).enqueue("snooze", "nobody"))
         assert (run.state, run.attempts) == ("scheduled", 0)
         assert ledger.entered() == []
 
+    @each_executor
     def test_of_a_retried_task_leaves_what_the_last_attempt_did(self, executor: str) -> None:
         task = ledger.enter_and.using(executor=executor, max_attempts=3, backoff=0)
         run = ended(task.enqueue("fail", "nobody"))
         assert (run.state, run.attempts, ledger.entered()) == ("failed", 3, [])
 
+    @each_executor
     def test_tells_what_the_task_has_told(self, executor: str) -> None:
         run = ended(ledger.enter_and_tell.using(executor=executor).enqueue())
         assert (run.state, run.progress, run.target, len(run.messages)) == ("successful", 3, 3, 3)
 
+    @each_executor
     def test_stands_if_what_is_called_on_commit_fails(self, executor: str) -> None:
         run = ended(ledger.enter_and_call_on_commit.using(executor=executor).enqueue("somebody"))
         assert (run.state, run.errors, ledger.entered()) == ("successful", [], ["somebody"])
 
+    @each_executor
     def test_of_a_transaction_that_the_database_ended_is_a_failure(self, executor: str) -> None:
         if connection.vendor != "mysql":
             pytest.skip("Only MySQL and MariaDB end a transaction by themselves.")

@@ -478,6 +478,7 @@ import taskworks.endpoints
 """
 
 
+@pytest.mark.any_database
 def test_without_the_framework_everything_else_works() -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False

@@ -45,6 +45,7 @@ def test_the_demo_measures_what_can_be_parsed_and_names_what_cannot(manage, sour
     assert "\x1b" not in ended.stdout
 
 
+@pytest.mark.not_every_day
 def test_a_second_demo_counts_only_its_own_runs(manage, source):
     demo(manage, "--source", str(source))
     (source / "new.py").write_text("def three(): pass\n")
@@ -55,6 +56,7 @@ def test_a_second_demo_counts_only_its_own_runs(manage, source):
     assert sums(ended.stdout) == (5, 4, 1, 4)
 
 
+@pytest.mark.not_every_day
 def test_a_folder_without_python_is_no_trouble(manage, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -72,6 +74,7 @@ def test_a_folder_that_is_not_there_is_an_error(manage, tmp_path):
     assert "must be a folder" in ended.stderr
 
 
+@pytest.mark.not_every_day
 def test_a_worker_that_dies_is_noticed(manage, source):
     ended = demo(manage, "--source", str(source), "--threads", "-1")
 
@@ -79,6 +82,7 @@ def test_a_worker_that_dies_is_noticed(manage, source):
     assert "The worker ended with exit code" in ended.stderr
 
 
+@pytest.mark.not_every_day
 def test_sums_that_differ_are_an_error(environ):
     ended = subprocess.run(
         [sys.executable, "-c", DEMO_WITH_A_WRONG_DIRECT_COUNT],

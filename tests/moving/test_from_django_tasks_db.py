@@ -333,6 +333,8 @@ def test_two_at_once_move_each_run_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("place", [STORED, f"{HERE}.remove"])
+@thorough_on_servers
+@pytest.mark.not_every_day
 def test_it_goes_on_after_it_was_killed(place: str) -> None:
     ids = {enqueued_there(tasks.noop) for _ in range(5)}
     move_and_be_killed(place, 2, *MOVE, **environment())
@@ -362,6 +364,7 @@ def test_the_tables_may_be_in_two_databases(settings: Any, monkeypatch: pytest.M
     assert TaskRun.objects.using("queue").filter(state="successful").count() == 3
 
 
+@thorough_on_servers
 def test_an_old_worker_and_a_move_share_the_work(tmp_path: Path) -> None:
     """The whole way: the old project enqueues, and its worker lives while the runs are moved."""
     ledger, number = tmp_path / "ledger", 200

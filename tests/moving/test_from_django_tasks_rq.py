@@ -261,6 +261,7 @@ def test_two_at_once_move_each_job_once(monkeypatch: pytest.MonkeyPatch) -> None
         (f"{HERE}.remove", 4),
     ],
 )
+@pytest.mark.not_every_day
 def test_it_goes_on_after_it_was_killed(place: str, stored: int) -> None:
     now = timezone.now()
     due = [None, None, None, now + timedelta(hours=1), now + timedelta(hours=2)]
@@ -287,6 +288,7 @@ def work_there() -> None:
     )
 
 
+@pytest.mark.not_every_day
 def test_an_old_worker_and_a_move_share_the_work(tmp_path: Path) -> None:
     """The whole way: the old project enqueues, and its worker lives while the jobs are moved."""
     ledger, number = tmp_path / "ledger", 40

@@ -276,6 +276,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
+@pytest.mark.thorough_on_servers
+@pytest.mark.not_every_day
 def test_200_streams_cost_one_query_a_second_between_them(
     clock: Clock, browser: Browser, configured: Any, start: Any, queries: list[str]
 ) -> None:

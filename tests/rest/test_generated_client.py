@@ -50,6 +50,7 @@ def ask(generated: Any, live_server: Any, ann: Any) -> Callable[..., Any]:
     return ask
 
 
+@pytest.mark.not_every_day
 def test_runs_are_started_followed_and_cancelled(generated: Any, ask: Any, worker: Worker) -> None:
     models = generated("models")
     statuses = models.TaskworksStatus

@@ -71,6 +71,7 @@ def test_all_operations_are_asked(document: Any) -> None:
         if mode is GenerationMode.POSITIVE or path not in WITHOUT_PARAMETERS
     ],
 )
+@pytest.mark.thorough_on_servers
 def test_every_answer_is_as_documented(
     document: Any, ann: Any, method: str, path: str, mode: GenerationMode
 ) -> None:

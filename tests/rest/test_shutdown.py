@@ -63,6 +63,7 @@ def uvicorn(_api: None) -> Iterator[Uvicorn]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.not_every_day
 def test_uvicorn_ends_with_its_streams(uvicorn: Uvicorn, start: Any, number: int) -> None:
     client = uvicorn.ask(address(start("told"), "events"), X_User="ann")
     client.read_until(b"event: status")

@@ -83,6 +83,7 @@ def test_it_offers_the_kit_as_fixtures(pytester: pytest.Pytester) -> None:
     outcome.assert_outcomes(passed=6)
 
 
+@pytest.mark.not_every_day
 def test_it_leaves_a_project_alone_that_does_not_use_it(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_plain=TESTS_WITHOUT_DJANGO)
     outcome = pytester.runpytest_subprocess("-p", "no:django")

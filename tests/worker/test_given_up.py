@@ -97,6 +97,7 @@ def test_what_it_executes_is_stopped_and_fenced(
     assert (run.executor, run.worker_ids, run.errors) == ("alone", ["same", "same"], [])
 
 
+@pytest.mark.thorough_on_servers
 def test_its_child_processes_are_given_up(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     result = deadly.write_pid_and_hold_on.using(executor="process").enqueue(str(pid))

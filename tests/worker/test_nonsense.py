@@ -86,8 +86,19 @@ NONSENSE = {
 }
 
 
+NO_SCHEDULES: list[Any] = [
+    *("x", 5, None, [], {}, {"id": 1}, {"id": "x", "label": 5, "scheduled_for": {}}),
+    {"id": 1, "label": "x", "scheduled_for": "soon", "is_followed": True},
+]
+
+
 @pytest.mark.parametrize(
-    ("column", "text"), [(column, text) for column, texts in NONSENSE.items() for text in texts],
+    ("column", "text"),
+    [
+        pytest.param(column, text, marks=[pytest.mark.thorough_on_servers] if place > 1 else [])
+        for column, texts in NONSENSE.items()
+        for place, text in enumerate(texts)
+    ],
     ids=lambda given: f"{given:.20}",
 )  # fmt: skip
 def test_a_column_with_nonsense_fails_the_run_with_a_sentence(column: str, text: str) -> None:
@@ -103,12 +114,14 @@ def test_a_column_with_nonsense_fails_the_run_with_a_sentence(column: str, text:
     pages(bad)
 
 
+@pytest.mark.thorough_on_servers
 @pytest.mark.parametrize(
-    "value",
-    ["x", 5, None, [], {}, {"id": 1}, {"id": "x", "label": 5, "scheduled_for": {}},
-     {"id": 1, "label": "x", "scheduled_for": "soon", "is_followed": True}],
-)  # fmt: skip
-@pytest.mark.parametrize("made", nonsense.TASKS, ids=lambda made: made.name)
+    ("made", "value"),
+    [
+        *((nonsense.TASKS[0], value) for value in NO_SCHEDULES),
+        *((made, NO_SCHEDULES[-1]) for made in nonsense.TASKS[1:]),
+    ],
+)
 def test_nonsense_under_a_reserved_key_of_metadata_is_no_schedule(made: Task, value: Any) -> None:
     bad = made.enqueue()
     rewrite(bad, metadata={OF_SCHEDULE: value, "correlation_id": value})
@@ -141,6 +154,7 @@ class TestReservedKeys:
         assert result.metadata == {}
 
 
+@pytest.mark.thorough_on_servers
 @pytest.mark.parametrize("column", ["attempts", "failures", "crashes"])
 @pytest.mark.parametrize("made", nonsense.TASKS, ids=lambda made: made.name)
 def test_a_count_that_is_as_high_as_can_be_ends_no_worker(made: Task, column: str) -> None:
@@ -187,6 +201,7 @@ def no_runs_left() -> Iterator[None]:
         TaskRun.objects.all().delete()
 
 
+@pytest.mark.thorough_on_servers
 @settings(
     max_examples=examples(150),
     deadline=None,
