@@ -6,6 +6,7 @@ The numbers of the cases are those of the list of what has gone wrong elsewhere.
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from threading import Event
 from typing import Any
 from uuid import UUID
@@ -21,6 +22,7 @@ from taskworks.store import Store, mysql
 from taskworks.store.unique_runs import KeyHeld
 from tests.connections import begin_elsewhere, elsewhere, held_elsewhere, wait_until_blocked
 from tests.store.conftest import Enqueue
+from tests.store.test_plans import assert_no_scan, plans
 from tests.unique import (
     age,
     begun,
@@ -32,6 +34,7 @@ from tests.unique import (
     unfinished,
 )
 
+KEEP = Unique()
 WAITING = Unique(while_="waiting")
 REPLACE = Unique(on_conflict="replace")
 LATEST = Unique(while_="waiting", on_conflict="replace")
@@ -610,3 +613,57 @@ def test_a_new_key_is_one_statement_more() -> None:
         enqueue_unique("a")
     writes = [query["sql"] for query in asked if query["sql"].lstrip().startswith("INSERT")]
     assert len(writes) == 2
+
+
+@pytest.mark.parametrize("unique", [KEEP, WAITING, LATEST, SUPERSEDE])
+def test_eight_callers_and_two_workers_agree(
+    store: Store, new_worker: Callable[[], UUID], unique: Unique
+) -> None:
+    """Of each key, at most one run stands at any time; each id that is returned exists."""
+    ended = Event()
+
+    def call(number: int) -> list[UUID]:
+        names = [f"key {at * 7 % 5}" for at in range(number, number + 30)]
+        return [enqueue_unique(name, unique=unique).id for name in names]
+
+    def work() -> None:
+        worker = new_worker()
+        while not ended.is_set():
+            for run in claimed(store, worker):
+                attempt = Attempt(run, "a label")
+                attempt.begin()
+                succeed(store, attempt)
+            assert len(waiting() if unique is not KEEP else unfinished()) <= 5
+
+    workers = [begin_elsewhere(work) for _ in range(2)]
+    callers = [begin_elsewhere(partial(call, number)) for number in range(8)]
+    try:
+        ids = [run_id for caller in callers for run_id in caller.result(timeout=60)]
+    finally:
+        ended.set()
+    for working in workers:
+        working.result(timeout=60)
+    assert {*ids} == {*TaskRun.objects.values_list("id", flat=True)}
+    assert UniqueKey.objects.count() == 5
+
+
+def waiting() -> list[TaskRun]:
+    return [*TaskRun.objects.filter(state=RunState.READY)]
+
+
+def test_what_is_locked_is_found_by_its_primary_key(store: Store) -> None:
+    names = [f"key {number}" for number in range(3000)]
+    for start in range(0, 3000, 1000):
+        enqueue_unique(*names[start : start + 1000], unique=WAITING)
+    analyze()
+    for plan in plans(lambda: enqueue_unique("key 7", unique=LATEST), "SELECT"):
+        if "taskrun" in plan.lower() or "uniquekey" in plan.lower():
+            assert_no_scan(plan, "uniquekey")
+
+
+def analyze() -> None:
+    for model in (TaskRun, UniqueKey):
+        table = connection.ops.quote_name(model._meta.db_table)
+        with connection.cursor() as cursor:
+            cursor.execute(f"ANALYZE {'TABLE ' if connection.vendor == 'mysql' else ''}{table}")
+            cursor.fetchall() if connection.vendor == "mysql" else None
