@@ -17,6 +17,7 @@ from django.test.utils import CaptureQueriesContext
 
 from taskworks.execution import Attempt, Retried, failure, settle
 from taskworks.models import RunState, TaskRun, UniqueKey
+from taskworks.options.owner import ANYBODY
 from taskworks.options.unique import Debounce, Unique
 from taskworks.store import Store, mysql
 from taskworks.store.unique_runs import KeyHeld
@@ -364,6 +365,16 @@ def test_a_run_of_another_owner_may_be_left_out(unique: Unique) -> None:
     assert held.value.is_of_other_owner
     assert unfinished() == [first.id]
     assert TaskRun.objects.get().owner == "ann"
+
+
+def test_a_run_of_somebody_who_is_not_signed_in_may_be_anybody_s() -> None:
+    first = enqueue_unique("a", owner=ANYBODY)
+    with pytest.raises(KeyHeld) as held:
+        enqueue_unique("a", owner=ANYBODY, only_own=True)
+    assert held.value.is_of_other_owner
+    assert enqueue_unique("b", owner="ann").is_new
+    assert not enqueue_unique("b", owner="ann", only_own=True).is_new
+    assert first.id in unfinished()
 
 
 # Several at once.
