@@ -1,5 +1,6 @@
 """Do something in another connection of the database: another thread has one of its own."""
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -7,6 +8,8 @@ from threading import Event
 from typing import TypeVar
 
 from django.db import connection, connections, transaction
+
+from tests.waiting import wait_for
 
 T = TypeVar("T")
 
@@ -60,3 +63,26 @@ def held_elsewhere(do: Callable[[], T]) -> Iterator[T]:
     finally:
         release.set()
         future.result(timeout=60)
+
+
+BLOCKED = {
+    "postgresql": "SELECT COUNT(*) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND wait_event_type = 'Lock'",
+    "mysql": "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'",
+}
+
+
+def wait_until_blocked(count: int = 1) -> None:
+    """Wait until so many connections wait for locks. SQLite does not tell."""
+    if connection.vendor != "sqlite":
+        # In another connection: within a transaction, PostgreSQL gives the same answer again.
+        wait_for(lambda: elsewhere(_blocked) >= count, f"{count} connections wait for locks")
+
+
+def _blocked() -> int:
+    if connection.vendor == "mysql":
+        time.sleep(0.15)  # who asks more often than ten times a second gets the same answer again
+    with connection.cursor() as cursor:
+        cursor.execute(BLOCKED[connection.vendor])
+        [blocked] = cursor.fetchone()
+    return int(blocked)

@@ -2,7 +2,7 @@
 
 from taskworks.context import TaskContext, current_context
 from taskworks.definition import Task, task
-from taskworks.exceptions import TaskCancelled, TaskExpired, TaskTimeout
+from taskworks.exceptions import AlreadyEnqueued, TaskCancelled, TaskExpired, TaskTimeout
 from taskworks.framework import (
     DEFAULT_TASK_BACKEND_ALIAS,
     DEFAULT_TASK_QUEUE_NAME,
@@ -11,13 +11,16 @@ from taskworks.framework import (
     default_task_backend,
     task_backends,
 )
+from taskworks.options.unique import Debounce, Unique
 from taskworks.result import TaskMessage, TaskResult, await_for, wait_for
 from taskworks.retry import Backoff, Retry, Snooze
 
 __all__ = [
     "DEFAULT_TASK_BACKEND_ALIAS",
     "DEFAULT_TASK_QUEUE_NAME",
+    "AlreadyEnqueued",
     "Backoff",
+    "Debounce",
     "Retry",
     "Snooze",
     "Task",
@@ -29,6 +32,7 @@ __all__ = [
     "TaskResult",
     "TaskResultStatus",
     "TaskTimeout",
+    "Unique",
     "await_for",
     "current_context",
     "default_task_backend",

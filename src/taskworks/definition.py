@@ -41,6 +41,7 @@ from taskworks.framework import (
 )
 from taskworks.options import policy
 from taskworks.options.owner import owner_of
+from taskworks.options.unique import Unique, validate_unique
 from taskworks.reserved_metadata import refuse_reserved
 from taskworks.result import TaskResult
 from taskworks.retry import Backoff, BackoffFunction
@@ -93,6 +94,7 @@ class Task(_Standard[P, R]):
     transactional: bool | None = None
     metadata: dict[str, Any] | None = field(default=None, hash=False)
     owner: Any = field(default=None, hash=False)
+    unique: Unique | None = None
 
     def __new__(cls, **options: Any) -> Self:
         refuse_unknown_options(cls, options)
@@ -109,6 +111,8 @@ class Task(_Standard[P, R]):
         _validate_metadata(self.metadata)
         if self.owner is not None:
             object.__setattr__(self, "owner", owner_of(self.owner))
+        if self.unique is not None:
+            validate_unique(self.unique, self)
         backend = self.get_backend()
         backend.validate_task(_with_run_after_for(backend, self))
         policy_of(self)
@@ -155,8 +159,8 @@ class Task(_Standard[P, R]):
         Store a run of this task, and return its result as it is now.
 
         Raise InvalidTask if the backend refuses the task, TypeError or ValueError for arguments
-        that are not JSON, InvalidInputs for arguments that do not fit a typed task. Then nothing is
-        written.
+        that are not JSON, InvalidInputs for arguments that do not fit a typed task, AlreadyEnqueued
+        if ``unique`` refuses a second run. Then nothing is written.
         """
         backend = self.get_backend()
         given = _encoded(self, args, kwargs)
@@ -286,6 +290,7 @@ def task(
     delivery: str | None = ...,
     transactional: bool | None = ...,
     metadata: dict[str, Any] | None = ...,
+    unique: Unique | None = ...,
     **options: Any,
 ) -> _ContextDecorator: ...
 @overload
@@ -306,6 +311,7 @@ def task(
     delivery: str | None = ...,
     transactional: bool | None = ...,
     metadata: dict[str, Any] | None = ...,
+    unique: Unique | None = ...,
     **options: Any,
 ) -> _Decorator: ...
 def task(

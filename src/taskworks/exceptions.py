@@ -9,6 +9,7 @@ TaskException
  ├─ TaskResultDoesNotExist  no run has this id
  ├─ TaskResultMismatch      the run belongs to another task
  ├─ TaskNotFound            the path of a stored run cannot be imported
+ ├─ AlreadyEnqueued         a run holds the unique key, and a second one is refused
  ├─ TaskExpired             a run waited longer than its ``expires``
  ├─ TaskCrashed             the process of an attempt died
  ├─ TaskPoisoned            a run crashed its process three times
@@ -24,6 +25,8 @@ ImproperlyConfigured
 ``Retry`` and ``Snooze``, which a task raises itself, are in ``taskworks.retry``.
 """
 
+from typing import Any
+
 from taskworks.framework import (
     InvalidTask,
     InvalidTaskBackend,
@@ -33,6 +36,7 @@ from taskworks.framework import (
 )
 
 __all__ = [
+    "AlreadyEnqueued",
     "InvalidEndpoint",
     "InvalidInputs",
     "InvalidOutputs",
@@ -99,6 +103,24 @@ class TaskNotFound(TaskException):
             f"{type(self.reason).__name__}: {self.reason}. "
             "Deploy the code that defines it."
         )
+
+
+class AlreadyEnqueued(TaskException):
+    """
+    A task that is unique with ``on_conflict="refuse"`` was enqueued while a run held its key.
+
+    ``result`` is the result of that run; None if that is another item of the same
+    ``enqueue_many()``, or belongs to another user.
+    """
+
+    def __init__(self, result: Any = None, place: int | None = None) -> None:
+        super().__init__(result, place)
+        self.result, self.place = result, place
+
+    def __str__(self) -> str:
+        item = "" if self.place is None else f"item {self.place}: "
+        which = f": {self.result.id}" if self.result else ""
+        return f"{item}A run with the same unique key was enqueued before{which}."
 
 
 class TaskExpired(TaskException):

@@ -50,6 +50,9 @@ class TaskResult(_Standard[P, R]):  # type: ignore[misc] # only Django's stubs h
     metadata: dict[str, Any] = field(default_factory=dict)
     is_cancelled: bool = False
     cancel_requested: bool = False
+    # False if the call that returned this has met a run that was enqueued before; None if that is
+    # only known when the caller's transaction commits.
+    is_new: bool | None = field(default=True, compare=False)
 
     def refresh(self) -> None:
         """Read the run again; raise TaskResultDoesNotExist if it is gone."""

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from taskworks import TaskResult
 from taskworks.duties import prune as prune_duty
-from taskworks.models import IdempotencyKey, RunState, TaskRun
+from taskworks.models import RunState, TaskRun, UniqueKey
 from taskworks.store import store
 from tests import tasks
 from tests.behavior import rewrite, run_worker
@@ -105,12 +105,12 @@ class TestTheAgeOfFailures:
 
 
 def test_what_runs_leave_behind_goes_with_them() -> None:
-    IdempotencyKey.objects.create(key=uuid4(), run=uuid4(), request="of a run that is gone")
-    kept = IdempotencyKey.objects.create(key=uuid4(), run=ended(1).id, request="of another")
+    UniqueKey.objects.create(key=uuid4(), run=uuid4(), request="of a run that is gone")
+    kept = UniqueKey.objects.create(key=uuid4(), run=ended(1).id, request="of another")
     prune("--dry-run")
-    assert IdempotencyKey.objects.count() == 2
+    assert UniqueKey.objects.count() == 2
     prune()
-    assert IdempotencyKey.objects.get() == kept
+    assert UniqueKey.objects.get() == kept
 
 
 def test_only_the_queues_named_are_pruned() -> None:

@@ -31,6 +31,7 @@ from taskworks.signals import (
     task_rescued,
     task_retried,
 )
+from taskworks.testing import clock, run_tasks
 from tests.docs.conftest import Capture, Settings, make_due, only, run, with_database, work
 from tests.docs.pages import executes
 from tests.waiting import wait_for
@@ -232,6 +233,36 @@ def test_receivers_are_told_of_retries_and_cancellations(capsys: Capture) -> Non
         task_retried.disconnect(names["say_when"])
         task_cancelled.disconnect(names["say_who"])
     assert capsys.readouterr().out == "charge again in 0:01:00\ncount_words was cancelled\n"
+
+
+# Unique runs
+
+
+@executes("shop/customers.py")
+@executes("shop/sync_customers.py")
+@with_database
+def test_a_customer_has_one_run(capsys: Capture) -> None:
+    run("shop/sync_customers.py")
+    assert capsys.readouterr().out == "True False True\nTrue\n"
+
+
+@executes("shop/refuse_second.py")
+@with_database
+def test_a_second_one_is_refused(capsys: Capture) -> None:
+    run("shop/refuse_second.py")
+    assert capsys.readouterr().out == "[7]\n"
+
+
+@executes("shop/search.py")
+@executes("shop/edit.py")
+@with_database
+def test_the_last_of_many_changes_counts(capsys: Capture) -> None:
+    with clock() as moved:
+        run("shop/edit.py")
+        assert not run_tasks()
+        moved.advance(seconds=30)
+        run_tasks()
+    assert capsys.readouterr().out == "document 12 has version 3\n"
 
 
 # Pause, clear and drain a queue

@@ -13,7 +13,7 @@ from taskworks.duties import housekeeping, prune
 from taskworks.duties.housekeeping import Housekeeping
 from taskworks.duties.prune import Chunk
 from taskworks.framework import task_backends
-from taskworks.models import IdempotencyKey, TaskRun
+from taskworks.models import TaskRun, UniqueKey
 from taskworks.options.retention import Rule, retention_of
 from taskworks.store import store
 from taskworks.worker import Options, Queues, Worker
@@ -71,12 +71,12 @@ def test_a_worker_deletes_what_is_too_old(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(housekeeping, "SWEEP_INTERVAL", 0.05)
     ended(15, 3)
     ended(13)
-    IdempotencyKey.objects.create(key=uuid4(), run=uuid4(), request="of a run that is gone")
+    UniqueKey.objects.create(key=uuid4(), run=uuid4(), request="of a run that is gone")
     worker = Worker(task_backends["default"], Options(queues=Queues()))
     done = begin_elsewhere(worker.run)
     try:
         wait_for(lambda: TaskRun.objects.count() == 1, "the old runs are gone")
-        wait_for(lambda: not IdempotencyKey.objects.exists(), "the key is gone")
+        wait_for(lambda: not UniqueKey.objects.exists(), "the key is gone")
         ended(15)
         wait_for(lambda: TaskRun.objects.count() == 1, "the next old run is gone")
         result = tasks.noop.enqueue()

@@ -19,7 +19,7 @@ from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import new_run_id
 from taskworks.signals import task_cancelled
 from taskworks.store import stats, store
-from tests.behavior import raising, received, run_worker
+from tests.behavior import raising, received, run_worker, unique
 from tests.behavior.test_worker import refusal
 from tests.faces.conftest import MakeRun
 
@@ -293,6 +293,19 @@ class TestRun:
         run = TaskRun.objects.get()
         assert text == f"{run.id} enqueued.\n"
         assert (run.task_path, run.args, run.kwargs) == ("tests.tasks.add", [1, 2], {})
+
+    def test_one_that_is_unique_is_said_to_be_there(self) -> None:
+        path = unique.sync.module_path
+        taskworks("run", path, "--args", "[1]")
+        run = TaskRun.objects.get()
+        assert taskworks("run", path, "--args", "[1]") == f"{run.id} was enqueued before.\n"
+
+    def test_one_that_is_refused_is_a_sentence(self) -> None:
+        path = unique.refused.module_path
+        taskworks("run", path, "--args", "[1]")
+        run = TaskRun.objects.get()
+        _, error = failing(2, "run", path, "--args", "[1]")
+        assert f"A run with the same unique key was enqueued before: {run.id}." in error
 
     def test_takes_keywords_and_options(self) -> None:
         told = taskworks_json(

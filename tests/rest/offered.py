@@ -5,7 +5,7 @@ from typing import Any
 
 from rest_framework.permissions import IsAdminUser
 
-from taskworks import task
+from taskworks import Unique, task
 from taskworks.typed import TypedTask, params
 
 # What the task Told does next: a callable that gets the task, or None for the end.
@@ -99,6 +99,19 @@ class Scarce(TypedTask):
 def plain(value: str) -> str:
     """Not offered."""
     return value
+
+
+class Synced(TypedTask):
+    name = "sync"
+    inputs = {"customer": params.IntParameter(), "reason": params.StringParameter(required=False)}
+    unique = Unique("customer")
+
+    def run(self, customer: int, reason: str = "") -> None:
+        pass
+
+
+@task(typed=True, unique=Unique("customer", on_conflict="supersede"))
+def supersede(customer: int) -> None: ...
 
 
 PATHS = [

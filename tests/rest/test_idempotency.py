@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import connections
 from rest_framework.test import APIClient
 
-from taskworks.models import IdempotencyKey, TaskRun
+from taskworks.models import TaskRun, UniqueKey
 from taskworks.store import Store, store
 from tests.behavior import received, run_worker
 from tests.connections import begin_elsewhere, elsewhere, held_elsewhere
@@ -76,7 +76,7 @@ def test_of_simultaneous_requests_one_starts_a_run(ann: Any) -> None:
         answers = list(executor.map(request, range(8)))
     assert sorted(status for status, _ in answers) == [200] * 7 + [201]
     assert len({run_id for _, run_id in answers}) == 1
-    assert TaskRun.objects.count() == IdempotencyKey.objects.count() == len(sent) == 1
+    assert TaskRun.objects.count() == UniqueKey.objects.count() == len(sent) == 1
 
 
 def test_a_request_waits_for_another_that_has_not_committed(ann: Any) -> None:
@@ -143,7 +143,7 @@ def test_pruning_takes_the_keys_of_what_it_deletes(client: APIClient) -> None:
     run_worker("--max-tasks", "1")
     rule = Rule("default", "successful", timedelta(0))
     assert store().prune(rule, [*TaskRun.objects.values_list("id", flat=True)]) == 1
-    assert str(IdempotencyKey.objects.get().run) == kept
+    assert str(UniqueKey.objects.get().run) == kept
     assert str(TaskRun.objects.get().id) == kept != pruned
 
 
@@ -156,7 +156,7 @@ def task_enqueued() -> Any:
 def test_a_run_that_nobody_asks_for_twice_has_no_row(client: APIClient) -> None:
     offered.Add.enqueue(a=1)
     client.post(TASKS, ADD, format="json")
-    assert not IdempotencyKey.objects.exists()
+    assert not UniqueKey.objects.exists()
 
 
 class TestNobodySKey:

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from taskworks.duties import tidy
-from taskworks.models import IdempotencyKey, TaskRun
+from taskworks.models import TaskRun, UniqueKey
 from taskworks.store import Store
 from taskworks.store.enqueueing import Once
 from tests.connections import elsewhere, held_elsewhere
@@ -37,7 +37,7 @@ def lose(*runs: TaskRun) -> None:
 
 def kept() -> set[UUID]:
     """The runs that have keys."""
-    return {*IdempotencyKey.objects.values_list("run", flat=True)}
+    return {*UniqueKey.objects.values_list("run", flat=True)}
 
 
 @pytest.mark.parametrize("lost", [0, 1, 4, 5])
@@ -53,7 +53,7 @@ def test_keys_go_whose_runs_are_gone(
 
 def test_they_are_looked_at_in_chunks(store: Store, started: Started) -> None:
     runs = [started() for _ in range(5)]
-    keys = [*IdempotencyKey.objects.order_by("key").values_list("key", flat=True)]
+    keys = [*UniqueKey.objects.order_by("key").values_list("key", flat=True)]
     assert store.forget_keys(None, 2) == keys[1]
     assert store.forget_keys(keys[1], 2) == keys[3]
     assert store.forget_keys(keys[3], 2) is None
@@ -97,11 +97,11 @@ def test_of_two_that_find_the_run_gone_one_takes_the_key(
 
 def after_the_look(monkeypatch: pytest.MonkeyPatch, do: Callable[[], None]) -> None:
     """The first time that keys are to be deleted, do something in another connection before."""
-    delete = type(IdempotencyKey.objects.all()).delete
+    delete = type(UniqueKey.objects.all()).delete
     ahead = [do]
 
     def deleted(rows: Any) -> Any:
-        if rows.model is IdempotencyKey and ahead:
+        if rows.model is UniqueKey and ahead:
             elsewhere(ahead.pop())
         return delete(rows)
 
@@ -109,15 +109,15 @@ def after_the_look(monkeypatch: pytest.MonkeyPatch, do: Callable[[], None]) -> N
 
 
 def test_looking_reads_no_more_than_a_chunk(store: Store) -> None:
-    IdempotencyKey.objects.bulk_create(
-        IdempotencyKey(key=uuid4(), run=uuid4(), request="a request") for _ in range(3000)
+    UniqueKey.objects.bulk_create(
+        UniqueKey(key=uuid4(), run=uuid4(), request="a request") for _ in range(3000)
     )
     with connection.cursor() as cursor:
-        table = connection.ops.quote_name(IdempotencyKey._meta.db_table)
+        table = connection.ops.quote_name(UniqueKey._meta.db_table)
         cursor.execute(f"ANALYZE {'TABLE ' if connection.vendor == 'mysql' else ''}{table}")
         cursor.fetchall() if connection.vendor == "mysql" else None
-    middle = IdempotencyKey.objects.order_by("key").values_list("key", flat=True)[1500]
+    middle = UniqueKey.objects.order_by("key").values_list("key", flat=True)[1500]
     [plan] = plans(lambda: store.forget_keys(middle, 100), "ORDER BY")
-    expected = {"postgresql": "idempotencykey_pkey", "mysql": "range PRIMARY", "sqlite": "SEARCH"}
+    expected = {"postgresql": "uniquekey_pkey", "mysql": "range PRIMARY", "sqlite": "SEARCH"}
     assert expected[connection.vendor] in plan
     assert_no_scan(plan)

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from taskworks.backends.database import DatabaseBackend
 from taskworks.database.transactions import writing
 from taskworks.endpoints.enqueuers import BackgroundEnqueuer
-from taskworks.models import IdempotencyKey, Schedule, TaskRun
+from taskworks.models import Schedule, TaskRun, UniqueKey
 from taskworks.schedules import every, sync
 from taskworks.schedules.firing import fire_now
 from taskworks.store.enqueueing import Once
@@ -102,7 +102,7 @@ def once() -> None:
     backend = tasks.noop.get_backend()
     assert isinstance(backend, DatabaseBackend)
     backend.enqueue_once(tasks.noop, [], {}, Once(uuid4(), "a request"))
-    assert IdempotencyKey.objects.count() == 1
+    assert UniqueKey.objects.count() == 1
 
 
 def after() -> None:

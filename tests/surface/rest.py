@@ -11,7 +11,7 @@ from django.core.cache import cache
 from django.test import override_settings
 from rest_framework.test import APIClient
 
-from taskworks.models import IdempotencyKey, TaskRun
+from taskworks.models import TaskRun, UniqueKey
 from taskworks.rest import urls
 from tests.behavior import run_worker
 from tests.rest import TASKS, address, offered
@@ -110,7 +110,7 @@ def _refusals(client: APIClient) -> dict[str, Any]:
 def _stored_key(client: APIClient) -> dict[str, Any]:
     """Return what is stored of a key: another digest would let a request start a second run."""
     client.post(TASKS, ADD, format="json", HTTP_IDEMPOTENCY_KEY="stored")
-    row = IdempotencyKey.objects.latest("run")
+    row = UniqueKey.objects.latest("run")
     return {"key": str(row.key), "request": row.request}
 
 

@@ -12,6 +12,14 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from taskworks import jsonvalue
 from taskworks.backends.enqueued_results import EnqueuedResults
+from taskworks.backends.unique_tasks import (
+    already_enqueued,
+    keys_of,
+    refuse_conflict_on_commit,
+    refuse_to_replace_followers,
+    unique_of,
+    validate_period,
+)
 from taskworks.conf import conf
 from taskworks.definition import (
     Task,
@@ -39,6 +47,7 @@ if TYPE_CHECKING:
     from taskworks.models import TaskRun
     from taskworks.store.enqueueing import Once
     from taskworks.store.new_runs import NewRuns, Template
+    from taskworks.store.unique_runs import Standing
 
 # Models are imported inside functions: @task creates its backend before the apps are loaded.
 
@@ -56,6 +65,11 @@ CANCELLATION_OF_WAITING_RUN = {
     "traceback": f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}: "
     "The run was cancelled before it began.\n",
 }
+CANCELLATION_OF_SUPERSEDED_RUN = {
+    **CANCELLATION_OF_WAITING_RUN,
+    "traceback": f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}: "
+    "A newer run with the same unique key has superseded it.\n",
+}
 
 
 class _Predecessor(NamedTuple):
@@ -63,6 +77,14 @@ class _Predecessor(NamedTuple):
 
     run: UUID
     any_end: bool
+
+    def block(self, new: "NewRuns") -> None:
+        """Store runs that are to follow it."""
+        from taskworks.models import Edge
+        from taskworks.store import store
+
+        edges = [Edge(run=run, after=self.run, any_end=self.any_end) for run in new.uuids]
+        store().block(new, edges)
 
 
 class DatabaseBackend(BaseTaskBackend):
@@ -92,6 +114,8 @@ class DatabaseBackend(BaseTaskBackend):
         super().validate_task(with_absolute_run_after(task))
         _validate_name("The queue name", task.queue_name, MAX_QUEUE_NAME)
         _validate_name("The task's path", task.module_path, MAX_TASK_PATH)
+        if unique := unique_of(task):
+            validate_period(unique, task, self)
 
     def enqueue(self, task: StandardTask, args: Any, kwargs: Any) -> TaskResult:
         """
@@ -123,19 +147,30 @@ class DatabaseBackend(BaseTaskBackend):
         return result
 
     def enqueue_once(
-        self, task: StandardTask, args: Any, kwargs: Any, once: "Once"
+        self, task: StandardTask, args: Any, kwargs: Any, once: "Once | None"
     ) -> tuple[TaskResult, bool]:
         """
-        Store a run unless one was stored with this key. Return its result and True, or the result
-        of the earlier run and False. Raise what ``enqueue`` raises, and KeyUsedOtherwise.
+        Store a run for its owner, unless one was stored with this key, if there is one. Return its
+        result and True, or the result of the earlier run and False.
+
+        Raise what ``enqueue`` raises, KeyUsedOtherwise, and AlreadyEnqueued if the task is unique
+        and another owner's run stands.
         """
         from taskworks.store import store
 
         new = self._new_runs(task, [(args, kwargs)])
-        if earlier := store().enqueue_once(new, once):
+        results = EnqueuedResults(new, task, keys_of(task, new, several=False))
+
+        def insert() -> UUID:
+            self._insert(results, store().enqueue, only_own=True)
+            return results.standing_ids[0]
+
+        if once is None:
+            insert()
+        elif earlier := store().enqueue_once(new, once, insert):
             return earlier.to_result(), False
-        [result] = self._announced(EnqueuedResults(new, task))
-        return result, True
+        [result] = self._announced(results)
+        return result, result.is_new is not False
 
     def enqueue_after(
         self,
@@ -157,6 +192,7 @@ class DatabaseBackend(BaseTaskBackend):
         """
         if isinstance(task.run_after, datetime):
             raise InvalidTask("The run_after of a run that follows another must be a timedelta.")
+        refuse_to_replace_followers(task)
         predecessor = _Predecessor(UUID(after.id), any_end)
         [result] = self._enqueued(task, [(args, kwargs)], on_commit=on_commit, after=predecessor)
         return result
@@ -281,10 +317,11 @@ class DatabaseBackend(BaseTaskBackend):
         from taskworks.store import store_alias
 
         new = self._new_runs(task, arguments, several=several)
-        results = EnqueuedResults(new, task)
+        results = EnqueuedResults(new, task, keys_of(task, new, several=several))
         if not new:
             return results
         if alias := _transaction_to_await(store_alias(), wanted=on_commit):
+            refuse_conflict_on_commit(task)
             results.task = unvalidated_copy(task, run_after=None) if new.delay else task
             transaction.on_commit(lambda: self._store(results, after), using=alias)
         else:
@@ -312,6 +349,8 @@ class DatabaseBackend(BaseTaskBackend):
 
     def _template_of(self, task: StandardTask) -> "Template":
         """Return what the task's runs share, made once for tasks that will come again."""
+        if unique_of(task):  # which may differ from run to run, and changes nothing of this
+            task = unvalidated_copy(task, unique=None)
         if task.run_after or getattr(task, "metadata", None) or getattr(task, "owner", None):
             return self._new_template(task)
         try:
@@ -345,16 +384,37 @@ class DatabaseBackend(BaseTaskBackend):
         return Template(columns, policy)
 
     def _store(self, results: EnqueuedResults, after: _Predecessor | None) -> None:
-        from taskworks.models import Edge
         from taskworks.store import store
 
-        new = results.runs
-        if after is None:
-            store().enqueue(new)
-        else:
-            edges = [Edge(run=run, after=after.run, any_end=after.any_end) for run in new.uuids]
-            store().block(new, edges)
+        self._insert(results, store().enqueue if after is None else after.block)
         self._announced(results)
+
+    def _insert(
+        self,
+        results: EnqueuedResults,
+        insert: "Callable[[NewRuns], None]",
+        *,
+        only_own: bool = False,
+    ) -> None:
+        """Insert the runs, those with unique keys only if none stands."""
+        if results.keys is None:
+            insert(results.runs)
+        else:
+            results.settle(self._stored_uniquely(results, insert, only_own=only_own))
+
+    def _stored_uniquely(
+        self, results: EnqueuedResults, insert: "Callable[[NewRuns], None]", *, only_own: bool
+    ) -> "Standing":
+        from taskworks.store import store
+        from taskworks.store.unique_runs import Call, KeyHeld
+
+        unique: Any = unique_of(results.task)
+        entry = CANCELLATION_OF_SUPERSEDED_RUN
+        call = Call(results.runs, results.keys or [], unique, entry, only_own)
+        try:
+            return store().enqueue_unique(call, insert)
+        except KeyHeld as held:
+            raise already_enqueued(held, several=len(results) > 1) from None
 
     def _announced(self, results: EnqueuedResults) -> EnqueuedResults:
         """Return the results of stored runs, and send ``task_enqueued``."""
@@ -363,8 +423,14 @@ class DatabaseBackend(BaseTaskBackend):
             as_enqueued(results.task, run_after=new.run_after, backend=self.alias),
             new.enqueued_at,
         )
-        announce_enqueued(type(self), results)
+        announce_enqueued(type(self), results.of_new_runs)
+        for superseded in self._superseded_by(results):
+            announce_cancelled(type(self), superseded)
         return results
+
+    def _superseded_by(self, results: EnqueuedResults) -> list[TaskResult]:
+        ids = results.standing.cancelled if results.standing else []
+        return [*self.get_results(map(str, ids)).values()] if ids else []
 
 
 def database_backends() -> list[DatabaseBackend]:

@@ -48,6 +48,7 @@ class NotStoring:
         def enqueue() -> None:
             enqueued = self.enqueue(task, args, kwargs)  # type: ignore[attr-defined]
             object.__setattr__(result, "id", enqueued.id)
+            object.__setattr__(result, "is_new", getattr(enqueued, "is_new", True))
             result._take_over(enqueued)
 
         transaction.on_commit(enqueue)

@@ -26,7 +26,7 @@ class Tidying:
     - firings whose runs are gone,
     - schedules that were used up long ago and have no firing left, unless they are declared in
       code,
-    - idempotency keys whose runs are gone: pruning deletes those of its runs, but a project that
+    - unique keys whose runs are gone: pruning deletes those of its runs, but a project that
       deletes runs in another way does not,
     - pauses that have ended by themselves.
 

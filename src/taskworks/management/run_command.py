@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from taskworks.exceptions import InvalidTask
+from taskworks.exceptions import AlreadyEnqueued, InvalidTask
 from taskworks.framework import TaskResult, TaskResultStatus
 from taskworks.management.argument_types import (
     integer,
@@ -79,7 +79,8 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     check_reachable()
     result = _enqueue(options)
     if not options["json"]:
-        print_line(command, f"{result.id} enqueued.")
+        is_new = getattr(result, "is_new", True) is not False
+        print_line(command, f"{result.id} {'enqueued' if is_new else 'was enqueued before'}.")
     if options["wait"]:
         _wait(result, options["timeout"])
     if options["json"]:
@@ -94,7 +95,7 @@ def _enqueue(options: dict[str, Any]) -> TaskResult:
     try:
         task = options["task"].using(**changes) if changes else options["task"]
         enqueued: TaskResult = task.enqueue(*options["positional"], **options["keywords"])
-    except (InvalidTask, TypeError, ValueError) as error:
+    except (AlreadyEnqueued, InvalidTask, TypeError, ValueError) as error:
         raise CommandError(str(error), returncode=2) from error
     return enqueued
 

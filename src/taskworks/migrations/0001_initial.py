@@ -38,18 +38,6 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="IdempotencyKey",
-            fields=[
-                ("key", models.UUIDField(editable=False, primary_key=True, serialize=False)),
-                ("run", models.UUIDField(db_index=True)),
-                ("request", models.CharField(max_length=64)),
-            ],
-            options={
-                "verbose_name": "idempotency key",
-                "verbose_name_plural": "idempotency keys",
-            },
-        ),
-        migrations.CreateModel(
             name="Pause",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
@@ -91,6 +79,18 @@ class Migration(migrations.Migration):
                         fields=("backend", "kind", "name", "key"), name="taskworks_pause_once"
                     )
                 ],
+            },
+        ),
+        migrations.CreateModel(
+            name="UniqueKey",
+            fields=[
+                ("key", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ("run", models.UUIDField(db_index=True)),
+                ("request", models.CharField(default="", max_length=64)),
+            ],
+            options={
+                "verbose_name": "unique key",
+                "verbose_name_plural": "unique keys",
             },
         ),
         migrations.CreateModel(

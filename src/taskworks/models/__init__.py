@@ -1,4 +1,4 @@
-"""The tables: runs, workers, schedules and pauses, edges, idempotency keys and firings."""
+"""The tables: runs, workers, schedules and pauses, edges, unique keys and firings."""
 
 from taskworks.installed import refuse_without_app
 
@@ -6,11 +6,11 @@ refuse_without_app()  # or Django would, in words about one of the classes
 
 from taskworks.models.edge import Edge
 from taskworks.models.firing import Firing
-from taskworks.models.idempotency import IdempotencyKey
 from taskworks.models.pause import Pause
 from taskworks.models.planning import FAR_FUTURE, HAS_NOT_RUN
 from taskworks.models.run import RunState, TaskRun
 from taskworks.models.schedule import Kind, Overlap, Schedule
+from taskworks.models.unique_key import UniqueKey
 from taskworks.models.worker import Worker
 
 __all__ = [
@@ -18,12 +18,12 @@ __all__ = [
     "HAS_NOT_RUN",
     "Edge",
     "Firing",
-    "IdempotencyKey",
     "Kind",
     "Overlap",
     "Pause",
     "RunState",
     "Schedule",
     "TaskRun",
+    "UniqueKey",
     "Worker",
 ]

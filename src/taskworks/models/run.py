@@ -335,6 +335,7 @@ class TaskRun(models.Model):
             metadata=copied(self.metadata),
             is_cancelled=self.state == RunState.CANCELLED,
             cancel_requested=self.cancel_requested_at is not None,
+            is_new=True,
             _return_value=self.return_value,
         )
 

@@ -12,7 +12,7 @@ from rest_framework.exceptions import APIException, ValidationError
 
 from taskworks import framework
 from taskworks.conf import nearest
-from taskworks.exceptions import InvalidInputs
+from taskworks.exceptions import AlreadyEnqueued, InvalidInputs
 from taskworks.options.owner import ANYBODY
 from taskworks.rest.serializers import StrictSerializer
 from taskworks.result import TaskResult, as_our_result
@@ -28,6 +28,11 @@ MAX_TASK_NAME_SHOWN = 100  # characters of an unknown name, in an error
 class IdempotencyKeyReused(APIException):
     status_code = 422
     default_code = "key_used_otherwise"
+
+
+class EqualRunStands(APIException):
+    status_code = 409
+    default_code = "already_enqueued"
 
 
 # The body.
@@ -165,13 +170,18 @@ class Started(NamedTuple):
 def start(task: Any, inputs: Mapping[str, Any], owner: str, key: Key | None = None) -> Started:
     """
     Enqueue a run for this owner, unless the key has started it before. Raise ValidationError for
-    invalid inputs, and IdempotencyKeyReused if the key has started something else.
+    invalid inputs, IdempotencyKeyReused if the key has started something else, and EqualRunStands
+    if the task is unique, and refuses a second run, or an equal one is somebody else's.
     """
     try:
         kwargs = task.inputs.encoded(inputs)
         return _enqueued(task.using(owner=owner), kwargs, once_of(key, task, kwargs))
     except InvalidInputs as error:
         raise ValidationError({"inputs": error.errors}) from None
+    except AlreadyEnqueued:
+        raise EqualRunStands(
+            {"non_field_errors": ["An equal run is not finished yet, or was started recently."]}
+        ) from None
     except KeyUsedOtherwise as error:
         # Without the run's id, unless the user has proved to be the one who started it.
         reason = str(error) if owner != ANYBODY else "This key was used for a different request."
@@ -180,6 +190,7 @@ def start(task: Any, inputs: Mapping[str, Any], owner: str, key: Key | None = No
 
 def _enqueued(task: framework.Task, kwargs: dict[str, Any], once: Once | None) -> Started:
     backend: Any = task.get_backend()
-    if once is None or not hasattr(backend, "enqueue_once"):  # other backends store no keys
-        return Started(as_our_result(backend.enqueue(task, [], kwargs)), is_new=True)
+    if not hasattr(backend, "enqueue_once"):  # other backends store no keys
+        result = as_our_result(backend.enqueue(task, [], kwargs))
+        return Started(result, is_new=result.is_new is not False)
     return Started(*backend.enqueue_once(task, [], kwargs, once))

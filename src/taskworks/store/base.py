@@ -23,7 +23,7 @@ from taskworks.database import clock
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.notifications import Listener, Notification, notify_on_commit
 from taskworks.database.transactions import writing
-from taskworks.models import Edge, IdempotencyKey, RunState, Schedule, TaskRun, Worker
+from taskworks.models import Edge, RunState, Schedule, TaskRun, UniqueKey, Worker
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.models.schedule import ScheduleQuerySet
 from taskworks.models.worker import WorkerQuerySet
@@ -63,8 +63,8 @@ class Base(ABC):
         return Edge.objects.using(self.alias)
 
     @property
-    def keys(self) -> "models.QuerySet[IdempotencyKey]":
-        return IdempotencyKey.objects.using(self.alias)
+    def keys(self) -> "models.QuerySet[UniqueKey]":
+        return UniqueKey.objects.using(self.alias)
 
     @property
     def schedules(self) -> ScheduleQuerySet:

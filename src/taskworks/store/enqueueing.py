@@ -1,5 +1,6 @@
-"""Enqueue runs, each once per idempotency key if it has one."""
+"""Enqueue runs, each once per idempotency key if it has one; see ``unique_runs`` for others."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 from uuid import UUID
 
@@ -7,9 +8,11 @@ from django.db import IntegrityError
 
 from taskworks.database.notifications import NOTIFY_IF_DUE_WITHIN
 from taskworks.database.transactions import writing
-from taskworks.models import IdempotencyKey, TaskRun
+from taskworks.models import TaskRun, UniqueKey
 from taskworks.store.base import Base
 from taskworks.store.new_runs import NewRuns
+
+Insert = Callable[[], UUID]
 
 MAX_TRIES = 10  # to write a row by its key, while others insert and delete it
 
@@ -44,14 +47,17 @@ class Enqueueing(Base):
             columns = new.template.columns
             self.notify_workers(columns["backend"], columns["queue_name"])
 
-    def enqueue_once(self, new: NewRuns, once: Once) -> TaskRun | None:
+    def enqueue_once(
+        self, new: NewRuns, once: Once, insert: Insert | None = None
+    ) -> TaskRun | None:
         """
         Insert a new run as ``enqueue`` does, together with its key, and return None; or return the
-        run that the key started before. Of two simultaneous requests, one waits for the other.
+        run that the key started before. ``insert`` may do it otherwise, and returns which run
+        stands for the new one. Of two simultaneous requests, one waits for the other.
         Raise KeyUsedOtherwise if the key was used for a different request.
         """
         tries = 0
-        while not self._enqueued_first(new, once):
+        while not self._enqueued_first(new, once, insert):
             if first := self._started_by(once):
                 return first
             tries += 1
@@ -61,15 +67,18 @@ class Enqueueing(Base):
                 )
         return None
 
-    def _enqueued_first(self, new: NewRuns, once: Once) -> bool:
+    def _enqueued_first(self, new: NewRuns, once: Once, insert: Insert | None) -> bool:
         """Insert the run, and return True, unless the key is taken."""
         is_first = False
         try:
             with writing(self.alias):
-                row = IdempotencyKey(key=once.key, run=new.uuids[0], request=once.request)
+                row = UniqueKey(key=once.key, run=new.uuids[0], request=once.request)
                 row.save(force_insert=True, using=self.alias)
                 is_first = True
-                self.enqueue(new)
+                if insert is None:
+                    self.enqueue(new)
+                elif (stands := insert()) != row.run:
+                    self.keys.filter(key=once.key).update(run=stands)
         except IntegrityError:
             if is_first:
                 raise

@@ -17,17 +17,24 @@ from django.db import Error as DatabaseError
 from django.db import OperationalError, transaction
 from django.db.models import Min, Model
 
+from taskworks import real_time as time
 from taskworks.database.clock import DatabaseClock
-from taskworks.models import Edge, Pause, RunState, TaskRun
+from taskworks.models import Edge, Pause, RunState, TaskRun, UniqueKey
 from taskworks.models.run import TaskRunQuerySet, claim_order
+from taskworks.options.unique import Unique
 from taskworks.store.base import MAX_LOCK_WAIT
+from taskworks.store.cancelling import WAITING
 from taskworks.store.claiming import Lane, Outlook, outlook_of
-from taskworks.store.enqueueing import MAX_TRIES, Once
+from taskworks.store.enqueueing import MAX_TRIES, Insert, Once
 from taskworks.store.new_runs import NewRuns
 from taskworks.store.statements import OWN_COLUMNS, Change, bytes_of, per_statement
+from taskworks.store.unique_runs import MAX_PATIENCE, Call, Standing, overdue
 from taskworks.store.verbs import Store
 
 LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
+
+NOBODY = UUID(int=0)
+BUSY_INTERVAL = 0.01  # seconds between two looks at whether a run's row is free
 
 T = TypeVar("T")
 
@@ -161,15 +168,55 @@ class MySQLStore(Store):
     def is_lock_timeout(self, error: DatabaseError) -> bool:
         return error.args[:1] == (LOCK_WAIT_TIMEOUT,)
 
-    def _enqueued_first(self, new: NewRuns, once: Once) -> bool:
+    def _enqueued_first(self, new: NewRuns, once: Once, insert: Insert | None) -> bool:
         try:
-            return super()._enqueued_first(new, once)
+            return super()._enqueued_first(new, once, insert)
         except OperationalError as error:
             # Sessions that wait for the same key may deadlock if its insert is rolled back. They
             # try again, except in the caller's transaction, which a deadlock ends.
             if error.args[0] != DEADLOCK or self.connection.in_atomic_block:
                 raise
             return False
+
+    def enqueue_unique(self, call: Call, insert: Callable[[NewRuns], None]) -> Standing:
+        return self._despite_deadlocks(partial(super().enqueue_unique, call, insert))
+
+    def _take_free(self, ids: dict[UUID, UUID]) -> set[UUID]:
+        # Look first: an insert that meets a key keeps a shared lock on it, and two sessions with
+        # shared locks that both take the key over deadlock.
+        known = {*self.keys.filter(key__in=[*ids]).values_list("key", flat=True)}
+        free = {key: run for key, run in ids.items() if key not in known}
+        rows = [UniqueKey(key=key, run=run) for key, run in free.items()]
+        self.keys.bulk_create(rows, ignore_conflicts=True)
+        mine = self.keys.filter(key__in=[*free], run__in=[*free.values()])
+        return {*mine.values_list("key", flat=True)} if free else set()
+
+    def _hold_back(self, ids: Collection[UUID], unique: Unique) -> set[UUID]:
+        # Without waiting for a lock, which InnoDB keeps then even if the row no longer matches.
+        locked: set[UUID] = set()
+        busy, give_up_at = {*ids}, time.monotonic() + MAX_PATIENCE.total_seconds()
+        while busy:
+            locked |= self._locked_not_begun(busy, skip_locked=True)
+            waiting = self._not_begun(busy - locked).exclude(**overdue(unique))
+            busy = {*waiting.values_list("id", flat=True)}
+            if busy and time.monotonic() >= give_up_at:
+                break
+            if busy:
+                time.sleep(BUSY_INTERVAL)
+        return locked
+
+    def _locked_not_begun(self, ids: Collection[UUID], *, skip_locked: bool) -> set[UUID]:
+        write = self.rows.writer("id")
+        waiting = ", ".join(f"'{state.value}'" for state in WAITING)
+        # A row that does not match is unlocked again, but not that of a single id, which would be
+        # read as a constant.
+        statement = f"""
+            SELECT id FROM {self._quoted(TaskRun)} FORCE INDEX (PRIMARY)
+            WHERE id IN ({", ".join(["%s"] * (len(ids) + 1))})
+                AND attempts = 0 AND state IN ({waiting})
+            ORDER BY id FOR UPDATE {"SKIP LOCKED" if skip_locked else ""}"""  # noqa: S608 - names
+        rows = self._fetch(statement, [*map(write, [NOBODY, *sorted(ids)])])
+        return {UUID(str(run_id)) for (run_id,) in rows}
 
     def pause_queue(self, *queue: str, **options: Any) -> Pause:
         return self._despite_deadlocks(partial(super().pause_queue, *queue, **options))

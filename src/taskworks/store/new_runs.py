@@ -133,6 +133,7 @@ class NewRuns:
             metadata=copied(self.template.columns["metadata"]),
             is_cancelled=False,
             cancel_requested=False,
+            is_new=True,
             _return_value=None,
         )
 

@@ -24,7 +24,7 @@ class Aged(NamedTuple):
 
 
 class Pruning(Base):
-    """Delete runs, and their idempotency keys."""
+    """Delete runs, and their unique keys."""
 
     def prunable(self, rule: Rule) -> TaskRunQuerySet:
         """Select the finished runs that are too old by this rule."""
@@ -56,7 +56,7 @@ class Pruning(Base):
 
     def forget_keys(self, after: UUID | None, limit: int) -> UUID | None:
         """
-        Delete those of the next ``limit`` idempotency keys whose runs are gone. Return the last key
+        Delete those of the next ``limit`` unique keys whose runs are gone. Return the last key
         that was read, None if there are no more.
         """
         keys = self.keys.filter(key__gt=after) if after else self.keys

@@ -11,10 +11,12 @@ from taskworks.store.pruning import Pruning
 from taskworks.store.rescuing import Rescuing
 from taskworks.store.scheduling import Scheduling
 from taskworks.store.taking_over import TakingOver
+from taskworks.store.unique_runs import UniqueRuns
 
 
 class Store(
     Blocking,
+    UniqueRuns,
     TakingOver,
     Claiming,
     Finishing,

@@ -120,8 +120,12 @@ OPERATIONS = {
         "Start a task. A request that is refused starts nothing.",
         {
             201: OpenApiResponse(TaskRunSerializer, "The new run."),
-            200: OpenApiResponse(TaskRunSerializer, "The run that this key has started before."),
+            200: OpenApiResponse(
+                TaskRunSerializer,
+                "The run that this key has started before, or that stands for an equal one.",
+            ),
             400: _refusal("The body or the key is invalid."),
+            409: _refusal("An equal run stands, and the task refuses a second one."),
             413: _problem("The body is too large."),
             415: _problem("The body is not JSON."),
             422: _refusal("The key has started another task, or this one with other inputs."),

@@ -1,0 +1,335 @@
+"""
+Enqueue runs under unique keys: each new run, unless one that was enqueued before holds its key.
+
+Which run has a key is a row; whether that run still holds it is judged by the run. So nothing has
+to be written when a run ends, and no change of a run's state can fail because of its key.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
+
+from django.db import IntegrityError
+from django.db.models import Case, Value, When
+
+from taskworks.database.clock import DatabaseClock, as_aware, later
+from taskworks.database.fields import decoded
+from taskworks.database.notifications import NOTIFY_IF_DUE_WITHIN
+from taskworks.database.transactions import writing
+from taskworks.models import RunState, TaskRun, UniqueKey
+from taskworks.models.run import FINISHED, TaskRunQuerySet
+from taskworks.options.owner import ANYBODY
+from taskworks.options.unique import (
+    REFUSE,
+    REPLACE,
+    SUPERSEDE,
+    UNFINISHED,
+    WAITING,
+    Debounce,
+    Unique,
+)
+from taskworks.store import cancelling
+from taskworks.store.cancelling import Cancelling
+from taskworks.store.enqueueing import MAX_TRIES
+from taskworks.store.new_runs import NewRuns
+
+KEYS_PER_STATEMENT = 200  # with up to four variables each; SQLite may allow only 999
+# How long after a run has become ready an enqueue waits for another transaction that has locked it.
+MAX_PATIENCE = timedelta(seconds=60)
+# The columns in which all runs with a key are alike.
+ALIKE = ("backend", "task_path")
+TIMES_WHEN_STORED = ("run_after", "enqueued_at", "available_at", "expires_at", "state")
+
+T = TypeVar("T")
+
+
+class KeyHeld(Exception):  # noqa: N818 - not a programming error
+    """A run holds the key, and no other is wanted; or that run is somebody else's."""
+
+    def __init__(self, place: int, run: TaskRun, *, is_of_other_owner: bool = False) -> None:
+        super().__init__(place, run)
+        self.place, self.run, self.is_of_other_owner = place, run, is_of_other_owner
+
+
+class Call(NamedTuple):
+    """New runs that are enqueued together under unique keys."""
+
+    new: NewRuns
+    keys: Sequence[UUID]  # in the order of the runs
+    unique: Unique
+    superseded: Mapping[str, Any]  # the entry in the errors of runs that are cancelled
+    only_own: bool = False  # whether a run of another owner is refused
+
+    def representatives(self) -> dict[UUID, int]:
+        """Return, by the key, the place of the run that stands for all with that key."""
+        places = range(len(self.keys))
+        in_order = places if self.unique.latest_stands else reversed(places)
+        return {self.keys[place]: place for place in in_order}
+
+    def demand_may_meet(self, place: int, run: TaskRun) -> None:
+        """Raise KeyHeld if a run that holds a key does not allow a second one to be enqueued."""
+        owner = self.new.template.columns.get("owner")
+        # Who is not signed in proves by an id that a run is theirs, and must not be told one.
+        if self.only_own and (run.owner != owner or owner == ANYBODY):
+            raise KeyHeld(place, run, is_of_other_owner=True)
+        if self.unique.on_conflict == REFUSE:
+            raise KeyHeld(place, run)
+
+
+@dataclass(slots=True)
+class Standing:
+    """Which runs stand for new ones, by the places of these."""
+
+    stand_in: list[int]  # the place of the run that stands for one: equal ones have the same
+    met: dict[int, TaskRun] = field(default_factory=dict)  # those that stood already
+    cancelled: list[UUID] = field(default_factory=list)  # those that waited, and were superseded
+
+    @property
+    def inserted(self) -> list[int]:
+        """The places of the runs that are new."""
+        return sorted({*self.stand_in} - {*self.met})
+
+
+class _Found(NamedTuple):
+    """The runs that have some keys."""
+
+    run_of: dict[UUID, UUID]  # by the key
+    holding: dict[UUID, TaskRun]  # by the key, those that hold it
+    locked: set[UUID]  # those that cannot begin before the caller commits
+
+    @property
+    def stale(self) -> dict[UUID, UUID]:
+        """By the key, the runs that hold it no more."""
+        return {key: run for key, run in self.run_of.items() if key not in self.holding}
+
+
+class UniqueRuns(Cancelling):
+    """Insert runs under unique keys."""
+
+    def enqueue_unique(self, call: Call, insert: Callable[[NewRuns], None]) -> Standing:
+        """
+        Have ``insert`` insert those of the new runs whose keys no other run holds, in the caller's
+        transaction if there is one; return which runs stand.
+
+        Of two callers with one key, the second waits until the first has committed. A run that is
+        not to begin before the caller commits is locked until then.
+
+        Raise KeyHeld if the second run is refused. Then nothing is written.
+        """
+        place_of = call.representatives()
+        standing = Standing([place_of[key] for key in call.keys])
+        with writing(self.alias):
+            superseded: list[UUID] = []
+            for keys in _chunks(sorted(place_of)):
+                superseded += self._settle(call, {key: place_of[key] for key in keys}, standing)
+            self._insert_new(call.new, standing, insert)
+            for run_id in superseded:
+                if self.cancel(run_id, call.superseded) == RunState.CANCELLED:
+                    standing.cancelled.append(run_id)
+        return standing
+
+    def _settle(self, call: Call, places: dict[UUID, int], standing: Standing) -> list[UUID]:
+        """Take these keys, or meet the runs that hold them; return the runs that are superseded."""
+        superseded: list[UUID] = []
+        open_keys = [*places]
+        for _ in range(MAX_TRIES):
+            ids = {key: UUID(int=call.new.ids[places[key]]) for key in open_keys}
+            taken = self._take_free(ids)
+            found = self._find([key for key in open_keys if key not in taken], call.unique)
+            for key, run in found.holding.items():
+                call.demand_may_meet(places[key], run)
+            if call.unique.on_conflict == SUPERSEDE:
+                taken |= (won := self._take_over(found.run_of, ids))
+                superseded += [found.run_of[key] for key in won if key in found.holding]
+            else:
+                taken |= self._take_over(found.stale, ids) | {*found.holding}
+                self._meet(call, places, found, standing)
+            open_keys = [key for key in open_keys if key not in taken]
+            if not open_keys:
+                return superseded
+        # In a transaction that does not see what others commit.
+        raise IntegrityError(
+            f"The unique key {open_keys[0]} is taken, but its run is not visible here."
+        )
+
+    def _meet(self, call: Call, places: dict[UUID, int], found: _Found, standing: Standing) -> None:
+        for key, run in found.holding.items():
+            place = places[key]
+            if call.unique.on_conflict == REPLACE and run.id in found.locked:
+                self._replace(run, call.new.only({call.new.ids[place]}), call.unique)
+            standing.met[place] = run
+
+    def _insert_new(
+        self, new: NewRuns, standing: Standing, insert: Callable[[NewRuns], None]
+    ) -> None:
+        some = new.only({new.ids[place] for place in standing.inserted})
+        if some:
+            insert(some)
+        for name in TIMES_WHEN_STORED:
+            setattr(new, name, getattr(some, name))
+
+    # Keys.
+
+    def _take_free(self, ids: dict[UUID, UUID]) -> set[UUID]:
+        """Insert the keys that do not exist, each with its run; return them."""
+        write = self._writer_of_keys()
+        quote = self.connection.ops.quote_name
+        statement = f"""
+            INSERT INTO {self._quoted(UniqueKey)} ({quote("key")}, run, request)
+            VALUES {", ".join(["(%s, %s, '')"] * len(ids))}
+            ON CONFLICT DO NOTHING RETURNING {quote("key")}"""  # noqa: S608 - only names
+        parameters = [write(value) for pair in ids.items() for value in pair]
+        return {UUID(str(key)) for (key,) in self._fetch(statement, parameters)}
+
+    def _writer_of_keys(self) -> Callable[[UUID], Any]:
+        column: Any = UniqueKey._meta.get_field("key")
+        connection = self.connection
+        return lambda value: column.get_db_prep_save(value, connection)
+
+    def _take_over(self, old: dict[UUID, UUID], ids: dict[UUID, UUID]) -> set[UUID]:
+        """Give keys to new runs, and return them, except those that another session gave away."""
+        if not old:
+            return set()
+        rows = self.keys.filter(key__in=[*old], run__in=[*old.values()])
+        if len(old) > 1:  # in order, as they are inserted, so that two sessions do not deadlock
+            [*rows.order_by("key").select_for_update().values_list("key")]
+        new_run = Case(*(When(key=key, then=Value(ids[key])) for key in old))
+        if rows.update(run=new_run) == len(old):
+            return {*old}
+        mine = self.keys.filter(key__in=[*old], run__in=[ids[key] for key in old])
+        return {*mine.values_list("key", flat=True)}
+
+    # Runs that have keys.
+
+    def _find(self, keys: Sequence[UUID], unique: Unique) -> _Found:
+        """Look up the runs of these keys, and lock those that must not begin."""
+        if not keys:
+            return _Found({}, {}, set())
+        run_of = dict(self.keys.filter(key__in=keys).values_list("key", "run"))
+        ids = {*run_of.values()}
+        locked = self._hold_back(ids, unique) if unique.holds_back else set()
+        rows: Any = self.runs.filter(id__in=ids).annotate(now=DatabaseClock())
+        runs: dict[UUID, TaskRun] = {run.id: run for run in rows}
+        holding = {
+            key: run
+            for key, run_id in run_of.items()
+            if (run := runs.get(run_id)) and _is_held(run, unique, is_locked=run_id in locked)
+        }
+        return _Found(run_of, holding, locked)
+
+    def _hold_back(self, ids: Collection[UUID], unique: Unique) -> set[UUID]:
+        """
+        Lock those of these runs that wait and have not begun; return them. Of a run that has long
+        been ready, do not wait for another session's lock: such sessions, one after another, would
+        keep it from workers for good.
+        """
+        free = self._lock_not_begun(ids, skip_locked=True)
+        if len(free) == len(ids):
+            return free
+        busy = self._not_begun({*ids} - free).exclude(**overdue(unique))
+        return free | self._lock_not_begun([*busy.values_list("id", flat=True)], skip_locked=False)
+
+    def _lock_not_begun(self, ids: Collection[UUID], *, skip_locked: bool) -> set[UUID]:
+        """
+        Lock those of these runs that wait and have not begun; return their ids. If others were
+        among them, all locks are undone and taken again: PostgreSQL keeps the lock of a row even if
+        it no longer matches, and a run that has begun must not be locked, or its worker could not
+        finish it.
+        """
+        locked: set[UUID] = set()
+        while ids:
+            try:
+                with writing(self.alias):
+                    locked = self._locked_not_begun(ids, skip_locked=skip_locked)
+                    if len(locked) < len(ids):
+                        raise _SomeHaveBegun
+            except _SomeHaveBegun:
+                ids = locked
+            else:
+                return locked
+        return set()
+
+    def _locked_not_begun(self, ids: Collection[UUID], *, skip_locked: bool) -> set[UUID]:
+        rows = self._not_begun(ids).order_by("id").select_for_update(skip_locked=skip_locked)
+        return {*rows.values_list("id", flat=True)}
+
+    def _not_begun(self, ids: Collection[UUID]) -> TaskRunQuerySet:
+        return self._in(self.runs.filter(id__in=[*ids], attempts=0), *cancelling.WAITING)
+
+    # Replace.
+
+    def _replace(self, run: TaskRun, new: NewRuns, unique: Unique) -> None:
+        """Give a run that waits, and is locked, the arguments, options and time of a new one."""
+        latest = copy(new)
+        _schedule(latest, run, unique)
+        [(args, kwargs)] = latest.texts
+        columns = {
+            **{name: v for name, v in latest.template.columns.items() if name not in ALIKE},
+            "owner": latest.template.columns.get("owner") or run.owner,
+            "args": decoded(args),
+            "kwargs": decoded(kwargs),
+            "run_after": latest.run_after,
+            "available_at": latest.available_at,
+            "expires_at": latest.expires_at,
+            "state": latest.state,
+        }
+        self.runs.filter(id=run.id).update(**columns)
+        for name, value in columns.items():
+            setattr(run, name, value)
+        if run.state != RunState.BLOCKED and run.available_at - _now(run) < NOTIFY_IF_DUE_WITHIN:
+            self.notify_workers(run.backend, run.queue_name)
+
+
+class _SomeHaveBegun(Exception):  # noqa: N818 - does not leave this module
+    """Undoes locks."""
+
+
+def _is_held(run: TaskRun, unique: Unique, *, is_locked: bool) -> bool:
+    """Return whether a run holds its key against a second one."""
+    if unique.period is not None:
+        age = as_aware(_now(run)) - as_aware(run.enqueued_at)
+        if age < timedelta(seconds=unique.period):
+            return True
+    if unique.while_ == WAITING:
+        return is_locked
+    if unique.while_ != UNFINISHED or run.state in FINISHED:
+        return False
+    could_be_locked = run.attempts == 0 and run.state in cancelling.WAITING
+    return is_locked or not unique.holds_back or not could_be_locked
+
+
+def overdue(unique: Unique) -> dict[str, Any]:
+    """Return which ready runs have been held back long enough."""
+    if isinstance(unique, Debounce):
+        longest = timedelta(seconds=unique.longest)
+        return {"state": RunState.READY, "enqueued_at__lte": DatabaseClock(-longest)}
+    return {"state": RunState.READY, "available_at__lte": DatabaseClock(-MAX_PATIENCE)}
+
+
+def _schedule(latest: NewRuns, run: TaskRun, unique: Unique) -> None:
+    """Set the state and the times that the new run gives to the one that waits."""
+    now = _now(run)
+    if run.state == RunState.BLOCKED:
+        latest.block(run.enqueued_at)
+        return
+    if isinstance(unique, Debounce):
+        due_at_last = later(run.enqueued_at, timedelta(seconds=unique.longest))
+        latest.delay = None
+        latest.run_after = min(later(now, timedelta(seconds=unique.wait)), due_at_last)
+    latest.schedule(now)
+    if latest.state == RunState.READY:  # a run that was ready before keeps its place
+        latest.available_at = min(run.available_at, now)
+
+
+def _now(run: TaskRun) -> datetime:
+    """Return the database's time when the run was read."""
+    now: datetime = run.now  # type: ignore[attr-defined]
+    return now
+
+
+def _chunks(keys: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(keys), KEYS_PER_STATEMENT):
+        yield keys[start : start + KEYS_PER_STATEMENT]

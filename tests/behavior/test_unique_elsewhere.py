@@ -1,0 +1,85 @@
+"""``unique`` with the backends that store nothing, and in schedules."""
+
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from taskworks import AlreadyEnqueued, Debounce, Unique, task, task_backends
+from taskworks.models import Firing, TaskRun
+from taskworks.schedules.firing import fire_now
+from tests.behavior import Settings, unique
+from tests.schedules.firing import scheduled
+
+DUMMY = "taskworks.backends.dummy.DummyBackend"
+IMMEDIATE = "taskworks.backends.immediate.ImmediateBackend"
+called: list[int] = []
+
+
+@task(unique=Unique("number"))
+def note(number: int) -> None:
+    called.append(number)
+
+
+@pytest.fixture
+def dummy(settings: Settings) -> Any:
+    settings.TASKS = {"default": {"BACKEND": DUMMY}}
+    return task_backends["default"]
+
+
+def test_the_dummy_keeps_one_result_a_key(dummy: Any) -> None:
+    first, second, other = note.enqueue(1), note.enqueue(number=1), note.enqueue(2)
+    assert (first.is_new, second.is_new, other.is_new) == (True, False, True)
+    assert second.id == first.id
+    assert [result.id for result in dummy.results] == [first.id, other.id]
+    dummy.clear()
+    assert note.enqueue(1).is_new
+
+
+def test_the_dummy_replaces_refuses_and_supersedes(dummy: Any) -> None:
+    unique.replaced.enqueue(1, "old")
+    assert unique.replaced.enqueue(1, "new").args == [1, "new"]
+    assert [result.args for result in dummy.results] == [[1, "new"]]
+    first = unique.refused.enqueue(1)
+    with pytest.raises(AlreadyEnqueued) as error:
+        unique.refused.enqueue(1)
+    assert error.value.result.id == first.id
+    old, new = unique.superseded.enqueue(1), unique.superseded.enqueue(1)
+    ids = [result.id for result in dummy.results]
+    assert new.id in ids
+    assert old.id not in ids
+
+
+def test_the_dummy_refuses_what_is_not_json(dummy: Any) -> None:
+    with pytest.raises(TypeError):
+        note.enqueue(object())  # type: ignore[arg-type]
+    assert dummy.results == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_on_commit_the_dummy_says_whether_it_is_new(dummy: Any) -> None:
+    first = note.enqueue(1)
+    with transaction.atomic():
+        second = note.enqueue_on_commit(1)
+    assert (second.id, second.is_new) == (first.id, False)
+
+
+def test_executed_at_once_there_is_nothing_to_meet(settings: Settings) -> None:
+    settings.TASKS = {"default": {"BACKEND": IMMEDIATE}}
+    called.clear()
+    results = [note.enqueue(1), note.enqueue(1)]
+    assert called == [1, 1]
+    assert [result.is_new for result in results] == [True, True]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_schedule_fires_for_the_run_that_stands() -> None:
+    schedule = scheduled(note, args=[1])
+    first, second = fire_now(schedule), fire_now(schedule)
+    assert second.id == first.id
+    assert TaskRun.objects.count() == 1
+    assert [str(run) for run in Firing.objects.values_list("run", flat=True)] == [first.id] * 2
+
+
+def test_debounce_is_a_kind_of_unique() -> None:
+    assert isinstance(Debounce(wait=1, longest=2), Unique)
