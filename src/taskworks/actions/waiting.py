@@ -85,8 +85,10 @@ def _has_worker(store: Store) -> bool:
 
 def _in_front(store: Store, run: TaskRun) -> str:
     """Return how many runs are claimed before it, of those that it competes with for a slot."""
-    lane = store.runs.ready().filter(
-        backend=run.backend, queue_name=run.queue_name, executor=run.executor
+    lane = (
+        store.runs.ready()
+        .unlimited()
+        .filter(backend=run.backend, queue_name=run.queue_name, executor=run.executor)
     )
     same_rank = lane.filter(rank=run.rank)
     first = [

@@ -38,6 +38,7 @@ class NewRuns:
         "enqueued_at",
         "expires_at",
         "ids",
+        "lanes",
         "run_after",
         "state",
         "template",
@@ -49,9 +50,11 @@ class NewRuns:
         template: Template,
         texts: Sequence[tuple[str, str]],
         run_after: datetime | timedelta | None = None,
+        lanes: Sequence[str] | None = None,
     ) -> None:
-        """``texts`` are the args and kwargs of each run as JSON."""
-        self.template, self.texts = template, texts
+        """``texts`` are the args and kwargs of each run as JSON; ``lanes`` are those of limited
+        runs."""
+        self.template, self.texts, self.lanes = template, texts, lanes
         self.ids = new_run_ids(len(texts))  # in the order of the runs
         self.delay = run_after if isinstance(run_after, timedelta) else None
         self.run_after = run_after if isinstance(run_after, datetime) else None
@@ -87,9 +90,10 @@ class NewRuns:
         some = object.__new__(type(self))
         for name in NewRuns.__slots__:
             setattr(some, name, getattr(self, name))
-        pairs = zip(self.ids, self.texts, strict=True)
-        kept = [(run_id, texts) for run_id, texts in pairs if run_id in chosen]
-        some.ids, some.texts = [run_id for run_id, _ in kept], [texts for _, texts in kept]
+        kept = [index for index, run_id in enumerate(self.ids) if run_id in chosen]
+        some.ids, some.texts = [self.ids[i] for i in kept], [self.texts[i] for i in kept]
+        if self.lanes is not None:
+            some.lanes = [self.lanes[i] for i in kept]
         return some
 
     def schedule(self, now: datetime) -> None:
