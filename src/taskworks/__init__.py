@@ -11,6 +11,7 @@ from taskworks.framework import (
     default_task_backend,
     task_backends,
 )
+from taskworks.options.limits import Limit
 from taskworks.result import TaskMessage, TaskResult, await_for, wait_for
 from taskworks.retry import Backoff, Retry, Snooze
 
@@ -18,6 +19,7 @@ __all__ = [
     "DEFAULT_TASK_BACKEND_ALIAS",
     "DEFAULT_TASK_QUEUE_NAME",
     "Backoff",
+    "Limit",
     "Retry",
     "Snooze",
     "Task",

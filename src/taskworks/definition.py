@@ -39,7 +39,7 @@ from taskworks.framework import (
     DEFAULT_TASK_QUEUE_NAME,
     task_backends,
 )
-from taskworks.options import policy
+from taskworks.options import limits, policy
 from taskworks.options.owner import owner_of
 from taskworks.reserved_metadata import refuse_reserved
 from taskworks.result import TaskResult
@@ -93,6 +93,7 @@ class Task(_Standard[P, R]):
     transactional: bool | None = None
     metadata: dict[str, Any] | None = field(default=None, hash=False)
     owner: Any = field(default=None, hash=False)
+    limit: limits.Limit | str | None = None
 
     def __new__(cls, **options: Any) -> Self:
         refuse_unknown_options(cls, options)
@@ -109,6 +110,8 @@ class Task(_Standard[P, R]):
         _validate_metadata(self.metadata)
         if self.owner is not None:
             object.__setattr__(self, "owner", owner_of(self.owner))
+        if self.limit is not None:
+            _validate_limit(self)
         backend = self.get_backend()
         backend.validate_task(_with_run_after_for(backend, self))
         policy_of(self)
@@ -286,6 +289,7 @@ def task(
     delivery: str | None = ...,
     transactional: bool | None = ...,
     metadata: dict[str, Any] | None = ...,
+    limit: limits.Limit | str | None = ...,
     **options: Any,
 ) -> _ContextDecorator: ...
 @overload
@@ -306,6 +310,7 @@ def task(
     delivery: str | None = ...,
     transactional: bool | None = ...,
     metadata: dict[str, Any] | None = ...,
+    limit: limits.Limit | str | None = ...,
     **options: Any,
 ) -> _Decorator: ...
 def task(
@@ -334,7 +339,7 @@ def task(
     _refuse_reserved_metadata(options)
 
     def define(function: Callable[..., Any]) -> Task[..., Any]:
-        return task_class(backend)(
+        defined = task_class(backend)(
             func=_typed(function, takes_context) if typed else function,
             priority=priority,
             queue_name=queue_name,
@@ -342,6 +347,9 @@ def task(
             takes_context=takes_context,
             **options,
         )
+        if isinstance(defined.limit, limits.Limit):
+            limits.declare(defined.limit)
+        return defined
 
     return define(function) if function else define
 
@@ -368,6 +376,12 @@ def options_changed(task: framework.Task, definition: framework.Task) -> dict[st
 def _options(task: framework.Task) -> dict[str, Any]:
     """Return the options of Taskworks as they were given."""
     return {name: getattr(task, name, None) for name in policy.OPTIONS}
+
+
+def _validate_limit(task: Task) -> None:
+    given = limits.validated(task.limit)
+    if isinstance(given, limits.Limit):
+        given.refuse_function(task.func, takes_context=task.takes_context)
 
 
 def _validate_metadata(metadata: Any) -> None:

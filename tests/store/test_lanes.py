@@ -104,12 +104,14 @@ def test_whether_limited_runs_are_ready_is_part_of_the_outlook(
     fill("a", queue_name="mail")
     fill("b", "a", queue_name="default")
     fill("b", backend="other")
+    fill("b", executor="process")
     store.enqueue(new_runs(lanes=["a"], limit_name="exports"))
     assert store.outlook("default").has_limited
     assert [*store.limited_queues("default")] == [
-        ("exports", "default"),
-        ("imports", "default"),
-        ("imports", "mail"),
+        ("exports", "default", "thread"),
+        ("imports", "default", "process"),
+        ("imports", "default", "thread"),
+        ("imports", "mail", "thread"),
     ]
 
 

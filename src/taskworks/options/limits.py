@@ -1,17 +1,27 @@
 """``Limit``: how many runs of a key, and how many in total, are executed at once."""
 
-from collections.abc import Mapping
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 
+from taskworks import jsonvalue
 from taskworks.conf import conf, nearest
 from taskworks.exceptions import InvalidTask
 
 MAX_NAME = 64  # characters
+MAX_LANE = 128
 MAX_NUMBER = 2**31 - 1
 NUMBERS = ("at_once", "total")
+
+# Lanes that no key has: of limits without ``by``, and of the key None.
+OF_ALL, OF_NONE = "(all)", "(none)"
+DIGITS = 32  # of the digest in the lane of a key that does not fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +52,89 @@ class Limit:
                 f"by of the limit {self.name!r} must be the name of a parameter, not {self.by!r}."
             )
         for name in NUMBERS:
-            _refuse_bad_number(self.name, name, getattr(self, name))
+            refuse_bad_number(self.name, name, getattr(self, name))
 
     @property
     def numbers(self) -> dict[str, int | None]:
         """What the database stores of it."""
         return {name: getattr(self, name) for name in NUMBERS}
+
+    def refuse_function(self, function: Callable[..., Any], *, takes_context: bool) -> None:
+        """Raise InvalidTask if this function does not have the parameter ``by``."""
+        if self.by is not None:
+            _parameter(function, takes_context, self)
+
+    def lane(
+        self,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        takes_context: bool,
+    ) -> str:
+        """
+        Return what stands for the key of a call: the arguments are those without the context. Raise
+        TypeError if the call does not have it, ValueError for "".
+        """
+        if self.by is None:
+            return OF_ALL
+        if self.by in kwargs:
+            return lane_of(kwargs[self.by], self)
+        parameter = _parameter(function, takes_context, self)
+        if parameter.place is not None and parameter.place < len(args):
+            return lane_of(args[parameter.place], self)
+        if parameter.default is inspect.Parameter.empty:
+            raise TypeError(
+                f"The limit {self.name!r} needs the argument {self.by!r} of "
+                f"{function.__qualname__}(), which is missing."
+            )
+        return lane_of(parameter.default, self)
+
+
+class _Parameter(NamedTuple):
+    """Where the key of a limit is among the arguments of a function."""
+
+    place: int | None  # among positional arguments
+    default: Any
+
+
+@lru_cache(maxsize=1000)
+def _parameter(function: Callable[..., Any], takes_context: bool, limit: Limit) -> _Parameter:
+    parameters = [*inspect.signature(function).parameters.values()][int(takes_context) :]
+    for place, one in enumerate(parameters):
+        if one.name == limit.by and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
+            return _Parameter(None if one.kind == one.KEYWORD_ONLY else place, one.default)
+    names = [one.name for one in parameters]
+    raise InvalidTask(
+        f"The limit {limit.name!r} is by {limit.by!r}, but {function.__qualname__}() has no such "
+        f"parameter.{nearest(str(limit.by), names) if names else ''}"
+    )
+
+
+def lane_of(key: Any, limit: Limit) -> str:
+    """Return the text that stands for a key: itself if it is one that people can read."""
+    if key is None:
+        return OF_NONE
+    plain = jsonvalue.round_trip(key, str(limit.by))
+    if plain == "":
+        raise ValueError(
+            f"{limit.by} is the key of the limit {limit.name!r}, and must not be ''. Use None for "
+            "what has no key."
+        )
+    if not isinstance(plain, str):
+        plain = json.dumps(plain, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        return plain if _fits(plain) else _digested(plain)
+    return plain if _fits(plain) and plain not in (OF_ALL, OF_NONE) else _digested(plain)
+
+
+def _fits(text: str) -> bool:
+    return len(text) <= MAX_LANE and text.isprintable() and text == text.strip()
+
+
+def _digested(text: str) -> str:
+    """Return the readable beginning of a text, and its digest."""
+    readable = "".join(one if one.isprintable() else "?" for one in text[: MAX_LANE - DIGITS - 1])
+    return f"{readable.strip()} {sha256(text.encode()).hexdigest()[:DIGITS]}"
 
 
 _in_code: dict[str, Limit] = {}  # those that tasks declare, by name
@@ -58,11 +145,15 @@ def declare(limit: Limit) -> None:
     """Note a limit that a task declares; raise InvalidTask if another one has its name."""
     known = declared_limits().get(limit.name, limit)
     if known != limit:
-        raise InvalidTask(
-            f"The limit {limit.name!r} is declared twice: as {known!r}, and as {limit!r}. Declare "
-            f"it once, and give the other tasks limit={limit.name!r}."
-        )
+        _refuse_second(known, limit)
     _in_code[limit.name] = limit
+
+
+def _refuse_second(known: Limit, other: Any) -> None:
+    raise InvalidTask(
+        f"The limit {known.name!r} is declared twice: as {known!r}, and as {other!r}. Declare it "
+        f"once, and give other tasks limit={known.name!r}."
+    )
 
 
 def declared_limits() -> dict[str, Limit]:
@@ -73,15 +164,27 @@ def declared_limits() -> dict[str, Limit]:
     return {**_in_code, **limits_of_settings()}
 
 
-def declared_limit(name: str) -> Limit:
-    """Return the limit with this name; raise InvalidTask if nobody declares it."""
-    limits = declared_limits()
+def limit_of(given: Limit | str) -> Limit:
+    """
+    Return the declared limit that a task has; raise InvalidTask if nobody declares it, or declares
+    another one with its name.
+    """
+    name, limits = given if isinstance(given, str) else given.name, declared_limits()
     if name not in limits:
         raise InvalidTask(
             f"There is no limit {name!r}. Declare it in TASKWORKS['LIMITS'], or with "
             f"limit=Limit({name!r}, ...) at a task.{nearest(name, [*limits]) if limits else ''}"
         )
+    if given not in (name, limits[name]):
+        _refuse_second(limits[name], given)
     return limits[name]
+
+
+def validated(given: Any) -> Any:
+    """Return the limit of a task as it was given; raise InvalidTask if it can be none."""
+    if not isinstance(given, Limit | str):
+        raise InvalidTask(f"limit must be a Limit or the name of one, not {given!r}.")
+    return given
 
 
 def limits_of_settings() -> dict[str, Limit]:
@@ -117,7 +220,8 @@ def _is_name(name: Any) -> bool:
     return fits and bool(name == name.strip())
 
 
-def _refuse_bad_number(limit: str, name: str, number: Any) -> None:
+def refuse_bad_number(limit: str, name: str, number: Any) -> None:
+    """Raise InvalidTask for a number that a limit cannot have."""
     if number is None:
         return
     if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MAX_NUMBER:

@@ -268,7 +268,12 @@ class Base(ABC):
 
     def _notify_queues_of(self, runs: Sequence[TaskRun], written: set[UUID]) -> set[UUID]:
         """Notify workers of the queues of the runs that were written."""
-        for backend, name in {(run.backend, run.queue_name) for run in runs if run.id in written}:
+        of_queues = {
+            (run.backend, run.queue_name if run.limit_name is None else None)
+            for run in runs
+            if run.id in written
+        }
+        for backend, name in of_queues:
             self.notify_workers(backend, name)
         return written
 

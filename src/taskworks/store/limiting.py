@@ -10,13 +10,14 @@ another claim and count without it.
 import math
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import models
 from django.db.models import Min
 
+from taskworks.database.transactions import writing
 from taskworks.models import Limit, TaskRun
 from taskworks.options.limits import declared_limits
 from taskworks.store.base import Base
@@ -61,16 +62,17 @@ class Limiting(Base):
     def limits(self) -> "models.QuerySet[Limit]":
         return Limit.objects.using(self.alias)
 
-    def limited_queues(self, backend: str) -> Iterator[tuple[str, str]]:
+    def limited_queues(self, backend: str) -> Iterator[tuple[str, str, str]]:
         """
-        Yield the name of each limit that has ready runs, with each queue that has some of them.
-        Costs two index probes per limit and one per queue of it.
+        Yield the name of each limit that has ready runs, with each queue and executor that has some
+        of them. Costs an index probe for each of these names, and one more where they end.
         """
         ready = self.runs.ready().limited()
         for limit in _skipping(ready, "limit_name"):
             of_limit = ready.filter(limit_name=limit, backend=backend)
             for queue in _skipping(of_limit, "queue_name"):
-                yield limit, queue
+                for executor in _skipping(of_limit.filter(queue_name=queue), "executor"):
+                    yield limit, queue, executor
 
     def claim_limited(self, worker: UUID, line: Line, most: int) -> LimitedClaim:
         """
@@ -89,6 +91,45 @@ class Limiting(Base):
         """Return how many runs of a limit, or of one of its lanes, are in hand."""
         held = self.runs.in_hand().filter(limit_name=limit, lane__isnull=False)
         return (held if lane is None else held.filter(lane=lane)).count()
+
+    # The numbers.
+
+    def declare_limit(self, name: str, numbers: Mapping[str, int | None]) -> None:
+        """
+        Write what is declared. A number that a person has changed stays, until another one is
+        declared in its place.
+        """
+        if not self.limits.filter(name=name).exists():
+            self._add_limit(name)
+        with writing(self.alias):
+            limit = self.limits.select_for_update().get(name=name)
+            said = limit.declared if isinstance(limit.declared, dict) else None
+            if said == numbers:
+                return
+            for number, value in numbers.items():
+                if said is None or said.get(number) != value:
+                    setattr(limit, number, value)
+            limit.declared = dict(numbers)
+            limit.save(using=self.alias, update_fields=[*numbers, "declared"])
+        self.notify_workers()
+
+    def withdraw_limits(self, declared: Iterable[str]) -> int:
+        """Note that nobody declares other limits than these any more; return how many did."""
+        others = self.limits.exclude(name__in=[*declared]).exclude(declared=None)
+        return self._notify_if_any(others.update(declared=None))
+
+    def change_limit(self, name: str, numbers: Mapping[str, int | None]) -> bool:
+        """Write other numbers of a declared limit; return False if there is none."""
+        known = self.limits.filter(name=name, declared__isnull=False)
+        return bool(self._notify_if_any(known.update(**numbers)))
+
+    def undeclared_limits(self) -> list[str]:
+        """Return the limits that runs in hand or ready have, but that nobody declares."""
+        names = _skipping(self.runs.ready().limited(), "limit_name")
+        declared = self.limits.exclude(declared=None).values_list("name", flat=True)
+        return sorted({*names}.difference(declared))
+
+    # The claim.
 
     def _locked_limit(self, name: str) -> Limit | None:
         """Lock the row of a limit, and return it; None if another session has locked it."""

@@ -13,6 +13,7 @@ from taskworks.framework import Task, TaskResultStatus
 from taskworks.jsonvalue import copied
 from taskworks.models import RunState
 from taskworks.models.run import new_run_ids
+from taskworks.options.limits import Limit
 from taskworks.options.policy import Policy
 from taskworks.result import TaskResult, snapshot
 
@@ -20,10 +21,12 @@ from taskworks.result import TaskResult, snapshot
 class Template:
     """What all runs of a task share when they are enqueued: columns, and the options in force."""
 
-    __slots__ = ("columns", "policy")
+    __slots__ = ("columns", "limit", "policy")
 
-    def __init__(self, columns: Mapping[str, Any], policy: Policy) -> None:
-        self.columns, self.policy = columns, policy
+    def __init__(
+        self, columns: Mapping[str, Any], policy: Policy, limit: Limit | None = None
+    ) -> None:
+        self.columns, self.policy, self.limit = columns, policy, limit
 
 
 class NewRuns:
