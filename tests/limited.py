@@ -25,11 +25,6 @@ def send(to: str) -> None:
     return None
 
 
-@task(limit="of settings")
-def of_settings(tenant: str) -> None:
-    return None
-
-
 @task(limit=Limit("rotation", by="tenant"))
 def in_turn(tenant: str) -> None:
     return None

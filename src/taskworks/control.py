@@ -1,5 +1,5 @@
 """
-Pause, resume, clear and drain queues, and say why a run waits.
+Pause, resume, clear and drain queues, change limits, and say why a run waits.
 
 A pause is a row. Every worker of the backend heeds it, whenever it was started, until somebody
 resumes the queue or the pause ends by itself. What runs goes on; what waits keeps its place.
@@ -34,17 +34,19 @@ from taskworks.polling import Timeout
 from taskworks.signals import announce_cancelled, is_cancellation_heard
 
 if TYPE_CHECKING:
-    from taskworks.models import Pause, RunState
+    from taskworks.models import Limit, Pause, RunState
     from taskworks.result import TaskResult
     from taskworks.store import Store
 
 __all__ = [
+    "achange_limit",
     "aclear",
     "adrain",
     "apause",
     "apauses",
     "aresume",
     "awhy_waiting",
+    "change_limit",
     "clear",
     "drain",
     "pause",
@@ -291,6 +293,35 @@ def _end_of_work(
         return f"The queue {queue!r} of the backend {backend!r} has work after {limit}{remedy}"
 
     return is_drained, timeout, overdue
+
+
+# Limits.
+
+_AS_IT_IS: Any = object()
+
+
+def change_limit(
+    name: str, *, at_once: int | None = _AS_IT_IS, total: int | None = _AS_IT_IS
+) -> "Limit":
+    """
+    Change the numbers of a limit for all workers, and return its row; None is no limit. A number
+    holds, also after deploys and restarts, until code or settings declare another one in its place.
+    What runs goes on if there are too many of them now; nothing more begins until there are not.
+
+    Raise ValueError for a number that is not a positive integer, and for a limit that nobody
+    declares.
+    """
+    from taskworks.actions import limits
+
+    given = {"at_once": at_once, "total": total}
+    return limits.change(name, **{n: value for n, value in given.items() if value is not _AS_IT_IS})
+
+
+async def achange_limit(
+    name: str, *, at_once: int | None = _AS_IT_IS, total: int | None = _AS_IT_IS
+) -> "Limit":
+    """See change_limit()."""
+    return await sync_to_async(change_limit)(name, at_once=at_once, total=total)
 
 
 # Why a run waits.

@@ -349,6 +349,8 @@ def task(
         )
         if isinstance(defined.limit, limits.Limit):
             limits.declare(defined.limit)
+        elif defined.limit is not None:
+            limits.note_name(defined.limit, defined.module_path)
         return defined
 
     return define(function) if function else define

@@ -140,7 +140,7 @@ class TestRefusals:
         with pytest.raises(InvalidTask, match="no limit 'new'"):
             tasks.noop.using(limit=Limit("new", at_once=1)).enqueue()
         with pytest.raises(InvalidTask, match="no limit 'of settings'"):
-            limited.of_settings.enqueue("a")
+            limited.in_turn.using(limit="of settings").enqueue("a")
         assert not TaskRun.objects.exists()
 
     def test_of_another_with_the_same_name(self) -> None:
@@ -211,7 +211,8 @@ def test_bad_settings_are_refused(settings: Settings, given: Any, sentence: str)
 @with_database
 @pytest.mark.usefixtures("_of_settings")
 def test_settings_declare_limits_that_tasks_name() -> None:
-    assert lane(limited.of_settings.enqueue("a")) == ("of settings", "a")
+    result = limited.in_turn.using(limit="of settings").enqueue("a")
+    assert lane(result) == ("of settings", "a")
     run_worker()
     row = LimitRow.objects.get(name="of settings")
     assert (row.at_once, row.total, row.declared) == (3, None, {"at_once": 3, "total": None})

@@ -6,7 +6,7 @@ A row stores what was declared last. A number that differs from that was changed
 kept until another number is declared for it.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, router
 
@@ -19,6 +19,21 @@ from taskworks.options import limits
 from taskworks.store import store, store_alias
 
 logger = steady_logger(__name__)
+
+MAX_COUNTED = 10_000  # runs that wait for one limit
+
+
+class Use(NamedTuple):
+    """A limit, and how many of its runs are in hand and ready, of these MAX_COUNTED at most."""
+
+    limit: Limit
+    in_hand: int
+    waiting: int
+
+    @property
+    def waiting_in_words(self) -> str:
+        """The number, which may be too small."""
+        return f"{self.waiting} or more" if self.waiting == MAX_COUNTED else str(self.waiting)
 
 
 def synchronize(*, withdraw: bool = False) -> None:
@@ -61,12 +76,21 @@ def change(name: str, **numbers: int | None) -> Limit:
             limits.refuse_bad_number(name, number, value)
     except InvalidTask as error:
         raise ValueError(str(error)) from None
+    if not numbers:
+        raise ValueError(f"Say which number of the limit {name!r} to change.")
     if not store().change_limit(name, numbers):
         raise ValueError(
             f"There is no limit {name!r} in the database that code or settings declare. Workers "
             "write those that they know when they start, and so does manage.py migrate."
         )
     return store().limits.get(name=name)
+
+
+def use_of(limit: Limit) -> Use:
+    """Return how a limit is used now."""
+    waiting = store().runs.ready().limited().filter(limit_name=limit.name)
+    counted = waiting.values("id")[:MAX_COUNTED].count()
+    return Use(limit, store().slots_in_use(limit.name), counted)
 
 
 def _has_table(alias: str) -> bool:

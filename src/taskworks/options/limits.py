@@ -138,6 +138,7 @@ def _digested(text: str) -> str:
 
 
 _in_code: dict[str, Limit] = {}  # those that tasks declare, by name
+_named: dict[str, set[str]] = {}  # the paths of the tasks that name a limit, by the limit's name
 _of_settings: tuple[Any, dict[str, Limit]] = (None, {})
 
 
@@ -147,6 +148,17 @@ def declare(limit: Limit) -> None:
     if known != limit:
         _refuse_second(known, limit)
     _in_code[limit.name] = limit
+
+
+def note_name(limit: str, task_path: str) -> None:
+    """Note that a task names a limit that another place declares."""
+    _named.setdefault(limit, set()).add(task_path)
+
+
+def undeclared() -> list[tuple[str, str]]:
+    """Return the names of limits that tasks imported so far have and nobody declares; and where."""
+    known = declared_limits()
+    return sorted((name, path) for name in {*_named} - {*known} for path in _named[name])
 
 
 def _refuse_second(known: Limit, other: Any) -> None:
