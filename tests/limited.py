@@ -5,7 +5,7 @@ from typing import Any
 
 from taskworks import Limit, TaskContext, task
 
-IMPORTS = Limit("imports", by="tenant", at_once=2, total=5)
+IMPORTS = Limit("intake", by="tenant", at_once=2, total=5)
 gates: dict[str, threading.Event] = {}  # of runs that a test holds, by tenant
 
 
@@ -15,7 +15,7 @@ def import_file(tenant: Any, path: str = "a") -> None:
         gates[tenant].wait(timeout=60)
 
 
-@task(limit="imports", takes_context=True)
+@task(limit="intake", takes_context=True)
 async def import_async(context: TaskContext, path: str, *, tenant: Any = "acme") -> None:
     return None
 

@@ -10,6 +10,7 @@ before models are ready.
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -297,16 +298,15 @@ def _end_of_work(
 
 # Limits.
 
-_AS_IT_IS: Any = object()
-
 
 def change_limit(
-    name: str, *, at_once: int | None = _AS_IT_IS, total: int | None = _AS_IT_IS
+    name: str, *, at_once: int | EllipsisType | None = ..., total: int | EllipsisType | None = ...
 ) -> "Limit":
     """
-    Change the numbers of a limit for all workers, and return its row; None is no limit. A number
-    holds, also after deploys and restarts, until code or settings declare another one in its place.
-    What runs goes on if there are too many of them now; nothing more begins until there are not.
+    Change the numbers that are given of a limit, for all workers, and return its row; None is no
+    limit. A number holds, also after deploys and restarts, until code or settings declare another
+    one in its place. What runs goes on if there are too many of them now; nothing more begins until
+    there are not.
 
     Raise ValueError for a number that is not a positive integer, and for a limit that nobody
     declares.
@@ -314,11 +314,13 @@ def change_limit(
     from taskworks.actions import limits
 
     given = {"at_once": at_once, "total": total}
-    return limits.change(name, **{n: value for n, value in given.items() if value is not _AS_IT_IS})
+    return limits.change(
+        name, **{n: value for n, value in given.items() if not isinstance(value, EllipsisType)}
+    )
 
 
 async def achange_limit(
-    name: str, *, at_once: int | None = _AS_IT_IS, total: int | None = _AS_IT_IS
+    name: str, *, at_once: int | EllipsisType | None = ..., total: int | EllipsisType | None = ...
 ) -> "Limit":
     """See change_limit()."""
     return await sync_to_async(change_limit)(name, at_once=at_once, total=total)

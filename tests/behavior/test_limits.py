@@ -46,7 +46,7 @@ class TestLanes:
             *limited.import_file.enqueue_many([["acme"]]),
             limited.import_file.enqueue_on_commit("acme"),
         ):
-            assert lane(result) == ("imports", "acme")
+            assert lane(result) == ("intake", "acme")
 
     def test_of_a_limit_without_by_are_one(self) -> None:
         assert lane(limited.send.enqueue("ada")) == ("mailer", "(all)")
@@ -105,13 +105,13 @@ class TestLanes:
         result = limited.import_file.enqueue("acme")
         assert store().cancel(run_of(result).id, {"exception_class_path": "", "traceback": ""})
         assert result.retry()
-        assert lane(result) == ("imports", "acme")
+        assert lane(result) == ("intake", "acme")
 
     def test_of_a_blocked_run_wait_with_it(self) -> None:
         first = tasks.noop.enqueue()
         backend = limited.import_file.get_backend()
         after = backend.enqueue_after(limited.import_file, ["acme"], {}, first)
-        assert (run_of(after).state, *lane(after)) == ("blocked", "imports", "acme")
+        assert (run_of(after).state, *lane(after)) == ("blocked", "intake", "acme")
         run_worker()
         assert run_of(after).state == "successful"
 
@@ -127,7 +127,7 @@ class TestRefusals:
         assert not TaskRun.objects.exists()
 
     def test_an_empty_key_is_named(self) -> None:
-        with pytest.raises(ValueError, match="tenant is the key of the limit 'imports', and must"):
+        with pytest.raises(ValueError, match="tenant is the key of the limit 'intake', and must"):
             limited.import_file.enqueue("")
 
     def test_of_a_call_without_the_argument(self) -> None:
@@ -135,8 +135,8 @@ class TestRefusals:
             limited.import_file.enqueue(path="a")
 
     def test_of_a_limit_that_nobody_declares(self) -> None:
-        with pytest.raises(InvalidTask, match=r"no limit 'import'\..*Did you mean 'imports'"):
-            tasks.noop.using(limit="import").enqueue()
+        with pytest.raises(InvalidTask, match=r"no limit 'intak'\..*Did you mean 'intake'"):
+            tasks.noop.using(limit="intak").enqueue()
         with pytest.raises(InvalidTask, match="no limit 'new'"):
             tasks.noop.using(limit=Limit("new", at_once=1)).enqueue()
         with pytest.raises(InvalidTask, match="no limit 'of settings'"):
@@ -144,12 +144,12 @@ class TestRefusals:
         assert not TaskRun.objects.exists()
 
     def test_of_another_with_the_same_name(self) -> None:
-        with pytest.raises(InvalidTask, match="'imports' is declared twice"):
-            limited.import_file.using(limit=Limit("imports", by="tenant", at_once=9)).enqueue("a")
+        with pytest.raises(InvalidTask, match="'intake' is declared twice"):
+            limited.import_file.using(limit=Limit("intake", by="tenant", at_once=9)).enqueue("a")
 
     def test_of_a_limit_that_does_not_fit_the_function(self) -> None:
         with pytest.raises(InvalidTask, match=r"by 'tenant', but add\(\) has no such parameter"):
-            tasks.add.using(limit="imports").enqueue(1, 2)
+            tasks.add.using(limit="intake").enqueue(1, 2)
         assert not TaskRun.objects.exists()
 
 
@@ -174,7 +174,7 @@ class TestRefusals:
         ({"name": "a" * 65}, "The name of a limit must be 1 to 64"),
         ({"name": "a\0"}, "The name of a limit must be 1 to 64"),
         ({"name": None}, "The name of a limit must be 1 to 64"),
-        ({"name": "imports"}, "The limit 'imports' is declared twice"),
+        ({"name": "intake"}, "The limit 'intake' is declared twice"),
     ],
 )
 def test_bad_declarations_are_refused_at_import(options: dict[str, Any], sentence: str) -> None:
@@ -184,7 +184,7 @@ def test_bad_declarations_are_refused_at_import(options: dict[str, Any], sentenc
 
 
 @pytest.mark.any_database
-@pytest.mark.parametrize("given", [5, object(), {"name": "imports"}, ["imports"]])
+@pytest.mark.parametrize("given", [5, object(), {"name": "intake"}, ["intake"]])
 def test_what_is_no_limit_is_refused(given: Any) -> None:
     with pytest.raises(InvalidTask, match="limit must be a Limit or the name of one"):
         tasks.noop.using(limit=given)
@@ -199,7 +199,7 @@ def test_what_is_no_limit_is_refused(given: Any) -> None:
         ({"new": {"at_one": 5}}, r"has no option 'at_one'\. Did you mean 'at_once'"),
         ({"new": {"at_once": 0}}, r"\['new'\]: at_once of the limit 'new' must be"),
         ({5: {}}, "The name of a limit"),
-        ({"imports": {"at_once": 1}}, "'imports' is declared twice"),
+        ({"intake": {"at_once": 1}}, "'intake' is declared twice"),
     ],
 )
 def test_bad_settings_are_refused(settings: Settings, given: Any, sentence: str) -> None:
@@ -221,22 +221,22 @@ def test_settings_declare_limits_that_tasks_name() -> None:
 @with_database
 class TestNumbers:
     def row(self) -> LimitRow:
-        return LimitRow.objects.get(name="imports")
+        return LimitRow.objects.get(name="intake")
 
     def test_are_those_declared_until_somebody_changes_them(self) -> None:
         actions.synchronize()
         assert self.row().in_force == {"at_once": 2, "total": 5}
-        actions.change("imports", at_once=7)
+        actions.change("intake", at_once=7)
         actions.synchronize()
         assert self.row().in_force == {"at_once": 7, "total": 5}
         assert self.row().changed == {"at_once": 2}
 
     def test_that_are_declared_anew_take_the_place_of_a_change(self) -> None:
         actions.synchronize()
-        actions.change("imports", at_once=7, total=None)
-        store().declare_limit("imports", {"at_once": 3, "total": 5})
+        actions.change("intake", at_once=7, total=None)
+        store().declare_limit("intake", {"at_once": 3, "total": 5})
         assert self.row().in_force == {"at_once": 3, "total": None}
-        store().declare_limit("imports", {"at_once": 3, "total": 6})
+        store().declare_limit("intake", {"at_once": 3, "total": 6})
         assert self.row().in_force == {"at_once": 3, "total": 6}
 
     def test_of_a_limit_that_is_not_declared_any_more_limit_nothing(self) -> None:
@@ -251,12 +251,12 @@ class TestNumbers:
     @pytest.mark.parametrize("number", [0, -1, "3", 1.5, 2**31])
     def test_that_are_bad_are_refused(self, number: Any) -> None:
         actions.synchronize()
-        with pytest.raises(ValueError, match="at_once of the limit 'imports' must be"):
-            actions.change("imports", at_once=number)
+        with pytest.raises(ValueError, match="at_once of the limit 'intake' must be"):
+            actions.change("intake", at_once=number)
 
     def test_of_a_limit_that_nobody_declares_cannot_be_changed(self) -> None:
-        with pytest.raises(ValueError, match="no limit 'imports' in the database"):
-            actions.change("imports", at_once=3)
+        with pytest.raises(ValueError, match="no limit 'intake' in the database"):
+            actions.change("intake", at_once=3)
 
 
 @with_database
@@ -280,5 +280,5 @@ def test_max_tasks_counts_limited_runs_too() -> None:
 @with_database
 def test_what_is_stored_of_the_declaration_is_json() -> None:
     actions.synchronize()
-    row = LimitRow.objects.get(name="imports")
+    row = LimitRow.objects.get(name="intake")
     assert json.loads(json.dumps(row.declared)) == {"at_once": 2, "total": 5}

@@ -22,8 +22,8 @@ from tests.faces.test_command_line import failing, taskworks, taskworks_json
 pytestmark = pytest.mark.django_db
 
 LIST = "/admin/taskworks/limit/"
-IMPORTS = f"{LIST}imports/change/"
-LINE = Line("imports", "default", ("default",), "thread")
+IMPORTS = f"{LIST}intake/change/"
+LINE = Line("intake", "default", ("default",), "thread")
 
 
 @pytest.fixture(autouse=True)
@@ -47,18 +47,18 @@ def logged_in(client: Client, *permissions: str) -> Client:
 
 
 def imports() -> Limit:
-    return Limit.objects.get(name="imports")
+    return Limit.objects.get(name="intake")
 
 
 def test_the_admin_shows_how_limits_are_used(client: Client, worker: Worker) -> None:
     limited.import_file.enqueue_many([["acme"]] * 7)
     store().claim_limited(worker.id, LINE, 10)
     response = logged_in(client, "view").get(LIST)
-    row = response.context["cl"].result_list.get(name="imports")
+    row = response.context["cl"].result_list.get(name="intake")
     admin = response.context["cl"].model_admin
     shown = [getattr(admin, name)(row) for name in ("in_hand", "waiting", "declared_numbers")]
     assert shown == ["2", "5", "as shown"]
-    assert ">imports<" in response.content.decode()
+    assert ">intake<" in response.content.decode()
 
 
 def test_the_admin_changes_numbers(client: Client) -> None:
@@ -83,7 +83,7 @@ def test_the_admin_adds_and_deletes_none_and_changes_none_that_is_not_declared(
 ) -> None:
     anna = logged_in(client, "view", "add", "change", "delete")
     assert anna.get(f"{LIST}add/").status_code == 403
-    assert anna.post(f"{LIST}imports/delete/", {"post": "yes"}).status_code == 403
+    assert anna.post(f"{LIST}intake/delete/", {"post": "yes"}).status_code == 403
     Limit.objects.update(declared=None)
     assert anna.post(IMPORTS, {"at_once": "7", "total": "5"}).status_code == 403
     assert "by nobody: it limits nothing" in anna.get(LIST).content.decode()
@@ -98,11 +98,11 @@ def test_who_may_only_look_changes_nothing(client: Client) -> None:
 def test_the_command_lists_limits(worker: Worker) -> None:
     limited.import_file.enqueue_many([["acme"]] * 3)
     store().claim_limited(worker.id, LINE, 10)
-    [line] = [one for one in taskworks("limits").splitlines() if one.startswith("imports ")]
-    assert line.split() == ["imports", "2", "5", "2", "1", "as", "shown"]
-    [one] = taskworks_json("limits", "imports")
+    [line] = [one for one in taskworks("limits").splitlines() if one.startswith("intake ")]
+    assert line.split() == ["intake", "2", "5", "2", "1", "as", "shown"]
+    [one] = taskworks_json("limits", "intake")
     assert one == {
-        "name": "imports",
+        "name": "intake",
         "at_once": 2,
         "total": 5,
         "declared": {"at_once": 2, "total": 5},
@@ -112,20 +112,20 @@ def test_the_command_lists_limits(worker: Worker) -> None:
 
 
 def test_the_command_changes_numbers_and_resets_them() -> None:
-    assert "changed since" in taskworks("limits", "imports", "--at-once", "3", "--total", "none")
+    assert "changed since" in taskworks("limits", "intake", "--at-once", "3", "--total", "none")
     assert imports().in_force == {"at_once": 3, "total": None}
-    assert "as shown" in taskworks("limits", "imports", "--reset")
+    assert "as shown" in taskworks("limits", "intake", "--reset")
     assert imports().in_force == {"at_once": 2, "total": 5}
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["import"], "There is no limit 'import' in the database."),
-        (["import", "--at-once", "3"], "There is no limit 'import' in the database."),
+        (["intak"], "There is no limit 'intak' in the database."),
+        (["intak", "--at-once", "3"], "There is no limit 'intak' in the database."),
         (["--at-once", "3"], "Name the limit whose numbers are to be changed."),
         (["--reset"], "Name the limit whose numbers are to be changed."),
-        (["imports", "--total", str(2**31)], "total of the limit 'imports' must be an integer"),
+        (["intake", "--total", str(2**31)], "total of the limit 'intake' must be an integer"),
     ],
 )
 def test_the_command_refuses(arguments: list[str], sentence: str) -> None:
@@ -139,12 +139,12 @@ def test_there_may_be_none() -> None:
 
 
 def test_code_changes_numbers() -> None:
-    assert control.change_limit("imports", at_once=9).in_force == {"at_once": 9, "total": 5}
-    changed = async_to_sync(control.achange_limit)("imports", total=None)
+    assert control.change_limit("intake", at_once=9).in_force == {"at_once": 9, "total": 5}
+    changed = async_to_sync(control.achange_limit)("intake", total=None)
     assert changed.in_force == {"at_once": 9, "total": None}
     for numbers in ({}, {"at_once": 0}, {"total": "5"}, {"at_once": True}):
-        with pytest.raises(ValueError, match="limit 'imports'"):
-            control.change_limit("imports", **numbers)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="limit 'intake'"):
+            control.change_limit("intake", **numbers)  # type: ignore[arg-type]
 
 
 def why(worker: Worker, *, claimed: int = 10) -> Any:
@@ -155,17 +155,17 @@ def why(worker: Worker, *, claimed: int = 10) -> Any:
 
 def test_a_run_waits_for_a_slot_of_its_key(worker: Worker) -> None:
     limited.import_file.enqueue_many([["acme"]] * 6)
-    assert why(worker) == "It is limited by imports/acme: 2 of 2 in hand, 3 runs in front of it."
+    assert why(worker) == "It is limited by intake/acme: 2 of 2 in hand, 3 runs in front of it."
 
 
 def test_a_run_waits_for_a_slot_of_its_limit(worker: Worker) -> None:
     limited.import_file.enqueue_many([[key] for key in "aabbcd"])
-    assert why(worker) == "It is limited by imports: 5 of 5 in hand, no runs in front of it."
+    assert why(worker) == "It is limited by intake: 5 of 5 in hand, no runs in front of it."
 
 
 def test_a_run_waits_for_its_turn(worker: Worker) -> None:
     limited.import_file.enqueue_many([["a"], ["a"], ["a"]])
-    assert why(worker, claimed=1) == "It is ready, with 1 run in front of it in imports/a."
+    assert why(worker, claimed=1) == "It is ready, with 1 run in front of it in intake/a."
     limited.send.enqueue("ada")
     assert why(worker, claimed=0) == "It is ready, with no runs in front of it in mailer."
 
@@ -204,7 +204,7 @@ def test_runs_of_a_renamed_limit_are_reported() -> None:
 def test_a_task_with_a_limit_that_nobody_declares_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(options, "_named", {"imports": {"shop.a"}, "other": {"shop.b"}})
+    monkeypatch.setattr(options, "_named", {"intake": {"shop.a"}, "other": {"shop.b"}})
     sentence = "The task shop.b has the limit 'other', which nobody declares."
     assert ids() == [("taskworks.E061", sentence)]
 

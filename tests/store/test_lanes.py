@@ -17,11 +17,11 @@ from tests.new_runs import new_runs
 from tests.store.conftest import Enqueue
 
 SECOND = timedelta(seconds=1)
-LINE = Line("imports", "default", ("default",), "thread")
+LINE = Line("of lanes", "default", ("default",), "thread")
 ENTRY = {"exception_class_path": "builtins.OSError", "traceback": ""}
 
 
-def limit(at_once: int | None = None, total: int | None = None, name: str = "imports") -> Limit:
+def limit(at_once: int | None = None, total: int | None = None, name: str = "of lanes") -> Limit:
     numbers = {"at_once": at_once, "total": total}
     return Limit.objects.create(name=name, declared=numbers, **numbers)
 
@@ -29,7 +29,7 @@ def limit(at_once: int | None = None, total: int | None = None, name: str = "imp
 @pytest.fixture
 def fill(store: Store) -> Callable[..., list[UUID]]:
     def fill(*lanes: str, **columns: object) -> list[UUID]:
-        new = new_runs(lanes=[*lanes], limit_name="imports", **columns)
+        new = new_runs(lanes=[*lanes], limit_name="of lanes", **columns)
         store.enqueue(new)
         return new.uuids
 
@@ -75,7 +75,7 @@ def test_a_claim_gives_whole_runs_with_their_lanes(store: Store, fill: Fill, wor
         row = TaskRun.objects.get(id=run.id)
         for field in TaskRun._meta.concrete_fields:
             assert getattr(run, field.attname) == getattr(row, field.attname), field.attname
-        assert (row.state, row.claimed_by, row.limit_name) == ("claimed", worker, "imports")
+        assert (row.state, row.claimed_by, row.limit_name) == ("claimed", worker, "of lanes")
 
 
 def test_unlimited_and_limited_runs_are_claimed_by_statements_of_their_own(
@@ -109,9 +109,9 @@ def test_whether_limited_runs_are_ready_is_part_of_the_outlook(
     assert store.outlook("default").has_limited
     assert [*store.limited_queues("default")] == [
         ("exports", "default", "thread"),
-        ("imports", "default", "process"),
-        ("imports", "default", "thread"),
-        ("imports", "mail", "thread"),
+        ("of lanes", "default", "process"),
+        ("of lanes", "default", "thread"),
+        ("of lanes", "mail", "thread"),
     ]
 
 
@@ -216,7 +216,7 @@ def test_a_limit_that_nobody_declares_limits_nothing(fill: Fill, claim: Claim) -
     fill(*"aaa")
     assert len(claim()) == 3
     [row] = Limit.objects.all()
-    assert (row.name, row.declared, row.at_once) == ("imports", None, None)
+    assert (row.name, row.declared, row.at_once) == ("of lanes", None, None)
     Limit.objects.update(at_once=1, total=1)
     fill(*"aaa")
     assert len(claim()) == 3

@@ -149,7 +149,7 @@ def test_a_claim_that_is_under_way_elsewhere_is_tried_again_at_once(
     limits.synchronize()
     imports(a=1)
     claim(intake, worker)
-    with held_elsewhere(lambda: [*Limit.objects.select_for_update().filter(name="imports")]):
+    with held_elsewhere(lambda: [*Limit.objects.select_for_update().filter(name="intake")]):
         assert claim(intake, worker) == []
         assert intake.may_have_missed_some
         assert intake.seconds({"thread": 1}) < 0.01
@@ -239,7 +239,7 @@ def test_a_raised_number_is_used_at_once(
     imports(a=5)
     worker = start_worker(interval=0.05, sizes=Sizes(threads=9))
     wait_for(lambda: running("a") == 2, "the lane is full")
-    limits.change("imports", at_once=4)
+    limits.change("intake", at_once=4)
     wait_for(lambda: running("a") == 4, "there are more slots")
     assert worker.id
 
@@ -259,7 +259,7 @@ def test_a_worker_that_stops_gives_its_slots_back(
     wait_for(lambda: running("a") == 0, "it has given them back")
     other = WorkerRow(id=uuid4(), label="another", hostname="here", pid=1)
     store().register(other)
-    line = Line("imports", "default", ("default",), "thread")
+    line = Line("intake", "default", ("default",), "thread")
     assert len(store().claim_limited(other.id, line, 9).runs) == 2
 
 
