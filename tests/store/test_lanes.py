@@ -234,6 +234,17 @@ def test_nonsense_in_the_row_of_a_limit_costs_only_the_turn(
     assert lanes(claim(1)) == ["b"]
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="Others take only numbers there.")
+def test_nonsense_in_place_of_a_number_is_no_limit(fill: Fill, claim: Claim) -> None:
+    limit(at_once=1, total=2)
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA ignore_check_constraints = ON")
+        cursor.execute("UPDATE taskworks_limit SET at_once = 'nonsense'")
+        cursor.execute("PRAGMA ignore_check_constraints = OFF")
+    fill(*"aaa")
+    assert lanes(claim()) == ["a", "a"]
+
+
 def test_runs_that_are_enqueued_together_have_lanes_of_their_own(store: Store, fill: Fill) -> None:
     ids = fill("a", "b", "ü", "🙂", "*", "'", "%", 'a"\\', arguments=[[n] for n in range(8)])
     stored = {run.id: (run.lane, run.args) for run in TaskRun.objects.all()}

@@ -41,7 +41,9 @@ class Limit(models.Model):
         """Its numbers; none of them limits anything if nobody declares it."""
         if self.declared is None:
             return dict.fromkeys(NUMBERS)
-        return {name: getattr(self, name) for name in NUMBERS}
+        # On SQLite, somebody may have written anything into them.
+        numbers = {name: getattr(self, name) for name in NUMBERS}
+        return {name: one if type(one) is int else None for name, one in numbers.items()}
 
     @property
     def changed(self) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Intake:
         if self._ready_queues and self._turn.is_whole and self._cursor.may_have_skipped:
             self._poll_schedule.look_again_in(self._cursor.seconds)
         if self.may_have_missed_some:
-            self._poll_schedule.look_again_in(0)
+            self._poll_schedule.look_again_in(self._limited.seconds)
         return runs
 
     def claim_the_last(

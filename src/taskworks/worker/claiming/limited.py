@@ -1,9 +1,11 @@
 """Which runs with a limit a worker may claim, and for which executors it is their turn."""
 
+import random
 from collections.abc import Callable, Collection, Iterable, Mapping
 from uuid import UUID
 
 from taskworks import real_time as time
+from taskworks.database.outage import GrowingPause
 from taskworks.execution import Attempt
 from taskworks.models import TaskRun
 from taskworks.recording.events import Subscriber
@@ -11,6 +13,8 @@ from taskworks.store import Store
 from taskworks.store.limiting import Line
 
 SURVEY_INTERVAL = 0.15  # seconds between two looks at which limits have ready runs, without news
+# Seconds until another claim from a limit from which another session claims.
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.005, 0.1
 
 
 class LimitedRuns:
@@ -28,6 +32,8 @@ class LimitedRuns:
         # Executors for which the last claim found as many as it asked for, or has not yet asked.
         self.wanted: frozenset[str] = frozenset()
         self.may_have_more = False  # whether the last claim may have missed some
+        self._pause = GrowingPause(SHORTEST_PAUSE, LONGEST_PAUSE)
+        self.seconds = 0.0  # until the next claim, if it has
 
     def survey(self, takes: Callable[[str], bool], *, has_limited: bool) -> None:
         """Find out which limits have ready runs in queues that the worker ``takes``."""
@@ -55,7 +61,7 @@ class LimitedRuns:
         self, worker: UUID, room: Mapping[str, int], most: int, paused: Collection[str]
     ) -> list[TaskRun]:
         """Claim as many as there is ``room`` for, at most ``most``, from queues not paused."""
-        self.may_have_more = False
+        self.may_have_more, is_held_up = False, False
         left, runs = dict(room), list[TaskRun]()
         for line in self._lines:
             number = min(left.get(line.executor, 0), most - len(runs))
@@ -63,12 +69,21 @@ class LimitedRuns:
             if number > 0 and queues:
                 claimed = self._store.claim_limited(worker, line._replace(queues=queues), number)
                 self.may_have_more |= claimed.may_have_more
+                is_held_up |= claimed.may_have_more and not claimed.runs
                 left[line.executor] -= len(claimed.runs)
                 runs += claimed.runs
         self._lines = self._lines[1:] + self._lines[:1]  # another limit is first next time
+        self._note_whether_held_up(is_held_up and not runs)
         if not self.may_have_more:
             self.wanted -= {executor for executor, free in left.items() if free > 0}
         return runs
+
+    def _note_whether_held_up(self, is_held_up: bool) -> None:
+        if is_held_up:
+            self.seconds = self._pause.take()
+        else:
+            self._pause.reset()
+            self.seconds = 0.0
 
     def _read_lines(self, takes: Callable[[str], bool]) -> Iterable[Line]:
         queues: dict[tuple[str, str], list[str]] = {}
@@ -76,7 +91,9 @@ class LimitedRuns:
             if takes(queue):
                 queues.setdefault((limit, executor), []).append(queue)
         for (limit, executor), names in queues.items():
-            yield Line(limit, self._backend, (*names[: self._store.max_queues],), executor)
+            if len(names) > self._store.max_queues:  # others next time
+                names = random.sample(names, self._store.max_queues)
+            yield Line(limit, self._backend, tuple(names), executor)
 
 
 class FreedSlots(Subscriber):
