@@ -91,9 +91,8 @@ class LimitedRuns:
             if takes(queue):
                 queues.setdefault((limit, executor), []).append(queue)
         for (limit, executor), names in queues.items():
-            if len(names) > self._store.max_queues:  # others next time
-                names = random.sample(names, self._store.max_queues)
-            yield Line(limit, self._backend, tuple(names), executor)
+            some = random.sample(names, min(len(names), self._store.max_queues))
+            yield Line(limit, self._backend, tuple(some), executor)
 
 
 class FreedSlots(Subscriber):
