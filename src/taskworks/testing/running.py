@@ -55,9 +55,9 @@ def run_tasks(
     Everything happens in this thread, on its database connections, and so also inside the
     transaction of a ``TestCase``. Retries, snoozes, expiry, cancellation, signals, logs, limits
     and pauses of queues are the same as in a worker. Runs that are due later stay; see ``clock``.
-    Unlike in a worker, tasks are never interrupted, so a ``timeout`` or a cancellation does not stop
-    a running task; tasks for child processes are called here; and progress, messages and metadata
-    are written at the end of the attempt.
+    Unlike in a worker, tasks are never interrupted, so a ``timeout`` or a cancellation does not
+    stop a running task; tasks for child processes are called here; and progress, messages and
+    metadata are written at the end of the attempt.
 
     If a run finally fails, or its task cannot be imported, this is stored and the exception is
     raised here; the other runs stay enqueued. With ``raise_failures=False`` it is only in the
