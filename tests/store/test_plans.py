@@ -289,7 +289,8 @@ def test_whether_a_queue_is_in_use_is_read_from_indexes(store: Store) -> None:
 
 
 def test_what_is_in_front_of_a_run_is_counted_in_its_index(store: Store, worker: UUID) -> None:
-    run = TaskRun.objects.ready().filter(queue_name="queue 0", rank=1)[0]
+    # One in the middle: of the first, a planner may count by the primary key.
+    run = TaskRun.objects.ready().filter(queue_name="queue 0", rank=1).order_by("id")[150]
     for plan in plans(lambda: why_waiting(run), "COUNT"):
         assert "taskworks_run_ready" in plan
         assert_no_scan(plan)
