@@ -21,12 +21,14 @@ def new_runs(
     expires: float = math.inf,
     arguments: list[list[Any]] | None = None,
     kwargs: dict[str, Any] | None = None,
+    lanes: list[str] | None = None,
     **columns: Any,
 ) -> NewRuns:
     """As many runs that can be enqueued together; ``arguments`` has the args of each."""
     template = Template({**NOOP, "metadata": {}, **columns}, Policy(expires=expires))
-    texts = [(json.dumps(args), json.dumps(kwargs or {})) for args in arguments or [[]] * count]
-    return NewRuns(template, texts, run_after)
+    arguments = arguments or [[]] * (len(lanes) if lanes else count)
+    texts = [(json.dumps(args), json.dumps(kwargs or {})) for args in arguments]
+    return NewRuns(template, texts, run_after, lanes)
 
 
 def stored(new: NewRuns, store: Store | None = None) -> TaskRun:

@@ -12,6 +12,7 @@ from tests.behavior import Settings
 KEYS = [name.upper() for name in Conf.__slots__]
 SWITCHES = ["NOTIFY", "ENDPOINT_TASKS_SYNCHRONOUS"]
 LISTS = ["API_TASKS"]
+DICTS = ["LIMITS"]
 
 
 def test_without_the_setting_the_defaults_are_in_force(settings: Settings) -> None:
@@ -59,7 +60,7 @@ def test_a_key_like_no_other_is_refused_and_all_are_named(settings: Settings) ->
         conf()
 
 
-@pytest.mark.parametrize("key", [name for name in KEYS if name not in SWITCHES + LISTS])
+@pytest.mark.parametrize("key", [name for name in KEYS if name not in SWITCHES + LISTS + DICTS])
 @pytest.mark.parametrize("value", [0, -1, "5", None, True])
 def test_a_value_that_is_no_number_above_nought_is_refused(
     settings: Settings, key: str, value: Any
@@ -85,6 +86,16 @@ def test_a_list_is_of_dotted_paths(settings: Settings, key: str, value: Any) -> 
         conf()
     settings.TASKWORKS = {key: ["shop.tasks.Sum"]}
     assert getattr(conf(), key.lower()) == ("shop.tasks.Sum",)
+
+
+@pytest.mark.parametrize("key", DICTS)
+@pytest.mark.parametrize("value", [0, "imports", [], True], ids=repr)
+def test_a_dict_is_one(settings: Settings, key: str, value: Any) -> None:
+    settings.TASKWORKS = {key: value}
+    with pytest.raises(ImproperlyConfigured, match=rf"'{key}'\] must be a dict"):
+        conf()
+    settings.TASKWORKS = {key: None}
+    assert conf() == Conf()
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, [5], {}], ids=repr)

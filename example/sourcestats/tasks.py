@@ -3,7 +3,7 @@ from pathlib import Path
 from sourcestats.measuring import ModuleMeasure, measure
 from sourcestats.models import Survey
 from sourcestats.summing import Summary, summarize
-from taskworks import task
+from taskworks import Limit, task
 
 
 @task
@@ -16,3 +16,14 @@ def measure_module(source: str, path: str) -> ModuleMeasure:
 def sum_up(survey_id: int) -> Summary:
     measured = Survey.objects.get(pk=survey_id).runs().successful()
     return summarize([run.return_value for run in measured])
+
+
+@task
+def import_row(tenant: str, number: int) -> int:
+    return number
+
+
+# Each tenant has its turn, whatever the other one has enqueued.
+@task(limit=Limit("imports", by="tenant", at_once=2))
+def import_in_turn(tenant: str, number: int) -> int:
+    return number

@@ -11,6 +11,7 @@ from taskworks.framework import (
     default_task_backend,
     task_backends,
 )
+from taskworks.options.limits import Limit
 from taskworks.options.unique import Debounce, Unique
 from taskworks.result import TaskMessage, TaskResult, await_for, wait_for
 from taskworks.retry import Backoff, Retry, Snooze
@@ -21,6 +22,7 @@ __all__ = [
     "AlreadyEnqueued",
     "Backoff",
     "Debounce",
+    "Limit",
     "Retry",
     "Snooze",
     "Task",

@@ -12,6 +12,7 @@ class TaskworksConfig(AppConfig):
         # These imports register checks and signal receivers.
         from taskworks import checks as checks_of_settings
         from taskworks import feature_checks  # noqa: F401
+        from taskworks.actions import limit_checks, limits  # noqa: F401
         from taskworks.compat.sisy import receivers as receivers_for_sisy  # noqa: F401
         from taskworks.schedules import checks, receivers, sync  # noqa: F401
 
@@ -20,6 +21,7 @@ class TaskworksConfig(AppConfig):
 
         checks_of_settings.register()
         post_migrate.connect(sync.synchronize_after_migrate, sender=self)
+        post_migrate.connect(limits.synchronize_after_migrate, sender=self)
 
 
 def _offers_tasks() -> bool:

@@ -1,6 +1,7 @@
 """The ``TASKWORKS`` setting: a dict in which every key has a default."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any
@@ -31,6 +32,7 @@ class Conf:
     api_max_anonymous_streams: int = 250  # of these, of all anonymous users
     api_max_user_streams: int = 100  # of these, per user, or per address of anonymous users
     schedule_callables: tuple[str, ...] = ()  # dotted paths that the admin offers besides tasks
+    limits: Mapping[str, Any] | None = None  # the options of each limit, by its name
 
 
 _UNSET: dict[str, Any] = {}
@@ -69,10 +71,17 @@ def _validate(key: str, value: Any, default: Any) -> None:
     match default:
         case bool():
             _validate_flag(key, value)
+        case None:
+            _validate_dict(key, value)
         case tuple():
             validate_paths(f"TASKWORKS[{key!r}]", value)
         case _:
             _validate_number(key, value, is_integer=isinstance(default, int))
+
+
+def _validate_dict(key: str, value: Any) -> None:
+    if not isinstance(value, Mapping | None):
+        raise ImproperlyConfigured(f"TASKWORKS[{key!r}] must be a dict, not {value!r}.")
 
 
 def _hashable(value: Any) -> Any:

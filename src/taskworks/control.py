@@ -1,5 +1,5 @@
 """
-Pause, resume, clear and drain queues, and say why a run waits.
+Pause, resume, clear and drain queues, change limits, and say why a run waits.
 
 A pause is a row. Every worker of the backend heeds it, whenever it was started, until somebody
 resumes the queue or the pause ends by itself. What runs goes on; what waits keeps its place.
@@ -10,6 +10,7 @@ before models are ready.
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -34,17 +35,19 @@ from taskworks.polling import Timeout
 from taskworks.signals import announce_cancelled, is_cancellation_heard
 
 if TYPE_CHECKING:
-    from taskworks.models import Pause, RunState
+    from taskworks.models import Limit, Pause, RunState
     from taskworks.result import TaskResult
     from taskworks.store import Store
 
 __all__ = [
+    "achange_limit",
     "aclear",
     "adrain",
     "apause",
     "apauses",
     "aresume",
     "awhy_waiting",
+    "change_limit",
     "clear",
     "drain",
     "pause",
@@ -291,6 +294,36 @@ def _end_of_work(
         return f"The queue {queue!r} of the backend {backend!r} has work after {limit}{remedy}"
 
     return is_drained, timeout, overdue
+
+
+# Limits.
+
+
+def change_limit(
+    name: str, *, at_once: int | EllipsisType | None = ..., total: int | EllipsisType | None = ...
+) -> "Limit":
+    """
+    Change the numbers that are given of a limit, for all workers, and return its row; None is no
+    limit. A number holds, also after deploys and restarts, until code or settings declare another
+    one in its place. What runs goes on if there are too many of them now; nothing more begins until
+    there are not.
+
+    Raise ValueError for a number that is not a positive integer, and for a limit that nobody
+    declares.
+    """
+    from taskworks.actions import limits
+
+    given = {"at_once": at_once, "total": total}
+    return limits.change(
+        name, **{n: value for n, value in given.items() if not isinstance(value, EllipsisType)}
+    )
+
+
+async def achange_limit(
+    name: str, *, at_once: int | EllipsisType | None = ..., total: int | EllipsisType | None = ...
+) -> "Limit":
+    """See change_limit()."""
+    return await sync_to_async(change_limit)(name, at_once=at_once, total=total)
 
 
 # Why a run waits.

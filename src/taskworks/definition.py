@@ -39,7 +39,7 @@ from taskworks.framework import (
     DEFAULT_TASK_QUEUE_NAME,
     task_backends,
 )
-from taskworks.options import policy
+from taskworks.options import limits, policy
 from taskworks.options.owner import owner_of
 from taskworks.options.unique import Unique, validate_unique
 from taskworks.reserved_metadata import refuse_reserved
@@ -95,6 +95,7 @@ class Task(_Standard[P, R]):
     metadata: dict[str, Any] | None = field(default=None, hash=False)
     owner: Any = field(default=None, hash=False)
     unique: Unique | None = None
+    limit: limits.Limit | str | None = None
 
     def __new__(cls, **options: Any) -> Self:
         refuse_unknown_options(cls, options)
@@ -113,6 +114,8 @@ class Task(_Standard[P, R]):
             object.__setattr__(self, "owner", owner_of(self.owner))
         if self.unique is not None:
             validate_unique(self.unique, self)
+        if self.limit is not None:
+            _validate_limit(self)
         backend = self.get_backend()
         backend.validate_task(_with_run_after_for(backend, self))
         policy_of(self)
@@ -291,6 +294,7 @@ def task(
     transactional: bool | None = ...,
     metadata: dict[str, Any] | None = ...,
     unique: Unique | None = ...,
+    limit: limits.Limit | str | None = ...,
     **options: Any,
 ) -> _ContextDecorator: ...
 @overload
@@ -312,6 +316,7 @@ def task(
     transactional: bool | None = ...,
     metadata: dict[str, Any] | None = ...,
     unique: Unique | None = ...,
+    limit: limits.Limit | str | None = ...,
     **options: Any,
 ) -> _Decorator: ...
 def task(
@@ -340,7 +345,7 @@ def task(
     _refuse_reserved_metadata(options)
 
     def define(function: Callable[..., Any]) -> Task[..., Any]:
-        return task_class(backend)(
+        defined = task_class(backend)(
             func=_typed(function, takes_context) if typed else function,
             priority=priority,
             queue_name=queue_name,
@@ -348,6 +353,11 @@ def task(
             takes_context=takes_context,
             **options,
         )
+        if isinstance(defined.limit, limits.Limit):
+            limits.declare(defined.limit)
+        elif defined.limit is not None:
+            limits.note_name(defined.limit, defined.module_path)
+        return defined
 
     return define(function) if function else define
 
@@ -374,6 +384,12 @@ def options_changed(task: framework.Task, definition: framework.Task) -> dict[st
 def _options(task: framework.Task) -> dict[str, Any]:
     """Return the options of Taskworks as they were given."""
     return {name: getattr(task, name, None) for name in policy.OPTIONS}
+
+
+def _validate_limit(task: Task) -> None:
+    given = limits.validated(task.limit)
+    if isinstance(given, limits.Limit):
+        given.refuse_function(task.func, takes_context=task.takes_context)
 
 
 def _validate_metadata(metadata: Any) -> None:

@@ -21,6 +21,7 @@ from django.test import RequestFactory
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from taskworks.actions import limits
 from taskworks.backends.database import DatabaseBackend
 from taskworks.control import pause, pauses
 from taskworks.models import TaskRun
@@ -273,6 +274,30 @@ def test_the_last_of_many_changes_counts(capsys: Capture) -> None:
 def test_a_queue_is_paused_and_resumed(capsys: Capture) -> None:
     run("shop/pause_mail.py")
     assert capsys.readouterr().out == "mail anna The provider is down.\nTrue False\n"
+
+
+@executes("shop/tenant_imports.py", "shop/limit_settings.py")
+@with_database
+def test_imports_of_tenants_take_turns(capsys: Capture, settings: Settings) -> None:
+    import_file = import_string("shop.tenant_imports.import_file")
+    import_archive = import_string("shop.tenant_imports.import_archive")
+    settings.TASKWORKS = run("shop/limit_settings.py")["TASKWORKS"]  # which says the same
+    import_file.enqueue_many([["acme", f"{number}"] for number in range(30)])
+    import_file.enqueue_many([["globex", f"{number}"] for number in range(3)])
+    import_archive.enqueue("zip", tenant="initech")
+    work()
+    assert not TaskRun.objects.exclude(state="successful").exists()
+    first = capsys.readouterr().out.splitlines()[:12]
+    assert {"globex: 0", "globex: 1", "globex: 2", "initech: all of zip"} <= {*first}
+
+
+@executes("shop/change_limit.py")
+@with_database
+def test_the_numbers_of_a_limit_are_changed(capsys: Capture) -> None:
+    import_string("shop.tenant_imports.import_file")
+    limits.synchronize()
+    run("shop/change_limit.py")
+    assert capsys.readouterr().out == "3 None\n"
 
 
 @executes("shop/switch_provider.py")

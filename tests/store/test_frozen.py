@@ -13,9 +13,10 @@ from django.db import Error as DatabaseError
 from django.db import connection, transaction
 
 from taskworks.duties.prune import prune as prune_all
-from taskworks.models import TaskRun
+from taskworks.models import Limit, TaskRun
 from taskworks.options.retention import Rule
 from taskworks.store import Store
+from taskworks.store.limiting import Line
 from tests.connections import begin_elsewhere, can_end_transactions, held_elsewhere
 from tests.store.conftest import Enqueue
 from tests.waiting import wait_for
@@ -49,6 +50,12 @@ def claim(store: Store, worker: UUID) -> list[TaskRun]:
     return store.claim(worker, "default", ["default"], {"thread": 1})
 
 
+def claim_limited(store: Store, worker: UUID) -> list[TaskRun]:
+    """Case 22."""
+    Limit.objects.get_or_create(name="frozen")
+    return store.claim_limited(worker, Line("frozen", "default", ("default",), "thread"), 1).runs
+
+
 def finish(store: Store, _: UUID) -> set[UUID]:
     runs = list(TaskRun.objects.filter(claim_token=TOKEN))
     for run in runs:
@@ -69,6 +76,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
         (prune, {"state": "failed"}),
         (unblock, {"state": "blocked"}),
         (claim, {"state": "ready"}),
+        (claim_limited, {"state": "ready", "limit_name": "frozen", "lane": "a"}),
         (finish, {"state": "running", "claimed_by": CLAIMED_BY, "claim_token": TOKEN}),
     ],
 )
@@ -113,7 +121,7 @@ LIMIT = {
 }
 
 
-@pytest.mark.parametrize("verb", [promote, rescue, claim])
+@pytest.mark.parametrize("verb", [promote, rescue, claim, claim_limited])
 def test_the_limit_ends_with_its_transaction(
     store: Store, enqueue: Enqueue, worker: UUID, verb: Verb
 ) -> None:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_nothing() -> None:
-    assert store().outlook("default") == ([], math.inf, set(), math.inf, None)
+    assert store().outlook("default") == ([], math.inf, set(), math.inf, None, False)
 
 
 def test_the_queues_with_something_ready() -> None:
@@ -59,7 +59,7 @@ def test_a_pause_ends_by_the_clock_of_the_database() -> None:
     Pause.objects.update(until=now + timedelta(seconds=30))
     assert store().outlook("default").resumes_in == pytest.approx(30, abs=20)
     Pause.objects.update(until=now)
-    assert store().outlook("default") == (["default"], math.inf, set(), math.inf, None)
+    assert store().outlook("default") == (["default"], math.inf, set(), math.inf, None, False)
 
 
 def test_who_pauses_nothing_pays_with_no_statement() -> None:
@@ -108,4 +108,4 @@ def test_a_moment_that_never_comes_is_no_error() -> None:
     with connection.cursor() as cursor:
         cursor.execute("UPDATE taskworks_pause SET until = 'infinity'")
         cursor.execute("UPDATE taskworks_taskrun SET available_at = 'infinity'")
-    assert store().outlook("default") == ([], math.inf, {"mail"}, math.inf, None)
+    assert store().outlook("default") == ([], math.inf, {"mail"}, math.inf, None, False)

@@ -11,11 +11,12 @@ from django.test import TestCase
 
 from taskworks import TaskResult, current_context, testing
 from taskworks.backends.database import DatabaseBackend
+from taskworks.control import pause, resume
 from taskworks.exceptions import TaskExpired, TaskNotFound
 from taskworks.models import TaskRun, Worker
 from taskworks.signals import task_finished, task_retried, task_started
 from taskworks.testing import clock, run_tasks, running
-from tests import tasks
+from tests import limited, tasks
 from tests import testing as samples
 from tests.behavior import received, rewrite, run_of
 
@@ -45,6 +46,21 @@ class TestWhatIsExecuted:
     def test_is_also_what_a_run_enqueues(self) -> None:
         tasks.enqueue_noop.enqueue()
         assert names(run_tasks()) == ["enqueue_noop", "noop"]
+
+    def test_is_what_is_limited_in_turn(self) -> None:
+        limited.in_turn.enqueue_many([["a"], ["a"], ["b"]])
+        limited.send.enqueue("ada")
+        tasks.noop.enqueue()
+        executed = run_tasks()
+        assert names(executed) == ["noop", "send", "in_turn", "in_turn", "in_turn"]
+        assert [result.args for result in executed[2:]] == [["a"], ["b"], ["a"]]
+
+    def test_is_not_what_is_limited_in_a_paused_queue(self) -> None:
+        limited.send.using(queue_name="mail").enqueue("ada")
+        pause("mail")
+        assert run_tasks() == []
+        resume("mail")
+        assert names(run_tasks(queue_names="mail")) == ["send"]
 
     def test_is_not_what_waits_for_its_time(self) -> None:
         later = tasks.noop.using(run_after=MINUTE).enqueue()

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from taskworks.conf import conf
 from taskworks.database.clock import DatabaseClock
 from taskworks.models import Edge, RunState, TaskRun
-from taskworks.models.run import FINISHED
+from taskworks.models.run import FINISHED, TaskRunQuerySet
+from taskworks.options.limits import OF_ALL
 from taskworks.store import Store, store
 
 MAX_COUNTED = 1000  # runs in front of one
@@ -70,7 +71,28 @@ def _why_ready(store: Store, run: TaskRun) -> str:
         return "No worker is running."
     if run.expires_at and run.expires_at <= store.read_clock():
         return "It has expired, and fails when a worker comes to it."
-    return f"It is ready, with {_in_front(store, run)} in front of it in its queue."
+    if run.limit_name is not None:
+        return _why_limited(store, run)
+    in_queue = store.runs.ready().unlimited()
+    return f"It is ready, with {_in_front(in_queue, run)} in front of it in its queue."
+
+
+def _why_limited(store: Store, run: TaskRun) -> str:
+    limit = store.limits.filter(name=run.limit_name).first()
+    numbers = limit.in_force if limit else {}
+    in_lane = store.runs.ready().limited().filter(limit_name=run.limit_name, lane=run.lane)
+    lane, front = _lane(run), f"{_in_front(in_lane, run)} in front of it"
+    for name, number, in_hand in (
+        (lane, numbers.get("at_once"), store.slots_in_use(str(run.limit_name), run.lane)),
+        (run.limit_name, numbers.get("total"), store.slots_in_use(str(run.limit_name))),
+    ):
+        if number is not None and in_hand >= number:
+            return f"It is limited by {name}: {in_hand} of {number} in hand, {front}."
+    return f"It is ready, with {front} in {lane}."
+
+
+def _lane(run: TaskRun) -> str:
+    return f"{run.limit_name}" if run.lane == OF_ALL else f"{run.limit_name}/{run.lane}"
 
 
 def _of_pause(store: Store, run: TaskRun) -> str:
@@ -83,11 +105,9 @@ def _has_worker(store: Store) -> bool:
     return store.workers.living().filter(heartbeat_at__gt=DatabaseClock(-silence)).exists()
 
 
-def _in_front(store: Store, run: TaskRun) -> str:
-    """Return how many runs are claimed before it, of those that it competes with for a slot."""
-    lane = store.runs.ready().filter(
-        backend=run.backend, queue_name=run.queue_name, executor=run.executor
-    )
+def _in_front(runs: TaskRunQuerySet, run: TaskRun) -> str:
+    """Return how many of these runs are claimed before it, of those that compete for a slot."""
+    lane = runs.filter(backend=run.backend, queue_name=run.queue_name, executor=run.executor)
     same_rank = lane.filter(rank=run.rank)
     first = [
         lane.filter(rank__lt=run.rank),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin, messages
@@ -78,6 +79,8 @@ SECTIONS: dict[str | None, tuple[str, ...]] = {
         "queue_name",
         "priority",
         "owner",
+        "limit_name",
+        "lane",
         "executor",
         "run_after",
         "expires_at",
@@ -166,6 +169,8 @@ class QueueFilter(KnownFilter):
         for backend in database_backends():
             yield from backend.queues
             yield from store().ready_queues(backend.alias, limit=MAX_QUEUES_OFFERED)
+            of_limits = (name for _, name, _ in store().limited_queues(backend.alias))
+            yield from islice(of_limits, MAX_QUEUES_OFFERED)
 
 
 class ReadOnlyAdmin(_ModelAdmin):

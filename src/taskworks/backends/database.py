@@ -39,6 +39,7 @@ from taskworks.exceptions import (
 from taskworks.framework import BaseTaskBackend, task_backends
 from taskworks.framework import Task as StandardTask
 from taskworks.installed import refuse_without_app
+from taskworks.options.limits import Limit, limit_of
 from taskworks.options.policy import ALONE, AT_MOST_ONCE, Policy, to_stored
 from taskworks.result import TaskResult
 from taskworks.signals import announce_cancelled, announce_enqueued
@@ -70,6 +71,9 @@ CANCELLATION_OF_SUPERSEDED_RUN = {
     "traceback": f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}: "
     "A newer run with the same unique key has superseded it.\n",
 }
+
+
+_Item = tuple[str, tuple[Any, Any]]  # how an error begins that is about it, args and kwargs
 
 
 class _Predecessor(NamedTuple):
@@ -219,6 +223,7 @@ class DatabaseBackend(BaseTaskBackend):
             **new.template.columns,
             **dict(zip(("args", "kwargs"), map(decoded, texts), strict=True)),
             id=run_id,
+            lane=new.lanes[0] if new.lanes else None,
             run_after=new.run_after,
             enqueued_at=enqueued_at,
         )
@@ -338,31 +343,36 @@ class DatabaseBackend(BaseTaskBackend):
         if template.policy.transactional:
             _validate_transaction(template.policy)
         limit = conf().max_json_size
+        items: Iterable[_Item] = _named(arguments, several=several)
+        if template.limit is not None:
+            items = [*items]
         texts = [
             (
                 jsonvalue.stored_text([*args], f"{item}args", limit),
                 jsonvalue.stored_text(dict(kwargs), f"{item}kwargs", limit),
             )
-            for item, (args, kwargs) in _named(arguments, several=several)
+            for item, (args, kwargs) in items
         ]
-        return NewRuns(template, texts, task.run_after)
+        lanes = None if template.limit is None else _lanes(template.limit, task, items)
+        return NewRuns(template, texts, task.run_after, lanes)
 
     def _template_of(self, task: StandardTask) -> "Template":
         """Return what the task's runs share, made once for tasks that will come again."""
         if unique_of(task):  # which may differ from run to run, and changes nothing of this
             task = unvalidated_copy(task, unique=None)
+        limit = _limit_of(task)
         if task.run_after or getattr(task, "metadata", None) or getattr(task, "owner", None):
-            return self._new_template(task)
+            return self._new_template(task, limit)
         try:
-            return self._templates(task)
+            return self._templates(task, limit)
         except TypeError:  # an option is not hashable
-            return self._new_template(task)
+            return self._new_template(task, limit)
 
     @cached_property
-    def _templates(self) -> "Callable[[StandardTask], Template]":
+    def _templates(self) -> "Callable[[StandardTask, Limit | None], Template]":
         return lru_cache(maxsize=MAX_TEMPLATES)(self._new_template)
 
-    def _new_template(self, task: StandardTask) -> "Template":
+    def _new_template(self, task: StandardTask, limit: Limit | None) -> "Template":
         from taskworks.store.new_runs import Template
 
         definition = _validate_path(task)
@@ -375,13 +385,14 @@ class DatabaseBackend(BaseTaskBackend):
             "task_path": task.module_path,
             "callable_path": getattr(task, "callable_path", None),
             "owner": getattr(task, "owner", None),
+            "limit_name": limit and limit.name,
             "rank": -int(task.priority),
             "executor": policy.executor,
             "at_most_once": policy.delivery == AT_MOST_ONCE,
             "options": to_stored(changed) if changed else {},
             "metadata": jsonvalue.round_trip(metadata, "metadata"),
         }
-        return Template(columns, policy)
+        return Template(columns, policy, limit)
 
     def _store(self, results: EnqueuedResults, after: _Predecessor | None) -> None:
         from taskworks.store import store
@@ -481,9 +492,28 @@ def _chunks(ids: Iterable[Any]) -> Iterator[list[Any]]:
         yield remaining[start : start + MAX_IDS_PER_QUERY]
 
 
-def _named(
-    arguments: Iterable[tuple[Any, Any]], *, several: bool
-) -> Iterator[tuple[str, tuple[Any, Any]]]:
+def _limit_of(task: StandardTask) -> Limit | None:
+    """Return the task's limit; raise InvalidTask if nobody declares it, or it does not fit."""
+    given = getattr(task, "limit", None)
+    if given is None:
+        return None
+    limit = limit_of(given)
+    limit.refuse_function(task.func, takes_context=task.takes_context)
+    return limit
+
+
+def _lanes(limit: Limit, task: StandardTask, items: Iterable["_Item"]) -> list[str]:
+    """Return the lane of each item; raise as ``Limit.lane``, with what the item is called."""
+    lanes = []
+    for item, (args, kwargs) in items:
+        try:
+            lanes.append(limit.lane(task.func, args, kwargs, takes_context=task.takes_context))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{item}{error}") from None
+    return lanes
+
+
+def _named(arguments: Iterable[tuple[Any, Any]], *, several: bool) -> Iterator["_Item"]:
     """Yield how an error begins that is about an item, and the item."""
     for index, item in enumerate(arguments):
         yield f"item {index}: " if several else "", item

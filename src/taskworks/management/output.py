@@ -35,6 +35,8 @@ DETAILS = (
     "run_after",
     "available_at",
     "expires_at",
+    "limit_name",
+    "lane",
     "claimed_at",
     "claimed_by",
     "last_attempted_at",

@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.core.management.color import Style
 
+from taskworks.actions import limits
 from taskworks.conf import nearest
 from taskworks.execution import Attempt, Postponed, Released, Retried, Snoozed
 from taskworks.logs import one_line
@@ -180,6 +181,7 @@ def _work(
     if not options.get("skip_checks"):
         command.check()
     synchronize_if_possible()
+    limits.synchronize_if_possible()
     if lifeline:
         lifeline.watch(worker.stop)
     is_process = is_command_line(command)

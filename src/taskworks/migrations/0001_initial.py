@@ -3,6 +3,7 @@
 import datetime
 import uuid
 
+import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
 from django.db import migrations, models
@@ -94,6 +95,47 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Limit",
+            fields=[
+                (
+                    "name",
+                    taskworks.database.fields.NameField(
+                        max_length=64, primary_key=True, serialize=False, verbose_name="name"
+                    ),
+                ),
+                (
+                    "at_once",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        null=True,
+                        validators=[django.core.validators.MinValueValidator(1)],
+                        verbose_name="at once",
+                    ),
+                ),
+                (
+                    "total",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        null=True,
+                        validators=[django.core.validators.MinValueValidator(1)],
+                        verbose_name="total",
+                    ),
+                ),
+                (
+                    "declared",
+                    taskworks.database.fields.JSONTextField(editable=False, null=True),
+                ),
+                (
+                    "turns",
+                    taskworks.database.fields.JSONTextField(default=dict, editable=False),
+                ),
+            ],
+            options={
+                "verbose_name": "limit",
+                "verbose_name_plural": "limits",
+            },
+        ),
+        migrations.CreateModel(
             name="Worker",
             fields=[
                 (
@@ -148,6 +190,8 @@ class Migration(migrations.Migration):
                         max_length=7,
                     ),
                 ),
+                ("limit_name", taskworks.database.fields.NameField(max_length=64, null=True)),
+                ("lane", taskworks.database.fields.NameField(max_length=128, null=True)),
                 ("options", taskworks.database.fields.JSONTextField(default=dict)),
                 ("expires_at", models.DateTimeField(null=True)),
                 ("at_most_once", models.BooleanField(default=False)),
@@ -198,14 +242,39 @@ class Migration(migrations.Migration):
                         name="taskworks_run_ready",
                         otherwise=[
                             "state",
+                            "limit_name",
                             "backend",
                             "queue_name",
                             "executor",
+                            "lane",
                             "rank",
                             "available_at",
                             "id",
                         ],
-                        where=models.Q(("state", "ready")),
+                        where=models.Q(("lane__isnull", True), ("state", "ready")),
+                    ),
+                    taskworks.database.indexes.PartialIndex(
+                        fields=[
+                            "limit_name",
+                            "backend",
+                            "queue_name",
+                            "executor",
+                            "lane",
+                            "rank",
+                            "available_at",
+                            "id",
+                        ],
+                        name="taskworks_run_limited",
+                        otherwise=[],
+                        where=models.Q(("lane__isnull", False), ("state", "ready")),
+                    ),
+                    taskworks.database.indexes.PartialIndex(
+                        fields=["limit_name", "lane"],
+                        name="taskworks_run_slots",
+                        otherwise=[],
+                        where=models.Q(
+                            ("lane__isnull", False), ("state__in", ["claimed", "running"])
+                        ),
                     ),
                     taskworks.database.indexes.PartialIndex(
                         fields=["available_at", "id"],

@@ -1,4 +1,4 @@
-"""The tables: runs, workers, schedules and pauses, edges, unique keys and firings."""
+"""The tables: runs, workers, schedules, pauses and limits, edges, unique keys and firings."""
 
 from taskworks.installed import refuse_without_app
 
@@ -6,6 +6,7 @@ refuse_without_app()  # or Django would, in words about one of the classes
 
 from taskworks.models.edge import Edge
 from taskworks.models.firing import Firing
+from taskworks.models.limit import Limit
 from taskworks.models.pause import Pause
 from taskworks.models.planning import FAR_FUTURE, HAS_NOT_RUN
 from taskworks.models.run import RunState, TaskRun
@@ -19,6 +20,7 @@ __all__ = [
     "Edge",
     "Firing",
     "Kind",
+    "Limit",
     "Overlap",
     "Pause",
     "RunState",

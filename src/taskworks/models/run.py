@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
-from django.db import models
+from django.db import connections, models
 from django.db.models.base import ModelState
 from django.utils.translation import gettext_lazy as _
 
@@ -66,6 +66,18 @@ STATUS_OF: dict[str, TaskResultStatus] = {
 
 # The order in which the ready runs of a queue and an executor are claimed.
 LANE_ORDER = ["backend", "queue_name", "executor", "rank", "available_at", "id"]
+# The order in which those of a limit stand. Where indexes are over all rows, it is that of every
+# ready run: without a limit, two of these columns are NULL.
+LIMITED_ORDER = [
+    "limit_name",
+    "backend",
+    "queue_name",
+    "executor",
+    "lane",
+    "rank",
+    "available_at",
+    "id",
+]
 
 
 def new_run_id() -> UUID:
@@ -108,6 +120,21 @@ class TaskRunQuerySet(models.QuerySet["TaskRun"]):
 
     def ready(self) -> "TaskRunQuerySet":
         return self.filter(state=RunState.READY)
+
+    def unlimited(self) -> "TaskRunQuerySet":
+        """Those without a limit."""
+        # The index of MySQL and MariaDB has limit_name in front; that of others is of these alone.
+        return self.filter(lane=None, **{} if self._has_partial_indexes else {"limit_name": None})
+
+    def limited(self) -> "TaskRunQuerySet":
+        """Those with a limit."""
+        if self._has_partial_indexes:
+            return self.filter(lane__isnull=False)
+        return self.filter(limit_name__gt="")
+
+    @property
+    def _has_partial_indexes(self) -> bool:
+        return connections[self.db].features.supports_partial_indexes
 
     def in_hand(self) -> "TaskRunQuerySet":
         """Those that a worker has claimed or executes."""
@@ -156,6 +183,10 @@ class TaskRun(models.Model):
     executor = models.CharField(
         max_length=7, choices=[(name, name) for name in LANES], default=THREAD
     )
+    # The name of its limit, and the key in it: of one lane, only so many runs are in hand at once.
+    # Both are None, or neither.
+    limit_name = NameField(max_length=64, null=True)
+    lane = NameField(max_length=128, null=True)
     # Those that using() has changed; the others are the code's.
     options = JSONTextField(default=dict, holds=readable.a_dict)
     # Until when its first attempt may begin.
@@ -208,9 +239,19 @@ class TaskRun(models.Model):
         indexes = (
             PartialIndex(
                 name="taskworks_run_ready",
-                where=models.Q(state="ready"),
+                where=models.Q(state="ready", lane__isnull=True),
                 fields=LANE_ORDER,
-                otherwise=["state", *LANE_ORDER],
+                otherwise=["state", *LIMITED_ORDER],
+            ),
+            PartialIndex(
+                name="taskworks_run_limited",
+                where=models.Q(state="ready", lane__isnull=False),
+                fields=LIMITED_ORDER,  # elsewhere, taskworks_run_ready has these
+            ),
+            PartialIndex(
+                name="taskworks_run_slots",
+                where=models.Q(state__in=["claimed", "running"], lane__isnull=False),
+                fields=["limit_name", "lane"],  # likewise
             ),
             PartialIndex(
                 name="taskworks_run_blocked",

@@ -28,7 +28,14 @@ from taskworks.models.run import TaskRunQuerySet
 from taskworks.models.schedule import ScheduleQuerySet
 from taskworks.models.worker import WorkerQuerySet
 from taskworks.store.new_runs import NewRuns
-from taskworks.store.statements import Change, Rows, bytes_of, per_statement, rows_of
+from taskworks.store.statements import (
+    Change,
+    Rows,
+    bytes_of,
+    own_columns,
+    per_statement,
+    rows_of,
+)
 
 MAX_LOCK_WAIT = timedelta(seconds=1)  # that a worker's write waits for another session's lock
 MAX_SILENCE_WITH_LOCKS = timedelta(seconds=10)  # then the database ends the transaction
@@ -97,6 +104,11 @@ class Base(ABC):
         """
         raise NotImplementedError(f"The database {self.alias!r} does not show commits.")
 
+    @property
+    def _unlimited(self) -> str:
+        """The SQL condition of runs without a limit, as their index has it."""
+        return "lane IS NULL"
+
     # Transactions.
 
     def lock_to_write(self) -> None:  # noqa: B027 - most databases lock rows
@@ -140,11 +152,13 @@ class Base(ABC):
         batches = [*per_statement(self.rows.own(new), lambda row: bytes_of(row) + shared_bytes)]
         with writing(self.alias) if len(batches) > 1 else nullcontext():
             for own in batches:
-                self._insert(shared, own)
+                self._insert(shared, own_columns(new), own)
 
     @abstractmethod
-    def _insert(self, shared: dict[str, Any], own: Sequence[tuple[Any, ...]]) -> None:
-        """Insert runs: the values that they share, and the rows of their own values."""
+    def _insert(
+        self, shared: dict[str, Any], columns: Sequence[str], own: Sequence[tuple[Any, ...]]
+    ) -> None:
+        """Insert runs: the values that they share, and the rows of their own, in ``columns``."""
 
     def _write(
         self,
@@ -254,7 +268,12 @@ class Base(ABC):
 
     def _notify_queues_of(self, runs: Sequence[TaskRun], written: set[UUID]) -> set[UUID]:
         """Notify workers of the queues of the runs that were written."""
-        for backend, name in {(run.backend, run.queue_name) for run in runs if run.id in written}:
+        of_queues = {
+            (run.backend, run.queue_name if run.limit_name is None else None)
+            for run in runs
+            if run.id in written
+        }
+        for backend, name in of_queues:
             self.notify_workers(backend, name)
         return written
 

@@ -63,7 +63,7 @@ class Cancelling(Base):
     def count_waiting(self, backend: str, queue_name: str) -> int:
         """Return how many runs of a queue wait; the cost grows with the runs that do anywhere."""
         runs = self.runs.filter(backend=backend, queue_name=queue_name)
-        return sum(runs.filter(state=state).count() for state in WAITING)
+        return sum(part.count() for state in WAITING for part in _parts(runs, state))
 
     def waiting_in_queue(
         self,
@@ -76,9 +76,12 @@ class Cancelling(Base):
         limit: int,
     ) -> list[UUID]:
         """Return runs of a queue that wait in this state, and were enqueued ``before`` or then."""
-        runs = self.runs.filter(state=state, backend=backend, queue_name=queue_name)
-        wanted = runs.filter(enqueued_at__lte=before).exclude(id__in=except_for)
-        return [*wanted.order_by(*WAITING[state]).values_list("id", flat=True)[:limit]]
+        runs = self.runs.filter(backend=backend, queue_name=queue_name, enqueued_at__lte=before)
+        found: list[UUID] = []
+        for part in _parts(runs.exclude(id__in=except_for), state):
+            left = limit - len(found)
+            found += part.order_by(*WAITING[state]).values_list("id", flat=True)[:left]
+        return found
 
     def cancel_waiting(self, ids: Collection[UUID], entry: Mapping[str, Any]) -> set[UUID]:
         """
@@ -121,3 +124,9 @@ class Cancelling(Base):
 
     def _unfinished(self, run_id: UUID) -> TaskRunQuerySet:
         return self._in(self.runs.filter(id=run_id), *UNFINISHED)
+
+
+def _parts(runs: TaskRunQuerySet, state: RunState) -> list[TaskRunQuerySet]:
+    """Return those of these runs that are in this state, from each of its indexes."""
+    some = runs.filter(state=state)
+    return [some.unlimited(), some.limited()] if state == RunState.READY else [some]

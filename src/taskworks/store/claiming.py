@@ -25,6 +25,7 @@ class Outlook(NamedTuple):
     paused: frozenset[str] = frozenset()  # queues
     resumes_in: float = math.inf  # seconds until the first of these pauses ends by itself
     goes_on_after: str | None = None  # a queue's name, if there may be more ready ones after it
+    has_limited: bool = False  # whether runs with a limit are ready, of any backend
 
 
 class Lane(NamedTuple):
@@ -57,8 +58,8 @@ class Claiming(Base):
         self, backend: str, after: str | None = None, limit: int | None = None
     ) -> list[str]:
         """
-        Return the queues that have a ready run, in the order of their names: up to ``limit`` of
-        them, ``after`` this name. Costs one index probe per queue.
+        Return the queues that have a ready run without a limit, in the order of their names: up to
+        ``limit`` of them, ``after`` this name. Costs one index probe per queue.
         """
         return [name for _, name, _ in self._fetch(*self._ready_queues(backend, after, limit))]
 
@@ -78,17 +79,22 @@ class Claiming(Base):
         ready, ready_parameters = self._ready_queues(backend, after, limit)
         due_in, clock = self._seconds_until("MIN(available_at)")
         pauses, pause_parameters = self._pauses_of_queues(backend)
+        runs = self._quoted(TaskRun)
         statement = f"""
             {ready}
             UNION ALL
-            SELECT 'due', NULL, {due_in} FROM {self._quoted(TaskRun)} WHERE state = 'scheduled'
+            SELECT 'due', NULL, {due_in} FROM {runs} WHERE state = 'scheduled'
             UNION ALL
-            SELECT 'paused', {pauses}"""  # noqa: S608 - a table's name and our own expressions
+            SELECT 'paused', {pauses}
+            UNION ALL
+            SELECT 'limited', MIN(limit_name), NULL FROM {runs}
+            WHERE state = 'ready' AND lane IS NOT NULL"""  # noqa: S608 - names, our expressions
         rows = self._fetch(statement, [*ready_parameters, *clock, *pause_parameters])
         queues = [name for what, name, _ in rows if what == "ready"]
         [due_in] = [seconds for what, _, seconds in rows if what == "due"]
         paused = [(name, seconds) for what, name, seconds in rows if what == "paused"]
-        return outlook_of(queues, limit, due_in, paused)
+        [limited] = [name for what, name, _ in rows if what == "limited"]
+        return outlook_of(queues, limit, due_in, paused, has_limited=limited is not None)
 
     def claim(
         self,
@@ -101,10 +107,10 @@ class Claiming(Base):
         places: Places = NO_PLACES,
     ) -> list[TaskRun]:
         """
-        Take ready runs for a worker that is not given up, in the order of claims (rank,
-        available_at, id): as many per executor as there is ``room`` for, at most ``limit`` in all.
-        All runs of one claim share one new token. ``places`` say where to begin in each lane;
-        runs before them are not seen. Databases without ``uses_cursors`` ignore them.
+        Take ready runs without a limit for a worker that is not given up, in the order of claims
+        (rank, available_at, id): as many per executor as there is ``room`` for, at most ``limit``
+        in all. All runs of one claim share one new token. ``places`` say where to begin in each
+        lane; runs before them are not seen. Databases without ``uses_cursors`` ignore them.
         """
         lanes = [
             Lane(queue, executor, free, places.get((queue, executor)))
@@ -130,7 +136,8 @@ class Claiming(Base):
         self, backend: str, after: str | None, limit: int | None
     ) -> tuple[str, list[Any]]:
         """Return SQL for the ``ready_queues``, and its parameters."""
-        ready = f"FROM {self._quoted(TaskRun)} WHERE state = 'ready' AND backend = %s"
+        ready = f"FROM {self._quoted(TaskRun)} WHERE state = 'ready' AND {self._unlimited}"
+        ready = f"{ready} AND backend = %s"
         first, begins = ("", []) if after is None else ("AND queue_name > %s", [after])
         last, ends = ("", []) if limit is None else ("AND queue.place < %s", [limit])
         statement = f"""
@@ -163,7 +170,12 @@ class Claiming(Base):
 
 
 def outlook_of(
-    ready: Sequence[str], limit: int | None, due_in: Any, pauses: Iterable[tuple[str, Any]]
+    ready: Sequence[str],
+    limit: int | None,
+    due_in: Any,
+    pauses: Iterable[tuple[str, Any]],
+    *,
+    has_limited: bool,
 ) -> Outlook:
     """Return the outlook of these answers, at most ``limit`` ready queues and seconds or None."""
     ends = {name: _seconds(seconds) for name, seconds in pauses}
@@ -174,6 +186,7 @@ def outlook_of(
         frozenset(in_force),
         min(in_force.values(), default=math.inf),
         ready[-1] if len(ready) == limit else None,
+        has_limited,
     )
 
 

@@ -45,7 +45,9 @@ class Enqueueing(Base):
             self._insert_all(new)
         if new.starts_within(NOTIFY_IF_DUE_WITHIN):
             columns = new.template.columns
-            self.notify_workers(columns["backend"], columns["queue_name"])
+            # Who is told of a queue claims what is there without a limit, and looks no further.
+            queue_name = columns["queue_name"] if new.lanes is None else None
+            self.notify_workers(columns["backend"], queue_name)
 
     def enqueue_once(
         self, new: NewRuns, once: Once, insert: Insert | None = None

@@ -4,18 +4,20 @@ Runs on MySQL and MariaDB, which have no UPDATE ... RETURNING: lock, then write,
 Claims lock rows in the order of an index without waiting, so that two workers cannot deadlock.
 """
 
+import math
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from django.db import Error as DatabaseError
 from django.db import OperationalError, transaction
-from django.db.models import Min, Model
+from django.db.models import Count, Min, Model
 
 from taskworks import real_time as time
 from taskworks.database.clock import DatabaseClock
@@ -26,8 +28,9 @@ from taskworks.store.base import MAX_LOCK_WAIT
 from taskworks.store.cancelling import WAITING
 from taskworks.store.claiming import Lane, Outlook, outlook_of
 from taskworks.store.enqueueing import MAX_TRIES, Insert, Once
+from taskworks.store.limiting import FIRST, Line, OpenLane, Share
 from taskworks.store.new_runs import NewRuns
-from taskworks.store.statements import OWN_COLUMNS, Change, bytes_of, per_statement
+from taskworks.store.statements import Change, bytes_of, per_statement
 from taskworks.store.unique_runs import MAX_PATIENCE, Call, Standing, overdue
 from taskworks.store.verbs import Store
 
@@ -51,7 +54,8 @@ class MySQLStore(Store):
         return [*islice(self._ready_queues_after(after or "", backend), limit)]
 
     def _ready_queues_after(self, name: str, backend: str) -> Iterator[str]:
-        ready = self.runs.ready().filter(backend=backend)
+        # Without a condition on lane, which comes behind the queue's name in the index.
+        ready = self.runs.ready().filter(limit_name=None, backend=backend)
         while name := ready.filter(queue_name__gt=name).aggregate(name=Min("queue_name"))["name"]:
             yield name
 
@@ -59,21 +63,30 @@ class MySQLStore(Store):
         due_in, clock = self._seconds_until("MIN(available_at)")
         table = self._quoted(TaskRun)
         begins, names = ("", []) if after is None else ("AND queue_name > %s", [after])
-        ready = f"FROM {table} WHERE state = 'ready' AND backend = %s {begins}"
+        ready = f"FROM {table} WHERE state = 'ready' AND {self._unlimited}"
+        ready = f"{ready} AND backend = %s {begins}"
         statement = f"""
             SELECT
                 (SELECT MIN(queue_name) {ready}),
                 (SELECT {due_in} FROM {table} WHERE state = 'scheduled'),
-                EXISTS (SELECT 1 FROM {self._quoted(Pause)} WHERE backend = %s)
+                EXISTS (SELECT 1 FROM {self._quoted(Pause)} WHERE backend = %s),
+                (SELECT MIN(limit_name) FROM {table} WHERE state = 'ready' AND limit_name > '')
             """  # noqa: S608 - names of tables
-        [(first, seconds, has_pauses)] = self._fetch(statement, [backend, *names, *clock, backend])
+        [row] = self._fetch(statement, [backend, *names, *clock, backend])
+        first, seconds, has_pauses, limited = row
         queues = [] if first is None else chain([first], self._ready_queues_after(first, backend))
         pauses = self._read_pauses(backend) if has_pauses else []
-        return outlook_of([*islice(queues, limit)], limit, seconds, pauses)
+        return outlook_of(
+            [*islice(queues, limit)], limit, seconds, pauses, has_limited=limited is not None
+        )
 
     def _read_pauses(self, backend: str) -> list[tuple[Any, ...]]:
         pauses, parameters = self._pauses_of_queues(backend)
         return self._fetch(f"SELECT {pauses}", parameters)
+
+    @property
+    def _unlimited(self) -> str:
+        return "limit_name IS NULL"
 
     def _seconds_until(self, moment: str) -> tuple[str, Sequence[Any]]:
         clock, offset = DatabaseClock().as_mysql(None, self.connection)
@@ -99,7 +112,8 @@ class MySQLStore(Store):
         """Lock the first runs of a lane that no other session has locked, and return them."""
         statement = f"""
             SELECT {self.rows.columns()} FROM {self._quoted(TaskRun)}
-            WHERE state = 'ready' AND backend = %s AND queue_name = %s AND executor = %s
+            WHERE state = 'ready' AND limit_name IS NULL AND lane IS NULL
+                AND backend = %s AND queue_name = %s AND executor = %s
             ORDER BY `rank`, available_at, id LIMIT %s
             FOR UPDATE SKIP LOCKED"""  # noqa: S608 - only names are put in
         return self.rows.claimed(
@@ -118,6 +132,68 @@ class MySQLStore(Store):
         for run in runs:
             run.__dict__.update(claim)
         return runs
+
+    # MariaDB has no LATERAL, and both read everything ready for a recursive query. So lanes are
+    # found one by one, and the slots in use are counted once for all of them.
+
+    def _open_lanes(self, line: Line, after: str, at_once: int | None, most: int) -> list[OpenLane]:
+        in_use: Counter[str] = Counter()
+        if at_once is not None:
+            held = self.runs.in_hand().filter(limit_name=line.limit, lane__isnull=False)
+            in_use.update(dict(held.values_list("lane").annotate(Count("lane")).order_by()))
+        limit = math.inf if at_once is None else at_once
+        lanes = (OpenLane(lane, limit - in_use[lane]) for lane in self._lanes_in_turn(line, after))
+        return [*islice((lane for lane in lanes if lane.room > 0), most)]
+
+    def _lanes_in_turn(self, line: Line, after: str) -> Iterator[str]:
+        """Yield the lanes with ready runs: those after a lane, then those up to it."""
+        yield from self._lanes_after(line, after)
+        if after != FIRST:
+            yield from takewhile(self._up_to(after), self._lanes_after(line, FIRST))
+
+    def _lanes_after(self, line: Line, lane: str | None) -> Iterator[str]:
+        first = "SELECT MIN(lane) AS lane FROM {} WHERE state = 'ready' AND limit_name = %s"
+        of_queue = f"""
+            {first.format(self._quoted(TaskRun))} AND backend = %s
+                AND queue_name = %s AND executor = %s AND lane > %s"""
+        statement = f"""
+            SELECT MIN(lane) FROM ({" UNION ALL ".join([of_queue] * len(line.queues))}) AS first"""  # noqa: S608 - names
+        while lane is not None:
+            parameters = [
+                value
+                for queue in line.queues
+                for value in (line.limit, line.backend, queue, line.executor, lane)
+            ]
+            [(lane,)] = self._fetch(statement, parameters)
+            if lane is not None:
+                yield lane
+
+    @staticmethod
+    def _up_to(last: str) -> Callable[[str], bool]:
+        """Return whether a lane is not after the last, in the order of utf8mb4_bin."""
+        return lambda lane: lane.encode() <= last.encode()
+
+    def _take(self, worker: UUID, line: Line, shares: Sequence[Share]) -> list[TaskRun]:
+        head = f"""
+            (SELECT {self.rows.columns_of_limited()} FROM {self._quoted(TaskRun)}
+            WHERE state = 'ready' AND limit_name = %s AND backend = %s AND queue_name = %s
+                AND executor = %s AND lane = %s
+            ORDER BY `rank`, available_at, id LIMIT %s
+            FOR UPDATE SKIP LOCKED)"""  # noqa: S608 - only names are put in
+        heads = [(share, queue) for share in shares for queue in line.queues]
+        parameters = [
+            value
+            for share, queue in heads
+            for value in (line.limit, line.backend, queue, line.executor, *share)
+        ]
+        rows = self._fetch(" UNION ALL ".join([head] * len(heads)), parameters)
+        left = Counter(dict(shares))
+        runs = [
+            run
+            for run in self.rows.claimed_limited(rows, limit_name=line.limit)
+            if _take_one(left, run.lane)
+        ]
+        return self._hand_over(runs, worker) if runs else []
 
     def _limit_silence(self, longest: timedelta) -> None:
         # MariaDB has this limit for sessions only, MySQL not at all.
@@ -319,11 +395,13 @@ class MySQLStore(Store):
         new.enqueued_at = new.available_at = self.rows.read("enqueued_at", stored)
         return None
 
-    def _insert(self, shared: dict[str, Any], own: Sequence[tuple[Any, ...]]) -> None:
-        columns = ", ".join(map(self.connection.ops.quote_name, [*OWN_COLUMNS, *shared]))
-        row = f"({', '.join(['%s'] * (len(OWN_COLUMNS) + len(shared)))})"
+    def _insert(
+        self, shared: dict[str, Any], columns: Sequence[str], own: Sequence[tuple[Any, ...]]
+    ) -> None:
+        names = ", ".join(map(self.connection.ops.quote_name, [*columns, *shared]))
+        row = f"({', '.join(['%s'] * (len(columns) + len(shared)))})"
         statement = f"""
-            INSERT INTO {self._quoted(TaskRun)} ({columns})
+            INSERT INTO {self._quoted(TaskRun)} ({names})
             VALUES {", ".join([row] * len(own))}"""  # noqa: S608 - only names of columns are put in
         with self.connection.cursor() as cursor:
             cursor.execute(statement, [v for row in own for v in (*row, *shared.values())])
@@ -335,3 +413,9 @@ def _as_table(change: Change, only: Collection[str] = ()) -> tuple[str, list[Any
     row = "SELECT " + ", ".join(f"%s AS {change.own[place]}" for place in places)
     values = [row[place] for row in change.rows for place in places]
     return f"({' UNION ALL '.join([row] * len(change.rows))}) AS new", values
+
+
+def _take_one(left: Counter[str], lane: str | None) -> bool:
+    """Count down what is left of a lane; return False if nothing is."""
+    left[lane or ""] -= 1
+    return left[lane or ""] >= 0

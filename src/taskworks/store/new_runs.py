@@ -13,6 +13,7 @@ from taskworks.framework import Task, TaskResultStatus
 from taskworks.jsonvalue import copied
 from taskworks.models import RunState
 from taskworks.models.run import new_run_ids
+from taskworks.options.limits import Limit
 from taskworks.options.policy import Policy
 from taskworks.result import TaskResult, snapshot
 
@@ -20,10 +21,12 @@ from taskworks.result import TaskResult, snapshot
 class Template:
     """What all runs of a task share when they are enqueued: columns, and the options in force."""
 
-    __slots__ = ("columns", "policy")
+    __slots__ = ("columns", "limit", "policy")
 
-    def __init__(self, columns: Mapping[str, Any], policy: Policy) -> None:
-        self.columns, self.policy = columns, policy
+    def __init__(
+        self, columns: Mapping[str, Any], policy: Policy, limit: Limit | None = None
+    ) -> None:
+        self.columns, self.policy, self.limit = columns, policy, limit
 
 
 class NewRuns:
@@ -38,6 +41,7 @@ class NewRuns:
         "enqueued_at",
         "expires_at",
         "ids",
+        "lanes",
         "run_after",
         "state",
         "template",
@@ -49,9 +53,11 @@ class NewRuns:
         template: Template,
         texts: Sequence[tuple[str, str]],
         run_after: datetime | timedelta | None = None,
+        lanes: Sequence[str] | None = None,
     ) -> None:
-        """``texts`` are the args and kwargs of each run as JSON."""
-        self.template, self.texts = template, texts
+        """``texts`` are the args and kwargs of each run as JSON; ``lanes`` are those of limited
+        runs."""
+        self.template, self.texts, self.lanes = template, texts, lanes
         self.ids = new_run_ids(len(texts))  # in the order of the runs
         self.delay = run_after if isinstance(run_after, timedelta) else None
         self.run_after = run_after if isinstance(run_after, datetime) else None
@@ -87,9 +93,10 @@ class NewRuns:
         some = object.__new__(type(self))
         for name in NewRuns.__slots__:
             setattr(some, name, getattr(self, name))
-        pairs = zip(self.ids, self.texts, strict=True)
-        kept = [(run_id, texts) for run_id, texts in pairs if run_id in chosen]
-        some.ids, some.texts = [run_id for run_id, _ in kept], [texts for _, texts in kept]
+        kept = [index for index, run_id in enumerate(self.ids) if run_id in chosen]
+        some.ids, some.texts = [self.ids[i] for i in kept], [self.texts[i] for i in kept]
+        if self.lanes is not None:
+            some.lanes = [self.lanes[i] for i in kept]
         return some
 
     def schedule(self, now: datetime) -> None:

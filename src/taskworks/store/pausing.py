@@ -69,10 +69,11 @@ class Pausing(Base):
         of_queue = f"FROM {self._quoted(TaskRun)} WHERE backend = %s AND queue_name = %s AND state"
         statement = f"""
             SELECT
-                (SELECT MIN(executor) {of_queue} = 'ready') IS NOT NULL,
+                (SELECT MIN(executor) {of_queue} = 'ready' AND {self._unlimited}) IS NOT NULL,
+                (SELECT MIN(limit_name) {of_queue} = 'ready' AND lane IS NOT NULL) IS NOT NULL,
                 EXISTS (SELECT 1 {of_queue} IN ('claimed', 'running'))"""
-        [(ready, in_hand)] = self._fetch(statement, [backend, name] * 2)
-        return Use(bool(ready), bool(in_hand))
+        [(ready, limited, in_hand)] = self._fetch(statement, [backend, name] * 3)
+        return Use(bool(ready or limited), bool(in_hand))
 
     def _notify_of_pauses(self) -> None:
         # In the transaction, unlike a notification of runs, and never left out as one too many:

@@ -17,8 +17,9 @@ from taskworks.database.notifications import CHANNEL, Listener
 from taskworks.models import TaskRun, Worker
 from taskworks.store.base import MAX_LOCK_WAIT
 from taskworks.store.claiming import Lane
+from taskworks.store.limiting import Line, Share
 from taskworks.store.new_runs import NewRuns
-from taskworks.store.statements import OWN_COLUMNS, Change, Convert, Field, Rows
+from taskworks.store.statements import Change, Convert, Field, Rows
 from taskworks.store.verbs import Store
 
 LOCK_NOT_AVAILABLE = "55P03"
@@ -105,7 +106,7 @@ class PostgreSQLStore(Store):
                     ) AS lane (queue_name, executor, room, rank, available_at, id)
                     CROSS JOIN LATERAL (
                         SELECT ctid AS tid, rank, available_at, id FROM {runs}
-                        WHERE state = 'ready' AND backend = %(backend)s
+                        WHERE state = 'ready' AND lane IS NULL AND backend = %(backend)s
                             AND queue_name = lane.queue_name AND executor = lane.executor
                             AND (rank, available_at, id) >= (lane.rank, lane.available_at, lane.id)
                         ORDER BY rank, available_at, id LIMIT lane.room
@@ -141,6 +142,53 @@ class PostgreSQLStore(Store):
         rows = self._fetch(statement, parameters)
         return self.rows.claimed(rows, claimed_by=worker, claim_token=token)
 
+    def _take(self, worker: UUID, line: Line, shares: Sequence[Share]) -> list[TaskRun]:
+        runs, workers = self._quoted(TaskRun), self._quoted(Worker)
+        clock, moved = DatabaseClock().as_postgresql(None, self.connection)
+        # As in _claim: materialized, and updated by ctid.
+        statement = f"""
+            WITH head AS MATERIALIZED (
+                SELECT first.tid
+                FROM UNNEST(%(lanes)s::text[], %(numbers)s::int[]) AS share (lane, number)
+                CROSS JOIN LATERAL (
+                    SELECT ready.tid FROM UNNEST(%(queues)s::text[]) AS queue (name)
+                    CROSS JOIN LATERAL (
+                        SELECT ctid AS tid, rank, available_at, id FROM {runs}
+                        WHERE state = 'ready' AND lane IS NOT NULL
+                            AND limit_name = %(limit)s AND backend = %(backend)s
+                            AND queue_name = queue.name AND executor = %(executor)s
+                            AND lane = share.lane
+                        ORDER BY rank, available_at, id LIMIT share.number
+                        FOR UPDATE SKIP LOCKED
+                    ) AS ready
+                    ORDER BY rank, available_at, id LIMIT share.number
+                ) AS first
+            )
+            UPDATE {runs} AS run
+            SET state = 'claimed', claimed_by = %(worker)s, claim_token = %(token)s,
+                claimed_at = {clock.replace("%s", "%(moved)s")}
+            FROM head
+            WHERE run.ctid = head.tid AND EXISTS (
+                SELECT 1 FROM {workers} WHERE id = %(worker)s AND given_up_at IS NULL
+            )
+            RETURNING {self.rows.columns_of_limited()}"""  # noqa: S608 - only names are put in
+        token = uuid4()
+        parameters = {
+            "worker": worker,
+            "token": token,
+            **dict(zip(["moved"], moved, strict=False)),
+            "lanes": [share.lane for share in shares],
+            "numbers": [share.number for share in shares],
+            "queues": [*line.queues],
+            "limit": line.limit,
+            "backend": line.backend,
+            "executor": line.executor,
+        }
+        rows = self._fetch(statement, parameters)
+        return self.rows.claimed_limited(
+            rows, claimed_by=worker, claim_token=token, limit_name=line.limit
+        )
+
     def _apply(self, change: Change) -> set[UUID]:
         # One JSON document, because Python writes it three times as fast as arrays.
         columns = ", ".join(f"{name} {self.rows.type_of(name)}" for name in change.own)
@@ -172,16 +220,18 @@ class PostgreSQLStore(Store):
         [(stored,)] = prepared.fetch(self.connection, statement, [*values, *moved, *moved])
         new.enqueued_at = new.available_at = self.rows.read("enqueued_at", stored)
 
-    def _insert(self, shared: dict[str, Any], own: Sequence[tuple[Any, ...]]) -> None:
+    def _insert(
+        self, shared: dict[str, Any], columns: Sequence[str], own: Sequence[tuple[Any, ...]]
+    ) -> None:
         type_of = self.rows.type_of
-        columns = ", ".join(f"{name} {type_of(name)}" for name in OWN_COLUMNS)
+        typed = ", ".join(f"{name} {type_of(name)}" for name in columns)
         constants = ", ".join(f"%s::{type_of(name)}" for name in shared)
         statement = f"""
-            INSERT INTO {self._quoted(TaskRun)} ({", ".join([*OWN_COLUMNS, *shared])})
+            INSERT INTO {self._quoted(TaskRun)} ({", ".join([*columns, *shared])})
             SELECT new.*, {constants}
-            FROM JSON_TO_RECORDSET(%s::json) AS new ({columns})"""  # noqa: S608 - names and types
+            FROM JSON_TO_RECORDSET(%s::json) AS new ({typed})"""  # noqa: S608 - names and types
         # Not arrays: psycopg would escape every quotation mark in them, and JSON has many.
-        rows = [dict(zip(OWN_COLUMNS, row, strict=True)) for row in own]
+        rows = [dict(zip(columns, row, strict=True)) for row in own]
         with self.connection.cursor() as cursor:
             cursor.execute(statement, [*shared.values(), json.dumps(rows, default=str)])
 

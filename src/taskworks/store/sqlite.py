@@ -10,8 +10,9 @@ from taskworks.database.transactions import writing
 from taskworks.models import TaskRun, Worker
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.store.claiming import Lane
+from taskworks.store.limiting import Line, Share
 from taskworks.store.new_runs import NewRuns
-from taskworks.store.statements import OWN_COLUMNS, Change
+from taskworks.store.statements import Change
 from taskworks.store.verbs import Store
 
 NOBODY = UUID(int=0)
@@ -61,7 +62,7 @@ class SQLiteStore(Store):
                     FROM lane CROSS JOIN {runs} AS head
                     WHERE head.id IN (
                         SELECT id FROM {runs}
-                        WHERE state = 'ready' AND backend = %s
+                        WHERE state = 'ready' AND lane IS NULL AND backend = %s
                             AND queue_name = lane.queue_name AND executor = lane.executor
                         ORDER BY rank, available_at, id LIMIT %s
                     )
@@ -86,6 +87,50 @@ class SQLiteStore(Store):
         rows = self._fetch(statement, parameters)
         return self.rows.claimed(rows, claimed_by=worker, claim_token=token)
 
+    def _take(self, worker: UUID, line: Line, shares: Sequence[Share]) -> list[TaskRun]:
+        runs, workers = self._quoted(TaskRun), self._quoted(Worker)
+        clock, now = DatabaseClock().as_sqlite(None, self.connection)
+        statement = f"""
+            WITH share (lane, number) AS (VALUES {", ".join(["(%s, %s)"] * len(shares))}),
+            queue (name) AS (VALUES {", ".join(["(%s)"] * len(line.queues))})
+            UPDATE {runs}
+            SET state = 'claimed', claimed_by = %s, claim_token = %s, claimed_at = {clock}
+            WHERE id IN (
+                SELECT id FROM (
+                    SELECT head.id, share.number, ROW_NUMBER() OVER (
+                        PARTITION BY share.lane ORDER BY head.rank, head.available_at, head.id
+                    ) AS place
+                    FROM share CROSS JOIN queue CROSS JOIN {runs} AS head
+                    WHERE head.id IN (
+                        SELECT id FROM {runs}
+                        WHERE state = 'ready' AND lane IS NOT NULL
+                            AND limit_name = %s AND backend = %s
+                            AND queue_name = queue.name AND executor = %s AND lane = share.lane
+                        ORDER BY rank, available_at, id LIMIT %s
+                    )
+                )
+                WHERE place <= number
+            ) AND EXISTS (SELECT 1 FROM {workers} WHERE id = %s AND given_up_at IS NULL)
+            RETURNING {self.rows.columns_of_limited()}"""  # noqa: S608 - only names are put in
+        token = uuid4()
+        holder = self.rows.writer("claimed_by")(worker)
+        parameters = [
+            *(value for share in shares for value in share),
+            *line.queues,
+            holder,
+            self.rows.writer("claim_token")(token),
+            *now,
+            line.limit,
+            line.backend,
+            line.executor,
+            max(share.number for share in shares),
+            holder,
+        ]
+        rows = self._fetch(statement, parameters)
+        return self.rows.claimed_limited(
+            rows, claimed_by=worker, claim_token=token, limit_name=line.limit
+        )
+
     def _apply(self, change: Change) -> set[UUID]:
         row = f"({', '.join(['%s'] * len(change.own))})"
         statement = f"""
@@ -105,10 +150,13 @@ class SQLiteStore(Store):
         with self.connection.cursor() as cursor:
             cursor.execute(statement, [*values, now, now])
 
-    def _insert(self, shared: dict[str, Any], own: Sequence[tuple[Any, ...]]) -> None:
+    def _insert(
+        self, shared: dict[str, Any], columns: Sequence[str], own: Sequence[tuple[Any, ...]]
+    ) -> None:
+        row = f"({', '.join(['%s'] * len(columns))})"
         statement = f"""
-            INSERT INTO {self._quoted(TaskRun)} ({", ".join([*OWN_COLUMNS, *shared])})
-            WITH new ({", ".join(OWN_COLUMNS)}) AS (VALUES {", ".join(["(%s, %s, %s)"] * len(own))})
+            INSERT INTO {self._quoted(TaskRun)} ({", ".join([*columns, *shared])})
+            WITH new ({", ".join(columns)}) AS (VALUES {", ".join([row] * len(own))})
             SELECT new.*, {", ".join(["%s"] * len(shared))} FROM new"""  # noqa: S608 - only names
         with self.connection.cursor() as cursor:
             cursor.execute(statement, [*(value for row in own for value in row), *shared.values()])

@@ -25,6 +25,7 @@ TEMPLATE_COLUMNS = (
     "task_path",
     "callable_path",
     "owner",
+    "limit_name",
     "rank",
     "executor",
     "at_most_once",
@@ -34,6 +35,7 @@ TEMPLATE_COLUMNS = (
 TIMES_WHEN_STORED = ("run_after", "enqueued_at", "available_at", "expires_at")
 MAX_TEMPLATES = 1000  # whose parameters are kept
 
+LIMITED_BY = ("limit_name", "lane")  # NULL where there is no limit
 SET_BY_CLAIM = ("state", "claimed_by", "claim_token")
 NULL_WHILE_READY = ("cancel_requested_at", "finished_at", "return_value", "target", "progress")
 CLEARED_AFTER_CLAIM = ("claimed_by", "claim_token", "target", "progress")
@@ -116,8 +118,24 @@ class Rows:
         """Return the columns that a claim selects or returns."""
         return ", ".join(map(self._expression, self._fields_to_read))
 
+    def columns_of_limited(self) -> str:
+        """Return the columns that a claim of limited runs selects or returns."""
+        return f"{self.columns()}, {self._expression(_field('lane'))}"
+
     def claimed(self, rows: Iterable[Sequence[Any]], **claim: Any) -> list[TaskRun]:
         """Return the runs of these rows of ``columns``, in the order of claims."""
+        none = dict.fromkeys(LIMITED_BY)
+        return sorted(self._claimed(rows, **none, **claim), key=claim_order)
+
+    def claimed_limited(self, rows: Iterable[Sequence[Any]], **claim: Any) -> list[TaskRun]:
+        """Return the same of rows of ``columns_of_limited``; ``claim`` has the limit's name."""
+        rows = list(rows)
+        runs = self._claimed([row[:-1] for row in rows], **claim)
+        for run, row in zip(runs, rows, strict=True):
+            run.lane = row[-1]
+        return sorted(runs, key=claim_order)
+
+    def _claimed(self, rows: Iterable[Sequence[Any]], **claim: Any) -> list[TaskRun]:
         names = [field.attname for field in self._fields_to_read]
         readers = self._readers()
         known = {**dict.fromkeys(NULL_WHILE_READY), "state": RunState.CLAIMED.value, **claim}
@@ -133,7 +151,7 @@ class Rows:
                 columns = self._what_is_readable(dict(zip(names, row, strict=True)))
             columns.update(known)
             runs.append(TaskRun.of_columns(self._alias, columns))
-        return sorted(runs, key=claim_order)
+        return runs
 
     def _what_is_readable(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return the columns of a row, with stand-ins for those that cannot be read."""
@@ -154,7 +172,7 @@ class Rows:
 
     @cached_property
     def _fields_to_read(self) -> list[Field]:
-        known = (*SET_BY_CLAIM, *NULL_WHILE_READY)
+        known = (*SET_BY_CLAIM, *NULL_WHILE_READY, *LIMITED_BY)
         return [field for field in TaskRun._meta.concrete_fields if field.attname not in known]
 
     def _readers(self) -> list[tuple[str, Convert]]:
@@ -189,12 +207,15 @@ class Rows:
             "state": new.state,
         }
 
-    def own(self, new: NewRuns) -> list[tuple[str, str, str]]:
-        """Return the values of OWN_COLUMNS, one row per run."""
-        return [
+    def own(self, new: NewRuns) -> list[tuple[str, ...]]:
+        """Return the values of ``own_columns``, one row per run."""
+        rows = [
             (as_hex(run_id), args, kwargs)
             for run_id, (args, kwargs) in zip(new.ids, new.texts, strict=True)
         ]
+        if new.lanes is None:
+            return [*rows]
+        return [(*row, lane) for row, lane in zip(rows, new.lanes, strict=True)]
 
     def insertion_of_one(
         self, new: NewRuns, clock: str, returning: str = ""
@@ -205,6 +226,8 @@ class Rows:
         same for almost all runs, so that a database may keep it prepared.
         """
         shared = self.of_template(new.template)
+        if new.lanes is not None:
+            shared = {**shared, "lane": new.lanes[0]}
         returned = self._expression(_field(returning)) if returning else ""
         text = self._text_of_insertion(tuple(shared), clock, returned)
         return text, [as_hex(new.ids[0]), *new.texts[0], *shared.values()]
@@ -321,6 +344,11 @@ def _stand_in(field: Field, value: Any) -> Any:
     if isinstance(field, JSONTextField):
         return field.unreadable(value)
     return 0 if field.attname in COUNTS else None
+
+
+def own_columns(new: NewRuns) -> tuple[str, ...]:
+    """Return the columns in which these runs differ."""
+    return OWN_COLUMNS if new.lanes is None else (*OWN_COLUMNS, "lane")
 
 
 def as_hex(run_id: int) -> str:

@@ -1,7 +1,7 @@
 """Statistics for people: how many runs there are, how long they wait, and which workers live."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -72,13 +72,16 @@ def tallies(store: Store, finished_within: timedelta) -> list[Tally]:
     """
     recent = store.runs.finished().filter(finished_at__gte=DatabaseClock(-finished_within))
     runs = store.runs
-    parts = [runs.blocked(), runs.scheduled(), runs.ready(), runs.in_hand(), recent]
-    return sorted(tally for part in parts for tally in _tallied(part))
+    ready = _added(_tallied(part) for part in _parts_of_ready(store))
+    parts = [runs.blocked(), runs.scheduled(), runs.in_hand(), recent]
+    return sorted([*ready, *(tally for part in parts for tally in _tallied(part))])
 
 
 def longest_wait(store: Store) -> timedelta | None:
     """Return how long the oldest ready run has been ready; None if none is."""
-    since = store.runs.ready().aggregate(since=Min("available_at"))["since"]
+    parts = _parts_of_ready(store)
+    moments = [part.aggregate(since=Min("available_at"))["since"] for part in parts]
+    since = min((moment for moment in moments if moment), default=None)
     return None if since is None else max(store.read_clock() - since, timedelta())
 
 
@@ -109,6 +112,19 @@ def unattended(
         if tally.state in TO_EXECUTE and not is_held:
             work[tally.queue_name] += tally.number
     return dict(work)
+
+
+def _parts_of_ready(store: Store) -> list[TaskRunQuerySet]:
+    """Return the runs that are ready, from each of their indexes."""
+    return [store.runs.ready().unlimited(), store.runs.ready().limited()]
+
+
+def _added(parts: Iterable[list[Tally]]) -> list[Tally]:
+    counts: Counter[tuple[str, str, RunState]] = Counter()
+    for tallies in parts:
+        for backend, queue_name, state, number in tallies:
+            counts[backend, queue_name, state] += number
+    return [Tally(*queue_and_state, number) for queue_and_state, number in counts.items()]
 
 
 def _tallied(runs: TaskRunQuerySet) -> list[Tally]:

@@ -269,6 +269,7 @@ class UniqueRuns(Cancelling):
         columns = {
             **{name: v for name, v in latest.template.columns.items() if name not in ALIKE},
             "owner": latest.template.columns.get("owner") or run.owner,
+            "lane": latest.lanes[0] if latest.lanes else None,
             "args": decoded(args),
             "kwargs": decoded(kwargs),
             "run_after": latest.run_after,
@@ -280,7 +281,7 @@ class UniqueRuns(Cancelling):
         for name, value in columns.items():
             setattr(run, name, value)
         if run.state != RunState.BLOCKED and run.available_at - _now(run) < NOTIFY_IF_DUE_WITHIN:
-            self.notify_workers(run.backend, run.queue_name)
+            self._notify_queues_of([run], {run.id})
 
 
 class _SomeHaveBegun(Exception):  # noqa: N818 - does not leave this module

@@ -6,6 +6,7 @@ from taskworks.store.blocking import Blocking
 from taskworks.store.cancelling import Cancelling
 from taskworks.store.claiming import Claiming
 from taskworks.store.finishing import Finishing
+from taskworks.store.limiting import Limiting
 from taskworks.store.pausing import Pausing
 from taskworks.store.pruning import Pruning
 from taskworks.store.rescuing import Rescuing
@@ -19,6 +20,7 @@ class Store(
     UniqueRuns,
     TakingOver,
     Claiming,
+    Limiting,
     Finishing,
     Cancelling,
     Rescuing,

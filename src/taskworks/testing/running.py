@@ -3,7 +3,7 @@
 import contextvars
 import os
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
@@ -31,6 +31,7 @@ from taskworks.recording.ledger import Ledger
 from taskworks.recording.subscribers import RunLog, RunSignals
 from taskworks.result import TaskResult
 from taskworks.store import store
+from taskworks.store.limiting import Line
 from taskworks.testing.transactions import as_without_transactions
 from taskworks.worker.claiming.queues import Queues
 
@@ -52,11 +53,11 @@ def run_tasks(
     at once is listed twice.
 
     Everything happens in this thread, on its database connections, and so also inside the
-    transaction of a ``TestCase``. Retries, snoozes, expiry, cancellation, signals, logs and pauses
-    of queues are the same as in a worker. Runs that are due later stay; see ``clock``. Unlike in a
-    worker, tasks are never interrupted, so a ``timeout`` or a cancellation does not stop a running
-    task; tasks for child processes are called here; and progress, messages and metadata are written
-    at the end of the attempt.
+    transaction of a ``TestCase``. Retries, snoozes, expiry, cancellation, signals, logs, limits
+    and pauses of queues are the same as in a worker. Runs that are due later stay; see ``clock``.
+    Unlike in a worker, tasks are never interrupted, so a ``timeout`` or a cancellation does not
+    stop a running task; tasks for child processes are called here; and progress, messages and
+    metadata are written at the end of the attempt.
 
     If a run finally fails, or its task cannot be imported, this is stored and the exception is
     raised here; the other runs stay enqueued. With ``raise_failures=False`` it is only in the
@@ -105,7 +106,10 @@ class Runner(Subscriber):
             self._store.leave(self._id)
 
     def claim(self) -> TaskRun | None:
-        """Claim and return the run that a worker would claim first; None if there is none."""
+        """
+        Claim and return the run that a worker would claim first; None if there is none. Runs that
+        have a limit come after the others.
+        """
         unblock_all(self._store)
         promote(self._store)
         alias = self._backend.alias
@@ -113,6 +117,15 @@ class Runner(Subscriber):
             queues = [name for name in outlook.queues if self._queues.takes(name)]
             for run in self._store.claim(self._id, alias, queues, ONE_OF_EACH, limit=1):
                 return run
+        return self._claim_limited(outlook.paused) if outlook.has_limited else None
+
+    def _claim_limited(self, paused: Collection[str]) -> TaskRun | None:
+        alias = self._backend.alias
+        for limit, queue, executor in self._store.limited_queues(alias):
+            if self._queues.takes(queue) and queue not in paused:
+                line = Line(limit, alias, (queue,), executor)
+                for run in self._store.claim_limited(self._id, line, 1).runs:
+                    return run
         return None
 
     def execute(self, run: TaskRun) -> Outcome:

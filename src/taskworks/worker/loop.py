@@ -47,6 +47,7 @@ from taskworks.recording.subscribers import RunLog, RunSignals, Watchers
 from taskworks.store import store
 from taskworks.worker.claiming import NoWakeUps, WakeUpSource
 from taskworks.worker.claiming.intake import Intake
+from taskworks.worker.claiming.limited import FreedSlots
 from taskworks.worker.claiming.queues import Queues
 from taskworks.worker.claiming.sources import wake_up_source
 from taskworks.worker.first_starts import FirstStarts
@@ -125,12 +126,14 @@ class Worker:
     def _make_ledger(self, subscribers: Iterable[Subscriber]) -> None:
         """All that hears of the outcomes of attempts is in this list, in the order of the calls."""
         self._watchers, self._followers = Watchers(self._store), Followers(self._store)
+        self._freed_slots = FreedSlots(self._store)
         self._events = RunEvents(
             [
                 self._watchers,
                 RunLog(),
                 RunSignals(type(self.backend)),
                 self._followers,
+                self._freed_slots,
                 *subscribers,
                 self._observer,
             ]
@@ -216,6 +219,7 @@ class Worker:
         try:
             self._ledger.record()
             self._unblock_followers()
+            self._use_freed_slots()
             self._register_again()
             self._claim_and_submit()
             self._heed_pauses()
@@ -248,6 +252,11 @@ class Worker:
         self._has_made_ready.set()
         self._wake()
 
+    def _use_freed_slots(self) -> None:
+        """Look at once for runs that have waited for the slots of those that have just ended."""
+        if self._freed_slots.take():
+            self._intake.look_for_limited()
+
     def _claim_and_submit(self) -> None:
         """Claim what can start soon, and submit it."""
         if room := self._intake.room_due(self._room()):
@@ -258,14 +267,18 @@ class Worker:
             return self._intake.claim(self.id, room, self._limit)
         unblock_all(self._store)
         runs = self._intake.claim_the_last(self.id, self._room(), self._limit)
-        self._is_drained = not runs
+        self._is_drained = not runs and not self._intake.may_have_missed_some
         return runs
 
     def _room(self) -> dict[str, int]:
-        """How many runs of each executor could start soon."""
+        """How many runs of each executor could start soon, or now if none may be claimed ahead."""
         if not self._may_begin or self._left <= 0:
             return {}
-        return {executor: free for executor, free in self._pools.room.items() if free > 0}
+        room = self._pools.room
+        if not_ahead := self._intake.not_ahead:
+            empty = self._pools.empty
+            room = {**room, **{executor: empty[executor] for executor in not_ahead}}
+        return {executor: free for executor, free in room.items() if free > 0}
 
     @property
     def _may_begin(self) -> bool:

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from taskworks.logs import visible
 from taskworks.management import (
     action_commands,
+    limits_command,
     list_command,
     move_command,
     prune_command,
@@ -50,6 +51,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "clear": queue_commands.CLEAR,
     "drain": queue_commands.DRAIN,
     "schedules": schedules_command,
+    "limits": limits_command,
     "move": move_command,
 }
 
@@ -57,7 +59,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
 class Command(BaseCommand):
     help = (
         "Run workers; enqueue, show, retry, cancel, delete and move runs; pause, clear and drain "
-        "queues; list and change schedules."
+        "queues; list and change schedules and limits."
     )
     # The worker runs the checks itself, once it has reached the database, which some of them query.
     requires_system_checks = ()

@@ -1,5 +1,6 @@
 """Where a worker looks for ready runs, and how it claims them."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from taskworks.store import Store
 from taskworks.store.claiming import NO_PLACES, Outlook, Places
 from taskworks.worker.claiming import WakeUpSource
 from taskworks.worker.claiming.cursor import ClaimCursor, missing_from
+from taskworks.worker.claiming.limited import LimitedRuns
 from taskworks.worker.claiming.poll_schedule import PollSchedule
 from taskworks.worker.claiming.queues import Queues
 from taskworks.worker.claiming.turn import Turn
@@ -35,11 +37,12 @@ class Intake:
         self._store, self._backend, self._queues, self._wake_ups = store, backend, queues, wake_ups
         self._poll_schedule = PollSchedule(interval, is_notified=lambda: wake_ups.works)
         self._cursor, self._turn = ClaimCursor(), Turn()
+        self._limited = LimitedRuns(store, backend)
         self._ready_queues: list[str] = []
         self._paused_queues: frozenset[str] = frozenset()
         self._known_at = self._next_survey = 0.0
         self._must_survey = True  # before any claim: there is news that names no queue
-        self._has_new_pause = False
+        self._has_new_pause = self._has_new_limited = False
 
     def room_due(self, room: Mapping[str, int]) -> dict[str, int]:
         """Return the part of the room to claim for now."""
@@ -55,6 +58,8 @@ class Intake:
             self._poll_schedule.look_again_in(0)
         if self._ready_queues and self._turn.is_whole and self._cursor.may_have_skipped:
             self._poll_schedule.look_again_in(self._cursor.seconds)
+        if self.may_have_missed_some:
+            self._poll_schedule.look_again_in(self._limited.seconds)
         return runs
 
     def claim_the_last(
@@ -70,11 +75,27 @@ class Intake:
         self._poll_schedule.plan(room, runs)
         return runs
 
+    @property
+    def not_ahead(self) -> frozenset[str]:
+        """The executors for which no run is to be claimed before there is a slot for it."""
+        return self._limited.wanted
+
+    @property
+    def may_have_missed_some(self) -> bool:
+        """True if the last claim may have left limited runs that could have been taken."""
+        return self._limited.may_have_more or self._has_new_limited
+
+    def look_for_limited(self) -> None:
+        """Look at once for runs with a limit: it may have a free slot."""
+        self._limited.note_free_slot()
+        if self._limited.wanted:
+            self._poll_schedule.look_again_in(0)
+
     def wake(self) -> None:
         """Look at every queue at once: there are new runs."""
         self._poll_schedule.wake()
         self._next_survey = 0.0
-        self._turn.note_news()
+        self._note_news()
 
     def hurry(self) -> None:
         """Poll often again: a run has ended, and where there is work, more may come soon."""
@@ -112,6 +133,7 @@ class Intake:
         named = [name for name in notified if name is not None]
         if len(named) < len(notified):
             self._must_survey = True
+            self._limited.note_news()
         if self._ready_queues or self._must_survey:
             self._next_survey = 0.0  # what waits in other queues may come first
             self._turn.note_news()
@@ -124,11 +146,43 @@ class Intake:
     def _claim(
         self, worker: UUID, room: Mapping[str, int], most: int, cursor: ClaimCursor | None
     ) -> list[TaskRun]:
+        not_ahead = self.not_ahead  # as it was when the room was measured
         self._survey()
-        runs = self._claim_ready(worker, room, most, cursor) if self._ready_queues else []
-        self._turn.note_claim(room, missing_from(room, most, runs))
+        # Of those that have come since, the next claim takes what there is room for without delay.
+        self._has_new_limited = not self.not_ahead <= not_ahead
+        if not_ahead:
+            at_once = {executor: free for executor, free in room.items() if executor in not_ahead}
+            runs = self._claim_in_turn(worker, room, at_once, most, cursor)
+        else:
+            runs = self._claim_unlimited(worker, room, most, cursor)
         if runs and self.is_outdated:  # the claim was held up
             self._survey_again()
+        return runs
+
+    def _claim_in_turn(
+        self,
+        worker: UUID,
+        room: Mapping[str, int],
+        at_once: Mapping[str, int],
+        most: int,
+        cursor: ClaimCursor | None,
+    ) -> list[TaskRun]:
+        """Claim limited runs and others, in turn one or the other kind first."""
+        if self._limited.take_turn():
+            runs = self._limited.claim(worker, at_once, most, self._paused_queues)
+            left = _left(room, runs)
+            return runs + self._claim_unlimited(worker, left, most - len(runs), cursor)
+        runs = self._claim_unlimited(worker, room, most, cursor)
+        left, most = _left(at_once, runs), most - len(runs)
+        return runs + self._limited.claim(worker, left, most, self._paused_queues)
+
+    def _claim_unlimited(
+        self, worker: UUID, room: Mapping[str, int], most: int, cursor: ClaimCursor | None
+    ) -> list[TaskRun]:
+        if not room or most <= 0:
+            return []
+        runs = self._claim_ready(worker, room, most, cursor) if self._ready_queues else []
+        self._turn.note_claim(room, missing_from(room, most, runs))
         if len(runs) < sum(room.values()):
             self._next_survey = 0.0
         return runs
@@ -161,9 +215,10 @@ class Intake:
         self._poll_schedule.expect_due_in(min(outlook.due_in, outlook.resumes_in))
         self._has_new_pause |= not outlook.paused <= self._paused_queues
         if not self._paused_queues <= outlook.paused:
-            self._turn.note_news()
+            self._note_news()
         self._paused_queues = outlook.paused
         self._must_survey = False
+        self._limited.survey(self._queues.takes, has_limited=outlook.has_limited)
         self._known_at = now
         return outlook
 
@@ -173,11 +228,16 @@ class Intake:
             return outlook
         promoted = promote(self._store)
         if promoted:
-            self._turn.note_news()
+            self._note_news()
         outlook = self._store.outlook(self._backend, after, self._store.max_queues)
         if outlook.due_in <= 0 and promoted < CHUNK:
             return outlook._replace(due_in=PROMOTE_AGAIN_AFTER)
         return outlook
+
+    def _note_news(self) -> None:
+        """Note that there may be new runs in any queue."""
+        self._turn.note_news()
+        self._limited.note_news()
 
     def _take_over(self, outlook: Outlook) -> None:
         # Not one look after another until its own queues come.
@@ -206,6 +266,13 @@ class Intake:
         if cursor and self._store.uses_cursors and self._turn.is_whole:
             return cursor.claim(claim, room, most)
         return claim(room, most, NO_PLACES)
+
+
+def _left(room: Mapping[str, int], runs: list[TaskRun]) -> dict[str, int]:
+    """Return the room that is left of this with these runs."""
+    taken = Counter(run.executor for run in runs)
+    left = {executor: free - taken[executor] for executor, free in room.items()}
+    return {executor: free for executor, free in left.items() if free > 0}
 
 
 def _most(room: Mapping[str, int], limit: int | None) -> int:

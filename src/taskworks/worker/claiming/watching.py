@@ -87,9 +87,11 @@ class CommitWatcher(BackgroundThread):
             if ready := [name for name in outlook.queues if self._queues.takes(name)]:
                 break
         # To pass by so many queues of others takes too long for a look at each commit.
-        self._pause.note(has_news=bool(ready) or looks > 1)
+        self._pause.note(has_news=bool(ready) or outlook.has_limited or looks > 1)
         for name in ready if outlook.goes_on_after is None else ANY_QUEUE:
             self._news.note(name)
+        if outlook.has_limited:
+            self._news.note(None)
         if self._is_due_sooner(outlook.due_in):
             self._news.note(None)
         self.works = True

@@ -28,6 +28,10 @@ class PoolSet(Protocol):
         """How many runs of each lane to claim now."""
 
     @property
+    def empty(self) -> Mapping[str, int]:
+        """How many slots of each lane nothing has taken or reserved, or waits for."""
+
+    @property
     def free(self) -> Mapping[str, int]:
         """How many of the attempts that have reserved a slot in each lane would begin at once."""
 
@@ -97,6 +101,10 @@ class Pools:
     @property
     def room(self) -> Mapping[str, int]:
         return self._sizes | {lane: pool.room for lane, pool in self._pools.items()}
+
+    @property
+    def empty(self) -> Mapping[str, int]:
+        return self._sizes | {lane: pool.empty for lane, pool in self._pools.items()}
 
     @property
     def free(self) -> Mapping[str, int]:

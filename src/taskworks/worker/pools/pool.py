@@ -51,6 +51,11 @@ class Pool(ABC):
         return max(0, left) if self._busy < self.size or 2 * left >= capacity else 0
 
     @property
+    def empty(self) -> int:
+        """How many slots nothing has taken or reserved, or waits for."""
+        return max(0, self.size - self._busy)
+
+    @property
     def free(self) -> int:
         """How many of the attempts that have reserved a slot would begin at once."""
         return max(0, self.size - (self._busy - self._reserved))

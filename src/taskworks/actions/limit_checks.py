@@ -1,0 +1,61 @@
+"""System checks of limits: what settings and tasks say, and what runs in the tables wait for."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.apps import apps
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+
+from taskworks import discovery
+from taskworks.documentation import page
+from taskworks.models import Limit
+from taskworks.options import limits
+from taskworks.store import store, store_alias
+
+HINT = f"What a limit may be: {page('reference/tasks', 'limits')}"
+
+
+@checks.register
+def check_limits(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Report bad limits in TASKWORKS, and limits that tasks name and nobody declares."""
+    if not apps.is_installed("taskworks"):
+        return []
+    discovery.task_modules()
+    return [*_check()]
+
+
+@checks.register(checks.Tags.database)
+def check_rows(databases: Sequence[str] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Report limits of ready runs that nobody declares; runs with ``check --database``."""
+    if store_alias() not in (databases or []) or not _has_table():
+        return []
+    return [
+        checks.Warning(
+            f"Runs wait that have the limit {name!r}, which nobody declares: nothing limits them.",
+            hint="If the limit was renamed, declare the old one too until these runs have ended.",
+            id="taskworks.W060",
+        )
+        for name in store().undeclared_limits()
+    ]
+
+
+def _check() -> Iterator[checks.CheckMessage]:
+    try:
+        undeclared = limits.undeclared()
+    except ImproperlyConfigured as error:
+        yield checks.Error(str(error), hint=HINT, id="taskworks.E060")
+        return
+    for name, path in undeclared:
+        yield checks.Error(
+            f"The task {path} has the limit {name!r}, which nobody declares.",
+            hint=f"Declare it in TASKWORKS['LIMITS'], or with a Limit at a task. {HINT}",
+            id="taskworks.E061",
+        )
+
+
+def _has_table() -> bool:
+    connection = connections[store_alias()]
+    with connection.cursor() as cursor:
+        return Limit._meta.db_table in connection.introspection.table_names(cursor)

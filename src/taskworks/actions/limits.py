@@ -1,0 +1,99 @@
+"""
+Keep the numbers of limits in the database: as code and settings declare them, or as a person wants
+them.
+
+A row stores what was declared last. A number that differs from that was changed by a person, and is
+kept until another number is declared for it.
+"""
+
+from typing import Any, NamedTuple
+
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, router
+
+from taskworks import discovery
+from taskworks.database.foreign_errors import foreign_errors_as_database_errors
+from taskworks.exceptions import InvalidTask
+from taskworks.logs import steady_logger
+from taskworks.models import Limit
+from taskworks.options import limits
+from taskworks.store import store, store_alias
+
+logger = steady_logger(__name__)
+
+MAX_COUNTED = 10_000  # runs that wait for one limit
+
+
+class Use(NamedTuple):
+    """A limit, and how many of its runs are in hand and ready, of these MAX_COUNTED at most."""
+
+    limit: Limit
+    in_hand: int
+    waiting: int
+
+    @property
+    def waiting_in_words(self) -> str:
+        """The number, which may be too small."""
+        return f"{self.waiting} or more" if self.waiting == MAX_COUNTED else str(self.waiting)
+
+
+def synchronize(*, withdraw: bool = False) -> None:
+    """
+    Write the numbers of all limits that this process knows; several may do so at once. With
+    ``withdraw``, the others limit nothing from now on, unless a module that may declare them
+    cannot be imported.
+    """
+    discovery.task_modules()
+    declared = limits.declared_limits()
+    for name, limit in declared.items():
+        store().declare_limit(name, limit.numbers)
+    if withdraw and not discovery.failed:
+        store().withdraw_limits(declared)
+
+
+def synchronize_if_possible() -> None:
+    """Do so for a worker that starts: an error of the database is logged."""
+    # A worker of older code does not know the limits of newer code, so it withdraws none.
+    try:
+        with foreign_errors_as_database_errors(connections[store_alias()]):
+            synchronize()
+    except DatabaseError as error:
+        logger.warning("The limits that are declared could not be updated: %s", error)
+
+
+def synchronize_after_migrate(using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> None:
+    """A receiver of ``post_migrate``, which withdraws what is not declared any more."""
+    if using == store_alias() and router.allow_migrate_model(using, Limit) and _has_table(using):
+        synchronize(withdraw=True)
+
+
+def change(name: str, **numbers: int | None) -> Limit:
+    """
+    Change numbers of a limit, and return its row. Raise ValueError for a number that ``Limit``
+    would refuse, and for a limit that nobody declares.
+    """
+    try:
+        for number, value in numbers.items():
+            limits.refuse_bad_number(name, number, value)
+    except InvalidTask as error:
+        raise ValueError(str(error)) from None
+    if not numbers:
+        raise ValueError(f"Say which number of the limit {name!r} to change.")
+    if not store().change_limit(name, numbers):
+        raise ValueError(
+            f"There is no limit {name!r} in the database that code or settings declare. Workers "
+            "write those that they know when they start, and so does manage.py migrate."
+        )
+    return store().limits.get(name=name)
+
+
+def use_of(limit: Limit) -> Use:
+    """Return how a limit is used now."""
+    waiting = store().runs.ready().limited().filter(limit_name=limit.name)
+    counted = waiting.values("id")[:MAX_COUNTED].count()
+    return Use(limit, store().slots_in_use(limit.name), counted)
+
+
+def _has_table(alias: str) -> bool:
+    connection = connections[alias]
+    with connection.cursor() as cursor:
+        return Limit._meta.db_table in connection.introspection.table_names(cursor)

@@ -1,0 +1,69 @@
+"""Limits in the admin: how they are used now, and what their numbers are."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.db import models
+from django.http import HttpRequest
+
+from taskworks.actions import limits
+from taskworks.admin.change_lists import CarefulChangeList
+from taskworks.models import Limit
+from taskworks.models.limit import NUMBERS
+from taskworks.store import store_alias
+
+if TYPE_CHECKING:
+    _ModelAdmin = admin.ModelAdmin[Limit]
+else:
+    _ModelAdmin = admin.ModelAdmin
+
+
+@admin.register(Limit)
+class LimitAdmin(_ModelAdmin):
+    """Code and settings declare limits; here their numbers can be changed."""
+
+    list_display = ("name", *NUMBERS, "declared_numbers", "in_hand", "waiting")
+    fields = ("name", *NUMBERS, "declared_numbers", "in_hand", "waiting")
+    readonly_fields = ("name", "declared_numbers", "in_hand", "waiting")
+    ordering = ("name",)
+    sortable_by = ()
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Limit | None = None) -> bool:
+        """Refuse to change what nobody declares, which limits nothing."""
+        is_declared = obj is None or obj.declared is not None
+        return is_declared and super().has_change_permission(request, obj)
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Limit]:
+        """Return the limits, from no replica, which may not have the last change."""
+        return Limit.objects.using(store_alias())
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[CarefulChangeList]:
+        return CarefulChangeList
+
+    def save_model(self, request: HttpRequest, obj: Limit, form: Any, change: bool) -> None:
+        """Write the numbers that were changed, and tell the workers."""
+        changed = {name: form.cleaned_data[name] for name in NUMBERS if name in form.changed_data}
+        if changed:
+            limits.change(obj.name, **changed)
+
+    @admin.display(description="declared")
+    def declared_numbers(self, limit: Limit) -> str:
+        if not isinstance(limit.declared, dict):
+            return "by nobody: it limits nothing"
+        if not limit.changed:
+            return "as shown"
+        return ", ".join(f"{name} {number or 'none'}" for name, number in limit.changed.items())
+
+    @admin.display(description="in hand")
+    def in_hand(self, limit: Limit) -> str:
+        return str(limits.use_of(limit).in_hand)
+
+    @admin.display(description="waiting")
+    def waiting(self, limit: Limit) -> str:
+        return limits.use_of(limit).waiting_in_words

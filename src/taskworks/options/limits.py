@@ -1,0 +1,243 @@
+"""``Limit``: how many runs of a key, and how many in total, are executed at once."""
+
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from django.core.exceptions import ImproperlyConfigured
+
+from taskworks import jsonvalue
+from taskworks.conf import conf, nearest
+from taskworks.exceptions import InvalidTask
+
+MAX_NAME = 64  # characters
+MAX_LANE = 128
+MAX_NUMBER = 2**31 - 1
+NUMBERS = ("at_once", "total")
+
+# Lanes that no key has: of limits without ``by``, and of the key None.
+OF_ALL, OF_NONE = "(all)", "(none)"
+DIGITS = 32  # of the digest in the lane of a key that does not fit
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """
+    That at most ``at_once`` runs with the same key, and at most ``total`` runs in all, are in the
+    hands of workers at a time. ``by`` is the parameter of the task whose value is the key; without
+    it, all runs have the same one. Keys take turns, so that none waits behind the runs of another;
+    a limit without numbers does only that.
+
+    The numbers are stored in the database, where a person may change them, and count for all tasks
+    with a limit of this name, in any queue, by any worker. Raise InvalidTask for a bad value.
+    """
+
+    name: str
+    by: str | None = None
+    at_once: int | None = None
+    total: int | None = None
+
+    def __post_init__(self) -> None:
+        if not _is_name(self.name):
+            raise InvalidTask(
+                f"The name of a limit must be 1 to {MAX_NAME} printable characters without "
+                f"surrounding spaces, not {self.name!r}."
+            )
+        if self.by is not None and not (isinstance(self.by, str) and self.by.isidentifier()):
+            raise InvalidTask(
+                f"by of the limit {self.name!r} must be the name of a parameter, not {self.by!r}."
+            )
+        for name in NUMBERS:
+            refuse_bad_number(self.name, name, getattr(self, name))
+
+    @property
+    def numbers(self) -> dict[str, int | None]:
+        """What the database stores of it."""
+        return {name: getattr(self, name) for name in NUMBERS}
+
+    def refuse_function(self, function: Callable[..., Any], *, takes_context: bool) -> None:
+        """Raise InvalidTask if this function does not have the parameter ``by``."""
+        if self.by is not None:
+            _parameter(function, takes_context, self)
+
+    def lane(
+        self,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        takes_context: bool,
+    ) -> str:
+        """
+        Return what stands for the key of a call: the arguments are those without the context. Raise
+        TypeError if the call does not have it, ValueError for "".
+        """
+        if self.by is None:
+            return OF_ALL
+        if self.by in kwargs:
+            return lane_of(kwargs[self.by], self)
+        parameter = _parameter(function, takes_context, self)
+        if parameter.place is not None and parameter.place < len(args):
+            return lane_of(args[parameter.place], self)
+        if parameter.default is inspect.Parameter.empty:
+            raise TypeError(
+                f"The limit {self.name!r} needs the argument {self.by!r} of "
+                f"{function.__qualname__}(), which is missing."
+            )
+        return lane_of(parameter.default, self)
+
+
+class _Parameter(NamedTuple):
+    """Where the key of a limit is among the arguments of a function."""
+
+    place: int | None  # among positional arguments
+    default: Any
+
+
+@lru_cache(maxsize=1000)
+def _parameter(function: Callable[..., Any], takes_context: bool, limit: Limit) -> _Parameter:
+    parameters = [*inspect.signature(function).parameters.values()][int(takes_context) :]
+    for place, one in enumerate(parameters):
+        if one.name == limit.by and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
+            return _Parameter(None if one.kind == one.KEYWORD_ONLY else place, one.default)
+    names = [one.name for one in parameters]
+    raise InvalidTask(
+        f"The limit {limit.name!r} is by {limit.by!r}, but {function.__qualname__}() has no such "
+        f"parameter.{nearest(str(limit.by), names) if names else ''}"
+    )
+
+
+def lane_of(key: Any, limit: Limit) -> str:
+    """Return the text that stands for a key: itself if it is one that people can read."""
+    if key is None:
+        return OF_NONE
+    plain = jsonvalue.round_trip(key, str(limit.by))
+    if plain == "":
+        raise ValueError(
+            f"{limit.by} is the key of the limit {limit.name!r}, and must not be ''. Use None for "
+            "what has no key."
+        )
+    if not isinstance(plain, str):
+        plain = json.dumps(plain, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        return plain if _fits(plain) else _digested(plain)
+    return plain if _fits(plain) and plain not in (OF_ALL, OF_NONE) else _digested(plain)
+
+
+def _fits(text: str) -> bool:
+    return len(text) <= MAX_LANE and text.isprintable() and text == text.strip()
+
+
+def _digested(text: str) -> str:
+    """Return the readable beginning of a text, and its digest."""
+    readable = "".join(one if one.isprintable() else "?" for one in text[: MAX_LANE - DIGITS - 1])
+    return f"{readable.strip()} {sha256(text.encode()).hexdigest()[:DIGITS]}"
+
+
+_in_code: dict[str, Limit] = {}  # those that tasks declare, by name
+_named: dict[str, set[str]] = {}  # the paths of the tasks that name a limit, by the limit's name
+_of_settings: tuple[Any, dict[str, Limit]] = (None, {})
+
+
+def declare(limit: Limit) -> None:
+    """Note a limit that a task declares; raise InvalidTask if another one has its name."""
+    known = declared_limits().get(limit.name, limit)
+    if known != limit:
+        _refuse_second(known, limit)
+    _in_code[limit.name] = limit
+
+
+def note_name(limit: str, task_path: str) -> None:
+    """Note that a task names a limit that another place declares."""
+    _named.setdefault(limit, set()).add(task_path)
+
+
+def undeclared() -> list[tuple[str, str]]:
+    """Return the names of limits that tasks imported so far have and nobody declares; and where."""
+    known = declared_limits()
+    return sorted((name, path) for name in {*_named} - {*known} for path in _named[name])
+
+
+def _refuse_second(known: Limit, other: Any) -> None:
+    raise InvalidTask(
+        f"The limit {known.name!r} is declared twice: as {known!r}, and as {other!r}. Declare it "
+        f"once, and give other tasks limit={known.name!r}."
+    )
+
+
+def declared_limits() -> dict[str, Limit]:
+    """
+    Return the limits that TASKWORKS["LIMITS"] and the tasks imported so far declare, by name; raise
+    ImproperlyConfigured for a bad setting.
+    """
+    return {**_in_code, **limits_of_settings()}
+
+
+def limit_of(given: Limit | str) -> Limit:
+    """
+    Return the declared limit that a task has; raise InvalidTask if nobody declares it, or declares
+    another one with its name.
+    """
+    name, limits = given if isinstance(given, str) else given.name, declared_limits()
+    if name not in limits:
+        raise InvalidTask(
+            f"There is no limit {name!r}. Declare it in TASKWORKS['LIMITS'], or with "
+            f"limit=Limit({name!r}, ...) at a task.{nearest(name, [*limits]) if limits else ''}"
+        )
+    if given not in (name, limits[name]):
+        _refuse_second(limits[name], given)
+    return limits[name]
+
+
+def validated(given: Any) -> Any:
+    """Return the limit of a task as it was given; raise InvalidTask if it can be none."""
+    if not isinstance(given, Limit | str):
+        raise InvalidTask(f"limit must be a Limit or the name of one, not {given!r}.")
+    return given
+
+
+def limits_of_settings() -> dict[str, Limit]:
+    """Return those of TASKWORKS["LIMITS"]; raise ImproperlyConfigured for a bad one."""
+    global _of_settings  # noqa: PLW0603 - a cache with one entry
+    given = conf().limits
+    if given is not _of_settings[0]:
+        _of_settings = (
+            given,
+            {name: _read(name, options) for name, options in (given or {}).items()},
+        )
+    return _of_settings[1]
+
+
+def _read(name: Any, options: Any) -> Limit:
+    place = f"TASKWORKS['LIMITS'][{name!r}]"
+    if not isinstance(options, Mapping):
+        raise ImproperlyConfigured(f"{place} must be a dict of options, not {options!r}.")
+    known = ["by", *NUMBERS]
+    for option in options:
+        if option not in known:
+            raise ImproperlyConfigured(
+                f"{place} has no option {option!r}.{nearest(str(option), known)}"
+            )
+    try:
+        return Limit(name, **options)
+    except InvalidTask as error:
+        raise ImproperlyConfigured(f"{place}: {error}") from error
+
+
+def _is_name(name: Any) -> bool:
+    fits = isinstance(name, str) and 0 < len(name) <= MAX_NAME and name.isprintable()
+    return fits and bool(name == name.strip())
+
+
+def refuse_bad_number(limit: str, name: str, number: Any) -> None:
+    """Raise InvalidTask for a number that a limit cannot have."""
+    if number is None:
+        return
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MAX_NUMBER:
+        raise InvalidTask(
+            f"{name} of the limit {limit!r} must be an integer from 1 to {MAX_NUMBER}, or None for "
+            f"no limit, not {number!r}."
+        )

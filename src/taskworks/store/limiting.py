@@ -1,0 +1,262 @@
+"""
+Claim runs with a limit: at most so many of a key, and in total, are in hand at once.
+
+A slot of a limit is a claimed or running row, counted when it is needed; there is nothing else that
+could be left behind. Who counts has locked the limit's row, in a statement of its own before that:
+a statement sees what was committed when it began, so one that does both could lock the row after
+another claim and count without it.
+"""
+
+import math
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import models
+from django.db.models import Min
+
+from taskworks.database.transactions import writing
+from taskworks.models import Limit, TaskRun
+from taskworks.options.limits import declared_limits
+from taskworks.store.base import Base
+
+FIRST = ""  # before every lane
+
+
+class Line(NamedTuple):
+    """The ready runs of a limit that a worker may claim for one executor."""
+
+    limit: str
+    backend: str
+    queues: tuple[str, ...]
+    executor: str
+
+
+class OpenLane(NamedTuple):
+    """A lane with a ready run and a free slot, and how many slots are free."""
+
+    lane: str
+    room: float
+
+
+class Share(NamedTuple):
+    """How many runs to claim from a lane."""
+
+    lane: str
+    number: int
+
+
+class LimitedClaim(NamedTuple):
+    """The runs that were claimed, in the order of claims, and whether there may be more now."""
+
+    runs: list[TaskRun]
+    may_have_more: bool
+
+
+class Limiting(Base):
+    """Find and claim the runs that have a limit, lane by lane, in turn."""
+
+    @property
+    def limits(self) -> "models.QuerySet[Limit]":
+        return Limit.objects.using(self.alias)
+
+    def limited_queues(self, backend: str) -> Iterator[tuple[str, str, str]]:
+        """
+        Yield the name of each limit that has ready runs, with each queue and executor that has some
+        of them. Costs an index probe for each of these names, and one more where they end.
+        """
+        ready = self.runs.ready().limited()
+        for limit in _skipping(ready, "limit_name"):
+            of_limit = ready.filter(limit_name=limit, backend=backend)
+            for queue in _skipping(of_limit, "queue_name"):
+                for executor in _skipping(of_limit.filter(queue_name=queue), "executor"):
+                    yield limit, queue, executor
+
+    def claim_limited(self, worker: UUID, line: Line, most: int) -> LimitedClaim:
+        """
+        Take up to ``most`` ready runs of a limit for a worker that is not given up, as many as it
+        has free slots: one from each lane with a free slot, in turn, then the second of each. Those
+        of a lane are taken in the order of claims. If another session is claiming from this limit,
+        none are taken.
+        """
+        with self.locking():
+            limit = self._locked_limit(line.limit)
+            if limit is None:
+                return LimitedClaim([], may_have_more=True)
+            return self._claim_in_turn(worker, line, limit, most)
+
+    def slots_in_use(self, limit: str, lane: str | None = None) -> int:
+        """Return how many runs of a limit, or of one of its lanes, are in hand."""
+        held = self.runs.in_hand().filter(limit_name=limit, lane__isnull=False)
+        return (held if lane is None else held.filter(lane=lane)).count()
+
+    # The numbers.
+
+    def declare_limit(self, name: str, numbers: Mapping[str, int | None]) -> None:
+        """
+        Write what is declared. A number that a person has changed stays, until another one is
+        declared in its place.
+        """
+        if not self.limits.filter(name=name).exists():
+            self._add_limit(name)
+        with writing(self.alias):
+            limit = self.limits.select_for_update().get(name=name)
+            said = limit.declared if isinstance(limit.declared, dict) else None
+            if said == numbers:
+                return
+            for number, value in numbers.items():
+                if said is None or said.get(number) != value:
+                    setattr(limit, number, value)
+            limit.declared = dict(numbers)
+            limit.save(using=self.alias, update_fields=[*numbers, "declared"])
+        self.notify_workers()
+
+    def withdraw_limits(self, declared: Iterable[str]) -> int:
+        """Note that nobody declares other limits than these any more; return how many did."""
+        others = self.limits.exclude(name__in=[*declared]).exclude(declared=None)
+        return self._notify_if_any(others.update(declared=None))
+
+    def change_limit(self, name: str, numbers: Mapping[str, int | None]) -> bool:
+        """Write other numbers of a declared limit; return False if there is none."""
+        known = self.limits.filter(name=name, declared__isnull=False)
+        return bool(self._notify_if_any(known.update(**numbers)))
+
+    def undeclared_limits(self) -> list[str]:
+        """Return the limits that runs in hand or ready have, but that nobody declares."""
+        names = _skipping(self.runs.ready().limited(), "limit_name")
+        declared = self.limits.exclude(declared=None).values_list("name", flat=True)
+        return sorted({*names}.difference(declared))
+
+    # The claim.
+
+    def _locked_limit(self, name: str) -> Limit | None:
+        """Lock the row of a limit, and return it; None if another session has locked it."""
+        free = self.limits.select_for_update(skip_locked=True).filter(name=name)
+        limit = free.first()
+        if limit is None and not self.limits.filter(name=name).exists():
+            self._add_limit(name)
+            limit = free.first()
+        return limit
+
+    def _add_limit(self, name: str) -> None:
+        """Insert a row as it is declared here; nobody has synchronized the limits yet."""
+        declared = declared_limits().get(name)
+        numbers = declared.numbers if declared else None
+        row = Limit(name=name, declared=numbers, **(numbers or {}))
+        self.limits.bulk_create([row], ignore_conflicts=True)
+
+    def _claim_in_turn(self, worker: UUID, line: Line, limit: Limit, most: int) -> LimitedClaim:
+        in_force, place = limit.in_force, f"{line.backend} {line.executor}"
+        if in_force["total"] is not None:
+            most = min(most, in_force["total"] - self.slots_in_use(limit.name))
+        if most <= 0:
+            return LimitedClaim([], may_have_more=False)
+        last = _text(limit.turns.get(place))
+        shares = shared_out(self._open_lanes(line, last, in_force["at_once"], most), most)
+        if not shares:
+            return LimitedClaim([], may_have_more=False)
+        runs = self._take(worker, line, [Share(lane.lane, number) for lane, number in shares])
+        taken = Counter(run.lane for run in runs)
+        if runs and (turn := last_in_turn([lane.lane for lane, _ in shares], taken)) != last:
+            turns = {**limit.turns, place: turn}
+            self.limits.filter(name=limit.name).update(turns=turns)
+        has_more = any(taken[lane.lane] == number < lane.room for lane, number in shares)
+        return LimitedClaim(runs, may_have_more=has_more and len(runs) < most)
+
+    def _open_lanes(self, line: Line, after: str, at_once: int | None, most: int) -> list[OpenLane]:
+        """
+        Return up to ``most`` lanes with a ready run and a free slot, in turn: those after a lane,
+        then those up to it. Looks at no more lanes than it needs, and at each by probes of indexes.
+        """
+        table = self._quoted(TaskRun)
+        ready = f"""
+            FROM {table} AS run WHERE state = 'ready' AND lane IS NOT NULL
+                AND limit_name = %(limit)s AND backend = %(backend)s
+                AND queue_name = queue.name AND executor = %(executor)s"""
+
+        def next_after(lane: str) -> str:
+            of_queue = f"SELECT (SELECT MIN(run.lane) {ready} AND run.lane > {lane}) AS lane"
+            return f"(SELECT MIN(lane) FROM ({of_queue} FROM queue) AS following)"  # noqa: S608 - names
+
+        in_hand = f"""(
+            SELECT COUNT(*) FROM (
+                SELECT 1 FROM {table} AS held
+                WHERE held.limit_name = %(limit)s AND held.lane = turn.lane
+                    AND held.lane IS NOT NULL AND held.state IN ('claimed', 'running')
+                LIMIT %(at_once)s
+            ) AS slots)"""  # noqa: S608 - a table's name
+        names = {f"queue_{number}": name for number, name in enumerate(line.queues)}
+        values = ", ".join(f"(CAST(%({name})s AS varchar(128)))" for name in names)
+        open_slots, condition = "0", ""
+        if at_once is not None:
+            open_slots, condition = f"%(at_once)s - {in_hand}", f"WHERE {in_hand} < %(at_once)s"
+        statement = f"""
+            WITH RECURSIVE
+            queue (name) AS (VALUES {values}),
+            later (lane) AS (
+                SELECT {next_after("%(after)s")}
+                UNION ALL
+                SELECT {next_after("later.lane")} FROM later WHERE lane IS NOT NULL
+            ),
+            sooner (lane) AS (
+                SELECT {next_after("''")}
+                UNION ALL
+                SELECT {next_after("sooner.lane")} FROM sooner WHERE lane <= %(after)s
+            ),
+            turn (lane) AS (
+                SELECT lane FROM later WHERE lane IS NOT NULL
+                UNION ALL
+                SELECT lane FROM sooner WHERE lane <= %(after)s
+            )
+            SELECT lane, {open_slots} FROM turn {condition} LIMIT %(most)s"""  # noqa: S608 - names
+        parameters = {
+            **names,
+            "limit": line.limit,
+            "backend": line.backend,
+            "executor": line.executor,
+            "after": after,
+            "at_once": at_once,
+            "most": most,
+        }
+        rows = self._fetch(statement, parameters)
+        return [OpenLane(lane, math.inf if at_once is None else room) for lane, room in rows]
+
+    @abstractmethod
+    def _take(self, worker: UUID, line: Line, shares: Sequence[Share]) -> list[TaskRun]:
+        """
+        Claim these numbers of runs, of those that no other session has locked; see
+        ``claim_limited``, which has locked the limit.
+        """
+
+
+def shared_out(lanes: Sequence[OpenLane], number: int) -> list[tuple[OpenLane, int]]:
+    """Return how many of ``number`` runs each lane may have: one each, as often as it fits."""
+    shares = [0] * len(lanes)
+    while number > 0:
+        before = number
+        for index, lane in enumerate(lanes):
+            if number > 0 and shares[index] < lane.room:
+                shares[index] += 1
+                number -= 1
+        if number == before:
+            break
+    return [*zip(lanes, shares, strict=True)]
+
+
+def last_in_turn(lanes: Sequence[str], taken: Counter[str | None]) -> str:
+    """Return the lane whose turn was last, of lanes in turn of which so many runs were taken."""
+    most = max(taken.values())
+    return [lane for lane in lanes if taken[lane] == most][-1]
+
+
+def _skipping(runs: models.QuerySet[TaskRun], column: str) -> Iterator[str]:
+    """Yield each value of a column once, by one probe of an index for each."""
+    value = ""
+    while value := runs.filter(**{f"{column}__gt": value}).aggregate(next=Min(column))["next"]:
+        yield value
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else FIRST

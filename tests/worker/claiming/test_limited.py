@@ -1,0 +1,276 @@
+"""Workers and runs that have a limit: when they look, what they claim, and who wakes them."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from taskworks import TaskResult
+from taskworks.actions import limits
+from taskworks.control import pause, resume
+from taskworks.models import Limit, TaskRun
+from taskworks.models import Worker as WorkerRow
+from taskworks.store import store
+from taskworks.store.limiting import Line
+from taskworks.worker import Queues, Sizes, Worker
+from taskworks.worker.claiming import NoWakeUps
+from taskworks.worker.claiming.intake import Intake
+from tests import limited, tasks
+from tests.connections import held_elsewhere
+from tests.waiting import wait_for
+from tests.worker.claiming.idleness import RARELY, StartWorker, idle, wait_until_executed
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+needs_news = pytest.mark.skipif(
+    connection.vendor == "mysql", reason="Workers poll: nothing tells them of what others do."
+)
+
+
+@pytest.fixture
+def gates() -> Iterator[dict[str, threading.Event]]:
+    """Runs of these tenants are held until a test, or its end, opens their gate."""
+    yield limited.gates
+    for gate in limited.gates.values():
+        gate.set()
+    limited.gates.clear()
+
+
+@pytest.fixture
+def worker() -> UUID:
+    row = WorkerRow(id=uuid4(), label="of a test", hostname="here", pid=1)
+    store().register(row)
+    return row.id
+
+
+@pytest.fixture
+def intake() -> Intake:
+    return Intake(store(), "default", Queues(), RARELY, NoWakeUps())
+
+
+def lanes(runs: list[TaskRun]) -> Counter[str | None]:
+    return Counter(run.lane for run in runs)
+
+
+def claim(intake: Intake, worker: UUID, number: int = 10) -> list[TaskRun]:
+    return intake.claim(worker, {"thread": number}, None)
+
+
+def imports(**numbers: int) -> list[TaskResult]:
+    items = [[tenant] for tenant, number in numbers.items() for _ in range(number)]
+    return [*limited.import_file.enqueue_many(items)]
+
+
+def running(tenant: str) -> int:
+    return TaskRun.objects.in_hand().filter(lane=tenant).count()
+
+
+# What a worker claims.
+
+
+def test_who_has_no_limits_has_as_many_statements_as_without(intake: Intake, worker: UUID) -> None:
+    """F11: a look, and a claim."""
+    tasks.noop.enqueue_many([[]] * 4)
+    with CaptureQueriesContext(connection) as captured:
+        assert len(claim(intake, worker, 4)) == 4
+    transactions = ("BEGIN", "COMMIT", "SET ", "SELECT SET_CONFIG")
+    statements = [q["sql"] for q in captured if not q["sql"].startswith(transactions)]
+    if connection.vendor == "mysql":  # it locks, reads the clock, looks at the worker, and writes
+        statements = [one for one in statements if "limit_name" in one]
+        assert len(statements) <= 3
+    else:
+        assert len(statements) == 2
+    assert intake.not_ahead == frozenset()
+
+
+def test_limited_runs_are_claimed_for_places_that_are_free_now(
+    intake: Intake, worker: UUID
+) -> None:
+    limits.synchronize()
+    imports(a=4, b=4)
+    assert claim(intake, worker) == []  # the room was measured before it knew of any
+    assert intake.not_ahead == {"thread"}
+    assert intake.may_have_missed_some
+    assert lanes(claim(intake, worker)) == {"a": 2, "b": 2}
+    claim(intake, worker)
+    assert intake.not_ahead == frozenset()  # nothing more can be taken: others are claimed ahead
+
+
+def test_limited_and_other_runs_take_turns(intake: Intake, worker: UUID) -> None:
+    limited.in_turn.enqueue_many([[f"{number}"] for number in range(20)])
+    tasks.noop.enqueue_many([[]] * 20)
+    claim(intake, worker, 1)  # and it knows of both
+    kinds = [[run.limit_name for run in claim(intake, worker, 2)] for _ in range(6)]
+    assert sorted(map(str, kinds)) == ["['rotation', 'rotation']"] * 3 + ["[None, None]"] * 3
+    assert kinds[0] != kinds[1] == kinds[3] != kinds[4]
+
+
+def test_a_look_that_takes_less_than_it_may_leaves_the_rest_to_the_other_kind(
+    intake: Intake, worker: UUID
+) -> None:
+    limits.synchronize()
+    imports(a=9)
+    tasks.noop.enqueue_many([[]] * 20)
+    claim(intake, worker, 1)
+    assert lanes(claim(intake, worker, 9) + claim(intake, worker, 9)) == {"a": 2, None: 16}
+
+
+def test_a_paused_queue_keeps_its_limited_runs_too(intake: Intake, worker: UUID) -> None:
+    limited.in_turn.using(queue_name="mail").enqueue("a")
+    limited.in_turn.enqueue("b")
+    pause("mail")
+    claim(intake, worker)
+    assert lanes(claim(intake, worker)) == {"b": 1}
+    resume("mail")
+    intake.wake()
+    claim(intake, worker)
+    assert lanes(claim(intake, worker)) == {"a": 1}
+
+
+def test_only_queues_that_the_worker_takes(worker: UUID) -> None:
+    intake = Intake(store(), "default", Queues(("mail",)), RARELY, NoWakeUps())
+    limited.in_turn.using(queue_name="mail").enqueue("a")
+    limited.in_turn.enqueue("b")
+    claim(intake, worker)
+    assert lanes(claim(intake, worker)) == {"a": 1}
+    assert claim(intake, worker) == []
+
+
+def test_a_claim_that_is_under_way_elsewhere_is_tried_again_at_once(
+    intake: Intake, worker: UUID
+) -> None:
+    if not connection.features.has_select_for_update_skip_locked:
+        pytest.skip("SQLite has one writer at a time: no claim sees another under way.")
+    limits.synchronize()
+    imports(a=1)
+    claim(intake, worker)
+    with held_elsewhere(lambda: [*Limit.objects.select_for_update().filter(name="intake")]):
+        assert claim(intake, worker) == []
+        assert intake.may_have_missed_some
+        assert intake.seconds({"thread": 1}) < 0.01
+    assert lanes(claim(intake, worker)) == {"a": 1}
+
+
+# When it looks.
+
+
+def test_an_idle_worker_takes_a_limited_run_as_soon_as_it_is_told(
+    start_worker: StartWorker,
+) -> None:
+    if connection.vendor == "mysql":
+        start_worker(interval=0.05)
+    else:
+        idle(start_worker())
+    wait_until_executed(limited.send.enqueue("ada"), *imports(a=3, b=1))
+
+
+def test_who_frees_a_slot_uses_it_at_once(
+    start_worker: StartWorker, gates: dict[str, threading.Event]
+) -> None:
+    """The poll is ten minutes away."""
+    limits.synchronize()
+    gates["a"] = threading.Event()
+    results = imports(a=7)
+    start_worker()
+    wait_for(lambda: running("a") == 2, "the lane is full")
+    gates["a"].set()
+    wait_until_executed(*results)
+
+
+@needs_news
+def test_who_frees_a_slot_tells_the_others(
+    start_worker: StartWorker, gates: dict[str, threading.Event]
+) -> None:
+    """What waits is in a queue that the one that frees the slot does not take."""
+    limits.synchronize()
+    gates["a"] = threading.Event()
+    held = imports(a=2)
+    first = start_worker(queues=Queues(("default",)))
+    wait_for(lambda: running("a") == 2, "the lane is full")
+    other = start_worker(queues=Queues(("mail",)))
+    waiting = limited.import_file.using(queue_name="mail").enqueue("a")
+    idle(other)
+    assert TaskRun.objects.get(id=waiting.id).state == "ready"
+    gates["a"].set()
+    wait_until_executed(waiting, *held)
+    assert first is not other
+
+
+def test_a_full_lane_holds_up_no_other_and_nothing_else(
+    start_worker: StartWorker, gates: dict[str, threading.Event]
+) -> None:
+    limits.synchronize()
+    gates["full"] = threading.Event()
+    imports(full=50)
+    start_worker(interval=0.05, sizes=Sizes(threads=4))
+    wait_for(lambda: running("full") == 2, "the lane is full")
+    wait_until_executed(
+        *imports(b=5), tasks.noop.enqueue(), tasks.noop.using(priority=-9).enqueue()
+    )
+    assert running("full") == 2
+
+
+def test_workers_share_the_slots_of_a_limit(
+    start_worker: StartWorker, gates: dict[str, threading.Event]
+) -> None:
+    limits.synchronize()
+    tenants = ["a", "b", "c", "d"]
+    gates.update({tenant: threading.Event() for tenant in tenants})
+    results = imports(**dict.fromkeys(tenants, 5))
+    for _ in range(3):
+        start_worker(interval=0.05, sizes=Sizes(threads=9))
+    wait_for(lambda: TaskRun.objects.in_hand().count() == 5, "the total is in hand")
+    assert max(running(tenant) for tenant in tenants) <= 2
+    for gate in gates.values():
+        gate.set()
+    wait_until_executed(*results)
+
+
+def test_a_raised_number_is_used_at_once(
+    start_worker: StartWorker, gates: dict[str, threading.Event]
+) -> None:
+    limits.synchronize()
+    gates["a"] = threading.Event()
+    imports(a=5)
+    worker = start_worker(interval=0.05, sizes=Sizes(threads=9))
+    wait_for(lambda: running("a") == 2, "the lane is full")
+    limits.change("intake", at_once=4)
+    wait_for(lambda: running("a") == 4, "there are more slots")
+    assert worker.id
+
+
+def test_a_worker_that_stops_gives_its_slots_back(
+    start_worker: StartWorker, gates: dict[str, threading.Event], settings: Any
+) -> None:
+    """Case 3."""
+    settings.TASKWORKS = {"SHUTDOWN_TIMEOUT": 0.1, "INTERRUPT_GRACE": 0.1}
+    limits.synchronize()
+    gates["a"] = threading.Event()
+    imports(a=3)
+    worker = start_worker(interval=0.05)
+    wait_for(lambda: running("a") == 2, "the lane is full")
+    worker.stop()
+    worker.stop()
+    wait_for(lambda: running("a") == 0, "it has given them back")
+    other = WorkerRow(id=uuid4(), label="another", hostname="here", pid=1)
+    store().register(other)
+    line = Line("intake", "default", ("default",), "thread")
+    assert len(store().claim_limited(other.id, line, 9).runs) == 2
+
+
+def test_limited_runs_do_not_starve_beside_others_that_are_claimed_ahead(
+    start_worker: StartWorker,
+) -> None:
+    tasks.noop.enqueue_many([[]] * 3000)
+    worker = start_worker(interval=0.05)
+    wait_for(lambda: TaskRun.objects.successful().count() > 50, "it is busy")
+    results = limited.in_turn.enqueue_many([["a"], ["b"]])
+    wait_until_executed(*results)
+    others = TaskRun.objects.filter(limit_name=None)
+    assert others.exclude(state="successful").exists() or others.count() == 3000
+    assert isinstance(worker, Worker)
