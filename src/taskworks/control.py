@@ -22,7 +22,6 @@ from taskworks import polling, real_time
 from taskworks.backends.database import (
     MAX_QUEUE_NAME,
     DatabaseBackend,
-    is_name,
     refuse_to_wait_in_a_transaction,
 )
 from taskworks.conf import nearest
@@ -31,6 +30,7 @@ from taskworks.database import clock
 from taskworks.exceptions import InvalidTaskBackend, TaskCancelled, TaskResultDoesNotExist
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, task_backends
 from taskworks.jsonvalue import can_be_stored
+from taskworks.options.names import is_name
 from taskworks.polling import Timeout
 from taskworks.signals import announce_cancelled, is_cancellation_heard
 

@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from taskworks import discovery
+from taskworks.conf import conf
 from taskworks.documentation import page
 from taskworks.models import Limit
 from taskworks.options import limits
@@ -20,7 +21,7 @@ HINT = f"What a limit may be: {page('reference/tasks', 'limits')}"
 @checks.register
 def check_limits(**kwargs: Any) -> list[checks.CheckMessage]:
     """Report bad limits in TASKWORKS, and limits that tasks name and nobody declares."""
-    if not apps.is_installed("taskworks"):
+    if not apps.is_installed("taskworks") or not _can_read_settings():
         return []
     discovery.task_modules()
     return [*_check()]
@@ -39,6 +40,14 @@ def check_rows(databases: Sequence[str] | None = None, **kwargs: Any) -> list[ch
         )
         for name in store().undeclared_limits()
     ]
+
+
+def _can_read_settings() -> bool:
+    """Return whether TASKWORKS can be read; if not, ``taskworks.E004`` says why."""
+    try:
+        return bool(conf())
+    except ImproperlyConfigured:
+        return False
 
 
 def _check() -> Iterator[checks.CheckMessage]:

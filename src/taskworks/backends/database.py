@@ -40,6 +40,7 @@ from taskworks.framework import BaseTaskBackend, task_backends
 from taskworks.framework import Task as StandardTask
 from taskworks.installed import refuse_without_app
 from taskworks.options.limits import Limit, limit_of
+from taskworks.options.names import is_name
 from taskworks.options.policy import ALONE, AT_MOST_ONCE, Policy, to_stored
 from taskworks.result import TaskResult
 from taskworks.signals import announce_cancelled, announce_enqueued
@@ -537,12 +538,6 @@ def _validate_name(what: str, name: Any, limit: int) -> None:
             f"{what} must be 1 to {limit} printable characters without surrounding spaces, "
             f"not {name!r}."
         )
-
-
-def is_name(name: Any, limit: int) -> bool:
-    """Return whether a queue, a path or an alias may have this name."""
-    fits = isinstance(name, str) and 0 < len(name) <= limit and name.isprintable()
-    return fits and bool(name == name.strip())
 
 
 def _validate_transaction(policy: Policy) -> None:

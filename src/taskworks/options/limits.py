@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from taskworks import jsonvalue
 from taskworks.conf import conf, nearest
 from taskworks.exceptions import InvalidTask
+from taskworks.options.names import is_name
 
 MAX_NAME = 64  # characters
 MAX_LANE = 128
@@ -42,7 +43,7 @@ class Limit:
     total: int | None = None
 
     def __post_init__(self) -> None:
-        if not _is_name(self.name):
+        if not is_name(self.name, MAX_NAME):
             raise InvalidTask(
                 f"The name of a limit must be 1 to {MAX_NAME} printable characters without "
                 f"surrounding spaces, not {self.name!r}."
@@ -225,11 +226,6 @@ def _read(name: Any, options: Any) -> Limit:
         return Limit(name, **options)
     except InvalidTask as error:
         raise ImproperlyConfigured(f"{place}: {error}") from error
-
-
-def _is_name(name: Any) -> bool:
-    fits = isinstance(name, str) and 0 < len(name) <= MAX_NAME and name.isprintable()
-    return fits and bool(name == name.strip())
 
 
 def refuse_bad_number(limit: str, name: str, number: Any) -> None:
