@@ -78,6 +78,23 @@ def test_a_claim_gives_whole_runs_with_their_lanes(store: Store, fill: Fill, wor
         assert (row.state, row.claimed_by, row.limit_name) == ("claimed", worker, "of lanes")
 
 
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite locks no rows")
+def test_a_lane_whose_run_somebody_holds_holds_up_no_other(
+    store: Store, fill: Fill, worker: UUID
+) -> None:
+    """As a caller does who has met a waiting run under its unique key."""
+    limit(at_once=1)
+    [held] = fill("a")
+    fill("b", "c")
+    row = TaskRun.objects.filter(id=held).select_for_update()
+    with held_elsewhere(lambda: list(row)):
+        claims = [store.claim_limited(worker, LINE, 1) for _ in range(3)]
+        assert [lanes(claim.runs) for claim in claims] == [[], ["b"], ["c"]]
+        assert claims[0].may_have_more
+        assert store.claim_limited(worker, LINE, 9) == ([], True)
+    assert lanes(store.claim_limited(worker, LINE, 9).runs) == ["a"]
+
+
 def test_unlimited_and_limited_runs_are_claimed_by_statements_of_their_own(
     store: Store, enqueue: Enqueue, fill: Fill, worker: UUID
 ) -> None:

@@ -159,11 +159,13 @@ class Limiting(Base):
             return LimitedClaim([], may_have_more=False)
         runs = self._take(worker, line, [Share(lane.lane, number) for lane, number in shares])
         taken = Counter(run.lane for run in runs)
-        if runs and (turn := last_in_turn([lane.lane for lane, _ in shares], taken)) != last:
+        # Also if none was taken: a lane whose first run is locked must not hold up the others.
+        if (turn := last_in_turn([lane.lane for lane, _ in shares], taken)) != last:
             turns = {**limit.turns, place: turn}
             self.limits.filter(name=limit.name).update(turns=turns)
         has_more = any(taken[lane.lane] == number < lane.room for lane, number in shares)
-        return LimitedClaim(runs, may_have_more=has_more and len(runs) < most)
+        has_locked = any(taken[lane.lane] == 0 < number for lane, number in shares)
+        return LimitedClaim(runs, may_have_more=(has_more or has_locked) and len(runs) < most)
 
     def _open_lanes(self, line: Line, after: str, at_once: int | None, most: int) -> list[OpenLane]:
         """
@@ -247,7 +249,7 @@ def shared_out(lanes: Sequence[OpenLane], number: int) -> list[tuple[OpenLane, i
 
 def last_in_turn(lanes: Sequence[str], taken: Counter[str | None]) -> str:
     """Return the lane whose turn was last, of lanes in turn of which so many runs were taken."""
-    most = max(taken.values())
+    most = max(taken.values(), default=0)
     return [lane for lane in lanes if taken[lane] == most][-1]
 
 
