@@ -28,3 +28,8 @@ def send(to: str) -> None:
 @task(limit=Limit("rotation", by="tenant"))
 def in_turn(tenant: str) -> None:
     return None
+
+
+@task(limit=IMPORTS)
+def import_and_tell(tenant: str) -> None:
+    send.enqueue(tenant)

@@ -38,7 +38,7 @@ class HostPools:
     def room(self) -> Mapping[str, int]:
         return {"thread": 2}
 
-    free = room
+    free = empty = room
 
     def submit(self, attempts: Iterable[Attempt]) -> None:
         for attempt in attempts:

@@ -16,7 +16,7 @@ AT_LEAST_ONE = [MinValueValidator(1)]
 class Limit(models.Model):
     """
     The numbers of a limit, which workers read with each claim. Code and settings declare them, and
-    a person may change them; see ``taskworks.limits``. None is no limit.
+    a person may change them; see ``taskworks.control.change_limit``. None is no limit.
     """
 
     name = NameField(_("name"), max_length=64, primary_key=True)

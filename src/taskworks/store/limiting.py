@@ -11,6 +11,7 @@ import math
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -18,6 +19,8 @@ from django.db import models
 from django.db.models import Min
 
 from taskworks.database.transactions import writing
+from taskworks.discovery import resolve
+from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.models import Limit, TaskRun
 from taskworks.options.limits import declared_limits
 from taskworks.store.base import Base
@@ -124,7 +127,7 @@ class Limiting(Base):
         return bool(self._notify_if_any(known.update(**numbers)))
 
     def undeclared_limits(self) -> list[str]:
-        """Return the limits that runs in hand or ready have, but that nobody declares."""
+        """Return the limits that ready runs have, but that nobody declares."""
         names = _skipping(self.runs.ready().limited(), "limit_name")
         declared = self.limits.exclude(declared=None).values_list("name", flat=True)
         return sorted({*names}.difference(declared))
@@ -138,7 +141,28 @@ class Limiting(Base):
         if limit is None and not self.limits.filter(name=name).exists():
             self._add_limit(name)
             limit = free.first()
+        if limit and limit.declared is None and self._learns_of(name):
+            self._declare_as_here(limit)
         return limit
+
+    def _learns_of(self, name: str) -> bool:
+        """
+        Return whether this process did not know the limit, and has found who declares it by
+        importing a task that has it.
+        """
+        if name in declared_limits():
+            return False
+        ready = self.runs.ready().limited().filter(limit_name=name)
+        with suppress(TaskNotFound, InvalidTask):
+            resolve(ready.values_list("task_path", flat=True)[:1].get())
+        return name in declared_limits()
+
+    def _declare_as_here(self, limit: Limit) -> None:
+        numbers = declared_limits()[limit.name].numbers
+        for number, value in numbers.items():
+            setattr(limit, number, value)
+        limit.declared = dict(numbers)
+        limit.save(using=self.alias, update_fields=[*numbers, "declared"])
 
     def _add_limit(self, name: str) -> None:
         """Insert a row as it is declared here; nobody has synchronized the limits yet."""

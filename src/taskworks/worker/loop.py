@@ -277,7 +277,7 @@ class Worker:
         room = self._pools.room
         if not_ahead := self._intake.not_ahead:
             empty = self._pools.empty
-            room = {**room, **{executor: empty[executor] for executor in not_ahead}}
+            room = {**room, **{executor: empty.get(executor, 0) for executor in not_ahead}}
         return {executor: free for executor, free in room.items() if free > 0}
 
     @property

@@ -1,8 +1,10 @@
 """Workers and runs that have a limit: when they look, what they claim, and who wakes them."""
 
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,15 +17,22 @@ from taskworks.actions import limits
 from taskworks.control import pause, resume
 from taskworks.models import Limit, TaskRun
 from taskworks.models import Worker as WorkerRow
+from taskworks.options.limits import _in_code as declared_in_code
 from taskworks.store import store
 from taskworks.store.limiting import Line
 from taskworks.worker import Queues, Sizes, Worker
 from taskworks.worker.claiming import NoWakeUps
+from taskworks.worker.claiming import limited as module
 from taskworks.worker.claiming.intake import Intake
+from taskworks.worker.claiming.limited import LimitedRuns
+from taskworks.worker.claiming.poll_schedule import LOOK_AGAIN_AFTER
 from tests import limited, tasks
+from tests.behavior import run_worker
 from tests.connections import held_elsewhere
+from tests.new_runs import new_runs
 from tests.waiting import wait_for
 from tests.worker.claiming.idleness import RARELY, StartWorker, idle, wait_until_executed
+from tests.worker.claiming.test_poll_schedule import Clock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -274,3 +283,68 @@ def test_limited_runs_do_not_starve_beside_others_that_are_claimed_ahead(
     others = TaskRun.objects.filter(limit_name=None)
     assert others.exclude(state="successful").exists() or others.count() == 3000
     assert isinstance(worker, Worker)
+
+
+# What others have written, and what comes late.
+
+
+def test_a_batch_executes_what_its_own_limited_runs_enqueue() -> None:
+    """Under a limit that had no ready runs before."""
+    limited.import_and_tell.enqueue("acme")
+    run_worker()
+    assert [*TaskRun.objects.order_by("id").values_list("limit_name", "state")] == [
+        ("intake", "successful"),
+        ("mailer", "successful"),
+    ]
+
+
+def test_a_limited_run_for_an_executor_that_does_not_exist_ends_no_worker() -> None:
+    odd, usual = imports(acme=2)
+    TaskRun.objects.filter(id=odd.id).update(executor="gpu")
+    run_worker()
+    assert TaskRun.objects.get(id=usual.id).state == "successful"
+    assert TaskRun.objects.get(id=odd.id).state == "ready"
+
+
+def test_where_nothing_is_limited_any_more_nothing_is_missed(worker: UUID) -> None:
+    """Others may have taken the rest while a claim was held up."""
+    limited_runs = LimitedRuns(store(), "default")
+    imports(acme=3, globex=1)
+    limited_runs.survey(lambda queue: True, has_limited=True)
+    assert len(limited_runs.claim(worker, {"thread": 2}, 2, ())) == 2
+    limited_runs.may_have_more = True
+    limited_runs.survey(lambda queue: True, has_limited=False)
+    assert not limited_runs.may_have_more
+    assert not limited_runs.wanted
+
+
+def test_for_a_moment_after_news_each_look_is_a_survey(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More may have come, of which nobody is told again."""
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    limited_runs = LimitedRuns(store(), "default")
+    imports(acme=1)
+    limited_runs.note_news()
+    limited_runs.survey(lambda queue: True, has_limited=True)
+    limited.send.enqueue("ann")
+    clock.now += LOOK_AGAIN_AFTER
+    limited_runs.survey(lambda queue: True, has_limited=True)
+    assert {line.limit for line in limited_runs._lines} == {"intake", "mailer"}
+
+
+def test_the_task_of_a_run_says_its_limit_if_nobody_else_has(
+    worker: UUID, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a module that only the process has imported which enqueues."""
+    source = (
+        "from taskworks import Limit, task\n@task(limit=Limit('late', at_once=1))\ndef work(): ..."
+    )
+    (tmp_path / "imported_late.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    columns = {"task_path": "imported_late.work", "limit_name": "late"}
+    store().enqueue(new_runs(lanes=["x", "x"], **columns))
+    line = Line("late", "default", ("default",), "thread")
+    assert len(store().claim_limited(worker, line, 9).runs) == 1
+    assert Limit.objects.get(name="late").at_once == 1
+    declared_in_code.pop("late")
+    sys.modules.pop("imported_late")

@@ -68,6 +68,7 @@ class Intake:
         """Claim from every queue there is, without overlooking a run."""
         self._next_survey = 0.0
         self._turn.start_over()
+        self._limited.note_news()
         most = _most(room, limit)
         runs = self._claim(worker, room, most, None)
         while not runs and self._turn.may_have_more(room):

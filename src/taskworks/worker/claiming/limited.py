@@ -8,10 +8,13 @@ from taskworks import real_time as time
 from taskworks.database.outage import GrowingPause
 from taskworks.execution import Attempt
 from taskworks.models import TaskRun
+from taskworks.options.policy import LANES
 from taskworks.recording.events import Subscriber
 from taskworks.store import Store
 from taskworks.store.limiting import Line
+from taskworks.worker.claiming.poll_schedule import LOOK_AGAIN_AFTER
 
+NEWS_LAST = 2 * LOOK_AGAIN_AFTER  # seconds after news for which each look is a survey
 SURVEY_INTERVAL = 0.15  # seconds between two looks at which limits have ready runs, without news
 # Seconds until another claim from a limit from which another session claims.
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.005, 0.1
@@ -27,7 +30,7 @@ class LimitedRuns:
     def __init__(self, store: Store, backend: str) -> None:
         self._store, self._backend = store, backend
         self._lines: list[Line] = []
-        self._next_survey = 0.0
+        self._next_survey = self._news_until = 0.0
         self._is_their_turn = True
         # Executors for which the last claim found as many as it asked for, or has not yet asked.
         self.wanted: frozenset[str] = frozenset()
@@ -37,16 +40,22 @@ class LimitedRuns:
 
     def survey(self, takes: Callable[[str], bool], *, has_limited: bool) -> None:
         """Find out which limits have ready runs in queues that the worker ``takes``."""
+        now = time.monotonic()
         if not has_limited:
-            self._lines, self.wanted = [], frozenset()
-        elif time.monotonic() >= self._next_survey:
+            self._lines, self.wanted, self._next_survey = [], frozenset(), 0.0
+            self.may_have_more, self.seconds = False, 0.0
+        elif now >= self._next_survey or now < self._news_until:
             self._lines = [*self._read_lines(takes)]
             self._next_survey = time.monotonic() + SURVEY_INTERVAL
             self.note_free_slot()
 
     def note_news(self) -> None:
-        """Note that there may be new runs, of any limit."""
+        """
+        Note that there may be new runs, of any limit, and that more may come in a moment: of many
+        notifications that are alike, only the first is sent.
+        """
         self._next_survey = 0.0
+        self._news_until = time.monotonic() + NEWS_LAST
 
     def note_free_slot(self) -> None:
         """Note that any of the runs that are known of may be claimed now."""
@@ -88,7 +97,7 @@ class LimitedRuns:
     def _read_lines(self, takes: Callable[[str], bool]) -> Iterable[Line]:
         queues: dict[tuple[str, str], list[str]] = {}
         for limit, queue, executor in self._store.limited_queues(self._backend):
-            if takes(queue):
+            if takes(queue) and executor in LANES:  # somebody may have written another one
                 queues.setdefault((limit, executor), []).append(queue)
         for (limit, executor), names in queues.items():
             some = random.sample(names, min(len(names), self._store.max_queues))
