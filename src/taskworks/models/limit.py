@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from taskworks.database.fields import JSONTextField, NameField
 from taskworks.models import readable
+from taskworks.options.limits import MAX_NUMBER
 
 NUMBERS = ("at_once", "total")
-AT_LEAST_ONE = [MinValueValidator(1)]
+IN_RANGE = [MinValueValidator(1), MaxValueValidator(MAX_NUMBER)]
 
 
 class Limit(models.Model):
@@ -20,10 +21,8 @@ class Limit(models.Model):
     """
 
     name = NameField(_("name"), max_length=64, primary_key=True)
-    at_once = models.PositiveIntegerField(
-        _("at once"), null=True, blank=True, validators=AT_LEAST_ONE
-    )
-    total = models.PositiveIntegerField(_("total"), null=True, blank=True, validators=AT_LEAST_ONE)
+    at_once = models.PositiveIntegerField(_("at once"), null=True, blank=True, validators=IN_RANGE)
+    total = models.PositiveIntegerField(_("total"), null=True, blank=True, validators=IN_RANGE)
     # The numbers that were declared last; None if nobody declares it, and then it limits nothing.
     declared = JSONTextField(null=True, holds=readable.a_dict, editable=False)
     # By backend and executor: the lane from which a run was claimed last.
