@@ -70,6 +70,12 @@ def quick(context: TaskContext) -> str:
 
 @task(takes_context=True)
 @in_ledger
+def takes_a_moment(context: TaskContext) -> None:
+    time.sleep(0.01)
+
+
+@task(takes_context=True)
+@in_ledger
 def through(context: TaskContext, gate: str) -> str:
     """Until the gate is open."""
     wait_at(gate)

@@ -13,7 +13,7 @@ from tests.faults.pace import PACE, SLACK
 from tests.faults.scene import Scene
 from tests.waiting import wait_for
 
-mail = shelf.quick.using(queue_name="mail")
+mail = shelf.takes_a_moment.using(queue_name="mail")
 RUNS = 3000
 THREADS = 4  # of a worker
 
