@@ -15,7 +15,7 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from taskworks.execution import Attempt, Retried, failure, settle
+from taskworks.execution import Attempt, Released, Retried, Snoozed, failure, settle
 from taskworks.models import RunState, TaskRun, UniqueKey
 from taskworks.options.owner import ANYBODY
 from taskworks.options.unique import Debounce, Unique
@@ -128,6 +128,23 @@ def test_one_that_comes_back_to_wait_has_lost_its_key(store: Store, worker: UUID
     assert store.requeue([attempt.run]) == {first.id}
     assert enqueue_unique("a", unique=WAITING).id == second.id
     assert unfinished() == [first.id, second.id]
+
+
+@pytest.mark.parametrize("unique", LOCKING)
+@pytest.mark.parametrize("outcome", [Snoozed(timedelta(minutes=10)), Released()])
+def test_one_whose_first_attempt_does_not_count_has_begun(
+    store: Store, worker: UUID, unique: Unique, outcome: Snoozed | Released
+) -> None:
+    first = enqueue_unique("a", unique=unique, arguments=[[1]])
+    attempt = begun(store, worker)
+    settle(attempt, outcome)
+    put_back = store.requeue if isinstance(outcome, Snoozed) else store.release
+    assert put_back([attempt.run]) == {first.id}
+    before = TaskRun.objects.filter(id=first.id).values().get()
+    assert before["attempts"] == 0
+    second = enqueue_unique("a", unique=unique, arguments=[[2]])
+    assert TaskRun.objects.filter(id=first.id).values().get() == before
+    assert second.is_new == (unique is not REPLACE)
 
 
 def test_one_that_was_claimed_and_given_back_still_waits(store: Store, worker: UUID) -> None:

@@ -289,7 +289,7 @@ class MySQLStore(Store):
         statement = f"""
             SELECT id FROM {self._quoted(TaskRun)} FORCE INDEX (PRIMARY)
             WHERE id IN ({", ".join(["%s"] * (len(ids) + 1))})
-                AND attempts = 0 AND state IN ({waiting})
+                AND attempts = 0 AND last_attempted_at IS NULL AND state IN ({waiting})
             ORDER BY id FOR UPDATE {"SKIP LOCKED" if skip_locked else ""}"""  # noqa: S608 - names
         rows = self._fetch(statement, [*map(write, [NOBODY, *sorted(ids)])])
         return {UUID(str(run_id)) for (run_id,) in rows}

@@ -257,7 +257,8 @@ class UniqueRuns(Cancelling):
         return {*rows.values_list("id", flat=True)}
 
     def _not_begun(self, ids: Collection[UUID]) -> TaskRunQuerySet:
-        return self._in(self.runs.filter(id__in=[*ids], attempts=0), *cancelling.WAITING)
+        not_begun = self.runs.filter(id__in=[*ids], attempts=0, last_attempted_at=None)
+        return self._in(not_begun, *cancelling.WAITING)
 
     # Replace.
 
@@ -298,8 +299,13 @@ def _is_held(run: TaskRun, unique: Unique, *, is_locked: bool) -> bool:
         return is_locked
     if unique.while_ != UNFINISHED or run.state in FINISHED:
         return False
-    could_be_locked = run.attempts == 0 and run.state in cancelling.WAITING
-    return is_locked or not unique.holds_back or not could_be_locked
+    return is_locked or not unique.holds_back or not _waits_to_begin(run)
+
+
+def _waits_to_begin(run: TaskRun) -> bool:
+    """Return whether a run waits for its first attempt: one that was undone was its first too."""
+    has_begun = run.attempts > 0 or run.last_attempted_at is not None
+    return run.state in cancelling.WAITING and not has_begun
 
 
 def overdue(unique: Unique) -> dict[str, Any]:
