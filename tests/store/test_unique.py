@@ -572,6 +572,23 @@ def test_callers_one_after_another_hold_it_back_for_a_minute_at_most(
 
 
 @no_row_locks
+@pytest.mark.parametrize("options", [{"while_": "waiting"}, {"on_conflict": "replace"}])
+def test_a_period_keeps_nobody_from_a_run_that_sees_the_caller_s_change(
+    options: dict[str, Any],
+) -> None:
+    """The one that stands cannot be held back, and could not be given the arguments."""
+    unique = Unique(period=3600, **options)
+    first = enqueue_unique("a", unique=unique, arguments=[[1]])
+    age(first.id, 61)
+    with held_elsewhere(lambda: enqueue_unique("a", unique=unique).id) as met:
+        second = elsewhere(lambda: enqueue_unique("a", unique=unique, arguments=[[2]]))
+        assert second.is_new
+        assert met == first.id
+    assert TaskRun.objects.get(id=second.id).args == [2]
+    assert holder("a") == second.id
+
+
+@no_row_locks
 def test_debounced_ones_are_held_back_for_the_longest_wait_at_most() -> None:
     unique = Debounce(wait=10, longest=30)
     first = enqueue_unique("a", unique=unique)

@@ -291,15 +291,15 @@ class _SomeHaveBegun(Exception):  # noqa: N818 - does not leave this module
 
 def _is_held(run: TaskRun, unique: Unique, *, is_locked: bool) -> bool:
     """Return whether a run holds its key against a second one."""
+    if unique.holds_back and _waits_to_begin(run) and not is_locked:
+        return False  # it may begin before the caller commits
     if unique.period is not None:
         age = as_aware(_now(run)) - as_aware(run.enqueued_at)
         if age < timedelta(seconds=unique.period):
             return True
     if unique.while_ == WAITING:
         return is_locked
-    if unique.while_ != UNFINISHED or run.state in FINISHED:
-        return False
-    return is_locked or not unique.holds_back or not _waits_to_begin(run)
+    return unique.while_ == UNFINISHED and run.state not in FINISHED
 
 
 def _waits_to_begin(run: TaskRun) -> bool:
