@@ -140,8 +140,20 @@ def test_on_commit_is_settled_at_the_commit() -> None:
     assert (new.is_new, met.is_new) == (True, False)
     assert met.id == first.id
     for result in (new, met):
+        assert result == sync.get_result(result.id)
         result.refresh()
         assert result == sync.get_result(result.id)
+
+
+def test_on_commit_a_run_that_was_met_is_told_as_it_is() -> None:
+    first = sync.using(priority=7, queue_name="mail", metadata={"of": "first"}).enqueue(1)
+    with transaction.atomic():
+        met = sync.enqueue_on_commit(1)
+    assert met == sync.get_result(first.id)
+    assert (met.task.priority, met.enqueued_at) == (7, first.enqueued_at)
+    backend: Any = task_backends["default"]
+    result, is_new = backend.enqueue_once(sync, [1], {}, None)
+    assert (result, is_new) == (sync.get_result(first.id), False)
 
 
 def test_on_commit_cannot_refuse() -> None:

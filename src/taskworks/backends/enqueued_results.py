@@ -31,9 +31,10 @@ class EnqueuedResults(Sequence[TaskResult[..., Any]]):
     def take_over(self, task: Task, enqueued_at: datetime | None) -> None:
         """Note that the runs are stored now, also in the results that were made before."""
         self.task = task
-        for result in self._made.values():
-            object.__setattr__(result, "task", task)
-            object.__setattr__(result, "enqueued_at", enqueued_at)
+        for place, result in self._made.items():
+            if not self._has_met_one(place):
+                object.__setattr__(result, "task", task)
+                object.__setattr__(result, "enqueued_at", enqueued_at)
 
     def settle(self, standing: "Standing") -> None:
         """Note which runs stand for these, also in the results that were made before."""
@@ -85,6 +86,11 @@ class EnqueuedResults(Sequence[TaskResult[..., Any]]):
         if place not in self._made:
             self._made[place] = self._made_at(place)
         return self._made[place]
+
+    def _has_met_one(self, place: int) -> bool:
+        """Return whether a run that was stored before stands for this one."""
+        standing = self.standing
+        return standing is not None and standing.stand_in[place] in standing.met
 
     def _made_at(self, place: int) -> TaskResult[..., Any]:
         if self.keys is None:
