@@ -126,6 +126,16 @@ def test_debounce_puts_off_and_takes_the_latest() -> None:
     assert run.available_at - run.enqueued_at >= timedelta(seconds=30)
 
 
+def test_a_debounced_task_can_be_built_again() -> None:
+    for enqueued in (index.enqueue(1, 1), index.enqueue(1, 2)):
+        stored: Any = index.get_result(enqueued.id)
+        for result in (enqueued, stored):
+            assert copy.deepcopy(result) == result
+            assert pickle.loads(pickle.dumps(result)) == result
+            assert result.task.using(priority=5).priority == 5
+            assert result.task.run_after is None
+
+
 # On commit.
 
 

@@ -22,7 +22,7 @@ def unique_of(task: Task) -> Unique | None:
 def keys_of(task: Task, new: "NewRuns", *, several: bool) -> list[UUID] | None:
     """
     Return the keys of new runs of a unique task, and None for other tasks; give the runs of a
-    debounced task its delay.
+    debounced task its wait.
 
     Raise TypeError for arguments that the task's function does not take, AlreadyEnqueued if two of
     the runs are equal and the task refuses that.
@@ -31,7 +31,7 @@ def keys_of(task: Task, new: "NewRuns", *, several: bool) -> list[UUID] | None:
     if unique is None:
         return None
     if isinstance(unique, Debounce):
-        new.delay, new.run_after = timedelta(seconds=unique.wait), None
+        new.wait, new.delay, new.run_after = timedelta(seconds=unique.wait), None, None
     keys = [_key(task, new, place, several=several) for place in range(len(new))]
     if unique.on_conflict == REFUSE and len({*keys}) < len(keys):
         place = next(place for place, key in enumerate(keys) if key in keys[:place])

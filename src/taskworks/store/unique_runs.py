@@ -324,8 +324,8 @@ def _schedule(latest: NewRuns, run: TaskRun, unique: Unique) -> None:
         return
     if isinstance(unique, Debounce):
         due_at_last = later(run.enqueued_at, timedelta(seconds=unique.longest))
-        latest.delay = None
-        latest.run_after = min(later(now, timedelta(seconds=unique.wait)), due_at_last)
+        left = as_aware(due_at_last) - as_aware(now)
+        latest.wait = min(timedelta(seconds=unique.wait), left)
     latest.schedule(now)
     if latest.state == RunState.READY:  # a run that was ready before keeps its place
         latest.available_at = min(run.available_at, now)
