@@ -5,6 +5,7 @@ import pickle
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -12,6 +13,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from taskworks import AlreadyEnqueued, Debounce, Unique, task_backends
+from taskworks.backends import unique_tasks
 from taskworks.exceptions import InvalidTask, TaskResultDoesNotExist
 from taskworks.models import RunState, TaskRun, UniqueKey
 from taskworks.signals import task_cancelled, task_enqueued
@@ -82,6 +84,27 @@ def test_refuse_raises_with_the_result() -> None:
         refused.enqueue_many([(2,), (3,), (2,)])
     assert error.value.result is None
     assert TaskRun.objects.count() == 1
+
+
+class Key(UUID):
+    """Counts how often keys are compared."""
+
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Key.compared += 1
+        return super().__eq__(other)
+
+    __hash__ = UUID.__hash__
+
+
+def test_equal_items_are_found_without_comparing_each_with_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(unique_tasks, "unique_key", lambda task, args, kwargs: Key(int=args[0]))
+    with pytest.raises(AlreadyEnqueued, match=r"^item 300: "):
+        refused.enqueue_many([(number,) for number in [*range(300), 7]])
+    assert Key.compared < 300
 
 
 def test_supersede_cancels_and_says_so() -> None:

@@ -4,7 +4,7 @@ Of the runs with one unique key, at most one holds it; who enqueues another meet
 The numbers of the cases are those of the list of what has gone wrong elsewhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from threading import Event
@@ -20,17 +20,21 @@ from taskworks.models import RunState, TaskRun, UniqueKey
 from taskworks.options.owner import ANYBODY
 from taskworks.options.unique import Debounce, Unique
 from taskworks.store import Store, mysql
-from taskworks.store.unique_runs import KeyHeld
+from taskworks.store import store as store_of
+from taskworks.store.unique_runs import Call, KeyHeld
 from tests.connections import begin_elsewhere, elsewhere, held_elsewhere, wait_until_blocked
+from tests.new_runs import new_runs
 from tests.store.conftest import Enqueue
 from tests.store.test_plans import assert_no_scan, plans
 from tests.unique import (
+    SUPERSEDED,
     age,
     begun,
     change,
     claimed,
     enqueue_unique,
     holder,
+    key_of,
     succeed,
     unfinished,
 )
@@ -658,6 +662,30 @@ def test_a_new_key_is_one_statement_more() -> None:
         enqueue_unique("a")
     writes = [query["sql"] for query in asked if query["sql"].lstrip().startswith("INSERT")]
     assert len(writes) == 2
+
+
+class Ids(list[int]):
+    """Counts how often somebody goes through all of them."""
+
+    passes = 0
+
+    def __iter__(self) -> Iterator[int]:
+        self.passes += 1
+        return super().__iter__()
+
+
+def test_those_that_are_met_are_not_looked_for_among_all() -> None:
+    def passes(count: int) -> int:
+        names = [f"{count} {number}" for number in range(count)]
+        enqueue_unique(*names, unique=REPLACE)
+        new = new_runs(count)
+        new.ids = ids = Ids(new.ids)
+        call = Call(new, [*map(key_of, names)], REPLACE, SUPERSEDED)
+        standing = store_of().enqueue_unique(call, store_of().enqueue)
+        assert len(standing.met) == count
+        return ids.passes
+
+    assert passes(50) == passes(5)
 
 
 @pytest.mark.parametrize("unique", [KEEP, WAITING, LATEST, SUPERSEDE])

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 from datetime import datetime, timedelta
 from operator import add
 from typing import Any, Self
@@ -92,13 +93,18 @@ class NewRuns:
         """Return those of these runs whose ids are ``chosen``; itself, if that is all of them."""
         if all(run_id in chosen for run_id in self.ids):
             return self
-        some = object.__new__(type(self))
-        for name in NewRuns.__slots__:
-            setattr(some, name, getattr(self, name))
-        kept = [index for index, run_id in enumerate(self.ids) if run_id in chosen]
-        some.ids, some.texts = [self.ids[i] for i in kept], [self.texts[i] for i in kept]
+        return self._at([place for place, run_id in enumerate(self.ids) if run_id in chosen])
+
+    def one(self, place: int) -> Self:
+        """Return a copy of the run at this place."""
+        return self._at([place])
+
+    def _at(self, places: Sequence[int]) -> Self:
+        some = copy(self)
+        some.ids = [self.ids[place] for place in places]
+        some.texts = [self.texts[place] for place in places]
         if self.lanes is not None:
-            some.lanes = [self.lanes[i] for i in kept]
+            some.lanes = [self.lanes[place] for place in places]
         return some
 
     def schedule(self, now: datetime) -> None:

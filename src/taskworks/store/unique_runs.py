@@ -6,7 +6,6 @@ to be written when a run ends, and no change of a run's state can fail because o
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
@@ -159,7 +158,7 @@ class UniqueRuns(Cancelling):
         for key, run in found.holding.items():
             place = places[key]
             if call.unique.on_conflict == REPLACE and run.id in found.locked:
-                self._replace(run, call.new.only({call.new.ids[place]}), call.unique)
+                self._replace(run, call.new.one(place), call.unique)
             standing.met[place] = run
 
     def _insert_new(
@@ -262,9 +261,8 @@ class UniqueRuns(Cancelling):
 
     # Replace.
 
-    def _replace(self, run: TaskRun, new: NewRuns, unique: Unique) -> None:
+    def _replace(self, run: TaskRun, latest: NewRuns, unique: Unique) -> None:
         """Give a run that waits, and is locked, the arguments, options and time of a new one."""
-        latest = copy(new)
         _schedule(latest, run, unique)
         [(args, kwargs)] = latest.texts
         columns = {
