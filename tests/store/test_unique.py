@@ -610,6 +610,36 @@ def test_one_that_waits_long_because_workers_are_busy_still_stands(unique: Uniqu
     assert enqueue_unique("a", unique=unique).id == first.id
 
 
+@no_row_locks
+@pytest.mark.parametrize("unique", LOCKING)
+def test_who_waits_for_one_run_has_not_locked_those_after_it(
+    store: Store, unique: Unique, somebody_waits: Callable[[], None]
+) -> None:
+    ids = enqueue_unique("a", "b", "c", unique=unique).ids
+    assert ids == sorted(ids)
+    with held_elsewhere(lambda: enqueue_unique("b", unique=unique)):
+        call = begin_elsewhere(lambda: enqueue_unique("c", "b", "a", unique=unique).ids)
+        somebody_waits()
+        assert elsewhere(lambda: store.locked_elsewhere(ids)) == {*ids[:2]}
+    assert call.result(timeout=60) == ids[::-1]
+
+
+@no_row_locks
+@pytest.mark.parametrize("unique", LOCKING)
+def test_two_calls_with_the_same_keys_do_not_wait_for_each_other(
+    unique: Unique, somebody_waits: Callable[[], None]
+) -> None:
+    ids = enqueue_unique("a", "b", "c", unique=unique).ids
+    with held_elsewhere(lambda: enqueue_unique("b", unique=unique)):
+        with held_elsewhere(lambda: enqueue_unique("c", unique=unique)):
+            one = begin_elsewhere(lambda: enqueue_unique("a", "b", "c", unique=unique).ids)
+            somebody_waits()
+        other = begin_elsewhere(lambda: enqueue_unique("a", "b", "c", unique=unique).ids)
+        if connection.vendor == "postgresql":
+            wait_until_blocked(2)
+    assert one.result(timeout=60) == other.result(timeout=60) == ids
+
+
 # Debounce.
 
 

@@ -268,18 +268,18 @@ class MySQLStore(Store):
         return {*mine.values_list("key", flat=True)} if free else set()
 
     def _hold_back(self, ids: Collection[UUID], unique: Unique) -> set[UUID]:
+        # One after another, because InnoDB undoes no locks before the end of the transaction.
+        give_up_at = time.monotonic() + MAX_PATIENCE.total_seconds()
+        return {run_id for run_id in sorted(ids) if self._is_held_back(run_id, unique, give_up_at)}
+
+    def _is_held_back(self, run_id: UUID, unique: Unique, give_up_at: float) -> bool:
         # Without waiting for a lock, which InnoDB keeps then even if the row no longer matches.
-        locked: set[UUID] = set()
-        busy, give_up_at = {*ids}, time.monotonic() + MAX_PATIENCE.total_seconds()
-        while busy:
-            locked |= self._locked_not_begun(busy, skip_locked=True)
-            waiting = self._not_begun(busy - locked).exclude(**overdue(unique))
-            busy = {*waiting.values_list("id", flat=True)}
-            if busy and time.monotonic() >= give_up_at:
-                break
-            if busy:
-                time.sleep(BUSY_INTERVAL)
-        return locked
+        while not self._locked_not_begun([run_id], skip_locked=True):
+            is_patient = self._not_begun([run_id]).exclude(**overdue(unique)).exists()
+            if not is_patient or time.monotonic() >= give_up_at:
+                return False
+            time.sleep(BUSY_INTERVAL)
+        return True
 
     def _locked_not_begun(self, ids: Collection[UUID], *, skip_locked: bool) -> set[UUID]:
         write = self.rows.writer("id")

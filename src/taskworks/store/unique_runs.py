@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from django.db import IntegrityError
-from django.db.models import Case, Value, When
+from django.db.models import Case, Q, Value, When
 
 from taskworks.database.clock import DatabaseClock, as_aware, later
 from taskworks.database.fields import decoded
@@ -224,12 +224,26 @@ class UniqueRuns(Cancelling):
         Lock those of these runs that wait and have not begun; return them. Of a run that has long
         been ready, do not wait for another session's lock: such sessions, one after another, would
         keep it from workers for good.
+
+        Who waits has locked only runs that come before the one that it waits for, so two sessions
+        never wait for each other.
         """
-        free = self._lock_not_begun(ids, skip_locked=True)
-        if len(free) == len(ids):
-            return free
-        busy = self._not_begun({*ids} - free).exclude(**overdue(unique))
-        return free | self._lock_not_begun([*busy.values_list("id", flat=True)], skip_locked=False)
+        if not ids or self._all_are_locked(ids):
+            return {*ids}
+        waiting = self._not_begun(ids).annotate(is_overdue=Q(**overdue(unique)))
+        is_overdue = dict(waiting.values_list("id", "is_overdue"))
+        patient = [run_id for run_id in is_overdue if not is_overdue[run_id]]
+        locked = self._lock_not_begun(patient, skip_locked=False)
+        return locked | self._lock_not_begun({*is_overdue}.difference(patient), skip_locked=True)
+
+    def _all_are_locked(self, ids: Collection[UUID]) -> bool:
+        """Lock these runs if all of them are free, wait and have not begun; else none."""
+        try:
+            with writing(self.alias):
+                self._lock_all(ids, skip_locked=True)
+        except _SomeAreLeft:
+            return False
+        return True
 
     def _lock_not_begun(self, ids: Collection[UUID], *, skip_locked: bool) -> set[UUID]:
         """
@@ -238,18 +252,20 @@ class UniqueRuns(Cancelling):
         it no longer matches, and a run that has begun must not be locked, or its worker could not
         finish it.
         """
-        locked: set[UUID] = set()
         while ids:
             try:
                 with writing(self.alias):
-                    locked = self._locked_not_begun(ids, skip_locked=skip_locked)
-                    if len(locked) < len(ids):
-                        raise _SomeHaveBegun
-            except _SomeHaveBegun:
-                ids = locked
+                    self._lock_all(ids, skip_locked=skip_locked)
+            except _SomeAreLeft as some:
+                ids = some.locked
             else:
-                return locked
-        return set()
+                break
+        return {*ids}
+
+    def _lock_all(self, ids: Collection[UUID], *, skip_locked: bool) -> None:
+        locked = self._locked_not_begun(ids, skip_locked=skip_locked)
+        if len(locked) < len(ids):
+            raise _SomeAreLeft(locked)
 
     def _locked_not_begun(self, ids: Collection[UUID], *, skip_locked: bool) -> set[UUID]:
         rows = self._not_begun(ids).order_by("id").select_for_update(skip_locked=skip_locked)
@@ -283,8 +299,12 @@ class UniqueRuns(Cancelling):
             self._notify_queues_of([run], {run.id})
 
 
-class _SomeHaveBegun(Exception):  # noqa: N818 - does not leave this module
-    """Undoes locks."""
+class _SomeAreLeft(Exception):  # noqa: N818 - does not leave this module
+    """Undoes locks: these runs were locked, and others could not be."""
+
+    def __init__(self, locked: set[UUID]) -> None:
+        super().__init__(locked)
+        self.locked = locked
 
 
 def _is_held(run: TaskRun, unique: Unique, *, is_locked: bool) -> bool:
