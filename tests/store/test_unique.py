@@ -359,6 +359,20 @@ def test_replace_of_a_blocked_run_leaves_it_blocked(store: Store, enqueue: Enque
     assert (run.state, run.args, run.available_at) == ("blocked", [2], run.enqueued_at)
 
 
+@pytest.mark.parametrize("seconds", [600, -600])
+def test_a_time_given_to_a_blocked_run_counts_once_it_waits_no_more(
+    store: Store, seconds: float
+) -> None:
+    first = enqueue_unique("a", unique=REPLACE)
+    change(first.id, state=RunState.BLOCKED)
+    time = store.read_clock() + timedelta(seconds=seconds)
+    enqueue_unique("a", unique=REPLACE, run_after=time)
+    run = TaskRun.objects.get(id=first.id)
+    waits = (run.available_at - run.enqueued_at).total_seconds()
+    assert run.run_after is None
+    assert waits == 0 if seconds < 0 else 500 < waits <= 600
+
+
 def test_supersede_cancels_what_waits(store: Store) -> None:
     first = enqueue_unique("a", unique=SUPERSEDE)
     second = enqueue_unique("a", unique=SUPERSEDE)

@@ -338,6 +338,7 @@ def _schedule(latest: NewRuns, run: TaskRun, unique: Unique) -> None:
     """Set the state and the times that the new run gives to the one that waits."""
     now = _now(run)
     if run.state == RunState.BLOCKED:
+        _count_from_the_end_of_others(latest, now)
         latest.block(run.enqueued_at)
         return
     if isinstance(unique, Debounce):
@@ -347,6 +348,13 @@ def _schedule(latest: NewRuns, run: TaskRun, unique: Unique) -> None:
     latest.schedule(now)
     if latest.state == RunState.READY:  # a run that was ready before keeps its place
         latest.available_at = min(run.available_at, now)
+
+
+def _count_from_the_end_of_others(latest: NewRuns, now: datetime) -> None:
+    """Turn a point in time into a delay, which is all that a run that waits for others can have."""
+    if latest.run_after is not None:
+        left = as_aware(latest.run_after) - as_aware(now)
+        latest.delay, latest.run_after = max(left, timedelta()), None
 
 
 def _now(run: TaskRun) -> datetime:
