@@ -40,7 +40,7 @@ class EnqueuedResults(Sequence[TaskResult[..., Any]]):
         """Note which runs stand for these, also in the results that were made before."""
         self.standing = standing
         for place, result in self._made.items():
-            _become(result, self._made_at(place))
+            become(result, self._made_at(place))
 
     @property
     def standing_ids(self) -> list[UUID]:
@@ -109,7 +109,7 @@ def _with_news(result: TaskResult[..., Any], *, is_new: bool | None) -> TaskResu
     return result
 
 
-def _become(result: TaskResult[..., Any], other: TaskResult[..., Any]) -> None:
+def become(result: TaskResult[..., Any], other: TaskResult[..., Any]) -> None:
     """Make a result that is in somebody's hands that of another run."""
     for name in ("task", "id", "args", "kwargs", "is_new"):
         object.__setattr__(result, name, getattr(other, name))
