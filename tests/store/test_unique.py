@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 from threading import Event
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection, transaction
@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from taskworks.execution import Attempt, Released, Retried, Snoozed, failure, settle
 from taskworks.models import RunState, TaskRun, UniqueKey
 from taskworks.options.owner import ANYBODY
+from taskworks.options.retention import Rule
 from taskworks.options.unique import Debounce, Unique
 from taskworks.store import Store, mysql
 from taskworks.store import store as store_of
@@ -696,6 +697,36 @@ def test_a_hundred_callers_make_one_run_with_the_last_arguments() -> None:
     run = TaskRun.objects.get()
     assert run.args == [99]
     assert run.available_at - run.enqueued_at >= timedelta(seconds=30)
+
+
+# Housekeeping.
+
+
+def forget_by_pruning(store: Store, ids: list[UUID]) -> None:
+    assert store.prune(Rule("default", "successful", timedelta()), ids) == len(ids)
+
+
+def forget_by_tidying(store: Store, ids: list[UUID]) -> None:
+    TaskRun.objects.filter(id__in=ids).delete()
+    assert store.forget_keys(None, 10) is None
+
+
+@no_row_locks
+@pytest.mark.parametrize("forget", [forget_by_pruning, forget_by_tidying])
+def test_keys_are_deleted_without_waiting_for_who_takes_them_over(
+    store: Store, worker: UUID, forget: Callable[[Store, list[UUID]], None]
+) -> None:
+    ids = enqueue_unique("a", "b", "c").ids
+    for run in claimed(store, worker):
+        attempt = Attempt(run, "a label")
+        attempt.begin()
+        succeed(store, attempt)
+    key, new = key_of("b"), uuid4()
+    with held_elsewhere(lambda: store._take_over({key: ids[1]}, {key: new})) as taken:
+        assert taken == {key}
+        elsewhere(lambda: forget(store, ids))
+        assert UniqueKey.objects.get().key == key
+    assert UniqueKey.objects.get().run == new
 
 
 # What it costs.

@@ -325,13 +325,20 @@ class MySQLStore(Store):
         return self._lock_by_key(Edge, ids)
 
     def _delete_locked_edges(self, ids: Sequence[int]) -> None:
+        self._delete_by_key(Edge, ids)
+
+    def _delete_locked_keys(self, keys: Sequence[UUID]) -> None:
+        self._delete_by_key(UniqueKey, [*map(self._writer_of_keys(), keys)])
+
+    def _delete_by_key(self, model: type[Model], ids: Sequence[Any]) -> None:
         if not ids:
             return
         # DELETE ignores FORCE INDEX, but respects the order of a join.
         mine = " UNION ALL ".join(["SELECT %s AS id"] * len(ids))
+        name = self.connection.ops.quote_name(str(model._meta.pk.column))
         statement = f"""
-            DELETE edge FROM ({mine}) AS mine
-            STRAIGHT_JOIN {self._quoted(Edge)} AS edge ON edge.id = mine.id"""
+            DELETE kept FROM ({mine}) AS mine
+            STRAIGHT_JOIN {self._quoted(model)} AS kept ON kept.{name} = mine.id"""
         with self.connection.cursor() as cursor:
             cursor.execute(statement, ids)
 
