@@ -3,16 +3,18 @@
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from taskworks import AlreadyEnqueued, Debounce, Unique, task, task_backends
 from taskworks.exceptions import InvalidTask
-from taskworks.models import Firing, TaskRun
+from taskworks.models import Firing, Schedule, TaskRun
 from taskworks.schedules.firing import fire_now
 from taskworks.signals import task_enqueued
+from taskworks.store import store
 from tests import tasks
 from tests.behavior import Settings, unique
-from tests.schedules.firing import scheduled
+from tests.connections import begin_elsewhere, held_elsewhere, wait_until_blocked
+from tests.schedules.firing import fire_due, scheduled
 
 DUMMY = "taskworks.backends.dummy.DummyBackend"
 IMMEDIATE = "taskworks.backends.immediate.ImmediateBackend"
@@ -123,6 +125,21 @@ def test_a_schedule_fires_for_the_run_that_stands() -> None:
     assert second.id == first.id
     assert TaskRun.objects.count() == 1
     assert [str(run) for run in Firing.objects.values_list("run", flat=True)] == [first.id] * 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer")
+def test_a_schedule_that_waits_for_a_key_keeps_no_other_from_firing() -> None:
+    waiting = scheduled(note, args=[1])
+    others = [scheduled("tests.schedules.bell.noop", label=f"bell {at}") for at in range(2)]
+    Schedule.objects.update(next_run=store().read_clock(), due_at=store().read_clock())
+    with held_elsewhere(lambda: note.enqueue(1).id) as first:
+        firing = begin_elsewhere(lambda: fire_due(store()))
+        wait_until_blocked()
+        fired = {*Firing.objects.values_list("schedule", flat=True)}
+        assert fired == {schedule.pk for schedule in others}
+    assert firing.result(timeout=60) == 3
+    assert str(waiting.firings.get().run) == first
 
 
 def test_debounce_is_a_kind_of_unique() -> None:
