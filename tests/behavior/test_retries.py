@@ -466,7 +466,8 @@ class TestSnooze:
     def test_gives_the_attempt_back(self) -> None:
         result = executed(fail_by.enqueue("snooze"))
         assert (result.status, result.attempts, result.worker_ids) == (READY, 0, [])
-        assert (result.started_at, result.last_attempted_at) == (None, None)
+        assert result.started_at is None
+        assert result.last_attempted_at is not None
         assert (result.errors, run_of(result).attempts, run_of(result).failures) == ([], 0, 0)
         assert (run_of(result).claimed_by, run_of(result).claim_token) == (None, None)
 
@@ -479,11 +480,13 @@ class TestSnooze:
         result = executed(
             retrying(attempts=2).enqueue("value", "snooze", "snooze"), "--worker-id=1"
         )
-        failed = {name: getattr(result, name) for name in ("started_at", "last_attempted_at")}
+        first = result.started_at
         for _ in range(2):
+            began = result.last_attempted_at
             again(result, "--worker-id=2")
             assert (result.attempts, result.worker_ids, len(result.errors)) == (1, ["1"], 1)
-            assert {name: getattr(result, name) for name in failed} == failed
+            assert result.started_at == first
+            assert result.last_attempted_at > began
             assert run_of(result).failures == 1
         again(result, "--worker-id=3")
         assert (result.return_value, result.worker_ids) == (2, ["1", "3"])

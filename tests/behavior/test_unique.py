@@ -5,6 +5,7 @@ import pickle
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -12,6 +13,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from taskworks import AlreadyEnqueued, Debounce, Unique, task_backends
+from taskworks.backends import unique_tasks
 from taskworks.exceptions import InvalidTask, TaskResultDoesNotExist
 from taskworks.models import RunState, TaskRun, UniqueKey
 from taskworks.signals import task_cancelled, task_enqueued
@@ -84,6 +86,27 @@ def test_refuse_raises_with_the_result() -> None:
     assert TaskRun.objects.count() == 1
 
 
+class Key(UUID):
+    """Counts how often keys are compared."""
+
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Key.compared += 1
+        return super().__eq__(other)
+
+    __hash__ = UUID.__hash__
+
+
+def test_equal_items_are_found_without_comparing_each_with_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(unique_tasks, "unique_key", lambda task, args, kwargs: Key(int=args[0]))
+    with pytest.raises(AlreadyEnqueued, match=r"^item 300: "):
+        refused.enqueue_many([(number,) for number in [*range(300), 7]])
+    assert Key.compared < 300
+
+
 def test_supersede_cancels_and_says_so() -> None:
     cancelled: list[Any] = []
 
@@ -126,6 +149,16 @@ def test_debounce_puts_off_and_takes_the_latest() -> None:
     assert run.available_at - run.enqueued_at >= timedelta(seconds=30)
 
 
+def test_a_debounced_task_can_be_built_again() -> None:
+    for enqueued in (index.enqueue(1, 1), index.enqueue(1, 2)):
+        stored: Any = index.get_result(enqueued.id)
+        for result in (enqueued, stored):
+            assert copy.deepcopy(result) == result
+            assert pickle.loads(pickle.dumps(result)) == result
+            assert result.task.using(priority=5).priority == 5
+            assert result.task.run_after is None
+
+
 # On commit.
 
 
@@ -140,8 +173,20 @@ def test_on_commit_is_settled_at_the_commit() -> None:
     assert (new.is_new, met.is_new) == (True, False)
     assert met.id == first.id
     for result in (new, met):
+        assert result == sync.get_result(result.id)
         result.refresh()
         assert result == sync.get_result(result.id)
+
+
+def test_on_commit_a_run_that_was_met_is_told_as_it_is() -> None:
+    first = sync.using(priority=7, queue_name="mail", metadata={"of": "first"}).enqueue(1)
+    with transaction.atomic():
+        met = sync.enqueue_on_commit(1)
+    assert met == sync.get_result(first.id)
+    assert (met.task.priority, met.enqueued_at) == (7, first.enqueued_at)
+    backend: Any = task_backends["default"]
+    result, is_new = backend.enqueue_once(sync, [1], {}, None)
+    assert (result, is_new) == (sync.get_result(first.id), False)
 
 
 def test_on_commit_cannot_refuse() -> None:

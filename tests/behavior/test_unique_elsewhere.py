@@ -3,13 +3,18 @@
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from taskworks import AlreadyEnqueued, Debounce, Unique, task, task_backends
-from taskworks.models import Firing, TaskRun
+from taskworks.exceptions import InvalidTask
+from taskworks.models import Firing, Schedule, TaskRun
 from taskworks.schedules.firing import fire_now
+from taskworks.signals import task_enqueued
+from taskworks.store import store
+from tests import tasks
 from tests.behavior import Settings, unique
-from tests.schedules.firing import scheduled
+from tests.connections import begin_elsewhere, held_elsewhere, wait_until_blocked
+from tests.schedules.firing import fire_due, scheduled
 
 DUMMY = "taskworks.backends.dummy.DummyBackend"
 IMMEDIATE = "taskworks.backends.immediate.ImmediateBackend"
@@ -56,12 +61,53 @@ def test_the_dummy_refuses_what_is_not_json(dummy: Any) -> None:
     assert dummy.results == []
 
 
+def test_the_dummy_announces_only_new_runs(dummy: Any) -> None:
+    heard: list[str] = []
+
+    def hear(task_result: Any, **kwargs: Any) -> None:
+        heard.append(task_result.id)
+
+    task_enqueued.connect(hear)
+    try:
+        first = unique.replaced.enqueue(1, "old")
+        unique.replaced.using(priority=5).enqueue(1, reason="new")
+    finally:
+        task_enqueued.disconnect(hear)
+    assert heard == [first.id]
+    [kept] = dummy.results
+    assert (kept.args, kept.kwargs, kept.task.priority) == ([1], {"reason": "new"}, 5)
+
+
+def test_the_dummy_keeps_no_key_of_a_run_that_it_does_not_keep(dummy: Any) -> None:
+    for _ in range(3):
+        unique.superseded.enqueue(1)
+    assert len(dummy._keys) == len(dummy.results) == 1
+    dummy.clear()
+    assert (dummy._keys, dummy.results) == ({}, [])
+
+
 @pytest.mark.django_db(transaction=True)
 def test_on_commit_the_dummy_says_whether_it_is_new(dummy: Any) -> None:
-    first = note.enqueue(1)
+    first = note.using(priority=7).enqueue(1)
     with transaction.atomic():
-        second = note.enqueue_on_commit(1)
+        second, other = note.enqueue_on_commit(number=1), tasks.noop.enqueue_on_commit()
+        assert (second.is_new, other.is_new) == (None, True)
     assert (second.id, second.is_new) == (first.id, False)
+    assert second == first
+    assert note.enqueue_on_commit(2).is_new
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("backend", [DUMMY, IMMEDIATE])
+def test_elsewhere_a_commit_cannot_refuse_either(settings: Settings, backend: str) -> None:
+    settings.TASKS = {"default": {"BACKEND": backend}}
+    with transaction.atomic():
+        with pytest.raises(InvalidTask, match="nobody could catch"):
+            unique.refused.enqueue_on_commit(1)
+        executed = note.enqueue_on_commit(1)
+        assert executed.is_new is None
+    assert executed.is_new
+    assert unique.refused.enqueue_on_commit(1).is_new
 
 
 def test_executed_at_once_there_is_nothing_to_meet(settings: Settings) -> None:
@@ -79,6 +125,21 @@ def test_a_schedule_fires_for_the_run_that_stands() -> None:
     assert second.id == first.id
     assert TaskRun.objects.count() == 1
     assert [str(run) for run in Firing.objects.values_list("run", flat=True)] == [first.id] * 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer")
+def test_a_schedule_that_waits_for_a_key_keeps_no_other_from_firing() -> None:
+    waiting = scheduled(note, args=[1])
+    others = [scheduled("tests.schedules.bell.noop", label=f"bell {at}") for at in range(2)]
+    Schedule.objects.update(next_run=store().read_clock(), due_at=store().read_clock())
+    with held_elsewhere(lambda: note.enqueue(1).id) as first:
+        firing = begin_elsewhere(lambda: fire_due(store()))
+        wait_until_blocked()
+        fired = {*Firing.objects.values_list("schedule", flat=True)}
+        assert fired == {schedule.pk for schedule in others}
+    assert firing.result(timeout=60) == 3
+    assert str(waiting.firings.get().run) == first
 
 
 def test_debounce_is_a_kind_of_unique() -> None:

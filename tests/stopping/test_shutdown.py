@@ -29,11 +29,11 @@ EXECUTORS = [
 
 
 def is_untouched(run: TaskRun) -> bool:
-    """As if nobody had ever claimed it."""
+    """As if nobody had ever claimed it, except that it says when it began."""
     return (
         (run.state, run.attempts, run.worker_ids, run.errors) == ("ready", 0, [], [])
         and (run.claimed_by, run.claim_token, run.started_at) == (None, None, None)
-        and run.last_attempted_at is None
+        and run.last_attempted_at is not None
     )
 
 

@@ -4,33 +4,38 @@ Of the runs with one unique key, at most one holds it; who enqueues another meet
 The numbers of the cases are those of the list of what has gone wrong elsewhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from threading import Event
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from taskworks.execution import Attempt, Retried, failure, settle
+from taskworks.execution import Attempt, Released, Retried, Snoozed, failure, settle
 from taskworks.models import RunState, TaskRun, UniqueKey
 from taskworks.options.owner import ANYBODY
+from taskworks.options.retention import Rule
 from taskworks.options.unique import Debounce, Unique
 from taskworks.store import Store, mysql
-from taskworks.store.unique_runs import KeyHeld
+from taskworks.store import store as store_of
+from taskworks.store.unique_runs import Call, KeyHeld
 from tests.connections import begin_elsewhere, elsewhere, held_elsewhere, wait_until_blocked
+from tests.new_runs import new_runs
 from tests.store.conftest import Enqueue
 from tests.store.test_plans import assert_no_scan, plans
 from tests.unique import (
+    SUPERSEDED,
     age,
     begun,
     change,
     claimed,
     enqueue_unique,
     holder,
+    key_of,
     succeed,
     unfinished,
 )
@@ -128,6 +133,23 @@ def test_one_that_comes_back_to_wait_has_lost_its_key(store: Store, worker: UUID
     assert store.requeue([attempt.run]) == {first.id}
     assert enqueue_unique("a", unique=WAITING).id == second.id
     assert unfinished() == [first.id, second.id]
+
+
+@pytest.mark.parametrize("unique", LOCKING)
+@pytest.mark.parametrize("outcome", [Snoozed(timedelta(minutes=10)), Released()])
+def test_one_whose_first_attempt_does_not_count_has_begun(
+    store: Store, worker: UUID, unique: Unique, outcome: Snoozed | Released
+) -> None:
+    first = enqueue_unique("a", unique=unique, arguments=[[1]])
+    attempt = begun(store, worker)
+    settle(attempt, outcome)
+    put_back = store.requeue if isinstance(outcome, Snoozed) else store.release
+    assert put_back([attempt.run]) == {first.id}
+    before = TaskRun.objects.filter(id=first.id).values().get()
+    assert before["attempts"] == 0
+    second = enqueue_unique("a", unique=unique, arguments=[[2]])
+    assert TaskRun.objects.filter(id=first.id).values().get() == before
+    assert second.is_new == (unique is not REPLACE)
 
 
 def test_one_that_was_claimed_and_given_back_still_waits(store: Store, worker: UUID) -> None:
@@ -336,6 +358,20 @@ def test_replace_of_a_blocked_run_leaves_it_blocked(store: Store, enqueue: Enque
     assert enqueue_unique("a", unique=REPLACE, arguments=[[2]]).id == first.id
     run = TaskRun.objects.get(id=first.id)
     assert (run.state, run.args, run.available_at) == ("blocked", [2], run.enqueued_at)
+
+
+@pytest.mark.parametrize("seconds", [600, -600])
+def test_a_time_given_to_a_blocked_run_counts_once_it_waits_no_more(
+    store: Store, seconds: float
+) -> None:
+    first = enqueue_unique("a", unique=REPLACE)
+    change(first.id, state=RunState.BLOCKED)
+    time = store.read_clock() + timedelta(seconds=seconds)
+    enqueue_unique("a", unique=REPLACE, run_after=time)
+    run = TaskRun.objects.get(id=first.id)
+    waits = (run.available_at - run.enqueued_at).total_seconds()
+    assert run.run_after is None
+    assert waits == 0 if seconds < 0 else 500 < waits <= 600
 
 
 def test_supersede_cancels_what_waits(store: Store) -> None:
@@ -555,6 +591,23 @@ def test_callers_one_after_another_hold_it_back_for_a_minute_at_most(
 
 
 @no_row_locks
+@pytest.mark.parametrize("options", [{"while_": "waiting"}, {"on_conflict": "replace"}])
+def test_a_period_keeps_nobody_from_a_run_that_sees_the_caller_s_change(
+    options: dict[str, Any],
+) -> None:
+    """The one that stands cannot be held back, and could not be given the arguments."""
+    unique = Unique(period=3600, **options)
+    first = enqueue_unique("a", unique=unique, arguments=[[1]])
+    age(first.id, 61)
+    with held_elsewhere(lambda: enqueue_unique("a", unique=unique).id) as met:
+        second = elsewhere(lambda: enqueue_unique("a", unique=unique, arguments=[[2]]))
+        assert second.is_new
+        assert met == first.id
+    assert TaskRun.objects.get(id=second.id).args == [2]
+    assert holder("a") == second.id
+
+
+@no_row_locks
 def test_debounced_ones_are_held_back_for_the_longest_wait_at_most() -> None:
     unique = Debounce(wait=10, longest=30)
     first = enqueue_unique("a", unique=unique)
@@ -570,6 +623,36 @@ def test_one_that_waits_long_because_workers_are_busy_still_stands(unique: Uniqu
     first = enqueue_unique("a", unique=unique)
     age(first.id, 3600)
     assert enqueue_unique("a", unique=unique).id == first.id
+
+
+@no_row_locks
+@pytest.mark.parametrize("unique", LOCKING)
+def test_who_waits_for_one_run_has_not_locked_those_after_it(
+    store: Store, unique: Unique, somebody_waits: Callable[[], None]
+) -> None:
+    ids = enqueue_unique("a", "b", "c", unique=unique).ids
+    assert ids == sorted(ids)
+    with held_elsewhere(lambda: enqueue_unique("b", unique=unique)):
+        call = begin_elsewhere(lambda: enqueue_unique("c", "b", "a", unique=unique).ids)
+        somebody_waits()
+        assert elsewhere(lambda: store.locked_elsewhere(ids)) == {*ids[:2]}
+    assert call.result(timeout=60) == ids[::-1]
+
+
+@no_row_locks
+@pytest.mark.parametrize("unique", LOCKING)
+def test_two_calls_with_the_same_keys_do_not_wait_for_each_other(
+    unique: Unique, somebody_waits: Callable[[], None]
+) -> None:
+    ids = enqueue_unique("a", "b", "c", unique=unique).ids
+    with held_elsewhere(lambda: enqueue_unique("b", unique=unique)):
+        with held_elsewhere(lambda: enqueue_unique("c", unique=unique)):
+            one = begin_elsewhere(lambda: enqueue_unique("a", "b", "c", unique=unique).ids)
+            somebody_waits()
+        other = begin_elsewhere(lambda: enqueue_unique("a", "b", "c", unique=unique).ids)
+        if connection.vendor == "postgresql":
+            wait_until_blocked(2)
+    assert one.result(timeout=60) == other.result(timeout=60) == ids
 
 
 # Debounce.
@@ -616,6 +699,36 @@ def test_a_hundred_callers_make_one_run_with_the_last_arguments() -> None:
     assert run.available_at - run.enqueued_at >= timedelta(seconds=30)
 
 
+# Housekeeping.
+
+
+def forget_by_pruning(store: Store, ids: list[UUID]) -> None:
+    assert store.prune(Rule("default", "successful", timedelta()), ids) == len(ids)
+
+
+def forget_by_tidying(store: Store, ids: list[UUID]) -> None:
+    TaskRun.objects.filter(id__in=ids).delete()
+    assert store.forget_keys(None, 10) is None
+
+
+@no_row_locks
+@pytest.mark.parametrize("forget", [forget_by_pruning, forget_by_tidying])
+def test_keys_are_deleted_without_waiting_for_who_takes_them_over(
+    store: Store, worker: UUID, forget: Callable[[Store, list[UUID]], None]
+) -> None:
+    ids = enqueue_unique("a", "b", "c").ids
+    for run in claimed(store, worker):
+        attempt = Attempt(run, "a label")
+        attempt.begin()
+        succeed(store, attempt)
+    key, new = key_of("b"), uuid4()
+    with held_elsewhere(lambda: store._take_over({key: ids[1]}, {key: new})) as taken:
+        assert taken == {key}
+        elsewhere(lambda: forget(store, ids))
+        assert UniqueKey.objects.get().key == key
+    assert UniqueKey.objects.get().run == new
+
+
 # What it costs.
 
 
@@ -624,6 +737,30 @@ def test_a_new_key_is_one_statement_more() -> None:
         enqueue_unique("a")
     writes = [query["sql"] for query in asked if query["sql"].lstrip().startswith("INSERT")]
     assert len(writes) == 2
+
+
+class Ids(list[int]):
+    """Counts how often somebody goes through all of them."""
+
+    passes = 0
+
+    def __iter__(self) -> Iterator[int]:
+        self.passes += 1
+        return super().__iter__()
+
+
+def test_those_that_are_met_are_not_looked_for_among_all() -> None:
+    def passes(count: int) -> int:
+        names = [f"{count} {number}" for number in range(count)]
+        enqueue_unique(*names, unique=REPLACE)
+        new = new_runs(count)
+        new.ids = ids = Ids(new.ids)
+        call = Call(new, [*map(key_of, names)], REPLACE, SUPERSEDED)
+        standing = store_of().enqueue_unique(call, store_of().enqueue)
+        assert len(standing.met) == count
+        return ids.passes
+
+    assert passes(50) == passes(5)
 
 
 @pytest.mark.parametrize("unique", [KEEP, WAITING, LATEST, SUPERSEDE])

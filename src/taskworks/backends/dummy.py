@@ -32,13 +32,15 @@ class DummyBackend(NotStoring, framework.DummyBackend):
         the key. Raise AlreadyEnqueued if ``unique`` refuses a second run.
         """
         unique = unique_of(task)
-        key = unique and unique_key(task, *round_trip([[*args], dict(kwargs)], "arguments"))
+        given = round_trip([[*args], dict(kwargs)], "arguments") if unique else ()
+        key = unique and unique_key(task, *given)
         if unique and (held := self._holding(key, unique)):
             if unique.on_conflict == REFUSE:
                 raise AlreadyEnqueued(deepcopy(held))
             if unique.on_conflict != SUPERSEDE:
-                return self._met(held, task, args, kwargs, unique)
+                return self._met(held, unique, task, *given)
             self.results.remove(held)
+            del self._keys[held.id]
         super().enqueue(task, args, kwargs)
         self.results[-1] = kept = as_our_result(self.results[-1])
         if key:
@@ -52,15 +54,19 @@ class DummyBackend(NotStoring, framework.DummyBackend):
                 return result
         return None
 
-    def _met(self, held: Any, task: framework.Task, args: Any, kwargs: Any, unique: Unique) -> Any:
+    def _met(self, held: Any, unique: Unique, task: framework.Task, args: Any, kwargs: Any) -> Any:
+        self.validate_task(task)
         if unique.on_conflict == REPLACE:
-            super().enqueue(task, args, kwargs)
-            latest = self.results.pop()
-            for name in ("task", "args", "kwargs"):
-                object.__setattr__(held, name, getattr(latest, name))
+            for name, value in {"task": task, "args": args, "kwargs": kwargs}.items():
+                object.__setattr__(held, name, value)
         met = deepcopy(held)
         object.__setattr__(met, "is_new", False)
         return met
+
+    def clear(self) -> None:
+        """Delete all results."""
+        super().clear()
+        self._keys.clear()
 
     def enqueue_after(self, task: framework.Task, args: Any, kwargs: Any, after: Any) -> Any:
         """Keep the result of a run that is to follow another, at once: neither is executed."""

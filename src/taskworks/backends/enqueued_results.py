@@ -31,15 +31,16 @@ class EnqueuedResults(Sequence[TaskResult[..., Any]]):
     def take_over(self, task: Task, enqueued_at: datetime | None) -> None:
         """Note that the runs are stored now, also in the results that were made before."""
         self.task = task
-        for result in self._made.values():
-            object.__setattr__(result, "task", task)
-            object.__setattr__(result, "enqueued_at", enqueued_at)
+        for place, result in self._made.items():
+            if not self._has_met_one(place):
+                object.__setattr__(result, "task", task)
+                object.__setattr__(result, "enqueued_at", enqueued_at)
 
     def settle(self, standing: "Standing") -> None:
         """Note which runs stand for these, also in the results that were made before."""
         self.standing = standing
         for place, result in self._made.items():
-            _become(result, self._made_at(place))
+            become(result, self._made_at(place))
 
     @property
     def standing_ids(self) -> list[UUID]:
@@ -86,6 +87,11 @@ class EnqueuedResults(Sequence[TaskResult[..., Any]]):
             self._made[place] = self._made_at(place)
         return self._made[place]
 
+    def _has_met_one(self, place: int) -> bool:
+        """Return whether a run that was stored before stands for this one."""
+        standing = self.standing
+        return standing is not None and standing.stand_in[place] in standing.met
+
     def _made_at(self, place: int) -> TaskResult[..., Any]:
         if self.keys is None:
             return self.runs.result(place, self.task)
@@ -103,7 +109,7 @@ def _with_news(result: TaskResult[..., Any], *, is_new: bool | None) -> TaskResu
     return result
 
 
-def _become(result: TaskResult[..., Any], other: TaskResult[..., Any]) -> None:
+def become(result: TaskResult[..., Any], other: TaskResult[..., Any]) -> None:
     """Make a result that is in somebody's hands that of another run."""
     for name in ("task", "id", "args", "kwargs", "is_new"):
         object.__setattr__(result, name, getattr(other, name))

@@ -7,6 +7,8 @@ from django.db import transaction
 from django.utils.crypto import get_random_string
 
 from taskworks import framework
+from taskworks.backends.enqueued_results import become
+from taskworks.backends.unique_tasks import refuse_conflict_on_commit, unique_of
 from taskworks.framework import TaskResultStatus
 from taskworks.result import TaskResult
 
@@ -27,9 +29,11 @@ class NotStoring:
     ) -> TaskResult[..., Any]:
         """
         Enqueue when the transaction on the default database commits, or at once if there is none.
-        The returned result gets the run's id and state when it is enqueued.
+        The returned result becomes that of the run when it is enqueued.
         """
         self.validate_task(task)  # type: ignore[attr-defined]
+        if transaction.get_connection().in_atomic_block:
+            refuse_conflict_on_commit(task)
         result: TaskResult[..., Any] = TaskResult(
             task=task,
             id=get_random_string(32),
@@ -43,13 +47,11 @@ class NotStoring:
             backend=self.alias,
             errors=[],
             worker_ids=[],
+            is_new=None if unique_of(task) else True,
         )
 
         def enqueue() -> None:
-            enqueued = self.enqueue(task, args, kwargs)  # type: ignore[attr-defined]
-            object.__setattr__(result, "id", enqueued.id)
-            object.__setattr__(result, "is_new", getattr(enqueued, "is_new", True))
-            result._take_over(enqueued)
+            become(result, self.enqueue(task, args, kwargs))  # type: ignore[attr-defined]
 
         transaction.on_commit(enqueue)
         return result

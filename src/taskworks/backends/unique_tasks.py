@@ -1,5 +1,6 @@
 """What ``DatabaseBackend`` does for tasks that are unique: their keys, and what it refuses."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -22,7 +23,7 @@ def unique_of(task: Task) -> Unique | None:
 def keys_of(task: Task, new: "NewRuns", *, several: bool) -> list[UUID] | None:
     """
     Return the keys of new runs of a unique task, and None for other tasks; give the runs of a
-    debounced task its delay.
+    debounced task its wait.
 
     Raise TypeError for arguments that the task's function does not take, AlreadyEnqueued if two of
     the runs are equal and the task refuses that.
@@ -31,12 +32,19 @@ def keys_of(task: Task, new: "NewRuns", *, several: bool) -> list[UUID] | None:
     if unique is None:
         return None
     if isinstance(unique, Debounce):
-        new.delay, new.run_after = timedelta(seconds=unique.wait), None
+        new.wait, new.delay, new.run_after = timedelta(seconds=unique.wait), None, None
     keys = [_key(task, new, place, several=several) for place in range(len(new))]
-    if unique.on_conflict == REFUSE and len({*keys}) < len(keys):
-        place = next(place for place, key in enumerate(keys) if key in keys[:place])
-        raise AlreadyEnqueued(None, place)
+    if unique.on_conflict == REFUSE:
+        _refuse_equal(keys)
     return keys
+
+
+def _refuse_equal(keys: Sequence[UUID]) -> None:
+    seen: set[UUID] = set()
+    for place, key in enumerate(keys):
+        if key in seen:
+            raise AlreadyEnqueued(None, place)
+        seen.add(key)
 
 
 def _key(task: Task, new: "NewRuns", place: int, *, several: bool) -> UUID:

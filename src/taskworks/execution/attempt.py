@@ -119,9 +119,15 @@ class Attempt:
         run.state = RunState.RUNNING.value
 
     def uncount_start(self) -> None:
-        """Put back what count_start() changed: the attempt does not count."""
+        """
+        Put back what count_start() changed: the attempt does not count. When it began is kept, if
+        it did: the task may have used its arguments.
+        """
+        counted_at = self.run.last_attempted_at
         for name, value in zip(COUNTS, self._before, strict=True):
             setattr(self.run, name, value)
+        if self.began is not None:
+            self.run.last_attempted_at = counted_at
 
     def returned(self) -> None:
         """Note that the task's last line has run."""

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.db import InterfaceError, InternalError, OperationalError, transaction
 
+from taskworks.backends.unique_tasks import unique_of
 from taskworks.database import clock
 from taskworks.database.transactions import writing
 from taskworks.definition import Task, unvalidated_copy
@@ -45,13 +46,16 @@ def fire_some(store: Store, due: Sequence[int]) -> list[float]:
     if not due:
         return []
     chosen = _some_of(due)
+    fired: Sequence[float]
+    alone: Sequence[int]
     try:
-        return _fire_together(store, chosen)
+        fired, alone = _fire_together(store, chosen)
     except OUTAGE:
         raise
     except Exception:  # of one of them, which must not keep the others from firing
         logger.debug("Schedules are fired one by one.", exc_info=True)
-        return [seconds for one in chosen for seconds in _fire_alone(store, one)]
+        fired, alone = [], chosen
+    return [*fired, *(seconds for one in alone for seconds in _fire_alone(store, one))]
 
 
 def fire(schedule_id: int) -> bool:
@@ -87,11 +91,24 @@ def _some_of(due: Sequence[int]) -> Sequence[int]:
     return due if few else random.sample(due, SCHEDULES_PER_TRANSACTION)
 
 
-def _fire_together(store: Store, ids: Collection[int]) -> list[float]:
+def _fire_together(store: Store, ids: Collection[int]) -> tuple[list[float], list[int]]:
+    """Fire those that wait for nobody; return when they are due again, and the others."""
     with store.lock_due_schedules(ids) as schedules:
-        return [
-            _fire_or_mark(store, schedule, now, checks_firings=False) for schedule, now in schedules
+        others = [schedule.pk for schedule, _ in schedules if _may_wait(schedule)]
+        fired = [
+            _fire_or_mark(store, schedule, now, checks_firings=False)
+            for schedule, now in schedules
+            if schedule.pk not in others
         ]
+    return fired, others
+
+
+def _may_wait(schedule: Schedule) -> bool:
+    """Return whether its task is unique, and may wait for a transaction with the same key."""
+    try:
+        return unique_of(schedule.task) is not None
+    except Exception:  # noqa: BLE001 - why it cannot fire is found when it is fired
+        return False
 
 
 def _fire_alone(store: Store, schedule_id: int) -> list[float]:

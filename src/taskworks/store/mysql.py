@@ -268,18 +268,18 @@ class MySQLStore(Store):
         return {*mine.values_list("key", flat=True)} if free else set()
 
     def _hold_back(self, ids: Collection[UUID], unique: Unique) -> set[UUID]:
+        # One after another, because InnoDB undoes no locks before the end of the transaction.
+        give_up_at = time.monotonic() + MAX_PATIENCE.total_seconds()
+        return {run_id for run_id in sorted(ids) if self._is_held_back(run_id, unique, give_up_at)}
+
+    def _is_held_back(self, run_id: UUID, unique: Unique, give_up_at: float) -> bool:
         # Without waiting for a lock, which InnoDB keeps then even if the row no longer matches.
-        locked: set[UUID] = set()
-        busy, give_up_at = {*ids}, time.monotonic() + MAX_PATIENCE.total_seconds()
-        while busy:
-            locked |= self._locked_not_begun(busy, skip_locked=True)
-            waiting = self._not_begun(busy - locked).exclude(**overdue(unique))
-            busy = {*waiting.values_list("id", flat=True)}
-            if busy and time.monotonic() >= give_up_at:
-                break
-            if busy:
-                time.sleep(BUSY_INTERVAL)
-        return locked
+        while not self._locked_not_begun([run_id], skip_locked=True):
+            is_patient = self._not_begun([run_id]).exclude(**overdue(unique)).exists()
+            if not is_patient or time.monotonic() >= give_up_at:
+                return False
+            time.sleep(BUSY_INTERVAL)
+        return True
 
     def _locked_not_begun(self, ids: Collection[UUID], *, skip_locked: bool) -> set[UUID]:
         write = self.rows.writer("id")
@@ -289,7 +289,7 @@ class MySQLStore(Store):
         statement = f"""
             SELECT id FROM {self._quoted(TaskRun)} FORCE INDEX (PRIMARY)
             WHERE id IN ({", ".join(["%s"] * (len(ids) + 1))})
-                AND attempts = 0 AND state IN ({waiting})
+                AND attempts = 0 AND last_attempted_at IS NULL AND state IN ({waiting})
             ORDER BY id FOR UPDATE {"SKIP LOCKED" if skip_locked else ""}"""  # noqa: S608 - names
         rows = self._fetch(statement, [*map(write, [NOBODY, *sorted(ids)])])
         return {UUID(str(run_id)) for (run_id,) in rows}
@@ -325,13 +325,20 @@ class MySQLStore(Store):
         return self._lock_by_key(Edge, ids)
 
     def _delete_locked_edges(self, ids: Sequence[int]) -> None:
+        self._delete_by_key(Edge, ids)
+
+    def _delete_locked_keys(self, keys: Sequence[UUID]) -> None:
+        self._delete_by_key(UniqueKey, [*map(self._writer_of_keys(), keys)])
+
+    def _delete_by_key(self, model: type[Model], ids: Sequence[Any]) -> None:
         if not ids:
             return
         # DELETE ignores FORCE INDEX, but respects the order of a join.
         mine = " UNION ALL ".join(["SELECT %s AS id"] * len(ids))
+        name = self.connection.ops.quote_name(str(model._meta.pk.column))
         statement = f"""
-            DELETE edge FROM ({mine}) AS mine
-            STRAIGHT_JOIN {self._quoted(Edge)} AS edge ON edge.id = mine.id"""
+            DELETE kept FROM ({mine}) AS mine
+            STRAIGHT_JOIN {self._quoted(model)} AS kept ON kept.{name} = mine.id"""
         with self.connection.cursor() as cursor:
             cursor.execute(statement, ids)
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 from datetime import datetime, timedelta
 from operator import add
 from typing import Any, Self
@@ -46,6 +47,7 @@ class NewRuns:
         "state",
         "template",
         "texts",
+        "wait",
     )
 
     def __init__(
@@ -61,6 +63,7 @@ class NewRuns:
         self.ids = new_run_ids(len(texts))  # in the order of the runs
         self.delay = run_after if isinstance(run_after, timedelta) else None
         self.run_after = run_after if isinstance(run_after, datetime) else None
+        self.wait: timedelta | None = None  # in place of both; not an option that is stored
         self.state = RunState.READY.value
         # The times are set when they are stored.
         self.enqueued_at: datetime | None = None
@@ -77,8 +80,8 @@ class NewRuns:
     @property
     def is_due(self) -> bool:
         """True if they are ready as soon as they are stored, and may wait forever."""
-        has_time = self.delay is not None or self.run_after is not None
-        return not has_time and self.template.policy.expires == math.inf
+        times = (self.delay, self.run_after, self.wait)
+        return times == (None, None, None) and self.template.policy.expires == math.inf
 
     def starts_within(self, duration: timedelta) -> bool:
         """Return whether they are due soon after they were stored."""
@@ -90,20 +93,26 @@ class NewRuns:
         """Return those of these runs whose ids are ``chosen``; itself, if that is all of them."""
         if all(run_id in chosen for run_id in self.ids):
             return self
-        some = object.__new__(type(self))
-        for name in NewRuns.__slots__:
-            setattr(some, name, getattr(self, name))
-        kept = [index for index, run_id in enumerate(self.ids) if run_id in chosen]
-        some.ids, some.texts = [self.ids[i] for i in kept], [self.texts[i] for i in kept]
+        return self._at([place for place, run_id in enumerate(self.ids) if run_id in chosen])
+
+    def one(self, place: int) -> Self:
+        """Return a copy of the run at this place."""
+        return self._at([place])
+
+    def _at(self, places: Sequence[int]) -> Self:
+        some = copy(self)
+        some.ids = [self.ids[place] for place in places]
+        some.texts = [self.texts[place] for place in places]
         if self.lanes is not None:
-            some.lanes = [self.lanes[i] for i in kept]
+            some.lanes = [self.lanes[place] for place in places]
         return some
 
     def schedule(self, now: datetime) -> None:
         """Set the times and the state of runs that wait for nothing but their time."""
         if self.delay is not None:
             self.run_after = later(now, self.delay)
-        due = self.run_after if self.run_after and self.run_after > now else None
+        due_at = self.run_after if self.wait is None else later(now, self.wait)
+        due = due_at if due_at and due_at > now else None
         self.enqueued_at = now
         self.available_at = due or now
         self.expires_at = self._expiry(later)
@@ -115,7 +124,7 @@ class NewRuns:
         if they waited for nothing.
         """
         self.enqueued_at, self.state = now, RunState.BLOCKED.value
-        self.available_at = now + (self.delay or timedelta())
+        self.available_at = now + (self.wait or self.delay or timedelta())
         self.expires_at = self._expiry(add)
 
     def result(self, index: int, task: Task) -> TaskResult[..., Any]:

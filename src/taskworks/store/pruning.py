@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from taskworks.database.clock import DatabaseClock
-from taskworks.models import Edge, RunState, TaskRun
+from taskworks.models import Edge, RunState, TaskRun, UniqueKey
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.options.retention import Rule
 from taskworks.store.base import Base
@@ -51,7 +51,7 @@ class Pruning(Base):
         pruned = self._delete(ids, self.prunable(rule))
         if pruned:
             gone = ~Exists(TaskRun.objects.filter(id=OuterRef("run")))
-            self.keys.filter(gone, run__in=list(ids)).delete()
+            self._delete_free_keys(self.keys.filter(gone, run__in=list(ids)))
         return pruned
 
     def forget_keys(self, after: UUID | None, limit: int) -> UUID | None:
@@ -64,8 +64,18 @@ class Pruning(Base):
         kept = {*self.runs.filter(id__in=[*run_of.values()]).values_list("id", flat=True)}
         gone = {key: run for key, run in run_of.items() if run not in kept}
         if gone:  # by their runs too: a key may have started another run by now
-            self.keys.filter(key__in=[*gone], run__in=[*gone.values()]).delete()
+            self._delete_free_keys(self.keys.filter(key__in=[*gone], run__in=[*gone.values()]))
         return [*run_of][-1] if len(run_of) == limit else None
+
+    def _delete_free_keys(self, keys: QuerySet[UniqueKey]) -> None:
+        """Delete those of these keys that no other session has locked, to give them to its runs."""
+        with self.locking():
+            free = keys.order_by("key").select_for_update(skip_locked=True)
+            self._delete_locked_keys([*free.values_list("key", flat=True)])
+
+    def _delete_locked_keys(self, keys: Sequence[UUID]) -> None:
+        if keys:
+            self.keys.filter(key__in=keys)._raw_delete(self.alias)
 
     def _aged(self, rule: Rule) -> TaskRunQuerySet:
         since = DatabaseClock(-rule.age)

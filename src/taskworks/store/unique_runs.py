@@ -6,14 +6,13 @@ to be written when a run ends, and no change of a run's state can fail because o
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from django.db import IntegrityError
-from django.db.models import Case, Value, When
+from django.db.models import Case, Q, Value, When
 
 from taskworks.database.clock import DatabaseClock, as_aware, later
 from taskworks.database.fields import decoded
@@ -159,7 +158,7 @@ class UniqueRuns(Cancelling):
         for key, run in found.holding.items():
             place = places[key]
             if call.unique.on_conflict == REPLACE and run.id in found.locked:
-                self._replace(run, call.new.only({call.new.ids[place]}), call.unique)
+                self._replace(run, call.new.one(place), call.unique)
             standing.met[place] = run
 
     def _insert_new(
@@ -225,12 +224,26 @@ class UniqueRuns(Cancelling):
         Lock those of these runs that wait and have not begun; return them. Of a run that has long
         been ready, do not wait for another session's lock: such sessions, one after another, would
         keep it from workers for good.
+
+        Who waits has locked only runs that come before the one that it waits for, so two sessions
+        never wait for each other.
         """
-        free = self._lock_not_begun(ids, skip_locked=True)
-        if len(free) == len(ids):
-            return free
-        busy = self._not_begun({*ids} - free).exclude(**overdue(unique))
-        return free | self._lock_not_begun([*busy.values_list("id", flat=True)], skip_locked=False)
+        if not ids or self._all_are_locked(ids):
+            return {*ids}
+        waiting = self._not_begun(ids).annotate(is_overdue=Q(**overdue(unique)))
+        is_overdue = dict(waiting.values_list("id", "is_overdue"))
+        patient = [run_id for run_id in is_overdue if not is_overdue[run_id]]
+        locked = self._lock_not_begun(patient, skip_locked=False)
+        return locked | self._lock_not_begun({*is_overdue}.difference(patient), skip_locked=True)
+
+    def _all_are_locked(self, ids: Collection[UUID]) -> bool:
+        """Lock these runs if all of them are free, wait and have not begun; else none."""
+        try:
+            with writing(self.alias):
+                self._lock_all(ids, skip_locked=True)
+        except _SomeAreLeft:
+            return False
+        return True
 
     def _lock_not_begun(self, ids: Collection[UUID], *, skip_locked: bool) -> set[UUID]:
         """
@@ -239,31 +252,33 @@ class UniqueRuns(Cancelling):
         it no longer matches, and a run that has begun must not be locked, or its worker could not
         finish it.
         """
-        locked: set[UUID] = set()
         while ids:
             try:
                 with writing(self.alias):
-                    locked = self._locked_not_begun(ids, skip_locked=skip_locked)
-                    if len(locked) < len(ids):
-                        raise _SomeHaveBegun
-            except _SomeHaveBegun:
-                ids = locked
+                    self._lock_all(ids, skip_locked=skip_locked)
+            except _SomeAreLeft as some:
+                ids = some.locked
             else:
-                return locked
-        return set()
+                break
+        return {*ids}
+
+    def _lock_all(self, ids: Collection[UUID], *, skip_locked: bool) -> None:
+        locked = self._locked_not_begun(ids, skip_locked=skip_locked)
+        if len(locked) < len(ids):
+            raise _SomeAreLeft(locked)
 
     def _locked_not_begun(self, ids: Collection[UUID], *, skip_locked: bool) -> set[UUID]:
         rows = self._not_begun(ids).order_by("id").select_for_update(skip_locked=skip_locked)
         return {*rows.values_list("id", flat=True)}
 
     def _not_begun(self, ids: Collection[UUID]) -> TaskRunQuerySet:
-        return self._in(self.runs.filter(id__in=[*ids], attempts=0), *cancelling.WAITING)
+        not_begun = self.runs.filter(id__in=[*ids], attempts=0, last_attempted_at=None)
+        return self._in(not_begun, *cancelling.WAITING)
 
     # Replace.
 
-    def _replace(self, run: TaskRun, new: NewRuns, unique: Unique) -> None:
+    def _replace(self, run: TaskRun, latest: NewRuns, unique: Unique) -> None:
         """Give a run that waits, and is locked, the arguments, options and time of a new one."""
-        latest = copy(new)
         _schedule(latest, run, unique)
         [(args, kwargs)] = latest.texts
         columns = {
@@ -284,22 +299,31 @@ class UniqueRuns(Cancelling):
             self._notify_queues_of([run], {run.id})
 
 
-class _SomeHaveBegun(Exception):  # noqa: N818 - does not leave this module
-    """Undoes locks."""
+class _SomeAreLeft(Exception):  # noqa: N818 - does not leave this module
+    """Undoes locks: these runs were locked, and others could not be."""
+
+    def __init__(self, locked: set[UUID]) -> None:
+        super().__init__(locked)
+        self.locked = locked
 
 
 def _is_held(run: TaskRun, unique: Unique, *, is_locked: bool) -> bool:
     """Return whether a run holds its key against a second one."""
+    if unique.holds_back and _waits_to_begin(run) and not is_locked:
+        return False  # it may begin before the caller commits
     if unique.period is not None:
         age = as_aware(_now(run)) - as_aware(run.enqueued_at)
         if age < timedelta(seconds=unique.period):
             return True
     if unique.while_ == WAITING:
         return is_locked
-    if unique.while_ != UNFINISHED or run.state in FINISHED:
-        return False
-    could_be_locked = run.attempts == 0 and run.state in cancelling.WAITING
-    return is_locked or not unique.holds_back or not could_be_locked
+    return unique.while_ == UNFINISHED and run.state not in FINISHED
+
+
+def _waits_to_begin(run: TaskRun) -> bool:
+    """Return whether a run waits for its first attempt: one that was undone was its first too."""
+    has_begun = run.attempts > 0 or run.last_attempted_at is not None
+    return run.state in cancelling.WAITING and not has_begun
 
 
 def overdue(unique: Unique) -> dict[str, Any]:
@@ -314,15 +338,23 @@ def _schedule(latest: NewRuns, run: TaskRun, unique: Unique) -> None:
     """Set the state and the times that the new run gives to the one that waits."""
     now = _now(run)
     if run.state == RunState.BLOCKED:
+        _count_from_the_end_of_others(latest, now)
         latest.block(run.enqueued_at)
         return
     if isinstance(unique, Debounce):
         due_at_last = later(run.enqueued_at, timedelta(seconds=unique.longest))
-        latest.delay = None
-        latest.run_after = min(later(now, timedelta(seconds=unique.wait)), due_at_last)
+        left = as_aware(due_at_last) - as_aware(now)
+        latest.wait = min(timedelta(seconds=unique.wait), left)
     latest.schedule(now)
     if latest.state == RunState.READY:  # a run that was ready before keeps its place
         latest.available_at = min(run.available_at, now)
+
+
+def _count_from_the_end_of_others(latest: NewRuns, now: datetime) -> None:
+    """Turn a point in time into a delay, which is all that a run that waits for others can have."""
+    if latest.run_after is not None:
+        left = as_aware(latest.run_after) - as_aware(now)
+        latest.delay, latest.run_after = max(left, timedelta()), None
 
 
 def _now(run: TaskRun) -> datetime:
