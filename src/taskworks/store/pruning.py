@@ -51,7 +51,9 @@ class Pruning(Base):
         pruned = self._delete(ids, self.prunable(rule))
         if pruned:
             gone = ~Exists(TaskRun.objects.filter(id=OuterRef("run")))
-            self._delete_free_keys(self.keys.filter(gone, run__in=list(ids)))
+            keys = self.keys.filter(gone, run__in=list(ids))
+            if keys.exists():  # most runs have none
+                self._delete_free_keys(keys)
         return pruned
 
     def forget_keys(self, after: UUID | None, limit: int) -> UUID | None:
