@@ -153,8 +153,9 @@ class Limiting(Base):
         if name in declared_limits():
             return False
         ready = self.runs.ready().limited().filter(limit_name=name)
-        with suppress(TaskNotFound, InvalidTask):
-            resolve(ready.values_list("task_path", flat=True)[:1].get())
+        for path in ready.values_list("task_path", flat=True)[:1]:  # others may have taken all
+            with suppress(TaskNotFound, InvalidTask):
+                resolve(path)
         return name in declared_limits()
 
     def _declare_as_here(self, limit: Limit) -> None:
