@@ -6,10 +6,10 @@ from typing import Any
 from django.apps import apps
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
 
 from taskworks import discovery
 from taskworks.conf import conf
+from taskworks.database.tables import has_table
 from taskworks.documentation import page
 from taskworks.models import Limit
 from taskworks.options import limits
@@ -30,7 +30,7 @@ def check_limits(**kwargs: Any) -> list[checks.CheckMessage]:
 @checks.register(checks.Tags.database)
 def check_rows(databases: Sequence[str] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:
     """Report limits of ready runs that nobody declares; runs with ``check --database``."""
-    if store_alias() not in (databases or []) or not _has_table():
+    if store_alias() not in (databases or []) or not has_table(Limit, store_alias()):
         return []
     return [
         checks.Warning(
@@ -62,9 +62,3 @@ def _check() -> Iterator[checks.CheckMessage]:
             hint=f"Declare it in TASKWORKS['LIMITS'], or with a Limit at a task. {HINT}",
             id="taskworks.E061",
         )
-
-
-def _has_table() -> bool:
-    connection = connections[store_alias()]
-    with connection.cursor() as cursor:
-        return Limit._meta.db_table in connection.introspection.table_names(cursor)

@@ -8,10 +8,11 @@ kept until another number is declared for it.
 
 from typing import Any, NamedTuple
 
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, router
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
 from taskworks import discovery
 from taskworks.database.foreign_errors import foreign_errors_as_database_errors
+from taskworks.database.tables import has_table
 from taskworks.exceptions import InvalidTask
 from taskworks.logs import steady_logger
 from taskworks.models import Limit
@@ -62,7 +63,7 @@ def synchronize_if_possible() -> None:
 
 def synchronize_after_migrate(using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> None:
     """A receiver of ``post_migrate``, which withdraws what is not declared any more."""
-    if using == store_alias() and router.allow_migrate_model(using, Limit) and _has_table(using):
+    if using == store_alias() and has_table(Limit, using):
         synchronize(withdraw=True)
 
 
@@ -91,9 +92,3 @@ def use_of(limit: Limit) -> Use:
     waiting = store().runs.ready().limited().filter(limit_name=limit.name)
     counted = waiting.values("id")[:MAX_COUNTED].count()
     return Use(limit, store().slots_in_use(limit.name), counted)
-
-
-def _has_table(alias: str) -> bool:
-    connection = connections[alias]
-    with connection.cursor() as cursor:
-        return Limit._meta.db_table in connection.introspection.table_names(cursor)

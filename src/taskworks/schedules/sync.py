@@ -21,6 +21,7 @@ from django.db import (
 
 from taskworks import discovery
 from taskworks.database.foreign_errors import foreign_errors_as_database_errors
+from taskworks.database.tables import has_table
 from taskworks.database.transactions import writing
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.logs import steady_logger
@@ -83,7 +84,7 @@ def synchronize_if_possible() -> None:
 
 def synchronize_after_migrate(using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> None:
     """A receiver of ``post_migrate``."""
-    if using == _alias() and router.allow_migrate_model(using, Schedule) and _has_table(using):
+    if using == _alias() and has_table(Schedule, using):
         synchronize()
 
 
@@ -123,7 +124,7 @@ def changes(row: Schedule) -> dict[str, Any]:
 
 def lost(databases: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield the labels of enabled schedules in these databases whose code is gone, and why."""
-    if _alias() not in databases or not _has_table(_alias()):
+    if _alias() not in databases or not has_table(Schedule, _alias()):
         return
     for row in _rows().filter(enabled=True):
         try:
@@ -264,9 +265,3 @@ def _rows() -> Any:
 
 def _alias() -> str:
     return router.db_for_write(Schedule)
-
-
-def _has_table(alias: str) -> bool:
-    connection = connections[alias]
-    with connection.cursor() as cursor:
-        return Schedule._meta.db_table in connection.introspection.table_names(cursor)
