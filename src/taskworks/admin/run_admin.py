@@ -166,11 +166,12 @@ class QueueFilter(KnownFilter):
 
     @property
     def known(self) -> Iterable[str]:
-        for backend in database_backends():
+        backends = [*database_backends()]
+        for backend in backends:
             yield from backend.queues
             yield from store().ready_queues(backend.alias, limit=MAX_QUEUES_OFFERED)
-            of_limits = (name for _, name, _ in store().limited_queues(backend.alias))
-            yield from islice(of_limits, MAX_QUEUES_OFFERED)
+        of_limits = store().limited_queues(*(backend.alias for backend in backends))
+        yield from islice((name for _, name, _ in of_limits), MAX_QUEUES_OFFERED)
 
 
 class ReadOnlyAdmin(_ModelAdmin):

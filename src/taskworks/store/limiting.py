@@ -65,17 +65,19 @@ class Limiting(Base):
     def limits(self) -> "models.QuerySet[Limit]":
         return Limit.objects.using(self.alias)
 
-    def limited_queues(self, backend: str) -> Iterator[tuple[str, str, str]]:
+    def limited_queues(self, *backends: str) -> Iterator[tuple[str, str, str]]:
         """
-        Yield the name of each limit that has ready runs, with each queue and executor that has some
-        of them. Costs an index probe for each of these names, and one more where they end.
+        Yield the name of each limit that has ready runs, with each queue and executor of these
+        backends that has some of them. Costs an index probe for each of these names, and one more
+        where they end.
         """
         ready = self.runs.ready().limited()
         for limit in _skipping(ready, "limit_name"):
-            of_limit = ready.filter(limit_name=limit, backend=backend)
-            for queue in _skipping(of_limit, "queue_name"):
-                for executor in _skipping(of_limit.filter(queue_name=queue), "executor"):
-                    yield limit, queue, executor
+            for backend in backends:
+                of_limit = ready.filter(limit_name=limit, backend=backend)
+                for queue in _skipping(of_limit, "queue_name"):
+                    for executor in _skipping(of_limit.filter(queue_name=queue), "executor"):
+                        yield limit, queue, executor
 
     def claim_limited(self, worker: UUID, line: Line, most: int) -> LimitedClaim:
         """

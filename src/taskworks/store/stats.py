@@ -1,18 +1,21 @@
 """Statistics for people: how many runs there are, how long they wait, and which workers live."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
-from typing import NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple, TypeAlias
 
-from django.db.models import Count, Min
+from django.db.models import Count, Min, QuerySet
 
 from taskworks.conf import conf
 from taskworks.database.clock import DatabaseClock
 from taskworks.durations import in_words
-from taskworks.models import RunState, Worker
+from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.store import Store
+
+Rows: TypeAlias = QuerySet[TaskRun, Any]
 
 TO_EXECUTE = {RunState.READY, RunState.CLAIMED, RunState.RUNNING}
 
@@ -70,18 +73,17 @@ def tallies(store: Store, finished_within: timedelta) -> list[Tally]:
     Count the runs of each queue by state; of finished runs only those that ended within
     ``finished_within``. The cost grows with the runs counted: each state is read from its index.
     """
-    recent = store.runs.finished().filter(finished_at__gte=DatabaseClock(-finished_within))
     runs = store.runs
-    ready = _added(_tallied(part) for part in _parts_of_ready(store))
+    recent = runs.finished().filter(finished_at__gte=DatabaseClock(-finished_within))
     parts = [runs.blocked(), runs.scheduled(), runs.in_hand(), recent]
-    return sorted([*ready, *(tally for part in parts for tally in _tallied(part))])
+    counted = [_counted(part) for part in parts]
+    return _added(chain(_of_ready(store, _counted), *counted))
 
 
 def longest_wait(store: Store) -> timedelta | None:
     """Return how long the oldest ready run has been ready; None if none is."""
-    parts = _parts_of_ready(store)
-    moments = [part.aggregate(since=Min("available_at"))["since"] for part in parts]
-    since = min((moment for moment in moments if moment), default=None)
+    moments = [moment for _, moment in _of_ready(store, _oldest)]
+    since = min(moments, default=None)
     return None if since is None else max(store.read_clock() - since, timedelta())
 
 
@@ -114,19 +116,23 @@ def unattended(
     return dict(work)
 
 
-def _parts_of_ready(store: Store) -> list[TaskRunQuerySet]:
-    """Return the runs that are ready, from each of their indexes."""
-    return [store.runs.ready().unlimited(), store.runs.ready().limited()]
+def _of_ready(store: Store, read: Callable[[TaskRunQuerySet], Rows]) -> Rows:
+    """Return what is read of the runs that are ready, in one statement from both their indexes."""
+    ready = store.runs.ready()
+    return read(ready.unlimited()).union(read(ready.limited()), all=True)
 
 
-def _added(parts: Iterable[list[Tally]]) -> list[Tally]:
+def _counted(runs: TaskRunQuerySet) -> Rows:
+    return runs.values_list("backend", "queue_name", "state").annotate(Count("id")).order_by()
+
+
+def _oldest(runs: TaskRunQuerySet) -> Rows:
+    return runs.values_list("state").annotate(Min("available_at")).order_by()
+
+
+def _added(rows: Iterable[tuple[str, str, str, int]]) -> list[Tally]:
+    """Return the tallies of these counts; of ready runs, a queue may have two."""
     counts: Counter[tuple[str, str, RunState]] = Counter()
-    for tallies in parts:
-        for backend, queue_name, state, number in tallies:
-            counts[backend, queue_name, state] += number
-    return [Tally(*queue_and_state, number) for queue_and_state, number in counts.items()]
-
-
-def _tallied(runs: TaskRunQuerySet) -> list[Tally]:
-    rows = runs.values_list("backend", "queue_name", "state").annotate(Count("id")).order_by()
-    return [Tally(backend, queue, RunState(state), count) for backend, queue, state, count in rows]
+    for backend, queue_name, state, number in rows:
+        counts[backend, queue_name, RunState(state)] += number
+    return sorted(Tally(*queue_and_state, number) for queue_and_state, number in counts.items())
