@@ -117,18 +117,19 @@ def test_whether_limited_runs_are_ready_is_part_of_the_outlook(
     enqueue()
     fill("a", run_after=timedelta(hours=1))
     assert not store.outlook("default").has_limited
-    assert [*store.limited_queues("default")] == []
+    assert store.limited_names() == []
     fill("a", queue_name="mail")
     fill("b", "a", queue_name="default")
     fill("b", backend="other")
     fill("b", executor="process")
     store.enqueue(new_runs(lanes=["a"], limit_name="exports"))
     assert store.outlook("default").has_limited
-    assert [*store.limited_queues("default")] == [
-        ("exports", "default", "thread"),
-        ("of lanes", "default", "process"),
-        ("of lanes", "default", "thread"),
-        ("of lanes", "mail", "thread"),
+    assert store.limited_names() == [
+        ("exports", "default", "default", "thread"),
+        ("of lanes", "default", "default", "process"),
+        ("of lanes", "default", "default", "thread"),
+        ("of lanes", "default", "mail", "thread"),
+        ("of lanes", "other", "default", "thread"),
     ]
 
 

@@ -169,8 +169,8 @@ class QueueFilter(KnownFilter):
         for backend in database_backends():
             yield from backend.queues
             yield from store().ready_queues(backend.alias, limit=MAX_QUEUES_OFFERED)
-            of_limits = (name for _, name, _ in store().limited_queues(backend.alias))
-            yield from islice(of_limits, MAX_QUEUES_OFFERED)
+        of_limits = (name.queue for name in store().every_limited_name())
+        yield from islice(of_limits, MAX_QUEUES_OFFERED)
 
 
 class ReadOnlyAdmin(_ModelAdmin):
