@@ -7,7 +7,7 @@ from threading import Event
 from uuid import UUID
 
 import pytest
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from taskworks.models import Limit, RunState, TaskRun, Worker
 from taskworks.store import Store
@@ -117,18 +117,19 @@ def test_whether_limited_runs_are_ready_is_part_of_the_outlook(
     enqueue()
     fill("a", run_after=timedelta(hours=1))
     assert not store.outlook("default").has_limited
-    assert [*store.limited_queues("default")] == []
+    assert store.limited_names() == []
     fill("a", queue_name="mail")
     fill("b", "a", queue_name="default")
     fill("b", backend="other")
     fill("b", executor="process")
     store.enqueue(new_runs(lanes=["a"], limit_name="exports"))
     assert store.outlook("default").has_limited
-    assert [*store.limited_queues("default")] == [
-        ("exports", "default", "thread"),
-        ("of lanes", "default", "process"),
-        ("of lanes", "default", "thread"),
-        ("of lanes", "mail", "thread"),
+    assert store.limited_names() == [
+        ("exports", "default", "default", "thread"),
+        ("of lanes", "default", "default", "process"),
+        ("of lanes", "default", "default", "thread"),
+        ("of lanes", "default", "mail", "thread"),
+        ("of lanes", "other", "default", "thread"),
     ]
 
 
@@ -277,6 +278,23 @@ def test_keys_with_any_characters_are_claimed(fill: Fill, claim: Claim) -> None:
     fill(*odd, *odd)
     assert sorted(filter(None, lanes(claim()))) == sorted(odd)
     assert claim() == []
+
+
+@pytest.mark.parametrize(
+    ("limit_name", "lane"),
+    [("of lanes", None), (None, "a"), ("of lanes", ""), ("", "a"), ("", ""), ("", None)],
+)
+def test_a_run_with_a_limit_and_no_lane_cannot_be_written(
+    enqueue: Enqueue, fill: Fill, limit_name: str | None, lane: str | None
+) -> None:
+    """Nor one with a lane and no limit: no claim would ever take it."""
+    fill("a")
+    enqueue()
+    for run in TaskRun.objects.all():
+        with pytest.raises(IntegrityError), transaction.atomic():
+            TaskRun.objects.filter(id=run.id).update(limit_name=limit_name, lane=lane)
+    assert TaskRun.objects.update(limit_name="of lanes", lane="b") == 2
+    assert TaskRun.objects.update(limit_name=None, lane=None) == 2
 
 
 # Never too many (F1), with two connections.

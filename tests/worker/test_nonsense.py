@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
@@ -12,14 +12,14 @@ from uuid import UUID
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from taskworks import Task, TaskResult, task
 from taskworks.exceptions import InvalidTask
-from taskworks.models import Schedule, TaskRun
+from taskworks.models import Limit, Schedule, TaskRun
 from taskworks.reserved_metadata import OF_SCHEDULE
 from taskworks.schedules.firing import fire_now
 from tests import tasks
@@ -178,6 +178,7 @@ json_values = st.recursive(
 json_texts = texts | json_values.map(json.dumps)
 moments = st.datetimes(datetime(1000, 1, 2), datetime(9998, 1, 1), timezones=st.just(UTC))
 counts = st.integers(0, 32767)
+LIMITED = ("limit_name", "lane")
 strange = st.fixed_dictionaries(
     {},
     optional={
@@ -189,6 +190,7 @@ strange = st.fixed_dictionaries(
         **dict.fromkeys(("last_attempted_at", "finished_at", "cancel_requested_at"), moments),
         **dict.fromkeys(("attempts", "failures", "crashes"), counts),
         **dict.fromkeys(("target", "progress"), st.integers(-(2**63), 2**63 - 1)),
+        **dict.fromkeys(LIMITED, texts),
     },
 )
 
@@ -199,6 +201,17 @@ def no_runs_left() -> Iterator[None]:
         yield
     finally:
         TaskRun.objects.all().delete()
+        Limit.objects.all().delete()
+
+
+def write_what_is_allowed(result: TaskResult, columns: dict[str, Any]) -> None:
+    """The database refuses a limit without a lane, and a lane without a limit."""
+    others = {name: columns[name] for name in columns if name not in LIMITED}
+    if others:
+        write(result, **others)
+    if len(others) < len(columns):
+        with suppress(IntegrityError):
+            write(result, **{name: columns[name] for name in LIMITED if name in columns})
 
 
 @pytest.mark.thorough_on_servers
@@ -212,8 +225,7 @@ def no_runs_left() -> Iterator[None]:
 def test_no_row_ends_a_worker(made: Task, columns: dict[str, Any]) -> None:
     with no_runs_left():
         bad, good = made.using(priority=1).enqueue(), tasks.noop.enqueue()
-        if columns:
-            write(bad, **columns)
+        write_what_is_allowed(bad, columns)
         pages(bad)
         run_worker()
         run = run_of(bad)

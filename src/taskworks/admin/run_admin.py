@@ -170,8 +170,8 @@ class QueueFilter(KnownFilter):
         for backend in backends:
             yield from backend.queues
             yield from store().ready_queues(backend.alias, limit=MAX_QUEUES_OFFERED)
-        of_limits = store().limited_queues(*(backend.alias for backend in backends))
-        yield from islice((name for _, name, _ in of_limits), MAX_QUEUES_OFFERED)
+        of_limits = (name.queue for name in store().every_limited_name())
+        yield from islice(of_limits, MAX_QUEUES_OFFERED)
 
 
 class ReadOnlyAdmin(_ModelAdmin):

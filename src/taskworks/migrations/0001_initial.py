@@ -317,7 +317,20 @@ class Migration(migrations.Migration):
                     models.CheckConstraint(
                         condition=models.Q(("rank__gte", -100), ("rank__lte", 100)),
                         name="taskworks_run_rank",
-                    )
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("lane__isnull", True), ("limit_name__isnull", True)),
+                            models.Q(
+                                ("limit_name__gt", ""),
+                                ("limit_name__isnull", False),
+                                ("lane__gt", ""),
+                                ("lane__isnull", False),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="taskworks_run_limit_and_lane",
+                    ),
                 ],
             },
         ),

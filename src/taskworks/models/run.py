@@ -184,7 +184,7 @@ class TaskRun(models.Model):
         max_length=7, choices=[(name, name) for name in LANES], default=THREAD
     )
     # The name of its limit, and the key in it: of one lane, only so many runs are in hand at once.
-    # Both are None, or neither.
+    # Both are None, or neither: no claim would find a run with one of them.
     limit_name = NameField(max_length=64, null=True)
     lane = NameField(max_length=128, null=True)
     # Those that using() has changed; the others are the code's.
@@ -286,6 +286,15 @@ class TaskRun(models.Model):
         constraints = (
             models.CheckConstraint(
                 name="taskworks_run_rank", condition=models.Q(rank__gte=-100, rank__lte=100)
+            ),
+            models.CheckConstraint(
+                name="taskworks_run_limit_and_lane",
+                condition=(
+                    models.Q(limit_name__isnull=True, lane__isnull=True)
+                    # Also that they are not NULL, or a comparison with NULL would let it pass.
+                    | models.Q(limit_name__isnull=False, limit_name__gt="")
+                    & models.Q(lane__isnull=False, lane__gt="")
+                ),
             ),
         )
 

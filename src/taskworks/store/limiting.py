@@ -23,7 +23,7 @@ from taskworks.discovery import resolve
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.models import Limit, TaskRun
 from taskworks.options.limits import declared_limits
-from taskworks.store.base import Base
+from taskworks.store.limited_names import LimitedNames
 
 FIRST = ""  # before every lane
 
@@ -58,26 +58,12 @@ class LimitedClaim(NamedTuple):
     may_have_more: bool
 
 
-class Limiting(Base):
+class Limiting(LimitedNames):
     """Find and claim the runs that have a limit, lane by lane, in turn."""
 
     @property
     def limits(self) -> "models.QuerySet[Limit]":
         return Limit.objects.using(self.alias)
-
-    def limited_queues(self, *backends: str) -> Iterator[tuple[str, str, str]]:
-        """
-        Yield the name of each limit that has ready runs, with each queue and executor of these
-        backends that has some of them. Costs an index probe for each of these names, and one more
-        where they end.
-        """
-        ready = self.runs.ready().limited()
-        for limit in _skipping(ready, "limit_name"):
-            for backend in backends:
-                of_limit = ready.filter(limit_name=limit, backend=backend)
-                for queue in _skipping(of_limit, "queue_name"):
-                    for executor in _skipping(of_limit.filter(queue_name=queue), "executor"):
-                        yield limit, queue, executor
 
     def claim_limited(self, worker: UUID, line: Line, most: int) -> LimitedClaim:
         """

@@ -6,7 +6,7 @@ Claims lock rows in the order of an index without waiting, so that two workers c
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -28,6 +28,14 @@ from taskworks.store.base import MAX_LOCK_WAIT
 from taskworks.store.cancelling import WAITING
 from taskworks.store.claiming import Lane, Outlook, outlook_of
 from taskworks.store.enqueueing import MAX_TRIES, Insert, Once
+from taskworks.store.limited_names import (
+    COLUMNS,
+    FIRST_NAME,
+    MAX_NAMES,
+    Answers,
+    LimitedName,
+    Values,
+)
 from taskworks.store.limiting import FIRST, Line, OpenLane, Share
 from taskworks.store.new_runs import NewRuns
 from taskworks.store.statements import Change, bytes_of, per_statement
@@ -132,6 +140,31 @@ class MySQLStore(Store):
         for run in runs:
             run.__dict__.update(claim)
         return runs
+
+    def limited_names(
+        self,
+        after: LimitedName = FIRST_NAME,
+        most: int = MAX_NAMES,
+        known: Iterable[LimitedName] = (),
+    ) -> list[LimitedName]:
+        # As for ready_queues, but all probes that are known to be needed are one statement.
+        answers = Answers(after, most, _first_after(after, known, most))
+        names: list[LimitedName] = []
+        while answers.open:
+            names = answers.take_in(self._following_values(answers.open))
+        return names
+
+    def _following_values(self, questions: Sequence[Values]) -> dict[Values, str | None]:
+        probes, parameters = [], list[Any]()
+        for place, question in enumerate(questions):
+            column = COLUMNS[len(question) - 1]
+            same = "".join(f" AND {name} = %s" for name in COLUMNS[: len(question) - 1])
+            probes.append(f"""
+                SELECT {place}, MIN({column}) FROM {self._quoted(TaskRun)}
+                WHERE state = 'ready'{same} AND {column} > %s""")  # noqa: S608 - names
+            parameters += question
+        rows = self._fetch(" UNION ALL ".join(probes), parameters)
+        return {questions[place]: value for place, value in rows}
 
     # MariaDB has no LATERAL, and both read everything ready for a recursive query. So lanes are
     # found one by one, and the slots in use are counted once for all of them.
@@ -420,6 +453,16 @@ def _as_table(change: Change, only: Collection[str] = ()) -> tuple[str, list[Any
     row = "SELECT " + ", ".join(f"%s AS {change.own[place]}" for place in places)
     values = [row[place] for row in change.rows for place in places]
     return f"({' UNION ALL '.join([row] * len(change.rows))}) AS new", values
+
+
+def _first_after(after: LimitedName, names: Iterable[LimitedName], most: int) -> list[LimitedName]:
+    """Return the first of these names that come after one, in the order of utf8mb4_bin."""
+
+    def place(name: LimitedName) -> list[bytes]:
+        return [value.encode() for value in name]
+
+    later = (name for name in {*names} if place(name) > place(after))
+    return sorted(later, key=place)[:most]
 
 
 def _take_one(left: Counter[str], lane: str | None) -> bool:

@@ -120,10 +120,10 @@ class Runner(Subscriber):
         return self._claim_limited(outlook.paused) if outlook.has_limited else None
 
     def _claim_limited(self, paused: Collection[str]) -> TaskRun | None:
-        alias = self._backend.alias
-        for limit, queue, executor in self._store.limited_queues(alias):
-            if self._queues.takes(queue) and queue not in paused:
-                line = Line(limit, alias, (queue,), executor)
+        for name in self._store.every_limited_name():
+            is_meant = name.backend == self._backend.alias and self._queues.takes(name.queue)
+            if is_meant and name.queue not in paused:
+                line = Line(name.limit, name.backend, (name.queue,), name.executor)
                 for run in self._store.claim_limited(self._id, line, 1).runs:
                     return run
         return None

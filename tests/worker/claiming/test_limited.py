@@ -137,8 +137,7 @@ def test_a_paused_queue_keeps_its_limited_runs_too(intake: Intake, worker: UUID)
     assert lanes(claim(intake, worker)) == {"b": 1}
     resume("mail")
     intake.wake()
-    claim(intake, worker)
-    assert lanes(claim(intake, worker)) == {"a": 1}
+    assert lanes(claim(intake, worker) + claim(intake, worker)) == {"a": 1}
 
 
 def test_only_queues_that_the_worker_takes(worker: UUID) -> None:

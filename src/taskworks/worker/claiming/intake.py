@@ -36,7 +36,7 @@ class Intake:
         """``interval`` are the seconds between two looks at queues that stay empty."""
         self._store, self._backend, self._queues, self._wake_ups = store, backend, queues, wake_ups
         self._poll_schedule = PollSchedule(interval, is_notified=lambda: wake_ups.works)
-        self._cursor, self._turn = ClaimCursor(), Turn()
+        self._cursor, self._turn = ClaimCursor(), Turn[str]()
         self._limited = LimitedRuns(store, backend)
         self._ready_queues: list[str] = []
         self._paused_queues: frozenset[str] = frozenset()
@@ -154,6 +154,8 @@ class Intake:
         if not_ahead:
             at_once = {executor: free for executor, free in room.items() if executor in not_ahead}
             runs = self._claim_in_turn(worker, room, at_once, most, cursor)
+            if self._limited.must_survey:
+                self._next_survey = 0.0
         else:
             runs = self._claim_unlimited(worker, room, most, cursor)
         if runs and self.is_outdated:  # the claim was held up

@@ -1,7 +1,9 @@
 """Which runs with a limit a worker may claim, and for which executors it is their turn."""
 
 import random
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from uuid import UUID
 
 from taskworks import real_time as time
@@ -11,25 +13,33 @@ from taskworks.models import TaskRun
 from taskworks.options.policy import LANES
 from taskworks.recording.events import Subscriber
 from taskworks.store import Store
+from taskworks.store.limited_names import FIRST_NAME, MAX_NAMES, LimitedName
 from taskworks.store.limiting import Line
 from taskworks.worker.claiming.poll_schedule import LOOK_AGAIN_AFTER
+from taskworks.worker.claiming.turn import Turn
 
 NEWS_LAST = 2 * LOOK_AGAIN_AFTER  # seconds after news for which each look is a survey
 SURVEY_INTERVAL = 0.15  # seconds between two looks at which limits have ready runs, without news
+MAX_LINES = 20  # from which one turn of the worker claims; of more than these, it takes a part
 # Seconds until another claim from a limit from which another session claims.
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.005, 0.1
 
 
 class LimitedRuns:
     """
-    Claims ready runs that have a limit, limit by limit. They are never claimed ahead, because a
-    claimed run takes a slot of its limit: while this worker takes them for an executor, nothing is
-    claimed ahead for that.
+    Claims ready runs that have a limit, limit by limit, and of many limits part by part. They are
+    never claimed ahead, because a claimed run takes a slot of its limit: while this worker takes
+    them for an executor, nothing is claimed ahead for that.
     """
 
     def __init__(self, store: Store, backend: str) -> None:
         self._store, self._backend = store, backend
-        self._lines: list[Line] = []
+        self._turn = Turn[LimitedName]()
+        self._lines: list[Line] = []  # of the current part of the turn
+        self._is_part_tried = True
+        # The names found in this turn and in the last one, which are likely to be found again.
+        self._found: list[LimitedName] = []
+        self._found_before: list[LimitedName] = []
         self._next_survey = self._news_until = 0.0
         self._is_their_turn = True
         # Executors for which the last claim found as many as it asked for, or has not yet asked.
@@ -44,10 +54,11 @@ class LimitedRuns:
         if not has_limited:
             self._lines, self.wanted, self._next_survey = [], frozenset(), 0.0
             self.may_have_more, self.seconds = False, 0.0
+            self._turn.start_over()
         elif now >= self._next_survey or now < self._news_until:
-            self._lines = [*self._read_lines(takes)]
+            self._read_part(takes)
             self._next_survey = time.monotonic() + SURVEY_INTERVAL
-            self.note_free_slot()
+            self._want_all()
 
     def note_news(self) -> None:
         """
@@ -56,10 +67,21 @@ class LimitedRuns:
         """
         self._next_survey = 0.0
         self._news_until = time.monotonic() + NEWS_LAST
+        self._turn.note_news()
 
     def note_free_slot(self) -> None:
         """Note that any of the runs that are known of may be claimed now."""
-        self.wanted = frozenset(line.executor for line in self._lines)
+        self._turn.note_news()
+        self._want_all()
+
+    def _want_all(self) -> None:
+        of_lines = (line.executor for line in self._lines)
+        self.wanted = frozenset(of_lines if self._turn.is_whole else LANES)
+
+    @property
+    def must_survey(self) -> bool:
+        """True if only another part may have runs that can be claimed now."""
+        return self._next_survey == 0.0 and self.may_have_more
 
     def take_turn(self) -> bool:
         """Return whether they are claimed before the others this time."""
@@ -70,22 +92,32 @@ class LimitedRuns:
         self, worker: UUID, room: Mapping[str, int], most: int, paused: Collection[str]
     ) -> list[TaskRun]:
         """Claim as many as there is ``room`` for, at most ``most``, from queues not paused."""
-        self.may_have_more, is_held_up = False, False
+        has_more = is_held_up = False
         left, runs = dict(room), list[TaskRun]()
         for line in self._lines:
             number = min(left.get(line.executor, 0), most - len(runs))
             queues = tuple(name for name in line.queues if name not in paused)
             if number > 0 and queues:
                 claimed = self._store.claim_limited(worker, line._replace(queues=queues), number)
-                self.may_have_more |= claimed.may_have_more
+                has_more |= claimed.may_have_more
                 is_held_up |= claimed.may_have_more and not claimed.runs
                 left[line.executor] -= len(claimed.runs)
                 runs += claimed.runs
         self._lines = self._lines[1:] + self._lines[:1]  # another limit is first next time
         self._note_whether_held_up(is_held_up and not runs)
+        short = {executor for executor, free in left.items() if free > 0}
+        self._note_claim(room, set() if has_more else short)
+        self.may_have_more = has_more or self._turn.may_have_more(short)
         if not self.may_have_more:
-            self.wanted -= {executor for executor, free in left.items() if free > 0}
+            self.wanted -= short
         return runs
+
+    def _note_claim(self, asked: Collection[str], empty: Collection[str]) -> None:
+        """Note what the current part had no more of; if anything, the next one follows."""
+        self._is_part_tried = True
+        self._turn.note_claim(asked, empty)
+        if self._turn.may_have_more(empty):
+            self._next_survey = 0.0
 
     def _note_whether_held_up(self, is_held_up: bool) -> None:
         if is_held_up:
@@ -94,14 +126,52 @@ class LimitedRuns:
             self._pause.reset()
             self.seconds = 0.0
 
-    def _read_lines(self, takes: Callable[[str], bool]) -> Iterable[Line]:
+    def _read_part(self, takes: Callable[[str], bool]) -> None:
+        """Read the next part of the turn, or the same one again if nothing was claimed from it."""
+        turn = self._turn
+        after = turn.goes_on_after if self._is_part_tried else turn.began_after
+        if after is None:
+            self._found_before, self._found = self._found, []
+        known = [*self._found_before, *self._found]
+        names = self._store.limited_names(after or FIRST_NAME, MAX_NAMES, known)
+        part, goes_on_after = part_of(names)
+        self._found += part
+        if self._is_part_tried:
+            turn.go_on(goes_on_after)
+        else:
+            turn.goes_on_after = goes_on_after
+        self._is_part_tried = False
+        self._lines = [*self._lines_of(part, takes)]
+
+    def _lines_of(
+        self, names: Iterable[LimitedName], takes: Callable[[str], bool]
+    ) -> Iterable[Line]:
         queues: dict[tuple[str, str], list[str]] = {}
-        for limit, queue, executor in self._store.limited_queues(self._backend):
-            if takes(queue) and executor in LANES:  # somebody may have written another one
-                queues.setdefault((limit, executor), []).append(queue)
-        for (limit, executor), names in queues.items():
-            some = random.sample(names, min(len(names), self._store.max_queues))
+        for name in names:
+            is_ours = name.backend == self._backend and takes(name.queue)
+            if is_ours and name.executor in LANES:  # somebody may have written another one
+                queues.setdefault((name.limit, name.executor), []).append(name.queue)
+        for (limit, executor), names_of_queues in queues.items():
+            some = random.sample(names_of_queues, min(len(names_of_queues), self._store.max_queues))
             yield Line(limit, self._backend, tuple(some), executor)
+
+
+def part_of(names: Sequence[LimitedName]) -> tuple[Sequence[LimitedName], LimitedName | None]:
+    """
+    Return the first of these names, which a look has found: those of entire limits, with up to
+    ``MAX_LINES`` lines; and the name after which the next part begins, None if these are all.
+    """
+    are_all = len(names) < MAX_NAMES
+    limits = [[*group] for _, group in groupby(names, key=attrgetter("limit"))]
+    if not are_all and len(limits) > 1:
+        limits.pop()  # it may have more names
+    part, lines = list[LimitedName](), 0
+    for of_limit in limits:
+        lines += len({(name.backend, name.executor) for name in of_limit})
+        if part and lines > MAX_LINES:
+            return part, part[-1]
+        part += of_limit
+    return part, None if are_all else part[-1]
 
 
 class FreedSlots(Subscriber):

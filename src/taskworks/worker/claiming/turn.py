@@ -1,18 +1,24 @@
-"""Which queues a worker looks at, if more of them have ready runs than one claim can take."""
+"""
+Which queues a worker looks at, if more of them have ready runs than one claim can take; and which
+limits.
+"""
 
 from collections.abc import Collection, Iterable
+from typing import Generic, TypeVar
+
+Name = TypeVar("Name")
 
 
-class Turn:
+class Turn(Generic[Name]):
     """
-    A turn over all queues with ready runs, in the order of their names, part by part. It knows
-    where to go on, and whether there may be runs in other parts than the current one: the worker
-    must not rest before each of them was found empty.
+    A turn over all queues with ready runs, or over all limits, in the order of their names, part by
+    part. It knows where to go on, and whether there may be runs in other parts than the current
+    one: the worker must not rest before each of them was found empty.
     """
 
     def __init__(self) -> None:
-        self.began_after: str | None = None  # a queue's name: the current part begins after it
-        self.goes_on_after: str | None = None  # a queue's name; None at the end of the turn
+        self.began_after: Name | None = None  # the current part begins after it
+        self.goes_on_after: Name | None = None  # None at the end of the turn
         self._empty: list[set[str]] = [set()]  # executors without a run here, per part
 
     @property
@@ -20,7 +26,7 @@ class Turn:
         """True if the current part is all there is."""
         return self.began_after is None and self.goes_on_after is None
 
-    def go_on(self, then_after: str | None) -> None:
+    def go_on(self, then_after: Name | None) -> None:
         """Come to the next part, or to the first one of the next turn."""
         if self.goes_on_after is None:
             self._empty.clear()
