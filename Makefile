@@ -62,7 +62,7 @@ lint: .venv/.installed ## Check style and formatting
 
 types: .venv/.installed ## Check the types
 	.venv/bin/mypy
-	$(without_stubs) tests/types/sample.py
+	$(without_stubs) tests/types/sample.py tests/types/celery_sample.py
 
 imports: .venv/.installed ## Check that imports only go down through the layers
 	.venv/bin/lint-imports

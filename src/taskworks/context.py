@@ -39,6 +39,7 @@ class TaskContext(_Standard):  # type: ignore[misc] # only Django's stubs have i
 
     deadline: datetime | None = None  # of the attempt's timeout, by the database's clock
     _number: int | None = None
+    _failures: int = 0  # of attempts before this one
     _ends: float | None = None  # the deadline, by time.monotonic()
     _channel: RunChannel = field(default_factory=RunChannel)
 

@@ -60,6 +60,8 @@ else:
         __slots__ = ()
 
 
+AnyTask = TypeVar("AnyTask", bound="Task[..., Any]")
+
 Classes = type[BaseException] | Iterable[type[BaseException]]
 Duration = float | timedelta
 
@@ -345,21 +347,27 @@ def task(
     _refuse_reserved_metadata(options)
 
     def define(function: Callable[..., Any]) -> Task[..., Any]:
-        defined = task_class(backend)(
-            func=_typed(function, takes_context) if typed else function,
+        return defined(
+            task_class(backend),
+            _typed(function, takes_context) if typed else function,
             priority=priority,
             queue_name=queue_name,
             backend=backend,
             takes_context=takes_context,
             **options,
         )
-        if isinstance(defined.limit, limits.Limit):
-            limits.declare(defined.limit)
-        elif defined.limit is not None:
-            limits.note_name(defined.limit, defined.module_path)
-        return defined
 
     return define(function) if function else define
+
+
+def defined(kind: type[AnyTask], function: Callable[..., Any], **options: Any) -> AnyTask:
+    """Return a task of this class, whose limit is declared, or noted if it is a name."""
+    task = kind(func=function, **options)
+    if isinstance(task.limit, limits.Limit):
+        limits.declare(task.limit)
+    elif task.limit is not None:
+        limits.note_name(task.limit, task.module_path)
+    return task
 
 
 def _typed(function: Callable[..., Any], takes_context: bool) -> Callable[..., Any]:

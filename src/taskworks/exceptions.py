@@ -146,6 +146,13 @@ class TaskTimeout(TimeoutError):  # noqa: N818 - public name
     """An attempt took longer than the ``timeout`` of its task."""
 
 
+class OutOfTime(BaseException):
+    """
+    Raised in a task whose ``timeout`` is over; where it leaves the task, it becomes TaskTimeout.
+    Not an Exception, so that a task does not handle it by accident.
+    """
+
+
 class TaskCancelled(BaseException):
     """
     A run was cancelled. Like ``asyncio.CancelledError`` it is not an ``Exception``, so that

@@ -194,6 +194,7 @@ class Attempt:
             task_result=self.result(),
             _channel=self.channel,
             _number=self.run.attempts,
+            _failures=self.run.failures,
             **_limits(started_at, self.policy.timeout, self.deadline),
         )
 

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from taskworks import real_time as time
-from taskworks.exceptions import TaskCancelled, TaskTimeout
+from taskworks.exceptions import OutOfTime, TaskCancelled, TaskTimeout
 
 # Functions that acquire or release a lock, which would stay locked forever after an exception.
 LOCK_FUNCTIONS = ("__enter__", "__exit__", "acquire", "release", "_acquireLock", "_releaseLock")
@@ -50,6 +50,10 @@ class WorkerStops(BaseException):
 
 class Interrupt(BaseException):
     """Raised in a thread. Not an Exception, so that a task does not handle it by accident."""
+
+
+class TimeoutInterrupt(Interrupt, OutOfTime):
+    """The same, because of a timeout."""
 
 
 class Guard:
@@ -116,7 +120,7 @@ class ThreadGuard(Guard):
                 self.reason = self.reason or reason
                 if self._thread:
                     _await_locks(self._thread)
-                    _set_async_exception(self._thread, Interrupt)
+                    _set_async_exception(self._thread, _interrupt(self.reason))
 
     def cancel_before_start(self) -> bool:
         with self._lock:
@@ -182,6 +186,10 @@ class CoroutineGuard(Guard):
 
 
 _NOTHING = object()
+
+
+def _interrupt(reason: Reason) -> type[Interrupt]:
+    return TimeoutInterrupt if reason is Reason.TIMEOUT else Interrupt
 
 
 def _meaning(

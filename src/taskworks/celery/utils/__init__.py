@@ -1,0 +1,1 @@
+"""Where projects import Celery's loggers from."""

@@ -1,0 +1,1 @@
+"""Tasks that were written for Celery, without Celery."""
