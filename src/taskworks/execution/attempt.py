@@ -194,6 +194,7 @@ class Attempt:
             task_result=self.result(),
             _channel=self.channel,
             _number=self.run.attempts,
+            _limit=self.run.limit_name or "",
             **_limits(started_at, self.policy.timeout, self.deadline),
         )
 
