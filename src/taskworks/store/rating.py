@@ -163,12 +163,10 @@ class Rating(Base):
             keys = [bucket_key(limit, lane) for lane in until]
             rows = self.buckets.filter(key__in=keys, held_until__isnull=False)
             known = dict(rows.values_list("lane", "held_until"))
-            moved = {
-                lane: at for lane, at in until.items() if lane not in known or known[lane] < at
-            }
-            self._write_buckets(limit, "held_until", moved)
+            ahead = {lane: at for lane, at in until.items() if _is_after(at, known.get(lane))}
+            self._write_buckets(limit, "held_until", ahead)
             latest = max(until.values())
-            if row.held_until is None or row.held_until < latest:
+            if _is_after(latest, row.held_until):
                 self.limits.filter(name=limit).update(held_until=latest)
 
     def forget_full_buckets(self, limit: int) -> int:
@@ -278,6 +276,10 @@ class Rating(Base):
 
     def _lift_lock_wait_limit(self) -> None:
         """Undo ``_limit_lock_wait`` where it has limited the session."""
+
+
+def _is_after(moment: datetime, other: datetime | None) -> bool:
+    return other is None or other < moment
 
 
 class Closed(NamedTuple):
