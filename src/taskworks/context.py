@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from asgiref.sync import sync_to_async
 from django.utils import timezone
@@ -18,6 +18,8 @@ from taskworks.exceptions import TaskCancelled
 from taskworks.logs import steady_logger
 from taskworks.progress import MAX_PROGRESS, RunChannel
 from taskworks.reserved_metadata import MadeBy, made_by
+from taskworks.retry import MAX_HOLD, Hold
+from taskworks.retry import seconds as in_seconds
 
 if TYPE_CHECKING:
     _Standard = framework.TaskContext[..., Any]
@@ -34,13 +36,15 @@ logger = steady_logger(__name__)
 class TaskContext(_Standard):  # type: ignore[misc] # only Django's stubs have it unfrozen
     """
     The context of a task: the standard's ``task_result`` and ``attempt``, and methods to report
-    progress. They do not raise exceptions, except ``save_metadata`` and ``raise_if_cancelled``.
+    progress. They do not raise exceptions, except ``save_metadata``, ``raise_if_cancelled`` and
+    ``hold``.
     """
 
     deadline: datetime | None = None  # of the attempt's timeout, by the database's clock
     _number: int | None = None
     _failures: int = 0  # of attempts before this one
     _ends: float | None = None  # the deadline, by time.monotonic()
+    _limit: str | None = None  # the name of the run's limit, "" if it has none; None: see the task
     _channel: RunChannel = field(default_factory=RunChannel)
 
     @property
@@ -84,6 +88,35 @@ class TaskContext(_Standard):  # type: ignore[misc] # only Django's stubs have i
         """Raise TaskCancelled if the run is to be cancelled."""
         if self._channel.cancel_requested:
             raise TaskCancelled("The run was cancelled.")
+
+    # The limit.
+
+    def hold(self, seconds: float | timedelta) -> NoReturn:
+        """
+        Close the run's key: no run with this key is claimed from its limit for ``seconds`` (a
+        number or a timedelta, up to 31 days). End this attempt, and execute the run again after
+        that, as if the attempt had not been made. A hold that ends later stays.
+
+        This raises ``Snooze``. Raise ValueError for seconds that are not valid, RuntimeError if the
+        run has no limit.
+        """
+        held = Hold("The key of the run is held.", after=_seconds_to_hold(seconds))
+        if not self._has_limit:
+            raise RuntimeError(
+                "hold() closes the key of a run in its limit, but this run has no limit. Give the "
+                "task one, limit=Limit(...), or raise Snooze to postpone this run alone."
+            )
+        raise held
+
+    async def ahold(self, seconds: float | timedelta) -> NoReturn:
+        """See hold()."""
+        self.hold(seconds)
+
+    @property
+    def _has_limit(self) -> bool:
+        if self._limit is None:
+            return getattr(self.task_result.task, "limit", None) is not None
+        return self._limit != ""
 
     # Progress.
 
@@ -188,6 +221,10 @@ def _count(n: Any) -> int:
     except Exception:  # noqa: BLE001 - __int__ may raise anything
         logger.warning("Progress must be an integer, not %s.", _text(n))
         return 0
+
+
+def _seconds_to_hold(given: Any) -> float:
+    return in_seconds(given, "seconds of hold()", MAX_HOLD, "31 days")
 
 
 def _text(given: object) -> str:

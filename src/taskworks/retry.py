@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from taskworks.result import TaskResult
 
 MAX_DELAY = 10 * 366 * 86_400.0  # seconds; a longer delay is a mistake
+MAX_HOLD = 31 * 86_400.0  # seconds; so is a longer hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +88,21 @@ class Snooze(_AttemptAgain):
         super().__init__(reason, after=after)
 
 
-def seconds(given: Any, name: str) -> float:
+class Hold(Snooze):
+    """
+    Raised by ``TaskContext.hold``: the run is snoozed, and until then no other run with its key is
+    claimed from its limit.
+    """
+
+
+def seconds(
+    given: Any, name: str, longest: float = MAX_DELAY, in_words: str = "ten years"
+) -> float:
     """Return seconds or a timedelta as a float; raise ValueError if it is not a delay."""
     number = given.total_seconds() if isinstance(given, timedelta) else given
     is_number = isinstance(number, int | float) and not isinstance(number, bool)
-    if not is_number or not 0 <= number <= MAX_DELAY:
+    if not is_number or not 0 <= number <= longest:
         raise ValueError(
-            f"{name} must be seconds or a timedelta, from 0 to ten years, not {given!r}."
+            f"{name} must be seconds or a timedelta, from 0 to {in_words}, not {given!r}."
         )
     return float(number)

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.django_db
 
 LIST = "/admin/taskworks/limit/"
 IMPORTS = f"{LIST}intake/change/"
+RATES = dict.fromkeys(["rate", "burst", "total_rate", "total_burst"])
 LINE = Line("intake", "default", ("default",), "thread")
 
 
@@ -99,13 +100,14 @@ def test_the_command_lists_limits(worker: Worker) -> None:
     limited.import_file.enqueue_many([["acme"]] * 3)
     store().claim_limited(worker.id, LINE, 10)
     [line] = [one for one in taskworks("limits").splitlines() if one.startswith("intake ")]
-    assert line.split() == ["intake", "2", "5", "2", "1", "as", "shown"]
+    assert line.split() == ["intake", "2", "5", "none", "none", "2", "1", "as", "shown"]
     [one] = taskworks_json("limits", "intake")
     assert one == {
         "name": "intake",
         "at_once": 2,
         "total": 5,
-        "declared": {"at_once": 2, "total": 5},
+        **RATES,
+        "declared": {"at_once": 2, "total": 5, **RATES},
         "in_hand": 2,
         "waiting": 1,
     }

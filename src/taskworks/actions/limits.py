@@ -17,6 +17,7 @@ from taskworks.exceptions import InvalidTask
 from taskworks.logs import steady_logger
 from taskworks.models import Limit
 from taskworks.options import limits
+from taskworks.options.limits import Number
 from taskworks.store import store, store_alias
 
 logger = steady_logger(__name__)
@@ -67,7 +68,7 @@ def synchronize_after_migrate(using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> N
         synchronize(withdraw=True)
 
 
-def change(name: str, **numbers: int | None) -> Limit:
+def change(name: str, **numbers: Number) -> Limit:
     """
     Change numbers of a limit, and return its row. Raise ValueError for a number that ``Limit``
     would refuse, and for a limit that nobody declares.
@@ -75,6 +76,8 @@ def change(name: str, **numbers: int | None) -> Limit:
     try:
         for number, value in numbers.items():
             limits.refuse_bad_number(name, number, value)
+        if row := store().limits.filter(name=name).first():
+            limits.refuse_bad_bursts(name, {**row.numbers, **numbers})
     except InvalidTask as error:
         raise ValueError(str(error)) from None
     if not numbers:

@@ -8,6 +8,7 @@ from taskworks.models import Edge, RunState, TaskRun
 from taskworks.models.run import FINISHED, TaskRunQuerySet
 from taskworks.options.limits import OF_ALL
 from taskworks.store import Store, store
+from taskworks.store.rating import closed_until
 
 MAX_COUNTED = 1000  # runs in front of one
 IN_WORDS: dict[str, str] = {
@@ -88,6 +89,11 @@ def _why_limited(store: Store, run: TaskRun) -> str:
     ):
         if number is not None and in_hand >= number:
             return f"It is limited by {name}: {in_hand} of {number} in hand, {front}."
+    if limit and (closed := closed_until(store, limit, str(run.lane))):
+        what = "held" if closed.rate is None else "rated"
+        rate = "" if closed.rate is None else f" ({closed.rate})"
+        name = run.limit_name if closed.is_total else lane
+        return f"It is limited by {name}: {what} until {_moment(closed.until)}{rate}, {front}."
     return f"It is ready, with {front} in {lane}."
 
 

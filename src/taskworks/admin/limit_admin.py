@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from taskworks.actions import limits
 from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.models import Limit
-from taskworks.models.limit import NUMBERS
+from taskworks.options.limits import NUMBERS
 from taskworks.store import store_alias
 
 if TYPE_CHECKING:

@@ -166,8 +166,7 @@ class QueueFilter(KnownFilter):
 
     @property
     def known(self) -> Iterable[str]:
-        backends = [*database_backends()]
-        for backend in backends:
+        for backend in database_backends():
             yield from backend.queues
             yield from store().ready_queues(backend.alias, limit=MAX_QUEUES_OFFERED)
         of_limits = (name.queue for name in store().every_limited_name())

@@ -28,7 +28,8 @@ class Tidying:
       code,
     - unique keys whose runs are gone: pruning deletes those of its runs, but a project that
       deletes runs in another way does not,
-    - pauses that have ended by themselves.
+    - pauses that have ended by themselves,
+    - buckets of limits that are full, and not held.
 
     Then it rests for an hour, so that rows that are kept do not cost a look each time.
     """
@@ -42,6 +43,7 @@ class Tidying:
             self._forget_finished,
             self._forget_keys,
             self._forget_pauses,
+            self._forget_buckets,
         )
         self._turn = 0
         self._again_at = 0.0
@@ -74,3 +76,6 @@ class Tidying:
     def _forget_pauses(self) -> bool:
         self._store.forget_ended_pauses()
         return False
+
+    def _forget_buckets(self) -> bool:
+        return self._store.forget_full_buckets(CHUNK) == CHUNK

@@ -195,6 +195,7 @@ class Attempt:
             _channel=self.channel,
             _number=self.run.attempts,
             _failures=self.run.failures,
+            _limit=self.run.limit_name or "",
             **_limits(started_at, self.policy.timeout, self.deadline),
         )
 

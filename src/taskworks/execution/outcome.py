@@ -61,11 +61,15 @@ class Retried:
 
 @dataclass(frozen=True, slots=True)
 class Snoozed:
-    """The task asked to run later; the attempt does not count."""
+    """
+    The task asked to run later; the attempt does not count. With ``holds_key``, no other run with
+    its key is to be claimed from its limit until then.
+    """
 
     verb: ClassVar = Verb.REQUEUE
 
     delay: timedelta
+    holds_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,18 @@ from taskworks.management.argument_types import positive_integer
 from taskworks.management.output import add_json, print_json, print_line, print_table
 from taskworks.management.reach import check_reachable
 from taskworks.models import Limit
-from taskworks.models.limit import NUMBERS
+from taskworks.options.limits import NUMBERS, Number
 from taskworks.store import store
 
 HELP = "List limits, or change the numbers of one."
-TITLES = ("NAME", "AT ONCE", "TOTAL", "IN HAND", "WAITING", "DECLARED")
+TITLES = ("NAME", "AT ONCE", "TOTAL", "RATE", "TOTAL RATE", "IN HAND", "WAITING", "DECLARED")
 NONE = "none"
+OF_RATES = (
+    ("rate", "with one key may be claimed in a time, such as 100/m"),
+    ("burst", "of these may be claimed at once"),
+    ("total-rate", "may be claimed in a time in all"),
+    ("total-burst", "of these may be claimed at once"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="N",
             help=f"How many runs {what} may be in hand at once, or '{NONE}' for no limit. It holds "
             "until another number is declared.",
+        )
+    for name, what in OF_RATES:
+        is_burst = name.endswith("burst")
+        add(
+            f"--{name}",
+            type=_number if is_burst else str,
+            metavar="N" if is_burst else "RATE",
+            help=f"How many runs {what}, or '{NONE}'. It holds likewise.",
         )
     add("--reset", action="store_true", help="Go back to the numbers that are declared.")
     add_json(parser)
@@ -56,7 +70,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         print_table(command, TITLES, map(_row, uses))
 
 
-def _numbers(options: dict[str, Any]) -> dict[str, int | None]:
+def _numbers(options: dict[str, Any]) -> dict[str, Number]:
     given = {name: options[name] for name in NUMBERS if options[name] is not None}
     return {name: None if number == NONE else number for name, number in given.items()}
 
@@ -71,7 +85,7 @@ def _rows(name: str | None) -> list[Limit]:
     return found
 
 
-def _changed(name: str, numbers: dict[str, int | None]) -> Limit:
+def _changed(name: str, numbers: dict[str, Number]) -> Limit:
     try:
         return limits.change(name, **numbers)
     except ValueError as error:
@@ -80,8 +94,15 @@ def _changed(name: str, numbers: dict[str, int | None]) -> Limit:
 
 def _row(use: limits.Use) -> tuple[Any, ...]:
     limit = use.limit
-    numbers = [NONE if getattr(limit, name) is None else getattr(limit, name) for name in NUMBERS]
-    return (limit.name, *numbers, use.in_hand, use.waiting_in_words, _declared(limit))
+    in_hand = [NONE if number is None else number for number in (limit.at_once, limit.total)]
+    rates = [_rate(limit.rate, limit.burst), _rate(limit.total_rate, limit.total_burst)]
+    return (limit.name, *in_hand, *rates, use.in_hand, use.waiting_in_words, _declared(limit))
+
+
+def _rate(rate: str | None, burst: int | None) -> str:
+    if rate is None:
+        return NONE
+    return rate if burst is None else f"{rate}, {burst} at once"
 
 
 def _declared(limit: Limit) -> str:
@@ -94,8 +115,7 @@ def _keyed(use: limits.Use) -> dict[str, Any]:
     limit = use.limit
     return {
         "name": limit.name,
-        "at_once": limit.at_once,
-        "total": limit.total,
+        **limit.numbers,
         "declared": limit.declared,
         "in_hand": use.in_hand,
         "waiting": use.waiting,

@@ -11,6 +11,7 @@ from django.db import migrations, models
 import taskworks.database.fields
 import taskworks.database.indexes
 import taskworks.database.storage
+import taskworks.models.limit
 import taskworks.models.planning
 import taskworks.models.run
 import taskworks.models.schedule
@@ -95,6 +96,20 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Bucket",
+            fields=[
+                ("key", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ("limit_name", taskworks.database.fields.NameField(max_length=64)),
+                ("lane", taskworks.database.fields.NameField(max_length=128)),
+                ("full_at", models.DateTimeField(null=True)),
+                ("held_until", models.DateTimeField(null=True)),
+            ],
+            options={
+                "verbose_name": "bucket",
+                "verbose_name_plural": "buckets",
+            },
+        ),
+        migrations.CreateModel(
             name="Limit",
             fields=[
                 (
@@ -128,6 +143,50 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "rate",
+                    taskworks.database.fields.NameField(
+                        blank=True,
+                        max_length=32,
+                        null=True,
+                        validators=[taskworks.models.limit.validate_rate],
+                        verbose_name="rate",
+                    ),
+                ),
+                (
+                    "burst",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(1000000),
+                        ],
+                        verbose_name="burst",
+                    ),
+                ),
+                (
+                    "total_rate",
+                    taskworks.database.fields.NameField(
+                        blank=True,
+                        max_length=32,
+                        null=True,
+                        validators=[taskworks.models.limit.validate_rate],
+                        verbose_name="total rate",
+                    ),
+                ),
+                (
+                    "total_burst",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(1000000),
+                        ],
+                        verbose_name="total burst",
+                    ),
+                ),
+                (
                     "declared",
                     taskworks.database.fields.JSONTextField(editable=False, null=True),
                 ),
@@ -135,6 +194,7 @@ class Migration(migrations.Migration):
                     "turns",
                     taskworks.database.fields.JSONTextField(default=dict, editable=False),
                 ),
+                ("held_until", models.DateTimeField(editable=False, null=True)),
             ],
             options={
                 "verbose_name": "limit",

@@ -1,9 +1,10 @@
-"""The tables: runs, workers, schedules, pauses and limits, edges, unique keys and firings."""
+"""The tables: runs, workers, schedules, pauses, limits and buckets, edges, unique keys, firings."""
 
 from taskworks.installed import refuse_without_app
 
 refuse_without_app()  # or Django would, in words about one of the classes
 
+from taskworks.models.bucket import Bucket
 from taskworks.models.edge import Edge
 from taskworks.models.firing import Firing
 from taskworks.models.limit import Limit
@@ -17,6 +18,7 @@ from taskworks.models.worker import Worker
 __all__ = [
     "FAR_FUTURE",
     "HAS_NOT_RUN",
+    "Bucket",
     "Edge",
     "Firing",
     "Kind",

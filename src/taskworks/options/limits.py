@@ -1,4 +1,6 @@
-"""``Limit``: how many runs of a key, and how many in total, are executed at once."""
+"""
+``Limit``: how many runs of a key, and how many in total, are executed at once, and begin in a time.
+"""
 
 import inspect
 import json
@@ -13,12 +15,16 @@ from django.core.exceptions import ImproperlyConfigured
 from taskworks import jsonvalue
 from taskworks.conf import conf, nearest
 from taskworks.exceptions import InvalidTask
+from taskworks.options import rates
 from taskworks.options.names import is_name
 
 MAX_NAME = 64  # characters
 MAX_LANE = 128
 MAX_NUMBER = 2**31 - 1
-NUMBERS = ("at_once", "total")
+BURSTS = {"burst": "rate", "total_burst": "total_rate"}
+NUMBERS = ("at_once", "total", "rate", "burst", "total_rate", "total_burst")
+
+Number = int | str | None  # of a limit; text is a rate
 
 # Lanes that no key has: of limits without ``by``, and of the key None.
 OF_ALL, OF_NONE = "(all)", "(none)"
@@ -33,6 +39,11 @@ class Limit:
     it, all runs have the same one. Keys take turns, so that none waits behind the runs of another;
     a limit without numbers does only that.
 
+    ``rate`` is how many runs with the same key are claimed in a time, such as "100/m", "5/10s" or
+    "1000/d", and ``total_rate`` how many in all. ``burst`` and ``total_burst`` are how many of them
+    may be claimed at once after a time without any: by default those of a tenth of a second, or 1.
+    In any time t, no more than rate x t + burst are claimed.
+
     The numbers are stored in the database, where a person may change them, and count for all tasks
     with a limit of this name, in any queue, by any worker. Raise InvalidTask for a bad value.
     """
@@ -41,6 +52,10 @@ class Limit:
     by: str | None = None
     at_once: int | None = None
     total: int | None = None
+    rate: str | None = None
+    burst: int | None = None
+    total_rate: str | None = None
+    total_burst: int | None = None
 
     def __post_init__(self) -> None:
         if not is_name(self.name, MAX_NAME):
@@ -54,9 +69,13 @@ class Limit:
             )
         for name in NUMBERS:
             refuse_bad_number(self.name, name, getattr(self, name))
+        for burst, rate in BURSTS.items():
+            if getattr(self, burst) is not None and getattr(self, rate) is None:
+                raise InvalidTask(f"{burst} of the limit {self.name!r} needs a {rate}.")
+        refuse_bad_bursts(self.name, self.numbers)
 
     @property
-    def numbers(self) -> dict[str, int | None]:
+    def numbers(self) -> dict[str, Number]:
         """What the database stores of it."""
         return {name: getattr(self, name) for name in NUMBERS}
 
@@ -230,10 +249,23 @@ def _read(name: Any, options: Any) -> Limit:
 
 def refuse_bad_number(limit: str, name: str, number: Any) -> None:
     """Raise InvalidTask for a number that a limit cannot have."""
-    if number is None:
-        return
-    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MAX_NUMBER:
-        raise InvalidTask(
-            f"{name} of the limit {limit!r} must be an integer from 1 to {MAX_NUMBER}, or None for "
-            f"no limit, not {number!r}."
-        )
+    if number is not None and (problem := _problem_with(name, number)):
+        raise InvalidTask(f"{name} of the limit {limit!r} {problem}")
+
+
+def refuse_bad_bursts(limit: str, numbers: Mapping[str, Any]) -> None:
+    """Raise InvalidTask if a burst, valid on its own, is too much for its rate."""
+    for name, rate_name in BURSTS.items():
+        burst, rate = numbers[name], numbers[rate_name]
+        if burst and rate and (problem := rates.problem_with_both(rate, burst)):
+            raise InvalidTask(f"{name} of the limit {limit!r} {problem}")
+
+
+def _problem_with(name: str, number: Any) -> str | None:
+    if name in BURSTS:
+        return rates.problem_with_burst(number)
+    if name in BURSTS.values():
+        return rates.problem_with(number)
+    if isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= MAX_NUMBER:
+        return None
+    return f"must be an integer from 1 to {MAX_NUMBER}, or None for no limit, not {number!r}."

@@ -47,6 +47,7 @@ from taskworks.execution import (
 from taskworks.models import TaskRun
 from taskworks.recording.batch_writer import BatchWriter, Write, write_what_can_be
 from taskworks.recording.events import RunEvents
+from taskworks.recording.held_keys import hold_keys
 from taskworks.recording.locked_rows import LockedRows
 from taskworks.recording.progress_writer import ProgressWriter
 from taskworks.store import Store
@@ -291,6 +292,7 @@ class Ledger:
         by_verb: dict[Verb, list[Attempt]] = {}
         for attempt in self._writable:
             by_verb.setdefault(_verb_of(attempt), []).append(attempt)
+        hold_keys(self._store, by_verb.get(Verb.REQUEUE, []))
         for verb, attempts in by_verb.items():
             write = self._writer(verb)
             for batch in self._batch_writer.batches(attempts):

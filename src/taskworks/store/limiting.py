@@ -18,12 +18,14 @@ from uuid import UUID
 from django.db import models
 from django.db.models import Min
 
+from taskworks.database.clock import DatabaseClock
 from taskworks.database.transactions import writing
 from taskworks.discovery import resolve
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.models import Limit, TaskRun
-from taskworks.options.limits import declared_limits
+from taskworks.options.limits import Number, declared_limits
 from taskworks.store.limited_names import LimitedNames
+from taskworks.store.rating import Meter, OpenLane, Rating
 
 FIRST = ""  # before every lane
 
@@ -37,13 +39,6 @@ class Line(NamedTuple):
     executor: str
 
 
-class OpenLane(NamedTuple):
-    """A lane with a ready run and a free slot, and how many slots are free."""
-
-    lane: str
-    room: float
-
-
 class Share(NamedTuple):
     """How many runs to claim from a lane."""
 
@@ -52,18 +47,20 @@ class Share(NamedTuple):
 
 
 class LimitedClaim(NamedTuple):
-    """The runs that were claimed, in the order of claims, and whether there may be more now."""
+    """
+    The runs that were claimed, in the order of claims, and whether there may be more now.
+    ``opens_in`` are the seconds until a rate or a hold allows more. ``gave_up`` is true if so many
+    lanes were closed by these that it has not looked at all.
+    """
 
     runs: list[TaskRun]
     may_have_more: bool
+    opens_in: float = math.inf
+    gave_up: bool = False
 
 
-class Limiting(LimitedNames):
+class Limiting(LimitedNames, Rating):
     """Find and claim the runs that have a limit, lane by lane, in turn."""
-
-    @property
-    def limits(self) -> "models.QuerySet[Limit]":
-        return Limit.objects.using(self.alias)
 
     def claim_limited(self, worker: UUID, line: Line, most: int) -> LimitedClaim:
         """
@@ -85,7 +82,7 @@ class Limiting(LimitedNames):
 
     # The numbers.
 
-    def declare_limit(self, name: str, numbers: Mapping[str, int | None]) -> None:
+    def declare_limit(self, name: str, numbers: Mapping[str, Number]) -> None:
         """
         Write what is declared. A number that a person has changed stays, until another one is
         declared in its place.
@@ -109,7 +106,7 @@ class Limiting(LimitedNames):
         others = self.limits.exclude(name__in=[*declared]).exclude(declared=None)
         return self._notify_if_any(others.update(declared=None))
 
-    def change_limit(self, name: str, numbers: Mapping[str, int | None]) -> bool:
+    def change_limit(self, name: str, numbers: Mapping[str, Number]) -> bool:
         """Write other numbers of a declared limit; return False if there is none."""
         known = self.limits.filter(name=name, declared__isnull=False)
         return bool(self._notify_if_any(known.update(**numbers)))
@@ -125,6 +122,7 @@ class Limiting(LimitedNames):
     def _locked_limit(self, name: str) -> Limit | None:
         """Lock the row of a limit, and return it; None if another session has locked it."""
         free = self.limits.select_for_update(skip_locked=True).filter(name=name)
+        free = free.annotate(now=DatabaseClock())
         limit = free.first()
         if limit is None and not self.limits.filter(name=name).exists():
             self._add_limit(name)
@@ -161,24 +159,44 @@ class Limiting(LimitedNames):
         self.limits.bulk_create([row], ignore_conflicts=True)
 
     def _claim_in_turn(self, worker: UUID, line: Line, limit: Limit, most: int) -> LimitedClaim:
+        meter = Meter(limit, limit.now)  # type: ignore[attr-defined] # see _locked_limit
+        claimed = self._claim_metered(worker, line, limit, most, meter)
+        self._write_changes(meter)
+        return claimed._replace(opens_in=meter.opens_in)
+
+    def _claim_metered(
+        self, worker: UUID, line: Line, limit: Limit, most: int, meter: Meter
+    ) -> LimitedClaim:
         in_force, place = limit.in_force, f"{line.backend} {line.executor}"
         if in_force["total"] is not None:
             most = min(most, in_force["total"] - self.slots_in_use(limit.name))
+        self._read_total(meter)
+        most = int(min(most, meter.total_room()))
         if most <= 0:
             return LimitedClaim([], may_have_more=False)
         last = _text(limit.turns.get(place))
-        shares = shared_out(self._open_lanes(line, last, in_force["at_once"], most), most)
-        if not shares:
-            return LimitedClaim([], may_have_more=False)
-        runs = self._take(worker, line, [Share(lane.lane, number) for lane, number in shares])
+
+        def find(after: str, number: int) -> list[OpenLane]:
+            return self._open_lanes(line, after, in_force["at_once"], number)
+
+        lanes, gave_up_at = self._find_lanes(meter, find, last, most)
+        shares = shared_out(lanes, most)
+        wanted = [Share(lane.lane, number) for lane, number in shares]
+        runs = self._take(worker, line, wanted) if wanted else []
+        meter.take(runs)
         taken = Counter(run.lane for run in runs)
         # Also if none was taken: a lane whose first run is locked must not hold up the others.
-        if (turn := last_in_turn([lane.lane for lane, _ in shares], taken)) != last:
+        turn = gave_up_at or last_in_turn([lane.lane for lane, _ in shares], taken)
+        if turn is not None and turn != last:
             turns = {**limit.turns, place: turn}
             self.limits.filter(name=limit.name).update(turns=turns)
         has_more = any(taken[lane.lane] == number < lane.room for lane, number in shares)
         has_locked = any(taken[lane.lane] == 0 < number for lane, number in shares)
-        return LimitedClaim(runs, may_have_more=(has_more or has_locked) and len(runs) < most)
+        return LimitedClaim(
+            runs,
+            may_have_more=(has_more or has_locked) and len(runs) < most,
+            gave_up=gave_up_at is not None,
+        )
 
     def _open_lanes(self, line: Line, after: str, at_once: int | None, most: int) -> list[OpenLane]:
         """
@@ -260,10 +278,10 @@ def shared_out(lanes: Sequence[OpenLane], number: int) -> list[tuple[OpenLane, i
     return [*zip(lanes, shares, strict=True)]
 
 
-def last_in_turn(lanes: Sequence[str], taken: Counter[str | None]) -> str:
+def last_in_turn(lanes: Sequence[str], taken: Counter[str | None]) -> str | None:
     """Return the lane whose turn was last, of lanes in turn of which so many runs were taken."""
     most = max(taken.values(), default=0)
-    return [lane for lane in lanes if taken[lane] == most][-1]
+    return next((lane for lane in reversed(lanes) if taken[lane] == most), None)
 
 
 def _skipping(runs: models.QuerySet[TaskRun], column: str) -> Iterator[str]:

@@ -21,7 +21,7 @@ from django.db.models import Count, Min, Model
 
 from taskworks import real_time as time
 from taskworks.database.clock import DatabaseClock
-from taskworks.models import Edge, Pause, RunState, TaskRun, UniqueKey
+from taskworks.models import Bucket, Edge, Pause, RunState, TaskRun, UniqueKey
 from taskworks.models.run import TaskRunQuerySet, claim_order
 from taskworks.options.unique import Unique
 from taskworks.store.base import MAX_LOCK_WAIT
@@ -36,8 +36,9 @@ from taskworks.store.limited_names import (
     LimitedName,
     Values,
 )
-from taskworks.store.limiting import FIRST, Line, OpenLane, Share
+from taskworks.store.limiting import FIRST, Line, Share
 from taskworks.store.new_runs import NewRuns
+from taskworks.store.rating import OpenLane
 from taskworks.store.statements import Change, bytes_of, per_statement
 from taskworks.store.unique_runs import MAX_PATIENCE, Call, Standing, overdue
 from taskworks.store.verbs import Store
@@ -54,6 +55,7 @@ class MySQLStore(Store):
     """A store on MySQL or MariaDB, which lock every index entry that a statement passes."""
 
     max_queues = 50  # each costs a look a statement, and a claim one per executor
+    max_closed_lanes = 100  # each costs a claim a statement
 
     def ready_queues(
         self, backend: str, after: str | None = None, limit: int | None = None
@@ -237,6 +239,12 @@ class MySQLStore(Store):
         if self._is_mariadb:
             self._restore("idle_transaction_timeout")
 
+    def _limit_lock_wait(self, longest: timedelta) -> None:
+        self._set_limit("innodb_lock_wait_timeout", longest)
+
+    def _lift_lock_wait_limit(self) -> None:
+        self._restore("innodb_lock_wait_timeout")
+
     @property
     def _is_mariadb(self) -> bool:
         connection: Any = self.connection
@@ -362,6 +370,9 @@ class MySQLStore(Store):
 
     def _delete_locked_keys(self, keys: Sequence[UUID]) -> None:
         self._delete_by_key(UniqueKey, [*map(self._writer_of_keys(), keys)])
+
+    def _delete_locked_buckets(self, keys: Collection[UUID]) -> None:
+        self._delete_by_key(Bucket, [*map(self._writer_of_keys(), keys)])
 
     def _delete_by_key(self, model: type[Model], ids: Sequence[Any]) -> None:
         if not ids:

@@ -253,8 +253,11 @@ class Worker:
         self._wake()
 
     def _use_freed_slots(self) -> None:
-        """Look at once for runs that have waited for the slots of those that have just ended."""
-        if self._freed_slots.take():
+        """
+        Look at once for runs that have waited for the slots of those that have just ended, or for
+        their rate.
+        """
+        if self._freed_slots.take() | self._intake.take_openings():
             self._intake.look_for_limited()
 
     def _claim_and_submit(self) -> None:

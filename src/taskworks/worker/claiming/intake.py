@@ -1,5 +1,6 @@
 """Where a worker looks for ready runs, and how it claims them."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from uuid import UUID
@@ -58,8 +59,10 @@ class Intake:
             self._poll_schedule.look_again_in(0)
         if self._ready_queues and self._turn.is_whole and self._cursor.may_have_skipped:
             self._poll_schedule.look_again_in(self._cursor.seconds)
-        if self.may_have_missed_some:
+        if self._may_have_more_limited:
             self._poll_schedule.look_again_in(self._limited.seconds)
+        if self._limited.opens_in < math.inf:
+            self._poll_schedule.look_again_in(self._limited.opens_in)
         return runs
 
     def claim_the_last(
@@ -74,6 +77,8 @@ class Intake:
         while not runs and self._turn.may_have_more(room):
             runs = self._claim(worker, room, most, None)
         self._poll_schedule.plan(room, runs)
+        if self._limited.opens_soon:
+            self._poll_schedule.look_again_in(self._limited.opens_in)
         return runs
 
     @property
@@ -83,8 +88,16 @@ class Intake:
 
     @property
     def may_have_missed_some(self) -> bool:
-        """True if the last claim may have left limited runs that could have been taken."""
+        """True if the last claim may have left limited runs that can be taken now, or soon."""
+        return self._may_have_more_limited or self._limited.opens_soon
+
+    @property
+    def _may_have_more_limited(self) -> bool:
         return self._limited.may_have_more or self._has_new_limited
+
+    def take_openings(self) -> bool:
+        """Return whether a rate or a hold has come to allow more runs since the last call."""
+        return self._limited.take_openings()
 
     def look_for_limited(self) -> None:
         """Look at once for runs with a limit: it may have a free slot."""

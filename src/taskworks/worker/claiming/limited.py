@@ -15,6 +15,7 @@ from taskworks.recording.events import Subscriber
 from taskworks.store import Store
 from taskworks.store.limited_names import FIRST_NAME, MAX_NAMES, LimitedName
 from taskworks.store.limiting import Line
+from taskworks.worker.claiming.openings import Openings
 from taskworks.worker.claiming.poll_schedule import LOOK_AGAIN_AFTER
 from taskworks.worker.claiming.turn import Turn
 
@@ -47,12 +48,14 @@ class LimitedRuns:
         self.may_have_more = False  # whether the last claim may have missed some
         self._pause = GrowingPause(SHORTEST_PAUSE, LONGEST_PAUSE)
         self.seconds = 0.0  # until the next claim, if it has
+        self._openings = Openings()
 
     def survey(self, takes: Callable[[str], bool], *, has_limited: bool) -> None:
         """Find out which limits have ready runs in queues that the worker ``takes``."""
         now = time.monotonic()
         if not has_limited:
             self._lines, self.wanted, self._next_survey = [], frozenset(), 0.0
+            self._openings.clear()
             self.may_have_more, self.seconds = False, 0.0
             self._turn.start_over()
         elif now >= self._next_survey or now < self._news_until:
@@ -83,6 +86,20 @@ class LimitedRuns:
         """True if only another part may have runs that can be claimed now."""
         return self._next_survey == 0.0 and self.may_have_more
 
+    @property
+    def opens_in(self) -> float:
+        """Seconds until a rate or a hold allows more; infinite if nobody waits for one."""
+        return self._openings.seconds
+
+    @property
+    def opens_soon(self) -> bool:
+        """True if that is worth waiting for."""
+        return self._openings.are_soon
+
+    def take_openings(self) -> bool:
+        """Return whether there may be more since the last call."""
+        return self._openings.take()
+
     def take_turn(self) -> bool:
         """Return whether they are claimed before the others this time."""
         self._is_their_turn = not self._is_their_turn
@@ -98,7 +115,9 @@ class LimitedRuns:
             number = min(left.get(line.executor, 0), most - len(runs))
             queues = tuple(name for name in line.queues if name not in paused)
             if number > 0 and queues:
+                began = time.monotonic()
                 claimed = self._store.claim_limited(worker, line._replace(queues=queues), number)
+                self._openings.note(line, claimed, time.monotonic() - began)
                 has_more |= claimed.may_have_more
                 is_held_up |= claimed.may_have_more and not claimed.runs
                 left[line.executor] -= len(claimed.runs)
