@@ -11,6 +11,8 @@ from django.utils import timezone
 
 from taskworks import control
 from taskworks.models import Pause
+from taskworks.models.pause import Scope
+from taskworks.store import Store, store
 from tests.behavior import database_now
 
 pytestmark = pytest.mark.django_db
@@ -40,7 +42,8 @@ def page(client: Client, url: str = LIST) -> str:
 
 def post(client: Client, url: str, **fields: Any) -> str:
     """What the page says of the fields; nothing if they were taken."""
-    given = {"backend": "default", "name": "mail", "until_0": "", "until_1": "", "reason": ""}
+    given = {"kind": "queue", "backend": "default", "name": "mail", "key": "", "reason": ""}
+    given |= {"until_0": "", "until_1": ""}
     response = client.post(url, given | fields)
     if response.status_code == 302:
         return ""
@@ -81,16 +84,18 @@ def test_several_are_resumed_at_once(admin_client: Client) -> None:
 
 
 def test_the_workers_are_told(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of these is an action of ``control``, which tells them."""
+    """Each of these is done by the store, which tells them."""
     done: list[str] = []
     for name in ("pause", "resume"):
-        real = getattr(control, name)
+        real = getattr(type(store()), name)
 
-        def noted(queue: str, name: str = name, real: Any = real, **options: Any) -> Any:
+        def noted(
+            self: Store, scope: Scope, name: str = name, real: Any = real, **options: Any
+        ) -> Any:
             done.append(name)
-            return real(queue, **options)
+            return real(self, scope, **options)
 
-        monkeypatch.setattr(control, name, noted)
+        monkeypatch.setattr(type(store()), name, noted)
     post(admin_client, ADD)
     of_pause = f"{LIST}{Pause.objects.get().pk}/"
     post(admin_client, f"{of_pause}change/", reason="another")

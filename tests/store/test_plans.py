@@ -12,6 +12,7 @@ from pytest_django import DjangoDbBlocker
 
 from taskworks.actions.waiting import why_waiting
 from taskworks.models import Edge, Limit, Pause, RunState, TaskRun, Worker
+from taskworks.models.pause import Scope
 from taskworks.options.retention import Rule
 from taskworks.store import Store
 from taskworks.store import store as store_of
@@ -276,7 +277,9 @@ def test_a_look_at_what_is_paused_reads_indexes(store: Store) -> None:
         for part in ((), (None, 1000), ("queue 0", 1000)):
             for plan in plans(lambda part=part: store.outlook("default", *part), "pause"):
                 assert_no_scan(plan, "pause")
-        for plan in plans(lambda: store.pauses.of_queue("default", "queue 0").get(), "pause"):
+        for plan in plans(
+            lambda: store.pauses.of(Scope("queue", "queue 0", "default")).get(), "pause"
+        ):
             assert_no_scan(plan, "pause")
     finally:
         Pause.objects.all().delete()

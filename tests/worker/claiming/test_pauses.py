@@ -10,7 +10,8 @@ import pytest
 from django.db import DatabaseError
 
 from taskworks import TaskResult, task_backends
-from taskworks.control import HEEDED_WITHIN, pause, resume
+from taskworks.actions.pausing import HEEDED_WITHIN
+from taskworks.control import pause, resume
 from taskworks.models import Pause, TaskRun
 from taskworks.models import Worker as WorkerRow
 from taskworks.store import Store, store

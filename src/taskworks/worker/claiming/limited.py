@@ -1,7 +1,7 @@
 """Which runs with a limit a worker may claim, and for which executors it is their turn."""
 
 import random
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from uuid import UUID
 
 from taskworks import real_time as time
@@ -12,6 +12,7 @@ from taskworks.options.policy import LANES
 from taskworks.recording.events import Subscriber
 from taskworks.store import Store
 from taskworks.store.limiting import Line
+from taskworks.store.paused import Paused
 from taskworks.worker.claiming.poll_schedule import LOOK_AGAIN_AFTER
 
 NEWS_LAST = 2 * LOOK_AGAIN_AFTER  # seconds after news for which each look is a survey
@@ -38,14 +39,18 @@ class LimitedRuns:
         self._pause = GrowingPause(SHORTEST_PAUSE, LONGEST_PAUSE)
         self.seconds = 0.0  # until the next claim, if it has
 
-    def survey(self, takes: Callable[[str], bool], *, has_limited: bool) -> None:
-        """Find out which limits have ready runs in queues that the worker ``takes``."""
+    def survey(self, takes: Callable[[str], bool], *, has_limited: bool, paused: Paused) -> None:
+        """
+        Find out which limits have ready runs in queues that the worker ``takes``, and are not
+        ``paused``.
+        """
         now = time.monotonic()
         if not has_limited:
             self._lines, self.wanted, self._next_survey = [], frozenset(), 0.0
             self.may_have_more, self.seconds = False, 0.0
         elif now >= self._next_survey or now < self._news_until:
-            self._lines = [*self._read_lines(takes)]
+            lines = self._read_lines(takes)
+            self._lines = [line for line in lines if not paused.has_limit(line.limit)]
             self._next_survey = time.monotonic() + SURVEY_INTERVAL
             self.note_free_slot()
 
@@ -67,16 +72,16 @@ class LimitedRuns:
         return self._is_their_turn
 
     def claim(
-        self, worker: UUID, room: Mapping[str, int], most: int, paused: Collection[str]
+        self, worker: UUID, room: Mapping[str, int], most: int, paused: Paused
     ) -> list[TaskRun]:
-        """Claim as many as there is ``room`` for, at most ``most``, from queues not paused."""
+        """Claim as many as there is ``room`` for, at most ``most``, of what is not ``paused``."""
         self.may_have_more, is_held_up = False, False
         left, runs = dict(room), list[TaskRun]()
         for line in self._lines:
             number = min(left.get(line.executor, 0), most - len(runs))
-            queues = tuple(name for name in line.queues if name not in paused)
-            if number > 0 and queues:
-                claimed = self._store.claim_limited(worker, line._replace(queues=queues), number)
+            unpaused = line.without(paused) if paused else line
+            if number > 0 and unpaused.queues:
+                claimed = self._store.claim_limited(worker, unpaused, number)
                 self.may_have_more |= claimed.may_have_more
                 is_held_up |= claimed.may_have_more and not claimed.runs
                 left[line.executor] -= len(claimed.runs)
