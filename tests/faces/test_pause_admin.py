@@ -8,11 +8,13 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
+from django.utils.html import escape
 
 from taskworks import control
 from taskworks.models import Pause
 from taskworks.models.pause import Scope
 from taskworks.store import Store, store
+from tests import limited  # noqa: F401 - it declares limits
 from tests.behavior import database_now
 
 pytestmark = pytest.mark.django_db
@@ -144,3 +146,56 @@ def test_what_is_in_the_address_is_harmless(admin_client: Client) -> None:
     control.pause("mail", reason="no space")
     for query in ("?name=a%00b", "?o=9", "?name=mail", "?id__in=x"):
         assert admin_client.get(LIST + query).status_code in (200, 302)
+
+
+# Tasks, limits and keys.
+
+NOOP = "tests.tasks.noop"
+
+
+@pytest.mark.parametrize(
+    ("fields", "scope"),
+    [
+        ({"kind": "task", "name": NOOP}, Scope("task", NOOP)),
+        ({"kind": "limit", "name": "intake"}, Scope("limit", "intake")),
+        ({"kind": "limit", "name": "intake", "key": "7"}, Scope("limit", "intake", key="7")),
+        (
+            {"kind": "limit", "name": "intake", "key": "(none)"},
+            Scope("limit", "intake", key="(none)"),
+        ),
+    ],
+    ids=str,
+)
+def test_others_are_paused_changed_and_resumed(
+    admin_client: Client, fields: dict[str, str], scope: Scope
+) -> None:
+    assert post(admin_client, ADD, **fields, reason="no space") == ""
+    [paused] = control.pauses()
+    assert (paused.scope, paused.by) == (scope, "anna")
+    assert escape(str(scope)) in page(admin_client)
+    assert post(admin_client, ADD, **fields) == ""  # which takes its place
+    of_pause = f"{LIST}{paused.pk}/"
+    assert post(admin_client, f"{of_pause}change/", reason="another") == ""
+    [changed] = control.pauses()
+    assert (changed.pk, changed.scope, changed.reason) == (paused.pk, scope, "another")
+    admin_client.post(f"{of_pause}delete/", {"post": "yes"})
+    assert control.pauses() == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"kind": "task", "name": "tests.tasks.nop"}, "There is no task"),
+        ({"kind": "task", "name": NOOP, "key": "a"}, "A key is that of a limit"),
+        ({"kind": "limit", "name": "intakes"}, "do not declare a limit"),
+        ({"kind": "limit", "name": "l" * 65}, "must be 1 to 64 printable characters"),
+        ({"kind": "limit", "name": "mailer", "key": "a"}, "has no keys"),
+        ({"kind": "limit", "name": "intake", "key": "k" * 129}, "at most 128 characters"),
+        ({"kind": "queue", "name": "mail", "key": "a"}, "A key is that of a limit"),
+        ({"kind": "colour"}, "not one of the available choices"),
+    ],
+    ids=str,
+)
+def test_bad_names_are_refused(admin_client: Client, fields: dict[str, str], error: str) -> None:
+    assert error in post(admin_client, ADD, **fields)
+    assert not Pause.objects.exists()

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from taskworks.control import pause
-from taskworks.models import Pause, TaskRun
+from taskworks.models import Limit, Pause, TaskRun
 from taskworks.store import store
 from taskworks.store.paused import Paused
 from tests import tasks
@@ -114,4 +114,20 @@ def test_a_moment_that_never_comes_is_no_error() -> None:
     with connection.cursor() as cursor:
         cursor.execute("UPDATE taskworks_pause SET until = 'infinity'")
         cursor.execute("UPDATE taskworks_taskrun SET available_at = 'infinity'")
-    assert store().outlook("default") == ([], math.inf, {"mail"}, math.inf, None, False)
+    outlook = store().outlook("default")
+    assert outlook[:2] == ([], math.inf)
+    assert (names_of(outlook.paused), outlook.resumes_in) == ({"mail"}, math.inf)
+
+
+def test_what_concerns_a_backend_are_its_queues_and_tasks_limits_and_keys() -> None:
+    Limit.objects.create(name="imports")
+    pause("default", backend="other")
+    of_task = pause(task=tasks.noop, until=timedelta(hours=1))
+    of_limit, of_key = pause(limit="imports"), pause(limit="imports", key="it's %s 📨")
+    outlook = store().outlook("default")
+    assert outlook.paused == {pause.scope: pause.id for pause in (of_task, of_limit, of_key)}
+    assert len(store().outlook("other").paused) == 4
+    assert outlook.resumes_in == pytest.approx(3600, abs=60)
+    assert outlook.paused.of_tasks == {of_task.id}
+    assert outlook.paused.keys_of("imports") == ("it's %s 📨",)
+    assert outlook.paused.keys_of("exports") == ()

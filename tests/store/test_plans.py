@@ -304,7 +304,8 @@ def test_what_is_cleared_is_found_by_the_index_of_its_state(store: Store, state:
     before = store.read_clock()
 
     def read() -> None:
-        store.waiting_in_queue("default", "queue 0", state, before=before, except_for=[], limit=10)
+        scope = Scope("queue", "queue 0", "default")
+        store.waiting(scope, state, before=before, except_for=[], limit=10)
 
     for plan in plans(read, "LIMIT"):
         assert f"taskworks_run_{state}" in plan

@@ -63,10 +63,19 @@ def scope_of(
 
 def demand(scope: Scope) -> None:
     """
-    Raise ValueError unless there is such a queue, task or limit: here, in TASKS, or in the tables.
-    Raise NotImplementedError for a queue of a backend that does not store runs.
+    Raise ValueError unless this code has such a queue, task or limit, or the tables have an
+    unfinished run of it. Raise NotImplementedError for a queue of a backend that does not store
+    runs.
     """
-    {QUEUE: _demand_queue, TASK: _demand_task, LIMIT: _demand_limit}[scope.kind](scope)
+    if scope.kind == QUEUE:
+        backend_of(scope.backend)
+    if (reason := why_not_here(scope)) and not _has_unfinished(scope):
+        raise ValueError(f"{reason} Neither is there a run of it that waits or is executed.")
+
+
+def why_not_here(scope: Scope) -> str:
+    """Return, in a sentence, that this code does not have such a queue, task or limit; or ""."""
+    return {QUEUE: _no_queue, TASK: _no_task, LIMIT: _no_limit}[scope.kind](scope)
 
 
 def demand_room_for_key(scope: Scope) -> None:
@@ -153,42 +162,37 @@ def _declared_limits() -> dict[str, limits.Limit]:
 # Whether it is there.
 
 
-def _demand_queue(scope: Scope) -> None:
-    backend = backend_of(scope.backend)
-    if backend.queues and scope.name not in backend.queues and not _has_unfinished(scope):
-        raise ValueError(
-            f"The backend {scope.backend!r} has no queue {scope.name!r} in TASKS, and no run that "
-            f"waits or is executed in it.{nearest(scope.name, sorted(backend.queues))}"
-        )
-
-
-def _demand_task(scope: Scope) -> None:
-    if (reason := why_no_task(scope.name)) and not _has_unfinished(scope):
-        raise ValueError(
-            f"There is no task {scope.name!r} here, and no run of it that waits or is executed: "
-            f"{reason}"
-        )
-
-
-def why_no_task(path: str) -> str:
-    """Return why this process does not have the task, or the callable of a schedule; "" if so."""
+def _no_queue(scope: Scope) -> str:
     try:
-        discovery.resolve(path)
-    except (TaskNotFound, InvalidTask) as error:
-        if store().schedules.filter(path=path).exists():
-            return ""
+        queues = backend_of(scope.backend).queues
+    except (InvalidTaskBackend, NotImplementedError) as error:
         return str(error)
-    return ""
+    if not queues or scope.name in queues:
+        return ""
+    near = nearest(scope.name, sorted(queues))
+    return f"The backend {scope.backend!r} has no queue {scope.name!r} in TASKS.{near}"
 
 
-def _demand_limit(scope: Scope) -> None:
+def _no_task(scope: Scope) -> str:
+    try:
+        discovery.resolve(scope.name)
+    except InvalidTask as error:
+        reason = str(error)
+    except TaskNotFound as error:
+        reason = f"{type(error.reason).__name__}: {error.reason}."
+    else:
+        return ""
+    if store().schedules.filter(path=scope.name).exists():  # which may call any function
+        return ""
+    return f"There is no task {scope.name!r}: {reason}"
+
+
+def _no_limit(scope: Scope) -> str:
     declared = _declared_limits()
     if scope.name in declared or store().limits.filter(name=scope.name).exists():
-        return
-    raise ValueError(
-        f"There is no limit {scope.name!r}: neither code nor settings declare it, and the database "
-        f"has none.{nearest(scope.name, [*declared]) if declared else ''}"
-    )
+        return ""
+    near = nearest(scope.name, [*declared]) if declared else ""
+    return f"Code and settings do not declare a limit {scope.name!r}, nor is it stored.{near}"
 
 
 def _has_unfinished(scope: Scope) -> bool:

@@ -124,7 +124,7 @@ class RunLog(Subscriber):
             case Released():
                 _log(attempt, logging.INFO, "released")
             case Parked():
-                _log(attempt, logging.DEBUG, "waits, because its task is paused")
+                _log(attempt, logging.INFO, "waits, because its task is paused")
             case Fenced() | InDoubt() | None:  # nothing was written
                 pass
             case unknown:
