@@ -12,7 +12,7 @@ class TaskworksConfig(AppConfig):
         # These imports register checks and signal receivers.
         from taskworks import checks as checks_of_settings
         from taskworks import feature_checks  # noqa: F401
-        from taskworks.actions import limit_checks, limits  # noqa: F401
+        from taskworks.actions import limit_checks, limits, pause_checks  # noqa: F401
         from taskworks.compat.sisy import receivers as receivers_for_sisy  # noqa: F401
         from taskworks.schedules import checks, receivers, sync  # noqa: F401
 

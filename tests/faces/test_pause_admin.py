@@ -8,9 +8,13 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
+from django.utils.html import escape
 
 from taskworks import control
 from taskworks.models import Pause
+from taskworks.models.pause import Scope
+from taskworks.store import Store, store
+from tests import limited  # noqa: F401 - it declares limits
 from tests.behavior import database_now
 
 pytestmark = pytest.mark.django_db
@@ -40,7 +44,8 @@ def page(client: Client, url: str = LIST) -> str:
 
 def post(client: Client, url: str, **fields: Any) -> str:
     """What the page says of the fields; nothing if they were taken."""
-    given = {"backend": "default", "name": "mail", "until_0": "", "until_1": "", "reason": ""}
+    given = {"kind": "queue", "backend": "default", "name": "mail", "key": "", "reason": ""}
+    given |= {"until_0": "", "until_1": ""}
     response = client.post(url, given | fields)
     if response.status_code == 302:
         return ""
@@ -81,16 +86,18 @@ def test_several_are_resumed_at_once(admin_client: Client) -> None:
 
 
 def test_the_workers_are_told(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of these is an action of ``control``, which tells them."""
+    """Each of these is done by the store, which tells them."""
     done: list[str] = []
     for name in ("pause", "resume"):
-        real = getattr(control, name)
+        real = getattr(type(store()), name)
 
-        def noted(queue: str, name: str = name, real: Any = real, **options: Any) -> Any:
+        def noted(
+            self: Store, scope: Scope, name: str = name, real: Any = real, **options: Any
+        ) -> Any:
             done.append(name)
-            return real(queue, **options)
+            return real(self, scope, **options)
 
-        monkeypatch.setattr(control, name, noted)
+        monkeypatch.setattr(type(store()), name, noted)
     post(admin_client, ADD)
     of_pause = f"{LIST}{Pause.objects.get().pk}/"
     post(admin_client, f"{of_pause}change/", reason="another")
@@ -139,3 +146,56 @@ def test_what_is_in_the_address_is_harmless(admin_client: Client) -> None:
     control.pause("mail", reason="no space")
     for query in ("?name=a%00b", "?o=9", "?name=mail", "?id__in=x"):
         assert admin_client.get(LIST + query).status_code in (200, 302)
+
+
+# Tasks, limits and keys.
+
+NOOP = "tests.tasks.noop"
+
+
+@pytest.mark.parametrize(
+    ("fields", "scope"),
+    [
+        ({"kind": "task", "name": NOOP}, Scope("task", NOOP)),
+        ({"kind": "limit", "name": "intake"}, Scope("limit", "intake")),
+        ({"kind": "limit", "name": "intake", "key": "7"}, Scope("limit", "intake", key="7")),
+        (
+            {"kind": "limit", "name": "intake", "key": "(none)"},
+            Scope("limit", "intake", key="(none)"),
+        ),
+    ],
+    ids=str,
+)
+def test_others_are_paused_changed_and_resumed(
+    admin_client: Client, fields: dict[str, str], scope: Scope
+) -> None:
+    assert post(admin_client, ADD, **fields, reason="no space") == ""
+    [paused] = control.pauses()
+    assert (paused.scope, paused.by) == (scope, "anna")
+    assert escape(str(scope)) in page(admin_client)
+    assert post(admin_client, ADD, **fields) == ""  # which takes its place
+    of_pause = f"{LIST}{paused.pk}/"
+    assert post(admin_client, f"{of_pause}change/", reason="another") == ""
+    [changed] = control.pauses()
+    assert (changed.pk, changed.scope, changed.reason) == (paused.pk, scope, "another")
+    admin_client.post(f"{of_pause}delete/", {"post": "yes"})
+    assert control.pauses() == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"kind": "task", "name": "tests.tasks.nop"}, "There is no task"),
+        ({"kind": "task", "name": NOOP, "key": "a"}, "A key is that of a limit"),
+        ({"kind": "limit", "name": "intakes"}, "do not declare a limit"),
+        ({"kind": "limit", "name": "l" * 65}, "must be 1 to 64 printable characters"),
+        ({"kind": "limit", "name": "mailer", "key": "a"}, "has no keys"),
+        ({"kind": "limit", "name": "intake", "key": "k" * 129}, "at most 128 characters"),
+        ({"kind": "queue", "name": "mail", "key": "a"}, "A key is that of a limit"),
+        ({"kind": "colour"}, "not one of the available choices"),
+    ],
+    ids=str,
+)
+def test_bad_names_are_refused(admin_client: Client, fields: dict[str, str], error: str) -> None:
+    assert error in post(admin_client, ADD, **fields)
+    assert not Pause.objects.exists()

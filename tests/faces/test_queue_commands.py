@@ -9,9 +9,10 @@ import pytest
 from django.core.management import call_command
 
 from taskworks import control
-from taskworks.models import Pause, TaskRun, Worker
-from tests import tasks
-from tests.behavior import rewrite
+from taskworks.actions import pause_checks
+from taskworks.models import Limit, Pause, TaskRun, Worker
+from tests import limited, tasks  # noqa: F401 - it declares limits
+from tests.behavior import database_now, rewrite
 from tests.faces.conftest import MakeRun
 from tests.faces.test_command_line import failing, taskworks, taskworks_json
 
@@ -206,3 +207,103 @@ def test_what_is_ready_in_a_paused_queue_needs_no_worker(make_run: MakeRun) -> N
     make_run("running", task=mail)
     _, complaint = failing(4, "status")
     assert "'mail' (1)" in complaint
+
+
+# Tasks, limits and keys.
+
+NOOP = "tests.tasks.noop"
+
+
+@pytest.fixture
+def _imports() -> None:
+    Limit.objects.create(name="imports")
+
+
+@pytest.mark.usefixtures("_imports")
+@pytest.mark.parametrize(
+    ("named", "what", "as_json"),
+    [
+        (("--task", NOOP), f"task '{NOOP}'", {"task_path": NOOP}),
+        (("--limit", "imports"), "limit 'imports'", {"limit_name": "imports"}),
+        (
+            ("--limit", "imports", "--key", "7"),
+            "key '7' of the limit 'imports'",
+            {"limit_name": "imports", "lane": "7"},
+        ),
+        (
+            ("--limit", "imports", "--key", "(none)"),
+            "key '(none)' of the limit 'imports'",
+            {"limit_name": "imports", "lane": "(none)"},
+        ),
+    ],
+    ids=str,
+)
+def test_others_are_paused_resumed_and_cleared(
+    named: tuple[str, ...], what: str, as_json: dict[str, str]
+) -> None:
+    said = taskworks("pause", *named, "--until", "60", "--by", "anna", "--reason", "no space")
+    paused = Pause.objects.get()
+    assert said == f"The {what} is {paused.in_words}\n"
+    assert f"The {what} is {paused.in_words}\n" in taskworks("status")
+    [in_status] = taskworks_json("status")["pauses"]
+    assert in_status.items() >= {**as_json, "by": "anna"}.items()
+    assert taskworks_json("pause", *named).items() >= as_json.items()
+    assert taskworks("resume", *named) == f"The {what} is resumed.\n"
+    assert taskworks_json("resume", *named) == {**as_json, "resumed": False}
+    assert taskworks_json("clear", *named, "--no-input") == {**as_json, "cancelled": 0}
+
+
+def test_what_waits_of_a_task_is_cleared_if_the_answer_is_yes(answer: Any) -> None:
+    mail.enqueue()
+    questions = answer("yes")
+    assert taskworks("clear", "--task", NOOP) == f"Cancelled 1 run of the task '{NOOP}'.\n"
+    assert questions[0].startswith(f"1 run of the task '{NOOP}' would be cancelled, and none")
+
+
+@pytest.mark.parametrize("command", ["pause", "resume", "clear"])
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((), "Name one of a queue, a task and a limit, not none of them."),
+        (("mail", "--task", NOOP), "not queue and task."),
+        (("mail", "--key", "a"), "A key is that of a limit"),
+        (("--task", NOOP, "--backend", "default"), "A task is that of every backend"),
+        (("--limit", "mailer", "--key", "a"), "has no keys"),
+        (("--task", "a\0b"), "must be a task or its path"),
+        (("--limit", "l" * 65), "must be 1 to 64 printable characters"),
+    ],
+    ids=str,
+)
+def test_bad_names_do_nothing(command: str, arguments: tuple[str, ...], reason: str) -> None:
+    printed, error = failing(2, command, *arguments)
+    assert printed == ""
+    assert reason in error
+    assert not Pause.objects.exists()
+
+
+def test_what_is_not_there_is_not_paused() -> None:
+    for named in (("--task", "tests.tasks.nop"), ("--limit", "intakes")):
+        for command in (("pause",), ("clear", "--no-input")):
+            _, error = failing(2, *command, *named)
+            assert "Neither is there a run of it that waits or is executed." in error
+    assert not Pause.objects.exists()
+
+
+def test_checks_name_pauses_of_what_this_code_does_not_have() -> None:
+    control.pause(task=tasks.noop)
+    control.pause("mail")
+    assert pause_checks.check_rows(databases=["default"]) == []
+    assert pause_checks.check_rows(databases=None) == []
+    Pause.objects.filter(kind="task").update(name="shop.tasks.gone")
+    Pause.objects.filter(kind="queue").update(name="mial")
+    Pause.objects.create(kind="queue", backend="gone", name="mail", at=database_now())
+    Pause.objects.create(kind="limit", name="intakes", key="a", at=database_now())
+    said = [warning.msg for warning in pause_checks.check_rows(databases=["default"])]
+    for reason in (
+        "The key 'a' of the limit 'intakes' is paused, but this code does not have it",
+        "The queue 'mial' of the backend 'default' is paused, but",
+        "TASKS has no backend 'gone'",
+        "There is no task 'shop.tasks.gone': ModuleNotFoundError",
+    ):
+        assert any(reason in one for one in said), reason
+    assert len(said) == 4

@@ -8,14 +8,16 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils.html import escape
 
 from taskworks import TaskResult, task_backends
-from taskworks.control import awhy_waiting, pause, why_waiting
+from taskworks.control import awhy_waiting, pause, resume, why_waiting
 from taskworks.exceptions import TaskResultDoesNotExist
-from taskworks.models import Edge, TaskRun, Worker
-from tests import tasks
+from taskworks.models import Edge, Pause, TaskRun, Worker
+from taskworks.testing import run_tasks
+from tests import limited, tasks
 from tests.behavior import database_now, rewrite
 from tests.faces.test_command_line import taskworks, taskworks_json
 
@@ -101,6 +103,51 @@ def test_its_queue_is_paused() -> None:
     assert until
     paused = f"is paused until {until:%Y-%m-%d %H:%M:%S %Z} by anna: no space."
     assert why_waiting(result) == f"Its queue 'default' {paused}"
+
+
+def test_its_task_its_limit_or_its_key_is_paused() -> None:
+    result = limited.import_file.enqueue("acme")
+    path = "tests.limited.import_file"
+    for named, what in (
+        ({"task": path}, f"task '{path}'"),
+        ({"limit": "intake"}, "limit 'intake'"),
+        ({"limit": "intake", "key": "acme"}, "key 'acme' of the limit 'intake'"),
+    ):
+        pause(**named, by="anna")
+        assert why_waiting(result) == f"Its {what} is paused by anna."
+        resume(**named)
+    pause(limit="intake", key="globex")
+    pause(limit="mailer")
+    pause(task="tests.tasks.noop")
+    assert why_waiting(result) == "No worker is running."
+
+
+def test_it_is_parked() -> None:
+    result = tasks.noop.enqueue()
+    paused = pause(task=tasks.noop, by="anna", reason="It is broken")
+    assert run_tasks() == []
+    reason = "Its task 'tests.tasks.noop' is paused by anna: It is broken."
+    assert why_waiting(result) == reason
+    assert TaskRun.objects.get().state == "blocked"
+    pause("default", by="eve")  # later, when it is ready again
+    assert why_waiting(result) == reason
+    Pause.objects.filter(id=paused.id).delete()
+    ended = "The pause of its task has ended, and it becomes ready in a moment."
+    assert why_waiting(result) == ended
+    Edge.objects.all().delete()
+    assert why_waiting(result) == ended
+
+
+@pytest.mark.usefixtures("worker")
+def test_each_cause_costs_a_few_statements() -> None:
+    ready, imported = tasks.noop.enqueue(), limited.import_file.enqueue("acme")
+    later, blocked = tasks.noop.using(run_after=HOUR).enqueue(), after(ready)
+    parked = tasks.add.enqueue(1, 2)
+    TaskRun.objects.filter(id=parked.id).update(state="blocked", claimed_at=database_now())
+    for result, most in ((ready, 6), (imported, 9), (later, 2), (blocked, 3), (parked, 3)):
+        with CaptureQueriesContext(connection) as queries:
+            why_waiting(result)
+        assert len(queries) <= most
 
 
 def test_no_worker_is_running(worker: Worker) -> None:

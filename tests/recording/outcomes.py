@@ -1,6 +1,7 @@
 """One example of each outcome. A test holds that none is missing."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from taskworks.execution import (
     Cancelled,
@@ -9,6 +10,7 @@ from taskworks.execution import (
     Failed,
     Fenced,
     Lost,
+    Parked,
     Poisoned,
     Postponed,
     Released,
@@ -30,6 +32,7 @@ EXAMPLES: list[tuple[Settled, str]] = [
     (Snoozed(MINUTE), "scheduled"),
     (Cancelled(ERROR, ENTRY), "cancelled"),
     (Released(), "ready"),
+    (Parked(UUID(int=1)), "blocked"),
     (Postponed(MINUTE, ERROR), "scheduled"),
     (Crashed(ERROR, ENTRY), "ready"),
     (Poisoned(ERROR, ENTRY), "failed"),

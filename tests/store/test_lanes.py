@@ -10,6 +10,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from taskworks.models import Limit, RunState, TaskRun, Worker
+from taskworks.models.pause import Scope
 from taskworks.store import Store
 from taskworks.store.limiting import Line, shared_out
 from taskworks.store.rating import OpenLane
@@ -634,16 +635,37 @@ def test_runs_that_another_session_has_locked_are_passed_over(
 def test_what_a_queue_has_waiting_includes_what_is_limited(store: Store, fill: Fill) -> None:
     ids = fill("a", "b")
     assert store.use_of_queue("default", "default") == (True, False)
-    assert store.count_waiting("default", "default") == 2
-    found = store.waiting_in_queue(
-        "default",
-        "default",
-        RunState.READY,
-        before=store.read_clock(),
-        except_for=[],
-        limit=10,
-    )
-    assert sorted(found) == sorted(ids)
+    for scope in (Scope("queue", "default", "default"), Scope("task", "tests.tasks.noop")):
+        assert store.count_waiting(scope) == 2
+        assert waiting(store, scope) == sorted(ids)
+
+
+def test_what_waits_of_a_limit_and_of_a_key(store: Store, fill: Fill) -> None:
+    first, second = fill("a", "b")
+    store.enqueue(new_runs(lanes=["a"], limit_name="another"))
+    store.enqueue(new_runs())
+    assert waiting(store, Scope("limit", "of lanes")) == sorted([first, second])
+    assert waiting(store, Scope("limit", "of lanes", key="b")) == [second]
+    assert store.count_waiting(Scope("limit", "of lanes", key="b")) == 1
+
+
+def test_a_lane_whose_key_is_paused_is_passed_by_at_the_cost_of_a_look(
+    store: Store, fill: Fill, claim: Claim
+) -> None:
+    """Also where it was its turn, and however many runs wait in it."""
+    for at_once in (2, None):
+        limit(at_once=at_once, name=(name := f"at once {at_once}"))
+        store.enqueue(new_runs(lanes=["a"] * 9 + ["b", "c", "d", "d"], limit_name=name))
+        line = LINE._replace(limit=name, closed=("a", "c"))
+        assert lanes(claim(1, line)) == ["b"]
+        assert sorted(filter(None, lanes(claim(9, line)))) == ["d", "d"]
+        assert lanes(claim(9, line)) == []
+        assert {*lanes(claim(9, line._replace(closed=())))} == {"a", "c"}
+
+
+def waiting(store: Store, scope: Scope) -> list[UUID]:
+    now = store.read_clock()
+    return sorted(store.waiting(scope, RunState.READY, before=now, except_for=[], limit=10))
 
 
 def test_shares_go_round() -> None:

@@ -8,15 +8,20 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from taskworks.control import pause
-from taskworks.models import Pause, TaskRun
+from taskworks.models import Limit, Pause, TaskRun
 from taskworks.store import store
+from taskworks.store.paused import Paused
 from tests import tasks
 
 pytestmark = pytest.mark.django_db
 
 
+def names_of(paused: Paused) -> set[str]:
+    return {scope.name for scope in paused}
+
+
 def test_nothing() -> None:
-    assert store().outlook("default") == ([], math.inf, set(), math.inf, None, False)
+    assert store().outlook("default") == ([], math.inf, {}, math.inf, None, False)
 
 
 def test_the_queues_with_something_ready() -> None:
@@ -47,9 +52,10 @@ def test_paused_queues_are_not_to_be_claimed_from() -> None:
     pause("default", until=timedelta(hours=1))
     pause("imports", backend="other")
     outlook = store().outlook("default")
-    assert outlook[:3] == (["imports"], math.inf, {"mail", "default"})
+    assert outlook[:2] == (["imports"], math.inf)
+    assert names_of(outlook.paused) == {"mail", "default"}
     assert outlook.resumes_in == pytest.approx(3600, abs=60)
-    assert store().outlook("other").paused == {"imports"}
+    assert names_of(store().outlook("other").paused) == {"imports"}
 
 
 def test_a_pause_ends_by_the_clock_of_the_database() -> None:
@@ -59,7 +65,7 @@ def test_a_pause_ends_by_the_clock_of_the_database() -> None:
     Pause.objects.update(until=now + timedelta(seconds=30))
     assert store().outlook("default").resumes_in == pytest.approx(30, abs=20)
     Pause.objects.update(until=now)
-    assert store().outlook("default") == (["default"], math.inf, set(), math.inf, None, False)
+    assert store().outlook("default") == (["default"], math.inf, {}, math.inf, None, False)
 
 
 def test_who_pauses_nothing_pays_with_no_statement() -> None:
@@ -86,7 +92,7 @@ def test_it_says_where_to_go_on_whatever_is_paused() -> None:
         (names[5:6], names[5]),
         (names[6:], None),
     ]
-    assert {look.paused for look in looks} == {frozenset(names[:5])}
+    assert [names_of(look.paused) for look in looks] == [{*names[:5]}] * 3
     assert store().outlook("other", None, 7).goes_on_after == names[-1]  # as far as it knows
     assert store().outlook("other", None, 8).goes_on_after is None
     assert store().outlook("other").goes_on_after is None
@@ -108,4 +114,20 @@ def test_a_moment_that_never_comes_is_no_error() -> None:
     with connection.cursor() as cursor:
         cursor.execute("UPDATE taskworks_pause SET until = 'infinity'")
         cursor.execute("UPDATE taskworks_taskrun SET available_at = 'infinity'")
-    assert store().outlook("default") == ([], math.inf, {"mail"}, math.inf, None, False)
+    outlook = store().outlook("default")
+    assert outlook[:2] == ([], math.inf)
+    assert (names_of(outlook.paused), outlook.resumes_in) == ({"mail"}, math.inf)
+
+
+def test_what_concerns_a_backend_are_its_queues_and_tasks_limits_and_keys() -> None:
+    Limit.objects.create(name="imports")
+    pause("default", backend="other")
+    of_task = pause(task=tasks.noop, until=timedelta(hours=1))
+    of_limit, of_key = pause(limit="imports"), pause(limit="imports", key="it's %s 📨")
+    outlook = store().outlook("default")
+    assert outlook.paused == {pause.scope: pause.id for pause in (of_task, of_limit, of_key)}
+    assert len(store().outlook("other").paused) == 4
+    assert outlook.resumes_in == pytest.approx(3600, abs=60)
+    assert outlook.paused.of_tasks == {of_task.id}
+    assert outlook.paused.keys_of("imports") == ("it's %s 📨",)
+    assert outlook.paused.keys_of("exports") == ()

@@ -13,6 +13,7 @@ from pytest_django import DjangoDbBlocker
 
 from taskworks.actions.waiting import why_waiting
 from taskworks.models import Edge, Limit, Pause, RunState, TaskRun, Worker
+from taskworks.models.pause import Scope
 from taskworks.options.retention import Rule
 from taskworks.store import Store
 from taskworks.store import store as store_of
@@ -281,7 +282,9 @@ def test_a_look_at_what_is_paused_reads_indexes(store: Store) -> None:
         for part in ((), (None, 1000), ("queue 0", 1000)):
             for plan in plans(lambda part=part: store.outlook("default", *part), "pause"):
                 assert_no_scan(plan, "pause")
-        for plan in plans(lambda: store.pauses.of_queue("default", "queue 0").get(), "pause"):
+        for plan in plans(
+            lambda: store.pauses.of(Scope("queue", "queue 0", "default")).get(), "pause"
+        ):
             assert_no_scan(plan, "pause")
     finally:
         Pause.objects.all().delete()
@@ -306,7 +309,8 @@ def test_what_is_cleared_is_found_by_the_index_of_its_state(store: Store, state:
     before = store.read_clock()
 
     def read() -> None:
-        store.waiting_in_queue("default", "queue 0", state, before=before, except_for=[], limit=10)
+        scope = Scope("queue", "queue 0", "default")
+        store.waiting(scope, state, before=before, except_for=[], limit=10)
 
     for plan in plans(read, "LIMIT"):
         assert f"taskworks_run_{state}" in plan

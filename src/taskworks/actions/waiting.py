@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 
 from taskworks.conf import conf
 from taskworks.database.clock import DatabaseClock
-from taskworks.models import Edge, RunState, TaskRun
+from taskworks.models import Edge, Pause, RunState, TaskRun
+from taskworks.models.pause import QUEUE, scopes_of
 from taskworks.models.run import FINISHED, TaskRunQuerySet
 from taskworks.options.limits import OF_ALL
 from taskworks.store import Store, store
@@ -38,11 +39,20 @@ def why_waiting(run: TaskRun) -> str | None:
 
 def _why_blocked(store: Store, run: TaskRun) -> str:
     edges = list(store.edges.filter(run=run.id).order_by("id")[:MAX_COUNTED])
+    if run.is_parked:
+        return _why_parked(store, edges)
     if not edges:
         return "It waits for no other run any more, and becomes ready in a moment."
     others = len(edges) - 1
     more = f" It waits for {_number(others, 'more run')} after that." if others else ""
     return f"It waits for the run {edges[0].after}{_what_became_of(store, edges[0])}.{more}"
+
+
+def _why_parked(store: Store, edges: list[Edge]) -> str:
+    pause = store.pauses.in_force().filter(id__in=[edge.after for edge in edges]).first()
+    if pause is None:
+        return "The pause of its task has ended, and it becomes ready in a moment."
+    return _paused(pause)
 
 
 def _what_became_of(store: Store, edge: Edge) -> str:
@@ -102,8 +112,13 @@ def _lane(run: TaskRun) -> str:
 
 
 def _of_pause(store: Store, run: TaskRun) -> str:
-    pause = store.pauses.in_force().of_queue(run.backend, run.queue_name).first()
-    return f" Its queue {run.queue_name!r} is {pause.in_words}" if pause else ""
+    pause = store.pauses.in_force().of(*scopes_of(run)).order_by("kind", "name", "key").first()
+    return f" {_paused(pause)}" if pause else ""
+
+
+def _paused(pause: Pause) -> str:
+    what = f"queue {pause.name!r}" if pause.kind == QUEUE else f"{pause.scope}"
+    return f"Its {what} is {pause.in_words}"
 
 
 def _has_worker(store: Store) -> bool:

@@ -1,5 +1,6 @@
-"""Pauses in the admin: to add one pauses a queue, to delete it resumes the queue."""
+"""Pauses in the admin: adding one pauses a queue, a task, a limit or a key; deleting it resumes."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -8,11 +9,14 @@ from django.contrib.admin.widgets import AdminTextareaWidget
 from django.db import models
 from django.http import HttpRequest
 
-from taskworks import control
+from taskworks.actions import pausing
+from taskworks.actions.scopes import demand, demand_room_for_key, scope_of
 from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.backends.database import database_backends
 from taskworks.models import Pause
-from taskworks.store import store_alias
+from taskworks.models.pause import LIMIT, QUEUE, Scope
+from taskworks.options.limits import OF_NONE
+from taskworks.store import store, store_alias
 
 if TYPE_CHECKING:
     _ModelForm = forms.ModelForm[Pause]
@@ -21,19 +25,20 @@ else:
     _ModelForm = forms.ModelForm
     _ModelAdmin = admin.ModelAdmin
 
-QUEUE = ("backend", "name")
+WHAT = ("kind", "name", "key", "backend")
 ENTERED = ("until", "reason")
 SHOWN = ("by", "at")
 
 
 class PauseForm(_ModelForm):
-    """The fields of a queue are only those of a new pause."""
+    """What is paused can only be said of a new pause."""
 
     class Meta:
         model = Pause
-        fields = (*QUEUE, *ENTERED)
-        labels = {"name": "Queue"}  # noqa: RUF012 - as Django has it
-        help_texts = {  # noqa: RUF012
+        fields = (*WHAT, *ENTERED)
+        help_texts = {  # noqa: RUF012 - as Django has it
+            "name": "Of the queue or the limit, or the path of the task.",
+            "key": "Of a limit: one of its keys, as it is shown. If empty, all of them are paused.",
             "until": "When the pause ends by itself. If empty, when it is deleted.",
             "reason": "For whoever wonders why nothing happens.",
         }
@@ -41,20 +46,39 @@ class PauseForm(_ModelForm):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.scope = self.instance.scope
         if "backend" in self.fields:
             aliases = [backend.alias for backend in database_backends()]
-            self.fields["backend"] = forms.ChoiceField(choices=[(one, one) for one in aliases])
+            self.fields["backend"] = forms.ChoiceField(
+                choices=[(one, one) for one in aliases],
+                help_text="Of a queue. Tasks and limits are those of every backend.",
+            )
 
     def clean(self) -> None:
         """Refuse what ``control.pause`` would refuse."""
         super().clean()
         given = self.cleaned_data
-        if given.keys() >= {*QUEUE}:
-            self._check("name", control.validate_queue, given["name"], given["backend"])
+        if given.keys() >= {*WHAT}:
+            self._check("name", self._find, given)
         if "until" in given:
-            self._check("until", control.stored_end, given["until"])
+            self._check("until", pausing.stored_end, given["until"])
 
-    def _check(self, field: str, check: Any, *values: Any) -> None:
+    def _find(self, given: dict[str, Any]) -> None:
+        named = {given["kind"]: given["name"]}
+        if given["kind"] == QUEUE:
+            named["backend"] = given["backend"]
+        self.scope = scope_of(**named)
+        demand(self.scope)
+        if given["key"]:
+            self._check("key", self._find_key, named, given["key"])
+        # A second pause is not refused: it takes the place of the first.
+        self.instance = store().pauses.of(self.scope).first() or self.instance
+
+    def _find_key(self, named: dict[str, Any], key: str) -> None:
+        self.scope = scope_of(**named, key=None if key == OF_NONE else key)
+        demand_room_for_key(self.scope)
+
+    def _check(self, field: str, check: Callable[..., Any], *values: Any) -> None:
         try:
             check(*values)
         except ValueError as error:
@@ -64,8 +88,8 @@ class PauseForm(_ModelForm):
 @admin.register(Pause)
 class PauseAdmin(_ModelAdmin):
     form = PauseForm
-    list_display = ("queue", "backend", "until", "reason", *SHOWN)
-    ordering = ("backend", "name")
+    list_display = ("paused", "until", "reason", *SHOWN)
+    ordering = ("kind", "backend", "name", "key")
     sortable_by = ()
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Pause]:
@@ -76,31 +100,38 @@ class PauseAdmin(_ModelAdmin):
         return CarefulChangeList
 
     def get_fields(self, request: HttpRequest, obj: Pause | None = None) -> Any:
-        return (*QUEUE, *ENTERED, *SHOWN) if obj else (*QUEUE, *ENTERED)
+        return (*_parts(obj.scope), *ENTERED, *SHOWN) if obj else (*WHAT, *ENTERED)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Pause | None = None) -> Any:
-        return (*QUEUE, *SHOWN) if obj else ()
+        return (*WHAT, *SHOWN) if obj else ()
 
     def save_model(self, request: HttpRequest, obj: Pause, form: Any, change: bool) -> None:
-        """Pause the queue in the name of the user, and tell the workers."""
-        paused = control.pause(
-            obj.name,
-            backend=obj.backend,
+        """Pause in the name of the user, and tell the workers."""
+        paused = pausing.pause(
+            form.scope,
             until=obj.until,
             reason=obj.reason,
-            by=request.user.get_username()[: control.MAX_BY],
+            by=request.user.get_username()[: pausing.MAX_BY],
+            wait=False,
         )
         obj.pk = paused.pk
 
     def delete_model(self, request: HttpRequest, obj: Pause) -> None:
-        """Resume the queue, and tell the workers."""
-        control.resume(obj.name, backend=obj.backend)
+        """Resume, and tell the workers."""
+        store().resume(obj.scope)
 
     def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet[Pause]) -> None:
-        """Resume the queues, and tell the workers."""
+        """Resume all of these, and tell the workers."""
         for pause in queryset:
             self.delete_model(request, pause)
 
-    @admin.display(description="queue")
-    def queue(self, pause: Pause) -> str:
-        return pause.name
+    @admin.display(description="paused")
+    def paused(self, pause: Pause) -> str:
+        return str(pause.scope)
+
+
+def _parts(scope: Scope) -> tuple[str, ...]:
+    """Return the fields that say what is paused."""
+    if scope.kind == QUEUE:
+        return ("kind", "name", "backend")
+    return ("kind", "name", "key") if scope.kind == LIMIT else ("kind", "name")

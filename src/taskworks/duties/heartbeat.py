@@ -12,6 +12,8 @@ from taskworks.duties.rescue import give_up, rescue
 from taskworks.duties.unblock import Unblocking
 from taskworks.store import Store
 
+SWEEPING = 0.05  # of the time between two heartbeats, for blocked runs if there are very many
+
 
 class Heartbeat(BackgroundThread):
     """
@@ -85,12 +87,23 @@ class Heartbeat(BackgroundThread):
         )
         if (overview.lost or given_up) and rescue(self._store, within=conf().heartbeat_interval):
             self.made_ready()
-        if overview.blocked and self._unblocks:
-            self._unblocking.step(within=conf().heartbeat_interval)
-            if self._unblocking.has_unblocked:
-                self.made_ready()
+        if overview.blocked and self._unblocks and self._has_unblocked():
+            self.made_ready()
         if overview.scheduled:
             self.schedules_enabled()
+
+    def _has_unblocked(self) -> bool:
+        """
+        Go on with the sweep of blocked runs, for a share of the time; return whether one became
+        ready. Very many may be parked, and others must not wait until the sweep is through them.
+        """
+        interval = conf().heartbeat_interval
+        until, has_unblocked = time.monotonic() + interval * SWEEPING, False
+        while True:
+            has_more = self._unblocking.step(within=interval)
+            has_unblocked |= self._unblocking.has_unblocked
+            if not has_more or self.is_stopping or time.monotonic() >= until:
+                return has_unblocked
 
     def _note_beat(self) -> None:
         now = time.monotonic()

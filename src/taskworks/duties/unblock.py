@@ -1,5 +1,6 @@
 """
-Unblock: make runs ready that have waited for others, once these have succeeded.
+Unblock: make runs ready that have waited for others, once these have succeeded, or for the end of a
+pause.
 
 A worker does so as soon as it has written the outcome of a run that others may wait for. If it
 cannot, or dies first, the sweep that comes with every few heartbeats does it.
@@ -49,6 +50,39 @@ class Followers(Subscriber):
                 unblocked |= _unblock(self._store, edges)
         self._ended = set()  # unless it raised: then the next call tries again
         return unblocked
+
+
+class ParkedRuns:
+    """
+    Unblocks the runs that have waited for the pauses of their tasks, once this worker sees that
+    these have ended: a chunk at a time, between other work.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._last_edges: dict[UUID, int] = {}  # the last edge that was looked at, by its pause
+
+    @property
+    def may_have_more(self) -> bool:
+        """True if some are known to be left."""
+        return bool(self._last_edges)
+
+    def note_resumed(self, pauses: Iterable[UUID]) -> None:
+        """Note that these pauses have ended."""
+        for pause in pauses:
+            self._last_edges[pause] = 0
+
+    def unblock(self) -> bool:
+        """Unblock the next ones; return whether one became ready. Free if there are none."""
+        for pause, last in self._last_edges.items():
+            edges = self._store.edges_since(last, CHUNK, after=pause)
+            unblocked = _unblock(self._store, edges)
+            if len(edges) == CHUNK:
+                self._last_edges[pause] = edges[-1].id
+            else:
+                del self._last_edges[pause]
+            return unblocked
+        return False
 
 
 def _is_followed(attempt: Attempt) -> bool:

@@ -7,6 +7,7 @@ from enum import IntEnum, auto
 from traceback import TracebackException
 from types import TracebackType
 from typing import Any, ClassVar
+from uuid import UUID
 
 from taskworks import jsonvalue
 from taskworks.conf import conf
@@ -21,6 +22,7 @@ class Verb(IntEnum):
 
     REQUEUE = auto()
     RELEASE = auto()
+    PARK = auto()
     FINISH = auto()
     POISON = auto()
     NONE_IS_COMMITTED = auto()  # the task's own transaction has written it
@@ -87,6 +89,15 @@ class Released:
     """The worker gives the run back before its end; the attempt does not count."""
 
     verb: ClassVar = Verb.RELEASE
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """The run's task is paused: it waits for the end of this pause, in its place."""
+
+    verb: ClassVar = Verb.PARK
+
+    pause: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +178,7 @@ Settled = (
     | Snoozed
     | Cancelled
     | Released
+    | Parked
     | Postponed
     | Crashed
     | Poisoned

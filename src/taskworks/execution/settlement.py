@@ -16,6 +16,7 @@ from taskworks.execution.outcome import (
     Failed,
     Fenced,
     Lost,
+    Parked,
     Poisoned,
     Postponed,
     Released,
@@ -86,8 +87,10 @@ def settle(  # noqa: C901, PLR0912 - one case per outcome
             _add_crash(attempt, entry)
             _requeue(attempt, timedelta())
         case Released():
-            attempt.uncount_start()
-            attempt.run.state = RunState.READY.value
+            _undo(attempt, RunState.READY)
+        case Parked(pause):
+            _undo(attempt, RunState.BLOCKED)
+            attempt.run.waits_for = pause
         case Fenced():
             pass
         case _:
@@ -120,6 +123,11 @@ def settled_copy(attempt: Attempt, outcome: Settled) -> Attempt:
 def _finish(attempt: Attempt, state: RunState) -> None:
     attempt.run.state = state.value
     attempt.run.finished_at = attempt.ended_at
+
+
+def _undo(attempt: Attempt, state: RunState) -> None:
+    attempt.uncount_start()
+    attempt.run.state = state.value
 
 
 def _note_missing(attempt: Attempt, *, is_missing: bool) -> None:

@@ -11,7 +11,7 @@ from taskworks import control
 from taskworks.durations import in_words
 from taskworks.logs import visible
 from taskworks.management.output import add_json, print_json, print_line, print_table
-from taskworks.management.queue_commands import keyed
+from taskworks.management.queue_commands import keyed, names_of
 from taskworks.management.reach import check_reachable
 from taskworks.models import Pause, RunState
 from taskworks.store import stats, store
@@ -33,15 +33,14 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     wait = stats.longest_wait(store())
     workers = stats.workers(store())
     pauses = control.pauses()
-    unattended = stats.unattended(tallies, workers, {(p.backend, p.name) for p in pauses})
+    unattended = stats.unattended(tallies, workers, {pause.scope for pause in pauses})
     if options["json"]:
         more = {"pauses": [*map(_pause_keyed, pauses)], "unattended_queues": [*unattended]}
         print_json(command, _keyed(tallies, wait, workers) | more)
     else:
         _print_runs(command, tallies)
         for pause in pauses:
-            queue = f"The queue {pause.name!r} of the backend {pause.backend!r}"
-            print_line(command, f"{queue} is {pause.in_words}")
+            print_line(command, f"The {pause.scope} is {pause.in_words}")
         print_line(command, _about_waiting(wait))
         print_line(command)
         _print_workers(command, workers)
@@ -82,7 +81,7 @@ def _tally_keyed(tally: Tally) -> dict[str, Any]:
 
 
 def _pause_keyed(pause: Pause) -> dict[str, Any]:
-    return {"backend": pause.backend, "queue_name": pause.name, **keyed(pause)}
+    return {**names_of(pause.scope), **keyed(pause)}
 
 
 def _print_runs(command: BaseCommand, tallies: list[Tally]) -> None:

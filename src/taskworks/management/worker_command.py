@@ -14,7 +14,7 @@ from django.core.management.color import Style
 
 from taskworks.actions import limits
 from taskworks.conf import nearest
-from taskworks.execution import Attempt, Postponed, Released, Retried, Snoozed
+from taskworks.execution import Attempt, Parked, Postponed, Released, Retried, Snoozed
 from taskworks.logs import one_line
 from taskworks.management import reload
 from taskworks.management.argument_types import (
@@ -330,6 +330,8 @@ def _word(attempt: Attempt) -> str:
             return f"postponed for {delay.total_seconds():.1f} s,"
         case Released():
             return "released"
+        case Parked():
+            return "paused"
         case _:
             return attempt.run.state
 

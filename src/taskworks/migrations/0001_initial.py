@@ -42,15 +42,22 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Pause",
             fields=[
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 (
                     "backend",
-                    taskworks.database.fields.NameField(max_length=64, verbose_name="backend"),
+                    taskworks.database.fields.NameField(
+                        blank=True, default="", max_length=64, verbose_name="backend"
+                    ),
                 ),
                 (
                     "kind",
                     models.CharField(
-                        choices=[("queue", "Queue")],
+                        choices=[("queue", "Queue"), ("task", "Task"), ("limit", "Limit")],
                         default="queue",
                         max_length=8,
                         verbose_name="kind",

@@ -1,19 +1,61 @@
-"""``Pause``: that no worker takes the runs of a queue for now."""
+"""``Pause``: that no worker executes the runs of a queue, a task, a limit or a key for now."""
+
+from functools import reduce
+from operator import or_
+from typing import NamedTuple
+from uuid import uuid4
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.fields import NameField
+from taskworks.models.run import TaskRun, TaskRunQuerySet
 
-QUEUE = "queue"
+QUEUE, TASK, LIMIT = "queue", "task", "limit"
 SENTENCE_ENDS = (".", "!", "?", "…")
 
 
+class Scope(NamedTuple):
+    """What a pause holds up: a queue of a backend, a task, a limit, or a key of a limit."""
+
+    kind: str
+    name: str
+    backend: str = ""  # of a queue; tasks and limits are those of every backend
+    key: str = ""  # the lane of a key; "" is not one
+
+    def __str__(self) -> str:
+        words = f"{self.kind} {self.name!r}"
+        if self.backend:
+            return f"{words} of the backend {self.backend!r}"
+        return f"key {self.key!r} of the {words}" if self.key else words
+
+    def of(self, runs: TaskRunQuerySet) -> TaskRunQuerySet:
+        """Return those of these runs that it holds up."""
+        if self.kind == TASK:
+            return runs.calling(self.name)
+        if self.kind == LIMIT:
+            of_key = {"lane": self.key} if self.key else {"lane__isnull": False}
+            return runs.filter(limit_name=self.name, **of_key)
+        return runs.filter(backend=self.backend, queue_name=self.name)
+
+
+def scopes_of(run: TaskRun) -> list[Scope]:
+    """Return whatever could be paused to hold up this run."""
+    scopes = [Scope(QUEUE, run.queue_name, run.backend), Scope(TASK, run.task_path)]
+    if run.callable_path is not None:
+        scopes.append(Scope(TASK, run.callable_path))
+    if run.limit_name is not None:
+        scopes.append(Scope(LIMIT, run.limit_name))
+        scopes.append(Scope(LIMIT, run.limit_name, key=run.lane or ""))
+    return scopes
+
+
 class PauseQuerySet(models.QuerySet["Pause"]):
-    def of_queue(self, backend: str, name: str) -> "PauseQuerySet":
-        """The pause of this queue, if there is one."""
-        return self.filter(backend=backend, kind=QUEUE, name=name)
+    def of(self, *scopes: Scope) -> "PauseQuerySet":
+        """The pauses of these."""
+        each = (models.Q(**scope._asdict()) for scope in scopes)
+        return self.filter(reduce(or_, each))
 
     def in_force(self) -> "PauseQuerySet":
         """Those that have not ended by themselves."""
@@ -22,17 +64,25 @@ class PauseQuerySet(models.QuerySet["Pause"]):
 
 class Pause(models.Model):
     """
-    Workers claim nothing from what is paused, until somebody resumes it, which deletes the row, or
+    Workers execute nothing of what is paused, until somebody resumes it, which deletes the row, or
     until its end. Read it as you like; ``taskworks.control`` writes it, and tells the workers.
 
     All times are the database's.
     """
 
-    id = models.BigAutoField(primary_key=True)
-    backend = NameField(_("backend"), max_length=64)
-    # What is paused. Only queues can be so far, and these have no key.
-    kind = models.CharField(_("kind"), max_length=8, choices=[(QUEUE, _("Queue"))], default=QUEUE)
+    # Runs of a paused task wait for it, as others wait for a run.
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    # Of a queue; "" for tasks and limits, which are those of every backend.
+    backend = NameField(_("backend"), max_length=64, default="", blank=True)
+    kind = models.CharField(
+        _("kind"),
+        max_length=8,
+        choices=[(QUEUE, _("Queue")), (TASK, _("Task")), (LIMIT, _("Limit"))],
+        default=QUEUE,
+    )
+    # Of the queue or the limit, or the path of the task.
     name = NameField(_("name"), max_length=512)
+    # The lane of a key of the limit; "" if it is all of the limit.
     key = NameField(_("key"), max_length=128, default="", blank=True)
     until = models.DateTimeField(_("until"), null=True, blank=True)
     reason = models.CharField(_("reason"), max_length=1000, default="", blank=True)
@@ -51,7 +101,12 @@ class Pause(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} {self.name} of {self.backend}"
+        return str(self.scope)
+
+    @property
+    def scope(self) -> Scope:
+        """What is paused."""
+        return Scope(self.kind, self.name, self.backend, self.key)
 
     @property
     def in_words(self) -> str:

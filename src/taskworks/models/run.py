@@ -30,7 +30,7 @@ class RunState(models.TextChoices):
     The state of a run; it says more than the standard's status. The verbs of the store that lead
     from state to state:
 
-    to BLOCKED       block
+    to BLOCKED       block, park
     to SCHEDULED     enqueue, unblock, requeue
     to READY         enqueue, unblock, promote, requeue, release, rescue, retry
     to CLAIMED       claim
@@ -38,7 +38,7 @@ class RunState(models.TextChoices):
     to an end        finish, commit, poison, cancel, cancel_blocked, cancel_lost, fail_lost
     """
 
-    BLOCKED = "blocked", _("Blocked")  # waits for other runs
+    BLOCKED = "blocked", _("Blocked")  # waits for other runs, or for the end of a pause
     SCHEDULED = "scheduled", _("Scheduled")  # waits for its time
     READY = "ready", _("Ready")  # waits for a worker
     CLAIMED = "claimed", _("Claimed")  # a worker has taken it, and has not begun
@@ -197,7 +197,8 @@ class TaskRun(models.Model):
     state = models.CharField(max_length=10, choices=RunState, default=RunState.READY)
     enqueued_at = models.DateTimeField()
     # When the run became ready, or is due to. Of a blocked run, this and expires_at are what they
-    # would be if it waited for no other: unblocking moves them by how long it has waited.
+    # would be if it waited for no other: unblocking moves them by how long it has waited, unless
+    # the run was parked.
     available_at = models.DateTimeField()
 
     # The worker that has it, and the proof that it still has.
@@ -230,6 +231,8 @@ class TaskRun(models.Model):
 
     # The columns in which a claim has found what Taskworks has not written.
     unreadable: tuple[str, ...] = ()
+    # The pause of its task, which a worker has found, and for which it is to be blocked.
+    waits_for: UUID
 
     objects = TaskRunQuerySet.as_manager()
 
@@ -322,6 +325,11 @@ class TaskRun(models.Model):
     def status(self) -> TaskResultStatus:
         """The standard's status of this state."""
         return STATUS_OF[self.state]
+
+    @property
+    def is_parked(self) -> bool:
+        """True if a worker had claimed it and found its task paused; it keeps its place."""
+        return self.state == RunState.BLOCKED and self.claimed_at is not None
 
     @property
     def called_path(self) -> str:

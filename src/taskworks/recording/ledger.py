@@ -33,6 +33,7 @@ from taskworks.execution import (
     Fenced,
     InDoubt,
     Outcome,
+    Parked,
     Phase,
     Postponed,
     Released,
@@ -298,12 +299,14 @@ class Ledger:
             for batch in self._batch_writer.batches(attempts):
                 self._write_batch(write, batch)
 
-    def _writer(self, verb: Verb) -> Write:
+    def _writer(self, verb: Verb) -> Write:  # noqa: PLR0911 - one for each
         match verb:
             case Verb.REQUEUE:
                 return self._store.requeue
             case Verb.RELEASE:
                 return self._store.release
+            case Verb.PARK:
+                return self._store.park
             case Verb.FINISH:
                 return self._store.finish
             case Verb.POISON:
@@ -344,7 +347,7 @@ class Ledger:
         match attempt.outcome:
             case Released():
                 self.released += is_written
-            case Postponed():
+            case Postponed() | Parked():
                 pass
             case _:
                 self.finished += 1

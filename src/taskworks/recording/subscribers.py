@@ -21,6 +21,7 @@ from taskworks.execution import (
     Fenced,
     InDoubt,
     Lost,
+    Parked,
     Poisoned,
     Postponed,
     Released,
@@ -122,6 +123,8 @@ class RunLog(Subscriber):
                 _log(attempt, logging.ERROR, what, _without_period(exception))
             case Released():
                 _log(attempt, logging.INFO, "released")
+            case Parked():
+                _log(attempt, logging.INFO, "waits, because its task is paused")
             case Fenced() | InDoubt() | None:  # nothing was written
                 pass
             case unknown:
@@ -155,7 +158,9 @@ class RunSignals(Subscriber):
                 _with_traceback(
                     exception, announce, task_retried, sender, attempt.result, delay=delay
                 )
-            case Snoozed() | Postponed() | Crashed() | Released() | Fenced() | InDoubt() | None:
+            case Snoozed() | Postponed() | Crashed() | Released() | Parked():
+                pass
+            case Fenced() | InDoubt() | None:
                 pass
             case unknown:
                 assert_never(unknown)

@@ -14,9 +14,10 @@ from django.db.models import Exists, OuterRef, Subquery
 
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.transactions import writing
-from taskworks.models import Edge, RunState, TaskRun
+from taskworks.models import Edge, Pause, RunState, TaskRun
 from taskworks.models.run import FINISHED, TaskRunQuerySet
 from taskworks.store.enqueueing import Enqueueing
+from taskworks.store.finishing import STARTED
 from taskworks.store.new_runs import NewRuns
 from taskworks.store.statements import MAX_ROWS_PER_STATEMENT
 
@@ -32,16 +33,19 @@ class Following(NamedTuple):
     any_end: bool
     state: str | None  # of the run that waits; None if it is gone
     state_before: str | None  # of the run that it waits for; None if it is gone
+    is_paused: bool  # whether it waits for a pause, which is in force
 
     @property
     def is_over(self) -> bool:
         """True if the edge can be deleted: it holds, or the run is not blocked anymore."""
+        if self.is_paused:  # a worker may be about to block the run
+            return self.state is None or self.state in FINISHED
         return self.state != RunState.BLOCKED or self._holds
 
     @property
     def is_hopeless(self) -> bool:
         """True if it would wait forever: the other run was deleted before it succeeded."""
-        return not self.is_over and self.state_before is None
+        return not (self.is_over or self.is_paused) and self.state_before is None
 
     @property
     def _holds(self) -> bool:
@@ -61,7 +65,7 @@ class Blocked(NamedTuple):
 
 class Blocking(Enqueueing):
     """
-    How runs wait for others, and how they are unblocked or cancelled.
+    How runs wait for others, or for the end of a pause, and how they are unblocked or cancelled.
 
     Deleting edges and looking for runs without any are two transactions. In one transaction, two
     workers that delete the last two edges of a run would not see each other's deletion, and neither
@@ -105,15 +109,28 @@ class Blocking(Enqueueing):
             new.block(self.read_clock())
             self._insert_all(new)
 
+    def park(self, runs: Sequence[TaskRun]) -> set[UUID]:
+        """
+        Have claimed runs, which have not begun, wait for the pause that each of them ``waits_for``,
+        with their old counts and times. Return the ids of those that were still ours.
+        """
+        # The edges first, and without a common transaction: a run that has none is unblocked, and
+        # one that somebody has locked must not hold up the worker.
+        edges = [Edge(run=run.id, after=run.waits_for, any_end=True) for run in runs]
+        with writing(self.alias):
+            self.edges.bulk_create(edges, ignore_conflicts=True)
+        return self._write(runs, STARTED, ends_claim=True, cancel_wins=True)
+
     # Read edges and blocked runs.
 
     def followers(self, after: Iterable[UUID]) -> list[Following]:
         """Return the edges to these runs."""
         return self._following(self.edges.filter(after__in=list(after)))
 
-    def edges_since(self, last: int, limit: int) -> list[Following]:
-        """Return the next edges in the order of their ids, after the last."""
-        return self._following(self.edges.filter(id__gt=last).order_by("id")[:limit])
+    def edges_since(self, last: int, limit: int, *, after: UUID | None = None) -> list[Following]:
+        """Return the next edges, or those to one run or pause, by their ids, after the last."""
+        edges = self.edges.filter(id__gt=last, **{} if after is None else {"after": after})
+        return self._following(edges.order_by("id")[:limit])
 
     def blocked_since(self, last: Blocked | None, limit: int) -> list[Blocked]:
         """Return the next blocked runs, after the last."""
@@ -132,8 +149,9 @@ class Blocking(Enqueueing):
         rows = edges.annotate(
             state=Subquery(states.filter(id=OuterRef("run"))),
             state_before=Subquery(states.filter(id=OuterRef("after"))),
+            is_paused=Exists(Pause.objects.in_force().filter(id=OuterRef("after"))),
         )
-        columns = ("id", "run", "after", "any_end", "state", "state_before")
+        columns = ("id", "run", "after", "any_end", "state", "state_before", "is_paused")
         return [Following._make(row) for row in rows.values_list(*columns)]
 
     # Unblock, or cancel.
@@ -156,10 +174,25 @@ class Blocking(Enqueueing):
         """
         Make the blocked ones of these runs that have no edge ready, or scheduled if they have a
         delay; return how many. May be repeated when its answer was lost.
+
+        Those that were parked come back to their old places. The others count from now on.
         """
-        free = _by_delay_and_expiry(self._free(runs).values_list("id", *TIMES))
+        rows = [*self._free(runs).values_list("id", *TIMES, "claimed_at")]
+        parked = [run_id for run_id, *_, claimed_at in rows if claimed_at]
+        free = _by_delay_and_expiry(row[:-1] for row in rows if not row[-1])
         unblocked = sum(self._unblock_free(ids, *times) for times, ids in free.items())
-        return self._notify_if_any(unblocked)
+        return self._notify_if_any(unblocked + self._put_back(parked))
+
+    def _put_back(self, parked: Sequence[UUID]) -> int:
+        """Make these runs ready again, or scheduled if their time was changed to a later one."""
+        if not parked:
+            return 0
+        is_due = models.Q(available_at__lte=DatabaseClock())
+        ready, scheduled = (models.Value(one.value) for one in (RunState.READY, RunState.SCHEDULED))
+        with self.locking():
+            return self._free(self._lock_free_rows(parked)).update(
+                state=models.Case(models.When(is_due, then=ready), default=scheduled)
+            )
 
     def _unblock_free(
         self, runs: Sequence[UUID], delay: timedelta, expires: timedelta | None

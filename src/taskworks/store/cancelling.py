@@ -9,6 +9,7 @@ from django.db.models import F
 
 from taskworks.database.clock import DatabaseClock
 from taskworks.models import RunState, TaskRun
+from taskworks.models.pause import LIMIT, Scope
 from taskworks.models.run import IN_HAND, UNFINISHED, TaskRunQuerySet
 from taskworks.store.base import Base
 
@@ -60,25 +61,24 @@ class Cancelling(Base):
         )
         return bool(self._notify_if_any(retried))
 
-    def count_waiting(self, backend: str, queue_name: str) -> int:
-        """Return how many runs of a queue wait; the cost grows with the runs that do anywhere."""
-        runs = self.runs.filter(backend=backend, queue_name=queue_name)
-        return sum(part.count() for state in WAITING for part in _parts(runs, state))
+    def count_waiting(self, scope: Scope) -> int:
+        """Return how many runs of this wait; the cost grows with the runs that do anywhere."""
+        parts = (part for state in WAITING for part in _parts(scope, self.runs, state))
+        return sum(part.count() for part in parts)
 
-    def waiting_in_queue(
+    def waiting(
         self,
-        backend: str,
-        queue_name: str,
+        scope: Scope,
         state: RunState,
         *,
         before: datetime,
         except_for: Collection[UUID],
         limit: int,
     ) -> list[UUID]:
-        """Return runs of a queue that wait in this state, and were enqueued ``before`` or then."""
-        runs = self.runs.filter(backend=backend, queue_name=queue_name, enqueued_at__lte=before)
+        """Return runs of this that wait in this state, and were enqueued ``before`` or then."""
+        runs = self.runs.filter(enqueued_at__lte=before).exclude(id__in=except_for)
         found: list[UUID] = []
-        for part in _parts(runs.exclude(id__in=except_for), state):
+        for part in _parts(scope, runs, state):
             left = limit - len(found)
             found += part.order_by(*WAITING[state]).values_list("id", flat=True)[:left]
         return found
@@ -126,7 +126,9 @@ class Cancelling(Base):
         return self._in(self.runs.filter(id=run_id), *UNFINISHED)
 
 
-def _parts(runs: TaskRunQuerySet, state: RunState) -> list[TaskRunQuerySet]:
+def _parts(scope: Scope, runs: TaskRunQuerySet, state: RunState) -> list[TaskRunQuerySet]:
     """Return those of these runs that are in this state, from each of its indexes."""
-    some = runs.filter(state=state)
-    return [some.unlimited(), some.limited()] if state == RunState.READY else [some]
+    some = scope.of(runs.filter(state=state))
+    if state != RunState.READY:
+        return [some]
+    return [some.limited()] if scope.kind == LIMIT else [some.unlimited(), some.limited()]

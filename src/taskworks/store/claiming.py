@@ -9,8 +9,8 @@ from uuid import UUID
 
 from taskworks.database.clock import DatabaseClock
 from taskworks.models import Pause, RunState, TaskRun
-from taskworks.models.pause import QUEUE
 from taskworks.store.base import Base
+from taskworks.store.paused import NOTHING, Paused
 
 Place = tuple[int, datetime, UUID]  # rank, available_at, id: the order of claims
 Places = Mapping[tuple[str, str], Place]  # by queue and executor
@@ -22,7 +22,7 @@ class Outlook(NamedTuple):
 
     queues: list[str]  # with a ready run, in the order of their names, without those paused
     due_in: float  # seconds until the next scheduled run is due, below 0 if one is
-    paused: frozenset[str] = frozenset()  # queues
+    paused: Paused = NOTHING
     resumes_in: float = math.inf  # seconds until the first of these pauses ends by itself
     goes_on_after: str | None = None  # a queue's name, if there may be more ready ones after it
     has_limited: bool = False  # whether runs with a limit are ready, of any backend
@@ -61,7 +61,7 @@ class Claiming(Base):
         Return the queues that have a ready run without a limit, in the order of their names: up to
         ``limit`` of them, ``after`` this name. Costs one index probe per queue.
         """
-        return [name for _, name, _ in self._fetch(*self._ready_queues(backend, after, limit))]
+        return [name for _, name, *_ in self._fetch(*self._ready_queues(backend, after, limit))]
 
     def outlooks(self, backend: str) -> Iterator[Outlook]:
         """Yield the outlook on ``max_queues`` queues at a time, until it was on every one."""
@@ -78,23 +78,23 @@ class Claiming(Base):
         """
         ready, ready_parameters = self._ready_queues(backend, after, limit)
         due_in, clock = self._seconds_until("MIN(available_at)")
-        pauses, pause_parameters = self._pauses_of_queues(backend)
+        pauses, pause_parameters = self._pauses_of(backend)
         runs = self._quoted(TaskRun)
         statement = f"""
             {ready}
             UNION ALL
-            SELECT 'due', NULL, {due_in} FROM {runs} WHERE state = 'scheduled'
-            UNION ALL
             SELECT 'paused', {pauses}
             UNION ALL
-            SELECT 'limited', MIN(limit_name), NULL FROM {runs}
+            SELECT 'due', NULL, {due_in}, NULL, NULL, NULL FROM {runs} WHERE state = 'scheduled'
+            UNION ALL
+            SELECT 'limited', MIN(limit_name), NULL, NULL, NULL, NULL FROM {runs}
             WHERE state = 'ready' AND lane IS NOT NULL"""  # noqa: S608 - names, our expressions
-        rows = self._fetch(statement, [*ready_parameters, *clock, *pause_parameters])
-        queues = [name for what, name, _ in rows if what == "ready"]
-        [due_in] = [seconds for what, _, seconds in rows if what == "due"]
-        paused = [(name, seconds) for what, name, seconds in rows if what == "paused"]
-        [limited] = [name for what, name, _ in rows if what == "limited"]
-        return outlook_of(queues, limit, due_in, paused, has_limited=limited is not None)
+        rows = self._fetch(statement, [*ready_parameters, *pause_parameters, *clock])
+        queues = [name for what, name, *_ in rows if what == "ready"]
+        [due_in] = [seconds for what, _, seconds, *_ in rows if what == "due"]
+        [limited] = [name for what, name, *_ in rows if what == "limited"]
+        paused = [row[1:] for row in rows if row[0] == "paused"]
+        return outlook_of(backend, queues, limit, due_in, paused, has_limited=limited is not None)
 
     def claim(
         self,
@@ -147,17 +147,21 @@ class Claiming(Base):
                 SELECT (SELECT MIN(queue_name) {ready} AND queue_name > queue.name), place + 1
                 FROM queue WHERE queue.name IS NOT NULL {last}
             )
-            SELECT 'ready', name, NULL FROM queue WHERE name IS NOT NULL"""  # noqa: S608 - a table's name
+            SELECT 'ready', name, NULL, NULL, NULL, NULL
+            FROM queue WHERE name IS NOT NULL"""  # noqa: S608 - a table's name
         return statement, [backend, *begins, backend, *ends]
 
-    def _pauses_of_queues(self, backend: str) -> tuple[str, Sequence[Any]]:
+    def _pauses_of(self, backend: str) -> tuple[str, Sequence[Any]]:
         """
-        Return SQL that follows SELECT, for the name of each paused queue and the seconds until its
-        pause ends, and its parameters. It includes pauses that have ended.
+        Return SQL that follows SELECT, for the pauses that concern a backend: the name of what is
+        paused, the seconds until the end, the kind, the key and the id; and its parameters. It
+        includes pauses that have ended.
         """
-        until, clock = self._seconds_until(self.connection.ops.quote_name("until"))
+        quote = self.connection.ops.quote_name
+        until, clock = self._seconds_until(quote("until"))
         return (
-            f"name, {until} FROM {self._quoted(Pause)} WHERE backend = %s AND kind = '{QUEUE}'",
+            f"name, {until}, kind, {quote('key')}, id FROM {self._quoted(Pause)} "
+            "WHERE backend IN (%s, '')",
             [*clock, backend],
         )
 
@@ -170,21 +174,23 @@ class Claiming(Base):
 
 
 def outlook_of(
+    backend: str,
     ready: Sequence[str],
     limit: int | None,
     due_in: Any,
-    pauses: Iterable[tuple[str, Any]],
+    pauses: Iterable[tuple[Any, ...]],
     *,
     has_limited: bool,
 ) -> Outlook:
     """Return the outlook of these answers, at most ``limit`` ready queues and seconds or None."""
-    ends = {name: _seconds(seconds) for name, seconds in pauses}
-    in_force = {name: seconds for name, seconds in ends.items() if seconds > 0}
+    in_force = [(name, _seconds(left), *what) for name, left, *what in pauses]
+    in_force = [row for row in in_force if row[1] > 0]
+    paused = Paused.of_rows(backend, in_force)
     return Outlook(
-        [name for name in ready if name not in in_force],
+        [name for name in ready if not paused.has_queue(backend, name)],
         _seconds(due_in),
-        frozenset(in_force),
-        min(in_force.values(), default=math.inf),
+        paused,
+        min((seconds for _, seconds, *_ in in_force), default=math.inf),
         ready[-1] if len(ready) == limit else None,
         has_limited,
     )

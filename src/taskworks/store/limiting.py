@@ -25,6 +25,7 @@ from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.models import Limit, TaskRun
 from taskworks.options.limits import Number, declared_limits
 from taskworks.store.limited_names import LimitedNames
+from taskworks.store.paused import Paused
 from taskworks.store.rating import Meter, OpenLane, Rating
 
 FIRST = ""  # before every lane
@@ -37,6 +38,15 @@ class Line(NamedTuple):
     backend: str
     queues: tuple[str, ...]
     executor: str
+    closed: tuple[str, ...] = ()  # lanes whose keys are paused
+
+    def without(self, paused: Paused) -> "Line":
+        """Return what of it is not paused."""
+        queues = () if paused.has_limit(self.limit) else self.queues
+        return self._replace(
+            queues=tuple(name for name in queues if not paused.has_queue(self.backend, name)),
+            closed=paused.keys_of(self.limit),
+        )
 
 
 class Share(NamedTuple):
@@ -222,9 +232,14 @@ class Limiting(LimitedNames, Rating):
             ) AS slots)"""  # noqa: S608 - a table's name
         names = {f"queue_{number}": name for number, name in enumerate(line.queues)}
         values = ", ".join(f"(CAST(%({name})s AS varchar(128)))" for name in names)
-        open_slots, condition = "0", ""
+        closed = {f"closed_{number}": lane for number, lane in enumerate(line.closed)}
+        open_slots, conditions = "0", []
+        if closed:
+            conditions.append(f"lane NOT IN ({', '.join(f'%({name})s' for name in closed)})")
         if at_once is not None:
-            open_slots, condition = f"%(at_once)s - {in_hand}", f"WHERE {in_hand} < %(at_once)s"
+            open_slots = f"%(at_once)s - {in_hand}"
+            conditions.append(f"{in_hand} < %(at_once)s")
+        condition = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         statement = f"""
             WITH RECURSIVE
             queue (name) AS (VALUES {values}),
@@ -246,6 +261,7 @@ class Limiting(LimitedNames, Rating):
             SELECT lane, {open_slots} FROM turn {condition} LIMIT %(most)s"""  # noqa: S608 - names
         parameters = {
             **names,
+            **closed,
             "limit": line.limit,
             "backend": line.backend,
             "executor": line.executor,

@@ -22,6 +22,7 @@ from django.db.models import Count, Min, Model
 from taskworks import real_time as time
 from taskworks.database.clock import DatabaseClock
 from taskworks.models import Bucket, Edge, Pause, RunState, TaskRun, UniqueKey
+from taskworks.models.pause import Scope
 from taskworks.models.run import TaskRunQuerySet, claim_order
 from taskworks.options.unique import Unique
 from taskworks.store.base import MAX_LOCK_WAIT
@@ -79,19 +80,18 @@ class MySQLStore(Store):
             SELECT
                 (SELECT MIN(queue_name) {ready}),
                 (SELECT {due_in} FROM {table} WHERE state = 'scheduled'),
-                EXISTS (SELECT 1 FROM {self._quoted(Pause)} WHERE backend = %s),
+                EXISTS (SELECT 1 FROM {self._quoted(Pause)} WHERE backend IN (%s, '')),
                 (SELECT MIN(limit_name) FROM {table} WHERE state = 'ready' AND limit_name > '')
             """  # noqa: S608 - names of tables
         [row] = self._fetch(statement, [backend, *names, *clock, backend])
         first, seconds, has_pauses, limited = row
         queues = [] if first is None else chain([first], self._ready_queues_after(first, backend))
         pauses = self._read_pauses(backend) if has_pauses else []
-        return outlook_of(
-            [*islice(queues, limit)], limit, seconds, pauses, has_limited=limited is not None
-        )
+        some = [*islice(queues, limit)]
+        return outlook_of(backend, some, limit, seconds, pauses, has_limited=limited is not None)
 
     def _read_pauses(self, backend: str) -> list[tuple[Any, ...]]:
-        pauses, parameters = self._pauses_of_queues(backend)
+        pauses, parameters = self._pauses_of(backend)
         return self._fetch(f"SELECT {pauses}", parameters)
 
     @property
@@ -177,7 +177,12 @@ class MySQLStore(Store):
             held = self.runs.in_hand().filter(limit_name=line.limit, lane__isnull=False)
             in_use.update(dict(held.values_list("lane").annotate(Count("lane")).order_by()))
         limit = math.inf if at_once is None else at_once
-        lanes = (OpenLane(lane, limit - in_use[lane]) for lane in self._lanes_in_turn(line, after))
+        closed = {*line.closed}
+        lanes = (
+            OpenLane(lane, limit - in_use[lane])
+            for lane in self._lanes_in_turn(line, after)
+            if lane not in closed
+        )
         return [*islice((lane for lane in lanes if lane.room > 0), most)]
 
     def _lanes_in_turn(self, line: Line, after: str) -> Iterator[str]:
@@ -335,11 +340,11 @@ class MySQLStore(Store):
         rows = self._fetch(statement, [*map(write, [NOBODY, *sorted(ids)])])
         return {UUID(str(run_id)) for (run_id,) in rows}
 
-    def pause_queue(self, *queue: str, **options: Any) -> Pause:
-        return self._despite_deadlocks(partial(super().pause_queue, *queue, **options))
+    def pause(self, scope: Scope, **options: Any) -> Pause:
+        return self._despite_deadlocks(partial(super().pause, scope, **options))
 
-    def resume_queue(self, *queue: str) -> bool:
-        return self._despite_deadlocks(partial(super().resume_queue, *queue))
+    def resume(self, scope: Scope) -> bool:
+        return self._despite_deadlocks(partial(super().resume, scope))
 
     def _despite_deadlocks(self, write: Callable[[], T]) -> T:
         """

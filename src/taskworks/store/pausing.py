@@ -1,4 +1,4 @@
-"""Pause and resume queues, and tell whether one is empty."""
+"""Pause and resume, and tell whether something is in use."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from taskworks.database.clock import DatabaseClock
 from taskworks.database.notifications import PAUSES_CHANGED
 from taskworks.database.transactions import writing
 from taskworks.models import Pause, TaskRun
-from taskworks.models.pause import QUEUE, PauseQuerySet
+from taskworks.models.pause import LIMIT, PauseQuerySet, Scope
 from taskworks.store.base import Base
 
 UNIQUE = ["backend", "kind", "name", "key"]
@@ -23,21 +23,19 @@ class Use(NamedTuple):
 
 
 class Pausing(Base):
-    """What people do to queues."""
+    """What people do to queues, and to tasks, limits and keys."""
 
     @property
     def pauses(self) -> PauseQuerySet:
         return Pause.objects.using(self.alias)
 
-    def pause_queue(
-        self, backend: str, name: str, *, until: datetime | None, reason: str, by: str
-    ) -> Pause:
+    def pause(self, scope: Scope, *, until: datetime | None, reason: str, by: str) -> Pause:
         """
-        Pause a queue, and tell the workers, when the caller's transaction, if there is one, is
-        committed. If the queue is paused already, this takes the place of that pause. Return the
-        row.
+        Pause a queue, a task, a limit or a key, and tell the workers, when the caller's
+        transaction, if there is one, is committed. If it is paused already, this takes the place of
+        that pause, whose id it keeps: runs may wait for it. Return the row.
         """
-        pause = Pause(backend=backend, kind=QUEUE, name=name, until=until, reason=reason, by=by)
+        pause = Pause(**scope._asdict(), until=until, reason=reason, by=by)
         pause.at = self.read_clock()
         target = UNIQUE if self._names_what_conflicts else None
         with writing(self.alias):
@@ -45,13 +43,12 @@ class Pausing(Base):
                 [pause], update_conflicts=True, unique_fields=target, update_fields=WRITTEN
             )
             self._notify_of_pauses()
-            return self.pauses.of_queue(backend, name).get()
+            return self.pauses.of(scope).get()
 
-    def resume_queue(self, backend: str, name: str) -> bool:
-        """As ``pause_queue``, but delete its pause; return False if it was not paused."""
+    def resume(self, scope: Scope) -> bool:
+        """As ``pause``, but delete the pause; return False if there was none."""
         with writing(self.alias):
-            pause = self.pauses.of_queue(backend, name)
-            resumed = bool(pause.in_force().delete()[0])
+            resumed = bool(self.pauses.of(scope).in_force().delete()[0])
             if resumed:
                 self._notify_of_pauses()
         return resumed
@@ -59,6 +56,14 @@ class Pausing(Base):
     def forget_ended_pauses(self) -> int:
         """Delete the pauses that have ended by themselves; return how many."""
         return self.pauses.filter(until__lte=DatabaseClock())._raw_delete(self.alias)
+
+    def has_in_hand(self, scope: Scope) -> bool:
+        """Return whether a worker has runs of this."""
+        return scope.of(self.runs.in_hand()).exists()
+
+    def paused_keys(self, limit: str) -> int:
+        """Return how many keys of a limit are paused."""
+        return self.pauses.in_force().filter(kind=LIMIT, name=limit).exclude(key="").count()
 
     def use_of_queue(self, backend: str, name: str) -> Use:
         """

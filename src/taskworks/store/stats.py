@@ -12,6 +12,7 @@ from taskworks.conf import conf
 from taskworks.database.clock import DatabaseClock
 from taskworks.durations import in_words
 from taskworks.models import RunState, TaskRun, Worker
+from taskworks.models.pause import QUEUE, Scope
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.store import Store
 
@@ -99,18 +100,19 @@ def workers(store: Store) -> list[Working]:
 
 
 def unattended(
-    tallies: list[Tally], workers: list[Working], paused: Collection[tuple[str, str]]
+    tallies: list[Tally], workers: list[Working], paused: Collection[Scope]
 ) -> dict[str, int]:
     """
     Return the queues that have runs to execute now, with the number of these, if no worker lives;
     otherwise nothing, because a worker's row does not tell its queues. What is ready in a
-    ``paused`` queue, of a backend, is not to be executed now.
+    ``paused`` queue is not to be executed now.
     """
     if any(worker.is_living for worker in workers):
         return {}
     work: Counter[str] = Counter()
     for tally in tallies:
-        is_held = tally.state == RunState.READY and (tally.backend, tally.queue_name) in paused
+        queue = Scope(QUEUE, tally.queue_name, tally.backend)
+        is_held = tally.state == RunState.READY and queue in paused
         if tally.state in TO_EXECUTE and not is_held:
             work[tally.queue_name] += tally.number
     return dict(work)

@@ -337,7 +337,7 @@ def overdue(unique: Unique) -> dict[str, Any]:
 def _schedule(latest: NewRuns, run: TaskRun, unique: Unique) -> None:
     """Set the state and the times that the new run gives to the one that waits."""
     now = _now(run)
-    if run.state == RunState.BLOCKED:
+    if run.state == RunState.BLOCKED and not run.is_parked:
         _count_from_the_end_of_others(latest, now)
         latest.block(run.enqueued_at)
         return
@@ -348,6 +348,8 @@ def _schedule(latest: NewRuns, run: TaskRun, unique: Unique) -> None:
     latest.schedule(now)
     if latest.state == RunState.READY:  # a run that was ready before keeps its place
         latest.available_at = min(run.available_at, now)
+    if run.is_parked:
+        latest.state = RunState.BLOCKED.value
 
 
 def _count_from_the_end_of_others(latest: NewRuns, now: datetime) -> None:

@@ -3,7 +3,7 @@
 import contextvars
 import os
 import platform
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
@@ -15,6 +15,7 @@ from taskworks.execution import (
     Attempt,
     Failed,
     Outcome,
+    Parked,
     Postponed,
     Released,
     Retried,
@@ -32,6 +33,7 @@ from taskworks.recording.subscribers import RunLog, RunSignals
 from taskworks.result import TaskResult
 from taskworks.store import store
 from taskworks.store.limiting import Line
+from taskworks.store.paused import NOTHING, Paused
 from taskworks.testing.transactions import as_without_transactions
 from taskworks.worker.claiming.queues import Queues
 
@@ -54,7 +56,7 @@ def run_tasks(
 
     Everything happens in this thread, on its database connections, and so also inside the
     transaction of a ``TestCase``. Retries, snoozes, expiry, cancellation, signals, logs, limits
-    and pauses of queues are the same as in a worker. Runs that are due later stay; see ``clock``.
+    and pauses are the same as in a worker. Runs that are due later stay; see ``clock``.
     Unlike in a worker, tasks are never interrupted, so a ``timeout`` or a cancellation does not
     stop a running task; tasks for child processes are called here; and progress, messages and
     metadata are written at the end of the attempt.
@@ -91,6 +93,7 @@ class Runner(Subscriber):
         self.results: list[TaskResult[..., Any]] = []
         self._backend, self._queues = backend, queues
         self._store, self._id = store(), uuid4()
+        self._paused: Paused = NOTHING
         events = RunEvents([RunLog(), RunSignals(type(backend)), self])
         self._ledger = Ledger(self._store, events, wake=lambda: None)
 
@@ -107,23 +110,33 @@ class Runner(Subscriber):
 
     def claim(self) -> TaskRun | None:
         """
-        Claim and return the run that a worker would claim first; None if there is none. Runs that
-        have a limit come after the others.
+        Claim and return the run that a worker would execute first; None if there is none. Runs that
+        have a limit come after the others. Those of paused tasks are set aside.
         """
+        while (run := self._claim_one()) and (pause := self._paused.pause_of_task(run)):
+            attempt = Attempt(run, LABEL)
+            self._ledger.take(attempt)
+            self._ledger.settle(attempt, Parked(pause))
+            self._ledger.record()
+        return run
+
+    def _claim_one(self) -> TaskRun | None:
         unblock_all(self._store)
         promote(self._store)
         alias = self._backend.alias
         for outlook in self._store.outlooks(alias):
+            self._paused = outlook.paused
             queues = [name for name in outlook.queues if self._queues.takes(name)]
             for run in self._store.claim(self._id, alias, queues, ONE_OF_EACH, limit=1):
                 return run
-        return self._claim_limited(outlook.paused) if outlook.has_limited else None
+        return self._claim_limited() if outlook.has_limited else None
 
-    def _claim_limited(self, paused: Collection[str]) -> TaskRun | None:
+    def _claim_limited(self) -> TaskRun | None:
         for name in self._store.every_limited_name():
-            is_meant = name.backend == self._backend.alias and self._queues.takes(name.queue)
-            if is_meant and name.queue not in paused:
-                line = Line(name.limit, name.backend, (name.queue,), name.executor)
+            line = Line(name.limit, name.backend, (name.queue,), name.executor)
+            line = line.without(self._paused)
+            is_ours = name.backend == self._backend.alias and self._queues.takes(name.queue)
+            if is_ours and line.queues:
                 for run in self._store.claim_limited(self._id, line, 1).runs:
                     return run
         return None
@@ -148,7 +161,8 @@ class Runner(Subscriber):
         return _executed(attempt, type(self._backend))
 
     def recorded(self, attempts: Attempts) -> None:
-        self.results += [a.result() for a in attempts if not isinstance(a.outcome, Released)]
+        not_attempts = Released | Parked
+        self.results += [a.result() for a in attempts if not isinstance(a.outcome, not_attempts)]
 
     def _write_progress(self, attempt: Attempt) -> None:
         if columns := attempt.channel.take_changes():

@@ -26,7 +26,7 @@ from taskworks.duties.heartbeat import Heartbeat
 from taskworks.duties.housekeeping import Housekeeping
 from taskworks.duties.rescue import wait_for_receivers
 from taskworks.duties.scheduler import Scheduler
-from taskworks.duties.unblock import Followers, unblock_all
+from taskworks.duties.unblock import Followers, ParkedRuns, unblock_all
 from taskworks.execution import (
     Attempt,
     Outcome,
@@ -126,6 +126,7 @@ class Worker:
     def _make_ledger(self, subscribers: Iterable[Subscriber]) -> None:
         """All that hears of the outcomes of attempts is in this list, in the order of the calls."""
         self._watchers, self._followers = Watchers(self._store), Followers(self._store)
+        self._parked = ParkedRuns(self._store)
         self._freed_slots = FreedSlots(self._store)
         self._events = RunEvents(
             [
@@ -242,8 +243,11 @@ class Worker:
     # Claim and submit.
 
     def _unblock_followers(self) -> None:
-        """Unblock at once what waits for runs that have just ended; a sweep would do it later."""
-        if self._followers.unblock() or self._has_made_ready.is_set():
+        """
+        Unblock at once what waits for runs that have just ended, or for pauses; a sweep would do it
+        later.
+        """
+        if self._followers.unblock() or self._parked.unblock() or self._has_made_ready.is_set():
             self._has_made_ready.clear()
             self._intake.wake()
 
@@ -312,8 +316,8 @@ class Worker:
 
     def _prepared(self, attempt: Attempt) -> bool:
         outcome = prepare(attempt)
-        if outcome is None and self._intake.is_paused(attempt.run.queue_name):
-            outcome = Released()
+        if not attempt.run.unreadable:
+            outcome = self._intake.held_up(attempt.run) or outcome
         if outcome:
             self._ledger.settle(attempt, outcome)
         return outcome is None
@@ -357,15 +361,16 @@ class Worker:
             logger.info("Worker %s is stopping; runs that it has begun: %d.", self.label, runs)
 
     def _heed_pauses(self) -> None:
-        """Release what was claimed ahead once a queue is paused: it may be of that queue."""
+        """Release what was claimed ahead once there is a pause: it may be of what is paused."""
         look = self._intake.is_outdated and self._ledger.has_waiting
         if self._intake.has_new_pause(look=look):
             self._release_what_waits(0.0)
+        self._parked.note_resumed(self._intake.take_resumed())
 
     def _release_what_waits(self, longest: float) -> None:
         """Release what was claimed ahead and has not begun for ``longest`` seconds."""
         for attempt in [*self._pools.withdraw(longest), *self._starts.withdraw(longest)]:
-            self._ledger.settle(attempt, Released())
+            self._ledger.settle(attempt, self._intake.held_up(attempt.run) or Released())
 
     def _given_up(self, worker: UUID) -> None:
         # Called in the heartbeat's thread.
@@ -399,7 +404,7 @@ class Worker:
 
     def _seconds_to_wait(self) -> float:
         return min(
-            MAX_WAIT,
+            0.0 if self._parked.may_have_more else MAX_WAIT,
             self._intake.seconds(self._room()),
             self._ledger.seconds,
             self._stopper.seconds if len(self._ledger) else math.inf,

@@ -20,6 +20,7 @@ from taskworks.models import Worker as WorkerRow
 from taskworks.options.limits import _in_code as declared_in_code
 from taskworks.store import store
 from taskworks.store.limiting import Line
+from taskworks.store.paused import NOTHING
 from taskworks.worker import Queues, Sizes, Worker
 from taskworks.worker.claiming import NoWakeUps
 from taskworks.worker.claiming import limited as module
@@ -309,10 +310,10 @@ def test_where_nothing_is_limited_any_more_nothing_is_missed(worker: UUID) -> No
     """Others may have taken the rest while a claim was held up."""
     limited_runs = LimitedRuns(store(), "default")
     imports(acme=3, globex=1)
-    limited_runs.survey(lambda queue: True, has_limited=True)
-    assert len(limited_runs.claim(worker, {"thread": 2}, 2, ())) == 2
+    limited_runs.survey(lambda queue: True, has_limited=True, paused=NOTHING)
+    assert len(limited_runs.claim(worker, {"thread": 2}, 2, NOTHING)) == 2
     limited_runs.may_have_more = True
-    limited_runs.survey(lambda queue: True, has_limited=False)
+    limited_runs.survey(lambda queue: True, has_limited=False, paused=NOTHING)
     assert not limited_runs.may_have_more
     assert not limited_runs.wanted
 
@@ -324,10 +325,10 @@ def test_for_a_moment_after_news_each_look_is_a_survey(monkeypatch: pytest.Monke
     limited_runs = LimitedRuns(store(), "default")
     imports(acme=1)
     limited_runs.note_news()
-    limited_runs.survey(lambda queue: True, has_limited=True)
+    limited_runs.survey(lambda queue: True, has_limited=True, paused=NOTHING)
     limited.send.enqueue("ann")
     clock.now += LOOK_AGAIN_AFTER
-    limited_runs.survey(lambda queue: True, has_limited=True)
+    limited_runs.survey(lambda queue: True, has_limited=True, paused=NOTHING)
     assert {line.limit for line in limited_runs._lines} == {"intake", "mailer"}
 
 

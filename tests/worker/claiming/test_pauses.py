@@ -7,21 +7,23 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from taskworks import TaskResult, task_backends
-from taskworks.control import HEEDED_WITHIN, pause, resume
-from taskworks.models import Pause, TaskRun
+from taskworks.actions.pausing import HEEDED_WITHIN
+from taskworks.control import pause, resume
+from taskworks.models import Edge, Pause, TaskRun
 from taskworks.models import Worker as WorkerRow
 from taskworks.store import Store, store
+from taskworks.store.limiting import Line
 from taskworks.worker import Options, Queues, Sizes, Worker
 from taskworks.worker.claiming import intake as module
 from taskworks.worker.claiming import poll_schedule
 from taskworks.worker.claiming.intake import SURVEY_INTERVAL, Intake
-from tests import tasks
+from tests import limited, tasks
 from tests.connections import begin_elsewhere, elsewhere
 from tests.waiting import wait_for
-from tests.worker.claiming.idleness import StartWorker
+from tests.worker.claiming.idleness import StartWorker, idle, wait_until_executed
 from tests.worker.claiming.test_poll_schedule import Clock
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -296,3 +298,136 @@ def test_nothing_begins_after_the_pause_and_everything_after_it_is_resumed(
         enqueueing.result(timeout=60)
     resume("mail")
     wait_for(lambda: not TaskRun.objects.exclude(state="successful").exists(), "all are executed")
+
+
+# Tasks, limits and keys.
+
+
+def test_what_waits_in_a_worker_is_parked_once_its_task_is_paused(busy_worker: Worker) -> None:
+    busy = tasks.wait_for_gate.enqueue()
+    waiting, other = mail.enqueue(), tasks.add.enqueue(1, 2)
+    place = TaskRun.objects.get(id=waiting.id).available_at
+    busy_worker._submit(claimed_by(busy_worker))
+    wait_for(lambda: any(a.began for a in busy_worker._ledger.unsettled), "one has begun")
+    pause(task=tasks.noop)
+    busy_worker._intake._known_at = float("-inf")  # as if it had been busy for long
+    busy_worker._heed_pauses()
+    busy_worker._ledger._write_all_settled()
+    assert states(busy, waiting, other) == ["claimed", "blocked", "ready"]
+    run = TaskRun.objects.get(id=waiting.id)
+    assert (run.available_at, run.attempts, run.worker_ids) == (place, 0, [])
+
+
+def test_what_was_claimed_of_what_is_paused_by_now_does_not_begin(busy_worker: Worker) -> None:
+    tasks.gate.set()
+    waiting, imported = mail.enqueue(), limited.import_file.enqueue("acme")
+    another = limited.import_file.enqueue("globex")
+    line = Line("intake", "default", ("default",), "thread")
+    runs = claimed_by(busy_worker) + store().claim_limited(busy_worker.id, line, 9).runs
+    assert len(runs) == 3
+    pause(task=tasks.noop)
+    pause(limit="intake", key="acme")
+    busy_worker._intake.has_new_pause(look=True)
+    busy_worker._submit(runs)
+    wait_for(lambda: not busy_worker._inbox.empty(), "the other one has ended")
+    busy_worker._wait(0)
+    busy_worker._ledger._write_all_settled()
+    assert states(waiting, imported, another) == ["blocked", "ready", "successful"]
+
+
+def test_a_row_that_cannot_be_read_is_no_less_refused_while_its_task_is_paused(
+    busy_worker: Worker,
+) -> None:
+    result = mail.enqueue()
+    TaskRun.objects.update(worker_ids="nonsense")
+    pause(task=tasks.noop)
+    busy_worker._intake.has_new_pause(look=True)
+    busy_worker._submit(claimed_by(busy_worker))
+    busy_worker._ledger._write_all_settled()
+    assert states(result) == ["failed"]
+
+
+@pytest.mark.parametrize("key", [None, "acme"])
+def test_what_is_paused_of_a_limit_costs_no_claim_once_it_is_known(
+    intake: Intake, worker: UUID, clock: Clock, key: str | None
+) -> None:
+    imported, other = limited.import_file.enqueue("acme"), limited.send.enqueue("ada")
+    pause(limit="intake", **({"key": key} if key else {}))
+    claimed: list[Line] = []
+    claim = Store.claim_limited
+    with pytest.MonkeyPatch.context() as noted:
+        noted.setattr(
+            Store,
+            "claim_limited",
+            lambda self, worker, line, most: (
+                claimed.append(line) or claim(self, worker, line, most)
+            ),
+        )
+        runs = intake.claim(worker, MANY, None)
+        clock.now += 1
+        runs += intake.claim(worker, MANY, None)
+    assert [str(run.id) for run in runs] == [other.id]
+    assert ("intake" in {line.limit for line in claimed}) == bool(key)
+    resume(limit="intake", **({"key": key} if key else {}))
+    clock.now += 1
+    runs = intake.claim(worker, MANY, None) + intake.claim(worker, MANY, None)
+    assert [str(run.id) for run in runs] == [imported.id]
+
+
+def test_a_limit_that_is_paused_keeps_no_executor_from_claiming_ahead(
+    intake: Intake, worker: UUID, clock: Clock
+) -> None:
+    limited.import_file.enqueue("acme")
+    pause(limit="intake")
+    intake.claim(worker, MANY, None)
+    assert intake.not_ahead == frozenset()
+
+
+def test_a_worker_notes_a_pause_of_a_task_that_has_ended(
+    intake: Intake, worker: UUID, clock: Clock
+) -> None:
+    pause("mail")
+    paused = pause(task=tasks.noop)
+    intake.claim(worker, MANY, None)
+    assert intake.take_resumed() == set()
+    resume("mail")
+    resume(task=tasks.noop)
+    clock.now += 1
+    intake.claim(worker, MANY, None)
+    assert intake.take_resumed() == {paused.id}
+    assert intake.take_resumed() == set()
+
+
+@pytest.mark.skipif(connection.vendor == "mysql", reason="It tells nobody.")
+def test_an_idle_worker_parks_and_frees_at_once(start_worker: StartWorker, settings: Any) -> None:
+    """Neither its heartbeat nor a look by itself comes within minutes."""
+    settings.TASKWORKS = {"HEARTBEAT_INTERVAL": 600, "WORKER_TIMEOUT": 3600}
+    idle(start_worker())
+    paused = pause(task=tasks.noop)
+    results = [mail.enqueue() for _ in range(3)]
+    wait_for(lambda: states(*results) == ["blocked"] * 3, "they are parked")
+    assert {*Edge.objects.values_list("after", flat=True)} == {paused.id}
+    resume(task=tasks.noop)
+    wait_until_executed(*results)
+
+
+def test_nothing_of_a_task_begins_after_its_pause_and_everything_after_it_is_resumed(
+    start_worker: StartWorker,
+) -> None:
+    for _ in range(2):
+        start_worker(interval=0.05)
+    tasks.noop.enqueue_many([()] * 300)
+    tasks.add.enqueue_many([(1, 2)] * 300)
+    noops = TaskRun.objects.filter(task_path="tests.tasks.noop")
+    others = TaskRun.objects.filter(task_path="tests.tasks.add")
+    wait_for(lambda: noops.filter(state="successful").exists(), "some have ended")
+    pause(task=tasks.noop, wait=True, timeout=60)
+    done = noops.filter(state="successful").count()
+    wait_for(lambda: not others.exclude(state="successful").exists(), "the others go on")
+    wait_for(lambda: not noops.filter(state__in=["ready", "claimed"]).exists(), "all wait")
+    assert noops.filter(state="successful").count() == done
+    assert noops.filter(state="blocked").count() == 300 - done
+    resume(task=tasks.noop)
+    wait_for(lambda: not TaskRun.objects.exclude(state="successful").exists(), "all are executed")
+    assert TaskRun.objects.filter(attempts=1).count() == 600
+    assert not Edge.objects.exists()

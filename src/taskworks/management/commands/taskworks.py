@@ -58,8 +58,8 @@ SUBCOMMANDS: dict[str, Subcommand] = {
 
 class Command(BaseCommand):
     help = (
-        "Run workers; enqueue, show, retry, cancel, delete and move runs; pause, clear and drain "
-        "queues; list and change schedules and limits."
+        "Run workers; enqueue, show, retry, cancel, delete and move runs; pause and clear queues, "
+        "tasks and limits; drain queues; list and change schedules and limits."
     )
     # The worker runs the checks itself, once it has reached the database, which some of them query.
     requires_system_checks = ()

@@ -7,9 +7,11 @@ from uuid import UUID
 
 from taskworks import real_time as time
 from taskworks.duties.promote import CHUNK, promote
+from taskworks.execution import Outcome, Parked, Released
 from taskworks.models import TaskRun
 from taskworks.store import Store
 from taskworks.store.claiming import NO_PLACES, Outlook, Places
+from taskworks.store.paused import NOTHING, Paused
 from taskworks.worker.claiming import WakeUpSource
 from taskworks.worker.claiming.cursor import ClaimCursor, missing_from
 from taskworks.worker.claiming.limited import LimitedRuns
@@ -17,7 +19,7 @@ from taskworks.worker.claiming.poll_schedule import PollSchedule
 from taskworks.worker.claiming.queues import Queues
 from taskworks.worker.claiming.turn import Turn
 
-# Seconds between two looks at which queues have runs, and which are paused, while claims find runs.
+# Seconds between two looks at which queues have runs, and what is paused, while claims find runs.
 # With a turn of the loop and a claim, a pause is heeded within 0.2 seconds.
 SURVEY_INTERVAL = 0.15
 PROMOTE_AGAIN_AFTER = 0.5  # seconds until due runs that another session has locked are tried again
@@ -40,7 +42,8 @@ class Intake:
         self._cursor, self._turn = ClaimCursor(), Turn[str]()
         self._limited = LimitedRuns(store, backend)
         self._ready_queues: list[str] = []
-        self._paused_queues: frozenset[str] = frozenset()
+        self._paused: Paused = NOTHING
+        self._resumed: set[UUID] = set()  # pauses of tasks
         self._known_at = self._next_survey = 0.0
         self._must_survey = True  # before any claim: there is news that names no queue
         self._has_new_pause = self._has_new_limited = False
@@ -119,11 +122,14 @@ class Intake:
         """Return the seconds until the next look, infinite without room."""
         return self._poll_schedule.seconds(room)
 
-    # Paused queues.
+    # What is paused.
 
-    def is_paused(self, queue_name: str) -> bool:
-        """Return whether the queue is known to be paused."""
-        return queue_name in self._paused_queues
+    def held_up(self, run: TaskRun) -> Outcome | None:
+        """Return the outcome of a claimed run that is known to be paused; None if it is not."""
+        if self._paused.holds(run):
+            return Released()
+        pause = self._paused.pause_of_task(run)
+        return Parked(pause) if pause else None
 
     @property
     def is_outdated(self) -> bool:
@@ -131,15 +137,20 @@ class Intake:
         return time.monotonic() - self._known_at >= SURVEY_INTERVAL
 
     def has_new_pause(self, *, look: bool) -> bool:
-        """Return whether a queue was paused since the last call; look for that if wanted."""
+        """Return whether there is a pause since the last call; look for that if wanted."""
         if look:
             self._survey_again()
         has_new_pause, self._has_new_pause = self._has_new_pause, False
         return has_new_pause
 
+    def take_resumed(self) -> set[UUID]:
+        """Return the pauses of tasks that were seen to have ended since the last call."""
+        resumed, self._resumed = self._resumed, set()
+        return resumed
+
     def _take_in_wake_ups(self) -> None:
         # A pause that ends is news that names no queue, or a moment at which to look.
-        notified = {name for name in self._wake_ups.take() if name not in self._paused_queues}
+        notified = {name for name in self._wake_ups.take() if not self._has_paused_queue(name)}
         if not notified:
             return
         self._poll_schedule.wake()
@@ -185,12 +196,12 @@ class Intake:
     ) -> list[TaskRun]:
         """Claim limited runs and others, in turn one or the other kind first."""
         if self._limited.take_turn():
-            runs = self._limited.claim(worker, at_once, most, self._paused_queues)
+            runs = self._limited.claim(worker, at_once, most, self._paused)
             left = _left(room, runs)
             return runs + self._claim_unlimited(worker, left, most - len(runs), cursor)
         runs = self._claim_unlimited(worker, room, most, cursor)
         left, most = _left(at_once, runs), most - len(runs)
-        return runs + self._limited.claim(worker, left, most, self._paused_queues)
+        return runs + self._limited.claim(worker, left, most, self._paused)
 
     def _claim_unlimited(
         self, worker: UUID, room: Mapping[str, int], most: int, cursor: ClaimCursor | None
@@ -229,14 +240,22 @@ class Intake:
         now = time.monotonic()
         outlook = self._promoted_outlook(after)
         self._poll_schedule.expect_due_in(min(outlook.due_in, outlook.resumes_in))
-        self._has_new_pause |= not outlook.paused <= self._paused_queues
-        if not self._paused_queues <= outlook.paused:
-            self._note_news()
-        self._paused_queues = outlook.paused
+        self._take_in_pauses(outlook.paused)
         self._must_survey = False
-        self._limited.survey(self._queues.takes, has_limited=outlook.has_limited)
+        self._limited.survey(
+            self._queues.takes, has_limited=outlook.has_limited, paused=outlook.paused
+        )
         self._known_at = now
         return outlook
+
+    def _take_in_pauses(self, paused: Paused) -> None:
+        if paused == self._paused:
+            return
+        before, self._paused = self._paused, paused
+        self._has_new_pause |= not paused.items() <= before.items()
+        self._resumed |= before.of_tasks - paused.of_tasks
+        if not before.items() <= paused.items():
+            self._note_news()
 
     def _promoted_outlook(self, after: str | None) -> Outlook:
         outlook = self._store.outlook(self._backend, after, self._store.max_queues)
@@ -269,7 +288,10 @@ class Intake:
         return names if len(names) <= self._store.max_queues else []
 
     def _unpaused(self, queues: Iterable[str]) -> list[str]:
-        return [name for name in queues if name not in self._paused_queues]
+        return [name for name in queues if not self._has_paused_queue(name)]
+
+    def _has_paused_queue(self, name: str | None) -> bool:
+        return name is not None and self._paused.has_queue(self._backend, name)
 
     def _claim_ready(
         self, worker: UUID, room: Mapping[str, int], most: int, cursor: ClaimCursor | None

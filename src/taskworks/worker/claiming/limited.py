@@ -15,6 +15,7 @@ from taskworks.recording.events import Subscriber
 from taskworks.store import Store
 from taskworks.store.limited_names import FIRST_NAME, MAX_NAMES, LimitedName
 from taskworks.store.limiting import Line
+from taskworks.store.paused import Paused
 from taskworks.worker.claiming.openings import Openings
 from taskworks.worker.claiming.poll_schedule import LOOK_AGAIN_AFTER
 from taskworks.worker.claiming.turn import Turn
@@ -50,8 +51,11 @@ class LimitedRuns:
         self.seconds = 0.0  # until the next claim, if it has
         self._openings = Openings()
 
-    def survey(self, takes: Callable[[str], bool], *, has_limited: bool) -> None:
-        """Find out which limits have ready runs in queues that the worker ``takes``."""
+    def survey(self, takes: Callable[[str], bool], *, has_limited: bool, paused: Paused) -> None:
+        """
+        Find out which limits have ready runs in queues that the worker ``takes``, and are not
+        ``paused``.
+        """
         now = time.monotonic()
         if not has_limited:
             self._lines, self.wanted, self._next_survey = [], frozenset(), 0.0
@@ -59,7 +63,7 @@ class LimitedRuns:
             self.may_have_more, self.seconds = False, 0.0
             self._turn.start_over()
         elif now >= self._next_survey or now < self._news_until:
-            self._read_part(takes)
+            self._read_part(takes, paused)
             self._next_survey = time.monotonic() + SURVEY_INTERVAL
             self._want_all()
 
@@ -106,17 +110,17 @@ class LimitedRuns:
         return self._is_their_turn
 
     def claim(
-        self, worker: UUID, room: Mapping[str, int], most: int, paused: Collection[str]
+        self, worker: UUID, room: Mapping[str, int], most: int, paused: Paused
     ) -> list[TaskRun]:
-        """Claim as many as there is ``room`` for, at most ``most``, from queues not paused."""
+        """Claim as many as there is ``room`` for, at most ``most``, of what is not ``paused``."""
         has_more = is_held_up = False
         left, runs = dict(room), list[TaskRun]()
         for line in self._lines:
             number = min(left.get(line.executor, 0), most - len(runs))
-            queues = tuple(name for name in line.queues if name not in paused)
-            if number > 0 and queues:
+            unpaused = line.without(paused) if paused else line
+            if number > 0 and unpaused.queues:
                 began = time.monotonic()
-                claimed = self._store.claim_limited(worker, line._replace(queues=queues), number)
+                claimed = self._store.claim_limited(worker, unpaused, number)
                 self._openings.note(line, claimed, time.monotonic() - began)
                 has_more |= claimed.may_have_more
                 is_held_up |= claimed.may_have_more and not claimed.runs
@@ -145,7 +149,7 @@ class LimitedRuns:
             self._pause.reset()
             self.seconds = 0.0
 
-    def _read_part(self, takes: Callable[[str], bool]) -> None:
+    def _read_part(self, takes: Callable[[str], bool], paused: Paused) -> None:
         """Read the next part of the turn, or the same one again if nothing was claimed from it."""
         turn = self._turn
         after = turn.goes_on_after if self._is_part_tried else turn.began_after
@@ -160,7 +164,8 @@ class LimitedRuns:
         else:
             turn.goes_on_after = goes_on_after
         self._is_part_tried = False
-        self._lines = [*self._lines_of(part, takes)]
+        lines = self._lines_of(part, takes)
+        self._lines = [line for line in lines if not paused.has_limit(line.limit)]
 
     def _lines_of(
         self, names: Iterable[LimitedName], takes: Callable[[str], bool]

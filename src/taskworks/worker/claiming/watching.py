@@ -8,6 +8,7 @@ from taskworks import real_time as time
 from taskworks.database.background import BackgroundThread
 from taskworks.database.outage import GrowingPause
 from taskworks.store import Store
+from taskworks.store.paused import NOTHING, Paused
 from taskworks.worker.claiming.news import News
 from taskworks.worker.claiming.queues import Queues
 
@@ -45,6 +46,7 @@ class CommitWatcher(BackgroundThread):
         self._news = News(wake_worker)
         self._times_taken = self._times_seen = 0
         self._due_at = math.inf
+        self._paused: Paused = NOTHING
         self._pause = GlancePause()
         self.works = False
 
@@ -90,12 +92,17 @@ class CommitWatcher(BackgroundThread):
         self._pause.note(has_news=bool(ready) or outlook.has_limited or looks > 1)
         for name in ready if outlook.goes_on_after is None else ANY_QUEUE:
             self._news.note(name)
-        if outlook.has_limited:
+        if self._has_new_pauses(outlook.paused) or outlook.has_limited:
             self._news.note(None)
         if self._is_due_sooner(outlook.due_in):
             self._news.note(None)
         self.works = True
         self.outage.clear()
+
+    def _has_new_pauses(self, paused: Paused) -> bool:
+        """Return whether something was paused or resumed: the worker is to look for itself."""
+        before, self._paused = self._paused, paused
+        return paused != before
 
     def _is_due_sooner(self, seconds: float) -> bool:
         """Return whether the next run is due sooner than the last look has found."""

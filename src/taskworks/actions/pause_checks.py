@@ -1,0 +1,30 @@
+"""System check of pauses: that there is what they hold up."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core import checks
+
+from taskworks.actions.scopes import why_not_here
+from taskworks.database.tables import has_table
+from taskworks.models import Pause
+from taskworks.store import store, store_alias
+
+
+@checks.register(checks.Tags.database)
+def check_rows(databases: Sequence[str] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Report pauses of what this code does not have; runs with ``check --database``."""
+    if store_alias() not in (databases or []) or not has_table(Pause, store_alias()):
+        return []
+    pauses = store().pauses.in_force().order_by("kind", "backend", "name", "key")
+    reasons = [(pause, why_not_here(pause.scope)) for pause in pauses]
+    return [
+        checks.Warning(
+            f"The {pause.scope} is paused, but this code does not have it, so the pause may hold "
+            f"up nothing: {reason}",
+            hint="If it was renamed or deleted, resume it, and pause what has its place.",
+            id="taskworks.W070",
+        )
+        for pause, reason in reasons
+        if reason
+    ]
