@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.utils import timezone
@@ -17,9 +18,11 @@ from taskworks.conf import conf
 from taskworks.exceptions import TaskCancelled
 from taskworks.logs import steady_logger
 from taskworks.progress import MAX_PROGRESS, RunChannel
-from taskworks.reserved_metadata import MadeBy, made_by
+from taskworks.reserved_metadata import MadeBy, made_by, member_of
 
 if TYPE_CHECKING:
+    from taskworks.workflows.growth import Membership
+
     _Standard = framework.TaskContext[..., Any]
 else:
     _Standard = framework.TaskContext
@@ -41,6 +44,7 @@ class TaskContext(_Standard):  # type: ignore[misc] # only Django's stubs have i
     _number: int | None = None
     _ends: float | None = None  # the deadline, by time.monotonic()
     _channel: RunChannel = field(default_factory=RunChannel)
+    _claim_token: UUID | None = None
 
     @property
     def attempt(self) -> int:
@@ -71,6 +75,20 @@ class TaskContext(_Standard):  # type: ignore[misc] # only Django's stubs have i
     @property
     def _made_by(self) -> MadeBy | None:
         return made_by(getattr(self.task_result, "metadata", None))
+
+    # The workflow.
+
+    @property
+    def workflow(self) -> "Membership | None":
+        """The workflow that this run is a step of, read from the database, or None."""
+        workflow = member_of(getattr(self.task_result, "metadata", None))
+        if workflow is None:
+            return None
+        backend: Any = framework.task_backends[self.task_result.backend]
+        found: Membership = backend.workflows.membership(
+            UUID(self.task_result.id), workflow, self._claim_token
+        )
+        return found
 
     # Cancellation.
 

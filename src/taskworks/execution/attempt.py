@@ -193,6 +193,7 @@ class Attempt:
         return TaskContext(
             task_result=self.result(),
             _channel=self.channel,
+            _claim_token=self.run.claim_token,
             _number=self.run.attempts,
             **_limits(started_at, self.policy.timeout, self.deadline),
         )

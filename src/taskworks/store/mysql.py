@@ -45,6 +45,7 @@ T = TypeVar("T")
 class MySQLStore(Store):
     """A store on MySQL or MariaDB, which lock every index entry that a statement passes."""
 
+    shared_lock = "LOCK IN SHARE MODE"
     max_queues = 50  # each costs a look a statement, and a claim one per executor
 
     def ready_queues(

@@ -27,6 +27,7 @@ from taskworks.duties.housekeeping import Housekeeping
 from taskworks.duties.rescue import wait_for_receivers
 from taskworks.duties.scheduler import Scheduler
 from taskworks.duties.unblock import Followers, unblock_all
+from taskworks.duties.workflows import EndedMembers
 from taskworks.execution import (
     Attempt,
     Outcome,
@@ -126,6 +127,7 @@ class Worker:
     def _make_ledger(self, subscribers: Iterable[Subscriber]) -> None:
         """All that hears of the outcomes of attempts is in this list, in the order of the calls."""
         self._watchers, self._followers = Watchers(self._store), Followers(self._store)
+        self._ended_members = EndedMembers(self._store)
         self._freed_slots = FreedSlots(self._store)
         self._events = RunEvents(
             [
@@ -133,6 +135,7 @@ class Worker:
                 RunLog(),
                 RunSignals(type(self.backend)),
                 self._followers,
+                self._ended_members,
                 self._freed_slots,
                 *subscribers,
                 self._observer,
@@ -243,7 +246,8 @@ class Worker:
 
     def _unblock_followers(self) -> None:
         """Unblock at once what waits for runs that have just ended; a sweep would do it later."""
-        if self._followers.unblock() or self._has_made_ready.is_set():
+        has_unblocked = self._followers.unblock()
+        if self._ended_members.look_after() or has_unblocked or self._has_made_ready.is_set():
             self._has_made_ready.clear()
             self._intake.wake()
 
