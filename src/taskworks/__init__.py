@@ -15,12 +15,14 @@ from taskworks.options.limits import Limit
 from taskworks.options.unique import Debounce, Unique
 from taskworks.result import TaskMessage, TaskResult, await_for, wait_for
 from taskworks.retry import Backoff, Retry, Snooze
+from taskworks.workflows import Batch, Workflow, WorkflowResult, chain
 
 __all__ = [
     "DEFAULT_TASK_BACKEND_ALIAS",
     "DEFAULT_TASK_QUEUE_NAME",
     "AlreadyEnqueued",
     "Backoff",
+    "Batch",
     "Debounce",
     "Limit",
     "Retry",
@@ -35,7 +37,10 @@ __all__ = [
     "TaskResultStatus",
     "TaskTimeout",
     "Unique",
+    "Workflow",
+    "WorkflowResult",
     "await_for",
+    "chain",
     "current_context",
     "default_task_backend",
     "task",

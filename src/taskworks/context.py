@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
+from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.utils import timezone
@@ -17,11 +18,13 @@ from taskworks.conf import conf
 from taskworks.exceptions import TaskCancelled
 from taskworks.logs import steady_logger
 from taskworks.progress import MAX_PROGRESS, RunChannel
-from taskworks.reserved_metadata import MadeBy, made_by
+from taskworks.reserved_metadata import MadeBy, made_by, member_of
 from taskworks.retry import MAX_HOLD, Hold
 from taskworks.retry import seconds as in_seconds
 
 if TYPE_CHECKING:
+    from taskworks.workflows.growth import Membership
+
     _Standard = framework.TaskContext[..., Any]
 else:
     _Standard = framework.TaskContext
@@ -46,6 +49,7 @@ class TaskContext(_Standard):  # type: ignore[misc] # only Django's stubs have i
     _ends: float | None = None  # the deadline, by time.monotonic()
     _limit: str | None = None  # the name of the run's limit, "" if it has none; None: see the task
     _channel: RunChannel = field(default_factory=RunChannel)
+    _claim_token: UUID | None = None
 
     @property
     def attempt(self) -> int:
@@ -76,6 +80,20 @@ class TaskContext(_Standard):  # type: ignore[misc] # only Django's stubs have i
     @property
     def _made_by(self) -> MadeBy | None:
         return made_by(getattr(self.task_result, "metadata", None))
+
+    # The workflow.
+
+    @property
+    def workflow(self) -> "Membership | None":
+        """The workflow that this run is a step of, read from the database, or None."""
+        workflow = member_of(getattr(self.task_result, "metadata", None))
+        if workflow is None:
+            return None
+        backend: Any = framework.task_backends[self.task_result.backend]
+        found: Membership = backend.workflows.membership(
+            UUID(self.task_result.id), workflow, self._claim_token
+        )
+        return found
 
     # Cancellation.
 

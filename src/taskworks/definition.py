@@ -45,6 +45,7 @@ from taskworks.options.unique import Unique, validate_unique
 from taskworks.reserved_metadata import refuse_reserved
 from taskworks.result import TaskResult
 from taskworks.retry import Backoff, BackoffFunction
+from taskworks.task_call import TaskCall
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -168,14 +169,14 @@ class Task(_Standard[P, R]):
         if ``unique`` refuses a second run. Then nothing is written.
         """
         backend = self.get_backend()
-        given = _encoded(self, args, kwargs)
+        given = encoded(self, args, kwargs)
         result: Any = backend.enqueue(_with_run_after_for(backend, self), *given)
         return cast(TaskResult[P, R], result)
 
     async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
         """See enqueue()."""
         backend = self.get_backend()
-        encode = sync_to_async(_encoded) if self.typed else _unchanged
+        encode = sync_to_async(encoded) if self.typed else _unchanged
         given = await encode(self, args, kwargs)
         result: Any = await backend.aenqueue(_with_run_after_for(backend, self), *given)
         return cast(TaskResult[P, R], result)
@@ -221,13 +222,20 @@ class Task(_Standard[P, R]):
                 f"The backend {backend.alias!r} ({type(backend).__name__}) does not support "
                 "enqueue_on_commit(). Use transaction.on_commit()."
             )
-        given = _encoded(self, args, kwargs)
+        given = encoded(self, args, kwargs)
         result = backend.enqueue_on_commit(_with_run_after_for(backend, self), *given)
         return cast(TaskResult[P, R], result)
 
     async def aenqueue_on_commit(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
         """See enqueue_on_commit()."""
         return await sync_to_async(partial(self.enqueue_on_commit, *args, **kwargs))()
+
+    def step(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskCall:
+        """
+        Return this task with its arguments, as a step for a workflow. Raise InvalidInputs for
+        arguments that do not fit a typed task.
+        """
+        return TaskCall(self, *encoded(self, args, kwargs))
 
     def get_result(self, result_id: str) -> TaskResult[P, R]:
         """
@@ -449,7 +457,7 @@ async def _acalled(function: Callable[..., R], args: tuple[Any, ...], kwargs: di
 Arguments = tuple[list[Any], dict[str, Any]]
 
 
-def _encoded(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+def encoded(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
     """Return the arguments to store; those of a typed task are validated, and all keywords."""
     return ([], task.typed.encoded(args, kwargs)) if task.typed else ([*args], kwargs)
 
@@ -459,16 +467,17 @@ async def _unchanged(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 
 def _item_arguments(task: Task, item: Any, index: int) -> Arguments:
-    args, kwargs = _call_arguments(item, index)
+    args, kwargs = call_arguments(item, f"Item {index} of enqueue_many()")
     try:
-        return _encoded(task, tuple(args), kwargs)
+        return encoded(task, tuple(args), kwargs)
     except InvalidInputs as error:
         raise InvalidInputs(
             {f"item {index}: {name}": e for name, e in error.errors.items()}
         ) from None
 
 
-def _call_arguments(item: Any, index: int) -> tuple[list[Any], dict[str, Any]]:
+def call_arguments(item: Any, what: str) -> Arguments:
+    """Return the arguments of an item; raise TypeError, which says ``what`` it is."""
     match item:
         case tuple() | list():
             return [*item], {}
@@ -476,7 +485,7 @@ def _call_arguments(item: Any, index: int) -> tuple[list[Any], dict[str, Any]]:
             return [], dict(item)
         case _:
             raise TypeError(
-                f"Item {index} of enqueue_many() is {item!r}: it must be a tuple or a list of "
+                f"{what} is {item!r}: it must be a tuple or a list of "
                 "positional arguments, or a dict of keyword arguments."
             )
 

@@ -3,7 +3,10 @@ The exceptions of Taskworks, and those of the standard.
 
 TaskException
  ├─ InvalidTask             a task cannot be defined or enqueued like this
- │   └─ InvalidEndpoint     the same, for a task of an endpoint
+ │   ├─ InvalidEndpoint     the same, for a task of an endpoint
+ │   └─ InvalidWorkflow     the same, for a workflow
+ ├─ WorkflowFinished        nothing can be added: the workflow has ended, or is being cancelled
+ ├─ WorkflowDoesNotExist    no workflow has this id
  ├─ InvalidInputs           arguments do not fit a typed task (also a ValueError)
  ├─ InvalidOutputs          a return value does not fit a typed task (also a ValueError)
  ├─ TaskResultDoesNotExist  no run has this id
@@ -44,6 +47,7 @@ __all__ = [
     "InvalidTaskBackend",
     "InvalidTaskBackendError",
     "InvalidTaskError",
+    "InvalidWorkflow",
     "ResourceNotFound",
     "TaskCancelled",
     "TaskCrashed",
@@ -55,6 +59,8 @@ __all__ = [
     "TaskResultDoesNotExist",
     "TaskResultMismatch",
     "TaskTimeout",
+    "WorkflowDoesNotExist",
+    "WorkflowFinished",
 ]
 
 # The names in the package django-tasks.
@@ -64,6 +70,18 @@ InvalidTaskBackendError = InvalidTaskBackend
 
 class InvalidEndpoint(InvalidTask):
     """A task of an endpoint cannot be defined or enqueued like this; the message names both."""
+
+
+class InvalidWorkflow(InvalidTask):
+    """A workflow cannot be built or enqueued like this; the message names it and the step."""
+
+
+class WorkflowFinished(TaskException):
+    """Nothing can be added to a workflow that has ended, or is being cancelled."""
+
+
+class WorkflowDoesNotExist(TaskException):
+    """No workflow has this id."""
 
 
 class _InvalidValues(TaskException, ValueError):  # noqa: N818 - a base class

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 RESERVED = "taskworks."  # what keys begin with that are ours alone
 OF_SCHEDULE = f"{RESERVED}schedule"  # which schedule made the run, and for which planned time
+OF_WORKFLOW = f"{RESERVED}workflow"  # the id of the workflow that the run is a member of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,19 @@ def made_by(metadata: Any) -> MadeBy | None:
         case {"id": int(id_), "label": str(label), "scheduled_for": str(text), **others}:
             try:
                 return MadeBy(id_, label, datetime.fromisoformat(text), "is_followed" in others)
+            except ValueError:
+                return None
+    return None
+
+
+def member_of(metadata: Any) -> UUID | None:
+    """Return the workflow of a run with this metadata; None if there is none, or nonsense."""
+    if not metadata or not isinstance(metadata, Mapping):
+        return None
+    match metadata.get(OF_WORKFLOW):
+        case str(text):
+            try:
+                return UUID(text)
             except ValueError:
                 return None
     return None

@@ -1,5 +1,5 @@
 """
-The standard's three signals, which on Django 6.0 and later are Django's own, and four more.
+The standard's three signals, which on Django 6.0 and later are Django's own, and five more.
 
 ``sender`` is the backend's class, ``task_result`` a snapshot of the run. An exception in a receiver
 is logged by ``django.dispatch`` and does not affect the run. Receivers may be async.
@@ -8,6 +8,7 @@ is logged by ``django.dispatch`` and does not affect the run. Receivers may be a
 - ``task_cancelled``: a run was cancelled. Sent after ``task_finished``.
 - ``task_rescued``: a run whose worker died is ready again.
 - ``task_lost``: an at-most-once run whose worker died was failed. Sent after ``task_finished``.
+- ``workflow_finished``: a workflow has ended, with a ``workflow_result``. Also sent for groups.
 """
 
 import logging
@@ -37,12 +38,14 @@ __all__ = [
     "task_rescued",
     "task_retried",
     "task_started",
+    "workflow_finished",
 ]
 
 task_retried = Signal()
 task_cancelled = Signal()
 task_rescued = Signal()
 task_lost = Signal()
+workflow_finished = Signal()
 
 logger = steady_logger(__name__)
 
@@ -102,6 +105,16 @@ def announce_lost(sender: type, snapshot: Snapshot) -> None:
     """Send ``task_finished`` and ``task_lost``."""
     announce(task_finished, sender, snapshot, logging.ERROR)
     announce(task_lost, sender, snapshot)
+
+
+def announce_workflow(sender: type, snapshot: Callable[[], Any]) -> None:
+    """Send ``workflow_finished``, whatever a receiver raises."""
+    if not workflow_finished.receivers:
+        return
+    try:
+        workflow_finished.send_robust(sender, workflow_result=snapshot())
+    except BaseException as error:  # noqa: BLE001 - as in announce()
+        _log_error(error)
 
 
 def _is_heard(signal: Signal, level: int) -> bool:

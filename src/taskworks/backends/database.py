@@ -46,6 +46,7 @@ from taskworks.result import TaskResult
 from taskworks.signals import announce_cancelled, announce_enqueued
 
 if TYPE_CHECKING:
+    from taskworks.backends.workflows import Workflows
     from taskworks.models import TaskRun
     from taskworks.store.enqueueing import Once
     from taskworks.store.new_runs import NewRuns, Template
@@ -163,7 +164,7 @@ class DatabaseBackend(BaseTaskBackend):
         """
         from taskworks.store import store
 
-        new = self._new_runs(task, [(args, kwargs)])
+        new = self.new_runs(task, [(args, kwargs)])
         results = EnqueuedResults(new, task, keys_of(task, new, several=False))
 
         def insert() -> UUID:
@@ -218,7 +219,7 @@ class DatabaseBackend(BaseTaskBackend):
         from taskworks.database.fields import decoded
         from taskworks.models import TaskRun
 
-        new = self._new_runs(task, [(args, kwargs)])
+        new = self.new_runs(task, [(args, kwargs)])
         [texts] = new.texts
         return TaskRun(
             **new.template.columns,
@@ -254,7 +255,8 @@ class DatabaseBackend(BaseTaskBackend):
         from taskworks.store import store
 
         run = self._run(result_id)
-        return store().retry(run.id, _executor_of_task(run) if run.executor == ALONE else None)
+        executor = _executor_of_task(run) if run.executor == ALONE else None
+        return store().retry_member(run, executor)
 
     def get_result(self, result_id: str) -> TaskResult:
         """
@@ -295,6 +297,13 @@ class DatabaseBackend(BaseTaskBackend):
         }
         return {str(run_id) for run_id in ids} - unfinished
 
+    @property
+    def workflows(self) -> "Workflows":
+        """What can be done with workflows."""
+        from taskworks.backends.workflows import Workflows
+
+        return Workflows(self)
+
     def check(self, **kwargs: Any) -> list[CheckMessage]:
         """Check the settings and the database of this backend."""
         from taskworks import checks
@@ -322,11 +331,11 @@ class DatabaseBackend(BaseTaskBackend):
         """Validate all items, then store all runs, now or on commit."""
         from taskworks.store import store_alias
 
-        new = self._new_runs(task, arguments, several=several)
+        new = self.new_runs(task, arguments, several=several)
         results = EnqueuedResults(new, task, keys_of(task, new, several=several))
         if not new:
             return results
-        if alias := _transaction_to_await(store_alias(), wanted=on_commit):
+        if alias := transaction_to_await(store_alias(), wanted=on_commit):
             refuse_conflict_on_commit(task)
             results.task = unvalidated_copy(task, run_after=None) if new.delay else task
             transaction.on_commit(lambda: self._store(results, after), using=alias)
@@ -334,9 +343,18 @@ class DatabaseBackend(BaseTaskBackend):
             self._store(results, after)
         return results
 
-    def _new_runs(
-        self, task: StandardTask, arguments: Iterable[tuple[Any, Any]], *, several: bool = False
+    def new_runs(
+        self,
+        task: StandardTask,
+        arguments: Iterable[tuple[Any, Any]],
+        *,
+        several: bool = False,
+        names: Sequence[str] | None = None,
     ) -> "NewRuns":
+        """
+        Return runs that are yet to be stored. Raise what ``enqueue`` raises; ``names`` are how the
+        errors begin that are about an item.
+        """
         from taskworks.store.new_runs import NewRuns
 
         self.validate_task(task)
@@ -344,7 +362,9 @@ class DatabaseBackend(BaseTaskBackend):
         if template.policy.transactional:
             _validate_transaction(template.policy)
         limit = conf().max_json_size
-        items: Iterable[_Item] = _named(arguments, several=several)
+        items: Iterable[_Item] = (
+            zip(names, arguments, strict=True) if names else _named(arguments, several=several)
+        )
         if template.limit is not None:
             items = [*items]
         texts = [
@@ -459,7 +479,7 @@ def _executor_of_task(run: "TaskRun") -> str | None:
         return None
 
 
-def _transaction_to_await(alias: str, *, wanted: bool) -> str | None:
+def transaction_to_await(alias: str, *, wanted: bool) -> str | None:
     """
     Return the alias on whose commit a run is to be stored; None to store it now.
 

@@ -10,6 +10,7 @@ from taskworks.conf import conf
 from taskworks.database.background import BackgroundThread
 from taskworks.duties.rescue import give_up, rescue
 from taskworks.duties.unblock import Unblocking
+from taskworks.duties.workflows import WorkflowSweep
 from taskworks.store import Store
 
 SWEEPING = 0.05  # of the time between two heartbeats, for blocked runs if there are very many
@@ -18,7 +19,7 @@ SWEEPING = 0.05  # of the time between two heartbeats, for blocked runs if there
 class Heartbeat(BackgroundThread):
     """
     Sends a heartbeat every few seconds. After each one it rescues the runs of silent workers,
-    and unblocks runs whose predecessor has succeeded.
+    unblocks runs whose predecessor has succeeded, and ends workflows whose members have.
 
     ``worker`` returns the worker's id, or None while it has none because it was given up; then
     there is no heartbeat. ``given_up`` is called with the id of the worker if it finds itself given
@@ -45,6 +46,7 @@ class Heartbeat(BackgroundThread):
         self.made_ready: Callable[[], None] = lambda: None
         self.schedules_enabled: Callable[[], None] = lambda: None
         self._unblocks, self._unblocking = unblocks, Unblocking(store)
+        self._workflows = WorkflowSweep(store)
         self._clock_jumps = ClockJumpGuard()
         self.restart_silence()
 
@@ -89,6 +91,10 @@ class Heartbeat(BackgroundThread):
             self.made_ready()
         if overview.blocked and self._unblocks and self._has_unblocked():
             self.made_ready()
+        if overview.workflows and self._unblocks:
+            self._workflows.step()
+            if self._workflows.has_changed:
+                self.made_ready()
         if overview.scheduled:
             self.schedules_enabled()
 

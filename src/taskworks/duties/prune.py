@@ -8,6 +8,7 @@ from django.db import Error as DatabaseError
 from django.db import InternalError, OperationalError
 
 from taskworks import real_time as time
+from taskworks.models import Workflow
 from taskworks.options.retention import Rule
 from taskworks.store import Store
 from taskworks.store.pruning import Aged
@@ -19,7 +20,11 @@ LOOK_BACK_INTERVAL = timedelta(hours=1).total_seconds()  # between two looks at 
 
 def prunable(store: Store, rules: Iterable[Rule]) -> int:
     """Return how many runs ``prune`` would delete now."""
-    return sum(store.prunable(rule).count() for rule in rules)
+    rules = [*rules]
+    of_workflows = [rule for rule in rules if rule.queue is None]
+    return sum(store.prunable(rule).count() for rule in rules) + sum(
+        store.prunable_members(rule) for rule in of_workflows
+    )
 
 
 def prune(store: Store, rules: Sequence[Rule]) -> int:
@@ -40,7 +45,8 @@ def prune(store: Store, rules: Sequence[Rule]) -> int:
 
 class Sweep:
     """
-    Goes through the runs that are too old by some rules, from the oldest on, one chunk per step.
+    Goes through the runs that are too old by some rules, from the oldest on, one chunk per step;
+    then through the workflows that are.
 
     Runs that it meets and does not delete, because they are kept or locked, it skips for an hour:
     so runs that are kept forever do not cost a look each time.
@@ -51,26 +57,36 @@ class Sweep:
         self.chunk = Chunk(MAX_CHUNK)
         self.pruned = 0
         self._seen: dict[Rule, Aged] = {}
-        self._to_do = list(rules)
+        self._seen_workflows: dict[Rule, Workflow | None] = {}
+        self._plan()
         self._looks_back_at = time.monotonic() + LOOK_BACK_INTERVAL
 
     @property
     def has_more(self) -> bool:
         """True until it has gone through all rules."""
-        return bool(self._to_do)
+        return bool(self._to_do or self._workflows_to_do)
 
     def begin(self) -> None:
         """Go through all rules again, for what has become too old since."""
         if time.monotonic() >= self._looks_back_at:
             self._seen.clear()
+            self._seen_workflows.clear()
             self._looks_back_at = time.monotonic() + LOOK_BACK_INTERVAL
+        self._plan()
+
+    def _plan(self) -> None:
         self._to_do = list(self._rules)
+        # A workflow has members in several queues, and goes by the rule of all others.
+        self._workflows_to_do = [rule for rule in self._rules if rule.queue is None]
 
     def step(self) -> None:
         """Delete what is too old in the next chunk."""
-        if not self._to_do:
-            return
-        rule = self._to_do[0]
+        if self._to_do:
+            self._prune_runs(self._to_do[0])
+        elif self._workflows_to_do:
+            self._prune_workflow(self._workflows_to_do[0])
+
+    def _prune_runs(self, rule: Rule) -> None:
         with self.chunk.measured() as size:
             met = self._store.aged(rule, self._seen.get(rule), size)
             old = [one.id for one in met if rule.holds_in(one.backend, one.queue_name)]
@@ -79,6 +95,16 @@ class Sweep:
             self._seen[rule] = met[-1]
         if len(met) < size:
             self._to_do.pop(0)
+
+    def _prune_workflow(self, rule: Rule) -> None:
+        seen = self._seen_workflows.get(rule)
+        with self.chunk.measured() as size:
+            pruned = self._store.prune_workflow(rule, seen, size)
+        self.pruned += pruned.runs
+        if pruned.is_last:
+            self._workflows_to_do.pop(0)
+        else:
+            self._seen_workflows[rule] = pruned.last
 
 
 class Chunk:

@@ -12,11 +12,12 @@ from uuid import UUID
 
 from taskworks import real_time as time
 from taskworks.duties.sender import sender_of
+from taskworks.duties.workflows import look_after_all
 from taskworks.execution import Attempt, cancellation
 from taskworks.logs import steady_logger
 from taskworks.models.run import FINISHED
 from taskworks.recording.events import Attempts, Subscriber
-from taskworks.reserved_metadata import made_by
+from taskworks.reserved_metadata import made_by, member_of
 from taskworks.signals import announce_cancelled
 from taskworks.store import Store
 from taskworks.store.blocking import Blocked, Following
@@ -46,8 +47,7 @@ class Followers(Subscriber):
             return False
         unblocked = False
         for ended in _chunks([*self._ended]):
-            for edges in _chunks(self._store.followers(ended)):
-                unblocked |= _unblock(self._store, edges)
+            unblocked |= self._store.pass_on(self._store.followers(ended)) > 0
         self._ended = set()  # unless it raised: then the next call tries again
         return unblocked
 
@@ -76,7 +76,7 @@ class ParkedRuns:
         """Unblock the next ones; return whether one became ready. Free if there are none."""
         for pause, last in self._last_edges.items():
             edges = self._store.edges_since(last, CHUNK, after=pause)
-            unblocked = _unblock(self._store, edges)
+            unblocked = self._store.pass_on(edges) > 0
             if len(edges) == CHUNK:
                 self._last_edges[pause] = edges[-1].id
             else:
@@ -86,9 +86,11 @@ class ParkedRuns:
 
 
 def _is_followed(attempt: Attempt) -> bool:
-    """Return whether the run has ended, and its task or its schedule says that others follow."""
+    """Return whether the run has ended, and others may follow it."""
     if attempt.run.state not in FINISHED:
         return False
+    if member_of(attempt.run.metadata):
+        return True
     if getattr(attempt.task.func, "is_followed", False):
         return True
     schedule = made_by(attempt.run.metadata)
@@ -96,10 +98,13 @@ def _is_followed(attempt: Attempt) -> bool:
 
 
 def unblock_all(store: Store) -> None:
-    """Unblock every run that can be, on this database."""
-    sweep = Unblocking(store)
-    while sweep.step():
-        pass
+    """Unblock every run that can be, on this database, and end every workflow that can be."""
+    while True:
+        sweep = Unblocking(store)
+        while sweep.step():
+            pass
+        if not look_after_all(store):
+            return
 
 
 class Unblocking:
@@ -132,7 +137,7 @@ class Unblocking:
     def _look_at_edges(self, until: float) -> bool:
         """Look at the next edges; return whether there may be more."""
         edges = self._store.edges_since(self._last_edge, CHUNK)
-        self.has_unblocked = _unblock(self._store, edges)
+        self.has_unblocked = self._store.pass_on(edges) > 0
         for edge in edges:
             if edge.is_hopeless:
                 _cancel(self._store, edge)
@@ -149,15 +154,6 @@ class Unblocking:
             self.has_unblocked |= self._store.unblock(free) > 0
         self._last_run = runs[-1] if len(runs) == CHUNK else None
         return self._last_run is not None
-
-
-def _unblock(store: Store, edges: Iterable[Following]) -> bool:
-    """Delete the edges that are over; return whether a run became ready."""
-    over = [edge for edge in edges if edge.is_over]
-    if not over:
-        return False
-    store.delete_edges(over)
-    return store.unblock({edge.run for edge in over}) > 0
 
 
 def _cancel(store: Store, edge: Following) -> None:

@@ -193,6 +193,7 @@ class Attempt:
         return TaskContext(
             task_result=self.result(),
             _channel=self.channel,
+            _claim_token=self.run.claim_token,
             _number=self.run.attempts,
             _failures=self.run.failures,
             _limit=self.run.limit_name or "",

@@ -30,6 +30,7 @@ class Migration(migrations.Migration):
                 ("run", models.UUIDField()),
                 ("after", models.UUIDField(db_index=True)),
                 ("any_end", models.BooleanField(default=False)),
+                ("only_failed", models.BooleanField(default=False)),
             ],
             options={
                 "verbose_name": "edge",
@@ -265,6 +266,7 @@ class Migration(migrations.Migration):
                 ),
                 ("limit_name", taskworks.database.fields.NameField(max_length=64, null=True)),
                 ("lane", taskworks.database.fields.NameField(max_length=128, null=True)),
+                ("workflow", models.UUIDField(null=True)),
                 ("options", taskworks.database.fields.JSONTextField(default=dict)),
                 ("expires_at", models.DateTimeField(null=True)),
                 ("at_most_once", models.BooleanField(default=False)),
@@ -378,6 +380,12 @@ class Migration(migrations.Migration):
                         name="taskworks_run_owned",
                         otherwise=["owner", "id"],
                         where=models.Q(("owner__isnull", False)),
+                    ),
+                    taskworks.database.indexes.PartialIndex(
+                        fields=["workflow", "state", "id"],
+                        name="taskworks_run_member",
+                        otherwise=["workflow", "state", "id"],
+                        where=models.Q(("workflow__isnull", False)),
                     ),
                 ],
                 "constraints": [
@@ -609,6 +617,78 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(
                         fields=("schedule", "planned_at"), name="taskworks_firing_once"
                     )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Workflow",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=taskworks.models.run.new_run_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("steps", "Steps"), ("group", "Group")],
+                        default="steps",
+                        max_length=5,
+                    ),
+                ),
+                ("name", taskworks.database.fields.NameField(max_length=128)),
+                ("backend", taskworks.database.fields.NameField(max_length=64)),
+                ("parent", models.UUIDField(db_index=True, null=True)),
+                ("depth", models.PositiveSmallIntegerField(default=1)),
+                (
+                    "on_failure",
+                    models.CharField(
+                        choices=[("wait", "Wait"), ("stop", "Stop")], default="wait", max_length=4
+                    ),
+                ),
+                ("owner", taskworks.database.fields.NameField(max_length=255, null=True)),
+                ("metadata", taskworks.database.fields.JSONTextField(default=dict)),
+                ("created_at", models.DateTimeField()),
+                ("closed_at", models.DateTimeField(null=True)),
+                ("stopping_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("outcome", models.CharField(max_length=10, null=True)),
+            ],
+            options={
+                "verbose_name": "workflow",
+                "verbose_name_plural": "workflows",
+                "indexes": [
+                    taskworks.database.indexes.PartialIndex(
+                        fields=["id"],
+                        name="taskworks_workflow_unfinished",
+                        otherwise=["finished_at", "id"],
+                        where=models.Q(("finished_at__isnull", True)),
+                    ),
+                    models.Index(
+                        fields=["outcome", "finished_at", "id"], name="taskworks_workflow_aged"
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Step",
+            fields=[
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("workflow", models.UUIDField()),
+                ("name", taskworks.database.fields.NameField(max_length=128)),
+                ("position", models.PositiveIntegerField(default=0)),
+                ("after", taskworks.database.fields.JSONTextField(default=list)),
+                ("always", models.BooleanField(default=False)),
+            ],
+            options={
+                "verbose_name": "step",
+                "verbose_name_plural": "steps",
+                "constraints": [
+                    models.UniqueConstraint(fields=("workflow", "name"), name="taskworks_step_once")
                 ],
             },
         ),

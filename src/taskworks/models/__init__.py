@@ -14,6 +14,7 @@ from taskworks.models.run import RunState, TaskRun
 from taskworks.models.schedule import Kind, Overlap, Schedule
 from taskworks.models.unique_key import UniqueKey
 from taskworks.models.worker import Worker
+from taskworks.models.workflow import Step, Workflow
 
 __all__ = [
     "FAR_FUTURE",
@@ -27,7 +28,9 @@ __all__ = [
     "Pause",
     "RunState",
     "Schedule",
+    "Step",
     "TaskRun",
     "UniqueKey",
     "Worker",
+    "Workflow",
 ]

@@ -1,4 +1,4 @@
-"""``Edge``: a run waits for another."""
+"""``Edge``: a run waits for another, or for a workflow."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -6,11 +6,11 @@ from django.utils.translation import gettext_lazy as _
 
 class Edge(models.Model):
     """
-    One run waits for another, until that has succeeded or ended. The edge goes when it holds, and
-    the run becomes ready when its last edge has gone. In a table of its own, so that runs that wait
-    for none do not pay for it.
+    One run waits for another, or for a workflow, until that has succeeded or ended. The edge goes
+    when it holds, and the run becomes ready when its last edge has gone. In a table of its own, so
+    that runs that wait for none do not pay for it.
 
-    Without foreign keys: the run that it waits for may be pruned.
+    Without foreign keys: what it waits for may be pruned.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -18,6 +18,8 @@ class Edge(models.Model):
     after = models.UUIDField(db_index=True)
     # True if the other need not succeed, but only end.
     any_end = models.BooleanField(default=False)
+    # True if the other has to end without success. If it succeeds, the run is not needed.
+    only_failed = models.BooleanField(default=False)
 
     class Meta:
         verbose_name = _("edge")

@@ -187,6 +187,9 @@ class TaskRun(models.Model):
     # Both are None, or neither: no claim would find a run with one of them.
     limit_name = NameField(max_length=64, null=True)
     lane = NameField(max_length=128, null=True)
+    # The workflow that it is a member of. A claim does not read it: its worker learns it from the
+    # metadata.
+    workflow = models.UUIDField(null=True)
     # Those that using() has changed; the others are the code's.
     options = JSONTextField(default=dict, holds=readable.a_dict)
     # Until when its first attempt may begin.
@@ -284,6 +287,12 @@ class TaskRun(models.Model):
                 where=models.Q(owner__isnull=False),
                 fields=["owner", "id"],
                 otherwise=["owner", "id"],
+            ),
+            PartialIndex(
+                name="taskworks_run_member",
+                where=models.Q(workflow__isnull=False),
+                fields=["workflow", "state", "id"],
+                otherwise=["workflow", "state", "id"],
             ),
         )
         constraints = (

@@ -23,7 +23,7 @@ from taskworks.database import clock
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.notifications import Listener, Notification, notify_on_commit
 from taskworks.database.transactions import writing
-from taskworks.models import Edge, RunState, Schedule, TaskRun, UniqueKey, Worker
+from taskworks.models import Edge, RunState, Schedule, Step, TaskRun, UniqueKey, Worker, Workflow
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.models.schedule import ScheduleQuerySet
 from taskworks.models.worker import WorkerQuerySet
@@ -47,6 +47,9 @@ class Base(ABC):
     can_notify = False  # whether the database can notify workers of new runs
     can_see_commits = False  # whether seeing commits costs next to nothing
 
+    # What follows SELECT to lock rows against writes, and not against one another.
+    shared_lock = ""
+
     rows_class = Rows
 
     def __init__(self, alias: str) -> None:
@@ -68,6 +71,14 @@ class Base(ABC):
     @property
     def edges(self) -> "models.QuerySet[Edge]":
         return Edge.objects.using(self.alias)
+
+    @property
+    def workflows(self) -> "models.QuerySet[Workflow]":
+        return Workflow.objects.using(self.alias)
+
+    @property
+    def steps(self) -> "models.QuerySet[Step]":
+        return Step.objects.using(self.alias)
 
     @property
     def keys(self) -> "models.QuerySet[UniqueKey]":
@@ -153,6 +164,13 @@ class Base(ABC):
         with writing(self.alias) if len(batches) > 1 else nullcontext():
             for own in batches:
                 self._insert(shared, own_columns(new), own)
+
+    def _delete(self, ids: Sequence[UUID], meant: TaskRunQuerySet) -> int:
+        """Delete those of these rows that are meant and not locked; return how many."""
+        with self.locking():
+            free = self._lock_free_rows(ids)
+            gone = list(meant.filter(id__in=free).values_list("id", flat=True)) if free else []
+            return self.runs.filter(id__in=gone)._raw_delete(self.alias) if gone else 0
 
     @abstractmethod
     def _insert(

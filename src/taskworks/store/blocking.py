@@ -1,6 +1,6 @@
 """
-Runs that wait for others. What a run waits for are its edges: an edge that holds is deleted, and a
-blocked run that has no edge is made ready.
+Runs that wait for others, or for workflows. What a run waits for are its edges: an edge that holds
+is deleted, and a blocked run that has no edge is made ready.
 """
 
 from collections import defaultdict
@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Exists, OuterRef, Subquery
+from django.db.models import Exists, OuterRef, Subquery, Value
+from django.db.models.functions import Coalesce
 
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.transactions import writing
-from taskworks.models import Edge, Pause, RunState, TaskRun
+from taskworks.models import Edge, Pause, RunState, TaskRun, Workflow
 from taskworks.models.run import FINISHED, TaskRunQuerySet
 from taskworks.store.enqueueing import Enqueueing
 from taskworks.store.finishing import STARTED
@@ -22,17 +23,19 @@ from taskworks.store.new_runs import NewRuns
 from taskworks.store.statements import MAX_ROWS_PER_STATEMENT
 
 TIMES = ("enqueued_at", "available_at", "expires_at")
+EDGES_AT_ONCE = 1000
 
 
 class Following(NamedTuple):
-    """An edge, and how far the two runs are."""
+    """An edge, and how far the two are that it connects."""
 
     id: int
     run: UUID
     after: UUID
     any_end: bool
+    only_failed: bool
     state: str | None  # of the run that waits; None if it is gone
-    state_before: str | None  # of the run that it waits for; None if it is gone
+    state_before: str | None  # of what it waits for, as that of a run; None if it is gone
     is_paused: bool  # whether it waits for a pause, which is in force
 
     @property
@@ -48,11 +51,16 @@ class Following(NamedTuple):
         return not (self.is_over or self.is_paused) and self.state_before is None
 
     @property
+    def is_needless(self) -> bool:
+        """True if the run is for a failure that has not come about."""
+        has_not_failed = self.only_failed and self.state_before == RunState.SUCCESSFUL
+        return has_not_failed and self.state == RunState.BLOCKED
+
+    @property
     def _holds(self) -> bool:
-        """True if the other run has succeeded, or has ended where any end will do."""
-        if self.any_end:
-            return self.state_before is None or self.state_before in FINISHED
-        return self.state_before == RunState.SUCCESSFUL
+        if self.any_end and self.state_before is None:
+            return True
+        return holds(self, self.state_before)
 
 
 class Blocked(NamedTuple):
@@ -95,13 +103,22 @@ class Blocking(Enqueueing):
         Leave out the edges that hold. Without a stored edge, a successful run may be pruned before
         the caller commits; after that the edge would wait for a run that is gone.
         """
-        states = dict(self._states({edge.after for edge in edges}))
-        return [edge for edge in edges if not _holds_already(edge, states.get(edge.after))]
+        states = self.states_of({edge.after for edge in edges})
+        # What is not there may still come, when another transaction commits.
+        return [edge for edge in edges if not holds(edge, states.get(edge.after))]
 
-    def _states(self, ids: set[UUID]) -> Iterable[tuple[UUID, str]]:
-        remaining = [*ids]
-        for start in range(0, len(remaining), MAX_ROWS_PER_STATEMENT):
-            some = self.runs.filter(id__in=remaining[start : start + MAX_ROWS_PER_STATEMENT])
+    def states_of(self, ids: set[UUID]) -> dict[UUID, str]:
+        """Return the states of these runs and workflows, of which some may be gone."""
+        states = dict(self._states(self.runs, [*ids]))
+        if others := ids - states.keys():
+            workflows = self.workflows.annotate(state=STATE_OF_WORKFLOW)
+            states |= dict(self._states(workflows, [*others]))
+        return states
+
+    @staticmethod
+    def _states(rows: "models.QuerySet[Any]", ids: Sequence[UUID]) -> Iterable[tuple[UUID, str]]:
+        for start in range(0, len(ids), MAX_ROWS_PER_STATEMENT):
+            some = rows.filter(id__in=ids[start : start + MAX_ROWS_PER_STATEMENT])
             yield from some.values_list("id", "state")
 
     def _insert_blocked(self, new: NewRuns) -> None:
@@ -124,7 +141,7 @@ class Blocking(Enqueueing):
     # Read edges and blocked runs.
 
     def followers(self, after: Iterable[UUID]) -> list[Following]:
-        """Return the edges to these runs."""
+        """Return the edges to these runs, or workflows."""
         return self._following(self.edges.filter(after__in=list(after)))
 
     def edges_since(self, last: int, limit: int, *, after: UUID | None = None) -> list[Following]:
@@ -145,16 +162,49 @@ class Blocking(Enqueueing):
         return [Blocked(moment, run, edge is not None) for moment, run, edge in rows]
 
     def _following(self, edges: "models.QuerySet[Edge]") -> list[Following]:
-        states = TaskRun.objects.values("state")
         rows = edges.annotate(
-            state=Subquery(states.filter(id=OuterRef("run"))),
-            state_before=Subquery(states.filter(id=OuterRef("after"))),
+            state=Subquery(TaskRun.objects.filter(id=OuterRef("run")).values("state")),
+            state_before=state_before(),
             is_paused=Exists(Pause.objects.in_force().filter(id=OuterRef("after"))),
         )
-        columns = ("id", "run", "after", "any_end", "state", "state_before", "is_paused")
+        columns = (
+            "id",
+            "run",
+            "after",
+            "any_end",
+            "only_failed",
+            "state",
+            "state_before",
+            "is_paused",
+        )
         return [Following._make(row) for row in rows.values_list(*columns)]
 
     # Unblock, or cancel.
+
+    def pass_on(self, edges: Sequence[Following]) -> int:
+        """
+        Delete the edges that are over, and make the runs ready that have none then; delete the runs
+        that are not needed. Return how many became ready.
+        """
+        unblocked = 0
+        for start in range(0, len(edges), EDGES_AT_ONCE):
+            some = edges[start : start + EDGES_AT_ONCE]
+            self._delete_needless({edge.run for edge in some if edge.is_needless})
+            if over := [edge for edge in some if edge.is_over]:
+                self.delete_edges(over)
+                unblocked += self.unblock({edge.run for edge in over})
+        return unblocked
+
+    def _delete_needless(self, ids: set[UUID]) -> None:
+        """Delete these runs, which nobody has begun, and what is known of them."""
+        if not ids:
+            return
+        with writing(self.alias):
+            self.lock_to_write()
+            self._delete([*ids], self._in(self.runs.all(), RunState.BLOCKED))
+            gone = ids - {*self.runs.filter(id__in=ids).values_list("id", flat=True)}
+            self.edges.filter(run__in=gone).delete()
+            self.steps.filter(id__in=gone).delete()
 
     def delete_edges(self, edges: Iterable[Following]) -> None:
         """Delete these edges, except those that another session is deleting."""
@@ -220,9 +270,25 @@ class Blocking(Enqueueing):
         return Edge.objects.filter(run=OuterRef("id"))
 
 
-def _holds_already(edge: Edge, state: str | None) -> bool:
-    # A run that is not there may still come, when another transaction commits.
-    return state in FINISHED if edge.any_end else state == RunState.SUCCESSFUL
+def state_before() -> Coalesce:
+    """Return the expression of the state of what an edge leads to; NULL if it is gone."""
+    before = OuterRef("after")
+    return Coalesce(
+        Subquery(TaskRun.objects.filter(id=before).values("state")),
+        Subquery(Workflow.objects.filter(id=before).values(state=STATE_OF_WORKFLOW)),
+    )
+
+
+STATE_OF_WORKFLOW = Coalesce("outcome", Value(RunState.RUNNING.value))
+
+
+def holds(edge: Edge | Following, state: str | None) -> bool:
+    """Return whether an edge holds that leads to something in this state, if it is there."""
+    if edge.any_end:
+        return state in FINISHED
+    if edge.only_failed:
+        return state in (RunState.FAILED, RunState.CANCELLED)
+    return state == RunState.SUCCESSFUL
 
 
 def _by_delay_and_expiry(

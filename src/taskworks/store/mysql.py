@@ -55,6 +55,7 @@ T = TypeVar("T")
 class MySQLStore(Store):
     """A store on MySQL or MariaDB, which lock every index entry that a statement passes."""
 
+    shared_lock = "LOCK IN SHARE MODE"
     max_queues = 50  # each costs a look a statement, and a claim one per executor
     max_closed_lanes = 100  # each costs a claim a statement
 

@@ -63,6 +63,7 @@ class PostgreSQLStore(Store):
     rows_class = PostgreSQLRows
     can_notify = True
     uses_cursors = True
+    shared_lock = "FOR SHARE"
 
     def notify(self, payload: str, channel: str | None = None) -> None:
         # A transaction that notifies is flushed to disk like any other. Do not wait for the flush,

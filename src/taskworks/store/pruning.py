@@ -81,15 +81,9 @@ class Pruning(Base):
 
     def _aged(self, rule: Rule) -> TaskRunQuerySet:
         since = DatabaseClock(-rule.age)
-        old = self.runs.filter(state=RunState(rule.outcome), finished_at__lte=since)
+        # Members of a workflow go with it.
+        old = self.runs.filter(state=RunState(rule.outcome), finished_at__lte=since, workflow=None)
         if rule.outcome != RunState.SUCCESSFUL:
             return old
         # A run that waits for it learns from its row that it need not wait any more.
         return old.filter(~Exists(Edge.objects.filter(after=OuterRef("id"))))
-
-    def _delete(self, ids: Sequence[UUID], meant: TaskRunQuerySet) -> int:
-        """Delete those of these rows that are meant and not locked; return how many."""
-        with self.locking():
-            free = self._lock_free_rows(ids)
-            gone = list(meant.filter(id__in=free).values_list("id", flat=True)) if free else []
-            return self.runs.filter(id__in=gone)._raw_delete(self.alias) if gone else 0

@@ -32,6 +32,7 @@ class Overview(NamedTuple):
     lost: bool  # a run without a living worker
     blocked: bool  # a run that waits for others, or an edge that is left of one
     scheduled: bool  # an enabled schedule
+    workflows: bool  # a workflow that has not ended
 
 
 class Rescuing(Base):
@@ -53,14 +54,24 @@ class Rescuing(Base):
         # The first in an index: a planner that expects many blocked runs would read the table.
         blocked = self.runs.blocked().order_by("available_at", "id").values("id")
         edges = self.edges.order_by("id").values("id")
+        workflows = self.workflows.filter(finished_at=None).order_by("id").values("id")
         seen = self.workers.living().filter(id=witness)
-        for heartbeat_at, silent, lost, first_blocked, first_edge, scheduled in seen.values_list(
+        for (
+            heartbeat_at,
+            silent,
+            lost,
+            first_blocked,
+            first_edge,
+            scheduled,
+            first_workflow,
+        ) in seen.values_list(
             "heartbeat_at",
             Exists(self.workers.living().filter(_far_from(heard, silence))),
             Exists(self._lost()),
             Subquery(blocked[:1]),
             Subquery(edges[:1]),
             Exists(self.schedules.enabled()),
+            Subquery(workflows[:1]),
         ):
             return Overview(
                 heartbeat_at,
@@ -68,8 +79,16 @@ class Rescuing(Base):
                 lost=bool(lost),
                 blocked=bool(first_blocked or first_edge),
                 scheduled=bool(scheduled),
+                workflows=first_workflow is not None,
             )
-        return Overview(heartbeat_at=None, silent=False, lost=False, blocked=False, scheduled=False)
+        return Overview(
+            heartbeat_at=None,
+            silent=False,
+            lost=False,
+            blocked=False,
+            scheduled=False,
+            workflows=False,
+        )
 
     def give_up(self, silence: timedelta, witness: UUID) -> int:
         """

@@ -172,7 +172,8 @@ class Rows:
 
     @cached_property
     def _fields_to_read(self) -> list[Field]:
-        known = (*SET_BY_CLAIM, *NULL_WHILE_READY, *LIMITED_BY)
+        # Whoever asks a claimed run for its workflow has Django read it.
+        known = (*SET_BY_CLAIM, *NULL_WHILE_READY, *LIMITED_BY, "workflow")
         return [field for field in TaskRun._meta.concrete_fields if field.attname not in known]
 
     def _readers(self) -> list[tuple[str, Convert]]:

@@ -13,15 +13,17 @@ from taskworks.store.rescuing import Rescuing
 from taskworks.store.scheduling import Scheduling
 from taskworks.store.taking_over import TakingOver
 from taskworks.store.unique_runs import UniqueRuns
+from taskworks.store.workflow_pruning import WorkflowPruning
 
 
 class Store(
-    Blocking,
     UniqueRuns,
     TakingOver,
     Claiming,
     Limiting,
     Finishing,
+    WorkflowPruning,
+    Blocking,
     Cancelling,
     Rescuing,
     Pruning,
@@ -31,5 +33,6 @@ class Store(
 ):
     """
     All verbs: those of a run in the order of its life, which begins with enqueueing, blocking or
-    taking over, then those of a schedule, and of a queue. Each kind of database has a subclass.
+    taking over, then those of a schedule, of a queue, and of a workflow. Each kind of database has
+    a subclass.
     """

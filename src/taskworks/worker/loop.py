@@ -27,6 +27,7 @@ from taskworks.duties.housekeeping import Housekeeping
 from taskworks.duties.rescue import wait_for_receivers
 from taskworks.duties.scheduler import Scheduler
 from taskworks.duties.unblock import Followers, ParkedRuns, unblock_all
+from taskworks.duties.workflows import EndedMembers
 from taskworks.execution import (
     Attempt,
     Outcome,
@@ -127,6 +128,7 @@ class Worker:
         """All that hears of the outcomes of attempts is in this list, in the order of the calls."""
         self._watchers, self._followers = Watchers(self._store), Followers(self._store)
         self._parked = ParkedRuns(self._store)
+        self._ended_members = EndedMembers(self._store)
         self._freed_slots = FreedSlots(self._store)
         self._events = RunEvents(
             [
@@ -134,6 +136,7 @@ class Worker:
                 RunLog(),
                 RunSignals(type(self.backend)),
                 self._followers,
+                self._ended_members,
                 self._freed_slots,
                 *subscribers,
                 self._observer,
@@ -247,7 +250,8 @@ class Worker:
         Unblock at once what waits for runs that have just ended, or for pauses; a sweep would do it
         later.
         """
-        if self._followers.unblock() or self._parked.unblock() or self._has_made_ready.is_set():
+        has_unblocked = self._followers.unblock() | self._ended_members.look_after()
+        if self._parked.unblock() or has_unblocked or self._has_made_ready.is_set():
             self._has_made_ready.clear()
             self._intake.wake()
 

@@ -1,0 +1,80 @@
+"""
+Workflows: write that they have ended, once no member can go on, and stop those that do not outlive
+a failure.
+
+A worker does so as soon as it has written the outcome of a member. If it cannot, or dies first, the
+sweep that comes with every few heartbeats does it.
+"""
+
+from uuid import UUID
+
+from taskworks.backends.workflow_ends import end_workflows, stop_after_failure, stop_workflow
+from taskworks.models import RunState
+from taskworks.models.run import FINISHED
+from taskworks.recording.events import Attempts, Subscriber
+from taskworks.reserved_metadata import member_of
+from taskworks.store import Store
+
+CHUNK = 1000  # workflows
+
+
+class EndedMembers(Subscriber):
+    """Looks after the workflows of the runs whose outcomes this worker has written."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._workflows: dict[UUID, bool] = {}  # whether a member has failed
+
+    def recorded(self, attempts: Attempts) -> None:
+        for attempt in attempts:
+            run = attempt.run
+            if run.metadata and run.state in FINISHED and (workflow := member_of(run.metadata)):
+                failed = run.state != RunState.SUCCESSFUL
+                self._workflows[workflow] = self._workflows.get(workflow, False) or failed
+
+    def look_after(self) -> bool:
+        """End and stop what is to be; return whether a run became ready. Free if there is none."""
+        if not self._workflows:
+            return False
+        unblocked = 0
+        for workflow, has_failed in self._workflows.items():
+            if has_failed:
+                unblocked += stop_after_failure(self._store, workflow)
+        unblocked += end_workflows(self._store, self._workflows)
+        self._workflows = {}  # unless it raised: then the next call tries again
+        return unblocked > 0
+
+
+class WorkflowSweep:
+    """
+    Goes through the workflows that have not ended, a chunk at a time, again and again. So the cost
+    of a step does not grow with how many there are.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._last: UUID | None = None
+        self.has_changed = False  # whether the latest step has ended a workflow, or freed a run
+
+    def step(self) -> bool:
+        """Look at the next chunk; return whether there may be more before the end."""
+        rows = self._store.unfinished_workflows(self._last, CHUNK)
+        unblocked = 0
+        for row in rows:
+            if row.is_stopping:
+                unblocked += stop_workflow(self._store, row.id, patient=False) or 0
+            elif row.is_to_stop:
+                unblocked += stop_after_failure(self._store, row.id)
+        over = [row.id for row in rows if row.may_be_over]
+        unblocked += end_workflows(self._store, over)
+        self.has_changed = unblocked > 0
+        self._last = rows[-1].id if len(rows) == CHUNK else None
+        return self._last is not None
+
+
+def look_after_all(store: Store) -> bool:
+    """End and stop every workflow that is to be; return whether a run became ready."""
+    sweep, has_changed = WorkflowSweep(store), False
+    while sweep.step():
+        has_changed |= sweep.has_changed
+    return has_changed or sweep.has_changed

@@ -1,0 +1,252 @@
+"""Retry what has failed in a workflow, or from a step on."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F
+
+from taskworks.database.clock import DatabaseClock
+from taskworks.database.transactions import writing
+from taskworks.models import Edge, RunState, Step, TaskRun, Workflow
+from taskworks.models.workflow import Kind
+from taskworks.store.blocking import holds
+from taskworks.store.statements import MAX_ROWS_PER_STATEMENT
+from taskworks.store.workflow_ends import UNSUCCESSFUL
+from taskworks.store.workflow_stops import WorkflowStops
+
+ANY_END, FAILURE, SUCCESS = "any_end", "failure", "success"  # the rules in Step.after
+AGAIN = {
+    "failures": 0,
+    "crashes": 0,
+    "finished_at": None,
+    "return_value": None,
+    "expires_at": None,
+    "missing_since": None,
+    "cancel_requested_at": None,
+    "claimed_by": None,
+    "claim_token": None,
+    "target": None,
+    "progress": None,
+}
+
+
+class UnknownStep(Exception):  # noqa: N818 - not a programming error
+    """The workflow has no such step; ``names`` are those that it has."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(names)
+        self.names = names
+
+
+@dataclass(slots=True)
+class Family:
+    """A workflow, those within it, and what is known of their members."""
+
+    workflows: dict[UUID, Workflow]
+    steps: dict[UUID, Step]  # by the id of the run or workflow
+    # The ids of the steps that follow a step, or are within it.
+    next_after: dict[UUID, list[UUID]] = field(default_factory=lambda: defaultdict(list))
+
+    def following(self, first: Step) -> set[UUID]:
+        """Return the ids of a step, of the steps that follow it, and of what is within them."""
+        found, remaining = {first.id}, [first.id]
+        while remaining:
+            new = {*self.next_after[remaining.pop()]} - found
+            found |= new
+            remaining += new
+        return found
+
+
+class WorkflowRetries(WorkflowStops):
+    """Open workflows again, in which some members are executed again."""
+
+    def retry_workflow(
+        self, workflow: UUID, from_step: str | None = None, *, again: bool = False
+    ) -> int:
+        """
+        Retry the members of a workflow, and of those within it, that have failed or were cancelled;
+        with ``from_step`` only that step and those that follow it, and ``again`` also the
+        successful ones of these. Return how many; 0 while it is being stopped.
+
+        A member that follows another one of these waits for it again. Raise UnknownStep.
+        """
+        with writing(self.alias):
+            self.lock_to_write()
+            above = self._locked_path(workflow)
+            if not above or any(row.stopping_at and not row.finished_at for row in above):
+                return 0
+            family = self._family(above[-1])
+            chosen = self._chosen(family, workflow, from_step)
+            states = RETRIED_AGAIN if again and from_step is not None else UNSUCCESSFUL
+            members = self._members_to_retry(family, chosen, states)
+            if members:
+                for opened in self._reopen(above, members.values()) & family.workflows.keys():
+                    family.workflows[opened].outcome = None
+                self._redo(family, members, chosen, states)
+            return len(members)
+
+    def retry_member(self, run: TaskRun, executor: str | None = None) -> bool:
+        """Retry a run and open its workflow; return False if it has not failed, or is stopped."""
+        if run.workflow is None:
+            return self.retry(run.id, executor)
+        with writing(self.alias):
+            self.lock_to_write()
+            above = self._locked_path(run.workflow)
+            if any(row.stopping_at and not row.finished_at for row in above):
+                return False
+            if not self.retry(run.id, executor):
+                return False
+            self._reopen(above, [])
+            return True
+
+    def _locked_path(self, workflow: UUID) -> list[Workflow]:
+        """Lock a workflow and those that it is within, the outermost first; return them."""
+        ids: list[UUID] = []
+        step: UUID | None = workflow
+        while step and step not in ids:
+            ids.insert(0, step)
+            step = self.workflows.filter(id=step).values_list("parent", flat=True).first()
+        rows = [self.workflows.select_for_update().filter(id=id_).first() for id_ in ids]
+        return [row for row in rows if row]
+
+    def _family(self, workflow: Workflow) -> Family:
+        rows = [workflow, *self.within(workflow.id)]
+        family = Family({row.id: row for row in rows}, {})
+        for some in _chunks([row.id for row in rows if row.kind == Kind.STEPS]):
+            for step in self.steps.filter(workflow__in=some):
+                family.steps[step.id] = step
+                for before in [step.workflow, *(before for before, _ in _rules(step))]:
+                    family.next_after[before].append(step.id)
+        return family
+
+    @staticmethod
+    def _chosen(family: Family, workflow: UUID, name: str | None) -> set[UUID] | None:
+        """Return the ids of the steps from this one on, and of what is within; None for all."""
+        if name is None:
+            return None
+        own = {step.name: step for step in family.steps.values() if step.workflow == workflow}
+        if name not in own:
+            raise UnknownStep([*own])
+        return family.following(own[name])
+
+    def _members_to_retry(
+        self, family: Family, chosen: set[UUID] | None, states: Iterable[str]
+    ) -> dict[UUID, UUID]:
+        """Return the runs to retry, and the workflow of each."""
+        members: dict[UUID, UUID] = {}
+        for some in _chunks([*family.workflows]):
+            rows = self.runs.filter(workflow__in=some, state__in=[*states])
+            members |= dict(rows.values_list("id", "workflow"))
+        if chosen is None:
+            return members
+        return {run: of for run, of in members.items() if run in chosen or of in chosen}
+
+    def _reopen(self, above: Sequence[Workflow], workflows: Iterable[UUID]) -> set[UUID]:
+        """
+        Write that these workflows, the last of ``above`` and those that it is within have not
+        ended, nor have those of the others whose members wait. Return their ids.
+        """
+        parents = {row.id: row.parent for row in (above[0], *self.within(above[0].id))}
+        waiting = self._with_blocked_members([*parents])
+        opened: set[UUID] = set()
+        for start in (*workflows, *waiting, above[-1].id):
+            here: UUID | None = start
+            while here and here not in opened:
+                opened.add(here)
+                here = parents.get(here)
+        self._reopen_rows([*opened])
+        return opened
+
+    def _with_blocked_members(self, workflows: Sequence[UUID]) -> set[UUID]:
+        return {
+            workflow
+            for some in _chunks(workflows)
+            for workflow in self.runs.filter(workflow__in=some, state=RunState.BLOCKED)
+            .values_list("workflow", flat=True)
+            .distinct()
+            if workflow
+        }
+
+    def _reopen_rows(self, ids: Sequence[UUID]) -> None:
+        for some in _chunks(ids):
+            self.workflows.filter(id__in=some).update(
+                finished_at=None, outcome=None, stopping_at=None
+            )
+
+    def _redo(
+        self,
+        family: Family,
+        members: dict[UUID, UUID],
+        chosen: set[UUID] | None,
+        states: Iterable[str],
+    ) -> None:
+        waiting = {} if chosen is None else self._waiting(family, chosen)
+        edges = self._edges_again(family, members, waiting)
+        for some in _chunks(edges):
+            self.edges.bulk_create(some, ignore_conflicts=True)
+        blocked = {edge.run for edge in edges}
+        self._write_again(members.keys() & blocked, states, RunState.BLOCKED, F("enqueued_at"))
+        free = members.keys() - blocked
+        self._write_again(free, states, RunState.READY, DatabaseClock())
+        self._notify_if_any(len(free))
+
+    def _waiting(self, family: Family, chosen: set[UUID]) -> dict[UUID, UUID]:
+        waiting: dict[UUID, UUID] = {}
+        for some in _chunks([*family.workflows]):
+            rows = self.runs.filter(workflow__in=some, state=RunState.BLOCKED)
+            waiting |= dict(rows.values_list("id", "workflow"))
+        return {run: of for run, of in waiting.items() if run in chosen or of in chosen}
+
+    def _edges_again(
+        self, family: Family, members: dict[UUID, UUID], waiting: dict[UUID, UUID]
+    ) -> list[Edge]:
+        """Return the edges that do not hold, of members and of those that wait already."""
+        before = {id_ for step in family.steps.values() for id_, _ in _rules(step)}
+        states: dict[UUID, str | None] = {**self.states_of(before)}
+        states |= {id_: row.outcome for id_, row in family.workflows.items()}
+        states |= dict.fromkeys(members, None)
+        return [
+            edge
+            for run, workflow in (members | waiting).items()
+            if (step := family.steps.get(run) or family.steps.get(workflow))
+            for edge in edges_of(run, step)
+            if not holds(edge, states.get(edge.after))
+        ]
+
+    def _write_again(
+        self, ids: Iterable[UUID], states: Iterable[str], state: RunState, available_at: Any
+    ) -> None:
+        for some in _chunks(sorted(ids)):
+            rows = self._in(self.runs.filter(id__in=some), *states)
+            rows.update(state=state, available_at=available_at, **AGAIN)
+
+
+RETRIED_AGAIN = (*UNSUCCESSFUL, RunState.SUCCESSFUL)
+
+
+def edges_of(run: UUID, step: Step) -> list[Edge]:
+    """Return the edges of a run that follows what this step follows."""
+    return [
+        Edge(run=run, after=before, any_end=rule == ANY_END, only_failed=rule == FAILURE)
+        for before, rule in _rules(step)
+    ]
+
+
+def _rules(step: Step) -> list[tuple[UUID, str]]:
+    rules = []
+    for entry in step.after:
+        match entry:
+            case [str(text), str(rule)]:
+                try:
+                    rules.append((UUID(text), rule))
+                except ValueError:  # somebody else has written it
+                    continue
+    return rules
+
+
+def _chunks(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    for start in range(0, len(items), MAX_ROWS_PER_STATEMENT):
+        yield items[start : start + MAX_ROWS_PER_STATEMENT]

@@ -1,0 +1,108 @@
+"""Stop a workflow: cancel the members that wait, and ask those to stop that workers have."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Coalesce
+
+from taskworks.database.clock import DatabaseClock
+from taskworks.models import Step, TaskRun, Workflow
+from taskworks.models.run import TaskRunQuerySet
+from taskworks.models.workflow import Kind, OnFailure
+from taskworks.store.cancelling import WAITING, Cancelling
+from taskworks.store.workflow_ends import WorkflowEnds
+
+CHUNK = 1000  # runs
+
+
+class WorkflowStops(WorkflowEnds, Cancelling):
+    """
+    Cancel workflows. What is to run whatever becomes of the others is spared.
+
+    First it is written that a workflow is stopping: from then on nothing can be added to it. Then
+    its members are cancelled, in transactions of their own, by anybody, as often as it takes.
+    """
+
+    def begin_to_stop(self, workflow: UUID, *, patient: bool = True) -> bool:
+        """
+        Write that a workflow is stopping, and closed; return False if it had finished. Unless
+        ``patient``, do not wait for those that are adding to it, and return False.
+        """
+        with self.locking():
+            self.lock_to_write()
+            locked = self.workflows.filter(id=workflow, finished_at=None)
+            row = locked.select_for_update(skip_locked=not patient).first()
+            if row is None:
+                return False
+            if row.stopping_at is None or row.closed_at is None:
+                self.workflows.filter(id=workflow).update(
+                    stopping_at=Coalesce("stopping_at", DatabaseClock()),
+                    closed_at=Coalesce("closed_at", DatabaseClock()),
+                )
+            return True
+
+    def to_stop_after_failure(self, workflow: UUID) -> UUID | None:
+        """Return the workflow that is to stop because a member of this one has failed."""
+        row = self.workflows.filter(id=workflow).first()
+        while row and row.kind == Kind.GROUP and row.parent:
+            row = self.workflows.filter(id=row.parent).first()
+        if row is None or row.finished_at or row.on_failure != OnFailure.STOP:
+            return None
+        return row.id
+
+    def to_stop_within(self, workflow: UUID) -> list[UUID]:
+        """Return the unfinished workflows within this one that are to stop with it."""
+        within = self.within(workflow, unfinished=True)
+        spared = {*self._always([child.id for child in within])}
+        for child in within:
+            if child.parent in spared:
+                spared.add(child.id)
+        return [child.id for child in within if child.id not in spared]
+
+    def cancel_members(self, workflow: UUID, entry: Mapping[str, Any]) -> Iterator[set[UUID]]:
+        """
+        Cancel the members of a workflow itself that wait, and ask the others to stop; yield the ids
+        of those cancelled, a chunk at a time. Those that other sessions have locked are left.
+        """
+        for state in WAITING:
+            last: UUID | None = None
+            while ids := self._some_members(workflow, state, last):
+                yield self.cancel_waiting(ids, entry)
+                last = ids[-1]
+        asked = {"cancel_requested_at": self._first_cancel_request()}
+        running = self._stoppable(workflow).in_hand().filter(cancel_requested_at=None)
+        while self._update_some(running, CHUNK, **asked) == CHUNK:
+            pass
+
+    def _some_members(self, workflow: UUID, state: str, last: UUID | None) -> list[UUID]:
+        rows = self._stoppable(workflow).filter(state=state).order_by("id")
+        if last:
+            rows = rows.filter(id__gt=last)
+        return [*rows.values_list("id", flat=True)[:CHUNK]]
+
+    def _stoppable(self, workflow: UUID) -> TaskRunQuerySet:
+        is_spared = Exists(Step.objects.filter(id=OuterRef("id"), always=True))
+        return self.runs.filter(workflow=workflow).filter(~is_spared)
+
+    def _always(self, ids: list[UUID]) -> list[UUID]:
+        return [
+            step
+            for start in range(0, len(ids), CHUNK)
+            for step in self.steps.filter(
+                id__in=ids[start : start + CHUNK], always=True
+            ).values_list("id", flat=True)
+        ]
+
+    def stopping_above(self, workflow: Workflow | None) -> bool:
+        """Return whether this workflow, or one that it is within, is being stopped."""
+        while workflow:
+            if workflow.stopping_at and not workflow.finished_at:
+                return True
+            workflow = self.workflows.filter(id=workflow.parent).first()
+        return False
+
+    def workflow_of(self, run: TaskRun) -> Workflow | None:
+        """Return the workflow that a run is a member of itself."""
+        return self.workflows.filter(id=run.workflow).first() if run.workflow else None
