@@ -8,9 +8,11 @@ from typing import Any
 from taskworks.database.exhaustion import has_no_connection_left
 from taskworks.exceptions import (
     InvalidOutputs,
+    InvalidStepValue,
     TaskCancelled,
     TaskCrashed,
     TaskPoisoned,
+    TaskSuspended,
     TaskTimeout,
 )
 from taskworks.execution.attempt import Attempt
@@ -26,6 +28,7 @@ from taskworks.execution.outcome import (
     Settled,
     Snoozed,
     Succeeded,
+    Suspended,
     error_entry,
     failure,
     success,
@@ -67,12 +70,18 @@ def judge(attempt: Attempt, exception: BaseException) -> Settled:
             return _failed_or_retried(attempt, exception)
         case TaskCancelled():
             return Cancelled(exception, error_entry(exception))
-        case Snooze(after=float(after)):
-            return Snoozed(timedelta(seconds=after))
-        case EndRefused(error=error) | (InvalidOutputs() as error):
+        case Snooze(after=float()) | TaskSuspended():
+            return _later(exception)
+        case EndRefused(error=error) | (InvalidOutputs() | InvalidStepValue() as error):
             return _refused(attempt, error)
         case _:
             return _postponed(attempt, exception) or _failed_or_retried(attempt, exception)
+
+
+def _later(exception: Snooze | TaskSuspended) -> Snoozed | Suspended:
+    delay = timedelta(seconds=exception.after or 0.0)
+    is_open = isinstance(exception, TaskSuspended) and exception.seen is not None
+    return Suspended(delay, exception.seen) if is_open else Snoozed(delay)
 
 
 def judge_stuck(attempt: Attempt, exception: BaseException) -> Settled:

@@ -23,6 +23,7 @@ class Verb(IntEnum):
     RELEASE = auto()
     FINISH = auto()
     POISON = auto()
+    SUSPEND = auto()
     NONE_IS_COMMITTED = auto()  # the task's own transaction has written it
     NONE_IS_FENCED = auto()  # the run belongs to another worker
 
@@ -66,6 +67,19 @@ class Snoozed:
     verb: ClassVar = Verb.REQUEUE
 
     delay: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """
+    The task waits for an event, for as long as the delay; the attempt does not count. ``seen`` are
+    the events that had ended when the task looked: another one is news.
+    """
+
+    verb: ClassVar = Verb.SUSPEND
+
+    delay: timedelta
+    seen: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +175,7 @@ Settled = (
     | Failed
     | Retried
     | Snoozed
+    | Suspended
     | Cancelled
     | Released
     | Postponed

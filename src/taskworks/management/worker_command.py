@@ -14,7 +14,7 @@ from django.core.management.color import Style
 
 from taskworks.actions import limits
 from taskworks.conf import nearest
-from taskworks.execution import Attempt, Postponed, Released, Retried, Snoozed
+from taskworks.execution import Attempt, Postponed, Released, Retried, Snoozed, Suspended
 from taskworks.logs import one_line
 from taskworks.management import reload
 from taskworks.management.argument_types import (
@@ -326,6 +326,8 @@ def _word(attempt: Attempt) -> str:
             return f"failed, retry in {delay.total_seconds():.1f} s,"
         case Snoozed(delay):
             return f"snoozed for {delay.total_seconds():.1f} s,"
+        case Suspended():
+            return "waits for an event,"
         case Postponed(delay):
             return f"postponed for {delay.total_seconds():.1f} s,"
         case Released():

@@ -1,4 +1,5 @@
-"""The tables: runs, workers, schedules, pauses and limits, edges, unique keys and firings."""
+"""The tables: runs, workers, schedules, pauses and limits, edges, unique keys, firings, step
+records and events."""
 
 from taskworks.installed import refuse_without_app
 
@@ -11,6 +12,7 @@ from taskworks.models.pause import Pause
 from taskworks.models.planning import FAR_FUTURE, HAS_NOT_RUN
 from taskworks.models.run import RunState, TaskRun
 from taskworks.models.schedule import Kind, Overlap, Schedule
+from taskworks.models.step import Event, StepRecord
 from taskworks.models.unique_key import UniqueKey
 from taskworks.models.worker import Worker
 
@@ -18,6 +20,7 @@ __all__ = [
     "FAR_FUTURE",
     "HAS_NOT_RUN",
     "Edge",
+    "Event",
     "Firing",
     "Kind",
     "Limit",
@@ -25,6 +28,7 @@ __all__ = [
     "Pause",
     "RunState",
     "Schedule",
+    "StepRecord",
     "TaskRun",
     "UniqueKey",
     "Worker",

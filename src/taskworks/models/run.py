@@ -230,6 +230,8 @@ class TaskRun(models.Model):
 
     # The columns in which a claim has found what Taskworks has not written.
     unreadable: tuple[str, ...] = ()
+    # The events that its task knew of when it began to wait for another.
+    seen_events: frozenset[str] = frozenset()
 
     objects = TaskRunQuerySet.as_manager()
 

@@ -27,6 +27,7 @@ from taskworks.execution import (
     Retried,
     Snoozed,
     Succeeded,
+    Suspended,
 )
 from taskworks.logs import one_line, our_logger, steady_logger
 from taskworks.models import TaskRun
@@ -114,6 +115,8 @@ class RunLog(Subscriber):
                 _log(attempt, logging.WARNING, what, delay.total_seconds(), exc_info=exception)
             case Snoozed(delay):
                 _log(attempt, logging.INFO, "snoozed for %.1f s", delay.total_seconds())
+            case Suspended():
+                _log(attempt, logging.INFO, "waits for an event")
             case Postponed(delay, reason):
                 what, seconds = "postponed for %.1f s: %s", delay.total_seconds()
                 _log(attempt, logging.WARNING, what, seconds, _without_period(reason))
@@ -155,7 +158,9 @@ class RunSignals(Subscriber):
                 _with_traceback(
                     exception, announce, task_retried, sender, attempt.result, delay=delay
                 )
-            case Snoozed() | Postponed() | Crashed() | Released() | Fenced() | InDoubt() | None:
+            case Snoozed() | Suspended() | Postponed() | Crashed() | Released():
+                pass
+            case Fenced() | InDoubt() | None:
                 pass
             case unknown:
                 assert_never(unknown)

@@ -11,6 +11,7 @@ from taskworks.store.pausing import Pausing
 from taskworks.store.pruning import Pruning
 from taskworks.store.rescuing import Rescuing
 from taskworks.store.scheduling import Scheduling
+from taskworks.store.stepping import Stepping
 from taskworks.store.taking_over import TakingOver
 from taskworks.store.unique_runs import UniqueRuns
 
@@ -25,6 +26,7 @@ class Store(
     Cancelling,
     Rescuing,
     Pruning,
+    Stepping,
     Scheduling,
     Pausing,
     ABC,
