@@ -2,7 +2,13 @@
 
 from taskworks.context import TaskContext, current_context
 from taskworks.definition import Task, task
-from taskworks.exceptions import AlreadyEnqueued, TaskCancelled, TaskExpired, TaskTimeout
+from taskworks.exceptions import (
+    AlreadyEnqueued,
+    TaskCancelled,
+    TaskExpired,
+    TaskSuspended,
+    TaskTimeout,
+)
 from taskworks.framework import (
     DEFAULT_TASK_BACKEND_ALIAS,
     DEFAULT_TASK_QUEUE_NAME,
@@ -15,6 +21,7 @@ from taskworks.options.limits import Limit
 from taskworks.options.unique import Debounce, Unique
 from taskworks.result import TaskMessage, TaskResult, await_for, wait_for
 from taskworks.retry import Backoff, Retry, Snooze
+from taskworks.steps import Sent
 from taskworks.workflows import Batch, Workflow, WorkflowResult, chain
 
 __all__ = [
@@ -26,6 +33,7 @@ __all__ = [
     "Debounce",
     "Limit",
     "Retry",
+    "Sent",
     "Snooze",
     "Task",
     "TaskCancelled",
@@ -35,6 +43,7 @@ __all__ = [
     "TaskMessage",
     "TaskResult",
     "TaskResultStatus",
+    "TaskSuspended",
     "TaskTimeout",
     "Unique",
     "Workflow",

@@ -21,6 +21,7 @@ from taskworks.progress import MAX_PROGRESS, RunChannel
 from taskworks.reserved_metadata import MadeBy, made_by, member_of
 from taskworks.retry import MAX_HOLD, Hold
 from taskworks.retry import seconds as in_seconds
+from taskworks.steps import Sent, Steps, step_key
 
 if TYPE_CHECKING:
     from taskworks.workflows.growth import Membership
@@ -38,9 +39,9 @@ logger = steady_logger(__name__)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskContext(_Standard):  # type: ignore[misc] # only Django's stubs have it unfrozen
     """
-    The context of a task: the standard's ``task_result`` and ``attempt``, and methods to report
-    progress. They do not raise exceptions, except ``save_metadata``, ``raise_if_cancelled`` and
-    ``hold``.
+    The context of a task: the standard's ``task_result`` and ``attempt``, methods to report
+    progress, and steps. Those that report do not raise exceptions, except ``save_metadata`` and
+    ``raise_if_cancelled``.
     """
 
     deadline: datetime | None = None  # of the attempt's timeout, by the database's clock
@@ -50,6 +51,7 @@ class TaskContext(_Standard):  # type: ignore[misc] # only Django's stubs have i
     _limit: str | None = None  # the name of the run's limit, "" if it has none; None: see the task
     _channel: RunChannel = field(default_factory=RunChannel)
     _claim_token: UUID | None = None
+    _steps: Steps = field(default_factory=Steps)
 
     @property
     def attempt(self) -> int:
@@ -202,6 +204,86 @@ class TaskContext(_Standard):  # type: ignore[misc] # only Django's stubs have i
     async def aadd_message(self, text: object, level: str = "info") -> None:
         """See add_message()."""
         self.add_message(text, level)
+
+    # Steps.
+
+    def step(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        /,
+        *args: Any,
+        atomic: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """
+        Call the function, record what it returns, and return that as it will be read back. If an
+        earlier attempt at this run has recorded the step, return what it has recorded, and do not
+        call the function.
+
+        A crash between the function and the record repeats the step: give ``step_key(name)`` to
+        services that recognize a repetition. With ``atomic``, the function and the record are one
+        transaction in the database, so that what the function writes there is written once.
+
+        What the function raises is not recorded. Each step, sleep and wait of an attempt has a name
+        of its own.
+
+        Raise InvalidStepValue, which fails the run at once, for a value that is not JSON or has
+        more than ``TASKWORKS["MAX_JSON_SIZE"]`` bytes; TaskLost if the run is another worker's by
+        now; and, before the function is called, ValueError for a name that is not valid, is used
+        twice, or is that of a sleep, and for more than 10,000 steps; RuntimeError inside a
+        transaction, which could be rolled back without the record, and with ``transactional=True``.
+        """
+        return self._steps.step(name, function, args, kwargs, atomic=atomic)
+
+    async def astep(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        /,
+        *args: Any,
+        atomic: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """
+        See step(). The function may be a coroutine function; any other is called in a thread, and
+        so are all with ``atomic``.
+        """
+        return await self._steps.astep(name, function, args, kwargs, atomic=atomic)
+
+    def step_key(self, name: str) -> str:
+        """Return a key for a step, 36 characters: the same in all attempts, and in no other run."""
+        return step_key(self.task_result.id, name)
+
+    def sleep(self, name: str, duration: float | timedelta) -> None:
+        """
+        Return once ``duration`` (seconds or a timedelta) has passed since this sleep was first
+        begun in this run. Before that, raise TaskSuspended: the attempt ends, and does not count;
+        the run is executed again when the sleep is over, and has no worker until then.
+
+        Raise NotImplementedError in a backend that does not store runs, ValueError for what is not
+        a duration, and what ``step`` raises before it calls the function.
+        """
+        self._steps.sleep(name, duration)
+
+    async def asleep(self, name: str, duration: float | timedelta) -> None:
+        """See sleep()."""
+        await self._steps.asleep(name, duration)
+
+    def wait(self, name: str, timeout: float | timedelta | None = None) -> Sent | None:
+        """
+        Return ``Sent(value)`` once an event with this name was sent to the run, before or after
+        this call; None once ``timeout`` (seconds or a timedelta) has passed since this wait was
+        first begun in this run. Which of them it was is recorded, and stays so. Before that, raise
+        TaskSuspended, as ``sleep`` does.
+
+        Raise what ``sleep`` raises. See ``TaskResult.send``.
+        """
+        return self._steps.wait(name, timeout)
+
+    async def await_(self, name: str, timeout: float | timedelta | None = None) -> Sent | None:
+        """See wait()."""
+        return await self._steps.await_(name, timeout)
 
 
 # Returns the context, which is made only when it is asked for: most tasks never ask.

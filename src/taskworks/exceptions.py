@@ -9,6 +9,7 @@ TaskException
  ├─ WorkflowDoesNotExist    no workflow has this id
  ├─ InvalidInputs           arguments do not fit a typed task (also a ValueError)
  ├─ InvalidOutputs          a return value does not fit a typed task (also a ValueError)
+ ├─ InvalidStepValue        the value of a step cannot be recorded (also a ValueError)
  ├─ TaskResultDoesNotExist  no run has this id
  ├─ TaskResultMismatch      the run belongs to another task
  ├─ TaskNotFound            the path of a stored run cannot be imported
@@ -17,11 +18,12 @@ TaskException
  ├─ TaskCrashed             the process of an attempt died
  ├─ TaskPoisoned            a run crashed its process three times
  ├─ ResourceNotFound        the resource of a deferrable task does not exist
- └─ TaskLost                the worker of an at-most-once run died
+ └─ TaskLost                the worker of an at-most-once run died, or a run is another worker's
 TimeoutError
  └─ TaskTimeout             an attempt took longer than its ``timeout``
 BaseException
- └─ TaskCancelled           a run was cancelled
+ ├─ TaskCancelled           a run was cancelled
+ └─ TaskSuspended           a run sleeps, or waits for an event
 ImproperlyConfigured
  └─ InvalidTaskBackend      TASKS does not have such a backend
 
@@ -43,6 +45,7 @@ __all__ = [
     "InvalidEndpoint",
     "InvalidInputs",
     "InvalidOutputs",
+    "InvalidStepValue",
     "InvalidTask",
     "InvalidTaskBackend",
     "InvalidTaskBackendError",
@@ -58,6 +61,7 @@ __all__ = [
     "TaskPoisoned",
     "TaskResultDoesNotExist",
     "TaskResultMismatch",
+    "TaskSuspended",
     "TaskTimeout",
     "WorkflowDoesNotExist",
     "WorkflowFinished",
@@ -101,6 +105,13 @@ class InvalidInputs(_InvalidValues):
 
 class InvalidOutputs(_InvalidValues):
     """A return value does not fit the outputs of a typed task; ``errors`` says why, by output."""
+
+
+class InvalidStepValue(TaskException, ValueError):  # noqa: N818 - public name
+    """
+    The value of a step is not JSON, or too large. The step was executed, so the run fails at once,
+    unless ``retry_on`` names this class.
+    """
 
 
 class ResourceNotFound(TaskException):
@@ -157,6 +168,9 @@ class TaskLost(TaskException):
     """
     The worker of a run with ``delivery="at_most_once"`` died before the attempt ended. The run may
     have been executed in part, and is not executed again.
+
+    Also raised by steps in an attempt whose worker was given up: the run is another worker's by
+    now, which may be executing it. Nothing that this attempt does is recorded.
     """
 
 
@@ -176,3 +190,18 @@ class TaskCancelled(BaseException):
     A run was cancelled. Like ``asyncio.CancelledError`` it is not an ``Exception``, so that
     ``except Exception`` in a task does not catch it.
     """
+
+
+class TaskSuspended(BaseException):
+    """
+    A run sleeps, or waits for an event, so its attempt ends here; it does not count. Like
+    ``TaskCancelled`` it is not an ``Exception``: ``except Exception`` in a task, which may undo
+    earlier steps, does not catch it.
+
+    ``after`` is the seconds until the run is due at the latest; ``seen`` the events that had ended
+    then, None for a run that waits for none.
+    """
+
+    def __init__(self, after: float, seen: frozenset[str] | None = None) -> None:
+        super().__init__("The run sleeps, or waits for an event.")
+        self.after, self.seen = after, seen

@@ -79,20 +79,41 @@ class TaskResult(_Standard[P, R]):  # type: ignore[misc] # only Django's stubs h
         """See cancel()."""
         return await sync_to_async(self.cancel)()
 
-    def retry(self) -> bool:
+    def retry(self, *, fresh: bool = False) -> bool:
         """
         Make a failed or cancelled run ready again under its id, and refresh this result; return
-        False if it is neither. Its errors are kept; its failures are counted from 0 again.
+        False if it is neither. Its errors are kept; its failures are counted from 0 again. Steps
+        that it has recorded are not repeated, unless ``fresh``: then they are forgotten, with the
+        events that were sent to it.
 
         Raise NotImplementedError if the backend cannot retry runs.
         """
-        retried: bool = self._controller("retry")(self.id)
+        retry = self._controller("retry")
+        retried: bool = retry(self.id, fresh=True) if fresh else retry(self.id)
         self.refresh()
         return retried
 
-    async def aretry(self) -> bool:
+    async def aretry(self, *, fresh: bool = False) -> bool:
         """See retry()."""
-        return await sync_to_async(self.retry)()
+        return await sync_to_async(self.retry)(fresh=fresh)
+
+    def send(self, name: str, value: Any = None) -> bool:
+        """
+        Send an event, with a value that is JSON, to the run, which may wait for it now or later:
+        see ``TaskContext.wait``. Return True if it is the first with this name. Return False, and
+        change nothing, if another was first, if the wait has timed out, or if the run has
+        succeeded. In a transaction, the event is sent when that commits.
+
+        Raise TypeError or ValueError for a value or a name that cannot be stored,
+        TaskResultDoesNotExist if the run was deleted, NotImplementedError if the backend does not
+        store runs.
+        """
+        sent: bool = self._controller("send", "send events to")(self.id, name, value)
+        return sent
+
+    async def asend(self, name: str, value: Any = None) -> bool:
+        """See send()."""
+        return await sync_to_async(self.send)(name, value)
 
     def wait(self, timeout: Timeout = None) -> Self:
         """Wait until the run has finished, and return this result, refreshed; see wait_for()."""
@@ -104,11 +125,12 @@ class TaskResult(_Standard[P, R]):  # type: ignore[misc] # only Django's stubs h
         await await_for([self], timeout)
         return self
 
-    def _controller(self, verb: str) -> Any:
+    def _controller(self, verb: str, in_words: str = "") -> Any:
         backend = self.task.get_backend()
         if not hasattr(backend, verb):
             raise NotImplementedError(
-                f"The backend {backend.alias!r} ({type(backend).__name__}) cannot {verb} runs."
+                f"The backend {backend.alias!r} ({type(backend).__name__}) cannot "
+                f"{in_words or verb} runs."
             )
         return getattr(backend, verb)
 

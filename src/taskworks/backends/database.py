@@ -44,6 +44,7 @@ from taskworks.options.names import is_name
 from taskworks.options.policy import ALONE, AT_MOST_ONCE, Policy, to_stored
 from taskworks.result import TaskResult
 from taskworks.signals import announce_cancelled, announce_enqueued
+from taskworks.steps.names import validate_step_name
 
 if TYPE_CHECKING:
     from taskworks.backends.workflows import Workflows
@@ -246,9 +247,10 @@ class DatabaseBackend(BaseTaskBackend):
             announce_cancelled(type(self), run.to_result())
         return state is not None
 
-    def retry(self, result_id: str) -> bool:
+    def retry(self, result_id: str, *, fresh: bool = False) -> bool:
         """
         Make a failed or cancelled run ready again, under its id; return False if it is neither.
+        ``fresh`` forgets its steps, and the events that were sent to it.
 
         Raise TaskResultDoesNotExist for an id that is unknown or malformed.
         """
@@ -256,7 +258,21 @@ class DatabaseBackend(BaseTaskBackend):
 
         run = self._run(result_id)
         executor = _executor_of_task(run) if run.executor == ALONE else None
-        return store().retry_member(run, executor)
+        return store().retry_member(run, executor, fresh=fresh)
+
+    def send(self, result_id: str, name: str, value: Any) -> bool:
+        """
+        Send an event to a run; return whether it is the first with this name, and the run may still
+        get it.
+
+        Raise TypeError or ValueError for a value or a name that cannot be stored,
+        TaskResultDoesNotExist for an id that is unknown or malformed.
+        """
+        from taskworks.store import store
+
+        validate_step_name(name)
+        stored = jsonvalue.round_trip(value, f"the value of event {name!r}")
+        return store().send_event(self._run(result_id).id, name, stored)
 
     def get_result(self, result_id: str) -> TaskResult:
         """

@@ -1,10 +1,13 @@
 """Transactions of our own, which are going to write."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -33,3 +36,37 @@ def _beginning_as_writer(connection: Any) -> Iterator[None]:
         yield
     finally:
         connection.transaction_mode = usual
+
+
+def refuse_inside_transaction(what: str, reason: str) -> None:
+    """
+    Raise RuntimeError if this thread is in a transaction, on any database, unless it is that of a
+    ``TestCase``.
+    """
+    for connection in connections.all(initialized_only=True):
+        if any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
+            raise RuntimeError(
+                f"{what} cannot be used inside a transaction on {connection.alias!r}: {reason}"
+            )
+
+
+class TransactionLeftOpenError(RuntimeError):
+    """A function has returned with a transaction of its own still open."""
+
+
+def called_inside(connection: BaseDatabaseWrapper, call: Callable[[], T]) -> T:
+    """
+    Call a function in the transaction that is open, and return what it returns. Raise
+    TransactionLeftOpenError if it leaves another one open, RuntimeError if the transaction is to be
+    rolled back.
+    """
+    depth = len(connection.atomic_blocks)
+    # MySQL ends a transaction implicitly, after a deadlock or a CREATE. Then the savepoint of an
+    # inner block cannot be released.
+    with transaction.atomic(using=connection.alias, savepoint=connection.vendor == "mysql"):
+        returned = call()
+        if len(connection.atomic_blocks) != depth + 1:
+            raise TransactionLeftOpenError("The task left a transaction open: rolled back.")
+        if connection.needs_rollback:
+            raise RuntimeError("The task had its own transaction rolled back.")
+    return returned

@@ -28,6 +28,7 @@ class Tidying:
       code,
     - unique keys whose runs are gone: pruning deletes those of its runs, but a project that
       deletes runs in another way does not,
+    - steps and events whose runs are gone, for the same reason,
     - pauses that have ended by themselves,
     - buckets of limits that are full, and not held.
 
@@ -38,10 +39,12 @@ class Tidying:
         self._store = store
         self._last_firing: int | None = None
         self._last_key: UUID | None = None
+        self._last_run_with_steps: UUID | None = None
         self._duties = (
             self._forget_firings,
             self._forget_finished,
             self._forget_keys,
+            self._forget_steps,
             self._forget_pauses,
             self._forget_buckets,
         )
@@ -72,6 +75,11 @@ class Tidying:
     def _forget_keys(self) -> bool:
         self._last_key = self._store.forget_keys(self._last_key, CHUNK)
         return self._last_key is not None
+
+    def _forget_steps(self) -> bool:
+        last = self._store.forget_steps_of_gone(self._last_run_with_steps, CHUNK)
+        self._last_run_with_steps = last
+        return last is not None
 
     def _forget_pauses(self) -> bool:
         self._store.forget_ended_pauses()

@@ -1,6 +1,6 @@
 """Execute one attempt of a run, and determine its outcome."""
 
-from taskworks.execution.attempt import Attempt, Phase
+from taskworks.execution.attempt import Attempt, OnRequest, Phase
 from taskworks.execution.executor import aexecute, execute, prepare
 from taskworks.execution.interrupt import CoroutineGuard, Guard, Reason, ThreadGuard
 from taskworks.execution.judgement import judge, judge_crash, judge_stuck
@@ -21,11 +21,13 @@ from taskworks.execution.outcome import (
     Settled,
     Snoozed,
     Succeeded,
+    Suspended,
     Verb,
     cancellation,
     failure,
     loss,
 )
+from taskworks.execution.recorder import claim_lost
 from taskworks.execution.settlement import (
     copy_without_history,
     settle,
@@ -44,6 +46,7 @@ __all__ = [
     "Guard",
     "InDoubt",
     "Lost",
+    "OnRequest",
     "Outcome",
     "Parked",
     "Phase",
@@ -55,10 +58,12 @@ __all__ = [
     "Settled",
     "Snoozed",
     "Succeeded",
+    "Suspended",
     "ThreadGuard",
     "Verb",
     "aexecute",
     "cancellation",
+    "claim_lost",
     "copy_without_history",
     "execute",
     "failure",

@@ -14,6 +14,7 @@ from taskworks.context import TaskContext
 from taskworks.database.clock import DatabaseClock, as_stored, python_s_time
 from taskworks.execution.interrupt import Guard
 from taskworks.execution.outcome import Lost, Outcome, Released, loss
+from taskworks.execution.recorder import AttemptRecorder, claim_lost
 from taskworks.execution.task_connections import refuse_to_wait_in_sqlite_transaction
 from taskworks.framework import Task
 from taskworks.jsonvalue import copied
@@ -21,6 +22,8 @@ from taskworks.models import RunState, TaskRun
 from taskworks.options.policy import ALONE, Policy
 from taskworks.progress import RunChannel
 from taskworks.result import TaskResult
+from taskworks.steps import Steps
+from taskworks.steps.requests import Request
 
 AnyGuard = TypeVar("AnyGuard", bound=Guard)
 
@@ -55,6 +58,10 @@ class Finisher(Protocol):
         """Write the run's outcome; return False if the run is no longer ours."""
 
 
+# Has a request of the task answered, by a call of the function, which may be in another thread.
+OnRequest = Callable[["Attempt", Request, Callable[[Any], None]], None]
+
+
 class Attempt:
     """
     A claimed run in a worker's hands. It changes the run in memory; the ledger writes the run.
@@ -74,6 +81,7 @@ class Attempt:
         self.start_written = False
         self.outcome: Outcome | None = None
         self.on_progress: Callable[[Attempt], None] | None = None
+        self.on_request: OnRequest | None = None
         self.finisher: Finisher | None = None
         self.guard = Guard()  # until the pool that executes it has one that fits
         self._channel: RunChannel | None = None
@@ -194,6 +202,7 @@ class Attempt:
             task_result=self.result(),
             _channel=self.channel,
             _claim_token=self.run.claim_token,
+            _steps=Steps(AttemptRecorder(self)),
             _number=self.run.attempts,
             _failures=self.run.failures,
             _limit=self.run.limit_name or "",
@@ -221,9 +230,16 @@ class Attempt:
         """True if the task has reported something that is not written yet."""
         return self._channel is not None and self._channel.has_news
 
+    def ask(self, request: Request, answered: Callable[[Any], None]) -> None:
+        """Have a request of the task answered, with the answer or the exception to be raised."""
+        if on_request := self.on_request:
+            on_request(self, request, answered)
+        else:
+            answered(claim_lost(self.run.id))
+
     def close_channel(self) -> None:
         """Stop listening to the task."""
-        self.on_progress = None
+        self.on_progress = self.on_request = None
         if self._channel:
             self._channel.close()
 

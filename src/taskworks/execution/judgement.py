@@ -8,9 +8,11 @@ from typing import Any
 from taskworks.database.exhaustion import has_no_connection_left
 from taskworks.exceptions import (
     InvalidOutputs,
+    InvalidStepValue,
     TaskCancelled,
     TaskCrashed,
     TaskPoisoned,
+    TaskSuspended,
     TaskTimeout,
 )
 from taskworks.execution.attempt import Attempt
@@ -26,6 +28,7 @@ from taskworks.execution.outcome import (
     Settled,
     Snoozed,
     Succeeded,
+    Suspended,
     error_entry,
     failure,
     success,
@@ -67,12 +70,19 @@ def judge(attempt: Attempt, exception: BaseException) -> Settled:
             return _failed_or_retried(attempt, exception)
         case TaskCancelled():
             return Cancelled(exception, error_entry(exception))
-        case Snooze(after=float(after)):
-            return Snoozed(timedelta(seconds=after), holds_key=isinstance(exception, Hold))
-        case EndRefused(error=error) | (InvalidOutputs() as error):
+        case Snooze(after=float()) | TaskSuspended():
+            return _later(exception)
+        case EndRefused(error=error) | (InvalidOutputs() | InvalidStepValue() as error):
             return _refused(attempt, error)
         case _:
             return _postponed(attempt, exception) or _failed_or_retried(attempt, exception)
+
+
+def _later(exception: Snooze | TaskSuspended) -> Snoozed | Suspended:
+    delay = timedelta(seconds=exception.after or 0.0)
+    if isinstance(exception, TaskSuspended) and exception.seen is not None:
+        return Suspended(delay, exception.seen)
+    return Snoozed(delay, holds_key=isinstance(exception, Hold))
 
 
 def judge_stuck(attempt: Attempt, exception: BaseException) -> Settled:

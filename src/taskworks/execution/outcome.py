@@ -25,6 +25,7 @@ class Verb(IntEnum):
     PARK = auto()
     FINISH = auto()
     POISON = auto()
+    SUSPEND = auto()
     NONE_IS_COMMITTED = auto()  # the task's own transaction has written it
     NONE_IS_FENCED = auto()  # the run belongs to another worker
 
@@ -72,6 +73,19 @@ class Snoozed:
 
     delay: timedelta
     holds_key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """
+    The task waits for an event, for as long as the delay; the attempt does not count. ``seen`` are
+    the events that had ended when the task looked: another one is news.
+    """
+
+    verb: ClassVar = Verb.SUSPEND
+
+    delay: timedelta
+    seen: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +190,7 @@ Settled = (
     | Failed
     | Retried
     | Snoozed
+    | Suspended
     | Cancelled
     | Released
     | Parked

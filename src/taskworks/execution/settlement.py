@@ -24,6 +24,7 @@ from taskworks.execution.outcome import (
     Settled,
     Snoozed,
     Succeeded,
+    Suspended,
 )
 from taskworks.models import RunState
 from taskworks.options.policy import ALONE
@@ -75,10 +76,10 @@ def settle(  # noqa: C901, PLR0912 - one case per outcome
             _acquit(attempt)
             _requeue(attempt, delay)
         case Snoozed(delay):
-            attempt.uncount_start()
-            _acquit(attempt)
-            _requeue(attempt, delay)
-            _restart_expiry(attempt)
+            _settle_snoozed(attempt, delay)
+        case Suspended(delay, seen):
+            _settle_snoozed(attempt, delay)
+            attempt.run.seen_events = seen
         case Postponed(delay, reason):
             attempt.uncount_start()
             _note_missing(attempt, is_missing=isinstance(reason, TaskNotFound))
@@ -138,6 +139,13 @@ def _note_missing(attempt: Attempt, *, is_missing: bool) -> None:
 def _requeue(attempt: Attempt, delay: timedelta) -> None:
     attempt.run.state = (RunState.SCHEDULED if delay else RunState.READY).value
     attempt.run.available_at = later(attempt.now(), delay)
+
+
+def _settle_snoozed(attempt: Attempt, delay: timedelta) -> None:
+    attempt.uncount_start()
+    _acquit(attempt)
+    _requeue(attempt, delay)
+    _restart_expiry(attempt)
 
 
 def _restart_expiry(attempt: Attempt) -> None:

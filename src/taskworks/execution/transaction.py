@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from taskworks import real_time as time
-from taskworks.database.transactions import writing
+from taskworks.database.transactions import TransactionLeftOpenError, called_inside, writing
 from taskworks.execution.attempt import Attempt, Finisher
 from taskworks.execution.interrupt import Reason
 from taskworks.execution.judgement import EndRefused, ended, judge
@@ -121,16 +121,10 @@ def _called(connection: BaseDatabaseWrapper, call: Callable[[], Any]) -> Succeed
     Return what the task returned. Raise EndRefused if that cannot be stored or a transaction is
     left open, RuntimeError if the transaction is to be rolled back.
     """
-    depth = len(connection.atomic_blocks)
-    # MySQL ends a transaction implicitly, after a deadlock or a CREATE. Then the savepoint of an
-    # inner block cannot be released.
-    with transaction.atomic(using=connection.alias, savepoint=connection.vendor == "mysql"):
-        returned = ended(call())
-        if len(connection.atomic_blocks) != depth + 1:
-            raise EndRefused(RuntimeError("The task left a transaction open: rolled back."))
-        if connection.needs_rollback:
-            raise RuntimeError("The task had its own transaction rolled back.")
-    return returned
+    try:
+        return called_inside(connection, lambda: ended(call()))
+    except TransactionLeftOpenError as error:
+        raise EndRefused(RuntimeError(str(error))) from error
 
 
 def _finished(attempt: Attempt, finisher: Finisher, returned: Succeeded) -> Committed:

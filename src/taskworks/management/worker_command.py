@@ -14,7 +14,7 @@ from django.core.management.color import Style
 
 from taskworks.actions import limits
 from taskworks.conf import nearest
-from taskworks.execution import Attempt, Parked, Postponed, Released, Retried, Snoozed
+from taskworks.execution import Attempt, Parked, Postponed, Released, Retried, Snoozed, Suspended
 from taskworks.logs import one_line
 from taskworks.management import reload
 from taskworks.management.argument_types import (
@@ -319,13 +319,15 @@ class Narrator(Observer):
             self._out.flush()
 
 
-def _word(attempt: Attempt) -> str:
+def _word(attempt: Attempt) -> str:  # noqa: PLR0911 - one for each
     """Return the outcome in a word or two."""
     match attempt.outcome:
         case Retried(_, _, delay):
             return f"failed, retry in {delay.total_seconds():.1f} s,"
         case Snoozed(delay):
             return f"snoozed for {delay.total_seconds():.1f} s,"
+        case Suspended():
+            return "waits for an event,"
         case Postponed(delay):
             return f"postponed for {delay.total_seconds():.1f} s,"
         case Released():

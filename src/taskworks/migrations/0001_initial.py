@@ -41,6 +41,32 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Event",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "run",
+                        "name",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("run", models.UUIDField()),
+                ("name", taskworks.database.fields.NameField(max_length=128)),
+                ("until", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("is_sent", models.BooleanField(default=False)),
+                ("value", taskworks.database.fields.JSONTextField(null=True)),
+            ],
+            options={
+                "verbose_name": "event",
+                "verbose_name_plural": "events",
+            },
+        ),
+        migrations.CreateModel(
             name="Pause",
             fields=[
                 (
@@ -228,6 +254,34 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "worker",
                 "verbose_name_plural": "workers",
+            },
+        ),
+        migrations.CreateModel(
+            name="StepRecord",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "run",
+                        "name",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("run", models.UUIDField()),
+                ("name", taskworks.database.fields.NameField(max_length=128)),
+                (
+                    "kind",
+                    models.CharField(choices=[("step", "step"), ("sleep", "sleep")], max_length=8),
+                ),
+                ("value", taskworks.database.fields.JSONTextField(null=True)),
+                ("ended_at", models.DateTimeField()),
+            ],
+            options={
+                "verbose_name": "step record",
+                "verbose_name_plural": "step records",
             },
         ),
         migrations.CreateModel(

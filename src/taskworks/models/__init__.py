@@ -1,4 +1,7 @@
-"""The tables: runs, workers, schedules, pauses, limits and buckets, edges, unique keys, firings."""
+"""
+The tables: runs, workers, schedules, pauses, limits and buckets, edges, workflows, unique keys,
+firings, step records and events.
+"""
 
 from taskworks.installed import refuse_without_app
 
@@ -12,6 +15,7 @@ from taskworks.models.pause import Pause
 from taskworks.models.planning import FAR_FUTURE, HAS_NOT_RUN
 from taskworks.models.run import RunState, TaskRun
 from taskworks.models.schedule import Kind, Overlap, Schedule
+from taskworks.models.step import Event, StepRecord
 from taskworks.models.unique_key import UniqueKey
 from taskworks.models.worker import Worker
 from taskworks.models.workflow import Step, Workflow
@@ -21,6 +25,7 @@ __all__ = [
     "HAS_NOT_RUN",
     "Bucket",
     "Edge",
+    "Event",
     "Firing",
     "Kind",
     "Limit",
@@ -29,6 +34,7 @@ __all__ = [
     "RunState",
     "Schedule",
     "Step",
+    "StepRecord",
     "TaskRun",
     "UniqueKey",
     "Worker",

@@ -236,6 +236,8 @@ class TaskRun(models.Model):
     unreadable: tuple[str, ...] = ()
     # The pause of its task, which a worker has found, and for which it is to be blocked.
     waits_for: UUID
+    # The events that its task knew of when it began to wait for another.
+    seen_events: frozenset[str] = frozenset()
 
     objects = TaskRunQuerySet.as_manager()
 

@@ -51,6 +51,7 @@ from taskworks.recording.events import RunEvents
 from taskworks.recording.held_keys import hold_keys
 from taskworks.recording.locked_rows import LockedRows
 from taskworks.recording.progress_writer import ProgressWriter
+from taskworks.recording.step_writer import StepWriter
 from taskworks.store import Store
 
 WRITE_START_AFTER = 0.05  # seconds; the start of a shorter attempt is written with its finish
@@ -93,6 +94,7 @@ class Ledger:
         self._batch_writer = BatchWriter(store.poison)
         self.locked = LockedRows(store)
         self._progress = ProgressWriter(store, events, self.locked, wake)
+        self._steps = StepWriter(store, wake)
         self._oldest_settled = 0.0  # when the first of those that are settled became so
         self._next_commit_look = 0.0
         self.finished = self.released = 0
@@ -125,8 +127,9 @@ class Ledger:
         if self._writable:
             return 0.0 if self._is_due else self._oldest_settled + HOLD_OUTCOME_FOR - now
         if self._by_run:
+            asked = (at - now for at in self._steps.moments())
             progress = (at - now for at in self._progress.moments())
-            return min([WRITE_START_AFTER / 2, max(0.0, self.locked.seconds), *progress])
+            return min([WRITE_START_AFTER / 2, max(0.0, self.locked.seconds), *progress, *asked])
         return math.inf
 
     # From phase to phase.
@@ -137,6 +140,7 @@ class Ledger:
             self._supersede(older)
         self._hold(attempt)
         attempt.on_progress = self._progress.note
+        attempt.on_request = self._steps.note
 
     def await_starts(self, attempts: Iterable[Attempt]) -> None:
         """Have the starts of these attempts written before they are submitted."""
@@ -222,9 +226,10 @@ class Ledger:
     # Write.
 
     def record(self) -> None:
-        """Write progress, what is settled, many at once, and the starts of longer attempts."""
+        """Write steps, progress, what is settled, many at once, and starts of longer attempts."""
         self.locked.refresh()
         self._settle_uncertain()
+        self._steps.write()
         self._progress.write(self._in[SETTLED])
         while self._is_due:
             self._write_settled()
@@ -245,6 +250,7 @@ class Ledger:
         self._write_all_settled()
         for attempt in left:
             attempt.close_channel()
+        self._steps.close()
 
     def goes_on_after(self, error: DatabaseError) -> bool:
         """
@@ -299,7 +305,7 @@ class Ledger:
             for batch in self._batch_writer.batches(attempts):
                 self._write_batch(write, batch)
 
-    def _writer(self, verb: Verb) -> Write:  # noqa: PLR0911 - one for each
+    def _writer(self, verb: Verb) -> Write:  # noqa: C901, PLR0911 - one for each
         match verb:
             case Verb.REQUEUE:
                 return self._store.requeue
@@ -307,6 +313,8 @@ class Ledger:
                 return self._store.release
             case Verb.PARK:
                 return self._store.park
+            case Verb.SUSPEND:
+                return self._store.suspend
             case Verb.FINISH:
                 return self._store.finish
             case Verb.POISON:

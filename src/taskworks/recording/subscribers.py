@@ -28,6 +28,7 @@ from taskworks.execution import (
     Retried,
     Snoozed,
     Succeeded,
+    Suspended,
 )
 from taskworks.logs import one_line, our_logger, steady_logger
 from taskworks.models import TaskRun
@@ -115,6 +116,8 @@ class RunLog(Subscriber):
                 _log(attempt, logging.WARNING, what, delay.total_seconds(), exc_info=exception)
             case Snoozed(delay):
                 _log(attempt, logging.INFO, "snoozed for %.1f s", delay.total_seconds())
+            case Suspended():
+                _log(attempt, logging.INFO, "waits for an event")
             case Postponed(delay, reason):
                 what, seconds = "postponed for %.1f s: %s", delay.total_seconds()
                 _log(attempt, logging.WARNING, what, seconds, _without_period(reason))
@@ -158,7 +161,7 @@ class RunSignals(Subscriber):
                 _with_traceback(
                     exception, announce, task_retried, sender, attempt.result, delay=delay
                 )
-            case Snoozed() | Postponed() | Crashed() | Released() | Parked():
+            case Snoozed() | Suspended() | Postponed() | Crashed() | Released() | Parked():
                 pass
             case Fenced() | InDoubt() | None:
                 pass

@@ -8,10 +8,11 @@ from uuid import UUID
 from django.db.models import F
 
 from taskworks.database.clock import DatabaseClock
+from taskworks.database.transactions import writing
 from taskworks.models import RunState, TaskRun
 from taskworks.models.pause import LIMIT, Scope
 from taskworks.models.run import IN_HAND, UNFINISHED, TaskRunQuerySet
-from taskworks.store.base import Base
+from taskworks.store.stepping import Stepping
 
 # The states of a run that no worker has, in the order in which it goes through them; and the order
 # in which the index of each has its runs.
@@ -23,7 +24,7 @@ WAITING = {
 READ_TO_CANCEL = ("id", "state", "claim_token", "attempts", "failures", "errors")
 
 
-class Cancelling(Base):
+class Cancelling(Stepping):
     """Cancel and retry runs, as users and other tasks request."""
 
     def cancel(self, run_id: UUID, entry: Mapping[str, Any]) -> RunState | None:
@@ -39,11 +40,19 @@ class Cancelling(Base):
                 return RunState.CANCELLED
         return None
 
-    def retry(self, run_id: UUID, executor: str | None = None) -> bool:
+    def retry(self, run_id: UUID, executor: str | None = None, *, fresh: bool = False) -> bool:
         """
-        Make a failed or cancelled run ready, for another executor if one is given. Return False if
-        it is neither.
+        Make a failed or cancelled run ready, for another executor if one is given; ``fresh``
+        forgets its steps and events. Return False if it is neither.
         """
+        if not fresh:
+            return self._retry(run_id, executor)
+        with writing(self.alias):
+            if retried := self._retry(run_id, executor):
+                self.forget_steps([run_id])
+        return retried
+
+    def _retry(self, run_id: UUID, executor: str | None) -> bool:
         retried = self._in(self.runs.filter(id=run_id), RunState.FAILED, RunState.CANCELLED).update(
             state=RunState.READY,
             available_at=DatabaseClock(),

@@ -214,6 +214,10 @@ class PostgreSQLStore(Store):
         wait = f"{MAX_LOCK_WAIT // timedelta(milliseconds=1)}ms"
         return f"(SELECT SET_CONFIG('lock_timeout', '{wait}', TRUE)) AS timeout, "
 
+    @property
+    def _locking_the_run(self) -> str:
+        return "FOR UPDATE OF run"
+
     def is_lock_timeout(self, error: DatabaseError) -> bool:
         cause = error.__cause__
         return LOCK_NOT_AVAILABLE in (getattr(cause, name, None) for name in ("sqlstate", "pgcode"))

@@ -11,7 +11,7 @@ from taskworks.database.clock import DatabaseClock
 from taskworks.models import Edge, RunState, TaskRun, UniqueKey
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.options.retention import Rule
-from taskworks.store.base import Base
+from taskworks.store.stepping import Stepping
 
 
 class Aged(NamedTuple):
@@ -23,8 +23,8 @@ class Aged(NamedTuple):
     queue_name: str
 
 
-class Pruning(Base):
-    """Delete runs, and their unique keys."""
+class Pruning(Stepping):
+    """Delete runs, with their unique keys, steps and events."""
 
     def prunable(self, rule: Rule) -> TaskRunQuerySet:
         """Select the finished runs that are too old by this rule."""
@@ -51,10 +51,17 @@ class Pruning(Base):
         pruned = self._delete(ids, self.prunable(rule))
         if pruned:
             gone = ~Exists(TaskRun.objects.filter(id=OuterRef("run")))
-            keys = self.keys.filter(gone, run__in=list(ids))
-            if keys.exists():  # most runs have none
-                self._delete_free_keys(keys)
+            left = [rows.filter(gone, run__in=ids) for rows in (self.keys, self.steps, self.events)]
+            keys, *of_steps = (rows.values_list("run", flat=True) for rows in left)
+            if keys.union(*of_steps, all=True).exists():  # most runs have left nothing
+                self._delete_free_keys(left[0])
+                self._forget_steps_of_pruned(ids)
         return pruned
+
+    def _forget_steps_of_pruned(self, ids: Sequence[UUID]) -> None:
+        self.forget_steps(
+            {*ids}.difference(self.runs.filter(id__in=ids).values_list("id", flat=True))
+        )
 
     def forget_keys(self, after: UUID | None, limit: int) -> UUID | None:
         """

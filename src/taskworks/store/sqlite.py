@@ -161,6 +161,8 @@ class SQLiteStore(Store):
         with self.connection.cursor() as cursor:
             cursor.execute(statement, [*(value for row in own for value in row), *shared.values()])
 
+    _locking_the_run = ""  # whoever writes has the only lock
+
     def _update_some(self, some: TaskRunQuerySet, limit: int, **changes: Any) -> int:
         # In one statement: a transaction that has read may not get the write lock afterwards.
         return some.order_by().filter(id__in=some.values("id")[:limit]).update(**changes)

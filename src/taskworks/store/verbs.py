@@ -11,6 +11,7 @@ from taskworks.store.pausing import Pausing
 from taskworks.store.pruning import Pruning
 from taskworks.store.rescuing import Rescuing
 from taskworks.store.scheduling import Scheduling
+from taskworks.store.stepping import Stepping
 from taskworks.store.taking_over import TakingOver
 from taskworks.store.unique_runs import UniqueRuns
 from taskworks.store.workflow_pruning import WorkflowPruning
@@ -27,6 +28,7 @@ class Store(
     Cancelling,
     Rescuing,
     Pruning,
+    Stepping,
     Scheduling,
     Pausing,
     ABC,

@@ -88,16 +88,18 @@ class WorkflowRetries(WorkflowStops):
                 self._redo(family, members, chosen, states)
             return len(members)
 
-    def retry_member(self, run: TaskRun, executor: str | None = None) -> bool:
+    def retry_member(
+        self, run: TaskRun, executor: str | None = None, *, fresh: bool = False
+    ) -> bool:
         """Retry a run and open its workflow; return False if it has not failed, or is stopped."""
         if run.workflow is None:
-            return self.retry(run.id, executor)
+            return self.retry(run.id, executor, fresh=fresh)
         with writing(self.alias):
             self.lock_to_write()
             above = self._locked_path(run.workflow)
             if any(row.stopping_at and not row.finished_at for row in above):
                 return False
-            if not self.retry(run.id, executor):
+            if not self.retry(run.id, executor, fresh=fresh):
                 return False
             self._reopen(above, [])
             return True

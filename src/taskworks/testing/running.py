@@ -1,12 +1,15 @@
 """Execute enqueued runs in the thread of a test."""
 
+import asyncio
 import contextvars
 import os
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
+
+from asgiref.sync import sync_to_async
 
 from taskworks.backends.database import DatabaseBackend
 from taskworks.duties.promote import promote
@@ -20,6 +23,7 @@ from taskworks.execution import (
     Released,
     Retried,
     ThreadGuard,
+    claim_lost,
     execute,
     judge,
     prepare,
@@ -31,6 +35,7 @@ from taskworks.recording.events import Attempts, RunEvents, Subscriber
 from taskworks.recording.ledger import Ledger
 from taskworks.recording.subscribers import RunLog, RunSignals
 from taskworks.result import TaskResult
+from taskworks.steps.requests import Request
 from taskworks.store import store
 from taskworks.store.limiting import Line
 from taskworks.store.paused import NOTHING, Paused
@@ -148,11 +153,24 @@ class Runner(Subscriber):
         self._ledger.submitted([attempt])
         attempt.close_channel()  # progress is not written during the attempt, so do not wait for it
         attempt.finisher = self._store
+        attempt.on_request = self._answer
         outcome = prepare(attempt) or self._start_and_execute(attempt)
         self._write_progress(attempt)
         self._ledger.settle(attempt, outcome)
         self._ledger.record()
         return attempt.outcome or outcome
+
+    def _answer(self, attempt: Attempt, request: Request, answered: Callable[[Any], None]) -> None:
+        """Answer at once what a task asks about its steps: nobody else would."""
+
+        def answer() -> None:
+            given = self._store.answer(attempt.run, request)
+            answered(claim_lost(attempt.run.id) if given is None else given)
+
+        if _is_on_event_loop():
+            self._answering = asyncio.ensure_future(sync_to_async(answer)())
+        else:
+            answer()
 
     def _start_and_execute(self, attempt: Attempt) -> Outcome:
         if attempt.start_comes_first:
@@ -183,6 +201,14 @@ def _executed_here(attempt: Attempt, sender: type) -> Outcome:
             return execute(attempt, guard, sender)
     except Exception as error:  # noqa: BLE001 - raised by an on_commit callback of the task
         return judge(attempt, error)
+
+
+def _is_on_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _to_raise(outcome: Outcome, *, raise_failures: bool) -> BaseException | None:

@@ -12,8 +12,10 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from itertools import count
 from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -25,6 +27,7 @@ from taskworks.execution import (
     Failed,
     InDoubt,
     Lost,
+    OnRequest,
     Outcome,
     Postponed,
     Retried,
@@ -35,6 +38,7 @@ from taskworks.execution import (
     prepare,
 )
 from taskworks.execution.task_connections import forget_queries, leave_connections
+from taskworks.steps.requests import Request
 from taskworks.store import store
 from taskworks.worker.default_log import log_by_default
 from taskworks.worker.pools.carried_exception import CarriedException
@@ -47,6 +51,8 @@ from taskworks.worker.pools.messages import (
     InterruptRequested,
     ProgressReported,
     ProgressWritten,
+    StepAnswered,
+    StepAsked,
 )
 
 REPORT_INTERVAL = 0.1  # seconds between two reports of progress
@@ -113,7 +119,7 @@ class WorkersLife:
 
 
 class ChildMain:
-    """The child's end of the pipe, and its three threads."""
+    """The child's end of the pipe, and its four threads."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -123,11 +129,14 @@ class ChildMain:
         self._current: _Current | None = None
         # Not an Event: an interrupted task might leave its lock taken.
         self._progress: SimpleQueue[None] = SimpleQueue()
+        self._requests: SimpleQueue[StepAsked] = SimpleQueue()
+        self._has_asked: SimpleQueue[None] = SimpleQueue()
 
     def work(self) -> None:
         """Return when the pipe has ended while nothing is executed."""
         threading.Thread(target=self._listen, name="taskworks-listen", daemon=True).start()
         threading.Thread(target=self._report, name="taskworks-report", daemon=True).start()
+        threading.Thread(target=self._pass_on, name="taskworks-steps", daemon=True).start()
         with suppress(OSError):  # the worker has gone while something was sent
             self._send(ChildReady())
             while current := self._orders.get():
@@ -142,6 +151,7 @@ class ChildMain:
 
     def _execute(self, current: "_Current") -> None:
         current.attempt.on_progress = lambda attempt: self._progress.put(None)
+        current.attempt.on_request = current.asking(self._ask)
         self._send(AttemptBegun())
         forget_queries()
         with self._workers_life:
@@ -149,8 +159,14 @@ class ChildMain:
         _flush()
         with self._sending:
             self._send_progress()
+            self._send_requests()  # of a task that was interrupted while it asked
             self._current = None
             self._connection.send(AttemptEnded(_portable(outcome), _memory()))
+
+    def _ask(self, asked: StepAsked) -> None:
+        # In the task's thread, which may be interrupted: so another one sends it.
+        self._requests.put(asked)
+        self._has_asked.put(None)
 
     # In threads of their own.
 
@@ -199,6 +215,19 @@ class ChildMain:
         if columns := channel.take_changes():
             self._connection.send(ProgressReported(columns, channel.taken))
 
+    def _pass_on(self) -> None:
+        """Send what tasks ask."""
+        with suppress(OSError):  # the worker has gone
+            while True:
+                self._has_asked.get()
+                with self._sending:
+                    self._send_requests()
+
+    def _send_requests(self) -> None:
+        with suppress(Empty):
+            while True:
+                self._connection.send(self._requests.get_nowait())
+
     def _send(self, message: Any) -> None:
         with self._sending:
             self._connection.send(message)
@@ -216,6 +245,18 @@ class _Current:
         self.attempt.finisher = store()
         self.attempt.guard = self._guard = ThreadGuard()
         self._sender = order.sender
+        self._requests = count(1)
+        self._asked: dict[int, Callable[[Any], None]] = {}
+
+    def asking(self, send: Callable[[StepAsked], None]) -> OnRequest:
+        """Return what has a request of the task answered, once ``send`` has sent it."""
+
+        def ask(attempt: Attempt, asked: Request, answered: Callable[[Any], None]) -> None:
+            request = next(self._requests)
+            self._asked[request] = answered
+            send(StepAsked(self.number, request, asked))
+
+        return ask
 
     def execute(self) -> Outcome:
         try:
@@ -236,6 +277,8 @@ class _Current:
                 self._guard.interrupt(reason)
             case ProgressWritten(changes=changes):
                 self.attempt.channel.confirm(changes)
+            case StepAnswered(request=request, answer=answer):
+                self._asked.pop(request)(answer)
 
 
 def _flush() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from taskworks.execution import Outcome, Reason
 from taskworks.models import TaskRun
+from taskworks.steps.requests import Request
 
 # To the child. Each but the first is about the order with its number, or else it is ignored.
 
@@ -44,6 +45,15 @@ class ProgressWritten:
     changes: int
 
 
+@dataclass(frozen=True, slots=True)
+class StepAnswered:
+    """The answer to a request of the task, or the exception to be raised."""
+
+    number: int
+    request: int
+    answer: Any
+
+
 # From the child.
 
 
@@ -63,6 +73,15 @@ class ProgressReported:
 
     columns: dict[str, Any]
     changes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepAsked:
+    """The task asks for something about its steps, and waits for the answer."""
+
+    number: int  # of the order
+    request: int  # its own number
+    asked: Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import partial
 from itertools import count
 from queue import SimpleQueue
+from typing import Any
 
 from django.db import connections
 
@@ -36,6 +37,8 @@ from taskworks.worker.pools.messages import (
     InterruptRequested,
     ProgressReported,
     ProgressWritten,
+    StepAnswered,
+    StepAsked,
 )
 from taskworks.worker.pools.pool import Done, Pool
 
@@ -296,6 +299,9 @@ class Slot:
                 case ProgressReported(columns, changes):
                     written = partial(child.send, ProgressWritten(number, changes))
                     attempt.channel.adopt(columns, written)
+                case StepAsked(asked_by, request, asked):
+                    if asked_by == number:
+                        attempt.ask(asked, partial(child.answer, number, request))
                 case AttemptEnded(outcome, memory):
                     child.tasks += 1
                     child.memory = memory
@@ -318,6 +324,10 @@ class TaskProcess(PipedProcess):
             PIPE_VARIABLE,
             stdin=subprocess.DEVNULL,
         )
+
+    def answer(self, number: int, request: int, answer: Any) -> None:
+        """Send the answer to a request of the task that has the order with this number."""
+        self.send(StepAnswered(number, request, answer))
 
     def kill(self) -> None:
         """End it and what it has started, at once."""

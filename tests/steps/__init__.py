@@ -1,0 +1,1 @@
+"""Steps of a task, sleeps, and events."""
