@@ -1,5 +1,5 @@
 """
-Pause, resume, clear and drain queues, change limits, and say why a run waits.
+Pause, resume, clear and drain queues, change limits, stop workers, and say why a run waits.
 
 A pause is a row. Every worker of the backend heeds it, whenever it was started, until somebody
 resumes the queue or the pause ends by itself. What runs goes on; what waits keeps its place.
@@ -35,7 +35,7 @@ from taskworks.polling import Timeout
 from taskworks.signals import announce_cancelled, is_cancellation_heard
 
 if TYPE_CHECKING:
-    from taskworks.models import Limit, Pause, RunState
+    from taskworks.models import Limit, Pause, RunState, Worker
     from taskworks.result import TaskResult
     from taskworks.store import Store
 
@@ -46,6 +46,7 @@ __all__ = [
     "apause",
     "apauses",
     "aresume",
+    "astop_worker",
     "awhy_waiting",
     "change_limit",
     "clear",
@@ -53,6 +54,7 @@ __all__ = [
     "pause",
     "pauses",
     "resume",
+    "stop_worker",
     "why_waiting",
 ]
 
@@ -324,6 +326,29 @@ async def achange_limit(
 ) -> "Limit":
     """See change_limit()."""
     return await sync_to_async(change_limit)(name, at_once=at_once, total=total)
+
+
+# Workers.
+
+
+def stop_worker(worker: UUID | str, *, drain: bool = False) -> "Worker":
+    """
+    Have the worker with this id end, wherever it runs, and return its row. It claims nothing more,
+    and interrupts what takes longer than ``SHUTDOWN_TIMEOUT``, as after SIGTERM; with ``drain`` it
+    lets its tasks end, however long they take. It hears of it with its next heartbeat. What has
+    started the worker may start another.
+
+    Raise ValueError for an id that is malformed, or no living worker's.
+    """
+    from taskworks.actions import worker_actions
+    from taskworks.models.worker import Request
+
+    return worker_actions.ask(worker, Request.DRAIN if drain else Request.STOP)
+
+
+async def astop_worker(worker: UUID | str, *, drain: bool = False) -> "Worker":
+    """See stop_worker()."""
+    return await sync_to_async(stop_worker)(worker, drain=drain)
 
 
 # Why a run waits.

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 RESERVED = "taskworks."  # what keys begin with that are ours alone
 OF_SCHEDULE = f"{RESERVED}schedule"  # which schedule made the run, and for which planned time
+OF_PARENT = f"{RESERVED}parent"  # the id of the run whose task has enqueued it
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,15 @@ def made_by(metadata: Any) -> MadeBy | None:
             except ValueError:
                 return None
     return None
+
+
+def parent_of(metadata: Any) -> UUID | None:
+    """Return the run that has enqueued one with this metadata; None if none has, or nonsense."""
+    given = metadata.get(OF_PARENT) if isinstance(metadata, Mapping) else None
+    try:
+        return UUID(given) if isinstance(given, str) else None
+    except ValueError:
+        return None
 
 
 def refuse_reserved(metadata: Mapping[Any, Any] | None, known: Mapping[str, Any]) -> None:

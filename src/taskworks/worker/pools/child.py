@@ -7,7 +7,6 @@ It ends when the pipe does: as every Python process does if it has nothing to ex
 import contextvars
 import ctypes
 import os
-import resource
 import signal
 import sys
 import threading
@@ -35,6 +34,7 @@ from taskworks.execution import (
     prepare,
 )
 from taskworks.execution.task_connections import forget_queries, leave_connections
+from taskworks.memory import resident_bytes
 from taskworks.store import store
 from taskworks.worker.default_log import log_by_default
 from taskworks.worker.pools.carried_exception import CarriedException
@@ -150,7 +150,7 @@ class ChildMain:
         with self._sending:
             self._send_progress()
             self._current = None
-            self._connection.send(AttemptEnded(_portable(outcome), _memory()))
+            self._connection.send(AttemptEnded(_portable(outcome), resident_bytes()))
 
     # In threads of their own.
 
@@ -260,13 +260,3 @@ def _settled_portably(outcome: Settled) -> Settled:
             return replace(outcome, exception=CarriedException(outcome.exception))
         case _:
             return outcome
-
-
-def _memory() -> int:
-    """Return the resident bytes: now where the system knows, else at their highest."""
-    try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * resource.getpagesize()
-    except OSError:
-        highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return highest if sys.platform == "darwin" else highest * 1024
