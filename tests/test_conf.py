@@ -13,6 +13,7 @@ KEYS = [name.upper() for name in Conf.__slots__]
 SWITCHES = ["NOTIFY", "ENDPOINT_TASKS_SYNCHRONOUS"]
 LISTS = ["API_TASKS"]
 DICTS = ["LIMITS"]
+TEXTS = ["RELEASE"]
 
 
 def test_without_the_setting_the_defaults_are_in_force(settings: Settings) -> None:
@@ -60,7 +61,9 @@ def test_a_key_like_no_other_is_refused_and_all_are_named(settings: Settings) ->
         conf()
 
 
-@pytest.mark.parametrize("key", [name for name in KEYS if name not in SWITCHES + LISTS + DICTS])
+@pytest.mark.parametrize(
+    "key", [name for name in KEYS if name not in SWITCHES + LISTS + DICTS + TEXTS]
+)
 @pytest.mark.parametrize("value", [0, -1, "5", None, True])
 def test_a_value_that_is_no_number_above_nought_is_refused(
     settings: Settings, key: str, value: Any
@@ -86,6 +89,14 @@ def test_a_list_is_of_dotted_paths(settings: Settings, key: str, value: Any) -> 
         conf()
     settings.TASKWORKS = {key: ["shop.tasks.Sum"]}
     assert getattr(conf(), key.lower()) == ("shop.tasks.Sum",)
+
+
+@pytest.mark.parametrize("key", TEXTS)
+@pytest.mark.parametrize("value", [0, None, b"v1", ["v1"]])
+def test_what_is_no_text_is_refused(settings: Settings, key: str, value: Any) -> None:
+    settings.TASKWORKS = {key: value}
+    with pytest.raises(ImproperlyConfigured, match=rf"TASKWORKS\['{key}'\] must be a string"):
+        conf()
 
 
 @pytest.mark.parametrize("key", DICTS)

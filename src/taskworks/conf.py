@@ -33,6 +33,7 @@ class Conf:
     api_max_user_streams: int = 100  # of these, per user, or per address of anonymous users
     schedule_callables: tuple[str, ...] = ()  # dotted paths that the admin offers besides tasks
     limits: Mapping[str, Any] | None = None  # the options of each limit, by its name
+    release: str = ""  # of the project; empty: from variables of the environment
 
 
 _UNSET: dict[str, Any] = {}
@@ -73,6 +74,8 @@ def _validate(key: str, value: Any, default: Any) -> None:
             _validate_flag(key, value)
         case None:
             _validate_dict(key, value)
+        case str():
+            _validate_text(key, value)
         case tuple():
             validate_paths(f"TASKWORKS[{key!r}]", value)
         case _:
@@ -93,6 +96,11 @@ def _validate_number(key: str, value: Any, *, is_integer: bool) -> None:
     has_right_type = type(value) is int or (type(value) is float and not is_integer)
     if not has_right_type or not 0 < value < math.inf:
         raise ImproperlyConfigured(f"TASKWORKS[{key!r}] must be a positive {kind}, not {value!r}.")
+
+
+def _validate_text(key: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise ImproperlyConfigured(f"TASKWORKS[{key!r}] must be a string, not {value!r}.")
 
 
 def _validate_flag(key: str, value: Any) -> None:

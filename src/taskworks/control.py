@@ -1,6 +1,6 @@
 """
-Pause, resume and clear queues, tasks, limits and keys, drain queues, change limits, and say why a
-run waits.
+Pause, resume and clear queues, tasks, limits and keys, drain queues, change limits, stop workers,
+and say why a run waits.
 
 A pause is a row. Every worker heeds it, whenever it was started, until somebody ends it or it ends
 by itself. What runs goes on; what waits keeps its place.
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from asgiref.sync import sync_to_async
 
@@ -22,7 +23,7 @@ from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS
 from taskworks.polling import Timeout
 
 if TYPE_CHECKING:
-    from taskworks.models import Limit, Pause
+    from taskworks.models import Limit, Pause, Worker
     from taskworks.models.pause import Scope
     from taskworks.result import TaskResult
 
@@ -33,6 +34,7 @@ __all__ = [
     "apause",
     "apauses",
     "aresume",
+    "astop_worker",
     "awhy_waiting",
     "change_limit",
     "clear",
@@ -40,6 +42,7 @@ __all__ = [
     "pause",
     "pauses",
     "resume",
+    "stop_worker",
     "why_waiting",
 ]
 
@@ -316,6 +319,29 @@ async def achange_limit(
         total_rate=total_rate,
         total_burst=total_burst,
     )
+
+
+# Workers.
+
+
+def stop_worker(worker: UUID | str, *, drain: bool = False) -> "Worker":
+    """
+    Have the worker with this id end, wherever it runs, and return its row. It claims nothing more,
+    and interrupts what takes longer than ``SHUTDOWN_TIMEOUT``, as after SIGTERM; with ``drain`` it
+    lets its tasks end, however long they take. It hears of it with its next heartbeat. What has
+    started the worker may start another.
+
+    Raise ValueError for an id that is malformed, or no living worker's.
+    """
+    from taskworks.actions import worker_actions
+    from taskworks.models.worker import Request
+
+    return worker_actions.ask(worker, Request.DRAIN if drain else Request.STOP)
+
+
+async def astop_worker(worker: UUID | str, *, drain: bool = False) -> "Worker":
+    """See stop_worker()."""
+    return await sync_to_async(stop_worker)(worker, drain=drain)
 
 
 # Why a run waits.

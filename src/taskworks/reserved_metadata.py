@@ -13,6 +13,7 @@ from uuid import UUID
 RESERVED = "taskworks."  # what keys begin with that are ours alone
 OF_SCHEDULE = f"{RESERVED}schedule"  # which schedule made the run, and for which planned time
 OF_WORKFLOW = f"{RESERVED}workflow"  # the id of the workflow that the run is a member of
+OF_PARENT = f"{RESERVED}parent"  # the id of the run whose task has enqueued it
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +41,20 @@ def made_by(metadata: Any) -> MadeBy | None:
 
 def member_of(metadata: Any) -> UUID | None:
     """Return the workflow of a run with this metadata; None if there is none, or nonsense."""
-    if not metadata or not isinstance(metadata, Mapping):
+    return _id_in(metadata, OF_WORKFLOW)
+
+
+def parent_of(metadata: Any) -> UUID | None:
+    """Return the run that has enqueued one with this metadata; None if none has, or nonsense."""
+    return _id_in(metadata, OF_PARENT)
+
+
+def _id_in(metadata: Any, key: str) -> UUID | None:
+    given = metadata.get(key) if metadata and isinstance(metadata, Mapping) else None
+    try:
+        return UUID(given) if isinstance(given, str) else None
+    except ValueError:
         return None
-    match metadata.get(OF_WORKFLOW):
-        case str(text):
-            try:
-                return UUID(text)
-            except ValueError:
-                return None
-    return None
 
 
 def refuse_reserved(metadata: Mapping[Any, Any] | None, known: Mapping[str, Any]) -> None:

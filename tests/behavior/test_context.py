@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
@@ -17,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from taskworks import Retry, TaskContext, TaskResult, TaskResultStatus, current_context, task
 from taskworks.execution import Attempt
 from taskworks.models import RunState, TaskRun, Worker
+from taskworks.reserved_metadata import parent_of
 from taskworks.store import Store, store
 from tests import tasks
 from tests.behavior import Settings, executed, refused, run_of, run_worker
@@ -622,3 +624,31 @@ def test_progress_that_is_refused_decides_no_outcome(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Store, "write_progress", lambda self, runs: set())
     assert executed(result).status is SUCCESSFUL
     assert result.metadata == {}
+
+
+def test_a_run_remembers_the_run_that_has_enqueued_it() -> None:
+    parent = executed(tasks.enqueue_noop.enqueue())
+    child = TaskRun.objects.get(id=parent.return_value)
+    assert child.metadata == {"taskworks.parent": parent.id}
+    assert parent_of(child.metadata) == UUID(parent.id)
+    assert parent_of(run_of(parent).metadata) is None
+
+
+@pytest.mark.parametrize("given", [{}, None, {"taskworks.parent": 1}, {"taskworks.parent": "x"}])
+def test_nonsense_is_no_parent(given: Any) -> None:
+    assert parent_of(given) is None
+
+
+def test_each_error_says_when_its_attempt_began() -> None:
+    result = executed(tasks.fail.using(max_attempts=2, backoff=0).enqueue())
+    run = run_of(result)
+    began = [datetime.fromisoformat(entry["began"]) for entry in run.errors]
+    ended = [datetime.fromisoformat(entry["at"]) for entry in run.errors]
+    assert run.started_at == began[0] <= ended[0] <= began[1] <= ended[1] == run.finished_at
+    assert began[1] == run.last_attempted_at
+
+
+def test_what_was_cancelled_before_it_began_began_at_no_time() -> None:
+    result = tasks.noop.enqueue()
+    result.cancel()
+    assert [entry["began"] for entry in run_of(result).errors] == [None]

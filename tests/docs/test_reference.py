@@ -84,7 +84,9 @@ def options(subcommand: str) -> list[argparse.Action]:
 @pytest.mark.parametrize("field", fields(Conf), ids=lambda field: field.name)
 def test_settings_has_every_key_with_its_default(field: object) -> None:
     line = row(reference("settings"), field.name.upper())
-    if isinstance(field.default, bool | tuple | None):
+    if isinstance(field.default, str):
+        assert f'| `"{field.default}"` |' in line
+    elif isinstance(field.default, bool | tuple | None):
         assert f"| `{field.default}` |" in line
     else:
         assert f"| {field.default:,g} |" in line.replace("1,048,576 |", f"{2**20:,g} |")

@@ -184,7 +184,7 @@ def test_a_log_that_raises_ends_no_heartbeats(monkeypatch: pytest.MonkeyPatch) -
     """Without them the worker would be given up, and would not even learn that it was."""
     worker, tries = registered(), []
 
-    def fails(self: Any, worker: UUID) -> bool:
+    def fails(self: Any, worker: UUID, facts: Any) -> bool:
         tries.append(worker)
         raise DatabaseError("bad weather") if len(tries) % 2 else ValueError("worse")
 

@@ -86,6 +86,7 @@ class TestStatus:
         make_run()
         change(make_run(), queue_name="mail")
         change(make_run("running"), queue_name="mail", backend="other")
+        store().register(Worker(label="of the other", hostname="here", pid=78, backend="other"))
         counts = taskworks_json("status")["runs"]
         assert [tuple(count.values()) for count in counts] == [
             ("default", "default", "ready", 1),
@@ -155,7 +156,7 @@ class TestStatus:
         change(make_run(state), queue_name="mail")
         _, complaint = failing(4, "status")
         assert complaint.startswith(
-            "No living worker, but there are runs to execute in: 'mail' (1)"
+            "No living worker takes these queues, which have runs to execute: 'mail' (1)"
         )
         output, _ = failing(4, "status", "--json")
         assert json.loads(output)["unattended_queues"] == ["mail"]

@@ -80,7 +80,13 @@ def test_at_most_once_and_begun_is_failed_as_lost(store: Store, claimed: Claimed
     assert (row.state, row.attempts, row.failures) == ("failed", 1, 0)
     assert row.finished_at >= row.started_at
     [entry] = row.errors
-    assert entry == {**ENTRY, "attempt": 1, "at": entry["at"], "worker_id": None}
+    assert entry == {
+        **ENTRY,
+        "attempt": 1,
+        "began": row.started_at.isoformat(),
+        "at": entry["at"],
+        "worker_id": None,
+    }
 
 
 def test_at_most_once_and_not_begun_comes_back_as_it_was(store: Store, claimed: Claimed) -> None:

@@ -99,6 +99,7 @@ def _printed() -> dict[str, Any]:
         "list": _json("list"),
         "show": common_shape(_json("show", run.id) for run in (failed, successful, told, waiting)),
         "status": _json("status"),
+        "workers": _json("workers"),
         "retry": _json("retry", failed.id, successful.id),
         "cancel": _json("cancel", waiting.id, successful.id),
         "schedules --preview": _json("schedules", "--preview", 1),

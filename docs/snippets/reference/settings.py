@@ -18,4 +18,5 @@ TASKWORKS = {
     "API_MAX_USER_STREAMS": 100,
     "SCHEDULE_CALLABLES": (),
     "LIMITS": None,
+    "RELEASE": "",
 }

@@ -21,6 +21,7 @@ from taskworks.backends.unique_tasks import (
     validate_period,
 )
 from taskworks.conf import conf
+from taskworks.context import current_context
 from taskworks.definition import (
     Task,
     as_enqueued,
@@ -42,6 +43,7 @@ from taskworks.installed import refuse_without_app
 from taskworks.options.limits import Limit, limit_of
 from taskworks.options.names import is_name
 from taskworks.options.policy import ALONE, AT_MOST_ONCE, Policy, to_stored
+from taskworks.reserved_metadata import OF_PARENT
 from taskworks.result import TaskResult
 from taskworks.signals import announce_cancelled, announce_enqueued
 from taskworks.steps.names import validate_step_name
@@ -375,6 +377,8 @@ class DatabaseBackend(BaseTaskBackend):
 
         self.validate_task(task)
         template = self._template_of(task)
+        if parent := _parent():
+            template = template.noting({OF_PARENT: parent})
         if template.policy.transactional:
             _validate_transaction(template.policy)
         limit = conf().max_json_size
@@ -493,6 +497,16 @@ def _executor_of_task(run: "TaskRun") -> str | None:
         return policy_of(run.enqueued(resolve(run.task_path))).executor
     except (TaskNotFound, InvalidTask):
         return None
+
+
+def _parent() -> str | None:
+    """Return the id of the stored run whose task enqueues here; None outside of one."""
+    context = current_context()
+    if context is None:
+        return None
+    run = context.task_result
+    is_stored = isinstance(task_backends[run.backend], DatabaseBackend)
+    return run.id if is_stored else None
 
 
 def transaction_to_await(alias: str, *, wanted: bool) -> str | None:

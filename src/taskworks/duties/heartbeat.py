@@ -1,8 +1,9 @@
 """A worker's heartbeat, and its check on the other workers."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from taskworks import real_time as time
@@ -22,9 +23,10 @@ class Heartbeat(BackgroundThread):
     unblocks runs whose predecessor has succeeded, and ends workflows whose members have.
 
     ``worker`` returns the worker's id, or None while it has none because it was given up; then
-    there is no heartbeat. ``given_up`` is called with the id of the worker if it finds itself given
-    up, ``made_ready`` after a heartbeat that has made runs ready, ``schedules_enabled`` after each
-    that sees an enabled schedule; these must not block.
+    there is no heartbeat. ``facts`` are more columns of its row to write. ``given_up`` is called
+    with the id of the worker if it finds itself given up, ``made_ready`` after a heartbeat that has
+    made runs ready, ``schedules_enabled`` after each that sees an enabled schedule, ``asked`` after
+    each that sees that the worker was asked to end, with what; these must not block.
 
     With ``unblocks=False`` it leaves the blocked runs to the worker. A batch could otherwise find
     nothing to execute while this thread is about to unblock a run, and end too early.
@@ -38,13 +40,16 @@ class Heartbeat(BackgroundThread):
         worker: Callable[[], UUID | None],
         given_up: Callable[[UUID], None],
         *,
+        facts: Callable[[], Mapping[str, Any]] = dict,
         unblocks: bool = True,
     ) -> None:
         super().__init__("heartbeat", store.alias, "sending heartbeats")
         self.stop_timeout = conf().heartbeat_interval
         self._store, self._worker, self._given_up = store, worker, given_up
+        self._facts = facts
         self.made_ready: Callable[[], None] = lambda: None
         self.schedules_enabled: Callable[[], None] = lambda: None
+        self.asked: Callable[[str], None] = lambda to: None
         self._unblocks, self._unblocking = unblocks, Unblocking(store)
         self._workflows = WorkflowSweep(store)
         self._clock_jumps = ClockJumpGuard()
@@ -69,7 +74,7 @@ class Heartbeat(BackgroundThread):
         worker = self._worker()
         if worker is None:
             return
-        if not self._store.heartbeat(worker):
+        if not self._store.heartbeat(worker, self._facts()):
             if not self.is_stopping:
                 self._given_up(worker)
             return
@@ -79,6 +84,8 @@ class Heartbeat(BackgroundThread):
     def _look_around(self, worker: UUID) -> None:
         silence = timedelta(seconds=conf().worker_timeout)
         overview = self._store.overview(silence, witness=worker)
+        if overview.asked_to:
+            self.asked(overview.asked_to)
         if overview.heartbeat_at:
             self._clock_jumps.note(overview.heartbeat_at, silence)
         given_up = (

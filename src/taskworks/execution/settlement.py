@@ -176,8 +176,10 @@ def _add_crash(attempt: Attempt, entry: dict[str, str]) -> None:
 
 def _add_error(attempt: Attempt, entry: dict[str, str]) -> None:
     run = attempt.run
+    began = run.last_attempted_at if attempt.began is not None else None
     facts = {
         "attempt": run.attempts,
+        "began": began and began.isoformat(),
         "at": attempt.ended_at.isoformat(),
         "worker_id": attempt.worker_id,
     }

@@ -92,6 +92,14 @@ def database_backend(alias: str) -> DatabaseBackend:
     return backend
 
 
+def worker_id(text: str) -> UUID:
+    """The id of a worker."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be the id of a worker, not {text!r}") from None
+
+
 def run_id(text: str) -> UUID:
     """The full id of a run."""
     try:

@@ -132,7 +132,7 @@ def _complain(workers: list[Working], unattended: dict[str, int]) -> None:
     if unattended:
         queues = ", ".join(f"{visible(queue)!r} ({count})" for queue, count in unattended.items())
         complaints.append(
-            f"No living worker, but there are runs to execute in: {queues}. "
+            f"No living worker takes these queues, which have runs to execute: {queues}. "
             "Start one: manage.py taskworks worker"
         )
     if complaints:

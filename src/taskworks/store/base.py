@@ -212,7 +212,8 @@ class Base(ABC):
         it was read; return whether it was ended.
         """
         now = self.read_clock()
-        errors = [*run.errors, self._error_entry(run.attempts, now, entry)]
+        began = run.last_attempted_at if run.state == RunState.RUNNING else None
+        errors = [*run.errors, self._error_entry(run.attempts, now, entry, began)]
         changes = {"state": state.value, "finished_at": now, "errors": errors}
         rows = self._unchanged(run)
         for name, value in changes.items():
@@ -221,9 +222,12 @@ class Base(ABC):
         return bool(rows.update(claim_token=None, **changes, **more))
 
     @staticmethod
-    def _error_entry(attempt: int, now: datetime, entry: Mapping[str, Any]) -> dict[str, Any]:
+    def _error_entry(
+        attempt: int, now: datetime, entry: Mapping[str, Any], began: datetime | None = None
+    ) -> dict[str, Any]:
         """Return what is written into the errors of a run that no worker has ended."""
-        return {"attempt": attempt, "at": now.isoformat(), "worker_id": None, **entry}
+        times = {"began": began and began.isoformat(), "at": now.isoformat()}
+        return {"attempt": attempt, **times, "worker_id": None, **entry}
 
     def _unchanged(self, run: TaskRun) -> TaskRunQuerySet:
         """Select the row, if nothing has happened to the run since it was read."""

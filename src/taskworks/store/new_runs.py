@@ -29,6 +29,11 @@ class Template:
     ) -> None:
         self.columns, self.policy, self.limit = columns, policy, limit
 
+    def noting(self, metadata: Mapping[str, Any]) -> Self:
+        """Return a copy with more metadata."""
+        own = {**self.columns, "metadata": {**self.columns["metadata"], **metadata}}
+        return type(self)(own, self.policy, self.limit)
+
 
 class NewRuns:
     """

@@ -10,7 +10,7 @@ from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, Value, When
 from taskworks.database.clock import DatabaseClock
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import TaskRunQuerySet
-from taskworks.models.worker import WorkerQuerySet
+from taskworks.models.worker import Request, WorkerQuerySet
 from taskworks.options.policy import ALONE
 from taskworks.store.base import Base
 
@@ -33,6 +33,7 @@ class Overview(NamedTuple):
     blocked: bool  # a run that waits for others, or an edge that is left of one
     scheduled: bool  # an enabled schedule
     workflows: bool  # a workflow that has not ended
+    asked_to: str = ""  # what the worker is asked to do
 
 
 class Rescuing(Base):
@@ -43,10 +44,26 @@ class Rescuing(Base):
         worker.started_at = worker.heartbeat_at = DatabaseClock()
         worker.save(force_insert=True, using=self.alias)
 
-    def heartbeat(self, worker: UUID) -> bool:
-        """Write a heartbeat; return False if the worker was given up."""
+    def heartbeat(self, worker: UUID, facts: Mapping[str, Any] | None = None) -> bool:
+        """
+        Write a heartbeat, and these columns of the worker; return False if it was given up.
+        """
         alive = self.workers.living().filter(id=worker)
-        return bool(alive.update(heartbeat_at=DatabaseClock()))
+        return bool(alive.update(heartbeat_at=DatabaseClock(), **(facts or {})))
+
+    def ask_worker(self, worker: UUID, to: Request) -> bool:
+        """
+        Ask a living worker to drain or to stop; it reads that with its next heartbeat. One that
+        was asked to stop is not asked to drain any more. Return False if it does not live.
+        """
+        alive = self.workers.living().filter(id=worker)
+        asked = alive.exclude(asked_to=Request.STOP) if to == Request.DRAIN else alive
+        return bool(asked.update(asked_to=to)) or alive.exists()
+
+    def asked_of(self, worker: UUID) -> str:
+        """Return what a worker was asked to do, whether it lives or not; "" if nothing."""
+        asked = self.workers.filter(id=worker).values_list("asked_to", flat=True)
+        return asked.first() or ""
 
     def overview(self, silence: timedelta, witness: UUID) -> Overview:
         """Return what a worker must know about other rows, in one statement."""
@@ -56,30 +73,25 @@ class Rescuing(Base):
         edges = self.edges.order_by("id").values("id")
         workflows = self.workflows.filter(finished_at=None).order_by("id").values("id")
         seen = self.workers.living().filter(id=witness)
-        for (
-            heartbeat_at,
-            silent,
-            lost,
-            first_blocked,
-            first_edge,
-            scheduled,
-            first_workflow,
-        ) in seen.values_list(
+        answers = seen.values_list(
             "heartbeat_at",
+            "asked_to",
             Exists(self.workers.living().filter(_far_from(heard, silence))),
             Exists(self._lost()),
             Subquery(blocked[:1]),
             Subquery(edges[:1]),
             Exists(self.schedules.enabled()),
             Subquery(workflows[:1]),
-        ):
+        )
+        for heartbeat_at, asked_to, silent, lost, run, edge, scheduled, workflow in answers:
             return Overview(
                 heartbeat_at,
                 silent=bool(silent),
                 lost=bool(lost),
-                blocked=bool(first_blocked or first_edge),
+                blocked=bool(run or edge),
                 scheduled=bool(scheduled),
-                workflows=first_workflow is not None,
+                workflows=workflow is not None,
+                asked_to=asked_to,
             )
         return Overview(
             heartbeat_at=None,

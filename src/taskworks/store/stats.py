@@ -103,17 +103,18 @@ def unattended(
     tallies: list[Tally], workers: list[Working], paused: Collection[Scope]
 ) -> dict[str, int]:
     """
-    Return the queues that have runs to execute now, with the number of these, if no worker lives;
-    otherwise nothing, because a worker's row does not tell its queues. What is ready in a
-    ``paused`` queue is not to be executed now.
+    Return the queues that have runs to execute now and that no living worker takes, with the number
+    of these runs. What is ready in a ``paused`` queue is not to be executed now.
     """
-    if any(worker.is_living for worker in workers):
-        return {}
+    living = [working.worker for working in workers if working.is_living]
     work: Counter[str] = Counter()
     for tally in tallies:
         queue = Scope(QUEUE, tally.queue_name, tally.backend)
         is_held = tally.state == RunState.READY and queue in paused
-        if tally.state in TO_EXECUTE and not is_held:
+        is_taken = any(
+            worker.backend == tally.backend and worker.takes(tally.queue_name) for worker in living
+        )
+        if tally.state in TO_EXECUTE and not (is_held or is_taken):
             work[tally.queue_name] += tally.number
     return dict(work)
 

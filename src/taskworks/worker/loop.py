@@ -41,6 +41,7 @@ from taskworks.execution.task_connections import leave_connections, tidy_connect
 from taskworks.framework import BaseTaskBackend
 from taskworks.logs import steady_logger
 from taskworks.models import TaskRun
+from taskworks.models.worker import Request
 from taskworks.options.retention import retention_of
 from taskworks.recording.events import Observer, RunEvents, Subscriber
 from taskworks.recording.ledger import Ledger
@@ -51,6 +52,7 @@ from taskworks.worker.claiming.intake import Intake
 from taskworks.worker.claiming.limited import FreedSlots
 from taskworks.worker.claiming.queues import Queues
 from taskworks.worker.claiming.sources import wake_up_source
+from taskworks.worker.facts import lasting_facts, passing_facts
 from taskworks.worker.first_starts import FirstStarts
 from taskworks.worker.pools import Done, Pools, PoolSet, Sizes
 from taskworks.worker.registration import Registration
@@ -110,7 +112,8 @@ class Worker:
         self._has_noted_stop = False
         self._has_made_ready = Event()
         self._outage = Outage()
-        self._registration = Registration(self._store, self.label, announce)
+        facts = lasting_facts(backend.alias, options.queues, options.sizes)
+        self._registration = Registration(self._store, self.label, facts, announce)
         self._make_ledger(subscribers)
         self._pools = make_pools(options.sizes, type(backend), self._receive)
         self._starts = FirstStarts(self._ledger, self._pools)
@@ -151,8 +154,10 @@ class Worker:
             self._store,
             lambda: self._registration.living_id,
             self._given_up,
+            facts=lambda: passing_facts(self.options.sizes, self._pools.empty),
             unblocks=not self.options.batch,
         )
+        self._heartbeat.asked = self._heed_request
         self._heartbeat.made_ready = self._note_made_ready
         self._threads: list[WakeUpSource | BackgroundThread] = [self._heartbeat]
         if self.options.batch:
@@ -381,6 +386,12 @@ class Worker:
         self._registration.lose(worker)
         self._wake()
 
+    def _heed_request(self, to: str) -> None:
+        # Called in the heartbeat's thread, with each heartbeat from now on.
+        if to in Request.values and self.shutdown.request(drain=to == Request.DRAIN):
+            logger.info("Worker %s was asked to %s.", self.label, to)
+            self._wake()
+
     def _register_again(self) -> None:
         """Register again after being given up, once all that was claimed before has ended."""
         if self._registration.is_registered:
@@ -453,7 +464,8 @@ class Worker:
             self._intake.hurry()
         elif self.shutdown.stage is Stage.DRAINING and not self._has_said_that_it_drains:
             self._has_said_that_it_drains = True
-            self._observer.draining(len(self._ledger))
+            if not self.shutdown.is_requested:  # who asked through the database is elsewhere
+                self._observer.draining(len(self._ledger))
 
     # Come and go.
 

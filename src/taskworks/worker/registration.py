@@ -3,7 +3,8 @@
 import os
 import platform
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 from uuid import UUID, uuid4
 
 from taskworks.conf import conf
@@ -21,13 +22,18 @@ class Registration:
 
     A worker that may have been given up gets a new ``id`` and is unregistered until ``renew()``;
     what it claimed under the old id is no longer its own. ``announce`` is called with each id
-    before it has a row.
+    before it has a row. ``facts`` are more columns of the row.
     """
 
     def __init__(
-        self, store: Store, label: str, announce: Callable[[UUID], None] | None = None
+        self,
+        store: Store,
+        label: str,
+        facts: Mapping[str, Any],
+        announce: Callable[[UUID], None] | None = None,
     ) -> None:
-        self._store, self._label = store, label
+        self._store, self._label, self._facts = store, label, facts
+        self._asked_to = ""
         self._announce = announce or (lambda worker: None)
         self._former: UUID | None = None
         self._lock = threading.Lock()
@@ -43,7 +49,14 @@ class Registration:
     def begin(self) -> None:
         """Register, and rescue the runs of dead workers at once."""
         self._announce(self.id)
-        row = WorkerRow(id=self.id, label=self._label, hostname=platform.node(), pid=os.getpid())
+        row = WorkerRow(
+            id=self.id,
+            label=self._label,
+            hostname=platform.node(),
+            pid=os.getpid(),
+            asked_to=self._asked_to,
+            **self._facts,
+        )
         try:
             self._store.register(row)
         except BaseException:  # the row may exist all the same: do not use its id
@@ -64,7 +77,9 @@ class Registration:
         )
 
     def renew(self) -> None:
-        """Register again, under the new id."""
+        """Register again, under the new id; what the former one was asked to do still stands."""
+        if self._former:
+            self._asked_to = self._asked_to or self._store.asked_of(self._former)
         self._forget_former()
         self.begin()
         logger.warning("Worker %s was given up for dead; it goes on under a new id.", self._label)

@@ -23,11 +23,13 @@ class Shutdown:
     """
     The stages of a shutdown. Asked once, a worker drains for ``TASKWORKS["SHUTDOWN_TIMEOUT"]``
     seconds, then asks its tasks to stop, and then releases their runs; asked again, it releases at
-    once. ``restart`` asks once too, for a worker that starts again afterwards.
+    once. ``restart`` asks once too, for a worker that starts again afterwards. ``request`` is for
+    those who ask through the database, again and again: the first signal after it counts as the
+    first.
     """
 
     def __init__(self) -> None:
-        self.is_restart = False
+        self.is_restart = self.is_requested = False
         self._asked = 0
         self._deadline = math.inf
         self.over = threading.Event()  # set once the worker has ended
@@ -39,9 +41,20 @@ class Shutdown:
         if self._asked == 1:
             self._set_deadline()
 
+    def request(self, *, drain: bool) -> bool:
+        """
+        Have the worker stop; with ``drain``, when its tasks have ended, however long they take.
+        Return False if that was requested before.
+        """
+        before = self.is_requested, self._deadline
+        self.is_requested, self.is_restart = True, False
+        if not drain:
+            self._set_deadline()
+        return before != (self.is_requested, self._deadline)
+
     def restart(self) -> None:
         """Ask the worker to stop and start again, unless it was asked to stop."""
-        if not self._asked and not self.is_restart:
+        if not (self._asked or self.is_requested or self.is_restart):
             self.is_restart = True
             self._set_deadline()
 
@@ -55,7 +68,7 @@ class Shutdown:
     def stage(self) -> Stage:
         """The stage now: it changes as time passes."""
         if self._deadline == math.inf:
-            return Stage.WORKING
+            return Stage.DRAINING if self.is_requested else Stage.WORKING
         late = time.monotonic() - self._deadline
         if self._asked > 1 or late > RELEASE_AFTER:
             return Stage.RELEASING

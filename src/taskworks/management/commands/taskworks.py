@@ -20,6 +20,7 @@ from taskworks.management import (
     show_command,
     status_command,
     worker_command,
+    workers_command,
 )
 from taskworks.management.errors_first import ErrorsFirst, exit_with_error_first
 from taskworks.management.process import replace_closed_output
@@ -52,6 +53,8 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "drain": queue_commands.DRAIN,
     "schedules": schedules_command,
     "limits": limits_command,
+    "workers": workers_command.WORKERS,
+    "stop-worker": workers_command.STOP_WORKER,
     "move": move_command,
 }
 
@@ -59,7 +62,8 @@ SUBCOMMANDS: dict[str, Subcommand] = {
 class Command(BaseCommand):
     help = (
         "Run workers; enqueue, show, retry, cancel, delete and move runs; pause and clear queues, "
-        "tasks and limits; drain queues; list and change schedules and limits."
+        "tasks and limits; drain queues; list and change schedules and limits; list and stop "
+        "workers."
     )
     # The worker runs the checks itself, once it has reached the database, which some of them query.
     requires_system_checks = ()

@@ -29,7 +29,10 @@ class PoolSet(Protocol):
 
     @property
     def empty(self) -> Mapping[str, int]:
-        """How many slots of each lane nothing has taken or reserved, or waits for."""
+        """
+        How many slots of each lane nothing has taken or reserved, or waits for. The worker's
+        heartbeat reads this in a thread of its own.
+        """
 
     @property
     def free(self) -> Mapping[str, int]:
@@ -104,7 +107,7 @@ class Pools:
 
     @property
     def empty(self) -> Mapping[str, int]:
-        return self._sizes | {lane: pool.empty for lane, pool in self._pools.items()}
+        return self._sizes | {lane: pool.empty for lane, pool in self._pools.copy().items()}
 
     @property
     def free(self) -> Mapping[str, int]:

@@ -7,7 +7,6 @@ It ends when the pipe does: as every Python process does if it has nothing to ex
 import contextvars
 import ctypes
 import os
-import resource
 import signal
 import sys
 import threading
@@ -38,6 +37,7 @@ from taskworks.execution import (
     prepare,
 )
 from taskworks.execution.task_connections import forget_queries, leave_connections
+from taskworks.memory import resident_bytes
 from taskworks.steps.requests import Request
 from taskworks.store import store
 from taskworks.worker.default_log import log_by_default
@@ -161,7 +161,7 @@ class ChildMain:
             self._send_progress()
             self._send_requests()  # of a task that was interrupted while it asked
             self._current = None
-            self._connection.send(AttemptEnded(_portable(outcome), _memory()))
+            self._connection.send(AttemptEnded(_portable(outcome), resident_bytes()))
 
     def _ask(self, asked: StepAsked) -> None:
         # In the task's thread, which may be interrupted: so another one sends it.
@@ -303,13 +303,3 @@ def _settled_portably(outcome: Settled) -> Settled:
             return replace(outcome, exception=CarriedException(outcome.exception))
         case _:
             return outcome
-
-
-def _memory() -> int:
-    """Return the resident bytes: now where the system knows, else at their highest."""
-    try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * resource.getpagesize()
-    except OSError:
-        highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return highest if sys.platform == "darwin" else highest * 1024

@@ -1,0 +1,47 @@
+"""What a worker's row says of it, for people and for others that ask who takes a run."""
+
+import platform
+from collections.abc import Mapping
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+from taskworks.memory import resident_bytes
+from taskworks.options.policy import ASYNC, PROCESS, THREAD
+from taskworks.release import release
+from taskworks.worker.claiming.queues import Queues
+from taskworks.worker.pools import Sizes
+
+
+def lasting_facts(backend: str, queues: Queues, sizes: Sizes) -> dict[str, Any]:
+    """Return the columns that stay as they are for as long as the worker lives."""
+    return {
+        "backend": backend,
+        "queues": None if queues.names is None else [*queues.names],
+        "excluded_queues": sorted(queues.excluded),
+        "slots": slots_of(sizes),
+        "version": _version(),
+        "release": release(),
+        "python": platform.python_version()[:32],
+    }
+
+
+def passing_facts(sizes: Sizes, empty: Mapping[str, int]) -> dict[str, Any]:
+    """Return the columns that each heartbeat writes; ``empty`` are the empty slots by lane."""
+    slots = slots_of(sizes)
+    busy = sum(number - empty.get(executor, number) for executor, number in slots.items())
+    return {"busy": max(0, busy), "memory": resident_bytes()}
+
+
+def slots_of(sizes: Sizes) -> dict[str, int]:
+    """Return how many runs are executed at once, by executor."""
+    slots = {THREAD: sizes.threads, ASYNC: sizes.async_slots, PROCESS: sizes.task_processes}
+    return {executor: number for executor, number in slots.items() if number}
+
+
+@cache
+def _version() -> str:
+    try:
+        return metadata.version("django-taskworks")[:32]
+    except metadata.PackageNotFoundError:  # its code was put on the path
+        return ""
