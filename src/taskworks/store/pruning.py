@@ -51,7 +51,10 @@ class Pruning(Stepping):
         pruned = self._delete(ids, self.prunable(rule))
         if pruned:
             gone = ~Exists(TaskRun.objects.filter(id=OuterRef("run")))
-            left = [rows.filter(gone, run__in=ids) for rows in (self.keys, self.steps, self.events)]
+            left = [
+                rows.filter(gone, run__in=ids)
+                for rows in (self.keys, self.step_records, self.events)
+            ]
             keys, *of_steps = (rows.values_list("run", flat=True) for rows in left)
             if keys.union(*of_steps, all=True).exists():  # most runs have left nothing
                 self._delete_free_keys(left[0])

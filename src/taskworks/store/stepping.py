@@ -44,7 +44,7 @@ class Stepping(Base):
     """Record steps, wait for events and send them."""
 
     @property
-    def steps(self) -> "models.QuerySet[StepRecord]":
+    def step_records(self) -> "models.QuerySet[StepRecord]":
         return StepRecord.objects.using(self.alias)
 
     @property
@@ -72,7 +72,7 @@ class Stepping(Base):
         """Return what the run has recorded, and its events."""
         if not self._ours(run).exists():
             return None
-        records = self.steps.filter(run=run.id)
+        records = self.step_records.filter(run=run.id)
         events = self.events.filter(run=run.id)
         return History(
             {row.name: Recorded(_kind(row), row.value, row.ended_at) for row in records},
@@ -205,7 +205,7 @@ class Stepping(Base):
 
     def forget_steps(self, runs: Collection[UUID]) -> None:
         """Delete what these runs have recorded, and their events."""
-        for rows in (self.steps, self.events):
+        for rows in (self.step_records, self.events):
             self._delete_rows_of(runs, rows)
 
     def forget_steps_of_gone(self, after: UUID | None, limit: int) -> UUID | None:
@@ -213,7 +213,7 @@ class Stepping(Base):
         Delete the records and events of runs that are gone, of the next ``limit`` rows of each;
         return the last run that was looked at, None if there are no more.
         """
-        last = [self._forget_gone(rows, after, limit) for rows in (self.steps, self.events)]
+        last = [self._forget_gone(rows, after, limit) for rows in (self.step_records, self.events)]
         return min((run for run in last if run), default=None)
 
     def _forget_gone(self, rows: Any, after: UUID | None, limit: int) -> UUID | None:
