@@ -115,7 +115,9 @@ def _check_database() -> Iterator[checks.CheckMessage]:
         )
     elif connection.vendor == "sqlite":
         yield from _check_sqlite(connection.alias)
-    elif connection.vendor == "mysql":
+    elif connection.vendor == "postgresql":
+        yield from _check_postgresql(connection.alias)
+    else:
         yield from _check_mysql(connection.alias)
 
 
@@ -155,6 +157,23 @@ def _check_sqlite(alias: str) -> Iterator[checks.CheckMessage]:
             hint="Set OPTIONS['transaction_mode'] to 'IMMEDIATE', and OPTIONS['init_command'] to "
             "'PRAGMA journal_mode=WAL;'.",
             id="taskworks.W001",
+        )
+
+
+def _check_postgresql(alias: str) -> Iterator[checks.CheckMessage]:
+    from django.db.backends.postgresql.psycopg_any import IsolationLevel
+
+    # Django refuses what is no level when it connects.
+    level = connections[alias].settings_dict["OPTIONS"].get("isolation_level")
+    if level in [IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE]:
+        name = IsolationLevel(level).name.replace("_", " ")
+        yield checks.Warning(
+            f"Transactions on the database {alias!r} have the isolation level {name}, in which "
+            "enqueues under a unique key and requests to cancel may fail ('could not serialize "
+            "access ...').",
+            hint="Remove OPTIONS['isolation_level'], or have your transactions repeated. Workers "
+            "use READ COMMITTED in any case.",
+            id="taskworks.W004",
         )
 
 

@@ -136,6 +136,21 @@ class TestChecks:
         assert (warning.id, warning.level) == ("taskworks.W001", checks.WARNING)
         assert "'transaction_mode'" in warning.hint
 
+    @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="PostgreSQL's own check")
+    @pytest.mark.parametrize("level", ["REPEATABLE_READ", "SERIALIZABLE"])
+    def test_another_isolation_level_of_postgresql_is_a_warning(
+        self, monkeypatch: pytest.MonkeyPatch, level: str
+    ) -> None:
+        from django.db.backends.postgresql.psycopg_any import IsolationLevel
+
+        options = connection.settings_dict["OPTIONS"]
+        monkeypatch.setitem(options, "isolation_level", IsolationLevel[level])
+        [warning] = self.found()
+        assert (warning.id, warning.level) == ("taskworks.W004", checks.WARNING)
+        assert level.replace("_", " ") in warning.msg
+        monkeypatch.setitem(options, "isolation_level", IsolationLevel.READ_COMMITTED)
+        assert self.found() == []
+
     @pytest.mark.skipif("connection.vendor != 'mysql'", reason="MySQL's and MariaDB's own check")
     @pytest.mark.parametrize("level", ["REPEATABLE READ", "serializable", None])
     def test_another_isolation_level_of_mysql_is_a_warning(

@@ -1,6 +1,9 @@
 """``unique`` with the backends that store nothing, and in schedules."""
 
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
@@ -8,9 +11,10 @@ from django.db import connection, transaction
 from taskworks import AlreadyEnqueued, Debounce, Unique, task, task_backends
 from taskworks.exceptions import InvalidTask
 from taskworks.models import Firing, Schedule, TaskRun
-from taskworks.schedules.firing import fire_now
+from taskworks.schedules import firing
+from taskworks.schedules.firing import fire, fire_now
 from taskworks.signals import task_enqueued
-from taskworks.store import store
+from taskworks.store import Store, store
 from tests import tasks
 from tests.behavior import Settings, unique
 from tests.connections import begin_elsewhere, held_elsewhere, wait_until_blocked
@@ -19,6 +23,10 @@ from tests.schedules.firing import fire_due, scheduled
 DUMMY = "taskworks.backends.dummy.DummyBackend"
 IMMEDIATE = "taskworks.backends.immediate.ImmediateBackend"
 called: list[int] = []
+
+
+@task(unique=Unique("number", while_="waiting"))
+def note_later(number: int) -> None: ...
 
 
 @task(unique=Unique("number"))
@@ -127,19 +135,97 @@ def test_a_schedule_fires_for_the_run_that_stands() -> None:
     assert [str(run) for run in Firing.objects.values_list("run", flat=True)] == [first.id] * 2
 
 
+one_writer = pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer")
+
+
+def due_now(*schedules: Schedule) -> None:
+    now = store().read_clock()
+    Schedule.objects.filter(pk__in=[schedule.pk for schedule in schedules]).update(
+        next_run=now, due_at=now
+    )
+
+
+def new_key() -> None:
+    note.enqueue(1)
+
+
+def waiting_run() -> None:
+    """It is held back until the other transaction ends."""
+    note_later.enqueue(1)
+
+
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer")
-def test_a_schedule_that_waits_for_a_key_keeps_no_other_from_firing() -> None:
-    waiting = scheduled(note, args=[1])
+@one_writer
+@pytest.mark.parametrize(
+    ("made", "hold", "overlap"),
+    [
+        (note, new_key, "run"),
+        (note_later, waiting_run, "run"),
+        (tasks.noop, waiting_run, "cancel_previous"),
+    ],
+)
+def test_a_schedule_that_another_transaction_holds_up_waits_not_for_that_to_end(
+    made: Any, hold: Callable[[], None], overlap: str
+) -> None:
+    """Others fire, and it fires once, at the first look after that."""
+    previous = note_later.enqueue(1)
+    args = [] if made is tasks.noop else [1]
+    waiting = scheduled(made, args=args, label="waiting", overlap=overlap)
     others = [scheduled("tests.schedules.bell.noop", label=f"bell {at}") for at in range(2)]
-    Schedule.objects.update(next_run=store().read_clock(), due_at=store().read_clock())
-    with held_elsewhere(lambda: note.enqueue(1).id) as first:
-        firing = begin_elsewhere(lambda: fire_due(store()))
+    Firing.objects.create(
+        schedule=waiting,
+        planned_at=store().read_clock() - timedelta(hours=1),
+        fired_at=store().read_clock(),
+        run=UUID(previous.id),
+    )
+    due_now(waiting, *others)
+    with held_elsewhere(hold):
+        assert fire_due(store()) == 3
+        assert [schedule.firings.count() for schedule in (waiting, *others)] == [1, 1, 1]
+        waiting.refresh_from_db()
+        assert (waiting.fired, waiting.error) == (0, "")
+        assert store().schedule_agenda().due == [waiting.pk]
+        due_now(*others)
+        assert fire_due(store()) == 3
+    assert fire_due(store()) == 1
+    waiting.refresh_from_db()
+    assert (waiting.fired, waiting.firings.count()) == (1, 2)
+    assert store().schedule_agenda().due == []
+
+
+@pytest.mark.django_db(transaction=True)
+@one_writer
+def test_many_schedules_that_are_held_up_are_left_for_the_next_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried: list[int] = []
+    fire_alone = firing._fire_alone
+
+    def count(store: Store, schedule: int, max_wait: Any) -> list[float]:
+        tried.append(schedule)
+        return fire_alone(store, schedule, max_wait)
+
+    monkeypatch.setattr(firing, "_fire_alone", count)
+    monkeypatch.setattr(firing, "MAX_HELD_UP", 1)
+    held_up = [scheduled(note, args=[1], label=f"waiting {number}") for number in range(3)]
+    due_now(*held_up)
+    with held_elsewhere(new_key):
+        assert fire_due(store()) == 3
+    assert len(tried) == 1
+    assert fire_due(store()) == 3
+    assert TaskRun.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@one_writer
+def test_who_fires_a_schedule_here_and_now_waits() -> None:
+    schedule = scheduled(note, args=[1])
+    due_now(schedule)
+    with held_elsewhere(new_key):
+        firing_now = begin_elsewhere(lambda: fire(schedule.pk))
         wait_until_blocked()
-        fired = {*Firing.objects.values_list("schedule", flat=True)}
-        assert fired == {schedule.pk for schedule in others}
-    assert firing.result(timeout=60) == 3
-    assert str(waiting.firings.get().run) == first
+    assert firing_now.result(timeout=60)
+    assert schedule.firings.count() == 1
 
 
 def test_debounce_is_a_kind_of_unique() -> None:

@@ -42,12 +42,18 @@ POOL_OPTIONS = ("pool", "pool_name", "pool_size", "pool_reset_session")
 
 def copy_of(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
     """
-    Return a connection to the same database, outside of any pool, kept open, with timeouts.
+    Return a connection to the same database, outside of any pool, kept open, with timeouts. On
+    PostgreSQL its transactions are READ COMMITTED, whatever the project's are: a statement that
+    follows a lock must see what was committed until then.
 
     Whatever it raises when it is opened or used is a ``django.db.Error``; see ``foreign_errors``.
     """
     settings = {**copy.deepcopy(connection.settings_dict), "CONN_MAX_AGE": None, "AUTOCOMMIT": True}
     options = {**TIMEOUT_OPTIONS[connection.vendor], **settings["OPTIONS"]}
+    if connection.vendor == "postgresql":
+        from django.db.backends.postgresql.psycopg_any import IsolationLevel
+
+        options["isolation_level"] = IsolationLevel.READ_COMMITTED
     settings["OPTIONS"] = {
         name: value for name, value in options.items() if name not in POOL_OPTIONS
     }

@@ -6,7 +6,7 @@ planned time: the worker that comes first fires and no other does, whatever thei
 """
 
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
 from functools import partial
@@ -27,10 +27,14 @@ from taskworks.reserved_metadata import OF_SCHEDULE
 from taskworks.result import TaskResult
 from taskworks.schedules.due_times import times_to_fire
 from taskworks.store import Store, store
+from taskworks.store.base import MAX_LOCK_WAIT
 
 SCHEDULES_PER_TRANSACTION = 50
 # When a schedule that cannot fire is tried again: its code may be about to be deployed.
 RETRY_AFTER = timedelta(minutes=1)
+# When one is tried again that another transaction has held up, for as long as a lock is waited for.
+TRY_AGAIN_AFTER = timedelta(seconds=1)
+MAX_HELD_UP = 5  # schedules at one look
 MAX_ERROR_LENGTH = 1000  # characters
 # Errors of the database, not of what is fired; the last one if this process was frozen too long.
 OUTAGE = (OperationalError, InterfaceError, InternalError)
@@ -41,7 +45,8 @@ logger = steady_logger(__name__)
 def fire_some(store: Store, due: Sequence[int]) -> list[float]:
     """
     Fire up to SCHEDULES_PER_TRANSACTION of these that are still due. Return, for each that was
-    handled, the seconds until it is due again.
+    handled, the seconds until it is due again; or until it is tried again, if others' transactions
+    have held it up.
     """
     if not due:
         return []
@@ -50,12 +55,12 @@ def fire_some(store: Store, due: Sequence[int]) -> list[float]:
     alone: Sequence[int]
     try:
         fired, alone = _fire_together(store, chosen)
-    except OUTAGE:
-        raise
-    except Exception:  # of one of them, which must not keep the others from firing
+    except Exception as error:  # of one of them, which must not keep the others from firing
+        if _is_outage(store, error):
+            raise
         logger.debug("Schedules are fired one by one.", exc_info=True)
         fired, alone = [], chosen
-    return [*fired, *(seconds for one in alone for seconds in _fire_alone(store, one))]
+    return [*fired, *_fire_one_by_one(store, alone)]
 
 
 def fire(schedule_id: int) -> bool:
@@ -63,7 +68,7 @@ def fire(schedule_id: int) -> bool:
     Fire one schedule here and now if it is due, as a worker would, in the caller's transaction if
     there is one. Return whether it was due. What keeps it from firing is written to its ``error``.
     """
-    return bool(_fire_alone(store(), schedule_id))
+    return bool(_fire_alone(store(), schedule_id, max_wait=None))
 
 
 def fire_now(schedule: Schedule) -> TaskResult[..., Any]:
@@ -93,7 +98,7 @@ def _some_of(due: Sequence[int]) -> Sequence[int]:
 
 def _fire_together(store: Store, ids: Collection[int]) -> tuple[list[float], list[int]]:
     """Fire those that wait for nobody; return when they are due again, and the others."""
-    with store.lock_due_schedules(ids) as schedules:
+    with store.lock_due_schedules(ids, MAX_LOCK_WAIT) as schedules:
         others = [schedule.pk for schedule, _ in schedules if _may_wait(schedule)]
         fired = [
             _fire_or_mark(store, schedule, now, checks_firings=False)
@@ -111,9 +116,33 @@ def _may_wait(schedule: Schedule) -> bool:
         return False
 
 
-def _fire_alone(store: Store, schedule_id: int) -> list[float]:
+def _fire_one_by_one(store: Store, ids: Sequence[int]) -> Iterator[float]:
+    """
+    Fire these in any order. One that is held up stays due; with many of them, the rest is left for
+    the next look, so that those fired together do not wait for it.
+    """
+    held_up = 0
+    for schedule_id in random.sample(ids, len(ids)):
+        if held_up == MAX_HELD_UP:
+            yield TRY_AGAIN_AFTER.total_seconds()
+            continue
+        try:
+            yield from _fire_alone(store, schedule_id, MAX_LOCK_WAIT)
+        except OUTAGE as error:
+            if not store.is_lock_timeout(error):
+                raise
+            logger.debug("The schedule %s is held up by another transaction.", schedule_id)
+            held_up += 1
+            yield TRY_AGAIN_AFTER.total_seconds()
+
+
+def _is_outage(store: Store, error: Exception) -> bool:
+    return isinstance(error, OUTAGE) and not store.is_lock_timeout(error)
+
+
+def _fire_alone(store: Store, schedule_id: int, max_wait: timedelta | None) -> list[float]:
     try:
-        with store.lock_due_schedules([schedule_id]) as schedules:
+        with store.lock_due_schedules([schedule_id], max_wait) as schedules:
             return [
                 _fire_or_mark(store, schedule, now, checks_firings=True)
                 for schedule, now in schedules

@@ -129,26 +129,33 @@ class Base(ABC):
         """
 
     @contextmanager
-    def locking(self) -> Iterator[None]:
+    def locking(self, max_wait: timedelta | None = None) -> Iterator[None]:
         """
         Open a transaction that locks rows. Unless it is part of another one, the database ends it
-        and frees its locks after MAX_SILENCE_WITH_LOCKS, so that nobody waits for a frozen process.
+        and frees its locks after MAX_SILENCE_WITH_LOCKS, so that nobody waits for a frozen process;
+        and with ``max_wait``, what waits longer for a lock of another session raises an error, see
+        ``is_lock_timeout``. SQLite waits as long as its connection does.
         """
         is_outermost = self.connection.get_autocommit()
         try:
             with writing(self.alias):
                 if is_outermost:
-                    self._limit_silence(MAX_SILENCE_WITH_LOCKS)
+                    self._limit_transaction(MAX_SILENCE_WITH_LOCKS, max_wait)
                 yield
         finally:
             if is_outermost:
-                self._lift_silence_limit()
+                self._lift_limits(max_wait)
 
-    def _limit_silence(self, longest: timedelta) -> None:  # noqa: B027 - not every database can
-        """Have the database end this transaction once it has been idle for ``longest``."""
+    def _limit_transaction(  # noqa: B027 - not every database can
+        self, silence: timedelta, wait: timedelta | None
+    ) -> None:
+        """
+        Have the database end this transaction once it has been idle for ``silence``, and its
+        statements once they have waited for a lock for ``wait``.
+        """
 
-    def _lift_silence_limit(self) -> None:  # noqa: B027 - most databases limit the transaction
-        """Undo ``_limit_silence`` where it has limited the session, which others may use next."""
+    def _lift_limits(self, wait: timedelta | None) -> None:  # noqa: B027 - as above
+        """Undo ``_limit_transaction`` where it has limited the session, which others use next."""
 
     def is_lock_timeout(self, error: DatabaseError) -> bool:
         """Return whether the error is a lock timeout of one of our statements."""

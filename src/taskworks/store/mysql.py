@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -50,6 +51,9 @@ NOBODY = UUID(int=0)
 BUSY_INTERVAL = 0.01  # seconds between two looks at whether a run's row is free
 
 T = TypeVar("T")
+
+# How long a statement of the current transaction may wait for a lock, where that is limited.
+_longest_wait: ContextVar[timedelta | None] = ContextVar("longest_wait", default=None)
 
 
 class MySQLStore(Store):
@@ -236,14 +240,22 @@ class MySQLStore(Store):
         ]
         return self._hand_over(runs, worker) if runs else []
 
-    def _limit_silence(self, longest: timedelta) -> None:
-        # MariaDB has this limit for sessions only, MySQL not at all.
-        if self._is_mariadb:
-            self._set_limit("idle_transaction_timeout", longest)
+    def _limit_transaction(self, silence: timedelta, wait: timedelta | None) -> None:
+        _longest_wait.set(wait)
+        # MariaDB has the first limit for sessions only, MySQL not at all.
+        limits = {"idle_transaction_timeout": silence} if self._is_mariadb else {}
+        if wait is not None:
+            limits["innodb_lock_wait_timeout"] = wait
+        if limits:
+            self._set_limits(limits)
 
-    def _lift_silence_limit(self) -> None:
-        if self._is_mariadb:
-            self._restore("idle_transaction_timeout")
+    def _lift_limits(self, wait: timedelta | None) -> None:
+        _longest_wait.set(None)
+        names = ["idle_transaction_timeout"] if self._is_mariadb else []
+        if wait is not None:
+            names.append("innodb_lock_wait_timeout")
+        if names:
+            self._restore(*names)
 
     def _limit_lock_wait(self, longest: timedelta) -> None:
         self._set_limit("innodb_lock_wait_timeout", longest)
@@ -267,22 +279,23 @@ class MySQLStore(Store):
             limit = f"{name} = {int(MAX_LOCK_WAIT.total_seconds())}"
             yield f"SET STATEMENT {limit} FOR" if is_outermost else ""
             return
-        self._set_limit(name, MAX_LOCK_WAIT)
+        self._set_limits({name: MAX_LOCK_WAIT})
         try:
             yield ""
         finally:
             self._restore(name)
 
-    def _set_limit(self, name: str, longest: timedelta) -> None:
-        """Set a variable of the session, and keep its old value for ``_restore``."""
-        seconds = int(longest.total_seconds())
-        self._set(f"@taskworks_{name} = @@SESSION.{name}, SESSION {name} = {seconds}")
+    def _set_limits(self, longest: Mapping[str, timedelta]) -> None:
+        """Set variables of the session, and keep their old values for ``_restore``."""
+        kept = [f"@taskworks_{name} = @@SESSION.{name}" for name in longest]
+        limits = [f"SESSION {name} = {int(longest[name].total_seconds())}" for name in longest]
+        self._set(", ".join([*kept, *limits]))
 
-    def _restore(self, name: str) -> None:
-        # If the connection was closed, the session and its limit are gone.
+    def _restore(self, *names: str) -> None:
+        # If the connection was closed, the session and its limits are gone.
         if self.connection.connection:
             with suppress(DatabaseError):  # the statements of the block are committed
-                self._set(f"SESSION {name} = @taskworks_{name}")
+                self._set(", ".join(f"SESSION {name} = @taskworks_{name}" for name in names))
 
     def _set(self, variables: str) -> None:
         with self.connection.cursor() as cursor:
@@ -321,10 +334,14 @@ class MySQLStore(Store):
 
     def _is_held_back(self, run_id: UUID, unique: Unique, give_up_at: float) -> bool:
         # Without waiting for a lock, which InnoDB keeps then even if the row no longer matches.
+        longest = _longest_wait.get() or timedelta.max
+        timeout_at = time.monotonic() + longest.total_seconds()
         while not self._locked_not_begun([run_id], skip_locked=True):
             is_patient = self._not_begun([run_id]).exclude(**overdue(unique)).exists()
             if not is_patient or time.monotonic() >= give_up_at:
                 return False
+            if time.monotonic() >= timeout_at:
+                raise OperationalError(LOCK_WAIT_TIMEOUT, f"The run {run_id} is locked.")
             time.sleep(BUSY_INTERVAL)
         return True
 

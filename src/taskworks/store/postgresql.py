@@ -23,6 +23,7 @@ from taskworks.store.statements import Change, Convert, Field, Rows
 from taskworks.store.verbs import Store
 
 LOCK_NOT_AVAILABLE = "55P03"
+MILLISECOND = timedelta(milliseconds=1)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_EXACT = 2**52  # microseconds that a float of seconds still represents exactly: until 2112
@@ -75,11 +76,16 @@ class PostgreSQLStore(Store):
     def listener(self) -> Listener | None:
         return Listener(self.connection) if conf().notify else None
 
-    def _limit_silence(self, longest: timedelta) -> None:
+    def _limit_transaction(self, silence: timedelta, wait: timedelta | None) -> None:
         # For this transaction only: behind a pooler, others use the session as well.
-        milliseconds = str(longest // timedelta(milliseconds=1))
-        setting = "idle_in_transaction_session_timeout"
-        self._fetch("SELECT SET_CONFIG(%s, %s, TRUE)", [setting, milliseconds])
+        limits = {"idle_in_transaction_session_timeout": silence}
+        if wait is not None:
+            limits["lock_timeout"] = wait
+        settings = ", ".join(["SET_CONFIG(%s, %s, TRUE)"] * len(limits))
+        milliseconds = {name: longest // MILLISECOND for name, longest in limits.items()}
+        self._fetch(
+            f"SELECT {settings}", [str(one) for pair in milliseconds.items() for one in pair]
+        )
 
     def _limit_lock_wait(self, longest: timedelta) -> None:
         milliseconds = f"{longest // timedelta(milliseconds=1)}ms"
@@ -211,7 +217,7 @@ class PostgreSQLStore(Store):
         """SQL that limits the wait for locks, unless the transaction is the caller's."""
         if self.connection.in_atomic_block:
             return ""
-        wait = f"{MAX_LOCK_WAIT // timedelta(milliseconds=1)}ms"
+        wait = f"{MAX_LOCK_WAIT // MILLISECOND}ms"
         return f"(SELECT SET_CONFIG('lock_timeout', '{wait}', TRUE)) AS timeout, "
 
     @property

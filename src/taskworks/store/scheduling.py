@@ -67,12 +67,14 @@ class Scheduling(Base):
         return Agenda(due, math.inf)
 
     @contextmanager
-    def lock_due_schedules(self, ids: Collection[int]) -> Iterator[list[tuple[Schedule, datetime]]]:
+    def lock_due_schedules(
+        self, ids: Collection[int], max_wait: timedelta | None = None
+    ) -> Iterator[list[tuple[Schedule, datetime]]]:
         """
         Open a transaction that locks those of these schedules that are still due and that no other
-        session has locked; give each with the database's time.
+        session has locked; give each with the database's time. ``max_wait`` is that of ``locking``.
         """
-        with self.locking():
+        with self.locking(max_wait):
             due = self._due_schedules().filter(id__in=ids).order_by("id")
             free = due.annotate(now=DatabaseClock()).select_for_update(skip_locked=True)
             yield [(schedule, clock.as_aware(schedule.now)) for schedule in list(free)]

@@ -280,9 +280,10 @@ class Worker:
 
     def _claim(self, room: dict[str, int]) -> list[TaskRun]:
         if not (self.options.batch and len(self._ledger) == 0 and self._has_nothing_to_rescue()):
-            return self._intake.claim(self.id, room, self._limit)
+            return self._intake.claim(self.id, room, self._limit, self._pools.empty)
         unblock_all(self._store)
-        runs = self._intake.claim_the_last(self.id, self._room(), self._limit)
+        empty = self._pools.empty
+        runs = self._intake.claim_the_last(self.id, self._room(), self._limit, empty)
         self._is_drained = not runs and not self._intake.may_have_missed_some
         return runs
 

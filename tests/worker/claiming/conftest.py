@@ -5,6 +5,7 @@ import pytest
 
 from taskworks import task_backends
 from taskworks.worker import Options, Queues, Worker
+from taskworks.worker.pools import Pools
 from tests.connections import begin_elsewhere
 from tests.worker.claiming.idleness import RARELY, StartWorker, idle
 
@@ -13,9 +14,9 @@ from tests.worker.claiming.idleness import RARELY, StartWorker, idle
 def start_worker() -> Iterator[StartWorker]:
     started = []
 
-    def start_worker(**options: Any) -> Worker:
+    def start_worker(make_pools: Any = Pools, **options: Any) -> Worker:
         options = {"queues": Queues(), "interval": RARELY, **options}
-        worker = Worker(task_backends["default"], Options(**options))
+        worker = Worker(task_backends["default"], Options(**options), make_pools=make_pools)
         started.append((worker, begin_elsewhere(worker.run)))
         return worker
 

@@ -3,7 +3,7 @@
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from taskworks import TaskResult
 from taskworks.actions import limits
 from taskworks.control import pause, resume
+from taskworks.execution import Attempt
 from taskworks.models import Limit, TaskRun
 from taskworks.models import Worker as WorkerRow
 from taskworks.options.limits import _in_code as declared_in_code
@@ -27,6 +28,7 @@ from taskworks.worker.claiming import limited as module
 from taskworks.worker.claiming.intake import Intake
 from taskworks.worker.claiming.limited import LimitedRuns
 from taskworks.worker.claiming.poll_schedule import LOOK_AGAIN_AFTER
+from taskworks.worker.pools import Pools
 from tests import limited, tasks
 from tests.behavior import run_worker
 from tests.connections import held_elsewhere
@@ -103,21 +105,76 @@ def test_limited_runs_are_claimed_for_places_that_are_free_now(
 ) -> None:
     limits.synchronize()
     imports(a=4, b=4)
-    assert claim(intake, worker) == []  # the room was measured before it knew of any
+    assert lanes(intake.claim(worker, {"thread": 9}, None, {"thread": 3})) == {"a": 2, "b": 1}
     assert intake.not_ahead == {"thread"}
-    assert intake.may_have_missed_some
-    assert lanes(claim(intake, worker)) == {"a": 2, "b": 2}
-    claim(intake, worker)
-    assert intake.not_ahead == frozenset()  # nothing more can be taken: others are claimed ahead
+    assert lanes(intake.claim(worker, {"thread": 3}, None, {"thread": 3})) == {"b": 1}
+    assert intake.not_ahead == frozenset()  # nothing more can be taken
 
 
-def test_limited_and_other_runs_take_turns(intake: Intake, worker: UUID) -> None:
-    limited.in_turn.enqueue_many([[f"{number}"] for number in range(20)])
-    tasks.noop.enqueue_many([[]] * 20)
-    claim(intake, worker, 1)  # and it knows of both
-    kinds = [[run.limit_name for run in claim(intake, worker, 2)] for _ in range(6)]
-    assert sorted(map(str, kinds)) == ["['rotation', 'rotation']"] * 3 + ["[None, None]"] * 3
-    assert kinds[0] != kinds[1] == kinds[3] != kinds[4]
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+SLOTS = {"thread": 4}
+AHEAD = {"thread": 12}  # slots, and as many as are claimed ahead
+
+
+def look(intake: Intake, worker: UUID) -> str:
+    """As a worker does whose slots are empty again; how many runs of which kind it claims."""
+    room = {**AHEAD, **{executor: SLOTS[executor] for executor in intake.not_ahead}}
+    runs = intake.claim(worker, room, None, SLOTS)
+    limited_ones = sum(run.limit_name is not None for run in runs)
+    return f"{limited_ones} limited, {len(runs) - limited_ones} others"
+
+
+def test_limited_and_other_runs_take_turns_and_only_the_others_are_claimed_ahead(
+    intake: Intake, worker: UUID, clock: Clock
+) -> None:
+    limited.in_turn.enqueue_many([[f"{number}"] for number in range(99)])
+    tasks.noop.enqueue_many([[]] * 99)
+    in_turn = ["0 limited, 12 others", *["4 limited, 0 others"] * 3]
+    assert [look(intake, worker) for _ in range(12)] == in_turn * 3
+
+
+def test_while_slots_are_taken_for_long_each_kind_has_them_once(
+    intake: Intake, worker: UUID, clock: Clock
+) -> None:
+    limited.in_turn.enqueue_many([[f"{number}"] for number in range(30)])
+    tasks.noop.enqueue_many([[]] * 60)
+    looks = []
+    for _ in range(6):
+        looks.append(look(intake, worker))
+        clock.now += 10
+    assert looks == ["0 limited, 12 others", "4 limited, 0 others"] * 3
+
+
+def test_each_kind_takes_what_the_other_leaves(intake: Intake, worker: UUID, clock: Clock) -> None:
+    limited.in_turn.enqueue_many([[f"{number}"] for number in range(5)])
+    tasks.noop.enqueue_many([[]] * 15)
+    assert look(intake, worker) == "0 limited, 12 others"
+    assert look(intake, worker) == "4 limited, 0 others"
+    assert look(intake, worker) == "1 limited, 3 others"
+    limited.in_turn.enqueue("a")
+    tasks.noop.enqueue()
+    intake.wake()
+    assert look(intake, worker) == "1 limited, 1 others"
+
+
+def test_while_others_have_slots_of_an_executor_limited_runs_of_another_do_not_miss_their_turn(
+    intake: Intake, worker: UUID, clock: Clock
+) -> None:
+    limited.in_turn.enqueue_many([[f"{number}"] for number in range(5)])
+    tasks.noop.enqueue_many([[]] * 30)
+    tasks.noop.using(executor="process").enqueue_many([[]] * 30)
+    assert look(intake, worker) == "0 limited, 12 others"
+    for _ in range(9):  # no thread is free
+        assert len(intake.claim(worker, {"process": 1}, None, {"process": 1})) == 1
+        clock.now += 1
+    assert intake.not_ahead == {"thread"}
+    assert look(intake, worker) == "4 limited, 0 others"
 
 
 def test_a_look_that_takes_less_than_it_may_leaves_the_rest_to_the_other_kind(
@@ -126,7 +183,6 @@ def test_a_look_that_takes_less_than_it_may_leaves_the_rest_to_the_other_kind(
     limits.synchronize()
     imports(a=9)
     tasks.noop.enqueue_many([[]] * 20)
-    claim(intake, worker, 1)
     assert lanes(claim(intake, worker, 9) + claim(intake, worker, 9)) == {"a": 2, None: 16}
 
 
@@ -134,8 +190,7 @@ def test_a_paused_queue_keeps_its_limited_runs_too(intake: Intake, worker: UUID)
     limited.in_turn.using(queue_name="mail").enqueue("a")
     limited.in_turn.enqueue("b")
     pause("mail")
-    claim(intake, worker)
-    assert lanes(claim(intake, worker)) == {"b": 1}
+    assert lanes(claim(intake, worker) + claim(intake, worker)) == {"b": 1}
     resume("mail")
     intake.wake()
     assert lanes(claim(intake, worker) + claim(intake, worker)) == {"a": 1}
@@ -145,7 +200,6 @@ def test_only_queues_that_the_worker_takes(worker: UUID) -> None:
     intake = Intake(store(), "default", Queues(("mail",)), RARELY, NoWakeUps())
     limited.in_turn.using(queue_name="mail").enqueue("a")
     limited.in_turn.enqueue("b")
-    claim(intake, worker)
     assert lanes(claim(intake, worker)) == {"a": 1}
     assert claim(intake, worker) == []
 
@@ -157,7 +211,6 @@ def test_a_claim_that_is_under_way_elsewhere_is_tried_again_at_once(
         pytest.skip("SQLite has one writer at a time: no claim sees another under way.")
     limits.synchronize()
     imports(a=1)
-    claim(intake, worker)
     with held_elsewhere(lambda: [*Limit.objects.select_for_update().filter(name="intake")]):
         assert claim(intake, worker) == []
         assert intake.may_have_missed_some
@@ -283,6 +336,42 @@ def test_limited_runs_do_not_starve_beside_others_that_are_claimed_ahead(
     others = TaskRun.objects.filter(limit_name=None)
     assert others.exclude(state="successful").exists() or others.count() == 3000
     assert isinstance(worker, Worker)
+
+
+class SeenPools(Pools):
+    """Notes, of each kind, the most runs that a claim gave it beyond the empty slots."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.ahead: Counter[bool] = Counter()  # by whether they have a limit
+        self.limited = 0
+
+    def submit(self, attempts: Iterable[Attempt]) -> None:
+        attempts = list(attempts)
+        for is_limited in (True, False):
+            kind = [one for one in attempts if (one.run.limit_name is not None) is is_limited]
+            beyond = len(kind) - self.empty["thread"]
+            if is_limited or 0 < self.limited < 200:  # others, while limited ones are ready
+                self.ahead[is_limited] = max(self.ahead[is_limited], beyond)
+            self.limited += len(kind) if is_limited else 0
+            super().submit(kind)
+
+
+def test_a_worker_claims_others_ahead_while_limited_runs_are_ready(
+    start_worker: StartWorker,
+) -> None:
+    tasks.noop.enqueue_many([[]] * 3000)
+    results = limited.in_turn.enqueue_many([[f"{number}"] for number in range(200)])
+    seen: list[SeenPools] = []
+
+    def make_pools(*given: Any) -> SeenPools:
+        seen.append(SeenPools(*given))
+        return seen[0]
+
+    start_worker(interval=0.05, make_pools=make_pools)
+    wait_until_executed(*results)
+    assert seen[0].ahead[True] == 0
+    assert seen[0].ahead[False] > 4
 
 
 # What others have written, and what comes late.

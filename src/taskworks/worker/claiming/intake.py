@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from uuid import UUID
 
 from taskworks import real_time as time
@@ -14,7 +14,7 @@ from taskworks.store.claiming import NO_PLACES, Outlook, Places
 from taskworks.store.paused import NOTHING, Paused
 from taskworks.worker.claiming import WakeUpSource
 from taskworks.worker.claiming.cursor import ClaimCursor, missing_from
-from taskworks.worker.claiming.limited import LimitedRuns
+from taskworks.worker.claiming.limited import Alternation, LimitedRuns
 from taskworks.worker.claiming.poll_schedule import PollSchedule
 from taskworks.worker.claiming.queues import Queues
 from taskworks.worker.claiming.turn import Turn
@@ -40,7 +40,7 @@ class Intake:
         self._store, self._backend, self._queues, self._wake_ups = store, backend, queues, wake_ups
         self._poll_schedule = PollSchedule(interval, is_notified=lambda: wake_ups.works)
         self._cursor, self._turn = ClaimCursor(), Turn[str]()
-        self._limited = LimitedRuns(store, backend)
+        self._limited, self._alternation = LimitedRuns(store, backend), Alternation()
         self._ready_queues: list[str] = []
         self._paused: Paused = NOTHING
         self._resumed: set[UUID] = set()  # pauses of tasks
@@ -53,10 +53,19 @@ class Intake:
         self._take_in_wake_ups()
         return self._poll_schedule.room_due(room)
 
-    def claim(self, worker: UUID, room: Mapping[str, int], limit: int | None) -> list[TaskRun]:
-        """Claim as many runs as there is room for, and plan when to look again."""
+    def claim(
+        self,
+        worker: UUID,
+        room: Mapping[str, int],
+        limit: int | None,
+        empty: Mapping[str, int] | None = None,
+    ) -> list[TaskRun]:
+        """
+        Claim as many runs as there is room for, and plan when to look again. Of those with a limit,
+        no more than there are ``empty`` slots, by default as many as there is room for.
+        """
         most = _most(room, limit)
-        runs = self._claim(worker, room, most, self._cursor)
+        runs = self._claim(worker, room, room if empty is None else empty, most, self._cursor)
         self._poll_schedule.plan(room, runs)
         if self._turn.may_have_more(missing_from(room, most, runs)):
             self._poll_schedule.look_again_in(0)
@@ -69,16 +78,20 @@ class Intake:
         return runs
 
     def claim_the_last(
-        self, worker: UUID, room: Mapping[str, int], limit: int | None
+        self,
+        worker: UUID,
+        room: Mapping[str, int],
+        limit: int | None,
+        empty: Mapping[str, int],
     ) -> list[TaskRun]:
         """Claim from every queue there is, without overlooking a run."""
         self._next_survey = 0.0
         self._turn.start_over()
         self._limited.note_news()
         most = _most(room, limit)
-        runs = self._claim(worker, room, most, None)
+        runs = self._claim(worker, room, empty, most, None)
         while not runs and self._turn.may_have_more(room):
-            runs = self._claim(worker, room, most, None)
+            runs = self._claim(worker, room, empty, most, None)
         self._poll_schedule.plan(room, runs)
         if self._limited.opens_soon:
             self._poll_schedule.look_again_in(self._limited.opens_in)
@@ -86,8 +99,10 @@ class Intake:
 
     @property
     def not_ahead(self) -> frozenset[str]:
-        """The executors for which no run is to be claimed before there is a slot for it."""
-        return self._limited.wanted
+        """The executors for which no run is to be claimed now before there is a slot for it."""
+        if not self._ready_queues:
+            return self._limited.wanted
+        return self._alternation.limited_first(self._limited.wanted)
 
     @property
     def may_have_missed_some(self) -> bool:
@@ -169,39 +184,39 @@ class Intake:
             self._next_survey = self._known_at + SURVEY_INTERVAL
 
     def _claim(
-        self, worker: UUID, room: Mapping[str, int], most: int, cursor: ClaimCursor | None
+        self,
+        worker: UUID,
+        room: Mapping[str, int],
+        empty: Mapping[str, int],
+        most: int,
+        cursor: ClaimCursor | None,
     ) -> list[TaskRun]:
         not_ahead = self.not_ahead  # as it was when the room was measured
         self._survey()
-        # Of those that have come since, the next claim takes what there is room for without delay.
-        self._has_new_limited = not self.not_ahead <= not_ahead
+        room_for_limited = _smaller(room, empty)
         if not_ahead:
-            at_once = {executor: free for executor, free in room.items() if executor in not_ahead}
-            runs = self._claim_in_turn(worker, room, at_once, most, cursor)
-            if self._limited.must_survey:
-                self._next_survey = 0.0
+            runs = self._claim_limited(worker, _only(not_ahead, room_for_limited), most)
+            runs += self._claim_unlimited(worker, _left(room, runs), most - len(runs), cursor)
         else:
             runs = self._claim_unlimited(worker, room, most, cursor)
+            runs += self._claim_limited(worker, _left(room_for_limited, runs), most - len(runs))
+        others = [run for run in runs if run.limit_name is None]
+        self._alternation.note_others(room.keys() - not_ahead, others)
+        # Those whose turn comes now take what there is room for without delay.
+        self._has_new_limited = not self.not_ahead <= not_ahead
         if runs and self.is_outdated:  # the claim was held up
             self._survey_again()
         return runs
 
-    def _claim_in_turn(
-        self,
-        worker: UUID,
-        room: Mapping[str, int],
-        at_once: Mapping[str, int],
-        most: int,
-        cursor: ClaimCursor | None,
-    ) -> list[TaskRun]:
-        """Claim limited runs and others, in turn one or the other kind first."""
-        if self._limited.take_turn():
-            runs = self._limited.claim(worker, at_once, most, self._paused)
-            left = _left(room, runs)
-            return runs + self._claim_unlimited(worker, left, most - len(runs), cursor)
-        runs = self._claim_unlimited(worker, room, most, cursor)
-        left, most = _left(at_once, runs), most - len(runs)
-        return runs + self._limited.claim(worker, left, most, self._paused)
+    def _claim_limited(self, worker: UUID, room: Mapping[str, int], most: int) -> list[TaskRun]:
+        wanted = _only(self._limited.wanted, room)
+        if not wanted or most <= 0:
+            return []
+        runs = self._limited.claim(worker, wanted, most, self._paused)
+        self._alternation.note_limited(wanted, runs)
+        if self._limited.must_survey:
+            self._next_survey = 0.0
+        return runs
 
     def _claim_unlimited(
         self, worker: UUID, room: Mapping[str, int], most: int, cursor: ClaimCursor | None
@@ -304,6 +319,16 @@ class Intake:
         if cursor and self._store.uses_cursors and self._turn.is_whole:
             return cursor.claim(claim, room, most)
         return claim(room, most, NO_PLACES)
+
+
+def _smaller(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    """Return for each executor the smaller number of the two, where there is one."""
+    both = {executor: min(free, other.get(executor, 0)) for executor, free in one.items()}
+    return {executor: free for executor, free in both.items() if free > 0}
+
+
+def _only(executors: Collection[str], room: Mapping[str, int]) -> dict[str, int]:
+    return {executor: free for executor, free in room.items() if executor in executors}
 
 
 def _left(room: Mapping[str, int], runs: list[TaskRun]) -> dict[str, int]:

@@ -1,6 +1,8 @@
 """Which runs with a limit a worker may claim, and for which executors it is their turn."""
 
+import math
 import random
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -19,6 +21,7 @@ from taskworks.store.paused import Paused
 from taskworks.worker.claiming.openings import Openings
 from taskworks.worker.claiming.poll_schedule import LOOK_AGAIN_AFTER
 from taskworks.worker.claiming.turn import Turn
+from taskworks.worker.pools.pool import AHEAD_WITHIN
 
 NEWS_LAST = 2 * LOOK_AGAIN_AFTER  # seconds after news for which each look is a survey
 SURVEY_INTERVAL = 0.15  # seconds between two looks at which limits have ready runs, without news
@@ -30,8 +33,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.005, 0.1
 class LimitedRuns:
     """
     Claims ready runs that have a limit, limit by limit, and of many limits part by part. They are
-    never claimed ahead, because a claimed run takes a slot of its limit: while this worker takes
-    them for an executor, nothing is claimed ahead for that.
+    never claimed ahead, because a claimed run takes a slot of its limit.
     """
 
     def __init__(self, store: Store, backend: str) -> None:
@@ -40,10 +42,9 @@ class LimitedRuns:
         self._lines: list[Line] = []  # of the current part of the turn
         self._is_part_tried = True
         # The names found in this turn and in the last one, which are likely to be found again.
-        self._found: list[LimitedName] = []
-        self._found_before: list[LimitedName] = []
+        self._found = set[LimitedName]()
+        self._found_before = set[LimitedName]()
         self._next_survey = self._news_until = 0.0
-        self._is_their_turn = True
         # Executors for which the last claim found as many as it asked for, or has not yet asked.
         self.wanted: frozenset[str] = frozenset()
         self.may_have_more = False  # whether the last claim may have missed some
@@ -104,11 +105,6 @@ class LimitedRuns:
         """Return whether there may be more since the last call."""
         return self._openings.take()
 
-    def take_turn(self) -> bool:
-        """Return whether they are claimed before the others this time."""
-        self._is_their_turn = not self._is_their_turn
-        return self._is_their_turn
-
     def claim(
         self, worker: UUID, room: Mapping[str, int], most: int, paused: Paused
     ) -> list[TaskRun]:
@@ -151,15 +147,15 @@ class LimitedRuns:
 
     def _read_part(self, takes: Callable[[str], bool], paused: Paused) -> None:
         """Read the next part of the turn, or the same one again if nothing was claimed from it."""
-        turn = self._turn
-        after = turn.goes_on_after if self._is_part_tried else turn.began_after
-        if after is None:
-            self._found_before, self._found = self._found, []
-        known = [*self._found_before, *self._found]
+        turn, is_next = self._turn, self._is_part_tried
+        if is_next and turn.goes_on_after is None:
+            self._found_before, self._found = self._found, set()
+        after = turn.goes_on_after if is_next else turn.began_after
+        known = self._found_before | self._found
         names = self._store.limited_names(after or FIRST_NAME, MAX_NAMES, known)
         part, goes_on_after = part_of(names)
-        self._found += part
-        if self._is_part_tried:
+        self._found.update(part)
+        if is_next:
             turn.go_on(goes_on_after)
         else:
             turn.goes_on_after = goes_on_after
@@ -196,6 +192,40 @@ def part_of(names: Sequence[LimitedName]) -> tuple[Sequence[LimitedName], Limite
             return part, part[-1]
         part += of_limit
     return part, None if are_all else part[-1]
+
+
+class Alternation:
+    """
+    For which executors runs with a limit are claimed first, and for which the others. What is
+    claimed ahead takes the slots that become free, so both kinds take turns: the others once, ahead
+    too; then those with a limit, as slots become free, until they have had as many runs, or as much
+    time as what is claimed ahead should take. In its turn, each leaves to the other what it does
+    not take.
+    """
+
+    def __init__(self) -> None:
+        self._left: dict[str, int] = {}  # runs with a limit until their turn is as long
+        self._ends_at: dict[str, float] = {}  # the turn of those with a limit
+
+    def limited_first(self, executors: Iterable[str]) -> frozenset[str]:
+        """Return those of these executors for which it is the turn of runs with a limit."""
+        now = time.monotonic()
+        return frozenset(name for name in executors if now < self._ends_at.get(name, -math.inf))
+
+    def note_others(self, executors: Iterable[str], claimed: Iterable[TaskRun]) -> None:
+        """Note that the others had their turn."""
+        found = Counter(run.executor for run in claimed)
+        for name in executors:
+            self._left[name], self._ends_at[name] = found[name], math.inf
+
+    def note_limited(self, executors: Iterable[str], claimed: Iterable[TaskRun]) -> None:
+        """Note that those with a limit were claimed, in their turn."""
+        found = Counter(run.executor for run in claimed)
+        ends_at = time.monotonic() + AHEAD_WITHIN
+        for name in executors:
+            self._left[name] = self._left.get(name, 0) - found[name]
+            is_over = self._left[name] <= 0
+            self._ends_at[name] = -math.inf if is_over else min(self._ends_at[name], ends_at)
 
 
 class FreedSlots(Subscriber):
