@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from taskworks.database.clock import later
@@ -20,7 +20,7 @@ from taskworks.store.limiting import LimitedClaim, Line
 from taskworks.store.rating import ALL, bucket_key
 from taskworks.testing import clock as moving_clock
 from taskworks.testing.moving_clock import Clock
-from tests.connections import begin_elsewhere, elsewhere, held_elsewhere, wait_until_blocked
+from tests.connections import begin_elsewhere, held_elsewhere
 from tests.new_runs import new_runs
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -357,7 +357,7 @@ def test_a_rate_that_is_changed_holds_at_once(
 
 def hold(store: Store, seconds: float, lane: str = "a") -> datetime:
     until = later(store.read_clock(), seconds * SECOND)
-    store.hold_keys("of rates", {lane: until})
+    assert store.hold_keys("of rates", {lane: until})
     return until
 
 
@@ -399,10 +399,10 @@ def test_of_two_holds_at_once_the_longer_one_stands(store: Store) -> None:
     now = store.read_clock()
     for first, second in ((30, 60), (90, 60)):
         until = [{"a": now + seconds * SECOND} for seconds in (first, second)]
-        with held_elsewhere(lambda until=until: store.hold_keys("of rates", until[0])):
-            later_one = begin_elsewhere(lambda until=until: store.hold_keys("of rates", until[1]))
-            wait_until_blocked()
-        later_one.result(timeout=60)
+        with held_elsewhere(lambda until=until: store.hold_keys("of rates", until[0])) as held:
+            assert held
+            assert not store.hold_keys("of rates", until[1])
+        assert store.hold_keys("of rates", until[1])
         assert held_until(store) == now + max(first, second) * SECOND
 
 
@@ -412,26 +412,15 @@ def test_a_hold_and_a_claim_at_once_lose_nothing_of_each_other(
 ) -> None:
     limit(rate="1/h")
     fill("a", "a")
+    until = store.read_clock() + MINUTE
     with held_elsewhere(lambda: store.claim_limited(worker, LINE, 9)):
-        holding = begin_elsewhere(lambda: hold(store, 60))
-        wait_until_blocked()
-    until = holding.result(timeout=60)
+        assert not store.hold_keys("of rates", {"a": until})
+    assert store.hold_keys("of rates", {"a": until})
     assert held_until(store) == until
     assert 3500 < full_in(store, "a") <= 3600
-    with held_elsewhere(lambda: hold(store, 90)):
+    until += MINUTE
+    with held_elsewhere(lambda: store.hold_keys("of rates", {"a": until})):
         assert store.claim_limited(worker, LINE, 9)[:2] == ([], True)
-
-
-@on_servers
-def test_a_hold_does_not_wait_for_long(store: Store, worker: UUID) -> None:
-    """A claimer may be frozen while it has the limit's lock; see the ledger for what comes then."""
-    limit()
-    rows = Limit.objects.select_for_update()
-    with held_elsewhere(lambda: [*rows]):
-        with pytest.raises(DatabaseError) as raised:
-            elsewhere(lambda: hold(store, 60))
-        assert store.is_lock_timeout(raised.value)
-    hold(store, 60)
 
 
 def test_a_hold_that_is_further_ahead_than_any_is_over(

@@ -47,7 +47,7 @@ from taskworks.execution import (
 from taskworks.models import TaskRun
 from taskworks.recording.batch_writer import BatchWriter, Write, write_what_can_be
 from taskworks.recording.events import RunEvents
-from taskworks.recording.held_keys import hold_keys
+from taskworks.recording.held_keys import HeldKeys
 from taskworks.recording.locked_rows import LockedRows
 from taskworks.recording.progress_writer import ProgressWriter
 from taskworks.store import Store
@@ -91,6 +91,7 @@ class Ledger:
         self._in: dict[Phase, dict[Attempt, None]] = {phase: {} for phase in Phase}
         self._batch_writer = BatchWriter(store.poison)
         self.locked = LockedRows(store)
+        self._held_keys = HeldKeys(store)
         self._progress = ProgressWriter(store, events, self.locked, wake)
         self._oldest_settled = 0.0  # when the first of those that are settled became so
         self._next_commit_look = 0.0
@@ -125,7 +126,8 @@ class Ledger:
             return 0.0 if self._is_due else self._oldest_settled + HOLD_OUTCOME_FOR - now
         if self._by_run:
             progress = (at - now for at in self._progress.moments())
-            return min([WRITE_START_AFTER / 2, max(0.0, self.locked.seconds), *progress])
+            locks = max(0.0, min(self.locked.seconds, self._held_keys.seconds))
+            return min([WRITE_START_AFTER / 2, locks, *progress])
         return math.inf
 
     # From phase to phase.
@@ -223,6 +225,7 @@ class Ledger:
     def record(self) -> None:
         """Write progress, what is settled, many at once, and the starts of longer attempts."""
         self.locked.refresh()
+        self._held_keys.refresh()
         self._settle_uncertain()
         self._progress.write(self._in[SETTLED])
         while self._is_due:
@@ -277,11 +280,15 @@ class Ledger:
 
     @property
     def _writable(self) -> list[Attempt]:
-        """What is settled, except for rows that another session has locked."""
+        """What is settled, except for what waits for another session's lock."""
         settled = self._in[SETTLED]
-        if not self.locked:
+        if not self.locked and not self._held_keys:
             return list(settled)
-        return [attempt for attempt in settled if attempt.run.id not in self.locked]
+        return [
+            attempt
+            for attempt in settled
+            if attempt.run.id not in self.locked and not self._held_keys.awaits(attempt)
+        ]
 
     def _write_all_settled(self) -> None:
         while self._writable:
@@ -289,10 +296,10 @@ class Ledger:
 
     def _write_settled(self) -> None:
         """Write the outcomes, verb by verb. Those of cancelled runs come back as cancellations."""
+        self._held_keys.close(self._writable)
         by_verb: dict[Verb, list[Attempt]] = {}
         for attempt in self._writable:
             by_verb.setdefault(_verb_of(attempt), []).append(attempt)
-        hold_keys(self._store, by_verb.get(Verb.REQUEUE, []))
         for verb, attempts in by_verb.items():
             write = self._writer(verb)
             for batch in self._batch_writer.batches(attempts):

@@ -206,12 +206,6 @@ class MySQLStore(Store):
         if self._is_mariadb:
             self._restore("idle_transaction_timeout")
 
-    def _limit_lock_wait(self, longest: timedelta) -> None:
-        self._set_limit("innodb_lock_wait_timeout", longest)
-
-    def _lift_lock_wait_limit(self) -> None:
-        self._restore("innodb_lock_wait_timeout")
-
     @property
     def _is_mariadb(self) -> bool:
         connection: Any = self.connection
