@@ -22,6 +22,7 @@ from taskworks.testing import clock as moving_clock
 from taskworks.testing.moving_clock import Clock
 from tests.connections import begin_elsewhere, held_elsewhere
 from tests.new_runs import new_runs
+from tests.windows import excess
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 LINE = Line("of rates", "default", ("default",), "thread")
@@ -202,19 +203,8 @@ def test_in_no_window_are_there_more_than_rate_and_burst(
     for _ in range(60):
         moments += [run.claimed_at for run in look(dice.randint(1, 6)).runs]  # type: ignore[misc]
         clock.advance(seconds=dice.choice([0.0, 0.3, 2.0, 8.5, 8.6, 20.0, 90.0]))
-    assert most_over(moments, rate) <= 0, f"seed {seed}"
+    assert excess(moments, rate) <= 0, f"seed {seed}"
     assert len(moments) > 60
-
-
-def most_over(moments: list[datetime], rate: Rate) -> float:
-    """By how many claims the worst window has more than it may."""
-    worst = 0.0
-    for first, begin in enumerate(moments):
-        for last in range(first, len(moments)):
-            microseconds = (moments[last] - begin) / timedelta(microseconds=1)
-            allowed = rate.burst + microseconds * rate.count / rate.period
-            worst = max(worst, last - first + 1 - allowed)
-    return worst
 
 
 def test_what_waits_is_taken_as_soon_as_it_may_be(fill: Fill, look: Look, clock: Clock) -> None:
@@ -249,8 +239,8 @@ def test_many_connections_claim_no_more_than_there_may_be(
     runs = [*TaskRun.objects.order_by("claimed_at").values_list("claimed_at", "lane")]
     assert len(runs) == 120
     for lane in "abc":
-        assert most_over([at for at, of in runs if of == lane], rate) <= 0
-    assert most_over([at for at, _ in runs], Rate(150, 1_000_000, 5)) <= 0
+        assert excess([at for at, of in runs if of == lane], rate) <= 0
+    assert excess([at for at, _ in runs], Rate(150, 1_000_000, 5)) <= 0
 
 
 def test_what_is_rolled_back_has_used_nothing(

@@ -32,7 +32,7 @@ from taskworks.execution.outcome import (
 )
 from taskworks.logs import steady_logger
 from taskworks.options.policy import ALONE, DEFAULT_BACKOFF
-from taskworks.retry import Backoff, BackoffFunction, Hold, Retry, Snooze, seconds
+from taskworks.retry import Backoff, BackoffFunction, Retry, Snooze, seconds
 
 OF_AN_END = (TypeError, ValueError, RuntimeError)  # errors that Taskworks itself finds there
 CONNECTION_PAUSE = timedelta(seconds=4)  # at most, after which a connection may be free again
@@ -67,8 +67,8 @@ def judge(attempt: Attempt, exception: BaseException) -> Settled:
             return _failed_or_retried(attempt, exception)
         case TaskCancelled():
             return Cancelled(exception, error_entry(exception))
-        case Snooze(after=float(after)):
-            return Snoozed(timedelta(seconds=after), holds_key=isinstance(exception, Hold))
+        case Snooze(after=float(after), _holds_key=holds_key):
+            return Snoozed(timedelta(seconds=after), holds_key=holds_key)
         case EndRefused(error=error) | (InvalidOutputs() as error):
             return _refused(attempt, error)
         case _:
