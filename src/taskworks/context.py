@@ -19,7 +19,7 @@ from taskworks.exceptions import TaskCancelled
 from taskworks.logs import steady_logger
 from taskworks.progress import MAX_PROGRESS, RunChannel
 from taskworks.reserved_metadata import MadeBy, made_by, member_of
-from taskworks.retry import MAX_HOLD, Hold
+from taskworks.retry import MAX_HOLD, Snooze
 from taskworks.retry import seconds as in_seconds
 from taskworks.steps import Sent, Steps, step_key
 
@@ -120,7 +120,7 @@ class TaskContext(_Standard):  # type: ignore[misc] # only Django's stubs have i
         This raises ``Snooze``. Raise ValueError for seconds that are not valid, RuntimeError if the
         run has no limit.
         """
-        held = Hold("The key of the run is held.", after=_seconds_to_hold(seconds))
+        held = Snooze._of_hold(in_seconds(seconds, "seconds of hold()", MAX_HOLD, "31 days"))
         if not self._has_limit:
             raise RuntimeError(
                 "hold() closes the key of a run in its limit, but this run has no limit. Give the "
@@ -321,10 +321,6 @@ def _count(n: Any) -> int:
     except Exception:  # noqa: BLE001 - __int__ may raise anything
         logger.warning("Progress must be an integer, not %s.", _text(n))
         return 0
-
-
-def _seconds_to_hold(given: Any) -> float:
-    return in_seconds(given, "seconds of hold()", MAX_HOLD, "31 days")
 
 
 def _text(given: object) -> str:

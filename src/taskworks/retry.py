@@ -84,15 +84,17 @@ class Snooze(_AttemptAgain):
     Raise ValueError for an ``after`` that is not a delay.
     """
 
+    _holds_key = False  # whether ``TaskContext.hold`` has raised it
+
     def __init__(self, reason: str = "", *, after: float | timedelta) -> None:
         super().__init__(reason, after=after)
 
-
-class Hold(Snooze):
-    """
-    Raised by ``TaskContext.hold``: the run is snoozed, and until then no other run with its key is
-    claimed from its limit.
-    """
+    @classmethod
+    def _of_hold(cls, after: float) -> "Snooze":
+        """Return one that also closes the key of the run in its limit."""
+        snooze = cls("The key of the run is held.", after=after)
+        snooze._holds_key = True
+        return snooze
 
 
 def seconds(

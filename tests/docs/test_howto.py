@@ -24,7 +24,7 @@ from django.utils.module_loading import import_string
 from taskworks.actions import limits
 from taskworks.backends.database import DatabaseBackend
 from taskworks.control import pause, pauses
-from taskworks.models import TaskRun
+from taskworks.models import Limit, TaskRun
 from taskworks.signals import (
     announce,
     announce_lost,
@@ -298,6 +298,33 @@ def test_the_numbers_of_a_limit_are_changed(capsys: Capture) -> None:
     limits.synchronize()
     run("shop/change_limit.py")
     assert capsys.readouterr().out == "3 None\n"
+
+
+@executes("shop/geocoder.py")
+@with_database
+def test_a_key_is_held_that_another_side_has_closed(answers: Answers) -> None:
+    geocode = import_string("shop.geocoder.geocode")
+    busy = 429
+    answers("shop.geocoder", http_error(busy, Retry_After="120"), b"here", b"there")
+    geocode.enqueue_many([["acme", 1], ["acme", 2]])
+    with clock() as moved:
+        run_tasks()
+        states = TaskRun.objects.order_by("id").values_list("state", "attempts")
+        assert [*states] == [("scheduled", 0), ("ready", 0)]
+        moved.advance(seconds=121)
+        run_tasks()
+        assert [*states] == [("successful", 1), ("successful", 1)]
+
+
+@executes("shop/change_rate.py", "shop/rate_settings.py")
+@with_database
+def test_a_rate_is_changed(capsys: Capture, settings: Settings) -> None:
+    import_string("shop.geocoder.geocode")
+    settings.TASKWORKS = run("shop/rate_settings.py")["TASKWORKS"]
+    limits.synchronize()
+    run("shop/change_rate.py")
+    assert capsys.readouterr().out == "200/m None\n"
+    assert {"mailer", "reports"} <= {*Limit.objects.values_list("name", flat=True)}
 
 
 @executes("shop/switch_provider.py")

@@ -223,4 +223,8 @@ CATALOGUE = {
         promise="nothing of it begins before it is resumed; then every run of it is executed",
         in_ci=True,
     ),
+    45: Fault(
+        what="`kill -9` of a worker every second while four of them share a rate",
+        promise="in no time t, more than rate x t + burst runs are claimed; all are executed",
+    ),
 }

@@ -15,7 +15,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.dispatch import receiver
 
-from taskworks import Snooze, TaskContext, TaskResult, task
+from taskworks import Limit, Snooze, TaskContext, TaskResult, task
 from taskworks.models import TaskRun
 from taskworks.signals import task_finished, task_retried
 from tests.faults import ledger
@@ -66,6 +66,12 @@ def bare() -> None:
 @in_ledger
 def quick(context: TaskContext) -> str:
     return "done"
+
+
+@task(takes_context=True, limit=Limit("metered", rate="100/s"))
+@in_ledger
+def metered(context: TaskContext) -> None:
+    return None
 
 
 @task(takes_context=True)

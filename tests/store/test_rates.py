@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from taskworks.database.clock import later
@@ -20,8 +20,9 @@ from taskworks.store.limiting import LimitedClaim, Line
 from taskworks.store.rating import ALL, bucket_key
 from taskworks.testing import clock as moving_clock
 from taskworks.testing.moving_clock import Clock
-from tests.connections import begin_elsewhere, elsewhere, held_elsewhere, wait_until_blocked
+from tests.connections import begin_elsewhere, held_elsewhere
 from tests.new_runs import new_runs
+from tests.windows import excess
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 LINE = Line("of rates", "default", ("default",), "thread")
@@ -202,19 +203,8 @@ def test_in_no_window_are_there_more_than_rate_and_burst(
     for _ in range(60):
         moments += [run.claimed_at for run in look(dice.randint(1, 6)).runs]  # type: ignore[misc]
         clock.advance(seconds=dice.choice([0.0, 0.3, 2.0, 8.5, 8.6, 20.0, 90.0]))
-    assert most_over(moments, rate) <= 0, f"seed {seed}"
+    assert excess(moments, rate) <= 0, f"seed {seed}"
     assert len(moments) > 60
-
-
-def most_over(moments: list[datetime], rate: Rate) -> float:
-    """By how many claims the worst window has more than it may."""
-    worst = 0.0
-    for first, begin in enumerate(moments):
-        for last in range(first, len(moments)):
-            microseconds = (moments[last] - begin) / timedelta(microseconds=1)
-            allowed = rate.burst + microseconds * rate.count / rate.period
-            worst = max(worst, last - first + 1 - allowed)
-    return worst
 
 
 def test_what_waits_is_taken_as_soon_as_it_may_be(fill: Fill, look: Look, clock: Clock) -> None:
@@ -249,8 +239,8 @@ def test_many_connections_claim_no_more_than_there_may_be(
     runs = [*TaskRun.objects.order_by("claimed_at").values_list("claimed_at", "lane")]
     assert len(runs) == 120
     for lane in "abc":
-        assert most_over([at for at, of in runs if of == lane], rate) <= 0
-    assert most_over([at for at, _ in runs], Rate(150, 1_000_000, 5)) <= 0
+        assert excess([at for at, of in runs if of == lane], rate) <= 0
+    assert excess([at for at, _ in runs], Rate(150, 1_000_000, 5)) <= 0
 
 
 def test_what_is_rolled_back_has_used_nothing(
@@ -357,7 +347,7 @@ def test_a_rate_that_is_changed_holds_at_once(
 
 def hold(store: Store, seconds: float, lane: str = "a") -> datetime:
     until = later(store.read_clock(), seconds * SECOND)
-    store.hold_keys("of rates", {lane: until})
+    assert store.hold_keys("of rates", {lane: until})
     return until
 
 
@@ -399,10 +389,10 @@ def test_of_two_holds_at_once_the_longer_one_stands(store: Store) -> None:
     now = store.read_clock()
     for first, second in ((30, 60), (90, 60)):
         until = [{"a": now + seconds * SECOND} for seconds in (first, second)]
-        with held_elsewhere(lambda until=until: store.hold_keys("of rates", until[0])):
-            later_one = begin_elsewhere(lambda until=until: store.hold_keys("of rates", until[1]))
-            wait_until_blocked()
-        later_one.result(timeout=60)
+        with held_elsewhere(lambda until=until: store.hold_keys("of rates", until[0])) as held:
+            assert held
+            assert not store.hold_keys("of rates", until[1])
+        assert store.hold_keys("of rates", until[1])
         assert held_until(store) == now + max(first, second) * SECOND
 
 
@@ -412,26 +402,15 @@ def test_a_hold_and_a_claim_at_once_lose_nothing_of_each_other(
 ) -> None:
     limit(rate="1/h")
     fill("a", "a")
+    until = store.read_clock() + MINUTE
     with held_elsewhere(lambda: store.claim_limited(worker, LINE, 9)):
-        holding = begin_elsewhere(lambda: hold(store, 60))
-        wait_until_blocked()
-    until = holding.result(timeout=60)
+        assert not store.hold_keys("of rates", {"a": until})
+    assert store.hold_keys("of rates", {"a": until})
     assert held_until(store) == until
     assert 3500 < full_in(store, "a") <= 3600
-    with held_elsewhere(lambda: hold(store, 90)):
+    until += MINUTE
+    with held_elsewhere(lambda: store.hold_keys("of rates", {"a": until})):
         assert store.claim_limited(worker, LINE, 9)[:2] == ([], True)
-
-
-@on_servers
-def test_a_hold_does_not_wait_for_long(store: Store, worker: UUID) -> None:
-    """A claimer may be frozen while it has the limit's lock; see the ledger for what comes then."""
-    limit()
-    rows = Limit.objects.select_for_update()
-    with held_elsewhere(lambda: [*rows]):
-        with pytest.raises(DatabaseError) as raised:
-            elsewhere(lambda: hold(store, 60))
-        assert store.is_lock_timeout(raised.value)
-    hold(store, 60)
 
 
 def test_a_hold_that_is_further_ahead_than_any_is_over(

@@ -35,7 +35,7 @@ from taskworks.execution.outcome import (
 )
 from taskworks.logs import steady_logger
 from taskworks.options.policy import ALONE, DEFAULT_BACKOFF
-from taskworks.retry import Backoff, BackoffFunction, Hold, Retry, Snooze, seconds
+from taskworks.retry import Backoff, BackoffFunction, Retry, Snooze, seconds
 
 OF_AN_END = (TypeError, ValueError, RuntimeError)  # errors that Taskworks itself finds there
 CONNECTION_PAUSE = timedelta(seconds=4)  # at most, after which a connection may be free again
@@ -80,9 +80,13 @@ def judge(attempt: Attempt, exception: BaseException) -> Settled:
 
 def _later(exception: Snooze | TaskSuspended) -> Snoozed | Suspended:
     delay = timedelta(seconds=exception.after or 0.0)
-    if isinstance(exception, TaskSuspended) and exception.seen is not None:
-        return Suspended(delay, exception.seen)
-    return Snoozed(delay, holds_key=isinstance(exception, Hold))
+    match exception:
+        case Snooze(_holds_key=holds_key):
+            return Snoozed(delay, holds_key=holds_key)
+        case TaskSuspended(seen=frozenset(seen)):
+            return Suspended(delay, seen)
+        case _:
+            return Snoozed(delay)
 
 
 def judge_stuck(attempt: Attempt, exception: BaseException) -> Settled:

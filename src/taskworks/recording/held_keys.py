@@ -1,23 +1,63 @@
-"""Writes which keys tasks have closed."""
+"""Closes the keys of limits that tasks hold."""
 
+import math
 from collections.abc import Iterable
 from datetime import datetime
 
+from taskworks import real_time as time
 from taskworks.execution import Attempt, Snoozed
 from taskworks.store import Store
 
+TRY_INTERVAL = 0.005  # seconds between two tries to have the lock of a limit
 
-def hold_keys(store: Store, attempts: Iterable[Attempt]) -> None:
+
+class HeldKeys:
     """
-    Close the keys of these attempts that are to be held, until their runs are due again. This comes
-    before the runs are put back: nobody claims another run of the key in between.
+    Closes a key before its run is put back, so that nobody claims another run of it in between. A
+    run waits for that while another session has the lock of its limit, and holds up no other.
     """
-    until: dict[str, dict[str, datetime]] = {}
-    for attempt in attempts:
-        run = attempt.run
-        match attempt.outcome:
-            case Snoozed(holds_key=True) if run.limit_name is not None and run.lane is not None:
-                lanes = until.setdefault(run.limit_name, {})
-                lanes[run.lane] = max(lanes.get(run.lane, run.available_at), run.available_at)
-    for limit, lanes in until.items():
-        store.hold_keys(limit, lanes)
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._locked: set[str] = set()  # limits
+        self._try_at = math.inf
+
+    def __bool__(self) -> bool:
+        return bool(self._locked)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds until the next try; infinite if no limit is locked."""
+        return self._try_at - time.monotonic()
+
+    def refresh(self) -> None:
+        """Let what waits be tried again, if it is time."""
+        if self._locked and self.seconds <= 0:
+            self._locked.clear()
+            self._try_at = math.inf
+
+    def awaits(self, attempt: Attempt) -> bool:
+        """Return whether the run of a settled attempt waits until its key can be closed."""
+        return attempt.run.limit_name in self._locked and _holds(attempt)
+
+    def close(self, attempts: Iterable[Attempt]) -> None:
+        """Close the keys of these attempts that are to be held, until their runs are due again."""
+        until: dict[str, dict[str, datetime]] = {}
+        for attempt in attempts:
+            run = attempt.run
+            if run.limit_name not in self._locked and _holds(attempt):
+                lanes = until.setdefault(str(run.limit_name), {})
+                lane = str(run.lane)
+                lanes[lane] = max(lanes.get(lane, run.available_at), run.available_at)
+        for limit, lanes in until.items():
+            if not self._store.hold_keys(limit, lanes):
+                self._locked.add(limit)
+                self._try_at = time.monotonic() + TRY_INTERVAL
+
+
+def _holds(attempt: Attempt) -> bool:
+    match attempt.outcome:
+        case Snoozed(holds_key=True):
+            return attempt.run.lane is not None
+        case _:
+            return False

@@ -48,7 +48,7 @@ from taskworks.execution import (
 from taskworks.models import TaskRun
 from taskworks.recording.batch_writer import BatchWriter, Write, write_what_can_be
 from taskworks.recording.events import RunEvents
-from taskworks.recording.held_keys import hold_keys
+from taskworks.recording.held_keys import HeldKeys
 from taskworks.recording.locked_rows import LockedRows
 from taskworks.recording.progress_writer import ProgressWriter
 from taskworks.recording.step_writer import StepWriter
@@ -93,6 +93,7 @@ class Ledger:
         self._in: dict[Phase, dict[Attempt, None]] = {phase: {} for phase in Phase}
         self._batch_writer = BatchWriter(store.poison)
         self.locked = LockedRows(store)
+        self._held_keys = HeldKeys(store)
         self._progress = ProgressWriter(store, events, self.locked, wake)
         self._steps = StepWriter(store, wake)
         self._oldest_settled = 0.0  # when the first of those that are settled became so
@@ -129,7 +130,8 @@ class Ledger:
         if self._by_run:
             asked = (at - now for at in self._steps.moments())
             progress = (at - now for at in self._progress.moments())
-            return min([WRITE_START_AFTER / 2, max(0.0, self.locked.seconds), *progress, *asked])
+            locks = max(0.0, min(self.locked.seconds, self._held_keys.seconds))
+            return min([WRITE_START_AFTER / 2, locks, *progress, *asked])
         return math.inf
 
     # From phase to phase.
@@ -228,6 +230,7 @@ class Ledger:
     def record(self) -> None:
         """Write steps, progress, what is settled, many at once, and starts of longer attempts."""
         self.locked.refresh()
+        self._held_keys.refresh()
         self._settle_uncertain()
         self._steps.write()
         self._progress.write(self._in[SETTLED])
@@ -284,11 +287,15 @@ class Ledger:
 
     @property
     def _writable(self) -> list[Attempt]:
-        """What is settled, except for rows that another session has locked."""
+        """What is settled, except for what waits for another session's lock."""
         settled = self._in[SETTLED]
-        if not self.locked:
+        if not self.locked and not self._held_keys:
             return list(settled)
-        return [attempt for attempt in settled if attempt.run.id not in self.locked]
+        return [
+            attempt
+            for attempt in settled
+            if attempt.run.id not in self.locked and not self._held_keys.awaits(attempt)
+        ]
 
     def _write_all_settled(self) -> None:
         while self._writable:
@@ -296,10 +303,10 @@ class Ledger:
 
     def _write_settled(self) -> None:
         """Write the outcomes, verb by verb. Those of cancelled runs come back as cancellations."""
+        self._held_keys.close(self._writable)
         by_verb: dict[Verb, list[Attempt]] = {}
         for attempt in self._writable:
             by_verb.setdefault(_verb_of(attempt), []).append(attempt)
-        hold_keys(self._store, by_verb.get(Verb.REQUEUE, []))
         for verb, attempts in by_verb.items():
             write = self._writer(verb)
             for batch in self._batch_writer.batches(attempts):

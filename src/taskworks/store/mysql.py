@@ -257,12 +257,6 @@ class MySQLStore(Store):
         if names:
             self._restore(*names)
 
-    def _limit_lock_wait(self, longest: timedelta) -> None:
-        self._set_limit("innodb_lock_wait_timeout", longest)
-
-    def _lift_lock_wait_limit(self) -> None:
-        self._restore("innodb_lock_wait_timeout")
-
     @property
     def _is_mariadb(self) -> bool:
         connection: Any = self.connection

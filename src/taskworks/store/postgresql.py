@@ -87,10 +87,6 @@ class PostgreSQLStore(Store):
             f"SELECT {settings}", [str(one) for pair in milliseconds.items() for one in pair]
         )
 
-    def _limit_lock_wait(self, longest: timedelta) -> None:
-        milliseconds = f"{longest // timedelta(milliseconds=1)}ms"
-        self._fetch("SELECT SET_CONFIG('lock_timeout', %s, TRUE)", [milliseconds])
-
     def _seconds_until(self, moment: str) -> tuple[str, Sequence[Any]]:
         clock, offset = DatabaseClock().as_postgresql(None, self.connection)
         # Not of the difference: a moment may be infinite.

@@ -8,8 +8,7 @@ claimed and its place in the rate is used, or neither. Who claims and dies has u
 import math
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import NamedTuple
@@ -22,7 +21,7 @@ from taskworks.database.clock import DatabaseClock, as_aware, later
 from taskworks.models import Bucket, Limit, TaskRun
 from taskworks.options.rates import Rate
 from taskworks.retry import MAX_HOLD
-from taskworks.store.base import MAX_LOCK_WAIT, Base
+from taskworks.store.base import Base
 
 ALL = ""  # the lane of the bucket of all lanes
 LONGEST_HOLD = timedelta(seconds=MAX_HOLD)
@@ -153,13 +152,16 @@ class Rating(Base):
         """Return the bucket of a lane, or of all with ALL; None if it is full and not held."""
         return self.buckets.filter(key=bucket_key(limit, lane)).first()
 
-    def hold_keys(self, limit: str, until: Mapping[str, datetime]) -> None:
+    def hold_keys(self, limit: str, until: Mapping[str, datetime]) -> bool:
         """
-        Have no run of these lanes claimed before these moments. A hold that ends later stays. May
-        be repeated if its answer was lost.
+        Have no run of these lanes claimed before these moments. A hold that ends later stays.
+        Return False, and write nothing, if another session is claiming from the limit, or holds
+        keys of it. May be repeated if its answer was lost.
         """
-        with self._locking_in_time():
-            row = self._limit_to_hold(limit)
+        with self.locking():
+            row = self._locked_limit(limit)
+            if row is None:
+                return False
             keys = [bucket_key(limit, lane) for lane in until]
             rows = self.buckets.filter(key__in=keys, held_until__isnull=False)
             known = dict(rows.values_list("lane", "held_until"))
@@ -168,6 +170,7 @@ class Rating(Base):
             latest = max(until.values())
             if _is_after(latest, row.held_until):
                 self.limits.filter(name=limit).update(held_until=latest)
+        return True
 
     def forget_full_buckets(self, limit: int) -> int:
         """Delete up to ``limit`` buckets that are full, and not held; return how many."""
@@ -245,37 +248,9 @@ class Rating(Base):
             update_fields=[column],
         )
 
-    # For a hold, which waits for claims.
-
-    def _limit_to_hold(self, name: str) -> Limit:
-        limits = self.limits.select_for_update().filter(name=name)
-        if row := limits.first():
-            return row
-        self._add_limit(name)
-        return limits.get()
-
     @abstractmethod
-    def _add_limit(self, name: str) -> None:
-        """Insert the row of a limit that is not there yet."""
-
-    @contextmanager
-    def _locking_in_time(self) -> Iterator[None]:
-        """As ``locking``, but do not wait for a lock for longer than MAX_LOCK_WAIT either."""
-        is_outermost = self.connection.get_autocommit()
-        try:
-            with self.locking():
-                if is_outermost:
-                    self._limit_lock_wait(MAX_LOCK_WAIT)
-                yield
-        finally:
-            if is_outermost:
-                self._lift_lock_wait_limit()
-
-    def _limit_lock_wait(self, longest: timedelta) -> None:
-        """Have the statements of this transaction wait no longer for a lock."""
-
-    def _lift_lock_wait_limit(self) -> None:
-        """Undo ``_limit_lock_wait`` where it has limited the session."""
+    def _locked_limit(self, name: str) -> Limit | None:
+        """Lock the row of a limit, and return it; None if another session has locked it."""
 
 
 def _is_after(moment: datetime, other: datetime | None) -> bool:

@@ -18,7 +18,7 @@ from taskworks.worker.claiming import openings as module
 from taskworks.worker.claiming.intake import Intake
 from taskworks.worker.claiming.openings import MAX_LOOKS, SOON, Openings
 from tests import rated, tasks
-from tests.connections import held_elsewhere, wait_until_blocked
+from tests.connections import held_elsewhere
 from tests.waiting import wait_for
 from tests.worker.claiming.idleness import RARELY, StartWorker, idle, wait_until_executed
 from tests.worker.claiming.test_poll_schedule import Clock
@@ -64,6 +64,7 @@ def test_it_looks_when_the_next_one_may_begin_and_not_before(intake: Intake, wor
     assert len(claim(intake, worker)) == 2
     assert 50 < intake.seconds(ROOM) <= 60
     assert not intake.take_openings()
+    assert intake.claim(worker, ROOM, None) == []
     assert intake.not_ahead == frozenset()  # others are claimed ahead as long as that
 
 
@@ -146,7 +147,6 @@ def test_a_hold_that_has_to_wait_is_written_later_and_holds_up_nothing_else(
     try:
         with held_elsewhere(lambda: [*rows]):
             gate.set()
-            wait_until_blocked()
             wait_until_executed(*(tasks.noop.enqueue() for _ in range(2)))
             assert run.get().state == "running"
             assert not Bucket.objects.exists()
