@@ -223,4 +223,9 @@ CATALOGUE = {
         promise="nothing of it begins before it is resumed; then every run of it is executed",
         in_ci=True,
     ),
+    45: Fault(
+        what="a task is paused at full load, while workers are killed, frozen and started",
+        promise="none of its runs begins before it is resumed, none is stranded; then every one is "
+        "executed",
+    ),
 }
