@@ -276,6 +276,18 @@ def test_a_queue_is_paused_and_resumed(capsys: Capture) -> None:
     assert capsys.readouterr().out == "mail anna The provider is down.\nTrue False\n"
 
 
+@executes("shop/pause_task.py")
+@with_database
+def test_a_task_and_a_key_are_paused_and_resumed(capsys: Capture) -> None:
+    import_string("shop.tenant_imports.import_file")
+    run("shop/pause_task.py")
+    of_key, of_task = capsys.readouterr().out.splitlines()
+    assert of_key == "The key 'acme' of the limit 'imports' is paused: They have not paid."
+    assert of_task.startswith("The task 'shop.newsletter.write_to' is paused until 2")
+    assert of_task.endswith(" by anna: It writes nonsense.")
+    assert pauses() == []
+
+
 @executes("shop/tenant_imports.py", "shop/limit_settings.py")
 @with_database
 def test_imports_of_tenants_take_turns(capsys: Capture, settings: Settings) -> None:

@@ -224,6 +224,11 @@ CATALOGUE = {
         in_ci=True,
     ),
     45: Fault(
+        what="a task is paused at full load, while workers are killed, frozen and started",
+        promise="none of its runs begins before it is resumed, none is stranded; then every one is "
+        "executed",
+    ),
+    46: Fault(
         what="`kill -9` of a worker every second while four of them share a rate",
         promise="in no time t, more than rate x t + burst runs are claimed; all are executed",
     ),

@@ -19,8 +19,8 @@ SECOND = timedelta(seconds=1)
 RATE = 100  # runs a second
 
 
-@pytest.mark.fault(45)
-def test_45_no_window_has_too_many_claims_whatever_dies(scene: Scene) -> None:
+@pytest.mark.fault(46)
+def test_46_no_window_has_too_many_claims_whatever_dies(scene: Scene) -> None:
     limits.synchronize()
     scene.replaces = True
     scene.start("first", "second", "third", "fourth")

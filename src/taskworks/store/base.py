@@ -120,6 +120,11 @@ class Base(ABC):
         """The SQL condition of runs without a limit, as their index has it."""
         return "lane IS NULL"
 
+    @property
+    def _limited(self) -> str:
+        """That of runs with a limit."""
+        return "lane IS NOT NULL"
+
     # Transactions.
 
     def lock_to_write(self) -> None:  # noqa: B027 - most databases lock rows

@@ -88,7 +88,7 @@ class Claiming(Base):
             SELECT 'due', NULL, {due_in}, NULL, NULL, NULL FROM {runs} WHERE state = 'scheduled'
             UNION ALL
             SELECT 'limited', MIN(limit_name), NULL, NULL, NULL, NULL FROM {runs}
-            WHERE state = 'ready' AND lane IS NOT NULL"""  # noqa: S608 - names, our expressions
+            WHERE state = 'ready' AND {self._limited}"""  # noqa: S608 - names, our expressions
         rows = self._fetch(statement, [*ready_parameters, *pause_parameters, *clock])
         queues = [name for what, name, *_ in rows if what == "ready"]
         [due_in] = [seconds for what, _, seconds, *_ in rows if what == "due"]

@@ -86,7 +86,7 @@ class MySQLStore(Store):
                 (SELECT MIN(queue_name) {ready}),
                 (SELECT {due_in} FROM {table} WHERE state = 'scheduled'),
                 EXISTS (SELECT 1 FROM {self._quoted(Pause)} WHERE backend IN (%s, '')),
-                (SELECT MIN(limit_name) FROM {table} WHERE state = 'ready' AND limit_name > '')
+                (SELECT MIN(limit_name) FROM {table} WHERE state = 'ready' AND {self._limited})
             """  # noqa: S608 - names of tables
         [row] = self._fetch(statement, [backend, *names, *clock, backend])
         first, seconds, has_pauses, limited = row
@@ -102,6 +102,10 @@ class MySQLStore(Store):
     @property
     def _unlimited(self) -> str:
         return "limit_name IS NULL"
+
+    @property
+    def _limited(self) -> str:
+        return "limit_name > ''"
 
     def _seconds_until(self, moment: str) -> tuple[str, Sequence[Any]]:
         clock, offset = DatabaseClock().as_mysql(None, self.connection)

@@ -75,7 +75,7 @@ class Pausing(Base):
         statement = f"""
             SELECT
                 (SELECT MIN(executor) {of_queue} = 'ready' AND {self._unlimited}) IS NOT NULL,
-                (SELECT MIN(limit_name) {of_queue} = 'ready' AND lane IS NOT NULL) IS NOT NULL,
+                (SELECT MIN(limit_name) {of_queue} = 'ready' AND {self._limited}) IS NOT NULL,
                 EXISTS (SELECT 1 {of_queue} IN ('claimed', 'running'))"""
         [(ready, limited, in_hand)] = self._fetch(statement, [backend, name] * 3)
         return Use(bool(ready or limited), bool(in_hand))

@@ -431,3 +431,22 @@ def test_nothing_of_a_task_begins_after_its_pause_and_everything_after_it_is_res
     wait_for(lambda: not TaskRun.objects.exclude(state="successful").exists(), "all are executed")
     assert TaskRun.objects.filter(attempts=1).count() == 600
     assert not Edge.objects.exists()
+
+
+def test_a_task_that_is_paused_and_resumed_again_and_again_loses_no_run(
+    start_worker: StartWorker,
+) -> None:
+    for _ in range(2):
+        start_worker(interval=0.05)
+    runs = TaskRun.objects.filter(task_path="tests.tasks.noop")
+    for turn in range(6):
+        pause(task=tasks.noop, until=timedelta(hours=1) if turn % 2 else None)
+        tasks.noop.enqueue_many([()] * 40)
+        wait_for(lambda: runs.blocked().exists(), "some are parked")
+        if turn % 3:
+            resume(task=tasks.noop)
+        else:
+            Pause.objects.all().delete()
+    wait_for(lambda: not runs.exclude(state="successful").exists(), "all are executed")
+    assert runs.filter(attempts=1).count() == 240
+    wait_for(lambda: not Edge.objects.exists(), "no edge is left")
