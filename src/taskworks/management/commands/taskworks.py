@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from taskworks.logs import visible
 from taskworks.management import (
     action_commands,
+    import_schedules_command,
     limits_command,
     list_command,
     move_command,
@@ -53,13 +54,14 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "schedules": schedules_command,
     "limits": limits_command,
     "move": move_command,
+    "import-schedules": import_schedules_command,
 }
 
 
 class Command(BaseCommand):
     help = (
         "Run workers; enqueue, show, retry, cancel, delete and move runs; pause, clear and drain "
-        "queues; list and change schedules and limits."
+        "queues; list, change and import schedules; list and change limits."
     )
     # The worker runs the checks itself, once it has reached the database, which some of them query.
     requires_system_checks = ()
