@@ -12,6 +12,8 @@ SECRET_KEY = "of the tests"
 DEBUG = False
 USE_TZ = True
 TIME_ZONE = "Europe/Berlin"
+# Tables of others, without the steps by which they came to be.
+MIGRATION_MODULES = {"django_tasks_database": None, "django_celery_beat": None}
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
@@ -22,10 +24,12 @@ INSTALLED_APPS = [
     "tests.endpoints",
     "tests.schedules",
 ]
-# From which runs are moved, without the steps by which its table came to be.
+# From which runs are moved.
 if find_spec("django_tasks_db"):
     INSTALLED_APPS.append("django_tasks_db")
-    MIGRATION_MODULES = {"django_tasks_database": None}
+# From whose tables schedules are imported.
+if find_spec("django_celery_beat"):
+    INSTALLED_APPS.append("django_celery_beat")
 # What the admin needs; sessions have no table.
 ROOT_URLCONF = "tests.faces.urls"
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"

@@ -7,6 +7,7 @@ from importlib import import_module
 from io import StringIO
 from typing import Any
 
+import django
 import pytest
 from django.core.management import CommandError, call_command
 
@@ -14,6 +15,15 @@ from django.core.management import CommandError, call_command
 def required(package: str) -> Any:
     """The package; without it, the tests of a module are skipped, except in CI."""
     return import_module(package) if os.environ.get("CI") else pytest.importorskip(package)
+
+
+def required_on(package: str, below: tuple[int, int]) -> Any:
+    """The same, of a package that does not support the newest Django of the matrix."""
+    if below <= django.VERSION[:2]:
+        pytest.skip(
+            f"{package} does not support Django {django.get_version()}", allow_module_level=True
+        )
+    return required(package)
 
 
 def taskworks(*arguments: str) -> str:

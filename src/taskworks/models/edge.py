@@ -6,10 +6,10 @@ from django.utils.translation import gettext_lazy as _
 
 class Edge(models.Model):
     """
-    One run waits for another, or for a workflow, until that has succeeded or ended, or for the pause
-    of its task, until that is not in force. The edge goes when it holds, and the run becomes ready
-    when its last edge has gone. In a table of its own, so that runs that wait for none do not pay
-    for it.
+    One run waits for another, or for a workflow, until that has succeeded or ended; or for the
+    pause of its task, until that is not in force. The edge goes when it holds, and the run becomes
+    ready when its last edge has gone. In a table of its own, so that runs that wait for none do not
+    pay for it.
 
     Without foreign keys: what it waits for may be gone.
     """

@@ -116,7 +116,7 @@ def changes(row: Schedule) -> dict[str, Any]:
     """Return the columns of a declared row that a person has changed, as they are declared."""
     if not row.declared or is_withdrawn(row):
         return {}
-    said = _read(row.declared[SAID])
+    said = read(row.declared[SAID])
     if row.finished_at:
         said.pop("enabled", None)  # firing has disabled it, not a person
     return {name: value for name, value in said.items() if getattr(row, name) != value}
@@ -152,13 +152,13 @@ def _synchronize(declaration: Declaration) -> None:
                 declaration.label,
                 wanted.path,
             )
-    elif is_withdrawn(row) or _differ(_read(row.declared[SAID]), _values(wanted)):
-        _update(declaration.label, _values(wanted))
+    elif is_withdrawn(row) or _differ(read(row.declared[SAID]), values(wanted)):
+        _update(declaration.label, values(wanted))
 
 
 def _created(wanted: Schedule) -> Schedule | None:
     """Return the new row, or that of another process which was quicker."""
-    wanted.declared = {SAID: _written(wanted)}
+    wanted.declared = {SAID: written(wanted)}
     try:
         with writing(_alias()):
             wanted.save()
@@ -175,13 +175,13 @@ def _update(label: str, values: dict[str, Any]) -> None:
         row = _rows().select_for_update().filter(label=label).exclude(declared=None).first()
         if row is None:
             return
-        said = _read(row.declared[SAID])
+        said = read(row.declared[SAID])
         for name, value in values.items():
             if getattr(row, name) == said.get(name, value):
                 setattr(row, name, value)
         if is_withdrawn(row):
             row.enabled = row.enabled or row.declared.get(WAS_ENABLED, True)
-        row.declared = {SAID: _written(Schedule(**values))}
+        row.declared = {SAID: written(Schedule(**values))}
         row.save()
 
 
@@ -222,19 +222,22 @@ def _withdraw(row: Schedule) -> None:
 # Columns to JSON, and back.
 
 
-def _values(row: Schedule) -> dict[str, Any]:
+def values(row: Schedule) -> dict[str, Any]:
+    """Return the columns that follow a declaration."""
     return {name: getattr(row, name) for name in DECLARED_COLUMNS}
 
 
-def _written(row: Schedule) -> dict[str, str | None]:
-    written = {}
+def written(row: Schedule) -> dict[str, str | None]:
+    """Return these columns as JSON."""
+    texts = {}
     for name in DECLARED_COLUMNS:
         is_none = getattr(row, name) is None
-        written[name] = None if is_none else _field(name).value_to_string(row)
-    return written
+        texts[name] = None if is_none else _field(name).value_to_string(row)
+    return texts
 
 
-def _read(said: dict[str, str | None]) -> dict[str, Any]:
+def read(said: dict[str, str | None]) -> dict[str, Any]:
+    """Return the columns that ``written`` has made JSON of."""
     return {
         name: None if text is None else _field(name).to_python(text)
         for name, text in said.items()

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from taskworks.logs import visible
 from taskworks.management import (
     action_commands,
+    import_schedules_command,
     limits_command,
     list_command,
     move_command,
@@ -56,14 +57,15 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "workers": workers_command.WORKERS,
     "stop-worker": workers_command.STOP_WORKER,
     "move": move_command,
+    "import-schedules": import_schedules_command,
 }
 
 
 class Command(BaseCommand):
     help = (
         "Run workers; enqueue, show, retry, cancel, delete and move runs; pause and clear queues, "
-        "tasks and limits; drain queues; list and change schedules and limits; list and stop "
-        "workers."
+        "tasks and limits; drain queues; list, change and import schedules; list and change "
+        "limits; list and stop workers."
     )
     # The worker runs the checks itself, once it has reached the database, which some of them query.
     requires_system_checks = ()

@@ -1,0 +1,1 @@
+"""Schedules of Celery's beat, read from its tables or from the settings."""
