@@ -16,6 +16,7 @@ from taskworks.execution import (
     Settled,
     Snoozed,
     Succeeded,
+    Suspended,
 )
 
 ERROR = ValueError("no luck")
@@ -28,6 +29,7 @@ EXAMPLES: list[tuple[Settled, str]] = [
     (Failed(ERROR, ENTRY), "failed"),
     (Retried(ERROR, ENTRY, MINUTE), "scheduled"),
     (Snoozed(MINUTE), "scheduled"),
+    (Suspended(MINUTE, frozenset()), "scheduled"),
     (Cancelled(ERROR, ENTRY), "cancelled"),
     (Released(), "ready"),
     (Postponed(MINUTE, ERROR), "scheduled"),
