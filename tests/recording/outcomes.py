@@ -18,6 +18,7 @@ from taskworks.execution import (
     Settled,
     Snoozed,
     Succeeded,
+    Suspended,
 )
 
 ERROR = ValueError("no luck")
@@ -30,6 +31,7 @@ EXAMPLES: list[tuple[Settled, str]] = [
     (Failed(ERROR, ENTRY), "failed"),
     (Retried(ERROR, ENTRY, MINUTE), "scheduled"),
     (Snoozed(MINUTE), "scheduled"),
+    (Suspended(MINUTE, frozenset()), "scheduled"),
     (Cancelled(ERROR, ENTRY), "cancelled"),
     (Released(), "ready"),
     (Parked(UUID(int=1)), "blocked"),

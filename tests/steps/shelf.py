@@ -5,9 +5,10 @@ import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from taskworks import Sent, TaskContext, task
-from taskworks.models import Worker
+from taskworks.models import UniqueKey
 
 done: list[Any] = []
 broken: set[str] = set()  # the steps that raise
@@ -118,7 +119,7 @@ async def waits_for_both(context: TaskContext, timeouts: dict[str, float]) -> li
 @task(takes_context=True, max_attempts=3, backoff=0)
 def writes(context: TaskContext, *, atomic: bool) -> Any:
     def write() -> str:
-        Worker.objects.create(label="written", hostname="here", pid=1)
+        UniqueKey.objects.create(key=uuid4(), run=uuid4())
         act("write")
         return "written"
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from taskworks.actions import steps_shown
 from taskworks.conf import conf
 from taskworks.database.clock import DatabaseClock
 from taskworks.models import Edge, Pause, RunState, TaskRun
@@ -30,7 +31,7 @@ def why_waiting(run: TaskRun) -> str | None:
         case RunState.BLOCKED:
             return _why_blocked(store(), run)
         case RunState.SCHEDULED:
-            return _why_scheduled(run) + _of_pause(store(), run)
+            return _why_scheduled(store(), run) + _of_pause(store(), run)
         case RunState.READY:
             return _why_ready(store(), run)
         case _:
@@ -66,10 +67,12 @@ def _what_became_of(store: Store, edge: Edge) -> str:
     return f" to {wanted}, which {what}{remedy}"
 
 
-def _why_scheduled(run: TaskRun) -> str:
+def _why_scheduled(store: Store, run: TaskRun) -> str:
     at = _moment(run.available_at)
     if run.missing_since:
         return f"Its task could not be imported; that is tried again at {at}."
+    if what := steps_shown.suspended(store, run):
+        return what
     if run.failures:
         return f"It waits for its next attempt, at {at}."
     return f"It is due at {at}."

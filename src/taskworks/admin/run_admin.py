@@ -19,7 +19,7 @@ from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from taskworks.actions import run_actions
+from taskworks.actions import run_actions, steps_shown
 from taskworks.actions.run_actions import Answer, Verdict
 from taskworks.actions.waiting import why_waiting
 from taskworks.admin import run_search
@@ -68,6 +68,7 @@ SECTIONS: dict[str | None, tuple[str, ...]] = {
         "state_shown",
         "why_waiting",
         "progress_shown",
+        "steps_shown",
         "return_value_shown",
         "errors_shown",
         "messages_shown",
@@ -327,6 +328,12 @@ class TaskRunAdmin(PageActions, ReadOnlyAdmin):
         if run.progress is None:
             return self.get_empty_value_display()
         return f"{run.progress}" if run.target is None else f"{run.progress} of {run.target}"
+
+    @admin.display(description="steps")
+    def steps_shown(self, run: TaskRun) -> str:
+        lines = ((step.in_words,) for step in steps_shown.of(store(), run))
+        shown = format_html_join("", "<div>{}</div>", lines)
+        return shown or self.get_empty_value_display()
 
     @admin.display(description="duration")
     def duration(self, run: TaskRun) -> str:

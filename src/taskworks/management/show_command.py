@@ -2,10 +2,13 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from taskworks.actions import steps_shown
+from taskworks.actions.steps_shown import StepShown
 from taskworks.actions.waiting import why_waiting
 from taskworks.management.action_commands import find_runs
 from taskworks.management.argument_types import run_id
@@ -19,6 +22,7 @@ from taskworks.management.output import (
 )
 from taskworks.management.reach import check_reachable
 from taskworks.models import RunState, TaskRun
+from taskworks.store import store
 
 HELP = "Show everything about a run."
 PRINTED_LAST = ("messages", "errors")
@@ -32,28 +36,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
     check_reachable()
     [found] = find_runs([options["id"]])
+    steps = steps_shown.of(store(), found)
     if options["json"]:
-        print_json(command, keyed(found, DETAILS) | {"why_waiting": why_waiting(found)})
+        more = {"why_waiting": why_waiting(found), "steps": [step._asdict() for step in steps]}
+        print_json(command, keyed(found, DETAILS) | more)
     else:
-        _print(command, found)
+        _print(command, found, steps)
 
 
-def _print(command: BaseCommand, run: TaskRun) -> None:
+def _print(command: BaseCommand, run: TaskRun, steps: Sequence[StepShown]) -> None:
     for name, value in keyed(run, DETAILS).items():
         printed_here = name not in PRINTED_LAST or isinstance(value, str)  # it cannot be read
         if printed_here and _is_shown(run, name, value):
             print_line(command, f"{name:<20} {_text(value)}")
     if reason := why_waiting(run):
         print_line(command, f"{'why_waiting':<20} {reason}")
-    if run.messages:
-        print_lines(command, "\nmessages")
-    for entry in run.messages:
-        print_line(command, f"  {entry['at']} {entry['level']}: {entry['text']}")
+    _print_list(command, "steps", [step.in_words for step in steps])
+    told = (f"{entry['at']} {entry['level']}: {entry['text']}" for entry in run.messages)
+    _print_list(command, "messages", [*told])
     for entry in run.errors:
         worker = entry["worker_id"] or "no worker"
         print_line(command)
         print_line(command, f"error of attempt {entry['attempt']}, {entry['at']}, {worker}")
         print_lines(command, entry["traceback"].rstrip())
+
+
+def _print_list(command: BaseCommand, title: str, lines: Sequence[str]) -> None:
+    if lines:
+        print_lines(command, f"\n{title}")
+    for line in lines:
+        print_line(command, f"  {line}")
 
 
 def _is_shown(run: TaskRun, name: str, value: Any) -> bool:
