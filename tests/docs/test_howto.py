@@ -551,3 +551,71 @@ def test_a_task_enters_the_schema_that_it_was_given(monkeypatch: pytest.MonkeyPa
     import_string("shop.tenants.count_users").enqueue("acme")
     work()
     assert (only("shop.tenants.count_users").return_value, entered) == (0, ["acme"])
+
+
+# Workflows
+
+
+@executes("shop/sales.py", "shop/watch_report.py")
+@with_database
+@works_beside
+def test_several_tasks_have_one_result(capsys: Capture) -> None:
+    run("shop/watch_report.py")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "successful {'successful': 5} 1100"
+    assert "running" in lines
+
+
+@executes("shop/retry_report.py")
+@with_database
+def test_a_workflow_is_retried(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    sales = import_string("shop.sales.enqueue_report").__globals__
+    result = sales["enqueue_report"]("2026-11-29", ["Berlin"])
+    monkeypatch.setitem(sales, "sum", lambda values: 1 / 0)
+    work()
+    result.refresh()
+    assert result.status == "failed"
+    monkeypatch.undo()
+    retry_report = import_string("shop.retry_report.retry_report")
+    assert retry_report(result.id) == 1
+    assert retry_report(result.id) == 0
+    work()
+    result.refresh()
+    assert (result.status, result.result("report")) == ("successful", 600)
+    assert import_string("shop.retry_report.write_report_again")(result.id) == 2
+    work()
+    assert capsys.readouterr().out.count("Deleted the files") == 2
+
+
+@executes("shop/chained.py")
+@with_database
+def test_a_chain(capsys: Capture) -> None:
+    run("shop/chained.py")
+    work()
+    assert capsys.readouterr().out.splitlines() == [
+        "['download', 'tidy_up']",
+        "Downloaded the sales of 2026-11-29.",
+        "Deleted the files of 2026-11-29.",
+    ]
+
+
+@executes("shop/mailing.py")
+@with_database
+def test_a_batch_has_one_callback(capsys: Capture) -> None:
+    result = import_string("shop.mailing.send_to")(["ada@example.com", "bob@example.com"])
+    work()
+    assert sorted(capsys.readouterr().out.splitlines()) == [
+        "All mails are sent.",
+        "To ada@example.com",
+        "To bob@example.com",
+    ]
+    result.refresh()
+    assert result.status == "successful"
+
+
+@executes("shop/crawl.py")
+@with_database
+def test_a_workflow_grows(capsys: Capture) -> None:
+    import_string("shop.crawl.crawl_site")()
+    work()
+    assert sorted(capsys.readouterr().out.splitlines()) == ["Read /", "Read /a", "Read /b"]

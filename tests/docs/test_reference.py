@@ -23,6 +23,7 @@ from taskworks.management.schedules_command import KEYS
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.options.policy import Policy
 from taskworks.timetables.arguments import NAMES
+from taskworks.workflows.growth import Membership
 from tests.docs.pages import PAGES, ROOT, anchors, reference, relative_links
 
 pytestmark = pytest.mark.any_database
@@ -193,6 +194,10 @@ def test_tasks_has_every_option_with_its_default(option: Field[Any]) -> None:
         ("context", taskworks.TaskContext),
         ("retry", taskworks.Backoff),
         ("backends", DatabaseBackend),
+        ("workflows", taskworks.Workflow),
+        ("workflows", taskworks.WorkflowResult),
+        ("workflows", taskworks.Batch),
+        ("workflows", Membership),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
@@ -210,7 +215,8 @@ def test_retry_has_every_field_with_its_default(field: Field[Any]) -> None:
 
 @pytest.mark.parametrize("name", taskworks.__all__)
 def test_every_public_name_is_mentioned(name: str) -> None:
-    assert any(mentions(reference(page), name) for page in ("tasks", "results", "backends"))
+    pages = ("tasks", "results", "backends", "workflows")
+    assert any(mentions(reference(page), name) for page in pages)
 
 
 @pytest.mark.parametrize("name", control.__all__)

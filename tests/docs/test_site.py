@@ -27,6 +27,7 @@ MODULES = (
     "taskworks.testing",
     "taskworks.typed",
     "taskworks.typed.params",
+    "taskworks.workflows",
 )
 
 

@@ -102,7 +102,7 @@ class Built:
         return labels
 
 
-def cases(stride: int) -> Iterator[tuple[Shape, str]]:
+def cases(stride: int, first: int = 0) -> Iterator[tuple[Shape, str]]:
     """Shapes, and a step of each that fails, or none."""
     every = (
         (shape, failing)
@@ -110,4 +110,4 @@ def cases(stride: int) -> Iterator[tuple[Shape, str]]:
         for shape in shapes(depth)
         for failing in ["", *Built(shape).labels]
     )
-    yield from (case for place, case in enumerate(every) if place % stride == 0)
+    yield from (case for place, case in enumerate(every) if place % stride == first)

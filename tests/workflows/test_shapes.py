@@ -7,6 +7,8 @@ from tests.workflows import tasks
 from tests.workflows.conftest import Work
 from tests.workflows.shapes import Built, Shape, cases
 
+PARTS = 24
+
 
 def check(shape: Shape, failing: str, work: Work) -> None:
     built = Built(shape)
@@ -31,15 +33,14 @@ def check(shape: Shape, failing: str, work: Work) -> None:
 
 
 @pytest.mark.thorough_on_servers
-@pytest.mark.parametrize(
-    "case", [*cases(stride=131)], ids=lambda case: f"{case[0]}, {case[1]} fails"
-)
+@pytest.mark.parametrize("case", [*cases(stride=131)], ids=lambda case: f"{case[0]} {case[1]}")
 def test_some_shapes(case: tuple[Shape, str], work: Work) -> None:
     check(*case, work)
 
 
 @pytest.mark.not_every_day
 @pytest.mark.thorough_on_servers
-def test_every_shape(work: Work) -> None:
-    for case in cases(stride=1):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_shape(part: int, work: Work) -> None:
+    for case in cases(PARTS, part):
         check(*case, work)

@@ -71,9 +71,9 @@ class Workflow:
         return sum(step.number for step in self.steps.values())
 
     @property
-    def height(self) -> int:
+    def _height(self) -> int:
         """How many levels of workflows it has, itself included."""
-        within = [s.workflow.height for s in self.steps.values() if isinstance(s, NestedStep)]
+        within = [s.workflow._height for s in self.steps.values() if isinstance(s, NestedStep)]
         return 1 + max(within, default=0)
 
     def add(
@@ -203,19 +203,19 @@ class Workflow:
         )
 
     def _refuse_too_deep(self, name: str, nested: "Workflow") -> None:
-        if nested is self or self in nested.nested:
+        if nested is self or self in nested._nested:
             raise InvalidWorkflow(f"Step {name!r}: a workflow cannot be within itself.")
-        if nested.height + 1 > MAX_DEPTH:
+        if nested._height + 1 > MAX_DEPTH:
             raise InvalidWorkflow(
                 f"Step {name!r}: workflows may be within workflows {MAX_DEPTH} levels deep, and "
-                f"this one would make {nested.height + 1}."
+                f"this one would make {nested._height + 1}."
             )
 
     @property
-    def nested(self) -> "list[Workflow]":
+    def _nested(self) -> "list[Workflow]":
         """The workflows within it, on every level."""
         direct = [s.workflow for s in self.steps.values() if isinstance(s, NestedStep)]
-        return [*direct, *(deeper for one in direct for deeper in one.nested)]
+        return [*direct, *(deeper for one in direct for deeper in one._nested)]
 
     def _added(self, step: Step) -> Step:
         self._number += step.number

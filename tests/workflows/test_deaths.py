@@ -1,0 +1,39 @@
+"""Killed at any statement from the enqueue to the end: another one goes on, nothing is lost."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults.workers import where_the_database_is
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def killed_at(first: int, stride: int) -> int:
+    """How many processes were killed."""
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.workflows.dying", str(first), str(stride)],
+        cwd=ROOT,
+        env={**environment, **where_the_database_is()},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1800,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return int(done.stdout.split()[-2])
+
+
+@pytest.mark.thorough_on_servers
+def test_at_some_statements() -> None:
+    assert killed_at(first=17, stride=67) > 1
+
+
+@pytest.mark.not_every_day
+@pytest.mark.thorough_on_servers
+def test_at_every_statement() -> None:
+    assert killed_at(first=1, stride=1) > 50
