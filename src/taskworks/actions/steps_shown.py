@@ -55,14 +55,14 @@ def suspended(store: Store, run: TaskRun) -> str | None:
     if names:
         events = f"event{'s' if len(names) > 1 else ''} {', '.join(map(repr, names))}"
         return f"It waits for the {events}{'' if is_for_good else f', until {_moment(at)}'}."
-    sleeps = store.steps.filter(run=run.id, kind=RecordKind.SLEEP, ended_at__lte=at)
+    sleeps = store.step_records.filter(run=run.id, kind=RecordKind.SLEEP, ended_at__lte=at)
     asleep = sleeps.filter(ended_at__gt=at - timedelta(seconds=60)).order_by("-ended_at").first()
     return asleep and f"It sleeps in {asleep.name!r}, until {_moment(at)}."
 
 
 def _records(store: Store, run: TaskRun) -> Iterator[StepShown]:
     now = store.read_clock()
-    for name, kind, at, value in _cut(store.steps.filter(run=run.id), "kind"):
+    for name, kind, at, value in _cut(store.step_records.filter(run=run.id), "kind"):
         if kind == RecordKind.SLEEP:
             state = "sleeping, until" if _is_after(at, now) else "over since"
             yield StepShown(kind, name, state, at, None)
