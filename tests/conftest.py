@@ -1,5 +1,7 @@
 """Which tests run on which database, and how its tables are emptied between them."""
 
+import gc
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from pytest_django import DjangoDbBlocker
 
 from taskworks.database.clock import DatabaseClock
 from tests.effort import IN_THE_MATRIX, THOROUGH, is_of_this_part
+from tests.hurry import hurry
 from tests.leftovers import drop_leftovers
 
 ROOT = Path(__file__).parent
@@ -81,6 +84,13 @@ def django_db_modify_db_settings(django_db_blocker: DjangoDbBlocker) -> None:
         drop_leftovers()
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """After they are made."""
+    with django_db_blocker.unblock():
+        hurry()
+
+
 @pytest.fixture(autouse=True)
 def _server_s_clock(_python_s_clock: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The database's own, as in production, except where the test kit itself is tested."""
@@ -139,6 +149,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in left_out]
 
 
+def pytest_collection_finish() -> None:
+    """What is here now stays to the end: the collector need not look at it again and again."""
+    gc.freeze()
+
+
 def _is_left_out(config: pytest.Config, item: pytest.Item) -> bool:
     return _is_path_left_out(config, item.path) or _is_marked_left_out(config, item)
 
@@ -172,10 +187,16 @@ def _on_server() -> bool:
 
 
 def _is_in(paths: list[Path], path: Path) -> bool:
-    return any(other in (path, *path.parents) for other in paths)
+    return not {*paths}.isdisjoint(_with_parents(path))
+
+
+@cache
+def _with_parents(path: Path) -> frozenset[Path]:
+    """Asked of each test, of which a file has many."""
+    return frozenset([path, *path.parents])
 
 
 def is_named(config: pytest.Config, path: Path) -> bool:
     """Whether the command line names it, or a folder that it is in."""
     named = [Path(argument.partition("::")[0]).resolve() for argument in config.args]
-    return any(one != ROOT and one in (path, *path.parents) for one in named)
+    return any(one != ROOT and one in _with_parents(path) for one in named)
