@@ -13,7 +13,7 @@ from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
 from taskworks.database.clock import DatabaseClock
-from tests.effort import IN_THE_MATRIX, THOROUGH, is_of_this_part
+from tests.effort import IN_BETWEEN, IN_THE_MATRIX, THOROUGH, is_of_this_part
 from tests.hurry import hurry
 from tests.leftovers import drop_leftovers
 
@@ -65,6 +65,18 @@ ONCE = [
     ROOT / "client" / "test_in_node.py",
     ROOT / "client" / "test_on_a_page.py",
     ROOT / "faces" / "test_admin_in_browser.py",
+]
+# What a pair of Python and Django between the oldest and the newest runs on the servers: what lies
+# nearest to Django's own code for them. The other two pairs run everything there.
+ON_SERVERS_IN_BETWEEN = [
+    ROOT / "behavior" / "test_on_commit.py",
+    ROOT / "behavior" / "test_transactional.py",
+    ROOT / "behavior" / "test_unique.py",
+    ROOT / "database",
+    ROOT / "duties",
+    ROOT / "recording",
+    ROOT / "store",
+    ROOT / "worker",
 ]
 # What Django's flush would empty, and fill again after every test.
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}
@@ -169,7 +181,14 @@ def _is_path_left_out(config: pytest.Config, path: Path) -> bool:
         return False
     if _is_in(SLOW, path) or (not IN_THE_MATRIX and _is_in(NOT_EVERY_DAY, path)):
         return True
-    return _on_server() and _is_in(THOROUGH_ON_SERVERS, path)
+    return _on_server() and _is_left_to_others(path)
+
+
+def _is_left_to_others(path: Path) -> bool:
+    """Whether this run has nothing to show with it on a server."""
+    if IN_BETWEEN and path.is_file() and not _is_in(ON_SERVERS_IN_BETWEEN, path):
+        return True
+    return _is_in(THOROUGH_ON_SERVERS, path)
 
 
 def _is_marked_left_out(config: pytest.Config, item: pytest.Item) -> bool:
