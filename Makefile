@@ -2,10 +2,12 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+unexport PYTHONDONTWRITEBYTECODE # or each process would compile anew what it imports
 
 # .venv has the oldest Python and Django that are supported; the matrix has the others.
 DJANGO := 5.2
 MATRIX := py3.12-django6.0 py3.13-django6.1
+NEWEST := $(lastword $(MATRIX))
 
 # Find a Python by version: on the PATH, or the newest of that version in pyenv, or nothing.
 find_python = $(shell for python in python$(1) \
@@ -20,7 +22,7 @@ without_stubs = MYPYPATH=src .venv/bin/mypy --strict --config-file= \
 
 IN_CI = [ "$$CI" = true ]
 
-.PHONY: help demo example docs test bench faults soak lint types imports migrations matrix lowest check $(MATRIX)
+.PHONY: help demo example docs test bench faults soak lint types imports migrations matrix lowest check together $(MATRIX)
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -77,7 +79,11 @@ lowest: .venvs/lowest/.installed ## Run the central tests with the lowest versio
 		tests/schedules tests/timetables tests/typed
 	.venvs/lowest/bin/python -m tests.on_every_database mariadb postgresql -- tests/database tests/store
 
-check: lint types imports migrations docs test matrix lowest ## Run all checks, as CI does
+check: together test matrix lowest ## Run all checks, as CI does
+
+# Each uses one core at most, and pip waits for the network. What one says is printed when it ends.
+together:
+	@$(MAKE) --jobs=3 --output-sync=target lint types imports migrations docs $(ENVIRONMENTS)
 
 # --- The environments ---
 
@@ -85,16 +91,22 @@ check: lint types imports migrations docs test matrix lowest ## Run all checks, 
 python_of = $(patsubst py%,%,$(firstword $(subst -django, ,$(1))))
 django_of = $(lastword $(subst -django, ,$(1)))
 
+# Those of the matrix, as far as there is their Python, and that of the lowest versions.
+ENVIRONMENTS = $(foreach one,$(MATRIX),$(if $(call find_python,$(call python_of,$(one))), \
+	.venvs/$(one)/.installed .venvs/$(one)/.mysqlclient)) .venvs/lowest/.installed
+
 # $(1) is the environment. The database is read, but not changed.
 check_migrations = files=$$(mktemp -d) && trap 'rm -r "$$files"' EXIT && \
 	TASKWORKS_TEST_FILES="$$files" $(1)/bin/python manage.py makemigrations --check --dry-run
+
+# Most of what is installed is never imported, so that nothing is compiled before it is.
+pip_install = $(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-compile
 
 # $(1) is the environment, $(2) its Python, $(3) its Django.
 define install
 @echo "Setting up $(1) with $(2) and Django $(3), which takes a minute."
 @test -x $(1)/bin/python || $(2) -m venv --clear $(1)
-@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
-	--editable ".[dev,example,openapi,postgresql,rest,typed]" "Django==$(3).*"
+@$(call pip_install,$(1)) --editable ".[dev,example,openapi,postgresql,rest,typed]" "Django==$(3).*"
 @touch $@
 endef
 
@@ -105,7 +117,8 @@ $(MATRIX):
 	else \
 		$(MAKE) .venvs/$@/.installed .venvs/$@/.mysqlclient && \
 		($(call check_migrations,.venvs/$@)) && \
-		TASKWORKS_TEST_THOROUGHLY=false .venvs/$@/bin/python -m tests.on_every_database; \
+		TASKWORKS_TEST_THOROUGHLY=$(if $(filter $@,$(NEWEST)),false,between) \
+			.venvs/$@/bin/python -m tests.on_every_database; \
 	fi
 
 .venv/.installed: pyproject.toml
@@ -122,16 +135,14 @@ $(MATRIX):
 	@echo "Setting up .venvs/lowest with the lowest versions, which takes a minute."
 	@test -x .venvs/lowest/bin/python || $(PYTHON) -m venv --clear .venvs/lowest
 	@$(PYTHON) -m tests.lowest >.venvs/lowest/constraints.txt
-	@.venvs/lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
-		--constraint .venvs/lowest/constraints.txt \
+	@$(call pip_install,.venvs/lowest) --constraint .venvs/lowest/constraints.txt \
 		--editable ".[dev,example,mysql,openapi,postgresql,rest,typed]"
 	@touch $@
 
 .venvs/docs/.installed: pyproject.toml
 	@echo "Setting up .venvs/docs with Sphinx, which takes half a minute."
 	@test -x .venvs/docs/bin/python || $(DOCS_PYTHON) -m venv --clear .venvs/docs
-	@.venvs/docs/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
-		--editable ".[docs]"
+	@$(call pip_install,.venvs/docs) --editable ".[docs]"
 	@touch $@
 
 # The version of Read the Docs, if it is available.
@@ -149,12 +160,11 @@ DOCS_PYTHON = $(or $(call find_python,3.12),$(PYTHON))
 	@touch $@
 
 BENCH_PYTHON = $(or $(call find_python,3.13),$(call find_python,3.12),$(PYTHON))
-BENCH_INSTALL = .venvs/bench/bin/python -m pip install --quiet --disable-pip-version-check --no-input
+BENCH_INSTALL = $(call pip_install,.venvs/bench)
 
 # The driver needs a C library to compile. Without it, everything else works.
 %/.mysqlclient: %/.installed
-	@if $*/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
-		--editable ".[mysql]" >$@.log 2>&1; \
+	@if $(call pip_install,$*) --editable ".[mysql]" >$@.log 2>&1; \
 	then \
 		touch $@; \
 	else \

@@ -1,5 +1,7 @@
 """Which tests run on which database, and how its tables are emptied between them."""
 
+import gc
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
 from taskworks.database.clock import DatabaseClock
-from tests.effort import IN_THE_MATRIX, THOROUGH, is_of_this_part
+from tests.effort import IN_BETWEEN, IN_THE_MATRIX, THOROUGH, is_of_this_part
+from tests.hurry import hurry
 from tests.leftovers import drop_leftovers
 
 ROOT = Path(__file__).parent
@@ -63,6 +66,18 @@ ONCE = [
     ROOT / "client" / "test_on_a_page.py",
     ROOT / "faces" / "test_admin_in_browser.py",
 ]
+# What a pair of Python and Django between the oldest and the newest runs on the servers: what lies
+# nearest to Django's own code for them. The other two pairs run everything there.
+ON_SERVERS_IN_BETWEEN = [
+    ROOT / "behavior" / "test_on_commit.py",
+    ROOT / "behavior" / "test_transactional.py",
+    ROOT / "behavior" / "test_unique.py",
+    ROOT / "database",
+    ROOT / "duties",
+    ROOT / "recording",
+    ROOT / "store",
+    ROOT / "worker",
+]
 # What Django's flush would empty, and fill again after every test.
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}
 
@@ -79,6 +94,13 @@ def django_db_modify_db_settings(django_db_blocker: DjangoDbBlocker) -> None:
     """Before the databases of this run are made."""
     with django_db_blocker.unblock():
         drop_leftovers()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """After they are made."""
+    with django_db_blocker.unblock():
+        hurry()
 
 
 @pytest.fixture(autouse=True)
@@ -139,6 +161,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in left_out]
 
 
+def pytest_collection_finish() -> None:
+    """What is here now stays to the end: the collector need not look at it again and again."""
+    gc.freeze()
+
+
 def _is_left_out(config: pytest.Config, item: pytest.Item) -> bool:
     return _is_path_left_out(config, item.path) or _is_marked_left_out(config, item)
 
@@ -154,7 +181,14 @@ def _is_path_left_out(config: pytest.Config, path: Path) -> bool:
         return False
     if _is_in(SLOW, path) or (not IN_THE_MATRIX and _is_in(NOT_EVERY_DAY, path)):
         return True
-    return _on_server() and _is_in(THOROUGH_ON_SERVERS, path)
+    return _on_server() and _is_left_to_others(path)
+
+
+def _is_left_to_others(path: Path) -> bool:
+    """Whether this run has nothing to show with it on a server."""
+    if IN_BETWEEN and path.is_file() and not _is_in(ON_SERVERS_IN_BETWEEN, path):
+        return True
+    return _is_in(THOROUGH_ON_SERVERS, path)
 
 
 def _is_marked_left_out(config: pytest.Config, item: pytest.Item) -> bool:
@@ -172,10 +206,16 @@ def _on_server() -> bool:
 
 
 def _is_in(paths: list[Path], path: Path) -> bool:
-    return any(other in (path, *path.parents) for other in paths)
+    return not {*paths}.isdisjoint(_with_parents(path))
+
+
+@cache
+def _with_parents(path: Path) -> frozenset[Path]:
+    """Asked of each test, of which a file has many."""
+    return frozenset([path, *path.parents])
 
 
 def is_named(config: pytest.Config, path: Path) -> bool:
     """Whether the command line names it, or a folder that it is in."""
     named = [Path(argument.partition("::")[0]).resolve() for argument in config.args]
-    return any(one != ROOT and one in (path, *path.parents) for one in named)
+    return any(one != ROOT and one in _with_parents(path) for one in named)

@@ -3,8 +3,9 @@
 A database that is not there is left out, loudly and by name. It is an error where it was asked for:
 by its name, or by CI=true, which asks for all of them, and for MySQL if MYSQL_HOST is set.
 
-The tests on SQLite are more than those on a server, so two processes share them, each with a
-database of its own. Nothing is shared if something is said to pytest.
+The tests of a database are shared by two processes, each with a database of its own, so that no
+core is idle when the others have ended. All these parts wait in one line, of which a few run at
+once. Nothing is shared if something is said to pytest.
 
 In CI, if nothing is said to pytest, a few tests that have failed beside others are run once more,
 with the machine to themselves. Those that pass then are named loudly, for each of them is to be
@@ -25,6 +26,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import BoundedSemaphore, Event
 from typing import Any
 from xml.etree import ElementTree
 
@@ -38,13 +40,15 @@ from tests.databases import NAMES, PREFIX, database
 ROOT = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI") == "true"
 CONNECT_SECONDS = 3
-AT_ONCE = 3  # databases; the tests of one wait more than they compute
+AT_ONCE = 4  # processes; the tests of one wait as much as they compute
 SECONDS_BETWEEN_SIGNS = 60.0
 PERCENTAGE = re.compile(r"\[ *(\d+)%\]$", re.MULTILINE)
-PARTS = {"sqlite": 2}  # processes that share the tests of a database; one for the others
+PARTS = 2  # processes that share the tests of a database
 MOST_SECOND_TRIES = 5  # tests of a database; more have not failed for want of time
 
 _running: list[subprocess.Popen[bytes]] = []
+_turns = BoundedSemaphore(AT_ONCE)  # whoever waits first has its turn first
+_stopped = Event()  # by a person: no other part begins
 
 
 class NotThereError(Exception):
@@ -105,7 +109,7 @@ def main() -> int:
         signal.signal(number, signal.default_int_handler)
     with (
         tempfile.TemporaryDirectory(prefix="taskworks-test-") as files,
-        ThreadPoolExecutor(AT_ONCE) as executor,
+        ThreadPoolExecutor(len(NAMES)) as executor,
     ):
         tests = [
             executor.submit(_test, name, Path(files), pytest_args, demanded=name in demanded)
@@ -122,6 +126,7 @@ def _verdicts(tests: list[Future[Verdict]]) -> list[Verdict]:
     try:
         return [test.result() for test in tests]
     except KeyboardInterrupt:
+        _stopped.set()
         for process in _running:
             process.send_signal(signal.SIGINT)
         raise
@@ -171,18 +176,25 @@ def _test(name: str, files: Path, pytest_args: list[str], *, demanded: bool) -> 
 
 
 def _parts(name: str, pytest_args: list[str]) -> list[Part]:
-    parts = 1 if pytest_args else PARTS.get(name, 1)
+    parts = 1 if pytest_args else PARTS
     return [Part(database=name, number=number + 1, parts=parts) for number in range(parts)]
 
 
 def _run_parts(parts: list[Part], title: str, files: Path, pytest_args: list[str]) -> list[int]:
     """Their exit codes. What they have said is printed when all have ended, one after another."""
     with ThreadPoolExecutor(len(parts)) as executor:
-        ended = [*executor.map(lambda part: _run_pytest(part, files, pytest_args), parts)]
+        ended = [*executor.map(lambda part: _run_in_turn(part, files, pytest_args), parts)]
     for part, (_, output) in zip(parts, ended, strict=True):
         of_which = part.title.removeprefix(part.database)
         print(f"\n=== {_platform()}, {title}{of_which} ===\n{output}", flush=True)
     return [code for code, _ in ended]
+
+
+def _run_in_turn(part: Part, files: Path, pytest_args: list[str]) -> tuple[int, str]:
+    with _turns:
+        if _stopped.is_set():
+            raise KeyboardInterrupt
+        return _run_pytest(part, files, pytest_args)
 
 
 def _after_second_try(verdict: Verdict, files: Path) -> Verdict:

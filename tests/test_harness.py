@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import conftest
 from tests.effort import is_of_part
 from tests.lowest import lowest_versions
 from tests.on_every_database import Part, progress_in
@@ -39,6 +40,22 @@ def test_the_lowest_versions_are_those_of_the_project_and_its_extras_without_its
         "psycopg": "3.2.2",
         "djangorestframework": "3.16",
     }
+
+
+@pytest.mark.parametrize(
+    "which",
+    [
+        "ANY_DATABASE",
+        "SLOW",
+        "NOT_EVERY_DAY",
+        "THOROUGH_ON_SERVERS",
+        "ON_SERVERS_IN_BETWEEN",
+        "ONCE",
+    ],
+)
+def test_what_is_listed_is_there(which: str) -> None:
+    listed: list[Path] = getattr(conftest, which)
+    assert [path for path in listed if not path.exists()] == []
 
 
 def test_each_file_of_tests_is_of_one_part_and_no_part_is_much_larger() -> None:

@@ -16,6 +16,7 @@ from tests.faults.pace import PACE, SLACK
 from tests.faults.pooler import Pooler, pooler
 from tests.faults.scene import Scene
 from tests.faults.servers import private_server
+from tests.hurry import waiting_for_the_disk
 from tests.settings import DATABASE
 from tests.waiting import wait_for
 
@@ -55,7 +56,7 @@ def test_19_no_connection_is_left(scene: Scene) -> None:
 
 @pytest.mark.fault(20)
 def test_20_a_pooler_in_transaction_mode(scene: Scene) -> None:
-    with pooler() as between:
+    with waiting_for_the_disk(), pooler() as between:
         lost = scene.worker("lost", **behind(between))
         gate = scene.gate()
         running = scene.enqueue_many(shelf.through, [(gate,)] * 4)

@@ -106,6 +106,8 @@ def test_a_transaction_that_the_caller_ends_is_written_to_disk_like_any_other(
         pytest.skip("Only PostgreSQL is told to hurry with a notice.")
     transaction.set_autocommit(False, using=store.alias)
     try:
+        with store.connection.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit = on")
         enqueue()
         [(setting,)] = store._fetch("SHOW synchronous_commit", [])
         assert setting == "on"

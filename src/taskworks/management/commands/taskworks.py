@@ -60,6 +60,8 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "import-schedules": import_schedules_command,
 }
 
+_parsers: dict[tuple[Any, ...], tuple[CommandParser, dict[str, CommandParser]]] = {}
+
 
 class Command(BaseCommand):
     help = (
@@ -73,6 +75,18 @@ class Command(BaseCommand):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         replace_closed_output()
         super().__init__(*args, **kwargs)
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """
+        Return the parser. It is made once: that takes as long as many a command, and tests call
+        commands often.
+        """
+        how = (type(self), prog_name, subcommand, self._called_from_command_line, *kwargs.items())
+        if how not in _parsers:
+            parser = super().create_parser(prog_name, subcommand, **kwargs)
+            _parsers[how] = parser, self.subparsers
+        parser, self.subparsers = _parsers[how]
+        return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--skip-checks", action="store_true", help="Skip system checks.")
