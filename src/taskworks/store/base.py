@@ -245,6 +245,11 @@ class Base(ABC):
         rows = self.runs.filter(id__in=ids).select_for_update(skip_locked=True)
         return [run_id for run_id, _ in rows.values_list("id", "attempts")]
 
+    def _delete_by_key(self, model: type[models.Model], keys: Collection[Any]) -> int:
+        """Delete the rows with these primary keys; return how many there were."""
+        rows = model._default_manager.using(self.alias).filter(pk__in=[*keys])
+        return rows._raw_delete(self.alias) if keys else 0
+
     def _update_some(self, some: TaskRunQuerySet, limit: int, **changes: Any) -> int:
         """Update up to ``limit`` of these rows that are not locked elsewhere; return how many."""
         # Not in one statement: PostgreSQL may execute a locking subquery more than once.
