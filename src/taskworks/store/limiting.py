@@ -58,6 +58,13 @@ class LimitedClaim(NamedTuple):
     may_have_more: bool
 
 
+class LimitInUse(NamedTuple):
+    """How many runs of a limit are in hand, and how many ready, as far as these were counted."""
+
+    in_hand: int
+    waiting: int
+
+
 class Limiting(LimitedNames):
     """Find and claim the runs that have a limit, lane by lane, in turn."""
 
@@ -82,6 +89,18 @@ class Limiting(LimitedNames):
         """Return how many runs of a limit, or of one of its lanes, are in hand."""
         held = self.runs.in_hand().filter(limit_name=limit, lane__isnull=False)
         return (held if lane is None else held.filter(lane=lane)).count()
+
+    def limits_in_use(self, names: Sequence[str], most: int) -> dict[str, LimitInUse]:
+        """Return how each of these limits is used, by its name. One statement."""
+        runs, some = self._quoted(TaskRun), "limit_name = %s AND lane IS NOT NULL"
+        of_one = f"""
+            SELECT %s,
+                (SELECT COUNT(*) FROM {runs} WHERE {some} AND state IN ('claimed', 'running')),
+                (SELECT COUNT(*) FROM (
+                    SELECT 1 FROM {runs} WHERE {some} AND state = 'ready' LIMIT %s) AS counted)"""  # noqa: S608 - a table's name
+        parameters = [value for name in names for value in (name, name, name, most)]
+        rows = self._fetch(" UNION ALL ".join([of_one] * len(names)), parameters) if names else []
+        return {name: LimitInUse(in_hand, waiting) for name, in_hand, waiting in rows}
 
     # The numbers.
 
