@@ -166,17 +166,14 @@ class Limiting(LimitedNames):
         return name in declared_limits()
 
     def _declare_as_here(self, limit: Limit) -> None:
-        numbers = declared_limits()[limit.name].numbers
-        for number, value in numbers.items():
-            setattr(limit, number, value)
-        limit.declared = dict(numbers)
-        limit.save(using=self.alias, update_fields=[*numbers, "declared"])
+        columns = _columns_as_here(limit.name)
+        for column, value in columns.items():
+            setattr(limit, column, value)
+        limit.save(using=self.alias, update_fields=[*columns])
 
     def _add_limit(self, name: str) -> None:
         """Insert a row as it is declared here; nobody has synchronized the limits yet."""
-        declared = declared_limits().get(name)
-        numbers = declared.numbers if declared else None
-        row = Limit(name=name, declared=numbers, **(numbers or {}))
+        row = Limit(name=name, **_columns_as_here(name))
         self.limits.bulk_create([row], ignore_conflicts=True)
 
     def _claim_in_turn(self, worker: UUID, line: Line, limit: Limit, most: int) -> LimitedClaim:
@@ -283,6 +280,12 @@ def last_in_turn(lanes: Sequence[str], taken: Counter[str | None]) -> str:
     """Return the lane whose turn was last, of lanes in turn of which so many runs were taken."""
     most = max(taken.values(), default=0)
     return [lane for lane in lanes if taken[lane] == most][-1]
+
+
+def _columns_as_here(name: str) -> dict[str, Any]:
+    """Return what the row of a limit has if it is as this process declares it."""
+    declared = declared_limits().get(name)
+    return {**declared.numbers, "declared": declared.numbers} if declared else {}
 
 
 def _skipping(runs: models.QuerySet[TaskRun], column: str) -> Iterator[str]:
