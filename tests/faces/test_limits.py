@@ -6,7 +6,9 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
 from django.core.checks import run_checks
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from taskworks import control
 from taskworks.actions import limits as actions
@@ -60,6 +62,27 @@ def test_the_admin_shows_how_limits_are_used(client: Client, worker: Worker) -> 
     shown = [getattr(admin, name)(row) for name in ("in_hand", "waiting", "declared_numbers")]
     assert shown == ["2", "5", "as shown"]
     assert ">intake<" in response.content.decode()
+
+
+def test_a_page_of_the_admin_takes_as_many_statements_for_many_limits(
+    client: Client, worker: Worker
+) -> None:
+    anna = logged_in(client, "view")
+
+    def statements() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert anna.get(LIST).status_code == 200
+        return len(captured)
+
+    few = statements()
+    Limit.objects.bulk_create(Limit(name=f"of many {number:03}") for number in range(130))
+    assert statements() == few
+    with CaptureQueriesContext(connection) as captured:
+        anna.get(IMPORTS)
+    assert sum("COUNT(*)" in query["sql"] for query in captured) == 1
+    with CaptureQueriesContext(connection) as captured:
+        assert len(taskworks("limits").splitlines()) > 130
+    assert len(captured) <= 4
 
 
 def test_the_admin_changes_numbers(client: Client) -> None:

@@ -1,14 +1,17 @@
 """Old runs are deleted while others retry, delete and claim."""
 
+from collections.abc import Iterator
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import connection
 
-from taskworks.models import TaskRun
+from taskworks.models import Firing, TaskRun
 from taskworks.options.retention import Rule
 from taskworks.store import Store
 from tests.connections import begin_elsewhere, elsewhere, held_elsewhere
+from tests.schedules.firing import scheduled
 from tests.store.conftest import Enqueue
 
 RULE = Rule("default", "failed", timedelta(days=30))
@@ -85,6 +88,43 @@ def test_two_who_delete_do_not_wait_for_each_other(store: Store, enqueue: Enqueu
     with held_elsewhere(lambda: store.prune(RULE, ids[:2])):
         assert store.prune(RULE, ids) == 1
     assert not TaskRun.objects.exists()
+
+
+@without_sqlite
+def test_what_others_are_inserting_is_not_waited_for(
+    store: Store, enqueue: Enqueue, limited_wait: None
+) -> None:
+    """In small tables, which a database may prefer to read in full."""
+    runs = [enqueue() for _ in range(4)]
+    for run in runs:
+        fail(store, run)
+    schedule, now = scheduled(), store.read_clock()
+    for hours in range(4):
+        old = now - OLD - timedelta(hours=hours)
+        Firing.objects.create(schedule=schedule, planned_at=old, fired_at=old, run=uuid4())
+
+    def insert() -> None:
+        enqueue()
+        Firing.objects.create(schedule=schedule, planned_at=now, fired_at=now, run=runs[0].id)
+
+    with held_elsewhere(insert):
+        assert store.prune(RULE, [run.id for run in runs]) == 4
+        store.forget_firings(0, timedelta(days=1), 10)
+        assert not Firing.objects.exists()
+    assert TaskRun.objects.count() == 1
+
+
+@pytest.fixture
+def limited_wait() -> Iterator[None]:
+    """Who would wait for another transaction fails after a second."""
+    limits = {
+        "mysql": "SET SESSION innodb_lock_wait_timeout = 1",
+        "postgresql": "SET lock_timeout = 1000",
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(limits[connection.vendor])
+    yield
+    connection.close()
 
 
 def test_the_aged_come_in_order_and_from_where_one_was(store: Store, enqueue: Enqueue) -> None:

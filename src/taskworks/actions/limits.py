@@ -6,6 +6,7 @@ A row stores what was declared last. A number that differs from that was changed
 kept until another number is declared for it.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
@@ -23,6 +24,7 @@ from taskworks.store import store, store_alias
 logger = steady_logger(__name__)
 
 MAX_COUNTED = 10_000  # runs that wait for one limit
+MAX_LOOKED_UP = 100  # limits, by one statement
 
 
 class Use(NamedTuple):
@@ -92,6 +94,15 @@ def change(name: str, **numbers: Number) -> Limit:
 
 def use_of(limit: Limit) -> Use:
     """Return how a limit is used now."""
-    waiting = store().runs.ready().limited().filter(limit_name=limit.name)
-    counted = waiting.values("id")[:MAX_COUNTED].count()
-    return Use(limit, store().slots_in_use(limit.name), counted)
+    [use] = uses_of([limit])
+    return use
+
+
+def uses_of(rows: Iterable[Limit]) -> list[Use]:
+    """Return how limits are used now, by a statement for up to MAX_LOOKED_UP of them."""
+    rows, uses = list(rows), list[Use]()
+    for start in range(0, len(rows), MAX_LOOKED_UP):
+        some = rows[start : start + MAX_LOOKED_UP]
+        in_use = store().limits_in_use([limit.name for limit in some], MAX_COUNTED)
+        uses += [Use(limit, *in_use[limit.name]) for limit in some]
+    return uses

@@ -12,10 +12,29 @@ from taskworks.models import Limit
 from taskworks.options.limits import NUMBERS
 from taskworks.store import store_alias
 
+USE = "_use"  # the attribute of a row on a page
+
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Limit]
 else:
     _ModelAdmin = admin.ModelAdmin
+
+
+class LimitsInUse(CarefulChangeList):
+    """Looks up how all limits on the page are used, once."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        for use in limits.uses_of(self.result_list):
+            use.limit.__dict__[USE] = use
+
+
+def _use_of(limit: Limit) -> limits.Use:
+    """Return how a limit is used, as it was looked up for the page."""
+    if USE not in limit.__dict__:
+        limit.__dict__[USE] = limits.use_of(limit)
+    use: limits.Use = limit.__dict__[USE]
+    return use
 
 
 @admin.register(Limit)
@@ -44,7 +63,7 @@ class LimitAdmin(_ModelAdmin):
         return Limit.objects.using(store_alias())
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[CarefulChangeList]:
-        return CarefulChangeList
+        return LimitsInUse
 
     def save_model(self, request: HttpRequest, obj: Limit, form: Any, change: bool) -> None:
         """Write the numbers that were changed, and tell the workers."""
@@ -62,8 +81,8 @@ class LimitAdmin(_ModelAdmin):
 
     @admin.display(description="in hand")
     def in_hand(self, limit: Limit) -> str:
-        return str(limits.use_of(limit).in_hand)
+        return str(_use_of(limit).in_hand)
 
     @admin.display(description="waiting")
     def waiting(self, limit: Limit) -> str:
-        return limits.use_of(limit).waiting_in_words
+        return _use_of(limit).waiting_in_words

@@ -61,7 +61,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         numbers = {**rows[0].changed, **numbers}
     if numbers:
         rows = [_changed(name, numbers)]
-    uses = [limits.use_of(row) for row in rows]
+    uses = limits.uses_of(rows)
     if options["json"]:
         print_json(command, [_keyed(use) for use in uses])
     elif not uses:

@@ -182,7 +182,7 @@ class Base(ABC):
         with self.locking():
             free = self._lock_free_rows(ids)
             gone = list(meant.filter(id__in=free).values_list("id", flat=True)) if free else []
-            return self.runs.filter(id__in=gone)._raw_delete(self.alias) if gone else 0
+            return self._delete_by_key(TaskRun, gone)
 
     @abstractmethod
     def _insert(
@@ -271,6 +271,11 @@ class Base(ABC):
         # pass in another index, and would wait there for locks on other rows.
         rows = self.runs.filter(id__in=ids).select_for_update(skip_locked=True)
         return [run_id for run_id, _ in rows.values_list("id", "attempts")]
+
+    def _delete_by_key(self, model: type[models.Model], keys: Collection[Any]) -> int:
+        """Delete the rows with these primary keys; return how many there were."""
+        rows = model._default_manager.using(self.alias).filter(pk__in=[*keys])
+        return rows._raw_delete(self.alias) if keys else 0
 
     def _update_some(self, some: TaskRunQuerySet, limit: int, **changes: Any) -> int:
         """Update up to ``limit`` of these rows that are not locked elsewhere; return how many."""

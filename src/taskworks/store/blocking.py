@@ -210,15 +210,12 @@ class Blocking(Enqueueing):
         """Delete these edges, except those that another session is deleting."""
         # Locked without waiting, or two that delete the same could wait for each other.
         with self.locking():
-            self._delete_locked_edges(self._lock_free_edges([edge.id for edge in edges]))
+            self._delete_by_key(Edge, self._lock_free_edges([edge.id for edge in edges]))
 
     def _lock_free_edges(self, ids: Sequence[int]) -> list[int]:
         """Lock the edges that no other session has locked; return their ids."""
         rows = self.edges.filter(id__in=ids).select_for_update(skip_locked=True)
         return [*rows.values_list("id", flat=True)]
-
-    def _delete_locked_edges(self, ids: Sequence[int]) -> None:
-        self.edges.filter(id__in=ids)._raw_delete(self.alias)
 
     def unblock(self, runs: Iterable[UUID]) -> int:
         """

@@ -69,6 +69,13 @@ class LimitedClaim(NamedTuple):
     gave_up: bool = False
 
 
+class LimitInUse(NamedTuple):
+    """How many runs of a limit are in hand, and how many ready, as far as these were counted."""
+
+    in_hand: int
+    waiting: int
+
+
 class Limiting(LimitedNames, Rating):
     """Find and claim the runs that have a limit, lane by lane, in turn."""
 
@@ -89,6 +96,18 @@ class Limiting(LimitedNames, Rating):
         """Return how many runs of a limit, or of one of its lanes, are in hand."""
         held = self.runs.in_hand().filter(limit_name=limit, lane__isnull=False)
         return (held if lane is None else held.filter(lane=lane)).count()
+
+    def limits_in_use(self, names: Sequence[str], most: int) -> dict[str, LimitInUse]:
+        """Return how each of these limits is used, by its name. One statement."""
+        runs, some = self._quoted(TaskRun), "limit_name = %s AND lane IS NOT NULL"
+        of_one = f"""
+            SELECT %s,
+                (SELECT COUNT(*) FROM {runs} WHERE {some} AND state IN ('claimed', 'running')),
+                (SELECT COUNT(*) FROM (
+                    SELECT 1 FROM {runs} WHERE {some} AND state = 'ready' LIMIT %s) AS counted)"""  # noqa: S608 - a table's name
+        parameters = [value for name in names for value in (name, name, name, most)]
+        rows = self._fetch(" UNION ALL ".join([of_one] * len(names)), parameters) if names else []
+        return {name: LimitInUse(in_hand, waiting) for name, in_hand, waiting in rows}
 
     # The numbers.
 
@@ -155,17 +174,14 @@ class Limiting(LimitedNames, Rating):
         return name in declared_limits()
 
     def _declare_as_here(self, limit: Limit) -> None:
-        numbers = declared_limits()[limit.name].numbers
-        for number, value in numbers.items():
-            setattr(limit, number, value)
-        limit.declared = dict(numbers)
-        limit.save(using=self.alias, update_fields=[*numbers, "declared"])
+        columns = _columns_as_here(limit.name)
+        for column, value in columns.items():
+            setattr(limit, column, value)
+        limit.save(using=self.alias, update_fields=[*columns])
 
     def _add_limit(self, name: str) -> None:
         """Insert a row as it is declared here; nobody has synchronized the limits yet."""
-        declared = declared_limits().get(name)
-        numbers = declared.numbers if declared else None
-        row = Limit(name=name, declared=numbers, **(numbers or {}))
+        row = Limit(name=name, **_columns_as_here(name))
         self.limits.bulk_create([row], ignore_conflicts=True)
 
     def _claim_in_turn(self, worker: UUID, line: Line, limit: Limit, most: int) -> LimitedClaim:
@@ -298,6 +314,12 @@ def last_in_turn(lanes: Sequence[str], taken: Counter[str | None]) -> str | None
     """Return the lane whose turn was last, of lanes in turn of which so many runs were taken."""
     most = max(taken.values(), default=0)
     return next((lane for lane in reversed(lanes) if taken[lane] == most), None)
+
+
+def _columns_as_here(name: str) -> dict[str, Any]:
+    """Return what the row of a limit has if it is as this process declares it."""
+    declared = declared_limits().get(name)
+    return {**declared.numbers, "declared": declared.numbers} if declared else {}
 
 
 def _skipping(runs: models.QuerySet[TaskRun], column: str) -> Iterator[str]:

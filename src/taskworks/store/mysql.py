@@ -22,7 +22,7 @@ from django.db.models import Count, Min, Model
 
 from taskworks import real_time as time
 from taskworks.database.clock import DatabaseClock
-from taskworks.models import Bucket, Edge, Pause, RunState, TaskRun, UniqueKey
+from taskworks.models import Edge, Pause, RunState, TaskRun, UniqueKey
 from taskworks.models.pause import Scope
 from taskworks.models.run import TaskRunQuerySet, claim_order
 from taskworks.options.unique import Unique
@@ -386,26 +386,19 @@ class MySQLStore(Store):
     def _lock_free_edges(self, ids: Sequence[int]) -> list[int]:
         return self._lock_by_key(Edge, ids)
 
-    def _delete_locked_edges(self, ids: Sequence[int]) -> None:
-        self._delete_by_key(Edge, ids)
-
-    def _delete_locked_keys(self, keys: Sequence[UUID]) -> None:
-        self._delete_by_key(UniqueKey, [*map(self._writer_of_keys(), keys)])
-
-    def _delete_locked_buckets(self, keys: Collection[UUID]) -> None:
-        self._delete_by_key(Bucket, [*map(self._writer_of_keys(), keys)])
-
-    def _delete_by_key(self, model: type[Model], ids: Sequence[Any]) -> None:
-        if not ids:
-            return
+    def _delete_by_key(self, model: type[Model], keys: Collection[Any]) -> int:
+        if not keys:
+            return 0
         # DELETE ignores FORCE INDEX, but respects the order of a join.
-        mine = " UNION ALL ".join(["SELECT %s AS id"] * len(ids))
-        name = self.connection.ops.quote_name(str(model._meta.pk.column))
+        mine = " UNION ALL ".join(["SELECT %s AS id"] * len(keys))
+        key: Any = model._meta.pk
+        name = self.connection.ops.quote_name(key.column)
         statement = f"""
             DELETE kept FROM ({mine}) AS mine
             STRAIGHT_JOIN {self._quoted(model)} AS kept ON kept.{name} = mine.id"""
         with self.connection.cursor() as cursor:
-            cursor.execute(statement, ids)
+            cursor.execute(statement, [key.get_db_prep_save(one, self.connection) for one in keys])
+            return int(cursor.rowcount)
 
     def _lock_free_rows(self, ids: Collection[UUID]) -> list[UUID]:
         write = self.rows.writer("id")

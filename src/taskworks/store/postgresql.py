@@ -1,7 +1,7 @@
 """Runs on PostgreSQL: claim and write many in one statement each."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -92,51 +92,34 @@ class PostgreSQLStore(Store):
         # Not of the difference: a moment may be infinite.
         return f"EXTRACT(EPOCH FROM {moment}) - EXTRACT(EPOCH FROM {clock})", offset
 
+    # One read per lane, or the planner may sort everything ready.
+
     def _claim(
         self, worker: UUID, backend: str, lanes: Sequence[Lane], limit: int
     ) -> list[TaskRun]:
-        runs, workers = self._quoted(TaskRun), self._quoted(Worker)
-        clock, moved = DatabaseClock().as_postgresql(None, self.connection)
-        # Materialized, or the planner may execute the locking read more than once; one read per
-        # lane, or it may sort everything ready. Locked rows do not move, so they are updated by
-        # ctid, which saves a descent of the primary key.
-        statement = f"""
-            WITH head AS MATERIALIZED (
-                SELECT tid FROM (
-                    SELECT ready.*, lane.room, ROW_NUMBER() OVER (
-                        PARTITION BY lane.executor
-                        ORDER BY ready.rank, ready.available_at, ready.id
-                    ) AS place
-                    FROM UNNEST(
-                        %(queues)s::text[], %(executors)s::text[], %(rooms)s::int[],
-                        %(ranks)s::smallint[], %(moments)s::timestamptz[], %(ids)s::uuid[]
-                    ) AS lane (queue_name, executor, room, rank, available_at, id)
-                    CROSS JOIN LATERAL (
-                        SELECT ctid AS tid, rank, available_at, id FROM {runs}
-                        WHERE state = 'ready' AND lane IS NULL AND backend = %(backend)s
-                            AND queue_name = lane.queue_name AND executor = lane.executor
-                            AND (rank, available_at, id) >= (lane.rank, lane.available_at, lane.id)
-                        ORDER BY rank, available_at, id LIMIT lane.room
-                        FOR UPDATE SKIP LOCKED
-                    ) AS ready
-                ) AS first
-                WHERE place <= room
-                ORDER BY rank, available_at, id LIMIT %(limit)s
-            )
-            UPDATE {runs} AS run
-            SET state = 'claimed', claimed_by = %(worker)s, claim_token = %(token)s,
-                claimed_at = {clock.replace("%s", "%(moved)s")}
-            FROM head
-            WHERE run.ctid = head.tid AND EXISTS (
-                SELECT 1 FROM {workers} WHERE id = %(worker)s AND given_up_at IS NULL
-            )
-            RETURNING {self.rows.columns()}"""  # noqa: S608 - only names are put in
-        token = uuid4()
+        head = f"""
+            SELECT tid FROM (
+                SELECT ready.*, lane.room, ROW_NUMBER() OVER (
+                    PARTITION BY lane.executor
+                    ORDER BY ready.rank, ready.available_at, ready.id
+                ) AS place
+                FROM UNNEST(
+                    %(queues)s::text[], %(executors)s::text[], %(rooms)s::int[],
+                    %(ranks)s::smallint[], %(moments)s::timestamptz[], %(ids)s::uuid[]
+                ) AS lane (queue_name, executor, room, rank, available_at, id)
+                CROSS JOIN LATERAL (
+                    SELECT ctid AS tid, rank, available_at, id FROM {self._quoted(TaskRun)}
+                    WHERE state = 'ready' AND lane IS NULL AND backend = %(backend)s
+                        AND queue_name = lane.queue_name AND executor = lane.executor
+                        AND (rank, available_at, id) >= (lane.rank, lane.available_at, lane.id)
+                    ORDER BY rank, available_at, id LIMIT lane.room
+                    FOR UPDATE SKIP LOCKED
+                ) AS ready
+            ) AS first
+            WHERE place <= room
+            ORDER BY rank, available_at, id LIMIT %(limit)s"""  # noqa: S608 - a table's name
         ranks, moments, ids = zip(*(lane.after or FIRST_PLACE for lane in lanes), strict=True)
         parameters = {
-            "worker": worker,
-            "token": token,
-            **dict(zip(["moved"], moved, strict=False)),
             "backend": backend,
             "queues": [lane.queue_name for lane in lanes],
             "executors": [lane.executor for lane in lanes],
@@ -146,44 +129,28 @@ class PostgreSQLStore(Store):
             "ids": [*ids],
             "limit": limit,
         }
-        rows = self._fetch(statement, parameters)
-        return self.rows.claimed(rows, claimed_by=worker, claim_token=token)
+        claim = {"claimed_by": worker, "claim_token": uuid4()}
+        rows = self._hand_over(claim, head, parameters, self.rows.columns())
+        return self.rows.claimed(rows, **claim)
 
     def _take(self, worker: UUID, line: Line, shares: Sequence[Share]) -> list[TaskRun]:
-        runs, workers = self._quoted(TaskRun), self._quoted(Worker)
-        clock, moved = DatabaseClock().as_postgresql(None, self.connection)
-        # As in _claim: materialized, and updated by ctid.
-        statement = f"""
-            WITH head AS MATERIALIZED (
-                SELECT first.tid
-                FROM UNNEST(%(lanes)s::text[], %(numbers)s::int[]) AS share (lane, number)
+        head = f"""
+            SELECT first.tid
+            FROM UNNEST(%(lanes)s::text[], %(numbers)s::int[]) AS share (lane, number)
+            CROSS JOIN LATERAL (
+                SELECT ready.tid FROM UNNEST(%(queues)s::text[]) AS queue (name)
                 CROSS JOIN LATERAL (
-                    SELECT ready.tid FROM UNNEST(%(queues)s::text[]) AS queue (name)
-                    CROSS JOIN LATERAL (
-                        SELECT ctid AS tid, rank, available_at, id FROM {runs}
-                        WHERE state = 'ready' AND lane IS NOT NULL
-                            AND limit_name = %(limit)s AND backend = %(backend)s
-                            AND queue_name = queue.name AND executor = %(executor)s
-                            AND lane = share.lane
-                        ORDER BY rank, available_at, id LIMIT share.number
-                        FOR UPDATE SKIP LOCKED
-                    ) AS ready
+                    SELECT ctid AS tid, rank, available_at, id FROM {self._quoted(TaskRun)}
+                    WHERE state = 'ready' AND lane IS NOT NULL
+                        AND limit_name = %(limit)s AND backend = %(backend)s
+                        AND queue_name = queue.name AND executor = %(executor)s
+                        AND lane = share.lane
                     ORDER BY rank, available_at, id LIMIT share.number
-                ) AS first
-            )
-            UPDATE {runs} AS run
-            SET state = 'claimed', claimed_by = %(worker)s, claim_token = %(token)s,
-                claimed_at = {clock.replace("%s", "%(moved)s")}
-            FROM head
-            WHERE run.ctid = head.tid AND EXISTS (
-                SELECT 1 FROM {workers} WHERE id = %(worker)s AND given_up_at IS NULL
-            )
-            RETURNING {self.rows.columns_of_limited()}"""  # noqa: S608 - only names are put in
-        token = uuid4()
+                    FOR UPDATE SKIP LOCKED
+                ) AS ready
+                ORDER BY rank, available_at, id LIMIT share.number
+            ) AS first"""  # noqa: S608 - a table's name
         parameters = {
-            "worker": worker,
-            "token": token,
-            **dict(zip(["moved"], moved, strict=False)),
             "lanes": [share.lane for share in shares],
             "numbers": [share.number for share in shares],
             "queues": [*line.queues],
@@ -191,10 +158,30 @@ class PostgreSQLStore(Store):
             "backend": line.backend,
             "executor": line.executor,
         }
-        rows = self._fetch(statement, parameters)
-        return self.rows.claimed_limited(
-            rows, claimed_by=worker, claim_token=token, limit_name=line.limit
-        )
+        claim = {"claimed_by": worker, "claim_token": uuid4()}
+        rows = self._hand_over(claim, head, parameters, self.rows.columns_of_limited())
+        return self.rows.claimed_limited(rows, limit_name=line.limit, **claim)
+
+    def _hand_over(
+        self, claim: Mapping[str, UUID], head: str, parameters: Mapping[str, Any], columns: str
+    ) -> list[tuple[Any, ...]]:
+        """Give the locked runs that ``head`` selects to a worker; none if it was given up."""
+        clock, moved = DatabaseClock().as_postgresql(None, self.connection)
+        # Materialized, or the planner may execute the locking read more than once. Locked rows do
+        # not move, so they are updated by ctid, which saves a descent of the primary key.
+        statement = f"""
+            WITH head AS MATERIALIZED ({head})
+            UPDATE {self._quoted(TaskRun)} AS run
+            SET state = 'claimed', claimed_by = %(claimed_by)s, claim_token = %(claim_token)s,
+                claimed_at = {clock.replace("%s", "%(moved)s")}
+            FROM head
+            WHERE run.ctid = head.tid AND EXISTS (
+                SELECT 1 FROM {self._quoted(Worker)}
+                WHERE id = %(claimed_by)s AND given_up_at IS NULL
+            )
+            RETURNING {columns}"""  # noqa: S608 - only names are put in
+        moved_by = dict(zip(["moved"], moved, strict=False))
+        return self._fetch(statement, {**parameters, **claim, **moved_by})
 
     def _apply(self, change: Change) -> set[UUID]:
         # One JSON document, because Python writes it three times as fast as arrays.

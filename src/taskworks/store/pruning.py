@@ -83,11 +83,7 @@ class Pruning(Stepping):
         """Delete those of these keys that no other session has locked, to give them to its runs."""
         with self.locking():
             free = keys.order_by("key").select_for_update(skip_locked=True)
-            self._delete_locked_keys([*free.values_list("key", flat=True)])
-
-    def _delete_locked_keys(self, keys: Sequence[UUID]) -> None:
-        if keys:
-            self.keys.filter(key__in=keys)._raw_delete(self.alias)
+            self._delete_by_key(UniqueKey, [*free.values_list("key", flat=True)])
 
     def _aged(self, rule: Rule) -> TaskRunQuerySet:
         since = DatabaseClock(-rule.age)

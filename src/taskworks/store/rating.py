@@ -8,7 +8,7 @@ claimed and its place in the rate is used, or neither. Who claims and dies has u
 import math
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import NamedTuple
@@ -180,12 +180,7 @@ class Rating(Base):
         with self.locking():
             free = self.buckets.filter(is_full, is_open).select_for_update(skip_locked=True)
             keys = [*free.order_by("key").values_list("key", flat=True)[:limit]]
-            self._delete_locked_buckets(keys)
-        return len(keys)
-
-    def _delete_locked_buckets(self, keys: Collection[UUID]) -> None:
-        if keys:
-            self.buckets.filter(key__in=keys)._raw_delete(self.alias)
+            return self._delete_by_key(Bucket, keys)
 
     # For a claim, which has locked the limit.
 

@@ -113,8 +113,7 @@ class Scheduling(Base):
         runs = self.runs.filter(id__in=[*filter(None, run_of.values())])
         kept = {*runs.values_list("id", flat=True)}
         gone = [firing for firing, run in run_of.items() if run not in kept]
-        if gone:
-            self.firings.filter(id__in=gone).delete()
+        self._delete_by_key(Firing, gone)
         return max(run_of, default=None) if len(run_of) == limit else None
 
     def forget_finished_schedules(self, before: timedelta, limit: int) -> int:
