@@ -126,7 +126,7 @@ class Worker:
     def _make_ledger(self, subscribers: Iterable[Subscriber]) -> None:
         """All that hears of the outcomes of attempts is in this list, in the order of the calls."""
         self._watchers, self._followers = Watchers(self._store), Followers(self._store)
-        self._freed_slots = FreedSlots(self._store)
+        self._freed_slots = FreedSlots(self._store, self._limit_has_slots)
         self._events = RunEvents(
             [
                 self._watchers,
@@ -259,6 +259,9 @@ class Worker:
         """
         if self._freed_slots.take() | self._intake.take_openings():
             self._intake.look_for_limited()
+
+    def _limit_has_slots(self, limit: str) -> bool:
+        return self._intake.has_slots(limit)
 
     def _claim_and_submit(self) -> None:
         """Claim what can start soon, and submit it."""

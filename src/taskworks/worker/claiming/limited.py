@@ -39,6 +39,7 @@ class LimitedRuns:
         self._pause = GrowingPause(SHORTEST_PAUSE, LONGEST_PAUSE)
         self.seconds = 0.0  # until the next claim, if it has
         self._openings = Openings()
+        self._without_slots: set[str] = set()  # limits
 
     def survey(self, takes: Callable[[str], bool], *, has_limited: bool) -> None:
         """Find out which limits have ready runs in queues that the worker ``takes``."""
@@ -63,6 +64,10 @@ class LimitedRuns:
     def note_free_slot(self) -> None:
         """Note that any of the runs that are known of may be claimed now."""
         self.wanted = frozenset(line.executor for line in self._lines)
+
+    def has_slots(self, limit: str) -> bool:
+        """Return whether a run of a limit that has ended may make room for another one."""
+        return limit not in self._without_slots
 
     @property
     def opens_in(self) -> float:
@@ -96,6 +101,7 @@ class LimitedRuns:
                 began = time.monotonic()
                 claimed = self._store.claim_limited(worker, line._replace(queues=queues), number)
                 self._openings.note(line, claimed, time.monotonic() - began)
+                self._note_whether_it_has_slots(line.limit, claimed.counts_slots)
                 self.may_have_more |= claimed.may_have_more
                 is_held_up |= claimed.may_have_more and not claimed.runs
                 left[line.executor] -= len(claimed.runs)
@@ -105,6 +111,12 @@ class LimitedRuns:
         if not self.may_have_more:
             self.wanted -= {executor for executor, free in left.items() if free > 0}
         return runs
+
+    def _note_whether_it_has_slots(self, limit: str, counts_slots: bool | None) -> None:
+        if counts_slots:
+            self._without_slots.discard(limit)
+        elif counts_slots is not None:
+            self._without_slots.add(limit)
 
     def _note_whether_held_up(self, is_held_up: bool) -> None:
         if is_held_up:
@@ -124,14 +136,18 @@ class LimitedRuns:
 
 
 class FreedSlots(Subscriber):
-    """Notes that this worker has given back a slot of a limit, and tells the others."""
+    """
+    Notes that this worker has given back a slot of a limit, and tells the others. ``has_slots``
+    says whether a limit has any.
+    """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, has_slots: Callable[[str], bool] = lambda limit: True) -> None:
+        self._store, self._has_slots = store, has_slots
         self._has_freed = False
 
     def recorded(self, attempts: Iterable[Attempt]) -> None:
-        if any(attempt.run.limit_name is not None for attempt in attempts):
+        limits = {attempt.run.limit_name for attempt in attempts}
+        if any(limit is not None and self._has_slots(limit) for limit in limits):
             self._has_freed = True
             self._store.notify_workers()
 
