@@ -144,8 +144,8 @@ def test_a_run_that_ends_makes_room_only_where_places_are_counted(
     for numbers, frees in (({}, False), ({"at_once": 5}, True), ({"at_once": None}, False)):
         limits.change("slow", rate="1000/s", **numbers) if numbers else None
         rated.call_slowly.enqueue("a")
-        intake._limited.note_news()
-        [run] = claim(intake, worker) or claim(intake, worker)
+        intake.wake()
+        [run] = wait_for(lambda: intake.claim(worker, ROOM, None), "it is claimed")
         told.clear()
         freed.recorded([Attempt(run, "of a test")])
         assert freed.take() == bool(told) == frees
