@@ -322,10 +322,10 @@ def test_a_key_is_held_that_another_side_has_closed(answers: Answers) -> None:
     with clock() as moved:
         run_tasks()
         states = TaskRun.objects.order_by("id").values_list("state", "attempts")
-        assert [*states] == [("scheduled", 0), ("ready", 0)]
+        assert [*states.all()] == [("scheduled", 0), ("ready", 0)]
         moved.advance(seconds=121)
         run_tasks()
-        assert [*states] == [("successful", 1), ("successful", 1)]
+        assert [*states.all()] == [("successful", 1), ("successful", 1)]
 
 
 @executes("shop/change_rate.py", "shop/rate_settings.py")

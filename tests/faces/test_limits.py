@@ -1,5 +1,6 @@
 """Limits in the admin and on the command line, what checks say of them, and who waits for what."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -186,6 +187,55 @@ def test_a_run_waits_for_a_slot_of_its_key(worker: Worker) -> None:
 def test_a_run_waits_for_a_slot_of_its_limit(worker: Worker) -> None:
     limited.import_file.enqueue_many([[key] for key in "aabbcd"])
     assert why(worker) == "It is limited by intake: 5 of 5 in hand, no runs in front of it."
+
+
+def test_a_run_waits_for_its_rate(worker: Worker) -> None:
+    control.change_limit("intake", at_once=None, total=None, rate="1/h")
+    limited.import_file.enqueue_many([["acme"]] * 3)
+    sentence = why(worker)
+    assert sentence.startswith("It is limited by intake/acme: rated until 20")
+    assert sentence.endswith(" UTC (1/h), 1 run in front of it.")
+    control.change_limit("intake", rate=None, total_rate="1/d")
+    sentence = why(worker, claimed=1)
+    limited.import_file.enqueue("globex")
+    sentence = why(worker)
+    assert sentence.startswith("It is limited by intake: rated until 20")
+    assert sentence.endswith(" UTC (1/d), no runs in front of it.")
+
+
+def test_a_run_waits_because_its_key_is_held(worker: Worker) -> None:
+    limited.import_file.enqueue_many([["acme"]] * 3)
+    until = store().read_clock() + timedelta(hours=1)
+    store().hold_keys("intake", {"acme": until})
+    expected = f"held until {until:%Y-%m-%d %H:%M:%S %Z}, 2 runs in front of it."
+    assert why(worker) == f"It is limited by intake/acme: {expected}"
+    limited.import_file.enqueue("globex")
+    assert why(worker, claimed=0) == "It is ready, with no runs in front of it in intake/globex."
+
+
+def test_rates_are_changed_in_the_admin(client: Client) -> None:
+    anna = logged_in(client, "view", "change")
+    numbers = {"at_once": "2", "total": "5", "rate": "100/m", "burst": "10"}
+    assert anna.post(IMPORTS, numbers).status_code == 302
+    assert (imports().rate, imports().burst, imports().total_rate) == ("100/m", 10, None)
+    for bad in ({"rate": "100/x"}, {"rate": "0/s"}, {"burst": "0"}, {"total_rate": "9" * 40}):
+        response = anna.post(IMPORTS, {**numbers, **bad})
+        assert "errorlist" in response.content.decode()
+    assert anna.post(IMPORTS, {**numbers, "rate": "", "burst": ""}).status_code == 302
+    assert imports().rate is None
+
+
+def test_the_command_changes_rates(worker: Worker) -> None:
+    words = ["--rate", "100/m", "--burst", "10", "--total-rate", "5/10s"]
+    [line] = [one for one in taskworks("limits", "intake", *words).splitlines() if "5/10s" in one]
+    assert "100/m, 10 at once" in line
+    assert (imports().rate, imports().burst, imports().total_rate) == ("100/m", 10, "5/10s")
+    taskworks("limits", "intake", "--rate", "none")
+    assert imports().rate is None
+    taskworks("limits", "intake", "--reset")
+    assert imports().changed == {}
+    sentence = "rate of the limit 'intake' must be a number of starts and a time"
+    assert failing(2, "limits", "intake", "--rate", "fast")[1].startswith(sentence)
 
 
 def test_a_run_waits_for_its_turn(worker: Worker) -> None:

@@ -60,13 +60,15 @@ class LimitedClaim(NamedTuple):
     """
     The runs that were claimed, in the order of claims, and whether there may be more now.
     ``opens_in`` are the seconds until a rate or a hold allows more. ``gave_up`` is true if so many
-    lanes were closed by these that it has not looked at all.
+    lanes were closed by these that it has not looked at all. ``counts_slots`` says whether the
+    limit has slots, that are free when a run has ended; None if that is not known.
     """
 
     runs: list[TaskRun]
     may_have_more: bool
     opens_in: float = math.inf
     gave_up: bool = False
+    counts_slots: bool | None = None
 
 
 class LimitInUse(NamedTuple):
@@ -188,7 +190,8 @@ class Limiting(LimitedNames, Rating):
         meter = Meter(limit, limit.now)  # type: ignore[attr-defined] # see _locked_limit
         claimed = self._claim_metered(worker, line, limit, most, meter)
         self._write_changes(meter)
-        return claimed._replace(opens_in=meter.opens_in)
+        counts_slots = any(limit.in_force.values())
+        return claimed._replace(opens_in=meter.opens_in, counts_slots=counts_slots)
 
     def _claim_metered(
         self, worker: UUID, line: Line, limit: Limit, most: int, meter: Meter

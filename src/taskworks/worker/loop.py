@@ -132,7 +132,7 @@ class Worker:
         self._watchers, self._followers = Watchers(self._store), Followers(self._store)
         self._parked = ParkedRuns(self._store)
         self._ended_members = EndedMembers(self._store)
-        self._freed_slots = FreedSlots(self._store)
+        self._freed_slots = FreedSlots(self._store, self._limit_has_slots)
         self._events = RunEvents(
             [
                 self._watchers,
@@ -272,6 +272,9 @@ class Worker:
         """
         if self._freed_slots.take() | self._intake.take_openings():
             self._intake.look_for_limited()
+
+    def _limit_has_slots(self, limit: str) -> bool:
+        return self._intake.has_slots(limit)
 
     def _claim_and_submit(self) -> None:
         """Claim what can start soon, and submit it."""

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 
 from taskworks.actions import limits
+from taskworks.execution import Attempt
 from taskworks.models import Bucket, Limit, TaskRun
 from taskworks.models import Worker as WorkerRow
 from taskworks.store import store
@@ -16,6 +17,7 @@ from taskworks.worker import Queues
 from taskworks.worker.claiming import NoWakeUps
 from taskworks.worker.claiming import openings as module
 from taskworks.worker.claiming.intake import Intake
+from taskworks.worker.claiming.limited import FreedSlots
 from taskworks.worker.claiming.openings import MAX_LOOKS, SOON, Openings
 from tests import rated, tasks
 from tests.connections import held_elsewhere
@@ -131,6 +133,22 @@ def test_a_worker_that_hardly_polls_heeds_a_changed_rate(start_worker: StartWork
         idle(worker)
     limits.change("slow", rate="1000/s")
     wait_until_executed(*results)
+
+
+def test_a_run_that_ends_makes_room_only_where_places_are_counted(
+    intake: Intake, worker: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+    monkeypatch.setattr(type(store()), "notify_workers", lambda self, *of: told.append(1))
+    freed = FreedSlots(store(), intake.has_slots)
+    for numbers, frees in (({}, False), ({"at_once": 5}, True), ({"at_once": None}, False)):
+        limits.change("slow", rate="1000/s", **numbers) if numbers else None
+        rated.call_slowly.enqueue("a")
+        intake.wake()
+        [run] = wait_for(lambda: intake.claim(worker, ROOM, None), "it is claimed")
+        told.clear()
+        freed.recorded([Attempt(run, "of a test")])
+        assert freed.take() == bool(told) == frees
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite locks no rows")

@@ -113,6 +113,10 @@ class Intake:
     def _may_have_more_limited(self) -> bool:
         return self._limited.may_have_more or self._has_new_limited
 
+    def has_slots(self, limit: str) -> bool:
+        """Return whether a run of a limit that has ended may make room for another one."""
+        return self._limited.has_slots(limit)
+
     def take_openings(self) -> bool:
         """Return whether a rate or a hold has come to allow more runs since the last call."""
         return self._limited.take_openings()

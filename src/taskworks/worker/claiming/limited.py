@@ -51,6 +51,7 @@ class LimitedRuns:
         self._pause = GrowingPause(SHORTEST_PAUSE, LONGEST_PAUSE)
         self.seconds = 0.0  # until the next claim, if it has
         self._openings = Openings()
+        self._without_slots: set[str] = set()  # limits
 
     def survey(self, takes: Callable[[str], bool], *, has_limited: bool, paused: Paused) -> None:
         """
@@ -91,6 +92,10 @@ class LimitedRuns:
         """True if only another part may have runs that can be claimed now."""
         return self._next_survey == 0.0 and self.may_have_more
 
+    def has_slots(self, limit: str) -> bool:
+        """Return whether a run of a limit that has ended may make room for another one."""
+        return limit not in self._without_slots
+
     @property
     def opens_in(self) -> float:
         """Seconds until a rate or a hold allows more; infinite if nobody waits for one."""
@@ -118,6 +123,7 @@ class LimitedRuns:
                 began = time.monotonic()
                 claimed = self._store.claim_limited(worker, unpaused, number)
                 self._openings.note(line, claimed, time.monotonic() - began)
+                self._note_whether_it_has_slots(line.limit, claimed.counts_slots)
                 has_more |= claimed.may_have_more
                 is_held_up |= claimed.may_have_more and not claimed.runs
                 left[line.executor] -= len(claimed.runs)
@@ -130,6 +136,12 @@ class LimitedRuns:
         if not self.may_have_more:
             self.wanted -= short
         return runs
+
+    def _note_whether_it_has_slots(self, limit: str, counts_slots: bool | None) -> None:
+        if counts_slots:
+            self._without_slots.discard(limit)
+        elif counts_slots is not None:
+            self._without_slots.add(limit)
 
     def _note_claim(self, asked: Collection[str], empty: Collection[str]) -> None:
         """Note what the current part had no more of; if anything, the next one follows."""
@@ -229,14 +241,18 @@ class Alternation:
 
 
 class FreedSlots(Subscriber):
-    """Notes that this worker has given back a slot of a limit, and tells the others."""
+    """
+    Notes that this worker has given back a slot of a limit, and tells the others. ``has_slots``
+    says whether a limit has any.
+    """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, has_slots: Callable[[str], bool] = lambda limit: True) -> None:
+        self._store, self._has_slots = store, has_slots
         self._has_freed = False
 
     def recorded(self, attempts: Iterable[Attempt]) -> None:
-        if any(attempt.run.limit_name is not None for attempt in attempts):
+        limits = {attempt.run.limit_name for attempt in attempts}
+        if any(limit is not None and self._has_slots(limit) for limit in limits):
             self._has_freed = True
             self._store.notify_workers()
 
