@@ -11,10 +11,11 @@ import pytest
 from django.db import DatabaseError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
-from taskworks import task_backends
+from taskworks import control, task_backends
 from taskworks.duties import heartbeat as module
 from taskworks.duties.heartbeat import Heartbeat
-from taskworks.models import TaskRun, Worker
+from taskworks.duties.unblock import Unblocking
+from taskworks.models import Edge, TaskRun, Worker
 from taskworks.signals import task_rescued
 from taskworks.store import store
 from taskworks.worker import Options, Queues
@@ -238,3 +239,48 @@ def test_a_batch_unblocks_in_its_own_thread(follower: Callable[[], str]) -> None
     assert follower() == "blocked"
     run_worker()
     assert follower() == "successful"
+
+
+@pytest.fixture
+def behind_many(monkeypatch: pytest.MonkeyPatch, follower: Callable[[], str]) -> list[UUID]:
+    """Before the follower, a sweep comes to runs that wait for the pause of their task."""
+    monkeypatch.setattr("taskworks.duties.unblock.CHUNK", 2)
+    pause = control.pause(task=tasks.add)
+    runs = [UUID(tasks.add.enqueue(1, 2).id) for _ in range(9)]
+    TaskRun.objects.filter(id__in=runs).update(
+        state="blocked", claimed_at=store().read_clock(), available_at=store().read_clock() - MINUTE
+    )
+    edge = Edge.objects.get()
+    edge.delete()
+    Edge.objects.bulk_create(Edge(run=run, after=pause.id, any_end=True) for run in runs)
+    Edge.objects.create(run=edge.run, after=edge.after)
+    return runs
+
+
+def test_one_heartbeat_sweeps_past_many_parked_runs(
+    heartbeat: Heartbeat, clock: Clock, follower: Callable[[], str], behind_many: list[UUID]
+) -> None:
+    beat(heartbeat, clock, INTERVAL)
+    assert follower() == "ready"
+    assert TaskRun.objects.blocked().count() == len(behind_many)
+
+
+@pytest.mark.usefixtures("behind_many")
+def test_a_sweep_takes_a_share_of_the_time(
+    heartbeat: Heartbeat,
+    clock: Clock,
+    follower: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    step = Unblocking.step
+
+    def slow(self: Unblocking, within: float) -> bool:
+        clock.now += INTERVAL * module.SWEEPING
+        return step(self, within)
+
+    monkeypatch.setattr(Unblocking, "step", slow)
+    for _ in range(4):
+        beat(heartbeat, clock, INTERVAL)
+        assert follower() == "blocked"  # two edges a heartbeat
+    beat(heartbeat, clock, INTERVAL)
+    assert follower() == "ready"

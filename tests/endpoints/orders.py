@@ -11,6 +11,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from taskworks import Debounce, Unique
 from taskworks.endpoints import (
     ALWAYS,
     IF_TRUTHY,
@@ -341,3 +342,29 @@ class SignOrder(Tasks, APIView):
         if "plain" in request.query_params:
             return HttpResponse(status=204)
         return Response({"runs": [result.id for result in self.deferred]}, status=201)
+
+
+class Unified(OrderEndpoint):
+    """Deferrable tasks of which only one run of an order is to stand."""
+
+    http_status = 202
+
+    def arguments(self) -> Any:
+        return [self.request.query_params.get("word", "hi")], {}
+
+    @deferrable_task(unique=Unique("order"), task_args_factory=arguments)
+    @staticmethod
+    def index(order: Order, word: str, times: int = 1) -> None:
+        record(order, word * times)
+
+    @deferrable_task(unique=Unique(), task_args_factory=arguments, depends_on="index")
+    @staticmethod
+    async def tell(order: Order, word: str) -> None: ...
+
+    @deferrable_task(unique=Debounce("order", wait=60, longest=600), task_args_factory=arguments)
+    @staticmethod
+    def mail(order: Order, word: str) -> None: ...
+
+    @property
+    def response(self) -> Response:
+        return self.accepted()

@@ -245,6 +245,48 @@ CLASSES = {
         """,
         "Endpoint.mail: always_defer must be True, False or a callable, not None.",
     ),
+    "unique": (
+        """
+        class Endpoint(EndpointTasks):
+            @deferrable_task(unique="order")
+            @staticmethod
+            def mail(order): ...
+        """,
+        "Endpoint.mail: Endpoint.mail: unique must be Unique(...) or Debounce(...), not 'order'.",
+    ),
+    "unique field": (
+        """
+        from taskworks import Unique
+        class Endpoint(EndpointTasks):
+            @deferrable_task(unique=Unique("ordre"))
+            @staticmethod
+            def mail(order): ...
+        """,
+        "cannot be unique by 'ordre': it has no such parameter. Did you mean 'order'?",
+    ),
+    "unique follower": (
+        """
+        from taskworks import Unique
+        class Endpoint(EndpointTasks):
+            @deferrable_task
+            @staticmethod
+            def charge(order): ...
+            @deferrable_task(unique=Unique(on_conflict="replace"), depends_on=charge)
+            @staticmethod
+            def mail(order): ...
+        """,
+        "Endpoint.mail: on_conflict='replace' does not fit a run that follows another",
+    ),
+    "debounced with delay": (
+        """
+        from taskworks import Debounce
+        class Endpoint(EndpointTasks):
+            @deferrable_task(unique=Debounce(wait=1, longest=2), delay=5)
+            @staticmethod
+            def mail(order): ...
+        """,
+        "Endpoint.mail: delay does not fit Debounce, whose wait says when the run is due.",
+    ),
     "retries": (
         """
         class Endpoint(EndpointTasks):

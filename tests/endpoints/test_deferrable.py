@@ -324,3 +324,46 @@ def test_without_the_rest_api_it_names_them(
     answer: Any = client.post("/Chained/A7/")
     assert {run["url"] for run in answer.json()["runs"]} == {None}
     assert "Location" not in answer
+
+
+# Unique tasks.
+
+
+def unified(client: APIClient, number: str = "A7", word: str = "hi") -> list[str]:
+    """The names of the tasks whose runs the response lists."""
+    response = client.post(f"/Unified/{number}/?word={word}")
+    assert response.status_code == 202
+    return [run["task"] for run in response.json()["runs"]]
+
+
+def test_of_one_resource_one_run_stands(client: APIClient, order: Order, events: Events) -> None:
+    Order.objects.create(number="B8")
+    assert unified(client) == ["index", "tell", "mail"]
+    index, mail = run_of("Unified.index"), run_of("Unified.mail")
+    assert unified(client, word="ho") == ["tell"]  # by all arguments, so it is another run
+    assert run_of("Unified.index").args == index.args
+    assert run_of("Unified.mail").args == [mail.args[0], "ho"]  # the latest
+    assert unified(client, "B8") == ["index", "tell", "mail"]
+    tells = TaskRun.objects.filter(task_path=f"{PATH}.Unified.tell")
+    assert {run.state for run in tells} == {"blocked"}
+    run_worker()
+    assert sorted(events()) == ["hi", "hi"]
+    assert tells.filter(state="successful").count() == 3
+    assert unified(client) == ["index", "tell"]
+
+
+def test_defaults_and_keywords_make_no_difference(order: Order) -> None:
+    reference = {"model": "endpoints.Order", "pk": order.pk, "using": "default"}
+    first = orders.Unified.index.enqueue(reference, "hi")
+    assert orders.Unified.index.enqueue(reference, "ho", times=2).id == first.id
+    other = orders.Unified.index.enqueue({**reference, "pk": order.pk + 1}, "hi")
+    assert other.id != first.id
+
+
+def test_executed_in_the_request_they_are_not_unique(
+    client: APIClient, order: Order, events: Events, settings: Settings
+) -> None:
+    settings.TASKWORKS = {**settings.TASKWORKS, "ENDPOINT_TASKS_SYNCHRONOUS": True}
+    for _ in range(2):
+        unified(client)
+    assert events() == ["hi", "hi"]

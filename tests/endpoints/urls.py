@@ -31,6 +31,7 @@ urlpatterns = [
             orders.AnyNames,
             orders.RunByAnother,
             orders.Stubborn,
+            orders.Unified,
             orders.Watched,
             orders.Shared,
             orders.Fails,

@@ -6,12 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 from taskworks import framework
+from taskworks.backends.unique_tasks import refuse_to_replace_followers, unique_of
 from taskworks.context import current_context
 from taskworks.definition import task_class
 from taskworks.endpoints.decorators import DeferrableEndpointTask
 from taskworks.endpoints.resource_reference import Reference, afetch, fetch
 from taskworks.exceptions import InvalidEndpoint, InvalidTask, ResourceNotFound
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, DEFAULT_TASK_QUEUE_NAME
+from taskworks.options.unique import Debounce
 from taskworks.retry import Backoff, Snooze
 
 RETRY_BACKOFF = Backoff(initial=1.0)  # 1, 2, 4, 8 ... seconds
@@ -21,10 +23,11 @@ ROW_POLL_INTERVAL = 1.0  # seconds
 
 
 def background_task_of(
-    endpoint: type, task: DeferrableEndpointTask, *, is_followed: bool
+    endpoint: type, task: DeferrableEndpointTask, *, is_followed: bool, follows: bool = False
 ) -> framework.Task:
     """
-    Return the ``Task`` that is enqueued for a deferrable task.
+    Return the ``Task`` that is enqueued for a deferrable task. Its run may be followed by others,
+    and may follow another.
 
     Raise InvalidEndpoint if workers cannot import it, or its backend refuses it.
     """
@@ -37,8 +40,10 @@ def background_task_of(
     function.__name__, function.__doc__ = task.name, task.function.__doc__
     function.declared = task
     function.is_followed = is_followed
+    if task.unique is not None:  # by the parameters of the method
+        function.__signature__ = inspect.signature(task.function)
     try:
-        return task_class(DEFAULT_TASK_BACKEND_ALIAS)(
+        background_task = task_class(DEFAULT_TASK_BACKEND_ALIAS)(
             func=function,
             queue_name=task.queue or task.routing_key or DEFAULT_TASK_QUEUE_NAME,
             max_attempts=task.retries + 1,
@@ -46,9 +51,20 @@ def background_task_of(
             retry_on=task.retry_exception_filter or (Exception,),
             give_up_on=(ResourceNotFound,),
             metadata=_routing(task),
+            **({} if task.unique is None else {"unique": task.unique}),
         )
+        _refuse_unfit(background_task, delay=task.delay, follows=follows)
     except InvalidTask as error:
         raise InvalidEndpoint(f"{name}: {error}") from error
+    return background_task
+
+
+def _refuse_unfit(task: framework.Task, *, delay: Any, follows: bool) -> None:
+    """Raise InvalidTask for a way to be unique that does not fit the other options."""
+    if follows:
+        refuse_to_replace_followers(task)
+    if delay and isinstance(unique_of(task), Debounce):
+        raise InvalidTask("delay does not fit Debounce, whose wait says when the run is due.")
 
 
 def _validate_place(endpoint: type, task: DeferrableEndpointTask) -> None:

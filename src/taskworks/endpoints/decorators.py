@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any
 
 from taskworks.exceptions import InvalidEndpoint
+from taskworks.options.unique import Unique
 from taskworks.retry import seconds
 
 _sequence = count()
@@ -116,6 +117,7 @@ class DeferrableEndpointTask(EndpointTask):
         retries: int = 0,
         retry_exception_filter: Any = (),
         execute_unless: Callable[[Any], Any] | None = None,
+        unique: Unique | None = None,
         **options: Any,
     ) -> None:
         super().__init__(method, **options)
@@ -131,6 +133,7 @@ class DeferrableEndpointTask(EndpointTask):
             raise self.error(f"retries must be 0 or more, not {retries}.")
         self.retry_exception_filter = self._classes(retry_exception_filter)
         self.execute_unless = self._condition(execute_unless)
+        self.unique = unique
 
     def __get__(self, instance: Any, owner: type) -> Any:
         """Return the ``Task`` that this class enqueues."""
@@ -236,20 +239,22 @@ def deferrable_task(
     retries: int = 0,
     retry_exception_filter: Any = (),
     execute_unless: Callable[[Any], Any] | None = None,
+    unique: Unique | None = None,
     depends_on: Any = None,
     priority: int = 0,
 ) -> Any:
     """
     Declare a static method as a task that a worker executes: ``f(resource, *args, **kwargs)``.
 
-    A run is enqueued after the tasks of the request, in its transaction. ``delay`` is in seconds,
-    a timedelta, or a callable that takes the endpoint; ``always_defer`` is a boolean or such a
+    A run is enqueued after the tasks of the request, in its transaction. ``delay`` is in seconds, a
+    timedelta, or a callable that takes the endpoint; ``always_defer`` is a boolean or such a
     callable. If both are false, the task is executed in the request. ``task_args_factory`` takes
     the endpoint and returns ``(args, kwargs)``. If ``execute_unless``, a method, returns a true
     value, the task is skipped. ``retries`` is the number of further attempts, after exceptions of
-    ``retry_exception_filter``, by default any Exception. ``queue``, or else ``routing_key``, is
-    the queue's name. If the task ``depends_on`` another deferrable task, its run waits until that
-    one has succeeded.
+    ``retry_exception_filter``, by default any Exception. ``queue``, or else ``routing_key``, is the
+    queue's name. ``unique`` says which runs of the task are equal, by the names of the method's
+    parameters, of which the first is the resource. If the task ``depends_on`` another deferrable
+    task, its run waits until that one has succeeded.
 
     Raise InvalidEndpoint, here or when the class is created, if an option is invalid.
     """
@@ -266,6 +271,7 @@ def deferrable_task(
             retries=retries,
             retry_exception_filter=retry_exception_filter,
             execute_unless=execute_unless,
+            unique=unique,
             depends_on=depends_on,
             priority=priority,
         )

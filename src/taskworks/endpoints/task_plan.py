@@ -41,11 +41,17 @@ def plan_of(endpoint: type) -> TaskPlan:
     in_order = [*_sorted(endpoint, declared)]
     deferrable = [task for task in in_order if isinstance(task, DeferrableEndpointTask)]
     followed = {task.depends_on for task in deferrable}
+    names = {task.name for task in deferrable}
     return TaskPlan(
         [task for task in in_order if not isinstance(task, DeferrableEndpointTask)],
         deferrable,
         {
-            task.name: background_task_of(endpoint, task, is_followed=task.name in followed)
+            task.name: background_task_of(
+                endpoint,
+                task,
+                is_followed=task.name in followed,
+                follows=task.depends_on in names,
+            )
             for task in deferrable
         },
     )

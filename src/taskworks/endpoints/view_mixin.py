@@ -138,10 +138,14 @@ class EndpointTasks:
         return correlation_id_of(self.request)
 
     def accepted(self) -> Response:
-        """Return a 202 response with the runs of ``deferred`` and their addresses, if any."""
+        """
+        Return a 202 response with the runs of ``deferred`` and their addresses, if any; without
+        those that stood in the place of new ones, which may be of other users.
+        """
         runs = [
             {"id": result.id, "task": result.task.name, "url": status_url(result, self.request)}
             for result in self.deferred
+            if result.is_new is not False
         ]
         first = next((run["url"] for run in runs if run["url"]), None)
         return Response(
