@@ -208,7 +208,9 @@ def test_retry_has_every_field_with_its_default(field: Field[Any]) -> None:
 
 @pytest.mark.parametrize("name", taskworks.__all__)
 def test_every_public_name_is_mentioned(name: str) -> None:
-    assert any(mentions(reference(page), name) for page in ("tasks", "results", "backends"))
+    assert any(
+        mentions(reference(page), name) for page in ("tasks", "results", "context", "backends")
+    )
 
 
 @pytest.mark.parametrize("name", control.__all__)

@@ -80,8 +80,9 @@ def judge(attempt: Attempt, exception: BaseException) -> Settled:
 
 def _later(exception: Snooze | TaskSuspended) -> Snoozed | Suspended:
     delay = timedelta(seconds=exception.after or 0.0)
-    is_open = isinstance(exception, TaskSuspended) and exception.seen is not None
-    return Suspended(delay, exception.seen) if is_open else Snoozed(delay)
+    if isinstance(exception, TaskSuspended) and exception.seen is not None:
+        return Suspended(delay, exception.seen)
+    return Snoozed(delay)
 
 
 def judge_stuck(attempt: Attempt, exception: BaseException) -> Settled:

@@ -44,7 +44,9 @@ Duration = float | timedelta
 class Recorder(Protocol):
     """Whoever executes the attempt, and records what it does."""
 
-    is_transactional: bool  # whether the whole task is one transaction
+    @property
+    def is_transactional(self) -> bool:
+        """Whether the task is one transaction from its first line to its last."""
 
     def now(self) -> datetime:
         """Return the database's time."""

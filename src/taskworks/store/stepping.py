@@ -117,7 +117,7 @@ class Stepping(Base):
             if free:
                 open_one.update(ended_at=at)
         event = self.events.filter(run=run.id, name=name).first()
-        return event and _awaited(event)
+        return None if event is None else _awaited(event)
 
     def suspend(self, runs: Sequence[TaskRun]) -> set[UUID]:
         """
@@ -226,7 +226,8 @@ class Stepping(Base):
     def _delete_rows_of(self, runs: Collection[UUID], rows: Any) -> None:
         """Delete these runs' rows, so few in one statement that it locks none for long."""
         counts = rows.filter(run__in=runs).order_by().values("run").annotate(n=models.Count("name"))
-        batch, size = [], 0
+        batch: list[UUID] = []
+        size = 0
         for run_id, count in [*counts.values_list("run", "n")] if runs else []:
             if batch and size + count > MAX_DELETED:
                 rows.filter(run__in=batch)._raw_delete(self.alias)
@@ -249,9 +250,9 @@ class Stepping(Base):
         there is such a row.
         """
         quote, connection = self.connection.ops.quote_name, self.connection
-        write = {name: model._meta.get_field(name).get_db_prep_save for name in values}
+        fields: dict[str, Any] = {name: model._meta.get_field(name) for name in values}
         own = {
-            name: value if name == "value" else write[name](value, connection)
+            name: value if name == "value" else fields[name].get_db_prep_save(value, connection)
             for name, value in values.items()
         }
         statement = f"""
