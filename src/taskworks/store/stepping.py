@@ -18,6 +18,7 @@ from taskworks.database.clock import DatabaseClock, later
 from taskworks.database.transactions import writing
 from taskworks.models import Event, RunState, StepRecord, TaskRun
 from taskworks.models.run import IN_HAND, TaskRunQuerySet
+from taskworks.steps import MAX_STEPS
 from taskworks.steps.requests import (
     Awaited,
     AwaitEvent,
@@ -188,6 +189,11 @@ class Stepping(Base):
 
     def _insert_event(self, run_id: UUID, name: str, sent: dict[str, Any]) -> bool | None:
         """Insert an event that nobody waits for yet: a wait will find it."""
+        if self.events.filter(run=run_id).values("name")[:MAX_STEPS].count() == MAX_STEPS:
+            raise ValueError(
+                f"Run {run_id} has {MAX_STEPS:,} events, and gets no more, because each attempt "
+                "reads them all."
+            )
         try:
             with writing(self.alias):
                 self.events.create(run=run_id, name=name, **sent)
