@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import timedelta
 from email.message import Message
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,7 +24,7 @@ from django.utils.module_loading import import_string
 
 from taskworks.actions import limits
 from taskworks.backends.database import DatabaseBackend
-from taskworks.control import pause, pauses
+from taskworks.control import pause, pauses, why_waiting
 from taskworks.models import Limit, TaskRun
 from taskworks.signals import (
     announce,
@@ -619,3 +620,78 @@ def test_a_workflow_grows(capsys: Capture) -> None:
     import_string("shop.crawl.crawl_site")()
     work()
     assert sorted(capsys.readouterr().out.splitlines()) == ["Read /", "Read /a", "Read /b"]
+# Steps
+
+
+@executes("shop/checkout.py")
+@with_database
+def test_steps_that_are_not_repeated(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = import_module("shop.checkout")
+    send_mail = module.send_mail
+
+    def failing(order_id: int, number: int) -> None:
+        send_mail(order_id, number)
+        if number == 1:
+            raise OSError
+
+    result = module.check_out.enqueue(7)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "send_mail", failing)
+        run_tasks()
+    assert capsys.readouterr().out == "charging 7\nbooking ch_7\nmailing 0\nmailing 1\n"
+    make_due()
+    run_tasks()
+    assert capsys.readouterr().out == "mailing 1\n"
+    result.refresh()
+    assert result.return_value == "ch_7"
+
+
+@executes("shop/approval.py", "shop/decide.py")
+@with_database
+def test_wait_for_a_person_s_approval(capsys: Capture) -> None:
+    pay_out = import_module("shop.approval").pay_out
+    decide = import_module("shop.decide").decide
+    first, second = pay_out.enqueue(1), pay_out.enqueue(2)
+    run_tasks()
+    output = capsys.readouterr().out
+    assert f"mail: please decide on payout 1 at /decide/{first.id}/\n" in output
+    reason = "It waits for the event 'decision', until "
+    assert str(why_waiting(first)).startswith(reason)
+
+    def click(result: Any, answer: str) -> Any:
+        request = RequestFactory().post("/", {"answer": answer, "name": "anna"})
+        return json.loads(decide(request, result.id).content)["counts"]
+
+    assert (click(first, "yes"), click(first, "no"), click(second, "no")) == (True, False, True)
+    run_tasks()
+    with clock() as moved:
+        moved.advance(days=3)
+        run_tasks()
+    for result, returned in ((first, "paid"), (second, "refused by anna")):
+        result.refresh()
+        assert result.return_value == returned
+    assert capsys.readouterr().out == "paying 1\n"
+
+
+@executes("shop/trips.py")
+@with_database
+def test_a_saga_with_compensation(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = import_module("shop.trips")
+    cancel = module.cancel
+
+    def failing(part: str, trip_id: int) -> None:
+        cancel(part, trip_id)
+        if part == "flight":
+            raise OSError
+
+    result = module.book_trip.enqueue(7)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "cancel", failing)
+        run_tasks()
+    parts = "book flight\nbook hotel\nbook car\ncancel hotel\ncancel flight\n"
+    assert capsys.readouterr().out == parts
+    make_due()
+    run_tasks()
+    assert capsys.readouterr().out == "cancel flight\n"
+    result.refresh()
+    assert result.return_value == "There is no car, so nothing is booked."

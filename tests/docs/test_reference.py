@@ -215,7 +215,7 @@ def test_retry_has_every_field_with_its_default(field: Field[Any]) -> None:
 
 @pytest.mark.parametrize("name", taskworks.__all__)
 def test_every_public_name_is_mentioned(name: str) -> None:
-    pages = ("tasks", "results", "backends", "workflows")
+    pages = ("tasks", "results", "context", "backends", "workflows")
     assert any(mentions(reference(page), name) for page in pages)
 
 

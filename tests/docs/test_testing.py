@@ -12,6 +12,7 @@ CASES = {
     "OrderTests": "shop/test_orders.py",
     "RateTests": "shop/test_rates.py",
     "InvoiceTests": "shop/test_invoices.py",
+    "ApprovalTests": "shop/test_approval.py",
     "WaitTests": "shop/test_async.py",
     "FreezegunTests": "shop/test_frozen.py",
     "TimeMachineTests": "shop/test_frozen.py",

@@ -115,6 +115,12 @@ def calls_a_coroutine(context: TaskContext, *, hidden: bool) -> None:
 
 
 @task(takes_context=True)
+async def blocks_the_loop(context: TaskContext, method: str) -> None:
+    extra = {"step": [act, "called"], "sleep": [5], "wait": []}[method]
+    getattr(context, method)("a", *extra)
+
+
+@task(takes_context=True)
 async def atomic_coroutine(context: TaskContext) -> None:
     async def never_awaited() -> None:
         act("called")

@@ -116,6 +116,17 @@ async def waits_for_both(context: TaskContext, timeouts: dict[str, float]) -> li
     return [told(answer) for answer in await asyncio.gather(*waits)]
 
 
+@task(takes_context=True)
+async def waits_in_a_group(context: TaskContext, timeouts: dict[str, float]) -> list[Any]:
+    async with asyncio.TaskGroup() as group:
+        waits = [
+            group.create_task(context.await_(name, timeout=timeout))
+            for name, timeout in timeouts.items()
+        ]
+        group.create_task(context.asleep("nap", 50_000))
+    return [told(wait.result()) for wait in waits]
+
+
 @task(takes_context=True, max_attempts=3, backoff=0)
 def writes(context: TaskContext, *, atomic: bool) -> Any:
     def write() -> str:

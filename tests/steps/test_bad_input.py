@@ -8,6 +8,7 @@ from taskworks import Task, TaskResult
 from taskworks.exceptions import TaskResultDoesNotExist
 from taskworks.models import Event, RunState, StepRecord, TaskRun
 from taskworks.steps import steps as steps_module
+from taskworks.store import stepping
 from tests.behavior import executed, run_of, run_worker
 from tests.steps import bad, shelf
 from tests.steps.clock import later_by
@@ -107,6 +108,22 @@ def test_coroutines_in_functions() -> None:
     assert "Use await context.astep" in run_of(open_).errors[0]["traceback"]
     assert "Django's transactions need a function" in error_of(bad.atomic_coroutine.enqueue())
     assert shelf.done == []
+
+
+@pytest.mark.parametrize("method", ["step", "sleep", "wait"])
+def test_a_coroutine_function_awaits(method: str) -> None:
+    error = error_of(bad.blocks_the_loop.enqueue(method))
+    assert f"{method}('a') would block the event loop" in error
+    assert shelf.done == []
+
+
+def test_a_run_has_a_bounded_number_of_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stepping, "MAX_STEPS", 2)
+    result = shelf.waits.enqueue()
+    assert result.send("a")
+    assert result.send("b")
+    with pytest.raises(ValueError, match="has 2 events, and gets no more"):
+        result.send("c")
 
 
 @pytest.mark.parametrize("duration", [-1, "5", None, 1e12])

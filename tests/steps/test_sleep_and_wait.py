@@ -151,9 +151,11 @@ def test_a_fresh_retry_forgets_steps_and_events() -> None:
     assert StepRecord.objects.count() == 1
 
 
-def test_of_several_waits_at_once_the_first_to_end_is_noticed() -> None:
-    result = shelf.waits_for_both.enqueue({"a": 3 * DAY, "b": DAY})
+@pytest.mark.parametrize("task", [shelf.waits_for_both, shelf.waits_in_a_group])
+def test_of_several_waits_at_once_the_first_to_end_is_noticed(task: Task[Any, Any]) -> None:
+    result = task.enqueue({"a": 3 * DAY, "b": DAY})
     run_worker()
+    assert run_of(result).state == RunState.SCHEDULED
     with later_by(DAY + 60):
         run_worker()
         assert Event.objects.get(name="b").ended_at

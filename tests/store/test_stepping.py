@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from taskworks.duties.rescue import rescue
 from taskworks.execution import Attempt, Suspended, settle
@@ -49,11 +49,15 @@ def state_of(run: TaskRun) -> str:
     return TaskRun.objects.get(id=run.id).state
 
 
-def suspend(store: Store, run: TaskRun, seen: frozenset[str] = frozenset()) -> bool:
+def settled(run: TaskRun, seen: frozenset[str] = frozenset()) -> TaskRun:
     attempt = Attempt(run, "a label")
     attempt.begin()
     settle(attempt, Suspended(DAY, seen))
-    return run.id in store.suspend([run])
+    return run
+
+
+def suspend(store: Store, run: TaskRun, seen: frozenset[str] = frozenset()) -> bool:
+    return run.id in store.suspend([settled(run, seen)])
 
 
 def send(store: Store, run: TaskRun, value: Any = 1) -> bool:
@@ -196,6 +200,46 @@ def test_sent_while_the_end_of_the_attempt_is_written(store: Store, run: TaskRun
         wait_until_blocked()
     assert sending.result(timeout=60) is True
     assert state_of(run) == RunState.READY
+
+
+def test_a_row_that_another_session_has_locked_holds_no_worker_up(
+    store: Store, enqueue: Enqueue, worker: UUID
+) -> None:
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one writer at a time.")
+    for _ in range(2):
+        enqueue()
+    runs = store.claim(worker, "default", ["default"], {"thread": 2})
+    for run in runs:
+        store.await_event(run, NAME, run.claimed_at, is_known=False)
+        settled(run)
+
+    def lock() -> None:
+        TaskRun.objects.select_for_update().get(id=runs[0].id)
+
+    with held_elsewhere(lock):
+        for do in (
+            lambda: store.suspend(runs),
+            lambda: store.record_step(runs[0], record(runs[0])),
+            lambda: store.await_event(runs[0], "another", None, is_known=False),
+        ):
+            with pytest.raises(OperationalError) as refused:
+                do()
+            assert store.is_lock_timeout(refused.value)
+        assert not store.time_out(runs[0], NAME, runs[0].claimed_at).has_ended
+        assert store.suspend([runs[1]]) == {runs[1].id}
+    settled(runs[0])
+    assert store.suspend([runs[0]]) == {runs[0].id}
+
+
+def test_an_event_that_is_being_inserted_holds_no_worker_up(store: Store, run: TaskRun) -> None:
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one writer at a time.")
+    with held_elsewhere(lambda: send(store, run)):
+        with pytest.raises(OperationalError) as refused:
+            store.await_event(run, NAME, None, is_known=False)
+        assert store.is_lock_timeout(refused.value)
+    assert store.await_event(run, NAME, None, is_known=False).is_sent
 
 
 def test_an_event_that_its_task_has_seen_wakes_nobody(store: Store, run: TaskRun) -> None:

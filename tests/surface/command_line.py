@@ -18,6 +18,7 @@ from taskworks.schedules import task_with_callable
 from tests import tasks
 from tests.behavior import run_worker
 from tests.rest.offered import Tells
+from tests.steps.shelf import waits
 from tests.surface.record import common_shape, shape
 
 NOBODY = UUID(int=7)
@@ -89,15 +90,18 @@ def _accepted(convert: Any) -> list[str] | str:
 
 def _printed() -> dict[str, Any]:
     failed, successful, told = tasks.fail.enqueue(), tasks.add.enqueue(1, 2), Tells.enqueue()
+    stepping = waits.enqueue()
     run_worker()
     waiting = tasks.noop.using(run_after=timedelta(hours=1)).enqueue()
     now = timezone.now()
+    stepping.send("early", 1)
     Worker.objects.create(label="w", hostname="h", pid=1, started_at=now, heartbeat_at=now)
     task_with_callable("tests.schedules.bell.noop", "bell", "0 * * * *").save()
+    shown = (failed, successful, told, waiting, stepping)
     return {
         "run": _json("run", "tests.tasks.noop"),
         "list": _json("list"),
-        "show": common_shape(_json("show", run.id) for run in (failed, successful, told, waiting)),
+        "show": common_shape(_json("show", run.id) for run in shown),
         "status": _json("status"),
         "workers": _json("workers"),
         "retry": _json("retry", failed.id, successful.id),

@@ -57,7 +57,7 @@ def suspended(store: Store, run: TaskRun) -> str | None:
         return f"It waits for the {events}{'' if is_for_good else f', until {_moment(at)}'}."
     sleeps = store.step_records.filter(run=run.id, kind=RecordKind.SLEEP, ended_at__lte=at)
     asleep = sleeps.filter(ended_at__gt=at - timedelta(seconds=60)).order_by("-ended_at").first()
-    return asleep and f"It sleeps in {asleep.name!r}, until {_moment(at)}."
+    return f"It sleeps in {asleep.name!r}, until {_moment(at)}." if asleep else None
 
 
 def _records(store: Store, run: TaskRun) -> Iterator[StepShown]:

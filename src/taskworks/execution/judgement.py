@@ -1,6 +1,7 @@
 """Determine the outcome of an attempt that returned, that raised, or whose process died."""
 
 import random
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -60,7 +61,9 @@ def ended(returned: Any) -> Succeeded:
         raise EndRefused(error) from error
 
 
-def judge(attempt: Attempt, exception: BaseException) -> Settled:
+def judge(  # noqa: PLR0911 - one case per kind of exception
+    attempt: Attempt, exception: BaseException
+) -> Settled:
     """Return the outcome of an attempt that raised; whatever it raised, this does not raise."""
     match exception:
         case WorkerStops():
@@ -70,23 +73,47 @@ def judge(attempt: Attempt, exception: BaseException) -> Settled:
             return _failed_or_retried(attempt, exception)
         case TaskCancelled():
             return Cancelled(exception, error_entry(exception))
-        case Snooze(after=float()) | TaskSuspended():
-            return _later(exception)
+        case Snooze(after=float(after), _holds_key=holds_key):
+            return Snoozed(timedelta(seconds=after), holds_key=holds_key)
+        case TaskSuspended(after=after, seen=seen):
+            return _suspended(after, seen)
+        case BaseExceptionGroup() if suspended := _only_suspended(exception):
+            return _suspended(*suspended)
         case EndRefused(error=error) | (InvalidOutputs() | InvalidStepValue() as error):
             return _refused(attempt, error)
         case _:
             return _postponed(attempt, exception) or _failed_or_retried(attempt, exception)
 
 
-def _later(exception: Snooze | TaskSuspended) -> Snoozed | Suspended:
-    delay = timedelta(seconds=exception.after or 0.0)
-    match exception:
-        case Snooze(_holds_key=holds_key):
-            return Snoozed(delay, holds_key=holds_key)
-        case TaskSuspended(seen=frozenset(seen)):
-            return Suspended(delay, seen)
-        case _:
-            return Snoozed(delay)
+def _suspended(after: float, seen: frozenset[str] | None) -> Snoozed | Suspended:
+    delay = timedelta(seconds=after)
+    return Snoozed(delay) if seen is None else Suspended(delay, seen)
+
+
+def _only_suspended(
+    group: BaseExceptionGroup[BaseException],
+) -> tuple[float, frozenset[str] | None] | None:
+    """
+    Return until when a run sleeps, or waits, whose coroutines do so in an ``asyncio.TaskGroup``;
+    None if one of them has failed.
+    """
+    try:
+        sleeping, others = group.split(TaskSuspended)
+        leaves = [] if sleeping is None or others else [*_leaves_of(sleeping)]
+    except Exception:  # noqa: BLE001 - a task's exception may do anything when asked
+        return None
+    if not leaves:
+        return None
+    seen = [leaf.seen for leaf in leaves if leaf.seen is not None]
+    return min(leaf.after for leaf in leaves), frozenset.intersection(*seen) if seen else None
+
+
+def _leaves_of(group: BaseExceptionGroup[TaskSuspended]) -> Iterator[TaskSuspended]:
+    for one in group.exceptions:
+        if isinstance(one, BaseExceptionGroup):
+            yield from _leaves_of(one)
+        else:
+            yield one
 
 
 def judge_stuck(attempt: Attempt, exception: BaseException) -> Settled:

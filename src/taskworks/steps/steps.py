@@ -44,7 +44,9 @@ Duration = float | timedelta
 class Recorder(Protocol):
     """Whoever executes the attempt, and records what it does."""
 
-    is_transactional: bool  # whether the whole task is one transaction
+    @property
+    def is_transactional(self) -> bool:
+        """Whether the task is one transaction from its first line to its last."""
 
     def now(self) -> datetime:
         """Return the database's time."""
@@ -393,6 +395,7 @@ class Steps:
             )
 
     def _refuse_transactions(self, what: str) -> None:
+        _refuse_on_event_loop(what)
         self._refuse_transactional_task(what)
         if self._recorder:
             refuse_inside_transaction(
@@ -436,6 +439,17 @@ def _max_size() -> int:
 
 def _limit(timeout: Duration | None) -> float | None:
     return None if timeout is None else seconds(timeout, "timeout")
+
+
+def _refuse_on_event_loop(what: str) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError(
+        f"{what} would block the event loop, so that no other coroutine goes on. In a coroutine "
+        "function, use await with astep(), asleep() or await_()."
+    )
 
 
 def _refuse_coroutine_function(

@@ -51,13 +51,12 @@ class Pruning(Stepping):
         pruned = self._delete(ids, self.prunable(rule))
         if pruned:
             gone = ~Exists(TaskRun.objects.filter(id=OuterRef("run")))
-            left = [
-                rows.filter(gone, run__in=ids)
-                for rows in (self.keys, self.step_records, self.events)
-            ]
-            keys, *of_steps = (rows.values_list("run", flat=True) for rows in left)
-            if keys.union(*of_steps, all=True).exists():  # most runs have left nothing
-                self._delete_free_keys(left[0])
+            keys = self.keys.filter(gone, run__in=ids)
+            steps = self.step_records.filter(gone, run__in=ids).values_list("run")
+            events = self.events.filter(gone, run__in=ids).values_list("run")
+            # In one statement: most runs have left nothing.
+            if keys.values_list("run").union(steps, events, all=True).exists():
+                self._delete_free_keys(keys)
                 self._forget_steps_of_pruned(ids)
         return pruned
 

@@ -7,7 +7,7 @@ when, and nobody has to look for missed ones.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from taskworks.database.clock import DatabaseClock, later
 from taskworks.database.transactions import writing
 from taskworks.models import Event, RunState, StepRecord, TaskRun
 from taskworks.models.run import IN_HAND, TaskRunQuerySet
+from taskworks.steps import MAX_STEPS
 from taskworks.steps.requests import (
     Awaited,
     AwaitEvent,
@@ -112,20 +113,22 @@ class Stepping(Base):
         with self.locking():
             open_one = self.events.filter(run=run.id, name=name, ended_at=None)
             free = [*open_one.select_for_update(skip_locked=True)]
-            if not self._ours(run).select_for_update().exists():
+            has_locked = self._ours(run).select_for_update(skip_locked=True).exists()
+            if not has_locked and not self._ours(run).exists():
                 return None
-            if free:
+            if free and has_locked:
                 open_one.update(ended_at=at)
         event = self.events.filter(run=run.id, name=name).first()
-        return event and _awaited(event)
+        return None if event is None else _awaited(event)
 
     def suspend(self, runs: Sequence[TaskRun]) -> set[UUID]:
         """
         Put back runs that wait for events, as ``requeue`` does. A run is due at once if an event
         was sent that its task has not seen, and soon if one is being sent.
         """
+        ids = {run.id for run in runs}
         with self.locking():
-            of_runs = self.events.filter(run__in=[run.id for run in runs])
+            of_runs = self.events.filter(run__in=ids)
             locked = [*of_runs.select_for_update(skip_locked=True)]
             being_sent = {*of_runs.values_list("run", "name")} - {(e.run, e.name) for e in locked}
             self._bring_forward(
@@ -133,8 +136,16 @@ class Stepping(Base):
                 at_once={*_runs_with_news(runs, locked)},
                 soon={run_id for run_id, _ in being_sent},
             )
-            written = self._write(runs, REQUEUE, ends_claim=True, cancel_wins=True)
+            have_locked_all = {*self._lock_free_rows(ids)} == ids
+            written = self._put_back(runs) if have_locked_all else None
+        if written is None:
+            # Outside of that transaction, the wait for the others' locks is limited.
+            self._bring_forward(runs, at_once=(), soon=ids)
+            written = self._put_back(runs)
         return self._notify_queues_of(runs, written)
+
+    def _put_back(self, runs: Sequence[TaskRun]) -> set[UUID]:
+        return self._write(runs, REQUEUE, ends_claim=True, cancel_wins=True)
 
     def _bring_forward(
         self, runs: Sequence[TaskRun], *, at_once: Collection[UUID], soon: Collection[UUID]
@@ -188,6 +199,11 @@ class Stepping(Base):
 
     def _insert_event(self, run_id: UUID, name: str, sent: dict[str, Any]) -> bool | None:
         """Insert an event that nobody waits for yet: a wait will find it."""
+        if self.events.filter(run=run_id).values("name")[:MAX_STEPS].count() == MAX_STEPS:
+            raise ValueError(
+                f"Run {run_id} has {MAX_STEPS:,} events, and gets no more, because each attempt "
+                "reads them all."
+            )
         try:
             with writing(self.alias):
                 self.events.create(run=run_id, name=name, **sent)
@@ -226,7 +242,8 @@ class Stepping(Base):
     def _delete_rows_of(self, runs: Collection[UUID], rows: Any) -> None:
         """Delete these runs' rows, so few in one statement that it locks none for long."""
         counts = rows.filter(run__in=runs).order_by().values("run").annotate(n=models.Count("name"))
-        batch, size = [], 0
+        batch: list[UUID] = []
+        size = 0
         for run_id, count in [*counts.values_list("run", "n")] if runs else []:
             if batch and size + count > MAX_DELETED:
                 rows.filter(run__in=batch)._raw_delete(self.alias)
@@ -249,29 +266,38 @@ class Stepping(Base):
         there is such a row.
         """
         quote, connection = self.connection.ops.quote_name, self.connection
-        write = {name: model._meta.get_field(name).get_db_prep_save for name in values}
+        fields: dict[str, Any] = {name: model._meta.get_field(name) for name in values}
         own = {
-            name: value if name == "value" else write[name](value, connection)
+            name: value if name == "value" else fields[name].get_db_prep_save(value, connection)
             for name, value in values.items()
         }
-        statement = f"""
+        insertion = f"""
             INSERT INTO {self._quoted(model)} ({", ".join(map(quote, ["run", *own]))})
             SELECT run.id, {", ".join(["%s"] * len(own))}
             FROM {self._lock_timeout}{self._quoted(TaskRun)} AS run
             WHERE run.id = %s AND run.claim_token = %s AND run.finished_at IS NULL
             {self._locking_the_run}"""  # noqa: S608 - only names are put in
         key = [self.rows.writer(name)(getattr(run, name)) for name in ("id", "claim_token")]
-        with self._savepoint_if_needed(), self.connection.cursor() as cursor:
-            cursor.execute(statement, [*own.values(), *key])
+        with (
+            self._limited_lock_wait() as limit,
+            self._savepoint_if_needed(),
+            self.connection.cursor() as cursor,
+        ):
+            cursor.execute(f"{limit} {insertion}", [*own.values(), *key])
             return bool(cursor.rowcount)
 
     def _savepoint_if_needed(self) -> AbstractContextManager[None]:
         """In a transaction, an IntegrityError must not take the rest with it."""
         return writing(self.alias) if self.connection.in_atomic_block else nullcontext()
 
+    @contextmanager
+    def _limited_lock_wait(self) -> Iterator[str]:
+        """Limit the wait for locks, and give what to put before a statement, where that is how."""
+        yield ""
+
     @property
     def _lock_timeout(self) -> str:
-        """SQL that limits the wait for locks, where that is not set for the session."""
+        """SQL in a statement that limits its wait for locks, where that is how."""
         return ""
 
     @property
