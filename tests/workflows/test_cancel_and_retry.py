@@ -6,6 +6,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from taskworks import Workflow
+from taskworks.actions.waiting import why_waiting
 from taskworks.models import RunState, TaskRun
 from taskworks.models import Workflow as Row
 from taskworks.store import Store
@@ -205,3 +206,13 @@ def test_a_large_group_is_cancelled_in_few_statements(store: Store) -> None:
     assert len(queries) < 60
     assert store.runs.ready().unlimited().count() == 2500
     assert UUID(result.id)
+
+
+def test_a_step_says_what_it_waits_for(work: Work) -> None:
+    result = abc().enqueue()
+    last = TaskRun.objects.get(id=result.step("c").task_result.id)
+    assert "the group 'b'" in (why_waiting(last) or "")
+    assert "to succeed, which has not ended" in (why_waiting(last) or "")
+    tasks.failing.add("b1")
+    work()
+    assert "which has failed: retry that one" in (why_waiting(last) or "")

@@ -120,7 +120,7 @@ def test_fan_in_of_10_000(store: Store) -> None:
     flow.add("then", gather, "group", after="group")
     result = flow.enqueue()
     ended = EndedMembers(store)
-    ids = [*TaskRun.objects.filter(state="ready").values_list("id", flat=True)]
+    ids = [*TaskRun.objects.filter(state="ready").order_by("id").values_list("id", flat=True)]
     most = 0
     for start in range(0, len(ids), 500):
         some = ids[start : start + 500]

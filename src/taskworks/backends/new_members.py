@@ -35,7 +35,7 @@ class Place(NamedTuple):
     """Where a run is among those that are alike."""
 
     alike: Alike
-    index: int
+    number: int
 
 
 class Planner:
@@ -99,7 +99,7 @@ class Planner:
             Row(
                 name=name or workflow.name,
                 backend=self._backend,
-                parent=parent and parent.id,
+                parent=parent.id if parent else None,
                 depth=depth,
                 on_failure=workflow.on_failure,
                 owner=workflow.owner or (parent.owner if parent else None),
@@ -166,7 +166,7 @@ class Planner:
             ids[alike] = new.uuids
             self._members[alike[1]] += new.uuids
         for key, place in self._places.items():
-            self._ids[key] = ids[place.alike][place.index]
+            self._ids[key] = ids[place.alike][place.number]
 
     def _new_runs(self, workflow: UUID, calls: list[tuple[str, TaskCall]]) -> "NewRuns":
         """Return new runs of one task."""

@@ -24,7 +24,7 @@ def end_workflows(store: Store, ids: Iterable[UUID]) -> int:
     ends = store.end_workflows(ids)
     changed = ends.unblocked + len(ends.finished)
     for row in ends.finished:
-        _announce_end(row)
+        announce_end(row)
         if row.parent and row.outcome != RunState.SUCCESSFUL:
             changed += stop_after_failure(store, row.parent)
     return changed
@@ -61,7 +61,8 @@ def _cancel_members(store: Store, workflow: UUID) -> int:
     return unblocked
 
 
-def _announce_end(row: Workflow) -> None:
+def announce_end(row: Workflow) -> None:
+    """Send ``workflow_finished``, if this process has the backend."""
     from taskworks.workflows.workflow_result import result_of_row
 
     if sender := _sender(row.backend):

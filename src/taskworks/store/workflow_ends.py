@@ -152,17 +152,19 @@ class WorkflowEnds(NewWorkflows):
             return row
 
     def _outcome(self, row: Workflow) -> str:
-        children = Workflow.objects.filter(parent=row.id)
-        [(failed, cancelled, waits)] = self.workflows.filter(id=row.id).values_list(
-            Q(Exists(_members(row.id).filter(state=RunState.FAILED)))
-            | Q(Exists(children.filter(outcome=RunState.FAILED))),
-            Q(Exists(_members(row.id).filter(state=RunState.CANCELLED)))
-            | Q(Exists(children.filter(outcome=RunState.CANCELLED))),
-            Exists(_members(row.id).filter(state=RunState.BLOCKED)),
+        members, children = _members(row.id), Workflow.objects.filter(parent=row.id)
+        [(failed, failed_child, cancelled, cancelled_child, waits)] = self.workflows.filter(
+            id=row.id
+        ).values_list(
+            Exists(members.filter(state=RunState.FAILED)),
+            Exists(children.filter(outcome=RunState.FAILED)),
+            Exists(members.filter(state=RunState.CANCELLED)),
+            Exists(children.filter(outcome=RunState.CANCELLED)),
+            Exists(members.filter(state=RunState.BLOCKED)),
         )
-        if failed:
+        if failed or failed_child:
             return RunState.FAILED.value
-        if cancelled or row.stopping_at:
+        if cancelled or cancelled_child or row.stopping_at:
             return RunState.CANCELLED.value
         return (RunState.FAILED if waits else RunState.SUCCESSFUL).value
 
