@@ -7,7 +7,7 @@ from tests.workflows import tasks
 from tests.workflows.conftest import Work
 from tests.workflows.shapes import Built, Shape, cases
 
-PARTS = 24
+PARTS = 120
 
 
 def check(shape: Shape, failing: str, work: Work) -> None:

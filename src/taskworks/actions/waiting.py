@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from taskworks.actions import steps_shown
 from taskworks.conf import conf
 from taskworks.database.clock import DatabaseClock
-from taskworks.models import Edge, Pause, RunState, TaskRun
+from taskworks.models import Edge, Pause, RunState, TaskRun, Workflow
 from taskworks.models.pause import QUEUE, scopes_of
 from taskworks.models.run import FINISHED, TaskRunQuerySet
+from taskworks.models.workflow import Kind
 from taskworks.options.limits import OF_ALL
 from taskworks.store import Store, store
 from taskworks.store.rating import closed_until
@@ -46,7 +47,7 @@ def _why_blocked(store: Store, run: TaskRun) -> str:
         return "It waits for no other run any more, and becomes ready in a moment."
     others = len(edges) - 1
     more = f" It waits for {_number(others, 'more run')} after that." if others else ""
-    return f"It waits for the run {edges[0].after}{_what_became_of(store, edges[0])}.{more}"
+    return f"It waits for {_what_it_follows(store, edges[0])}.{more}"
 
 
 def _why_parked(store: Store, edges: list[Edge]) -> str:
@@ -56,15 +57,22 @@ def _why_parked(store: Store, edges: list[Edge]) -> str:
     return _paused(pause)
 
 
-def _what_became_of(store: Store, edge: Edge) -> str:
-    wanted = "end" if edge.any_end else "succeed"
-    before = store.runs.filter(id=edge.after).first()
-    if before is None:
-        return f" to {wanted}, which does not exist"
-    hopeless = before.state in FINISHED and not edge.any_end and before.state != "successful"
+def _what_it_follows(store: Store, edge: Edge) -> str:
+    """Return what an edge leads to, what that is to do, and what has become of it."""
+    wanted = "end" if edge.any_end else "fail" if edge.only_failed else "succeed"
+    workflow = store.workflows.filter(id=edge.after).first()
+    state = store.states_of({edge.after}).get(edge.after)
+    name = f"the {_kind_of(workflow)} {workflow.name!r}" if workflow else "the run"
+    if state is None:
+        return f"{name} {edge.after} to {wanted}, which does not exist"
+    hopeless = state in FINISHED and not edge.any_end and state != RunState.SUCCESSFUL
     remedy = ": retry that one, or cancel this one" if hopeless else ""
-    what = IN_WORDS.get(before.state) or f"is {before.state!r}"
-    return f" to {wanted}, which {what}{remedy}"
+    what = "has not ended" if workflow and state not in FINISHED else IN_WORDS.get(state)
+    return f"{name} {edge.after} to {wanted}, which {what or f'is {state!r}'}{remedy}"
+
+
+def _kind_of(workflow: Workflow) -> str:
+    return "group" if workflow.kind == Kind.GROUP else "workflow"
 
 
 def _why_scheduled(store: Store, run: TaskRun) -> str:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
@@ -34,7 +35,7 @@ class Place(NamedTuple):
     """Where a run is among those that are alike."""
 
     alike: Alike
-    index: int
+    number: int
 
 
 class Planner:
@@ -98,7 +99,7 @@ class Planner:
             Row(
                 name=name or workflow.name,
                 backend=self._backend,
-                parent=parent and parent.id,
+                parent=parent.id if parent else None,
                 depth=depth,
                 on_failure=workflow.on_failure,
                 owner=workflow.owner or (parent.owner if parent else None),
@@ -165,7 +166,7 @@ class Planner:
             ids[alike] = new.uuids
             self._members[alike[1]] += new.uuids
         for key, place in self._places.items():
-            self._ids[key] = ids[place.alike][place.index]
+            self._ids[key] = ids[place.alike][place.number]
 
     def _new_runs(self, workflow: UUID, calls: list[tuple[str, TaskCall]]) -> "NewRuns":
         """Return new runs of one task."""
@@ -215,6 +216,8 @@ class Planner:
                     always=step.any_end or step.only_failed,
                 )
             )
+            if rules:
+                _refuse_fixed_time(step)
             match step:
                 case RunStep():
                     self._add_edges([id_], self.new.steps[-1])
@@ -277,6 +280,16 @@ def _refuse_as_member(task: Task[..., Any], place: str) -> None:
             f"{place}: {task.name} is unique, so another run could stand for it, which would not "
             "belong to the workflow. Define a task without unique=, or have a unique task enqueue "
             "the workflow."
+        )
+
+
+def _refuse_fixed_time(step: Step) -> None:
+    calls = step.calls if isinstance(step, Group) else []
+    calls = [step.call] if isinstance(step, RunStep) else calls
+    if any(isinstance(call.task.run_after, datetime) for call in calls):
+        raise InvalidWorkflow(
+            f"Step {step.name!r} follows others, so its run_after must be a timedelta, which "
+            "counts from when it need not wait for them any more."
         )
 
 

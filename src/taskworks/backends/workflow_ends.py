@@ -19,14 +19,15 @@ CANCELLATION = {
 def end_workflows(store: Store, ids: Iterable[UUID]) -> int:
     """
     Write that those of these workflows have ended that have, and stop those that do not outlive
-    their failure. Return how many runs became ready.
+    their failure. Return how many have ended, and how many runs became ready.
     """
     ends = store.end_workflows(ids)
+    changed = ends.unblocked + len(ends.finished)
     for row in ends.finished:
-        _announce_end(row)
+        announce_end(row)
         if row.parent and row.outcome != RunState.SUCCESSFUL:
-            ends.unblocked += stop_after_failure(store, row.parent)
-    return ends.unblocked
+            changed += stop_after_failure(store, row.parent)
+    return changed
 
 
 def stop_after_failure(store: Store, workflow: UUID) -> int:
@@ -38,7 +39,7 @@ def stop_after_failure(store: Store, workflow: UUID) -> int:
 def stop_workflow(store: Store, workflow: UUID, *, patient: bool = True) -> int | None:
     """
     Cancel the members of a workflow, and of those within it, that wait; ask the others to stop.
-    Return how many runs became ready, None if it had finished; see ``begin_to_stop``.
+    Return as above, or None if it had finished; see ``begin_to_stop``.
     """
     if not store.begin_to_stop(workflow, patient=patient):
         return None
@@ -60,7 +61,8 @@ def _cancel_members(store: Store, workflow: UUID) -> int:
     return unblocked
 
 
-def _announce_end(row: Workflow) -> None:
+def announce_end(row: Workflow) -> None:
+    """Send ``workflow_finished``, if this process has the backend."""
     from taskworks.workflows.workflow_result import result_of_row
 
     if sender := _sender(row.backend):

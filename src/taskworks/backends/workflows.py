@@ -60,13 +60,13 @@ class Workflows:
         return result_of_row(row)
 
     def _insert(self, planner: Planner) -> None:
-        from taskworks.backends.workflow_ends import _announce_end
+        from taskworks.backends.workflow_ends import announce_end
 
         self._store.insert_members(planner.new)
         self._announce(planner)
         for row in planner.new.workflows:
             if row.outcome:
-                _announce_end(row)
+                announce_end(row)
 
     def _announce(self, planner: Planner) -> None:
         announce_enqueued(type(self._backend), results_of(planner.enqueued))
@@ -83,8 +83,6 @@ class Workflows:
         try:
             self._add_once(workflow, step, claim)
         except IntegrityError:  # another session has added one of this name in this moment
-            if self._store.connection.in_atomic_block:
-                raise
             self._add_once(workflow, step, claim)
         return self.step(workflow, step.name)
 

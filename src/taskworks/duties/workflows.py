@@ -33,16 +33,19 @@ class EndedMembers(Subscriber):
                 self._workflows[workflow] = self._workflows.get(workflow, False) or failed
 
     def look_after(self) -> bool:
-        """End and stop what is to be; return whether a run became ready. Free if there is none."""
+        """
+        End and stop what is to be; return whether something has changed. Free if there is none.
+        """
         if not self._workflows:
             return False
-        unblocked = 0
+        changed, within = 0, list[UUID]()
         for workflow, has_failed in self._workflows.items():
             if has_failed:
-                unblocked += stop_after_failure(self._store, workflow)
-        unblocked += end_workflows(self._store, self._workflows)
+                changed += stop_after_failure(self._store, workflow)
+                within += self._store.hopeless_within(workflow)
+        changed += end_workflows(self._store, [*within, *self._workflows])
         self._workflows = {}  # unless it raised: then the next call tries again
-        return unblocked > 0
+        return changed > 0
 
 
 class WorkflowSweep:
@@ -59,21 +62,21 @@ class WorkflowSweep:
     def step(self) -> bool:
         """Look at the next chunk; return whether there may be more before the end."""
         rows = self._store.unfinished_workflows(self._last, CHUNK)
-        unblocked = 0
+        changed = 0
         for row in rows:
             if row.is_stopping:
-                unblocked += stop_workflow(self._store, row.id, patient=False) or 0
+                changed += stop_workflow(self._store, row.id, patient=False) or 0
             elif row.is_to_stop:
-                unblocked += stop_after_failure(self._store, row.id)
+                changed += stop_after_failure(self._store, row.id)
         over = [row.id for row in rows if row.may_be_over]
-        unblocked += end_workflows(self._store, over)
-        self.has_changed = unblocked > 0
+        changed += end_workflows(self._store, over)
+        self.has_changed = changed > 0
         self._last = rows[-1].id if len(rows) == CHUNK else None
         return self._last is not None
 
 
 def look_after_all(store: Store) -> bool:
-    """End and stop every workflow that is to be; return whether a run became ready."""
+    """End and stop every workflow that is to be; return whether something has changed."""
     sweep, has_changed = WorkflowSweep(store), False
     while sweep.step():
         has_changed |= sweep.has_changed

@@ -22,6 +22,7 @@ from taskworks.store.new_workflows import NewWorkflows
 from taskworks.store.statements import MAX_ROWS_PER_STATEMENT
 
 ACTIVE = (RunState.SCHEDULED, RunState.READY, RunState.CLAIMED, RunState.RUNNING)
+MOST_HOPELESS = 100  # workflows that are looked at when a member has failed
 UNSUCCESSFUL = (RunState.FAILED, RunState.CANCELLED)
 
 
@@ -107,8 +108,23 @@ class WorkflowEnds(NewWorkflows):
             elif row := self._end(workflow):
                 ends.finished.append(row)
                 ends.unblocked += self.pass_on(self.followers([row.id]))
+                if row.parent and row.outcome != RunState.SUCCESSFUL:
+                    to_do += self.hopeless_within(row.parent)
                 to_do += [row.parent] if row.parent else []
         return ends
+
+    def hopeless_within(self, workflow: UUID) -> list[UUID]:
+        """
+        Return unfinished workflows within this one, in which a member has failed: what follows that
+        may have no hope left. The sweep finds those that are more than a few.
+        """
+        found: list[UUID] = []
+        level = [workflow]
+        while level and len(found) < MOST_HOPELESS:
+            rows = self.workflows.filter(parent__in=level, finished_at=None)
+            level = [*rows.values_list("id", flat=True)[:MOST_HOPELESS]]
+            found = [*level, *found]
+        return found
 
     def _may_have_ended(self, workflow: UUID) -> bool:
         """Look without a lock: almost always, a member is not ready yet."""
@@ -136,17 +152,19 @@ class WorkflowEnds(NewWorkflows):
             return row
 
     def _outcome(self, row: Workflow) -> str:
-        children = Workflow.objects.filter(parent=row.id)
-        [(failed, cancelled, waits)] = self.workflows.filter(id=row.id).values_list(
-            Q(Exists(_members(row.id).filter(state=RunState.FAILED)))
-            | Q(Exists(children.filter(outcome=RunState.FAILED))),
-            Q(Exists(_members(row.id).filter(state=RunState.CANCELLED)))
-            | Q(Exists(children.filter(outcome=RunState.CANCELLED))),
-            Exists(_members(row.id).filter(state=RunState.BLOCKED)),
+        members, children = _members(row.id), Workflow.objects.filter(parent=row.id)
+        [(failed, failed_child, cancelled, cancelled_child, waits)] = self.workflows.filter(
+            id=row.id
+        ).values_list(
+            Exists(members.filter(state=RunState.FAILED)),
+            Exists(children.filter(outcome=RunState.FAILED)),
+            Exists(members.filter(state=RunState.CANCELLED)),
+            Exists(children.filter(outcome=RunState.CANCELLED)),
+            Exists(members.filter(state=RunState.BLOCKED)),
         )
-        if failed:
+        if failed or failed_child:
             return RunState.FAILED.value
-        if cancelled or row.stopping_at:
+        if cancelled or cancelled_child or row.stopping_at:
             return RunState.CANCELLED.value
         return (RunState.FAILED if waits else RunState.SUCCESSFUL).value
 

@@ -141,7 +141,7 @@ class WorkflowRetries(WorkflowStops):
         members: dict[UUID, UUID] = {}
         for some in _chunks([*family.workflows]):
             rows = self.runs.filter(workflow__in=some, state__in=[*states])
-            members |= dict(rows.values_list("id", "workflow"))
+            members |= {run: of for run, of in rows.values_list("id", "workflow") if of}
         if chosen is None:
             return members
         return {run: of for run, of in members.items() if run in chosen or of in chosen}
@@ -199,7 +199,7 @@ class WorkflowRetries(WorkflowStops):
         waiting: dict[UUID, UUID] = {}
         for some in _chunks([*family.workflows]):
             rows = self.runs.filter(workflow__in=some, state=RunState.BLOCKED)
-            waiting |= dict(rows.values_list("id", "workflow"))
+            waiting |= {run: of for run, of in rows.values_list("id", "workflow") if of}
         return {run: of for run, of in waiting.items() if run in chosen or of in chosen}
 
     def _edges_again(

@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef
 from django.db.models.functions import Coalesce
 
 from taskworks.database.clock import DatabaseClock
-from taskworks.models import Step, TaskRun, Workflow
+from taskworks.models import Step
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.models.workflow import Kind, OnFailure
 from taskworks.store.cancelling import WAITING, Cancelling
@@ -94,15 +94,3 @@ class WorkflowStops(WorkflowEnds, Cancelling):
                 id__in=ids[start : start + CHUNK], always=True
             ).values_list("id", flat=True)
         ]
-
-    def stopping_above(self, workflow: Workflow | None) -> bool:
-        """Return whether this workflow, or one that it is within, is being stopped."""
-        while workflow:
-            if workflow.stopping_at and not workflow.finished_at:
-                return True
-            workflow = self.workflows.filter(id=workflow.parent).first()
-        return False
-
-    def workflow_of(self, run: TaskRun) -> Workflow | None:
-        """Return the workflow that a run is a member of itself."""
-        return self.workflows.filter(id=run.workflow).first() if run.workflow else None

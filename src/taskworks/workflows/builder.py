@@ -92,7 +92,7 @@ class Workflow:
 
         Give ``task.step(...)`` instead if the task has a parameter called ``after`` or ``any_end``.
         """
-        options = {"name": self._new_name(name), "any_end": any_end}
+        options: dict[str, Any] = {"name": self._new_name(name), "any_end": any_end}
         before = self._before(name, after)
         if isinstance(task, Workflow):
             if args or kwargs:
@@ -242,7 +242,7 @@ def _name_of(task: Any) -> str:
     if isinstance(task, Workflow):
         return task.name
     task = task.task if isinstance(task, TaskCall) else task
-    return getattr(getattr(task, "func", None), "__name__", "step")
+    return str(getattr(getattr(task, "func", None), "__name__", "step"))
 
 
 def _free_name(workflow: Workflow, name: str) -> str:

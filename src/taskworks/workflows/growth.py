@@ -120,7 +120,7 @@ def added_step(
     """Return a step for a stored workflow; raise InvalidWorkflow."""
     from taskworks.workflows.builder import Workflow
 
-    options = {"name": validated_name(name, "step"), "any_end": any_end}
+    options: dict[str, Any] = {"name": validated_name(name, "step"), "any_end": any_end}
     before = _names(name, after)
     if isinstance(task, Workflow):
         if args or kwargs:

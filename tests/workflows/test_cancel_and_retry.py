@@ -1,0 +1,218 @@
+"""Cancel and retry a workflow, all of it or from a step on, and single runs of it."""
+
+from uuid import UUID, uuid4
+
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from taskworks import Workflow
+from taskworks.actions.waiting import why_waiting
+from taskworks.models import RunState, TaskRun
+from taskworks.models import Workflow as Row
+from taskworks.store import Store
+from tests.connections import begin_elsewhere, held_elsewhere
+from tests.workflows import tasks
+from tests.workflows.conftest import Work
+from tests.workflows.tasks import step
+from tests.workflows.test_growth import without_sqlite
+
+
+def abc(on_failure: str = "wait") -> Workflow:
+    flow = Workflow("abc", on_failure=on_failure)
+    a = flow.add("a", step, "a")
+    b = flow.each("b", step, [["b1"], ["b2"]], after=a)
+    flow.add("c", step, "c", after=b)
+    return flow
+
+
+def test_cancel_before_anything_has_begun(work: Work) -> None:
+    flow = abc()
+    flow.add("tidy", step, "tidy", after="c", any_end=True)
+    result = flow.enqueue()
+    assert result.cancel()
+    assert result.counts() == {"cancelled": 4, "ready": 1}
+    assert result.status == "stopping"
+    assert work() == ["tidy"]
+    result.refresh()
+    assert result.status == "cancelled"
+    assert not result.cancel()
+
+
+def test_running_members_are_asked_to_stop() -> None:
+    result = abc().enqueue()
+    a = TaskRun.objects.get(state="ready")
+    TaskRun.objects.filter(id=a.id).update(state=RunState.RUNNING, claim_token=uuid4())
+    assert result.cancel()
+    assert result.status == "stopping"
+    assert TaskRun.objects.get(id=a.id).cancel_requested_at
+    assert result.counts() == {"running": 1, "cancelled": 3}
+    assert result.retry() == 0
+
+
+def test_a_cancelled_workflow_can_be_retried(work: Work) -> None:
+    result = abc().enqueue()
+    result.cancel()
+    assert result.status == "cancelled"
+    assert result.retry() == 4
+    assert result.counts() == {"ready": 1, "blocked": 3}
+    assert work() == ["a", "b1", "b2", "c"]
+    result.refresh()
+    assert result.status == "successful"
+
+
+def test_retry_from_a_step_executes_what_follows_again(work: Work) -> None:
+    result = abc().enqueue()
+    assert work() == ["a", "b1", "b2", "c"]
+    assert result.retry(from_="b") == 0
+    result.refresh()
+    assert result.status == "successful"
+    assert result.retry(from_="b", again=True) == 3
+    assert result.counts() == {"successful": 1, "ready": 2, "blocked": 1}
+    assert work() == ["b1", "b2", "c"]
+    result.refresh()
+    assert result.status == "successful"
+
+
+def test_retry_from_a_step_leaves_others(work: Work) -> None:
+    tasks.failing |= {"a", "other"}
+    flow = abc()
+    flow.add("other", step, "other")
+    result = flow.enqueue()
+    assert sorted(work()) == ["a", "other"]
+    tasks.failing.clear()
+    assert result.retry(from_="a") == 1
+    assert work() == ["a", "b1", "b2", "c"]
+    result.refresh()
+    assert result.status == "failed"
+    assert result.retry() == 1
+    assert work() == ["other"]
+    result.refresh()
+    assert result.status == "successful"
+
+
+def test_retry_again_makes_what_waits_wait_for_it_too(work: Work) -> None:
+    tasks.failing.add("b")
+    flow = Workflow("diamond")
+    a, b = flow.add("a", step, "a"), flow.add("b", step, "b")
+    flow.add("c", step, "c", after=[a, b])
+    result = flow.enqueue()
+    assert sorted(work()) == ["a", "b"]
+    assert result.retry(from_="a", again=True) == 1
+    tasks.failing.add("a")
+    assert work() == ["a"]
+    tasks.failing.clear()
+    assert result.retry(from_="b") == 1
+    assert work() == ["b"]
+    assert result.retry() == 1
+    assert work() == ["a", "c"]
+
+
+def test_the_retry_of_one_run_opens_its_workflow(work: Work) -> None:
+    tasks.failing.add("b1")
+    flow = Workflow("outer")
+    flow.add("inner", abc())
+    flow.add("last", step, "last", after="inner")
+    result = flow.enqueue()
+    assert work() == ["a", "b1", "b2"]
+    result.refresh()
+    assert result.status == "failed"
+    assert Row.objects.filter(outcome="failed").count() == 3
+    tasks.failing.clear()
+    failed = TaskRun.objects.get(state="failed").to_result()
+    assert failed.retry()
+    result.refresh()
+    assert result.status == "running"
+    assert work() == ["b1", "c", "last"]
+    result.refresh()
+    assert result.status == "successful"
+
+
+def test_a_run_of_what_is_being_cancelled_is_not_retried(store: Store) -> None:
+    result = abc().enqueue()
+    a = TaskRun.objects.get(state="ready")
+    TaskRun.objects.filter(id=a.id).update(state=RunState.RUNNING, claim_token=uuid4())
+    result.cancel()
+    cancelled = TaskRun.objects.filter(state="cancelled").first()
+    assert cancelled
+    assert not cancelled.to_result().retry()
+
+
+def test_retry_of_a_step_with_any_end_only_if_it_has_failed(work: Work) -> None:
+    tasks.failing |= {"a", "tidy"}
+    flow = abc()
+    flow.add("tidy", step, "tidy", after="a", any_end=True)
+    result = flow.enqueue()
+    assert work() == ["a", "tidy"]
+    tasks.failing.clear()
+    assert result.retry() == 2
+    assert sorted(work()) == ["a", "b1", "b2", "c", "tidy"]
+
+
+def test_stop_reaches_groups_and_workflows_within_and_outside(work: Work) -> None:
+    tasks.failing.add("b1")
+    flow = Workflow("outer", on_failure="stop")
+    flow.add("inner", abc())
+    flow.add("other", step, "other", after="inner")
+    inner = Workflow("spared")
+    inner.add("spared", step, "spared")
+    flow.add("spared", inner, after="other", any_end=True)
+    result = flow.enqueue()
+    assert sorted(work()) == ["a", "b1", "b2", "spared"]
+    result.refresh()
+    assert result.status == "failed"
+    assert result.counts() == {"successful": 3, "failed": 1, "blocked": 1, "cancelled": 1}
+
+
+def test_a_failure_in_a_group_stops_its_workflow(work: Work) -> None:
+    tasks.failing.add("b1")
+    flow = abc("stop")
+    flow.add("other", step, "other", after="c")
+    result = flow.enqueue()
+    assert work()[:2] == ["a", "b1"]
+    result.refresh()
+    assert result.status == "failed"
+    assert result.counts()["failed"] == 1
+    assert TaskRun.objects.filter(state="cancelled").count() >= 2
+
+
+@without_sqlite
+def test_two_retry_it_at_once(work: Work) -> None:
+    tasks.failing.add("a")
+    result = abc().enqueue()
+    work()
+    others = [begin_elsewhere(result.retry) for _ in range(4)]
+    assert sorted(other.result(timeout=60) for other in others) == [0, 0, 0, 1]
+
+
+@without_sqlite
+def test_a_retry_waits_for_a_cancel(work: Work) -> None:
+    result = abc().enqueue()
+    with held_elsewhere(result.cancel):
+        retried = begin_elsewhere(result.retry)
+    assert retried.result(timeout=60) == 4
+    assert work() == ["a", "b1", "b2", "c"]
+
+
+def test_a_large_group_is_cancelled_in_few_statements(store: Store) -> None:
+    flow = Workflow("large")
+    flow.each("a", step, [[str(number)] for number in range(2500)])
+    result = flow.enqueue()
+    with CaptureQueriesContext(connection) as queries:
+        assert result.cancel()
+    assert len(queries) < 150
+    assert result.counts() == {"cancelled": 2500}
+    with CaptureQueriesContext(connection) as queries:
+        assert result.retry() == 2500
+    assert len(queries) < 60
+    assert store.runs.ready().unlimited().count() == 2500
+    assert UUID(result.id)
+
+
+def test_a_step_says_what_it_waits_for(work: Work) -> None:
+    result = abc().enqueue()
+    last = TaskRun.objects.get(id=result.step("c").task_result.id)
+    assert "the group 'b'" in (why_waiting(last) or "")
+    assert "to succeed, which has not ended" in (why_waiting(last) or "")
+    tasks.failing.add("b1")
+    work()
+    assert "which has failed: retry that one" in (why_waiting(last) or "")
