@@ -79,14 +79,14 @@ class CeleryTask(_Optioned[P, R]):
         """Its name in Celery: the module and the function, or what the decorator was given."""
         return self.celery.name
 
-    @property
+    @cached_property
     def max_retries(self) -> int | None:
-        """How often it is retried."""
+        """How often it is retried; it can be set."""
         return self.celery.max_retries
 
-    @property
+    @cached_property
     def default_retry_delay(self) -> float:
-        """The seconds before a retry."""
+        """The seconds before a retry; it can be set."""
         return self.celery.default_retry_delay
 
     @property
@@ -188,9 +188,12 @@ class CeleryTask(_Optioned[P, R]):
     ) -> EagerResult[R]:
         """
         Execute a call here, with its retries, without waiting between them, and return the outcome.
-        With ``throw``, raise what it raises. Nothing is stored.
+        With ``throw``, raise what it raises. Nothing is stored. Options of ``apply_async`` have no
+        effect, except that ``link`` and ``link_error`` raise NotCarried.
         """
-        of_call(self.name, options)
+        for name in ("link", "link_error"):
+            if options.get(name):
+                raise not_carried(f"The option {name} of a call of {self.name}", name)
         given, named = self._given(args, kwargs)
         request = Request(
             task=self.name,
