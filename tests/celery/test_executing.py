@@ -164,6 +164,12 @@ def test_retry_kwargs() -> None:
     assert executed(tasks.once_more.delay()).retries == 2
 
 
+def test_what_retry_has_given_up_is_not_retried_automatically() -> None:
+    tasks.calls.clear()
+    assert executed(tasks.gives_up.delay()).state == states.FAILURE
+    assert tasks.calls == [0, 1]
+
+
 def test_retries_without_a_limit() -> None:
     assert executed(tasks.patient.delay()).get() == 5
 
@@ -220,6 +226,16 @@ def test_a_result_that_is_not_json_is_a_failure() -> None:
     run_worker()
     with pytest.raises(TypeError, match="Unsupported type"):
         result.get()
+
+
+@pytest.mark.parametrize("key", ["blue", 7])
+def test_get_raises_what_the_task_raised(key: Any) -> None:
+    result = tasks.missing.delay(key)
+    run_worker()
+    with pytest.raises(KeyError) as raised:
+        result.get()
+    assert raised.value.args == (key,)
+    assert "KeyError" in str(result.traceback)
 
 
 def test_get_in_a_task() -> None:

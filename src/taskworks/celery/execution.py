@@ -114,6 +114,7 @@ def retry(
         )
     if max_retries is None or request.retries < max_retries:
         raise Retry(exc=exc, when=when) from exc or sys.exc_info()[1]
+    request.gave_up = True
     raise exc or MaxRetriesExceededError(
         f"Can't retry {task.name}[{request.id}] args:{request.args} kwargs:{request.kwargs}",
         task_args=request.args,
@@ -159,7 +160,7 @@ def _again(
         return _without_interrupt(error)
     reason = TaskTimeout(TIME_IS_UP) if isinstance(error, OutOfTime) else error
     options = task.celery
-    if request.called_directly or not (options.autoretries(reason) or options.autoretries(error)):
+    if request.called_directly or request.gave_up or not options.autoretries(reason, error):
         return None
     try:
         task.retry(exc=reason, **options.autoretry(request.retries))

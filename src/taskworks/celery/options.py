@@ -78,10 +78,11 @@ class CeleryOptions:
     retry_jitter: bool = True
     ignore_result: bool = False
 
-    def autoretries(self, exception: BaseException) -> bool:
-        """Return whether an attempt that raises this is to be followed by another."""
-        return isinstance(exception, self.autoretry_for) and not isinstance(
-            exception, self.dont_autoretry_for
+    def autoretries(self, *exceptions: BaseException) -> bool:
+        """Return whether an attempt that raises one of these is to be followed by another."""
+        return any(
+            isinstance(one, self.autoretry_for) and not isinstance(one, self.dont_autoretry_for)
+            for one in exceptions
         )
 
     def autoretry(self, retries: int) -> dict[str, Any]:

@@ -169,6 +169,11 @@ class CeleryTask(_Optioned[P, R]):
         self, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None
     ) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments of a call; raise TypeError if the function does not take them."""
+        if not isinstance(args, list | tuple | None) or not isinstance(kwargs, Mapping | None):
+            raise TypeError(
+                f"The args of {self.name} must be a list or a tuple, and the kwargs a dict: "
+                f"{args!r:.100}, {kwargs!r:.100}."
+            )
         given, named = [*(args or ())], dict(kwargs or {})
         try:
             self.func.__signature__.bind(*given, **named)  # type: ignore[attr-defined]
@@ -194,11 +199,11 @@ class CeleryTask(_Optioned[P, R]):
         for name in ("link", "link_error"):
             if options.get(name):
                 raise not_carried(f"The option {name} of a call of {self.name}", name)
-        given, named = self._given(args, kwargs)
+        _, named = self._given(args, kwargs)
         request = Request(
             task=self.name,
             id=str(uuid4()),
-            args=given,
+            args=args or (),
             kwargs=named,
             retries=retries,
             called_directly=False,
@@ -218,8 +223,9 @@ class CeleryTask(_Optioned[P, R]):
         except Exception as error:
             if throw:
                 raise
-            return EagerResult(run_id, error, states.FAILURE, traceback.format_exc())
-        return EagerResult(run_id, returned, states.SUCCESS)
+            text = traceback.format_exc()
+            return EagerResult(run_id, error, states.FAILURE, text, self.name)
+        return EagerResult(run_id, returned, states.SUCCESS, None, self.name)
 
     # For use in the function.
 
