@@ -113,6 +113,12 @@ def once_more() -> None:
     raise BusyError("again")
 
 
+@shared_task(bind=True, autoretry_for=(BusyError,), max_retries=5)
+def gives_up(self: Any) -> None:
+    calls.append(self.request.retries)
+    self.retry(exc=BusyError("busy"), countdown=0, max_retries=1)
+
+
 @shared_task(bind=True, autoretry_for=(BusyError,), max_retries=None, default_retry_delay=0)
 def patient(self: Any) -> int:
     if self.request.retries < 5:
@@ -165,6 +171,11 @@ def reporting(self: Any) -> None:
     self.update_state(state="PROGRESS", meta={"current": 3, "at": date(2026, 1, 2)})
     calls.append(self.request.id)
     gate.wait(30)
+
+
+@shared_task
+def missing(key: Any) -> None:
+    raise KeyError(key)
 
 
 @shared_task

@@ -173,6 +173,12 @@ def test_what_nobody_can_read_fails_with_a_sentence(marked: Any, sentence: str) 
         (tasks.add.delay, TypeError, "missing a required argument: 'a'"),
         (lambda: tasks.about.delay(1, 2, 3), TypeError, "does not take these arguments"),
         (lambda: tasks.add.delay(object()), TypeError, "which is not JSON. Pass an id or a dict"),
+        (lambda: tasks.typed.apply_async("abc"), TypeError, "must be a list or a tuple"),
+        (
+            lambda: tasks.typed.apply_async((), [1]),
+            TypeError,
+            r"and the kwargs a dict: \(\), \[1\]",
+        ),
         (lambda: tasks.add.apply_async((1,), eta=5), TypeError, "must be a datetime, not 5"),
         (lambda: tasks.add.apply_async((1,), eta="soon"), ValueError, "is not a moment"),
         (

@@ -164,6 +164,12 @@ def test_retry_kwargs() -> None:
     assert executed(tasks.once_more.delay()).retries == 2
 
 
+def test_what_retry_has_given_up_is_not_retried_automatically() -> None:
+    tasks.calls.clear()
+    assert executed(tasks.gives_up.delay()).state == states.FAILURE
+    assert tasks.calls == [0, 1]
+
+
 def test_retries_without_a_limit() -> None:
     assert executed(tasks.patient.delay()).get() == 5
 
@@ -172,9 +178,22 @@ def test_jitter_is_between_nothing_and_the_whole() -> None:
     from taskworks.celery.options import CeleryOptions
 
     options = CeleryOptions(name="x", retry_backoff=1)
-    delays = {options.delay(3) for _ in range(500)}
+    delays = {options.autoretry(3)["countdown"] for _ in range(500)}
     assert (min(delays), max(delays)) == (0, 8)
-    assert CeleryOptions(name="x", retry_backoff=1).delay(100) <= 600
+    assert CeleryOptions(name="x", retry_backoff=1).autoretry(100)["countdown"] <= 600
+
+
+def test_retries_can_be_set_in_a_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks.stubborn, "max_retries", 0)
+    tasks.calls.clear()
+    tasks.stubborn.apply()
+    assert tasks.calls == [0]
+
+
+def test_apply_ignores_how_it_would_be_enqueued() -> None:
+    assert tasks.add.apply((1,), queue="nowhere", countdown=5, expires=1).get() == 2
+    with pytest.raises(NotCarried, match="link"):
+        tasks.add.apply((1,), link=tasks.double)
 
 
 def test_a_time_limit_can_be_caught() -> None:
@@ -207,6 +226,16 @@ def test_a_result_that_is_not_json_is_a_failure() -> None:
     run_worker()
     with pytest.raises(TypeError, match="Unsupported type"):
         result.get()
+
+
+@pytest.mark.parametrize("key", ["blue", 7])
+def test_get_raises_what_the_task_raised(key: Any) -> None:
+    result = tasks.missing.delay(key)
+    run_worker()
+    with pytest.raises(KeyError) as raised:
+        result.get()
+    assert raised.value.args == (key,)
+    assert "KeyError" in str(result.traceback)
 
 
 def test_get_in_a_task() -> None:

@@ -7,6 +7,7 @@ from django.core.checks import run_checks
 from django.utils.module_loading import import_string
 
 from taskworks.management.move_command import DB, RQ
+from taskworks.models import TaskRun
 from tests.docs.conftest import Capture, Settings, only, run, with_database, work
 from tests.docs.pages import DOCS, executes, reference
 
@@ -46,3 +47,17 @@ def test_options_that_are_new_are_options_of_the_commands() -> None:
         rows = page.partition("\n## Options\n")[2].splitlines()
         ours = [row.rsplit("|", 2)[1] for row in rows if row.startswith("| ")]
         assert {name for cell in ours for name in re.findall(r"`(--[\w-]+)", cell)} <= known
+
+
+@executes("shop/charging.py", "shop/charge_an_order.py")
+@with_database
+def test_tasks_of_celery(settings: Settings, capsys: Capture) -> None:
+    run("shop/charge_an_order.py")
+    page = (DOCS / "howto" / "coming-from-celery.md").read_text()
+    [printed] = re.findall(r"^```text\n(.*)```", page, re.MULTILINE | re.DOTALL)
+    assert capsys.readouterr().out == printed.partition("```")[0]
+    work()
+    assert sorted(TaskRun.objects.values_list("queue_name", "return_value")) == [
+        ("default", "paid 00000000-0000-0000-0000-000000000007"),
+        ("mail", None),
+    ]

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.any_database
 BUILT = DOCS / "_build" / "html"
 MODULES = (
     "taskworks",
+    "taskworks.celery",
     "taskworks.control",
     "taskworks.endpoints",
     "taskworks.exceptions",

@@ -22,6 +22,7 @@ from taskworks import framework
 ROOT = Path(__file__).parents[2]
 MODULES = [
     "taskworks",
+    "taskworks.celery",
     "taskworks.control",
     "taskworks.endpoints",
     "taskworks.exceptions",

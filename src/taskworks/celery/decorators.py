@@ -100,6 +100,8 @@ def shared_task(function: Any = None, /, **options: Any) -> Any:
     """
 
     def define(function: Callable[..., Any]) -> CeleryTask[..., Any]:
+        if isinstance(function, CeleryTask):
+            raise TypeError(f"@shared_task is applied to {function.name} more than once.")
         task = made_of(function, *of_task(function, options))
         register(task)
         return task

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Function = Callable[..., Any]
 
+TIME_IS_UP = "The attempt took longer than its time limit."
+
 
 def executed_by_workers(
     function: Function, options: CeleryOptions, task_of: Callable[[], "CeleryTask[..., Any]"]
@@ -112,6 +114,7 @@ def retry(
         )
     if max_retries is None or request.retries < max_retries:
         raise Retry(exc=exc, when=when) from exc or sys.exc_info()[1]
+    request.gave_up = True
     raise exc or MaxRetriesExceededError(
         f"Can't retry {task.name}[{request.id}] args:{request.args} kwargs:{request.kwargs}",
         task_args=request.args,
@@ -155,16 +158,16 @@ def _again(
     """Return what is raised for another attempt; None if there is none."""
     if isinstance(error, EngineRetry | Snooze):
         return _without_interrupt(error)
+    reason = TaskTimeout(TIME_IS_UP) if isinstance(error, OutOfTime) else error
     options = task.celery
-    seen = TaskTimeout("The attempt took longer than its time limit.")
-    reason = seen if isinstance(error, OutOfTime) else error
-    if request.called_directly or not (options.autoretries(reason) or options.autoretries(error)):
+    if request.called_directly or request.gave_up or not options.autoretries(reason, error):
         return None
-    if options.max_retries is not None and request.retries >= options.max_retries:
+    try:
+        task.retry(exc=reason, **options.autoretry(request.retries))
+    except EngineRetry as again:
+        return _without_interrupt(again)
+    except BaseException:  # noqa: BLE001 - there were enough retries
         return None
-    again = Retry(exc=reason, when=options.delay(request.retries))
-    again.__cause__ = reason
-    return again
 
 
 def _without_interrupt(error: BaseException) -> BaseException:
@@ -173,7 +176,9 @@ def _without_interrupt(error: BaseException) -> BaseException:
     time: what stems from an interruption means nothing else.
     """
     if isinstance(error.__context__, OutOfTime):
-        error.__context__ = error.__cause__ = None
+        error.__context__ = None
+    if isinstance(error.__cause__, OutOfTime):
+        error.__cause__ = TaskTimeout(TIME_IS_UP)
     return error
 
 

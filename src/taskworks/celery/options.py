@@ -69,6 +69,7 @@ class CeleryOptions:
     name: str
     bind: bool = False
     max_retries: int | None = 3  # None: no limit
+    retry_kwargs: tuple[tuple[str, Any], ...] = ()  # arguments of retry() in an autoretry
     default_retry_delay: float = 180  # seconds
     autoretry_for: Classes = ()
     dont_autoretry_for: Classes = ()
@@ -77,23 +78,25 @@ class CeleryOptions:
     retry_jitter: bool = True
     ignore_result: bool = False
 
-    def autoretries(self, exception: BaseException) -> bool:
-        """Return whether an attempt that raises this is to be followed by another."""
-        return isinstance(exception, self.autoretry_for) and not isinstance(
-            exception, self.dont_autoretry_for
+    def autoretries(self, *exceptions: BaseException) -> bool:
+        """Return whether an attempt that raises one of these is to be followed by another."""
+        return any(
+            isinstance(one, self.autoretry_for) and not isinstance(one, self.dont_autoretry_for)
+            for one in exceptions
         )
 
-    def delay(self, retries: int) -> float:
-        """Return the seconds to wait after this exception, having retried so often before."""
+    def autoretry(self, retries: int) -> dict[str, Any]:
+        """Return the arguments of ``retry`` after so many retries."""
         if not self.retry_backoff:
-            return self.default_retry_delay
+            return dict(self.retry_kwargs)
         longest = min(self.retry_backoff_max, int(max(1.0, self.retry_backoff)) * 2**retries)
-        return random.randrange(longest + 1) if self.retry_jitter else longest  # noqa: S311
+        delay = random.randrange(longest + 1) if self.retry_jitter else longest  # noqa: S311
+        return {**dict(self.retry_kwargs), "countdown": delay}
 
 
 FOLLOWED = frozenset(field.name for field in fields(CeleryOptions))
 TRANSLATED = frozenset(("queue", "priority", "expires", "time_limit", "soft_time_limit"))
-OF_A_TASK = FOLLOWED | TRANSLATED | OURS | {"serializer", "retry_kwargs"}
+OF_A_TASK = FOLLOWED | TRANSLATED | OURS | {"serializer"}
 OF_A_CALL = TRANSLATED | {"countdown", "eta", "serializer"}
 
 
@@ -151,18 +154,11 @@ def _refuse_serializer(known: Mapping[str, Any], place: str) -> None:
 
 
 def _followed(known: Mapping[str, Any], place: str) -> dict[str, Any]:
-    followed = {name: value for name, value in known.items() if name in FOLLOWED}
-    for name, value in _retry_kwargs(known, place).items():
-        followed["default_retry_delay" if name == "countdown" else name] = value
-    return {name: _VALID.get(name, _as_given)(v, name, place) for name, v in followed.items()}
-
-
-def _retry_kwargs(known: Mapping[str, Any], place: str) -> Mapping[str, Any]:
-    given = known.get("retry_kwargs", {})
-    for name in given:
-        if name not in {"max_retries", "countdown"}:
-            raise not_carried(f"The key {name!r} in retry_kwargs {place}", name)
-    return given  # type: ignore[no-any-return]
+    return {
+        name: _VALID.get(name, _as_given)(value, name, place)
+        for name, value in known.items()
+        if name in FOLLOWED
+    }
 
 
 def _translated(known: Mapping[str, Any], place: str) -> dict[str, Any]:
@@ -234,6 +230,14 @@ def _seconds(given: Any, name: str, place: str) -> float:
     return number
 
 
+def _retry_kwargs(given: Any, name: str, place: str) -> tuple[tuple[str, Any], ...]:
+    valid = {"max_retries": _count, "countdown": _seconds}
+    for key in given:
+        if key not in valid:
+            raise not_carried(f"The key {key!r} in {name} {place}", key)
+    return tuple((key, valid[key](value, key, place)) for key, value in given.items())
+
+
 def _whole_seconds(given: Any, name: str, place: str) -> int:
     return int(_seconds(given, name, place))
 
@@ -250,6 +254,7 @@ _VALID: dict[str, Callable[[Any, str, str], Any]] = {
     "bind": _flag,
     "max_retries": _count,
     "default_retry_delay": _seconds,
+    "retry_kwargs": _retry_kwargs,
     "autoretry_for": _classes,
     "dont_autoretry_for": _classes,
     "retry_backoff": _seconds,

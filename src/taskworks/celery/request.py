@@ -10,7 +10,7 @@ from taskworks.context import TaskContext, current_context
 from taskworks.framework import ImmediateBackend
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Request:
     """A call of a task. One that no worker makes has no id, and is ``called_directly``."""
 
@@ -25,6 +25,7 @@ class Request:
     delivery_info: Mapping[str, Any] = field(default_factory=dict)
     parent_id: None = None
     group: None = None
+    gave_up: bool = False  # retry() has raised what it was given: there were enough
 
     @property
     def root_id(self) -> str | None:

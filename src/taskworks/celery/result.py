@@ -1,5 +1,6 @@
 """``AsyncResult``: Celery's handle of a run."""
 
+from ast import literal_eval
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -54,7 +55,7 @@ class AsyncResult(Generic[R]):
     ) -> None:
         if id is None:
             raise ValueError(f"AsyncResult requires valid id, not {type(id)}")
-        self.id = self.task_id = str(id)
+        self.id = str(id)
         self.task_name = task_name
         self._run = _run
 
@@ -76,6 +77,15 @@ class AsyncResult(Generic[R]):
         return type(self), (self.id, None, self.task_name)
 
     # What has become of it.
+
+    @property
+    def task_id(self) -> str:
+        """Another name of ``id``."""
+        return self.id
+
+    def exists(self) -> bool:
+        """Return whether there is such a run."""
+        return self.run is not None
 
     @property
     def run(self) -> TaskResult[..., R] | None:
@@ -212,7 +222,7 @@ class AsyncResult(Generic[R]):
             raise TaskResultDoesNotExist(self.id)
         run.cancel()
 
-    def forget(self) -> NoReturn:
+    def forget(self) -> None:
         """Not carried: results are deleted by RETENTION."""
         raise not_carried("forget()", "forget")
 
@@ -229,12 +239,19 @@ class EagerResult(AsyncResult[R]):
         ret_value: Any,
         state: str,
         traceback: str | None = None,
+        name: str | None = None,
     ) -> None:
-        super().__init__(id)
+        super().__init__(id, task_name=name)
         self._result, self._state, self._traceback = ret_value, state, traceback
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.id, self._result, self._state, self._traceback)
+        return type(self), (
+            self.id,
+            self._result,
+            self._state,
+            self._traceback,
+            self.task_name,
+        )
 
     run = None
 
@@ -272,9 +289,13 @@ class EagerResult(AsyncResult[R]):
 
     wait = get
 
+    def forget(self) -> None:
+        """Do nothing: nothing is stored."""
+
     def revoke(self, *args: Any, **kwargs: Any) -> None:
-        """It has been executed: as in Celery, all that changes is its state."""
-        self._state = states.REVOKED
+        """It has been executed: as in Celery, only its outcome is discarded."""
+        self._state, self._traceback = states.REVOKED, None
+        self._result = TaskRevokedError("revoked")
 
 
 def refuse_in_a_task() -> None:
@@ -355,7 +376,9 @@ def _exception(run: TaskResult[..., Any]) -> BaseException:
         return TaskException("It failed.")
     path, message = run.errors[-1].exception_class_path, _message(run)
     try:
-        return run.errors[-1].exception_class(message)
+        kind = run.errors[-1].exception_class
+        # The message of a KeyError is how its key is written.
+        return kind(literal_eval(message) if issubclass(kind, KeyError) else message)
     except Exception:  # noqa: BLE001 - the class is gone, or is not made of a message
         return TaskException(f"{path}: {message}")
 

@@ -79,14 +79,14 @@ class CeleryTask(_Optioned[P, R]):
         """Its name in Celery: the module and the function, or what the decorator was given."""
         return self.celery.name
 
-    @property
+    @cached_property
     def max_retries(self) -> int | None:
-        """How often it is retried."""
+        """How often it is retried; it can be set."""
         return self.celery.max_retries
 
-    @property
+    @cached_property
     def default_retry_delay(self) -> float:
-        """The seconds before a retry."""
+        """The seconds before a retry; it can be set."""
         return self.celery.default_retry_delay
 
     @property
@@ -169,6 +169,11 @@ class CeleryTask(_Optioned[P, R]):
         self, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None
     ) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments of a call; raise TypeError if the function does not take them."""
+        if not isinstance(args, list | tuple | None) or not isinstance(kwargs, Mapping | None):
+            raise TypeError(
+                f"The args of {self.name} must be a list or a tuple, and the kwargs a dict: "
+                f"{args!r:.100}, {kwargs!r:.100}."
+            )
         given, named = [*(args or ())], dict(kwargs or {})
         try:
             self.func.__signature__.bind(*given, **named)  # type: ignore[attr-defined]
@@ -188,14 +193,17 @@ class CeleryTask(_Optioned[P, R]):
     ) -> EagerResult[R]:
         """
         Execute a call here, with its retries, without waiting between them, and return the outcome.
-        With ``throw``, raise what it raises. Nothing is stored.
+        With ``throw``, raise what it raises. Nothing is stored. Options of ``apply_async`` have no
+        effect, except that ``link`` and ``link_error`` raise NotCarried.
         """
-        of_call(self.name, options)
-        given, named = self._given(args, kwargs)
+        for name in ("link", "link_error"):
+            if options.get(name):
+                raise not_carried(f"The option {name} of a call of {self.name}", name)
+        _, named = self._given(args, kwargs)
         request = Request(
             task=self.name,
             id=str(uuid4()),
-            args=given,
+            args=args or (),
             kwargs=named,
             retries=retries,
             called_directly=False,
@@ -215,8 +223,9 @@ class CeleryTask(_Optioned[P, R]):
         except Exception as error:
             if throw:
                 raise
-            return EagerResult(run_id, error, states.FAILURE, traceback.format_exc())
-        return EagerResult(run_id, returned, states.SUCCESS)
+            text = traceback.format_exc()
+            return EagerResult(run_id, error, states.FAILURE, text, self.name)
+        return EagerResult(run_id, returned, states.SUCCESS, None, self.name)
 
     # For use in the function.
 

@@ -13,10 +13,8 @@ def check_both(databases: Sequence[str] | None = None, **kwargs: Any) -> list[ch
     """Report schedules that beat fires as well; runs with ``check --database``."""
     if DEFAULT_DB_ALIAS not in (databases or ()) or not apps.is_installed("taskworks"):
         return []
-    from taskworks.moving.beat import importing, tables
+    from taskworks.moving.beat import importing
 
-    if not tables.are_there(DEFAULT_DB_ALIAS):
-        return []
     return [
         checks.Warning(
             f"The schedule {label!r} is enabled here and in the tables of django-celery-beat, so "

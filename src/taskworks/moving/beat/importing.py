@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import router, transaction
 
 from taskworks import discovery
+from taskworks.database.tables import has_table
 from taskworks.database.transactions import writing
 from taskworks.models.schedule import Schedule
 from taskworks.models.schedule_validation import in_a_sentence
@@ -87,8 +88,10 @@ def import_schedules(
 def in_both(alias: str) -> list[tuple[str, datetime | None]]:
     """
     Return the labels of schedules that are enabled here and in the tables of beat, and when beat
-    has fired them since they are here.
+    has fired them since they are here; nothing if one of the tables is not there yet.
     """
+    if not (tables.are_there(alias) and has_table(Schedule, _alias())):
+        return []
     theirs = tables.last_runs(alias)
     here = Schedule.objects.using(_alias()).enabled().filter(label__in=[*theirs])
     return [
