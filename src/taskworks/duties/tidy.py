@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from taskworks import real_time as time
+from taskworks.statistics.compaction import forget_statistics
 from taskworks.store import Store
 
 CHUNK = 1000  # rows per statement
@@ -28,7 +29,8 @@ class Tidying:
       code,
     - unique keys whose runs are gone: pruning deletes those of its runs, but a project that
       deletes runs in another way does not,
-    - pauses that have ended by themselves.
+    - pauses that have ended by themselves,
+    - statistics that are too old.
 
     Then it rests for an hour, so that rows that are kept do not cost a look each time.
     """
@@ -42,6 +44,7 @@ class Tidying:
             self._forget_finished,
             self._forget_keys,
             self._forget_pauses,
+            self._forget_statistics,
         )
         self._turn = 0
         self._again_at = 0.0
@@ -74,3 +77,6 @@ class Tidying:
     def _forget_pauses(self) -> bool:
         self._store.forget_ended_pauses()
         return False
+
+    def _forget_statistics(self) -> bool:
+        return forget_statistics(self._store, CHUNK) == CHUNK

@@ -1,4 +1,4 @@
-"""The tables: runs, workers, schedules, pauses and limits, edges, unique keys and firings."""
+"""The tables: runs, workers, schedules, pauses and limits, statistics, and what belongs to them."""
 
 from taskworks.installed import refuse_without_app
 
@@ -11,12 +11,14 @@ from taskworks.models.pause import Pause
 from taskworks.models.planning import FAR_FUTURE, HAS_NOT_RUN
 from taskworks.models.run import RunState, TaskRun
 from taskworks.models.schedule import Kind, Overlap, Schedule
+from taskworks.models.statistic import Duty, Statistic
 from taskworks.models.unique_key import UniqueKey
 from taskworks.models.worker import Worker
 
 __all__ = [
     "FAR_FUTURE",
     "HAS_NOT_RUN",
+    "Duty",
     "Edge",
     "Firing",
     "Kind",
@@ -25,6 +27,7 @@ __all__ = [
     "Pause",
     "RunState",
     "Schedule",
+    "Statistic",
     "TaskRun",
     "UniqueKey",
     "Worker",

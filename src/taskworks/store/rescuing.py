@@ -7,12 +7,14 @@ from uuid import UUID
 
 from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, Value, When
 
+from taskworks.conf import conf
 from taskworks.database.clock import DatabaseClock
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.models.worker import Request, WorkerQuerySet
 from taskworks.options.policy import ALONE
 from taskworks.store.base import Base
+from taskworks.store.shared_duties import statistics_are_due
 
 # Values of a run that was taken from its worker.
 RESCUED = {
@@ -33,6 +35,7 @@ class Overview(NamedTuple):
     blocked: bool  # a run that waits for others, or an edge that is left of one
     scheduled: bool  # an enabled schedule
     asked_to: str = ""  # what the worker is asked to do
+    statistics_due: bool = False  # whether it is time to compact them
 
 
 class Rescuing(Base):
@@ -79,15 +82,17 @@ class Rescuing(Base):
             Subquery(blocked[:1]),
             Subquery(edges[:1]),
             Exists(self.schedules.enabled()),
+            statistics_are_due(self.alias) if conf().statistics else Value(0),
         )
-        for heartbeat_at, asked_to, silent, lost, first_blocked, first_edge, scheduled in answers:
+        for heartbeat_at, asked_to, silent, lost, first_blocked, first_edge, *due in answers:
             return Overview(
                 heartbeat_at,
                 silent=bool(silent),
                 lost=bool(lost),
                 blocked=bool(first_blocked or first_edge),
-                scheduled=bool(scheduled),
+                scheduled=bool(due[0]),
                 asked_to=asked_to,
+                statistics_due=bool(due[1]),
             )
         return Overview(heartbeat_at=None, silent=False, lost=False, blocked=False, scheduled=False)
 
