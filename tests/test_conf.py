@@ -10,7 +10,7 @@ from taskworks.conf import Conf, conf, nearest
 from tests.behavior import Settings
 
 KEYS = [name.upper() for name in Conf.__slots__]
-SWITCHES = ["NOTIFY", "ENDPOINT_TASKS_SYNCHRONOUS"]
+SWITCHES = ["NOTIFY", "ENDPOINT_TASKS_SYNCHRONOUS", "STATISTICS"]
 LISTS = ["API_TASKS"]
 DICTS = ["LIMITS"]
 TEXTS = ["RELEASE"]

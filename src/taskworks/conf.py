@@ -33,6 +33,7 @@ class Conf:
     api_max_user_streams: int = 100  # of these, per user, or per address of anonymous users
     schedule_callables: tuple[str, ...] = ()  # dotted paths that the admin offers besides tasks
     limits: Mapping[str, Any] | None = None  # the options of each limit, by its name
+    statistics: bool = True  # count the outcomes of runs, and how long they wait and take
     release: str = ""  # of the project; empty: from variables of the environment
 
 

@@ -620,6 +620,8 @@ def test_a_workflow_grows(capsys: Capture) -> None:
     import_string("shop.crawl.crawl_site")()
     work()
     assert sorted(capsys.readouterr().out.splitlines()) == ["Read /", "Read /a", "Read /b"]
+
+
 # Steps
 
 

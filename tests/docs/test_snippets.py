@@ -204,6 +204,18 @@ def test_the_record_is_read_with_querysets(capsys: Capture) -> None:
     ]
 
 
+@executes("reference/statistics.py")
+@with_database
+def test_statistics_are_read(capsys: Capture) -> None:
+    import_string("shop.payments.charge").enqueue(7)
+    work()
+    run("reference/statistics.py")
+    [line] = capsys.readouterr().out.splitlines()
+    path, successful, failed, p95 = line.split()
+    assert (path, successful, failed) == ("shop.payments.charge", "0", "1")
+    assert 0 < float(p95) < 60
+
+
 @executes("reference/schedules.py")
 @with_database
 def test_schedules_are_rows(capsys: Capture) -> None:

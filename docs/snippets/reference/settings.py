@@ -18,5 +18,6 @@ TASKWORKS = {
     "API_MAX_USER_STREAMS": 100,
     "SCHEDULE_CALLABLES": (),
     "LIMITS": None,
+    "STATISTICS": True,
     "RELEASE": "",
 }

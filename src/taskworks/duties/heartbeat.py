@@ -9,10 +9,11 @@ from uuid import UUID
 from taskworks import real_time as time
 from taskworks.conf import conf
 from taskworks.database.background import BackgroundThread
-from taskworks.duties.rescue import give_up, rescue
+from taskworks.duties.rescue import Tell, give_up, rescue
 from taskworks.duties.unblock import Unblocking
 from taskworks.duties.workflows import WorkflowSweep
 from taskworks.store import Store
+from taskworks.store.rescuing import Overview
 
 SWEEPING = 0.05  # of the time between two heartbeats, for blocked runs if there are very many
 
@@ -26,7 +27,9 @@ class Heartbeat(BackgroundThread):
     there is no heartbeat. ``facts`` are more columns of its row to write. ``given_up`` is called
     with the id of the worker if it finds itself given up, ``made_ready`` after a heartbeat that has
     made runs ready, ``schedules_enabled`` after each that sees an enabled schedule, ``asked`` after
-    each that sees that the worker was asked to end, with what; these must not block.
+    each that sees that the worker was asked to end, with what, ``statistics_due`` after each that
+    sees that it is time to compact statistics; these must not block. ``beaten`` is called after
+    each heartbeat that was sent, ``rescued`` with runs that it has rescued.
 
     With ``unblocks=False`` it leaves the blocked runs to the worker. A batch could otherwise find
     nothing to execute while this thread is about to unblock a run, and end too early.
@@ -50,6 +53,9 @@ class Heartbeat(BackgroundThread):
         self.made_ready: Callable[[], None] = lambda: None
         self.schedules_enabled: Callable[[], None] = lambda: None
         self.asked: Callable[[str], None] = lambda to: None
+        self.beaten: Callable[[], None] = lambda: None
+        self.rescued: Tell = lambda runs: None
+        self.statistics_due: Callable[[], None] = lambda: None
         self._unblocks, self._unblocking = unblocks, Unblocking(store)
         self._workflows = WorkflowSweep(store)
         self._clock_jumps = ClockJumpGuard()
@@ -80,6 +86,7 @@ class Heartbeat(BackgroundThread):
             return
         self._note_beat()
         self._look_around(worker)
+        self.beaten()
 
     def _look_around(self, worker: UUID) -> None:
         silence = timedelta(seconds=conf().worker_timeout)
@@ -94,16 +101,25 @@ class Heartbeat(BackgroundThread):
             and self._clock_jumps.are_over(silence)
             and give_up(self._store, silence, worker)
         )
-        if (overview.lost or given_up) and rescue(self._store, within=conf().heartbeat_interval):
+        if (overview.lost or given_up) and self._rescue():
             self.made_ready()
-        if overview.blocked and self._unblocks and self._has_unblocked():
+        if self._unblocks and self._sweep(overview):
             self.made_ready()
-        if overview.workflows and self._unblocks:
-            self._workflows.step()
-            if self._workflows.has_changed:
-                self.made_ready()
         if overview.scheduled:
             self.schedules_enabled()
+        if overview.statistics_due:
+            self.statistics_due()
+
+    def _sweep(self, overview: Overview) -> bool:
+        """Go on with the sweeps of what waits; return whether a run became ready."""
+        has_unblocked = overview.blocked and self._has_unblocked()
+        if overview.workflows:
+            self._workflows.step()
+            has_unblocked |= self._workflows.has_changed
+        return has_unblocked
+
+    def _rescue(self) -> int:
+        return rescue(self._store, within=conf().heartbeat_interval, tell=self.rescued)
 
     def _has_unblocked(self) -> bool:
         """

@@ -10,7 +10,7 @@ because the tokens do not match.
 
 import math
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
@@ -28,6 +28,7 @@ from taskworks.store import Store
 CHUNK = 1000  # runs per transaction
 
 Signal = Callable[[], None]  # sends one
+Tell = Callable[[Sequence[TaskRun]], None]
 
 logger = steady_logger(__name__)
 
@@ -50,7 +51,7 @@ def give_up_dead(store: Store, worker: UUID) -> None:
         logger.warning("Worker %s given up: its process has died.", label or worker)
 
 
-def rescue(store: Store, within: float = math.inf) -> int:
+def rescue(store: Store, within: float = math.inf, tell: Tell = lambda runs: None) -> int:
     """
     Recover every run without a living worker, in chunks; return how many are ready again. A run
     whose cancellation was requested is cancelled; an at-most-once run that has begun fails as
@@ -58,14 +59,16 @@ def rescue(store: Store, within: float = math.inf) -> int:
 
     Stop after ``within`` seconds and leave the rest to the next call, because the worker that
     rescues must also send its own heartbeat. For the same reason the receivers of signals, which
-    may be slow, are then called in another thread.
+    may be slow, are then called in another thread. ``tell`` is called with the runs that were
+    recovered, after each write.
     """
     if not store.has_lost():  # nearly always
         return 0
-    signals = [*_cancel(store), *_fail(store)]
+    signals = [*_cancel(store, tell), *_fail(store, tell)]
     rescued, over = 0, time.monotonic() + within
     while time.monotonic() < over and (runs := store.rescue(CHUNK)):
         rescued += len(runs)
+        tell(runs)
         signals += _signals_of_rescued(runs)
     if rescued:
         logger.warning("Runs of lost workers made ready again: %s.", rescued)
@@ -83,17 +86,19 @@ def wait_for_receivers(seconds: float) -> None:
         thread.join(max(0.0, over - time.monotonic()))
 
 
-def _cancel(store: Store) -> Iterable[Signal]:
+def _cancel(store: Store, tell: Tell) -> Iterable[Signal]:
     entry = cancellation("The run was cancelled, and its worker was lost.").entry
     while cancelled := store.cancel_lost(CHUNK, entry):
+        tell(cancelled)
         for run in cancelled:
             if sender := sender_of(run):
                 yield partial(announce_cancelled, sender, run.to_result())
 
 
-def _fail(store: Store) -> Iterable[Signal]:
+def _fail(store: Store, tell: Tell) -> Iterable[Signal]:
     entry = loss("Its worker died in the middle of it.").entry
     while lost := store.fail_lost(CHUNK, entry):
+        tell(lost)
         logger.error("At-most-once runs lost with their workers: %s.", len(lost))
         for run in lost:
             if sender := sender_of(run):

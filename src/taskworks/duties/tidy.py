@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from taskworks import real_time as time
+from taskworks.statistics.compaction import forget_statistics
 from taskworks.store import Store
 
 CHUNK = 1000  # rows per statement
@@ -30,7 +31,8 @@ class Tidying:
       deletes runs in another way does not,
     - steps and events whose runs are gone, for the same reason,
     - pauses that have ended by themselves,
-    - buckets of limits that are full, and not held.
+    - buckets of limits that are full, and not held,
+    - statistics that are too old.
 
     Then it rests for an hour, so that rows that are kept do not cost a look each time.
     """
@@ -47,6 +49,7 @@ class Tidying:
             self._forget_steps,
             self._forget_pauses,
             self._forget_buckets,
+            self._forget_statistics,
         )
         self._turn = 0
         self._again_at = 0.0
@@ -87,3 +90,6 @@ class Tidying:
 
     def _forget_buckets(self) -> bool:
         return self._store.forget_full_buckets(CHUNK) == CHUNK
+
+    def _forget_statistics(self) -> bool:
+        return forget_statistics(self._store, CHUNK) == CHUNK

@@ -71,6 +71,7 @@ class Attempt:
 
     def __init__(self, run: TaskRun, worker_id: str, claimed: float | None = None) -> None:
         self.run = run
+        self.due_at = run.available_at  # which a retry changes
         self.worker_id = worker_id
         self.phase = CLAIMED
         # These four are moments of time.monotonic().

@@ -693,6 +693,61 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Duty",
+            fields=[
+                (
+                    "name",
+                    taskworks.database.fields.NameField(
+                        max_length=64, primary_key=True, serialize=False
+                    ),
+                ),
+                ("done_at", models.DateTimeField(null=True)),
+            ],
+            options={
+                "verbose_name": "duty",
+                "verbose_name_plural": "duties",
+            },
+        ),
+        migrations.CreateModel(
+            name="Statistic",
+            fields=[
+                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ("seconds", models.PositiveIntegerField()),
+                ("since", models.BigIntegerField()),
+                ("backend", taskworks.database.fields.NameField(max_length=64)),
+                ("queue_name", taskworks.database.fields.NameField(max_length=128)),
+                ("task_path", taskworks.database.fields.NameField(max_length=512)),
+                ("worker", models.UUIDField(null=True)),
+                ("attempts", models.BigIntegerField(default=0)),
+                ("successful", models.BigIntegerField(default=0)),
+                ("failed", models.BigIntegerField(default=0)),
+                ("cancelled", models.BigIntegerField(default=0)),
+                ("retried", models.BigIntegerField(default=0)),
+                ("snoozed", models.BigIntegerField(default=0)),
+                ("postponed", models.BigIntegerField(default=0)),
+                ("crashed", models.BigIntegerField(default=0)),
+                ("released", models.BigIntegerField(default=0)),
+                ("lost", models.BigIntegerField(default=0)),
+                ("timed_out", models.BigIntegerField(default=0)),
+                ("rescued", models.BigIntegerField(default=0)),
+                ("wait_sum", models.FloatField(default=0.0)),
+                ("run_sum", models.FloatField(default=0.0)),
+                ("run_max", models.FloatField(null=True)),
+                ("waits", models.TextField(default="")),
+                ("runs", models.TextField(default="")),
+                ("depth", models.BigIntegerField(null=True)),
+                ("oldest", models.FloatField(null=True)),
+                ("busy", models.BigIntegerField(null=True)),
+            ],
+            options={
+                "verbose_name": "statistic",
+                "verbose_name_plural": "statistics",
+                "indexes": [
+                    models.Index(fields=["seconds", "since"], name="taskworks_statistic_period")
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Workflow",
             fields=[
                 (

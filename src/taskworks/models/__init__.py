@@ -1,6 +1,6 @@
 """
 The tables: runs, workers, schedules, pauses, limits and buckets, edges, workflows, unique keys,
-firings, step records and events.
+firings, step records and events, statistics.
 """
 
 from taskworks.installed import refuse_without_app
@@ -15,6 +15,7 @@ from taskworks.models.pause import Pause
 from taskworks.models.planning import FAR_FUTURE, HAS_NOT_RUN
 from taskworks.models.run import RunState, TaskRun
 from taskworks.models.schedule import Kind, Overlap, Schedule
+from taskworks.models.statistic import Duty, Statistic
 from taskworks.models.step import Event, StepRecord
 from taskworks.models.unique_key import UniqueKey
 from taskworks.models.worker import Worker
@@ -24,6 +25,7 @@ __all__ = [
     "FAR_FUTURE",
     "HAS_NOT_RUN",
     "Bucket",
+    "Duty",
     "Edge",
     "Event",
     "Firing",
@@ -33,6 +35,7 @@ __all__ = [
     "Pause",
     "RunState",
     "Schedule",
+    "Statistic",
     "Step",
     "StepRecord",
     "TaskRun",

@@ -7,12 +7,14 @@ from uuid import UUID
 
 from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, Value, When
 
+from taskworks.conf import conf
 from taskworks.database.clock import DatabaseClock
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.models.worker import Request, WorkerQuerySet
 from taskworks.options.policy import ALONE
 from taskworks.store.base import Base
+from taskworks.store.shared_duties import statistics_are_due
 
 # Values of a run that was taken from its worker.
 RESCUED = {
@@ -27,13 +29,14 @@ RESCUED = {
 class Overview(NamedTuple):
     """A worker's latest heartbeat, and whether there is anything to do about other rows."""
 
-    heartbeat_at: datetime | None  # None if it was given up
-    silent: bool  # a living worker that has been silent for too long
-    lost: bool  # a run without a living worker
-    blocked: bool  # a run that waits for others, or an edge that is left of one
-    scheduled: bool  # an enabled schedule
-    workflows: bool  # a workflow that has not ended
+    heartbeat_at: datetime | None = None  # None if it was given up
+    silent: bool = False  # a living worker that has been silent for too long
+    lost: bool = False  # a run without a living worker
+    blocked: bool = False  # a run that waits for others, or an edge that is left of one
+    scheduled: bool = False  # an enabled schedule
+    workflows: bool = False  # a workflow that has not ended
     asked_to: str = ""  # what the worker is asked to do
+    statistics_due: bool = False  # whether it is time to compact them
 
 
 class Rescuing(Base):
@@ -73,33 +76,28 @@ class Rescuing(Base):
         edges = self.edges.order_by("id").values("id")
         workflows = self.workflows.filter(finished_at=None).order_by("id").values("id")
         seen = self.workers.living().filter(id=witness)
-        answers = seen.values_list(
+        row = seen.values(
             "heartbeat_at",
             "asked_to",
-            Exists(self.workers.living().filter(_far_from(heard, silence))),
-            Exists(self._lost()),
-            Subquery(blocked[:1]),
-            Subquery(edges[:1]),
-            Exists(self.schedules.enabled()),
-            Subquery(workflows[:1]),
-        )
-        for heartbeat_at, asked_to, silent, lost, run, edge, scheduled, workflow in answers:
-            return Overview(
-                heartbeat_at,
-                silent=bool(silent),
-                lost=bool(lost),
-                blocked=bool(run or edge),
-                scheduled=bool(scheduled),
-                workflows=workflow is not None,
-                asked_to=asked_to,
-            )
+            silent=Exists(self.workers.living().filter(_far_from(heard, silence))),
+            lost=Exists(self._lost()),
+            run=Subquery(blocked[:1]),
+            edge=Subquery(edges[:1]),
+            scheduled=Exists(self.schedules.enabled()),
+            workflow=Subquery(workflows[:1]),
+            statistics_due=statistics_are_due(self.alias) if conf().statistics else Value(0),
+        ).first()
+        if row is None:
+            return Overview()
         return Overview(
-            heartbeat_at=None,
-            silent=False,
-            lost=False,
-            blocked=False,
-            scheduled=False,
-            workflows=False,
+            row["heartbeat_at"],
+            silent=bool(row["silent"]),
+            lost=bool(row["lost"]),
+            blocked=bool(row["run"] or row["edge"]),
+            scheduled=bool(row["scheduled"]),
+            workflows=row["workflow"] is not None,
+            asked_to=row["asked_to"],
+            statistics_due=bool(row["statistics_due"]),
         )
 
     def give_up(self, silence: timedelta, witness: UUID) -> int:

@@ -11,6 +11,7 @@ from taskworks.store.pausing import Pausing
 from taskworks.store.pruning import Pruning
 from taskworks.store.rescuing import Rescuing
 from taskworks.store.scheduling import Scheduling
+from taskworks.store.shared_duties import SharedDuties
 from taskworks.store.stepping import Stepping
 from taskworks.store.taking_over import TakingOver
 from taskworks.store.unique_runs import UniqueRuns
@@ -31,10 +32,11 @@ class Store(
     Stepping,
     Scheduling,
     Pausing,
+    SharedDuties,
     ABC,
 ):
     """
     All verbs: those of a run in the order of its life, which begins with enqueueing, blocking or
-    taking over, then those of a schedule, of a queue, and of a workflow. Each kind of database has
-    a subclass.
+    taking over, then those of a schedule, of a queue, of a workflow, and of what workers share.
+    Each kind of database has a subclass.
     """

@@ -22,6 +22,7 @@ from taskworks.conf import conf
 from taskworks.database.background import BackgroundThread
 from taskworks.database.connections import reserved_connection
 from taskworks.database.outage import Outage
+from taskworks.duties.compact import Compacting
 from taskworks.duties.heartbeat import Heartbeat
 from taskworks.duties.housekeeping import Housekeeping
 from taskworks.duties.rescue import wait_for_receivers
@@ -46,6 +47,8 @@ from taskworks.options.retention import retention_of
 from taskworks.recording.events import Observer, RunEvents, Subscriber
 from taskworks.recording.ledger import Ledger
 from taskworks.recording.subscribers import RunLog, RunSignals, Watchers
+from taskworks.statistics.collector import Collector, NoCollector
+from taskworks.statistics.flushing import Flushing
 from taskworks.store import store
 from taskworks.worker.claiming import NoWakeUps, WakeUpSource
 from taskworks.worker.claiming.intake import Intake
@@ -112,8 +115,11 @@ class Worker:
         self._has_noted_stop = False
         self._has_made_ready = Event()
         self._outage = Outage()
+        self._collector = Collector() if conf().statistics else NoCollector()
         facts = lasting_facts(backend.alias, options.queues, options.sizes)
-        self._registration = Registration(self._store, self.label, facts, announce)
+        self._registration = Registration(
+            self._store, self.label, facts, announce, self._collector.rescued
+        )
         self._make_ledger(subscribers)
         self._pools = make_pools(options.sizes, type(backend), self._receive)
         self._starts = FirstStarts(self._ledger, self._pools)
@@ -141,11 +147,15 @@ class Worker:
                 self._followers,
                 self._ended_members,
                 self._freed_slots,
+                self._collector,
                 *subscribers,
                 self._observer,
             ]
         )
         self._ledger = Ledger(self._store, self._events, self._wake)
+        self._flushing = Flushing(
+            self._store, self._collector, lambda: self.id, conf().heartbeat_interval
+        )
 
     def _make_threads(self, make_wake_ups: Callable[..., WakeUpSource]) -> None:
         """Make the threads beside this one. A batch has only the heartbeat."""
@@ -158,6 +168,8 @@ class Worker:
             unblocks=not self.options.batch,
         )
         self._heartbeat.asked = self._heed_request
+        self._heartbeat.beaten = self._flushing.flush_if_due
+        self._heartbeat.rescued = self._collector.rescued
         self._heartbeat.made_ready = self._note_made_ready
         self._threads: list[WakeUpSource | BackgroundThread] = [self._heartbeat]
         if self.options.batch:
@@ -175,7 +187,9 @@ class Worker:
             wake_scheduler=scheduler.wake,
         )
         housekeeping = Housekeeping(self._store, retention_of(self.backend))
-        self._threads += [self._wake_ups, housekeeping, scheduler]
+        compacting = Compacting(self._store)
+        self._heartbeat.statistics_due = compacting.wake
+        self._threads += [self._wake_ups, housekeeping, scheduler, compacting]
         scheduler.wake()
 
     @property
@@ -490,6 +504,7 @@ class Worker:
         self._wait(0)
         self._try(self._ledger.record)
         self._try(self._ledger.give_back)
+        self._flushing.flush()
         self._try(self._registration.leave)
 
     def _try(self, step: Callable[[], None]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from taskworks.conf import conf
-from taskworks.duties.rescue import rescue
+from taskworks.duties.rescue import Tell, rescue
 from taskworks.logs import steady_logger
 from taskworks.models import Worker as WorkerRow
 from taskworks.store import Store
@@ -22,7 +22,8 @@ class Registration:
 
     A worker that may have been given up gets a new ``id`` and is unregistered until ``renew()``;
     what it claimed under the old id is no longer its own. ``announce`` is called with each id
-    before it has a row. ``facts`` are more columns of the row.
+    before it has a row, ``rescued`` with runs that it has rescued. ``facts`` are more columns of
+    the row.
     """
 
     def __init__(
@@ -31,9 +32,11 @@ class Registration:
         label: str,
         facts: Mapping[str, Any],
         announce: Callable[[UUID], None] | None = None,
+        rescued: Tell = lambda runs: None,
     ) -> None:
         self._store, self._label, self._facts = store, label, facts
         self._asked_to = ""
+        self._rescued = rescued
         self._announce = announce or (lambda worker: None)
         self._former: UUID | None = None
         self._lock = threading.Lock()
@@ -63,7 +66,7 @@ class Registration:
             self.id = uuid4()
             raise
         self.is_registered = True
-        rescue(self._store, within=conf().heartbeat_interval)
+        rescue(self._store, within=conf().heartbeat_interval, tell=self._rescued)
 
     def lose(self, worker: UUID) -> None:
         """Note that this id was given up; may be called in any thread."""

@@ -13,7 +13,7 @@ import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from taskworks import real_time as time
 from taskworks.conf import conf
@@ -21,6 +21,8 @@ from taskworks.database.background import BackgroundThread
 from taskworks.database.outage import GrowingPause
 from taskworks.duties.rescue import give_up_dead, rescue
 from taskworks.logs import steady_logger
+from taskworks.statistics.collector import Collector, NoCollector
+from taskworks.statistics.flushing import Flushing
 from taskworks.store import store
 from taskworks.worker.piped_process import PipedProcess, exit_in_words
 from taskworks.worker.supervision.lifeline import PIPE_VARIABLE
@@ -234,6 +236,8 @@ class Rescuer(BackgroundThread):
         super().__init__("rescuer", self._store.alias, "rescuing the runs of dead workers")
         self.stop_timeout = LAST_RESCUE_TIMEOUT
         self._dead: deque[UUID] = deque()
+        self._collector = Collector() if conf().statistics else NoCollector()
+        self._flushing = Flushing(self._store, self._collector, uuid4, conf().heartbeat_interval)
 
     def add(self, worker: UUID) -> None:
         """Give up this dead worker soon, and rescue its runs. Called in any thread."""
@@ -249,7 +253,8 @@ class Rescuer(BackgroundThread):
             worker = self._dead.popleft()
             try:
                 give_up_dead(self._store, worker)
-                rescue(self._store)
+                rescue(self._store, tell=self._collector.rescued)
+                self._flushing.flush()
             except BaseException:
                 self._dead.appendleft(worker)
                 raise

@@ -1,0 +1,142 @@
+"""Adds up rows of ten seconds: into those of longer periods, and into the totals of all time."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from django.db.models import Count, Q
+
+from taskworks.models import Statistic
+from taskworks.models.statistic import EVER, HOUR, MINUTE, TEN_MINUTES, TEN_SECONDS
+from taskworks.statistics.places import MAX_SERIES, Place
+from taskworks.statistics.tally import Tally
+from taskworks.store import Store
+from taskworks.store.shared_duties import STATISTICS
+
+# The longer periods, and how long their rows are kept.
+KEPT_FOR = {
+    MINUTE: timedelta(days=2),
+    TEN_MINUTES: timedelta(days=15),
+    HOUR: timedelta(days=400),
+}
+COMPACTED_AFTER = 120  # seconds; by then nobody repeats a flush
+FAR_AHEAD = 600  # seconds; rows from before a clock was set back
+CHUNK = 300  # rows of ten seconds that one transaction adds up
+IDS_PER_QUERY = 500
+
+
+def compact(store: Store) -> int:
+    """Add up a chunk of rows whose time is over, in one transaction; return how many."""
+    with store.duty_held(STATISTICS) as is_held:
+        return compact_within(store, CHUNK) if is_held else 0
+
+
+def compact_within(store: Store, limit: int, before: int | None = None) -> int:
+    """Do so in the caller's transaction, which holds the duty."""
+    rows = _due(store, limit, before)
+    if rows:
+        merge(store, _by_place(rows), instead_of=[row.id for row in rows])
+    return len(rows)
+
+
+def merge(store: Store, tallies: dict[Place, Tally], instead_of: Sequence[UUID] = ()) -> None:
+    """
+    Add tallies to the rows of their places, and delete the rows that they were made of. What a
+    period has no room for is added to its row for others.
+    """
+    places = {*tallies} | {place.of_others for place in tallies}
+    stored = {row.id: row for row in _rows(store, {place.id for place in places})}
+    merged: dict[Place, Tally] = {}
+    for place, tally in _with_room(store, tallies, {*stored}).items():
+        merged[place] = tally
+        if row := stored.get(place.id):
+            tally.add(Tally.of(row))
+    _delete(store, [*instead_of, *({place.id for place in merged} & {*stored})])
+    rows = [tally.row(place.id, **place._asdict()) for place, tally in merged.items()]
+    Statistic.objects.using(store.alias).bulk_create(sorted(rows, key=lambda row: row.id))
+
+
+def forget_statistics(store: Store, limit: int) -> int:
+    """Delete up to ``limit`` rows of periods that are kept no longer; return how many."""
+    now, old = unix_time(store), Q()
+    for seconds, kept_for in KEPT_FOR.items():
+        old |= Q(seconds=seconds, since__lt=now - kept_for.total_seconds())
+    rows = Statistic.objects.using(store.alias).filter(old).order_by()
+    ids = [*rows.values_list("id", flat=True)[:limit]]
+    _delete(store, ids)
+    return len(ids)
+
+
+def unix_time(store: Store) -> int:
+    """Return the database's time in seconds."""
+    return int(store.read_clock().timestamp())
+
+
+def _due(store: Store, limit: int, before: int | None) -> list[Statistic]:
+    now = unix_time(store)
+    over = Q(since__lt=now - COMPACTED_AFTER if before is None else before)
+    rows = Statistic.objects.using(store.alias).filter(seconds=TEN_SECONDS)
+    due = rows.filter(over | Q(since__gt=now + FAR_AHEAD))
+    return [*due.order_by("since", "id")[:limit]]
+
+
+def _by_place(rows: Iterable[Statistic]) -> dict[Place, Tally]:
+    tallies: dict[Place, Tally] = {}
+    for row in rows:
+        tally = Tally.of(row)
+        series = row.backend, row.queue_name, row.task_path
+        for seconds in (EVER, *KEPT_FOR):
+            if seconds == EVER and not row.task_path:
+                continue  # what a queue was like has no total
+            since = row.since // seconds * seconds if seconds else 0
+            tallies.setdefault(Place(seconds, since, *series), Tally()).add(tally)
+    return tallies
+
+
+def _with_room(store: Store, tallies: dict[Place, Tally], stored: set[UUID]) -> dict[Place, Tally]:
+    """Return the tallies, with those for which their periods have no room added to others."""
+    room = _room(store, {(place.seconds, place.since) for place in tallies})
+    fitting: dict[Place, Tally] = {}
+    busiest = sorted(tallies.items(), key=lambda item: -sum(item[1].counts))
+    for place, tally in busiest:
+        period = place.seconds, place.since
+        if place.id in stored:
+            fitting[place] = tally
+        elif room[period] > 0:
+            room[period] -= 1
+            fitting[place] = tally
+        else:
+            fitting.setdefault(place.of_others, Tally()).add(tally)
+    return fitting
+
+
+def _room(store: Store, periods: set[tuple[int, int]]) -> Counter[tuple[int, int]]:
+    """Return how many more rows each period may have."""
+    wanted = Q()
+    for seconds, since in periods:
+        wanted |= Q(seconds=seconds, since=since)
+    rows = Statistic.objects.using(store.alias).filter(wanted).order_by()
+    taken = Counter(
+        {
+            (seconds, since): count
+            for seconds, since, count in rows.values_list("seconds", "since").annotate(Count("id"))
+        }
+    )
+    return Counter({period: MAX_SERIES[period[0]] - taken[period] for period in periods})
+
+
+def _rows(store: Store, ids: Iterable[UUID]) -> Iterable[Statistic]:
+    for some in _chunks([*ids]):
+        yield from Statistic.objects.using(store.alias).filter(id__in=some)
+
+
+def _delete(store: Store, ids: Iterable[UUID]) -> None:
+    # In this order: a flush may insert one of them, and would wait for another.
+    for some in _chunks(sorted(ids)):
+        Statistic.objects.using(store.alias).filter(id__in=some)._raw_delete(store.alias)
+
+
+def _chunks(ids: Sequence[UUID]) -> Iterable[Sequence[UUID]]:
+    for start in range(0, len(ids), IDS_PER_QUERY):
+        yield ids[start : start + IDS_PER_QUERY]

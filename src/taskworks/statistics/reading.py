@@ -1,0 +1,138 @@
+"""What pages and metrics read of statistics; the cost of each function has a bound."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from django.db.models import QuerySet
+
+from taskworks.models import Statistic
+from taskworks.models.statistic import EVER, HOUR, MINUTE, TEN_MINUTES, TEN_SECONDS
+from taskworks.statistics.compaction import KEPT_FOR, unix_time
+from taskworks.statistics.tally import Tally
+from taskworks.store import Store
+
+MAX_ROWS = 20_000  # that one call reads
+MAX_POINTS = 200  # of a chart
+
+
+class Key(NamedTuple):
+    """What is counted; a field is "" if it is about all of its values."""
+
+    backend: str = ""
+    queue_name: str = ""
+    task_path: str = ""
+
+
+class Point(NamedTuple):
+    """What was counted in a period that began at ``at``, by key."""
+
+    at: datetime
+    tallies: dict[Key, Tally]
+
+
+class TooManyRows(Exception):  # noqa: N818 - an answer, not an error
+    """The call would read too many rows; one about less would not."""
+
+
+By = Callable[[Key], Key]
+
+
+def by_all(key: Key) -> Key:
+    """Tell everything apart: each task in each queue of each backend."""
+    return key
+
+
+def by_task(key: Key) -> Key:
+    """Tell tasks apart, and leave out what is only of a queue."""
+    return Key(task_path=key.task_path)
+
+
+def by_queue(key: Key) -> Key:
+    """Tell queues of backends apart."""
+    return Key(key.backend, key.queue_name)
+
+
+def by_nothing(key: Key) -> Key:
+    """Count everything together."""
+    return Key()
+
+
+def totals(store: Store) -> dict[Key, Tally]:
+    """
+    Return what was ever counted, by backend, queue and task. No count is ever smaller than in an
+    earlier call, whoever has died or compacted since. Reads the totals, and what was not compacted
+    yet, in one statement; raise TooManyRows if that is too much.
+    """
+    rows = _statistics(store).filter(seconds__in=[EVER, TEN_SECONDS]).exclude(task_path="")
+    total, recent = dict[Key, Tally](), dict[Key, Tally]()
+    for row in _bounded(rows):
+        of_kind = total if row.seconds == EVER else recent
+        of_kind.setdefault(_key(row), Tally()).add(Tally.of(row))
+    for key, tally in recent.items():
+        if key in total:  # or it is counted among the others once it is compacted
+            total[key].add(tally)
+    return total
+
+
+def within(store: Store, duration: timedelta, by: By = by_all) -> dict[Key, Tally]:
+    """
+    Return what was counted in the latest ``duration``, by key. It begins with a period of those
+    that ``series`` has; raise what that does.
+    """
+    added: dict[Key, Tally] = defaultdict(Tally)
+    for point in series(store, duration, by=by):
+        for key, tally in point.tallies.items():
+            added[key].add(tally)
+    return dict(added)
+
+
+def series(
+    store: Store,
+    duration: timedelta,
+    *,
+    by: By = by_all,
+    backend: str | None = None,
+    queue_name: str | None = None,
+    task_path: str | None = None,
+) -> list[Point]:
+    """
+    Return what was counted in the latest ``duration``, period by period, the oldest first, without
+    those in which nothing was: minutes, ten minutes or hours, so that there are at most MAX_POINTS.
+    Raise TooManyRows instead of reading more than MAX_ROWS.
+    """
+    seconds = period_for(duration)
+    first = int(unix_time(store) - duration.total_seconds()) // seconds * seconds
+    given = {"backend": backend, "queue_name": queue_name, "task_path": task_path}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    rows = _statistics(store).filter(seconds__in=[seconds, TEN_SECONDS], since__gte=first, **wanted)
+    added: dict[int, dict[Key, Tally]] = defaultdict(lambda: defaultdict(Tally))
+    for row in _bounded(rows):
+        added[row.since // seconds * seconds][by(_key(row))].add(Tally.of(row))
+    return [
+        Point(datetime.fromtimestamp(since, UTC), dict(added[since])) for since in sorted(added)
+    ]
+
+
+def period_for(duration: timedelta) -> int:
+    """Return the seconds of the shortest periods of which there are at most MAX_POINTS."""
+    for seconds in (MINUTE, TEN_MINUTES):
+        if duration.total_seconds() / seconds <= MAX_POINTS and duration <= KEPT_FOR[seconds]:
+            return seconds
+    return HOUR
+
+
+def _statistics(store: Store) -> "QuerySet[Statistic]":
+    return Statistic.objects.using(store.alias)
+
+
+def _bounded(rows: "QuerySet[Statistic]") -> Iterator[Statistic]:
+    read = [*rows[: MAX_ROWS + 1]]
+    if len(read) > MAX_ROWS:
+        raise TooManyRows(f"There are more than {MAX_ROWS} rows of statistics to read.")
+    yield from read
+
+
+def _key(row: Statistic) -> Key:
+    return Key(row.backend, row.queue_name, row.task_path)

@@ -1,0 +1,92 @@
+"""What became of runs in a period, in memory."""
+
+from typing import Any
+from uuid import UUID
+
+from taskworks.models.statistic import COUNTS, Statistic
+from taskworks.statistics.histogram import Histogram
+
+FINISHED = ("successful", "failed", "cancelled")
+
+
+class Tally:
+    """The columns of a ``Statistic`` that are added up; ``counts`` are in the order of COUNTS."""
+
+    __slots__ = (
+        "busy",
+        "counts",
+        "depth",
+        "oldest",
+        "run_max",
+        "run_sum",
+        "runs",
+        "wait_sum",
+        "waits",
+    )
+
+    def __init__(self) -> None:
+        self.counts = [0] * len(COUNTS)
+        self.wait_sum = self.run_sum = 0.0  # seconds
+        self.waits, self.runs = Histogram(), Histogram()
+        # The largest that were seen; None where nobody has looked.
+        self.run_max: float | None = None
+        self.depth: int | None = None
+        self.oldest: float | None = None
+        self.busy: int | None = None
+
+    @classmethod
+    def of(cls, row: Statistic) -> "Tally":
+        """Return what a row says."""
+        tally = cls()
+        tally.counts = [getattr(row, name) for name in COUNTS]
+        tally.wait_sum, tally.run_sum, tally.run_max = row.wait_sum, row.run_sum, row.run_max
+        tally.waits, tally.runs = Histogram.parse(row.waits), Histogram.parse(row.runs)
+        tally.depth, tally.oldest, tally.busy = row.depth, row.oldest, row.busy
+        return tally
+
+    def __getitem__(self, name: str) -> int:
+        """Return one of the counts."""
+        return self.counts[COUNTS.index(name)]
+
+    @property
+    def finished(self) -> int:
+        """How many runs have finished."""
+        return sum(self[name] for name in FINISHED)
+
+    @property
+    def failure_share(self) -> float | None:
+        """The share of failed runs in those that succeeded or failed; None without any."""
+        ended = self["successful"] + self["failed"]
+        return self["failed"] / ended if ended else None
+
+    def add(self, other: "Tally") -> None:
+        """Count what another one has as well."""
+        self.counts = [one + more for one, more in zip(self.counts, other.counts, strict=True)]
+        self.wait_sum += other.wait_sum
+        self.run_sum += other.run_sum
+        self.waits.merge(other.waits)
+        self.runs.merge(other.runs)
+        self.run_max = _larger(self.run_max, other.run_max)
+        self.depth = _larger(self.depth, other.depth)
+        self.oldest = _larger(self.oldest, other.oldest)
+        self.busy = _larger(self.busy, other.busy)
+
+    def row(self, row_id: UUID, **period: Any) -> Statistic:
+        """Return a row that says the same of a period."""
+        return Statistic(
+            id=row_id,
+            **period,
+            **dict(zip(COUNTS, self.counts, strict=True)),
+            wait_sum=self.wait_sum,
+            run_sum=self.run_sum,
+            run_max=self.run_max,
+            waits=str(self.waits),
+            runs=str(self.runs),
+            depth=self.depth,
+            oldest=self.oldest,
+            busy=self.busy,
+        )
+
+
+def _larger(one: Any, other: Any) -> Any:
+    return max((given for given in (one, other) if given is not None), default=None)

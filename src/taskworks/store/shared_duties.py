@@ -1,0 +1,50 @@
+"""What one worker at a time does for all: the row of the duty is its lock."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.db.models import Exists, Q
+
+from taskworks.database.clock import DatabaseClock
+from taskworks.models import Duty, Statistic
+from taskworks.models.statistic import TEN_SECONDS
+from taskworks.store.base import Base
+
+STATISTICS = "statistics"
+DUTY_INTERVAL = timedelta(seconds=30)  # from one beginning to the next
+
+
+class SharedDuties(Base):
+    """Take turns in what need not be done by every worker."""
+
+    @contextmanager
+    def duty_held(self, name: str) -> Iterator[bool]:
+        """
+        Open a transaction that holds a duty. Gives False if another session holds it; then nothing
+        that belongs to the duty may be written.
+        """
+        duties = Duty.objects.using(self.alias).filter(name=name)
+        if not duties.exists():
+            Duty.objects.using(self.alias).bulk_create([Duty(name=name)], ignore_conflicts=True)
+        with self.locking():
+            yield duties.select_for_update(skip_locked=True).first() is not None
+
+    def begin_duty(self, name: str) -> bool:
+        """Note that a duty is done now; return False if it is not due, or another is at it."""
+        with self.duty_held(name) as is_held:
+            due = Duty.objects.using(self.alias).filter(name=name).exclude(_recent())
+            return is_held and bool(due.update(done_at=DatabaseClock()))
+
+
+def statistics_are_due(alias: str) -> Exists:
+    """Return an expression: whether there is something to compact, and nobody has begun to."""
+    recently_done = Duty.objects.using(alias).filter(_recent(), name=STATISTICS)
+    rows = Statistic.objects.using(alias).filter(seconds=TEN_SECONDS)
+    return Exists(rows.filter(~Exists(recently_done)))
+
+
+def _recent() -> Q:
+    # After a clock was set back, the latest time may be far ahead of it.
+    since, until = DatabaseClock(-DUTY_INTERVAL), DatabaseClock(DUTY_INTERVAL)
+    return Q(done_at__isnull=False, done_at__gt=since, done_at__lt=until)

@@ -1,0 +1,229 @@
+"""Rows are added up, once each: whoever is killed, and whoever else writes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+from django.db import connection, connections
+
+from taskworks.models import Duty, Statistic
+from taskworks.models.statistic import EVER, HOUR, MINUTE, OTHERS, TEN_MINUTES, TEN_SECONDS
+from taskworks.statistics import compaction, flushing, reading
+from taskworks.statistics.compaction import COMPACTED_AFTER, compact
+from taskworks.store import Store
+from taskworks.store.shared_duties import STATISTICS, statistics_are_due
+from tests.connections import begin_elsewhere, elsewhere, held_elsewhere
+from tests.statistics.conftest import Flushed, counted, of_tasks
+
+LONG_AGO = COMPACTED_AFTER + 60
+
+
+def compact_all(store: Store) -> int:
+    done = 0
+    while some := compact(store):
+        done += some
+    return done
+
+
+def by_period(name: str = "successful") -> dict[int, int]:
+    counts: dict[int, int] = {}
+    for row in Statistic.objects.all():
+        counts[row.seconds] = counts.get(row.seconds, 0) + getattr(row, name)
+    return counts
+
+
+def test_each_row_is_added_to_each_longer_period_and_to_the_total(
+    store: Store, flushed: Flushed
+) -> None:
+    for number in range(20):
+        flushed(ago=LONG_AGO + number * 30, successful=number, failed=1, took=[0.1, 2.0])
+    assert compact_all(store) == 20
+    assert compact(store) == 0
+    assert by_period() == dict.fromkeys((EVER, MINUTE, TEN_MINUTES, HOUR), 190)
+    assert by_period("failed") == dict.fromkeys((EVER, MINUTE, TEN_MINUTES, HOUR), 20)
+    ever = Statistic.objects.get(seconds=EVER)
+    assert (ever.since, ever.worker, ever.run_max) == (0, None, 2.0)
+    assert ever.run_sum == pytest.approx(42.0)
+    [tally] = reading.totals(store).values()
+    assert tally.runs.total == 40
+    assert all(row.since % row.seconds == 0 for row in Statistic.objects.exclude(seconds=EVER))
+
+
+def test_what_may_be_inserted_again_is_left(store: Store, flushed: Flushed) -> None:
+    flushed(ago=COMPACTED_AFTER - 30, successful=1)
+    assert compact(store) == 0
+    assert counted(store) == {"successful": 1}
+
+
+def test_rows_from_before_the_clock_was_set_back_are_added_up(
+    store: Store, flushed: Flushed
+) -> None:
+    flushed(ago=-5 * HOUR, successful=3)
+    flushed(ago=-300, successful=1)  # within what clocks may differ
+    assert compact(store) == 1
+    assert counted(store) == {"successful": 4}
+
+
+def test_late_rows_are_added_to_the_same_periods(store: Store, flushed: Flushed) -> None:
+    since = flushed(ago=LONG_AGO, successful=1).since
+    compact_all(store)
+    flushed(since=since, successful=2)
+    compact_all(store)
+    assert by_period() == dict.fromkeys((EVER, MINUTE, TEN_MINUTES, HOUR), 3)
+    assert Statistic.objects.count() == 4
+
+
+# Bounds.
+
+
+def test_a_period_tells_so_many_apart_and_counts_the_rest_together(
+    store: Store, flushed: Flushed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = dict.fromkeys((EVER, *compaction.KEPT_FOR), 5)
+    monkeypatch.setattr(compaction, "MAX_SERIES", limits)
+    monkeypatch.setattr(flushing, "MAX_SERIES", limits)
+    since = flushed("task 0", ago=LONG_AGO, successful=100).since
+    for number in range(1, 40):
+        flushed(f"task {number}", since=since, successful=number)
+    compact_all(store)
+    for seconds in (EVER, MINUTE, TEN_MINUTES, HOUR):
+        rows = {r.task_path: r.successful for r in Statistic.objects.filter(seconds=seconds)}
+        assert len(rows) == 6
+        if seconds != EVER:  # the busiest
+            assert {*rows} == {"task 0", "task 39", "task 38", "task 37", "task 36", OTHERS}
+        assert sum(rows.values()) == 100 + sum(range(40))
+    flushed("task 40", since=since, successful=1)
+    flushed("task 0", since=since, successful=1)
+    compact_all(store)
+    assert of_tasks(store)["task 0"] == 101
+    assert Statistic.objects.filter(seconds=EVER).count() == 6
+
+
+def test_no_count_falls_when_what_is_new_turns_out_to_have_no_room(
+    store: Store, flushed: Flushed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = dict.fromkeys((EVER, *compaction.KEPT_FOR), 3)
+    monkeypatch.setattr(compaction, "MAX_SERIES", limits)
+    monkeypatch.setattr(flushing, "MAX_SERIES", limits)
+    seen: dict[str, int] = {}
+    for number in range(24):
+        flushed(f"task {number % 6}", ago=LONG_AGO, successful=1)
+        for _ in range(2):
+            now = of_tasks(store)
+            assert all(now.get(name, 0) >= count for name, count in seen.items())
+            seen = now
+            if number % 4 == 3:
+                compact_all(store)
+    assert of_tasks(store) == {"task 0": 4, "task 1": 4, "task 2": 4, OTHERS: 12}
+
+
+# Who is killed in the middle.
+
+
+class Killed(BaseException):
+    """What happens to a process between two statements."""
+
+
+@contextmanager
+def killed_before(statement: int) -> Iterator[list[str]]:
+    """The session ends without a word before its statement with this number."""
+    sent: list[str] = []
+
+    def execute(run: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        if len(sent) == statement:
+            raise Killed
+        sent.append(sql)
+        return run(sql, params, many, context)
+
+    with connection.execute_wrapper(execute):
+        yield sent
+
+
+def compact_and_be_killed(store: Store, statement: int) -> bool:
+    """Return whether it was killed; its session is closed as the server closes a dead one's."""
+    try:
+        with killed_before(statement):
+            compact(store)
+    except Killed:
+        connections["default"].close()
+        return True
+    return False
+
+
+def test_killed_between_any_two_statements_nothing_is_lost_or_counted_twice(
+    store: Store, flushed: Flushed
+) -> None:
+    for number in range(6):
+        flushed(f"task {number % 3}", ago=LONG_AGO + number, successful=2, took=[1.0])
+    expected, statement = counted(store), 0
+    while elsewhere(partial(compact_and_be_killed, store, statement)):
+        assert counted(store) == expected
+        assert sum(t.runs.total for t in reading.totals(store).values()) == 6
+        statement += 1
+    assert statement > 6
+    assert counted(store) == expected
+    assert not Statistic.objects.filter(seconds=TEN_SECONDS).exists()
+
+
+# Two at once.
+
+
+def test_a_second_one_leaves_it_to_the_first(store: Store, flushed: Flushed) -> None:
+    flushed(ago=LONG_AGO, successful=1)
+    compact(store)
+    flushed(ago=LONG_AGO, successful=1)
+
+    def begin() -> None:
+        Duty.objects.select_for_update().get(name=STATISTICS)
+
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one writer at a time.")
+    with held_elsewhere(begin):
+        assert compact(store) == 0
+        assert not store.begin_duty(STATISTICS)
+    assert compact(store) == 1
+    assert counted(store) == {"successful": 2}
+
+
+def test_many_compact_while_others_flush(store: Store, flushed: Flushed) -> None:
+    def flush(number: int) -> None:
+        for _ in range(25):
+            flushed(f"task {number}", ago=LONG_AGO, successful=1, took=[0.01])
+
+    def compact_often() -> None:
+        for _ in range(25):
+            compact(store)
+
+    flushing = [begin_elsewhere(lambda n=number: flush(n)) for number in range(2)]
+    compacting = [begin_elsewhere(compact_often) for _ in range(2)]
+    seen = 0
+    while not all(one.done() for one in (*flushing, *compacting)):
+        now = counted(store).get("successful", 0)
+        assert now >= seen
+        seen = now
+    for one in (*flushing, *compacting):
+        one.result(timeout=60)
+    compact_all(store)
+    assert counted(store) == {"successful": 50}
+    assert of_tasks(store) == {"task 0": 25, "task 1": 25}
+
+
+def test_it_is_due_when_there_are_rows_and_nobody_has_begun(store: Store, flushed: Flushed) -> None:
+    def is_due() -> bool:
+        return Duty.objects.annotate(due=statistics_are_due("default")).first().due  # type: ignore[union-attr]
+
+    Duty.objects.create(name="another")
+    assert not is_due()
+    flushed(successful=1)
+    assert is_due()
+    assert store.begin_duty(STATISTICS)
+    assert not is_due()
+    assert not store.begin_duty(STATISTICS)
+    Duty.objects.update(done_at=store.read_clock() - 2 * compaction.KEPT_FOR[MINUTE])
+    assert is_due()
+    # A clock was set back.
+    Duty.objects.update(done_at=store.read_clock() + 2 * compaction.KEPT_FOR[MINUTE])
+    assert is_due()
+    assert store.begin_duty(STATISTICS)
