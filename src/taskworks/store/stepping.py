@@ -137,14 +137,14 @@ class Stepping(Base):
                 soon={run_id for run_id, _ in being_sent},
             )
             have_locked_all = {*self._lock_free_rows(ids)} == ids
-            written = self._put_back(runs) if have_locked_all else None
+            written = self._write_suspended(runs) if have_locked_all else None
         if written is None:
             # Outside of that transaction, the wait for the others' locks is limited.
             self._bring_forward(runs, at_once=(), soon=ids)
-            written = self._put_back(runs)
+            written = self._write_suspended(runs)
         return self._notify_queues_of(runs, written)
 
-    def _put_back(self, runs: Sequence[TaskRun]) -> set[UUID]:
+    def _write_suspended(self, runs: Sequence[TaskRun]) -> set[UUID]:
         return self._write(runs, REQUEUE, ends_claim=True, cancel_wins=True)
 
     def _bring_forward(
