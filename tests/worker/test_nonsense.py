@@ -203,7 +203,7 @@ def no_runs_left() -> Iterator[None]:
 
 @pytest.mark.thorough_on_servers
 @settings(
-    max_examples=examples(150),
+    max_examples=examples(150 if connection.vendor == "sqlite" else 50),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     derandomize=os.environ.get("CI") == "true",
