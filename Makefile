@@ -22,7 +22,8 @@ without_stubs = MYPYPATH=src .venv/bin/mypy --strict --config-file= \
 
 IN_CI = [ "$$CI" = true ]
 
-.PHONY: help demo example docs test bench faults soak lint types imports migrations matrix lowest check together $(MATRIX)
+.PHONY: help demo example docs test bench faults soak lint types imports migrations matrix lowest lowest-on-sqlite \
+	lowest-on-servers check together $(MATRIX)
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -74,10 +75,17 @@ migrations: .venv/.installed ## Check that the migrations are complete
 
 matrix: $(MATRIX) ## Check migrations and run the tests with the other versions of Python and Django
 
-lowest: .venvs/lowest/.installed ## Run the central tests with the lowest versions in pyproject.toml
-	.venvs/lowest/bin/python -m tests.on_every_database sqlite -- tests/behavior tests/options tests/rest \
-		tests/schedules tests/timetables tests/typed
-	.venvs/lowest/bin/python -m tests.on_every_database mariadb postgresql -- tests/database tests/store
+lowest: ## Run the central tests with the lowest versions in pyproject.toml
+	@$(MAKE) --jobs=2 lowest-on-sqlite lowest-on-servers
+
+lowest-on-sqlite: .venvs/lowest/.installed
+	$(with_lowest) --parts=2 sqlite -- tests/behavior tests/options tests/rest tests/schedules \
+		tests/timetables tests/typed
+
+lowest-on-servers: .venvs/lowest/.installed
+	$(with_lowest) mariadb postgresql -- tests/database tests/store
+
+with_lowest = TASKWORKS_TEST_THOROUGHLY=false .venvs/lowest/bin/python -m tests.on_every_database
 
 check: together test matrix lowest ## Run all checks, as CI does
 

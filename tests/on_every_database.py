@@ -5,7 +5,7 @@ by its name, or by CI=true, which asks for all of them, and for MySQL if MYSQL_H
 
 The tests of a database are shared by two processes, each with a database of its own, so that no
 core is idle when the others have ended. All these parts wait in one line, of which a few run at
-once. Nothing is shared if something is said to pytest.
+once. Nothing is shared if something is said to pytest, unless --parts asks for it.
 
 In CI, if nothing is said to pytest, a few tests that have failed beside others are run once more,
 with the machine to themselves. Those that pass then are named loudly, for each of them is to be
@@ -99,7 +99,7 @@ class Part:
 
 def main() -> int:
     """Run what the command line names; the exit code tells how it went."""
-    names, pytest_args = _parse(sys.argv[1:])
+    names, parts, pytest_args = _parse(sys.argv[1:])
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     django.setup()
     demanded = {*names, *(_demanded_by_ci() if IN_CI else ())}
@@ -112,7 +112,9 @@ def main() -> int:
         ThreadPoolExecutor(len(NAMES)) as executor,
     ):
         tests = [
-            executor.submit(_test, name, Path(files), pytest_args, demanded=name in demanded)
+            executor.submit(
+                _test, _parts(name, parts), Path(files), pytest_args, demanded=name in demanded
+            )
             for name in names or NAMES
         ]
         verdicts = _verdicts(tests)
@@ -132,23 +134,30 @@ def _verdicts(tests: list[Future[Verdict]]) -> list[Verdict]:
         raise
 
 
-def _parse(arguments: list[str]) -> tuple[list[str], list[str]]:
+def _parse(arguments: list[str]) -> tuple[list[str], int, list[str]]:
     split = arguments.index("--") if "--" in arguments else len(arguments)
     parser = argparse.ArgumentParser(
         prog="python -m tests.on_every_database", epilog="What follows -- is for pytest."
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
-    names = parser.parse_args(arguments[:split]).names
+    parser.add_argument("--parts", type=int, help="processes that share the tests of a database")
+    options = parser.parse_args(arguments[:split])
+    names, pytest_args = options.names, arguments[split + 1 :]
     if unknown := set(names).difference(NAMES):
         parser.error(f"no such database: {', '.join(sorted(unknown))}")
-    return names, arguments[split + 1 :]
+    return names, options.parts or (1 if pytest_args else PARTS), pytest_args
+
+
+def _parts(name: str, parts: int) -> list[Part]:
+    return [Part(database=name, number=number + 1, parts=parts) for number in range(parts)]
 
 
 def _demanded_by_ci() -> set[str]:
     return {name for name in NAMES if name != "mysql" or "MYSQL_HOST" in os.environ}
 
 
-def _test(name: str, files: Path, pytest_args: list[str], *, demanded: bool) -> Verdict:
+def _test(parts: list[Part], files: Path, pytest_args: list[str], *, demanded: bool) -> Verdict:
+    name = parts[0].database
     try:
         title = f"{name} {_probe(name, files)}"
     except NotThereError as error:
@@ -158,7 +167,6 @@ def _test(name: str, files: Path, pytest_args: list[str], *, demanded: bool) -> 
         )
     print(f"\n=== {_platform()}, {title}: begins ===", flush=True)
     began = time.monotonic()
-    parts = _parts(name, pytest_args)
     codes = _run_parts(parts, title, files, pytest_args)
     counts = _counts([part.file(files, "xml") for part in parts])
     details = f"{counts}, {time.monotonic() - began:.0f} s"
@@ -173,11 +181,6 @@ def _test(name: str, files: Path, pytest_args: list[str], *, demanded: bool) -> 
         ok=ok,
         failed=_failed(parts, codes, files) if IN_CI else [],
     )
-
-
-def _parts(name: str, pytest_args: list[str]) -> list[Part]:
-    parts = 1 if pytest_args else PARTS
-    return [Part(database=name, number=number + 1, parts=parts) for number in range(parts)]
 
 
 def _run_parts(parts: list[Part], title: str, files: Path, pytest_args: list[str]) -> list[int]:

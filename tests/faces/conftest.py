@@ -44,7 +44,7 @@ def failed_run(make_run: MakeRun) -> TaskRun:
 
 
 @pytest.fixture
-def worker() -> Worker:
+def worker(patience: None) -> Worker:
     row = Worker(label="of a test", hostname="here", pid=77)
     store().register(row)
     return Worker.objects.get()

@@ -14,6 +14,7 @@ from django.db import connection, connections
 from django.db.utils import OperationalError
 from django.test.utils import CaptureQueriesContext
 
+from taskworks.management.commands.taskworks import Command
 from taskworks.management.output import DETAILS, SUMMARY
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import new_run_id
@@ -526,3 +527,11 @@ class TestWrongArguments:
     def test_are_a_command_error_in_code(self) -> None:
         with pytest.raises(CommandError, match="unrecognized arguments: --jsn"):
             call_command("taskworks", "status", "--jsn")
+
+
+def test_its_parser_is_made_once() -> None:
+    call_command("taskworks", "list", "--json", stdout=StringIO())
+    with patch.object(Command, "add_arguments") as made:
+        assert taskworks_json("list", "--limit", 3) == []
+        assert taskworks("list", limit=3) == "No runs match.\n"
+    made.assert_not_called()

@@ -60,7 +60,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "import-schedules": import_schedules_command,
 }
 
-_parsers: dict[tuple[Any, ...], tuple[CommandParser, dict[str, CommandParser]]] = {}
+_parsers: dict[tuple[Any, ...], tuple[CommandParser, dict[str, ErrorsFirst]]] = {}
 
 
 class Command(BaseCommand):
@@ -71,6 +71,7 @@ class Command(BaseCommand):
     )
     # The worker runs the checks itself, once it has reached the database, which some of them query.
     requires_system_checks = ()
+    subparsers: dict[str, ErrorsFirst]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         replace_closed_output()
@@ -81,7 +82,8 @@ class Command(BaseCommand):
         Return the parser. It is made once: that takes as long as many a command, and tests call
         commands often.
         """
-        how = (type(self), prog_name, subcommand, self._called_from_command_line, *kwargs.items())
+        by_a_person = self._called_from_command_line  # type: ignore[attr-defined] # Django's own
+        how = (type(self), prog_name, subcommand, by_a_person, *kwargs.items())
         if how not in _parsers:
             parser = super().create_parser(prog_name, subcommand, **kwargs)
             _parsers[how] = parser, self.subparsers
