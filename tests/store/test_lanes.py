@@ -314,7 +314,7 @@ def test_a_run_of_higher_priority_that_commits_in_between_is_not_one_too_many(
     limit(at_once=1)
     fill("a")
     one, other = new_worker(), new_worker()
-    with held_elsewhere(lambda: store.claim_limited(one, LINE, 1)) as (first, _):
+    with held_elsewhere(lambda: store.claim_limited(one, LINE, 1)) as (first, *_):
         assert len(first) == 1
         fill("a", rank=-100)
         assert store.claim_limited(other, LINE, 1)[:2] == ([], True)
@@ -615,7 +615,7 @@ def test_a_claim_locks_no_more_than_it_takes(
         pytest.skip("SQLite locks no rows.")
     limit(at_once=2)
     ids = fill(*"aaaabbbbcccc")
-    with held_elsewhere(lambda: store.claim_limited(new_worker(), LINE, 3)) as (runs, _):
+    with held_elsewhere(lambda: store.claim_limited(new_worker(), LINE, 3)) as (runs, *_):
         assert len(runs) == 3
         assert store.locked_elsewhere(ids) == {run.id for run in runs}
 

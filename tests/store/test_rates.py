@@ -204,7 +204,7 @@ def test_in_no_window_are_there_more_than_rate_and_burst(
         moments += [run.claimed_at for run in look(dice.randint(1, 6)).runs]  # type: ignore[misc]
         clock.advance(seconds=dice.choice([0.0, 0.3, 2.0, 8.5, 8.6, 20.0, 90.0]))
     assert excess(moments, rate) <= 0, f"seed {seed}"
-    assert len(moments) > 60
+    assert len(moments) > 20
 
 
 def test_what_waits_is_taken_as_soon_as_it_may_be(fill: Fill, look: Look, clock: Clock) -> None:
