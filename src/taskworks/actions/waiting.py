@@ -62,6 +62,8 @@ def _what_became_of(store: Store, edge: Edge) -> str:
     hopeless = before.state in FINISHED and not edge.any_end and before.state != "successful"
     remedy = ": retry that one, or cancel this one" if hopeless else ""
     what = IN_WORDS.get(before.state) or f"is {before.state!r}"
+    if before.is_parked:
+        what = "waits for the end of its task's pause"
     return f" to {wanted}, which {what}{remedy}"
 
 
@@ -77,8 +79,8 @@ def _why_scheduled(run: TaskRun) -> str:
 def _why_ready(store: Store, run: TaskRun) -> str:
     if of_pause := _of_pause(store, run):
         return of_pause.strip()
-    if not _has_worker(store):
-        return "No worker is running."
+    if unattended := _why_unattended(store):
+        return unattended
     if run.expires_at and run.expires_at <= store.read_clock():
         return "It has expired, and fails when a worker comes to it."
     if run.limit_name is not None:
@@ -106,7 +108,9 @@ def _lane(run: TaskRun) -> str:
 
 
 def _of_pause(store: Store, run: TaskRun) -> str:
-    pause = store.pauses.in_force().of(*scopes_of(run)).order_by("kind", "name", "key").first()
+    scopes = scopes_of(run)
+    pauses = store.pauses.in_force().of(*scopes)
+    pause = min(pauses, key=lambda one: scopes.index(one.scope), default=None)
     return f" {_paused(pause)}" if pause else ""
 
 
@@ -115,9 +119,10 @@ def _paused(pause: Pause) -> str:
     return f"Its {what} is {pause.in_words}"
 
 
-def _has_worker(store: Store) -> bool:
+def _why_unattended(store: Store) -> str:
     silence = timedelta(seconds=conf().worker_timeout)
-    return store.workers.living().filter(heartbeat_at__gt=DatabaseClock(-silence)).exists()
+    heard = store.workers.living().filter(heartbeat_at__gt=DatabaseClock(-silence))
+    return "" if heard.exists() else "No worker is running."
 
 
 def _in_front(runs: TaskRunQuerySet, run: TaskRun) -> str:
