@@ -129,12 +129,15 @@ def test_it_is_parked() -> None:
     reason = "Its task 'tests.tasks.noop' is paused by anna: It is broken."
     assert why_waiting(result) == reason
     assert TaskRun.objects.get().state == "blocked"
+    following = after(result)
+    what = "which waits for the end of its task's pause"
+    assert why_waiting(following) == f"It waits for the run {result.id} to succeed, {what}."
     pause("default", by="eve")  # later, when it is ready again
     assert why_waiting(result) == reason
     Pause.objects.filter(id=paused.id).delete()
     ended = "The pause of its task has ended, and it becomes ready in a moment."
     assert why_waiting(result) == ended
-    Edge.objects.all().delete()
+    Edge.objects.filter(run=result.id).delete()
     assert why_waiting(result) == ended
 
 

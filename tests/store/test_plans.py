@@ -15,7 +15,7 @@ from pytest_django import DjangoDbBlocker
 
 from taskworks.actions.waiting import why_waiting
 from taskworks.models import Edge, Limit, Pause, RunState, TaskRun, Worker
-from taskworks.models.pause import Scope
+from taskworks.models.pause import Scope, scopes_of
 from taskworks.options.retention import Rule
 from taskworks.store import Store
 from taskworks.store import store as store_of
@@ -328,10 +328,12 @@ def test_a_look_at_what_is_paused_reads_indexes(store: Store) -> None:
         for part in ((), (None, 1000), ("queue 0", 1000)):
             for plan in plans(lambda part=part: store.outlook("default", *part), "pause"):
                 assert_no_scan(plan, "pause")
-        for plan in plans(
-            lambda: store.pauses.of(Scope("queue", "queue 0", "default")).get(), "pause"
-        ):
-            assert_no_scan(plan, "pause")
+        run = TaskRun(queue_name="queue 0", backend="default", task_path="a.b", callable_path="a.c")
+        run.limit_name, run.lane = "of lanes", "a"
+        for scopes in ([Scope("queue", "queue 0", "default")], scopes_of(run)):
+            of = store.pauses.of(*scopes)
+            for plan in plans(lambda of=of: [*of.in_force()], "pause"):
+                assert_no_scan(plan, "pause")
     finally:
         Pause.objects.all().delete()
         tidy(Pause)

@@ -67,8 +67,16 @@ def _what_it_follows(store: Store, edge: Edge) -> str:
         return f"{name} {edge.after} to {wanted}, which does not exist"
     hopeless = state in FINISHED and not edge.any_end and state != RunState.SUCCESSFUL
     remedy = ": retry that one, or cancel this one" if hopeless else ""
-    what = "has not ended" if workflow and state not in FINISHED else IN_WORDS.get(state)
-    return f"{name} {edge.after} to {wanted}, which {what or f'is {state!r}'}{remedy}"
+    return f"{name} {edge.after} to {wanted}, which {_what_it_does(store, edge, state)}{remedy}"
+
+
+def _what_it_does(store: Store, edge: Edge, state: str) -> str:
+    before = store.runs.filter(id=edge.after).first()
+    if before is None and state not in FINISHED:
+        return "has not ended"  # a workflow
+    if before and before.is_parked:
+        return "waits for the end of its task's pause"
+    return IN_WORDS.get(state) or f"is {state!r}"
 
 
 def _kind_of(workflow: Workflow) -> str:
@@ -89,8 +97,8 @@ def _why_scheduled(store: Store, run: TaskRun) -> str:
 def _why_ready(store: Store, run: TaskRun) -> str:
     if of_pause := _of_pause(store, run):
         return of_pause.strip()
-    if not _has_worker(store):
-        return "No worker is running."
+    if unattended := _why_unattended(store):
+        return unattended
     if run.expires_at and run.expires_at <= store.read_clock():
         return "It has expired, and fails when a worker comes to it."
     if run.limit_name is not None:
@@ -123,7 +131,9 @@ def _lane(run: TaskRun) -> str:
 
 
 def _of_pause(store: Store, run: TaskRun) -> str:
-    pause = store.pauses.in_force().of(*scopes_of(run)).order_by("kind", "name", "key").first()
+    scopes = scopes_of(run)
+    pauses = store.pauses.in_force().of(*scopes)
+    pause = min(pauses, key=lambda one: scopes.index(one.scope), default=None)
     return f" {_paused(pause)}" if pause else ""
 
 
@@ -132,9 +142,10 @@ def _paused(pause: Pause) -> str:
     return f"Its {what} is {pause.in_words}"
 
 
-def _has_worker(store: Store) -> bool:
+def _why_unattended(store: Store) -> str:
     silence = timedelta(seconds=conf().worker_timeout)
-    return store.workers.living().filter(heartbeat_at__gt=DatabaseClock(-silence)).exists()
+    heard = store.workers.living().filter(heartbeat_at__gt=DatabaseClock(-silence))
+    return "" if heard.exists() else "No worker is running."
 
 
 def _in_front(runs: TaskRunQuerySet, run: TaskRun) -> str:

@@ -51,7 +51,7 @@ def background_task_of(
             retry_on=task.retry_exception_filter or (Exception,),
             give_up_on=(ResourceNotFound,),
             metadata=_routing(task),
-            **({} if task.unique is None else {"unique": task.unique}),
+            unique=task.unique,
         )
         _refuse_unfit(background_task, delay=task.delay, follows=follows)
     except InvalidTask as error:
