@@ -65,6 +65,13 @@ def intake() -> Intake:
     return Intake(store(), "default", Queues(), RARELY, NoWakeUps())
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
 def lanes(runs: list[TaskRun]) -> Counter[str | None]:
     return Counter(run.lane for run in runs)
 
@@ -101,7 +108,7 @@ def test_who_has_no_limits_has_as_many_statements_as_without(intake: Intake, wor
 
 
 def test_limited_runs_are_claimed_for_places_that_are_free_now(
-    intake: Intake, worker: UUID
+    intake: Intake, worker: UUID, clock: Clock
 ) -> None:
     limits.synchronize()
     imports(a=4, b=4)
@@ -109,13 +116,6 @@ def test_limited_runs_are_claimed_for_places_that_are_free_now(
     assert intake.not_ahead == {"thread"}
     assert lanes(intake.claim(worker, {"thread": 3}, None, {"thread": 3})) == {"b": 1}
     assert intake.not_ahead == frozenset()  # nothing more can be taken
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(module, "time", clock)
-    return clock
 
 
 SLOTS = {"thread": 4}
@@ -338,6 +338,9 @@ def test_limited_runs_do_not_starve_beside_others_that_are_claimed_ahead(
     assert isinstance(worker, Worker)
 
 
+FEW = 40
+
+
 class SeenPools(Pools):
     """Notes, of each kind, the most runs that a claim gave it beyond the empty slots."""
 
@@ -351,7 +354,7 @@ class SeenPools(Pools):
         for is_limited in (True, False):
             kind = [one for one in attempts if (one.run.limit_name is not None) is is_limited]
             beyond = len(kind) - self.empty["thread"]
-            if is_limited or 0 < self.limited < 200:  # others, while limited ones are ready
+            if is_limited or 0 < self.limited < FEW:  # others, while limited ones are ready
                 self.ahead[is_limited] = max(self.ahead[is_limited], beyond)
             self.limited += len(kind) if is_limited else 0
             super().submit(kind)
@@ -360,8 +363,8 @@ class SeenPools(Pools):
 def test_a_worker_claims_others_ahead_while_limited_runs_are_ready(
     start_worker: StartWorker,
 ) -> None:
-    tasks.noop.enqueue_many([[]] * 3000)
-    results = limited.in_turn.enqueue_many([[f"{number}"] for number in range(200)])
+    tasks.noop.enqueue_many([[]] * 2000)
+    results = limited.in_turn.enqueue_many([[f"{number}"] for number in range(FEW)])
     seen: list[SeenPools] = []
 
     def make_pools(*given: Any) -> SeenPools:
