@@ -5,14 +5,13 @@ A step, a sleep and a wait are each written once, as a generator that yields wha
 the answer. One method follows it in a function, another in a coroutine function.
 """
 
-import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from inspect import isawaitable, iscoroutinefunction
-from typing import Any, Protocol
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
@@ -21,9 +20,15 @@ from taskworks import jsonvalue
 from taskworks.conf import conf
 from taskworks.database.clock import as_aware, later
 from taskworks.database.transactions import refuse_inside_transaction
-from taskworks.exceptions import InvalidStepValue, TaskLost, TaskSuspended
+from taskworks.exceptions import InvalidStepValue, TaskSuspended
 from taskworks.retry import MAX_DELAY, seconds
+from taskworks.steps.asking import Asking, Recorder
 from taskworks.steps.names import validate_step_name
+from taskworks.steps.refusals import (
+    refuse_awaitable,
+    refuse_coroutine_function,
+    refuse_on_event_loop,
+)
 from taskworks.steps.requests import (
     AwaitEvent,
     History,
@@ -39,29 +44,6 @@ from taskworks.steps.requests import (
 MAX_STEPS = 10_000  # steps, sleeps and events of a run: each attempt reads them all
 
 Duration = float | timedelta
-
-
-class Recorder(Protocol):
-    """Whoever executes the attempt, and records what it does."""
-
-    @property
-    def is_transactional(self) -> bool:
-        """Whether the task is one transaction from its first line to its last."""
-
-    def now(self) -> datetime:
-        """Return the database's time."""
-
-    def ask(self, request: Request) -> Any:
-        """Return the answer to a request; raise TaskLost if the run is another worker's."""
-
-    async def aask(self, request: Request) -> Any:
-        """See ask()."""
-
-    def atomically(self, call: Callable[[], tuple[Any, Record]]) -> Any:
-        """
-        In one transaction, call what returns a value and a record, and write the record; return the
-        value.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +71,13 @@ class Steps:
     """
 
     def __init__(self, recorder: Recorder | None = None) -> None:
-        self._recorder = recorder
+        self._asking, self._recorder = Asking(recorder), recorder
         self._lock = threading.Lock()
         self._taken: set[str] = set()  # names in this attempt
-        self._history = None if recorder else History()
         self._new = 0  # rows that this attempt has added
-        self._seen: set[str] = set()  # events that have ended, as this attempt knows
+        self._seen: set[str] = set()  # events that have ended since, as this attempt knows
         self._due: dict[str, datetime | None] = {}  # of sleeps and waits that are not over
         self._open: set[str] = set()  # events that this attempt waits for
-        self._lost: TaskLost | None = None
-        self._reading: asyncio.Future[History] | None = None
-        self._in_flight: set[asyncio.Future[Any]] = set()
 
     # Called by the task.
 
@@ -107,7 +85,7 @@ class Steps:
         self, name: str, function: Callable[..., Any], args: Any, kwargs: Any, *, atomic: bool
     ) -> Any:
         """Return the value of a step, which is executed unless it was before."""
-        _refuse_coroutine_function(name, function)
+        refuse_coroutine_function(name, function)
         self._refuse_transactions(f"step({name!r})")
 
         def call() -> Any:
@@ -123,7 +101,7 @@ class Steps:
         """See step()."""
         self._refuse_transactional_task(f"astep({name!r})")
         if atomic:
-            _refuse_coroutine_function(name, function, atomic=True)
+            refuse_coroutine_function(name, function, atomic=True)
 
             def call() -> Any:
                 return self._returned(name, function(*args, **kwargs))
@@ -232,9 +210,9 @@ class Steps:
                     case _Suspend():
                         raise self._suspended()
                     case ReadHistory():
-                        answer = self._read()
+                        answer = self._asking.read()
                     case request:
-                        answer = self._ask(request)
+                        answer = self._asking.ask(request)
                 turn = _next(course, answer)
             return turn.value
 
@@ -250,12 +228,12 @@ class Steps:
                         assert call is not None, "it is a step"  # noqa: S101
                         answer = await call()
                     case _Suspend():
-                        await self._land()
+                        await self._asking.land()  # for the end of the first of all sleeps
                         raise self._suspended()
                     case ReadHistory():
-                        answer = await self._aread()
+                        answer = await self._asking.aread()
                     case request:
-                        answer = await self._aask(request)
+                        answer = await self._asking.aask(request)
                 turn = _next(course, answer)
             return turn.value
 
@@ -264,8 +242,8 @@ class Steps:
         """Use a name, which is free again if that fails: nothing is recorded of it then."""
         validate_step_name(name)
         with self._lock:
-            if self._lost:
-                raise self._lost
+            if self._asking.lost:
+                raise self._asking.lost
             if name in self._taken:
                 raise ValueError(
                     f"The name {name!r} is used twice in one attempt. Give each step, sleep and "
@@ -283,62 +261,8 @@ class Steps:
             with transaction.atomic():
                 value, _ = call()
             return value
-        with self._noting_loss():
+        with self._asking.noting_loss():
             return self._recorder.atomically(call)
-
-    # Ask whoever executes the attempt.
-
-    def _read(self) -> History:
-        with self._lock:
-            if self._history is None:
-                self._take_over(self._ask(ReadHistory()))
-            assert self._history is not None  # noqa: S101
-            return self._history
-
-    async def _aread(self) -> History:
-        """Read once, even if several coroutines begin at the same time."""
-        if self._history is None:
-            if self._reading is None:
-                self._reading = asyncio.ensure_future(self._aask(ReadHistory()))
-            # One that is cancelled must not take the others with it.
-            self._take_over(await asyncio.shield(self._reading))
-        assert self._history is not None  # noqa: S101
-        return self._history
-
-    def _take_over(self, history: History) -> None:
-        if self._history is None:
-            self._history = history
-            self._seen |= {name for name, event in history.events.items() if event.has_ended}
-
-    def _ask(self, request: Request) -> Any:
-        with self._noting_loss():
-            return None if self._recorder is None else self._recorder.ask(request)
-
-    async def _aask(self, request: Request) -> Any:
-        if self._recorder is None:
-            return None
-        with self._noting_loss():
-            asked = asyncio.ensure_future(self._recorder.aask(request))
-            self._in_flight.add(asked)
-            asked.add_done_callback(self._in_flight.discard)
-            return await asked
-
-    async def _land(self) -> None:
-        """
-        Wait until what other coroutines have asked is answered, so that the attempt ends until the
-        first of all their sleeps and waits is over.
-        """
-        while self._in_flight:
-            await asyncio.wait({*self._in_flight})
-
-    @contextmanager
-    def _noting_loss(self) -> Iterator[None]:
-        """After a TaskLost, no other step is executed, even if the task catches it."""
-        try:
-            yield
-        except TaskLost as lost:
-            self._lost = lost
-            raise
 
     # Times.
 
@@ -353,7 +277,12 @@ class Steps:
         now = as_aware(self._now())
         left = [(as_aware(due) - now).total_seconds() for due in self._due.values() if due]
         after = max(0.0, min([*left, MAX_DELAY]))
-        return TaskSuspended(after, frozenset(self._seen) if self._open else None)
+        return TaskSuspended(after, self._known_ends() if self._open else None)
+
+    def _known_ends(self) -> frozenset[str]:
+        """Return the events of which the task knows that they have ended."""
+        events = self._asking.read().events
+        return frozenset(self._seen).union(n for n, event in events.items() if event.has_ended)
 
     # Refuse.
 
@@ -369,8 +298,8 @@ class Steps:
 
     def _demand_room(self, name: str) -> None:
         """Raise ValueError if the run has too many steps, before one more is executed."""
-        assert self._history is not None, "it was read"  # noqa: S101
-        if len(self._history.records) + len(self._history.events) + self._new >= MAX_STEPS:
+        history = self._asking.read()
+        if len(history.records) + len(history.events) + self._new >= MAX_STEPS:
             raise ValueError(
                 f"A run has at most {MAX_STEPS:,} steps, sleeps and events, because each attempt "
                 f"reads them, and {name!r} is one more. Let a step do more, or enqueue a task for "
@@ -395,7 +324,7 @@ class Steps:
             )
 
     def _refuse_transactions(self, what: str) -> None:
-        _refuse_on_event_loop(what)
+        refuse_on_event_loop(what)
         self._refuse_transactional_task(what)
         if self._recorder:
             refuse_inside_transaction(
@@ -406,7 +335,7 @@ class Steps:
 
     def _returned(self, name: str, returned: Any) -> tuple[Any, Record | None]:
         """Return the value of a step as it will be read back, and its record."""
-        _refuse_awaitable(name, returned)
+        refuse_awaitable(name, returned)
         try:
             text = jsonvalue.stored_text(returned, f"the value of step {name!r}", _max_size())
         except Exception as error:
@@ -439,38 +368,3 @@ def _max_size() -> int:
 
 def _limit(timeout: Duration | None) -> float | None:
     return None if timeout is None else seconds(timeout, "timeout")
-
-
-def _refuse_on_event_loop(what: str) -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise RuntimeError(
-        f"{what} would block the event loop, so that no other coroutine goes on. In a coroutine "
-        "function, use await with astep(), asleep() or await_()."
-    )
-
-
-def _refuse_coroutine_function(
-    name: str, function: Callable[..., Any], *, atomic: bool = False
-) -> None:
-    if not callable(function):
-        raise TypeError(f"The step {name!r} needs a function to call, not {function!r:.200}.")
-    if iscoroutinefunction(function):
-        remedy = (
-            "Django's transactions need a function, which is called in a thread."
-            if atomic
-            else "Use await context.astep(...)."
-        )
-        raise TypeError(f"The step {name!r} cannot call a coroutine function here. {remedy}")
-
-
-def _refuse_awaitable(name: str, returned: Any) -> None:
-    if isawaitable(returned):
-        if hasattr(returned, "close"):
-            returned.close()
-        raise TypeError(
-            f"The function of step {name!r} has returned {type(returned).__name__}, which nobody "
-            "awaits here. Use await context.astep(...), without atomic=True."
-        )
