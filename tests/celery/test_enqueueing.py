@@ -135,7 +135,7 @@ def test_enqueue_takes_the_same_arguments() -> None:
     tasks.typed.enqueue(Decimal("1.5"))
     tasks.typed.enqueue_many([(date(2026, 1, 1),), {"a": b"x"}])
     tasks.calls.clear()
-    run_worker()
+    run_worker("--threads", "1")
     assert tasks.calls == [
         ((Decimal("1.5"),), {}),
         ((date(2026, 1, 1),), {}),
