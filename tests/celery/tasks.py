@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from taskworks import Unique
 from taskworks.celery import App, shared_task
 from taskworks.celery.exceptions import SoftTimeLimitExceeded
 from taskworks.celery.utils.log import get_task_logger
@@ -187,6 +188,11 @@ def waiting_for_another() -> Any:
 def outer() -> list[Any]:
     inner = about(1)
     return [inner["called_directly"], about.request.id, outer.request.called_directly]
+
+
+@shared_task(bind=True, unique=Unique("key"))
+def one_at_a_time(self: Any, key: UUID) -> UUID:
+    return key
 
 
 @shared_task(bind=True)

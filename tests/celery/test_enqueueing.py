@@ -1,11 +1,15 @@
 """``delay``, ``apply_async`` and their options; typed arguments; results."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
+from uuid import UUID
 
 import pytest
 from django.db import connections, transaction
@@ -135,7 +139,7 @@ def test_enqueue_takes_the_same_arguments() -> None:
     tasks.typed.enqueue(Decimal("1.5"))
     tasks.typed.enqueue_many([(date(2026, 1, 1),), {"a": b"x"}])
     tasks.calls.clear()
-    run_worker()
+    run_worker("--threads", "1")
     assert tasks.calls == [
         ((Decimal("1.5"),), {}),
         ((date(2026, 1, 1),), {}),
@@ -322,3 +326,27 @@ def test_a_task_says_its_state() -> None:
     thread.join(30)
     assert seen == ["PROGRESS", {"current": 3, "at": date(2026, 1, 2)}, False]
     assert (result.state, result.result) == (states.SUCCESS, None)
+
+
+def test_options_of_ours_count_arguments_without_self() -> None:
+    first, second = tasks.one_at_a_time.delay(UUID(int=1)), tasks.one_at_a_time.delay(UUID(int=1))
+    assert first == second
+    run_worker()
+    assert first.get() == UUID(int=1)
+
+
+def test_it_is_imported_without_models_and_without_celery() -> None:
+    code = (
+        "import sys; import taskworks.celery, taskworks.celery.utils.log;"
+        "print(sorted(n for n in sys.modules if n.split('.')[0] in ('celery', 'kombu')"
+        " or n.startswith(('taskworks.models', 'taskworks.store'))))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout == "[]\n"

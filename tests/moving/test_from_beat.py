@@ -229,6 +229,14 @@ def test_it_fires() -> None:
     assert TaskRun.objects.get().return_value == 5
 
 
+def test_a_task_with_self_is_called_without_it() -> None:
+    row("bound", task="tests.celery.tasks.about", args=[1], kwargs='{"b": 2}')
+    row("not fitting", task="tests.celery.tasks.about", args=[1, 2])
+    fates = imported()
+    assert fates["bound"] == ("added", "")
+    assert "too many positional arguments" in fates["not fitting"][1]
+
+
 def test_arguments_of_kombu_arrive_typed() -> None:
     marked = {"__type__": "decimal", "__value__": "1.50"}
     row("typed", task="tests.celery.tasks.typed", args=[marked])
