@@ -1,5 +1,6 @@
 """
-Pause, resume, clear and drain queues, change limits, stop workers, and say why a run waits.
+Pause, resume, clear and drain queues, change limits, stop workers, retry groups of failures, and
+say why a run waits.
 
 A pause is a row. Every worker of the backend heeds it, whenever it was started, until somebody
 resumes the queue or the pause ends by itself. What runs goes on; what waits keeps its place.
@@ -35,32 +36,39 @@ from taskworks.polling import Timeout
 from taskworks.signals import announce_cancelled, is_cancellation_heard
 
 if TYPE_CHECKING:
-    from taskworks.models import Limit, Pause, RunState, Worker
+    from taskworks.actions.failure_actions import Retried
+    from taskworks.models import FailureGroup, Limit, Pause, RunState, Worker
     from taskworks.result import TaskResult
     from taskworks.store import Store
 
 __all__ = [
+    "aannotate_failures",
     "achange_limit",
     "aclear",
     "adrain",
+    "amute_failures",
+    "annotate_failures",
     "apause",
     "apauses",
     "aresume",
+    "aretry_failures",
     "astop_worker",
     "awhy_waiting",
     "change_limit",
     "clear",
     "drain",
+    "mute_failures",
     "pause",
     "pauses",
     "resume",
+    "retry_failures",
     "stop_worker",
     "why_waiting",
 ]
 
 HEEDED_WITHIN = 0.2  # seconds after which a worker begins no run of a queue that was paused
 CLEARED_PER_TRANSACTION = 1000  # runs
-MAX_REASON, MAX_BY = 1000, 255  # characters
+MAX_REASON, MAX_BY, MAX_NOTE = 1000, 255, 10_000  # characters
 
 CANCELLATION = {
     "exception_class_path": f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}",
@@ -349,6 +357,60 @@ def stop_worker(worker: UUID | str, *, drain: bool = False) -> "Worker":
 async def astop_worker(worker: UUID | str, *, drain: bool = False) -> "Worker":
     """See stop_worker()."""
     return await sync_to_async(stop_worker)(worker, drain=drain)
+
+
+# Failures.
+
+
+def retry_failures(fingerprint: str, *, within: timedelta | None = None) -> "Retried":
+    """
+    Retry the failed runs of this group, each as ``TaskResult.retry`` does, and return how many were
+    retried and how many could not be; only those that failed ``within`` this time, if it is given.
+
+    Raise ValueError if there is no such group.
+    """
+    from taskworks.actions import failure_actions
+
+    return failure_actions.retry(fingerprint, within=within)
+
+
+async def aretry_failures(fingerprint: str, *, within: timedelta | None = None) -> "Retried":
+    """See retry_failures()."""
+    return await sync_to_async(retry_failures)(fingerprint, within=within)
+
+
+def mute_failures(fingerprint: str, *, until: Until) -> "FailureGroup":
+    """
+    Leave this group out of lists ``until`` then, a datetime or a timedelta from now; None ends
+    that. Return its row.
+
+    Raise ValueError if there is no such group, or for an end that is not in the future.
+    """
+    from taskworks.actions import failure_actions
+
+    return failure_actions.mute(fingerprint, stored_end(until))
+
+
+async def amute_failures(fingerprint: str, *, until: Until) -> "FailureGroup":
+    """See mute_failures()."""
+    return await sync_to_async(mute_failures)(fingerprint, until=until)
+
+
+def annotate_failures(fingerprint: str, note: str) -> "FailureGroup":
+    """
+    Write a note for people about this group, in place of the one before, and return its row.
+
+    Raise ValueError if there is no such group, or for a note that is too long.
+    """
+    from taskworks.actions import failure_actions
+
+    _validate_text("note", note, MAX_NOTE)
+    return failure_actions.annotate(fingerprint, note)
+
+
+async def aannotate_failures(fingerprint: str, note: str) -> "FailureGroup":
+    """See annotate_failures()."""
+    return await sync_to_async(annotate_failures)(fingerprint, note)
 
 
 # Why a run waits.

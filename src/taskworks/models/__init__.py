@@ -5,6 +5,7 @@ from taskworks.installed import refuse_without_app
 refuse_without_app()  # or Django would, in words about one of the classes
 
 from taskworks.models.edge import Edge
+from taskworks.models.failure import Failure, FailureGroup
 from taskworks.models.firing import Firing
 from taskworks.models.limit import Limit
 from taskworks.models.pause import Pause
@@ -20,6 +21,8 @@ __all__ = [
     "HAS_NOT_RUN",
     "Duty",
     "Edge",
+    "Failure",
+    "FailureGroup",
     "Firing",
     "Kind",
     "Limit",

@@ -14,7 +14,7 @@ from taskworks.models.run import TaskRunQuerySet
 from taskworks.models.worker import Request, WorkerQuerySet
 from taskworks.options.policy import ALONE
 from taskworks.store.base import Base
-from taskworks.store.shared_duties import statistics_are_due
+from taskworks.store.shared_duties import failures_are_due, statistics_are_due
 
 # Values of a run that was taken from its worker.
 RESCUED = {
@@ -35,7 +35,7 @@ class Overview(NamedTuple):
     blocked: bool  # a run that waits for others, or an edge that is left of one
     scheduled: bool  # an enabled schedule
     asked_to: str = ""  # what the worker is asked to do
-    statistics_due: bool = False  # whether it is time to compact them
+    bookkeeping_due: bool = False  # statistics to compact, or failures to group
 
 
 class Rescuing(Base):
@@ -82,6 +82,7 @@ class Rescuing(Base):
             Subquery(blocked[:1]),
             Subquery(edges[:1]),
             Exists(self.schedules.enabled()),
+            failures_are_due(self.alias),
             statistics_are_due(self.alias) if conf().statistics else Value(0),
         )
         for heartbeat_at, asked_to, silent, lost, first_blocked, first_edge, *due in answers:
@@ -92,7 +93,7 @@ class Rescuing(Base):
                 blocked=bool(first_blocked or first_edge),
                 scheduled=bool(due[0]),
                 asked_to=asked_to,
-                statistics_due=bool(due[1]),
+                bookkeeping_due=any(due[1:]),
             )
         return Overview(heartbeat_at=None, silent=False, lost=False, blocked=False, scheduled=False)
 

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from taskworks.logs import visible
 from taskworks.management import (
     action_commands,
+    failures_command,
     limits_command,
     list_command,
     move_command,
@@ -53,6 +54,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "drain": queue_commands.DRAIN,
     "schedules": schedules_command,
     "limits": limits_command,
+    "failures": failures_command,
     "workers": workers_command.WORKERS,
     "stop-worker": workers_command.STOP_WORKER,
     "move": move_command,
@@ -62,7 +64,8 @@ SUBCOMMANDS: dict[str, Subcommand] = {
 class Command(BaseCommand):
     help = (
         "Run workers; enqueue, show, retry, cancel, delete and move runs; pause, clear and drain "
-        "queues; list and change schedules and limits; list and stop workers."
+        "queues; list and change schedules and limits; list and stop workers; "
+        "list and retry groups of failures."
     )
     # The worker runs the checks itself, once it has reached the database, which some of them query.
     requires_system_checks = ()
