@@ -1,6 +1,6 @@
 """
 Pause, resume and clear queues, tasks, limits and keys, drain queues, change limits, stop workers,
-and say why a run waits.
+retry groups of failures, and say why a run waits.
 
 A pause is a row. Every worker heeds it, whenever it was started, until somebody ends it or it ends
 by itself. What runs goes on; what waits keeps its place.
@@ -23,25 +23,32 @@ from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS
 from taskworks.polling import Timeout
 
 if TYPE_CHECKING:
-    from taskworks.models import Limit, Pause, Worker
+    from taskworks.actions.failure_actions import Retried
+    from taskworks.models import FailureGroup, Limit, Pause, Worker
     from taskworks.models.pause import Scope
     from taskworks.result import TaskResult
 
 __all__ = [
+    "aannotate_failures",
     "achange_limit",
     "aclear",
     "adrain",
+    "amute_failures",
+    "annotate_failures",
     "apause",
     "apauses",
     "aresume",
+    "aretry_failures",
     "astop_worker",
     "awhy_waiting",
     "change_limit",
     "clear",
     "drain",
+    "mute_failures",
     "pause",
     "pauses",
     "resume",
+    "retry_failures",
     "stop_worker",
     "why_waiting",
 ]
@@ -342,6 +349,59 @@ def stop_worker(worker: UUID | str, *, drain: bool = False) -> "Worker":
 async def astop_worker(worker: UUID | str, *, drain: bool = False) -> "Worker":
     """See stop_worker()."""
     return await sync_to_async(stop_worker)(worker, drain=drain)
+
+
+# Failures.
+
+
+def retry_failures(fingerprint: str, *, within: timedelta | None = None) -> "Retried":
+    """
+    Retry the failed runs of this group, each as ``TaskResult.retry`` does, and return how many were
+    retried and how many could not be; only those that failed ``within`` this time, if it is given.
+
+    Raise ValueError if there is no such group.
+    """
+    from taskworks.actions import failure_actions
+
+    return failure_actions.retry(fingerprint, within=within)
+
+
+async def aretry_failures(fingerprint: str, *, within: timedelta | None = None) -> "Retried":
+    """See retry_failures()."""
+    return await sync_to_async(retry_failures)(fingerprint, within=within)
+
+
+def mute_failures(fingerprint: str, *, until: Until) -> "FailureGroup":
+    """
+    Leave this group out of lists ``until`` then, a datetime or a timedelta from now; None ends
+    that. Return its row.
+
+    Raise ValueError if there is no such group, or for an end that is not in the future.
+    """
+    from taskworks.actions import failure_actions
+
+    return failure_actions.mute(fingerprint, until)
+
+
+async def amute_failures(fingerprint: str, *, until: Until) -> "FailureGroup":
+    """See mute_failures()."""
+    return await sync_to_async(mute_failures)(fingerprint, until=until)
+
+
+def annotate_failures(fingerprint: str, note: str) -> "FailureGroup":
+    """
+    Write a note for people about this group, in place of the one before, and return its row.
+
+    Raise ValueError if there is no such group, or for a note that is too long.
+    """
+    from taskworks.actions import failure_actions
+
+    return failure_actions.annotate(fingerprint, note)
+
+
+async def aannotate_failures(fingerprint: str, note: str) -> "FailureGroup":
+    """See annotate_failures()."""
+    return await sync_to_async(annotate_failures)(fingerprint, note)
 
 
 # Why a run waits.

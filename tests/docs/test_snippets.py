@@ -15,8 +15,10 @@ from django.test import RequestFactory
 from django.utils.module_loading import import_string
 
 from taskworks.conf import Conf
+from taskworks.failures.grouping import group
 from taskworks.models import TaskRun
 from taskworks.signals import task_finished
+from taskworks.store import store
 from tests.docs.conftest import Capture, Settings, only, run, with_database, work
 from tests.docs.pages import SNIPPETS, Block, executed, executes, python_blocks, snippet_files
 
@@ -202,6 +204,19 @@ def test_the_record_is_read_with_querysets(capsys: Capture) -> None:
         "failed 1",
         f"shop.payments.charge {result.id} (failed) builtins.ValueError",
     ]
+
+
+@executes("reference/failures.py")
+@with_database
+def test_failures_are_retried_as_a_group(capsys: Capture) -> None:
+    charge = import_string("shop.payments.charge")
+    for order in (7, 8):
+        charge.enqueue(order)
+    work()
+    assert group(store()) == 2
+    run("reference/failures.py")
+    assert capsys.readouterr().out == "shop.payments.charge 2 2\n"
+    assert TaskRun.objects.ready().count() == 2
 
 
 @executes("reference/statistics.py")

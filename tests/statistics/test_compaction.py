@@ -13,7 +13,7 @@ from taskworks.models.statistic import EVER, HOUR, MINUTE, OTHERS, TEN_MINUTES, 
 from taskworks.statistics import compaction, flushing, reading
 from taskworks.statistics.compaction import COMPACTED_AFTER, compact
 from taskworks.store import Store
-from taskworks.store.shared_duties import STATISTICS, statistics_are_due
+from taskworks.store.shared_duties import BOOKKEEPING, statistics_are_due
 from tests.connections import begin_elsewhere, elsewhere, held_elsewhere
 from tests.statistics.conftest import Flushed, counted, of_tasks
 
@@ -176,13 +176,13 @@ def test_a_second_one_leaves_it_to_the_first(store: Store, flushed: Flushed) -> 
     flushed(ago=LONG_AGO, successful=1)
 
     def begin() -> None:
-        Duty.objects.select_for_update().get(name=STATISTICS)
+        Duty.objects.select_for_update().get(name=BOOKKEEPING)
 
     if connection.vendor == "sqlite":
         pytest.skip("SQLite has one writer at a time.")
     with held_elsewhere(begin):
         assert compact(store) == 0
-        assert not store.begin_duty(STATISTICS)
+        assert not store.begin_duty(BOOKKEEPING)
     assert compact(store) == 1
     assert counted(store) == {"successful": 2}
 
@@ -218,12 +218,12 @@ def test_it_is_due_when_there_are_rows_and_nobody_has_begun(store: Store, flushe
     assert not is_due()
     flushed(successful=1)
     assert is_due()
-    assert store.begin_duty(STATISTICS)
+    assert store.begin_duty(BOOKKEEPING)
     assert not is_due()
-    assert not store.begin_duty(STATISTICS)
+    assert not store.begin_duty(BOOKKEEPING)
     Duty.objects.update(done_at=store.read_clock() - 2 * compaction.KEPT_FOR[MINUTE])
     assert is_due()
     # A clock was set back.
     Duty.objects.update(done_at=store.read_clock() + 2 * compaction.KEPT_FOR[MINUTE])
     assert is_due()
-    assert store.begin_duty(STATISTICS)
+    assert store.begin_duty(BOOKKEEPING)

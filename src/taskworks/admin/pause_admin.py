@@ -10,6 +10,7 @@ from django.db import models
 from django.http import HttpRequest
 
 from taskworks.actions import pausing
+from taskworks.actions.given import stored_end
 from taskworks.actions.scopes import demand, demand_room_for_key, scope_of
 from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.backends.database import database_backends
@@ -61,7 +62,7 @@ class PauseForm(_ModelForm):
         if given.keys() >= {*WHAT}:
             self._check("name", self._find, given)
         if "until" in given:
-            self._check("until", pausing.stored_end, given["until"])
+            self._check("until", stored_end, given["until"])
 
     def _find(self, given: dict[str, Any]) -> None:
         named = {given["kind"]: given["name"]}

@@ -27,9 +27,9 @@ class Heartbeat(BackgroundThread):
     there is no heartbeat. ``facts`` are more columns of its row to write. ``given_up`` is called
     with the id of the worker if it finds itself given up, ``made_ready`` after a heartbeat that has
     made runs ready, ``schedules_enabled`` after each that sees an enabled schedule, ``asked`` after
-    each that sees that the worker was asked to end, with what, ``statistics_due`` after each that
-    sees that it is time to compact statistics; these must not block. ``beaten`` is called after
-    each heartbeat that was sent, ``rescued`` with runs that it has rescued.
+    each that sees that the worker was asked to end, with what, ``bookkeeping_due`` after each
+    that sees statistics to compact or failures to group; these must not block. ``beaten`` is called
+    after each heartbeat that was sent, ``rescued`` with runs that it has rescued.
 
     With ``unblocks=False`` it leaves the blocked runs to the worker. A batch could otherwise find
     nothing to execute while this thread is about to unblock a run, and end too early.
@@ -55,7 +55,7 @@ class Heartbeat(BackgroundThread):
         self.asked: Callable[[str], None] = lambda to: None
         self.beaten: Callable[[], None] = lambda: None
         self.rescued: Tell = lambda runs: None
-        self.statistics_due: Callable[[], None] = lambda: None
+        self.bookkeeping_due: Callable[[], None] = lambda: None
         self._unblocks, self._unblocking = unblocks, Unblocking(store)
         self._workflows = WorkflowSweep(store)
         self._clock_jumps = ClockJumpGuard()
@@ -107,8 +107,8 @@ class Heartbeat(BackgroundThread):
             self.made_ready()
         if overview.scheduled:
             self.schedules_enabled()
-        if overview.statistics_due:
-            self.statistics_due()
+        if overview.bookkeeping_due:
+            self.bookkeeping_due()
 
     def _sweep(self, overview: Overview) -> bool:
         """Go on with the sweeps of what waits; return whether a run became ready."""

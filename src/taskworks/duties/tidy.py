@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from taskworks import real_time as time
+from taskworks.failures import grouping
 from taskworks.statistics.compaction import forget_statistics
 from taskworks.store import Store
 
@@ -32,7 +33,10 @@ class Tidying:
     - steps and events whose runs are gone, for the same reason,
     - pauses that have ended by themselves,
     - buckets of limits that are full, and not held,
-    - statistics that are too old.
+    - statistics that are too old,
+    - failures whose runs are gone.
+
+    It also groups failures that nobody has grouped when they happened.
 
     Then it rests for an hour, so that rows that are kept do not cost a look each time.
     """
@@ -42,6 +46,7 @@ class Tidying:
         self._last_firing: int | None = None
         self._last_key: UUID | None = None
         self._last_run_with_steps: UUID | None = None
+        self._last_failure: UUID | None = None
         self._duties = (
             self._forget_firings,
             self._forget_finished,
@@ -50,6 +55,8 @@ class Tidying:
             self._forget_pauses,
             self._forget_buckets,
             self._forget_statistics,
+            self._forget_failures,
+            self._group_failures,
         )
         self._turn = 0
         self._again_at = 0.0
@@ -93,3 +100,10 @@ class Tidying:
 
     def _forget_statistics(self) -> bool:
         return forget_statistics(self._store, CHUNK) == CHUNK
+
+    def _forget_failures(self) -> bool:
+        self._last_failure = grouping.forget_failures(self._store, self._last_failure, CHUNK)
+        return self._last_failure is not None
+
+    def _group_failures(self) -> bool:
+        return grouping.group(self._store, within=None) == grouping.CHUNK

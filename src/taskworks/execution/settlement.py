@@ -28,6 +28,7 @@ from taskworks.execution.outcome import (
 )
 from taskworks.models import RunState
 from taskworks.options.policy import ALONE
+from taskworks.release import release
 from taskworks.tracebacks import shortened
 
 # The columns that an outcome writes, as if nothing had happened to the run before.
@@ -183,6 +184,8 @@ def _add_error(attempt: Attempt, entry: dict[str, str]) -> None:
         "at": attempt.ended_at.isoformat(),
         "worker_id": attempt.worker_id,
     }
+    if said := release():
+        facts["release"] = said
     run.errors = [*_shortened(run.errors), {**facts, **entry}]
 
 

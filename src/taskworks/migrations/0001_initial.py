@@ -819,5 +819,65 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="FailureGroup",
+            fields=[
+                (
+                    "fingerprint",
+                    models.CharField(
+                        max_length=16, primary_key=True, serialize=False, verbose_name="fingerprint"
+                    ),
+                ),
+                (
+                    "task_path",
+                    taskworks.database.fields.NameField(max_length=512, verbose_name="task"),
+                ),
+                (
+                    "exception",
+                    taskworks.database.fields.NameField(max_length=512, verbose_name="exception"),
+                ),
+                (
+                    "place",
+                    taskworks.database.fields.NameField(max_length=512, verbose_name="place"),
+                ),
+                ("message", models.CharField(default="", max_length=1000, verbose_name="message")),
+                ("sample", models.UUIDField(verbose_name="sample")),
+                ("first_at", models.DateTimeField(verbose_name="first seen")),
+                ("last_at", models.DateTimeField(db_index=True, verbose_name="last seen")),
+                (
+                    "first_release",
+                    models.CharField(default="", max_length=200, verbose_name="first release"),
+                ),
+                (
+                    "last_release",
+                    models.CharField(default="", max_length=200, verbose_name="last release"),
+                ),
+                ("count", models.BigIntegerField(default=0, verbose_name="count")),
+                (
+                    "muted_until",
+                    models.DateTimeField(blank=True, null=True, verbose_name="muted until"),
+                ),
+                ("note", models.TextField(blank=True, default="", verbose_name="note")),
+            ],
+            options={
+                "verbose_name": "failure group",
+                "verbose_name_plural": "failure groups",
+            },
+        ),
+        migrations.CreateModel(
+            name="Failure",
+            fields=[
+                ("run", models.UUIDField(primary_key=True, serialize=False)),
+                ("fingerprint", models.CharField(max_length=16)),
+                ("at", models.DateTimeField()),
+            ],
+            options={
+                "verbose_name": "failure",
+                "verbose_name_plural": "failures",
+                "indexes": [
+                    models.Index(fields=["fingerprint", "at"], name="taskworks_failure_group")
+                ],
+            },
+        ),
         taskworks.database.storage.SetStorage("taskrun", taskworks.database.storage.OF_RUNS),
     ]

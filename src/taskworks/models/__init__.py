@@ -9,6 +9,7 @@ refuse_without_app()  # or Django would, in words about one of the classes
 
 from taskworks.models.bucket import Bucket
 from taskworks.models.edge import Edge
+from taskworks.models.failure import Failure, FailureGroup
 from taskworks.models.firing import Firing
 from taskworks.models.limit import Limit
 from taskworks.models.pause import Pause
@@ -28,6 +29,8 @@ __all__ = [
     "Duty",
     "Edge",
     "Event",
+    "Failure",
+    "FailureGroup",
     "Firing",
     "Kind",
     "Limit",

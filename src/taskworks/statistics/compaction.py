@@ -12,7 +12,7 @@ from taskworks.models.statistic import EVER, HOUR, MINUTE, TEN_MINUTES, TEN_SECO
 from taskworks.statistics.places import MAX_SERIES, Place
 from taskworks.statistics.tally import Tally
 from taskworks.store import Store
-from taskworks.store.shared_duties import STATISTICS
+from taskworks.store.shared_duties import BOOKKEEPING
 
 # The longer periods, and how long their rows are kept.
 KEPT_FOR = {
@@ -28,7 +28,7 @@ IDS_PER_QUERY = 500
 
 def compact(store: Store) -> int:
     """Add up a chunk of rows whose time is over, in one transaction; return how many."""
-    with store.duty_held(STATISTICS) as is_held:
+    with store.duty_held(BOOKKEEPING) as is_held:
         return compact_within(store, CHUNK) if is_held else 0
 
 

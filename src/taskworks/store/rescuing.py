@@ -14,7 +14,7 @@ from taskworks.models.run import TaskRunQuerySet
 from taskworks.models.worker import Request, WorkerQuerySet
 from taskworks.options.policy import ALONE
 from taskworks.store.base import Base
-from taskworks.store.shared_duties import statistics_are_due
+from taskworks.store.shared_duties import failures_are_due, statistics_are_due
 
 # Values of a run that was taken from its worker.
 RESCUED = {
@@ -36,7 +36,7 @@ class Overview(NamedTuple):
     scheduled: bool = False  # an enabled schedule
     workflows: bool = False  # a workflow that has not ended
     asked_to: str = ""  # what the worker is asked to do
-    statistics_due: bool = False  # whether it is time to compact them
+    bookkeeping_due: bool = False  # statistics to compact, or failures to group
 
 
 class Rescuing(Base):
@@ -85,7 +85,8 @@ class Rescuing(Base):
             edge=Subquery(edges[:1]),
             scheduled=Exists(self.schedules.enabled()),
             workflow=Subquery(workflows[:1]),
-            statistics_due=statistics_are_due(self.alias) if conf().statistics else Value(0),
+            failures=failures_are_due(self.alias),
+            statistics=statistics_are_due(self.alias) if conf().statistics else Value(0),
         ).first()
         if row is None:
             return Overview()
@@ -97,7 +98,7 @@ class Rescuing(Base):
             scheduled=bool(row["scheduled"]),
             workflows=row["workflow"] is not None,
             asked_to=row["asked_to"],
-            statistics_due=bool(row["statistics_due"]),
+            bookkeeping_due=bool(row["failures"] or row["statistics"]),
         )
 
     def give_up(self, silence: timedelta, witness: UUID) -> int:

@@ -7,11 +7,14 @@ from datetime import timedelta
 from django.db.models import Exists, Q
 
 from taskworks.database.clock import DatabaseClock
-from taskworks.models import Duty, Statistic
+from taskworks.models import Duty, RunState, Statistic, TaskRun
 from taskworks.models.statistic import TEN_SECONDS
 from taskworks.store.base import Base
 
-STATISTICS = "statistics"
+BOOKKEEPING = "bookkeeping"
+# A worker that waits for the database writes a failure later than it happened. What is later than
+# this is found by the look at all failures, once an hour.
+LATEST_FAILURES = timedelta(minutes=2)
 DUTY_INTERVAL = timedelta(seconds=30)  # from one beginning to the next
 
 
@@ -39,9 +42,20 @@ class SharedDuties(Base):
 
 def statistics_are_due(alias: str) -> Exists:
     """Return an expression: whether there is something to compact, and nobody has begun to."""
-    recently_done = Duty.objects.using(alias).filter(_recent(), name=STATISTICS)
     rows = Statistic.objects.using(alias).filter(seconds=TEN_SECONDS)
-    return Exists(rows.filter(~Exists(recently_done)))
+    return Exists(rows.filter(_nobody_has_begun(alias)))
+
+
+def failures_are_due(alias: str) -> Exists:
+    """Return an expression: whether a run has failed of late, and nobody has begun to group it."""
+    failed = TaskRun.objects.using(alias).filter(
+        state=RunState.FAILED, finished_at__gte=DatabaseClock(-LATEST_FAILURES)
+    )
+    return Exists(failed.filter(_nobody_has_begun(alias)))
+
+
+def _nobody_has_begun(alias: str) -> Q:
+    return Q(~Exists(Duty.objects.using(alias).filter(_recent(), name=BOOKKEEPING)))
 
 
 def _recent() -> Q:

@@ -22,7 +22,7 @@ from taskworks.conf import conf
 from taskworks.database.background import BackgroundThread
 from taskworks.database.connections import reserved_connection
 from taskworks.database.outage import Outage
-from taskworks.duties.compact import Compacting
+from taskworks.duties.bookkeeping import Bookkeeping
 from taskworks.duties.heartbeat import Heartbeat
 from taskworks.duties.housekeeping import Housekeeping
 from taskworks.duties.rescue import wait_for_receivers
@@ -187,9 +187,9 @@ class Worker:
             wake_scheduler=scheduler.wake,
         )
         housekeeping = Housekeeping(self._store, retention_of(self.backend))
-        compacting = Compacting(self._store)
-        self._heartbeat.statistics_due = compacting.wake
-        self._threads += [self._wake_ups, housekeeping, scheduler, compacting]
+        bookkeeping = Bookkeeping(self._store)
+        self._heartbeat.bookkeeping_due = bookkeeping.wake
+        self._threads += [self._wake_ups, housekeeping, scheduler, bookkeeping]
         scheduler.wake()
 
     @property

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from taskworks.logs import visible
 from taskworks.management import (
     action_commands,
+    failures_command,
     import_schedules_command,
     limits_command,
     list_command,
@@ -54,6 +55,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "drain": queue_commands.DRAIN,
     "schedules": schedules_command,
     "limits": limits_command,
+    "failures": failures_command,
     "workers": workers_command.WORKERS,
     "stop-worker": workers_command.STOP_WORKER,
     "move": move_command,
@@ -67,7 +69,7 @@ class Command(BaseCommand):
     help = (
         "Run workers; enqueue, show, retry, cancel, delete and move runs; pause and clear queues, "
         "tasks and limits; drain queues; list, change and import schedules; list and change "
-        "limits; list and stop workers."
+        "limits; list and stop workers; list and retry groups of failures."
     )
     # The worker runs the checks itself, once it has reached the database, which some of them query.
     requires_system_checks = ()

@@ -1,0 +1,125 @@
+"""Retry, mute and annotate groups of failures, for a person."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from taskworks.actions import run_actions
+from taskworks.actions.given import Until, refuse_bad_text, stored_end
+from taskworks.actions.run_actions import Verdict
+from taskworks.conf import nearest
+from taskworks.database.clock import DatabaseClock
+from taskworks.models import Failure, FailureGroup, RunState, TaskRun
+from taskworks.models.failure import FailureGroupQuerySet
+from taskworks.store import store
+
+CHUNK = 500  # runs that are read at once
+MAX_COUNTED = 10_000  # runs of one group
+MAX_NOTE = 10_000  # characters
+
+
+class Retried(NamedTuple):
+    """How many runs of a group were retried, and how many could not be, with one reason."""
+
+    retried: int
+    not_applicable: int
+    reason: str = ""
+
+
+class Seen(NamedTuple):
+    """A group, and how many of its runs are failed now, of these MAX_COUNTED at most."""
+
+    group: FailureGroup
+    open: int
+
+    @property
+    def open_in_words(self) -> str:
+        """The number, which may be too small."""
+        return f"{self.open} or more" if self.open == MAX_COUNTED else str(self.open)
+
+
+def group_of(fingerprint: str) -> FailureGroup:
+    """Return the group; raise ValueError if there is none."""
+    group = _groups().filter(fingerprint=fingerprint).first()
+    if group is None:
+        known = [*_groups().order_by("-last_at").values_list("fingerprint", flat=True)[:100]]
+        hint = nearest(str(fingerprint), known) if known else ""
+        raise ValueError(f"There is no group of failures {fingerprint!r}.{hint}")
+    return group
+
+
+def latest(limit: int, *, muted: bool = False) -> list[Seen]:
+    """Return groups, those seen last first, with or without those that are muted."""
+    groups = _groups() if muted else _groups().unmuted()
+    return [seen(group) for group in groups.order_by("-last_at", "fingerprint")[:limit]]
+
+
+def seen(group: FailureGroup) -> Seen:
+    """Return the group with how many of its runs are failed now."""
+    return Seen(group, _open(group.fingerprint).values("run")[:MAX_COUNTED].count())
+
+
+def retry(fingerprint: str, *, within: timedelta | None = None) -> Retried:
+    """
+    Make the failed runs of a group ready again, each as ``run_actions.retry`` does; only those that
+    failed ``within`` this time, if it is given, and none that fails again meanwhile.
+
+    Raise ValueError if there is no such group.
+    """
+    group_of(fingerprint)
+    retried, refused, reason = 0, 0, ""
+    for run in _runs(fingerprint, within):
+        answer = run_actions.retry(run)
+        if answer.verdict == Verdict.RETRIED:
+            retried += 1
+        else:
+            refused, reason = refused + 1, answer.reason
+    return Retried(retried, refused, reason)
+
+
+def mute(fingerprint: str, until: Until) -> FailureGroup:
+    """Leave a group out of lists until then; None ends that. Raise ValueError for no group."""
+    return _changed(fingerprint, muted_until=stored_end(until))
+
+
+def annotate(fingerprint: str, note: str) -> FailureGroup:
+    """Write a note for people, in place of the one before. Raise ValueError for no group."""
+    refuse_bad_text("note", note, MAX_NOTE)
+    return _changed(fingerprint, note=note)
+
+
+def _changed(fingerprint: str, **columns: object) -> FailureGroup:
+    group_of(fingerprint)
+    _groups().filter(fingerprint=fingerprint).update(**columns)
+    return group_of(fingerprint)
+
+
+def _runs(fingerprint: str, within: timedelta | None) -> Iterator[TaskRun]:
+    """Yield the failed runs of a group, chunk by chunk, each once."""
+    before = store().read_clock()
+    failures = _open(fingerprint).filter(at__lte=before)
+    if within is not None:
+        failures = failures.filter(at__gte=DatabaseClock(-within))
+    after: UUID | None = None
+    while True:
+        some = failures if after is None else failures.filter(run__gt=after)
+        ids = [*some.order_by("run").values_list("run", flat=True)[:CHUNK]]
+        yield from store().runs.filter(id__in=ids).only("id", "backend")
+        if len(ids) < CHUNK:
+            return
+        after = ids[-1]
+
+
+def _open(fingerprint: str) -> "QuerySet[Failure]":
+    """Those whose runs have failed, and not been retried since."""
+    failed = store().runs.filter(
+        id=OuterRef("run"), state=RunState.FAILED, finished_at=OuterRef("at")
+    )
+    return Failure.objects.using(store().alias).filter(Exists(failed), fingerprint=fingerprint)
+
+
+def _groups() -> FailureGroupQuerySet:
+    return FailureGroup.objects.using(store().alias)

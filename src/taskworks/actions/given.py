@@ -1,0 +1,48 @@
+"""What people give with an action: until when, and a text of their own."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from taskworks.database import clock
+from taskworks.jsonvalue import can_be_stored
+from taskworks.store import store
+
+Until = datetime | timedelta | None
+
+
+def stored_end(until: Until) -> datetime | None:
+    """Return the end of a pause as it is stored; raise an error unless that is in the future."""
+    if until is None:
+        return None
+    now = store().read_clock()
+    try:
+        end = clock.later(now, until) if isinstance(until, timedelta) else _as_stored(until)
+    except OverflowError:
+        raise ValueError(f"until must be before the year 10000, not {until!r}.") from None
+    if end <= now:
+        raise ValueError(
+            f"until must be in the future: {until} is not after {now}, the database's time."
+        )
+    return end
+
+
+def _as_stored(until: Any) -> datetime:
+    if not isinstance(until, datetime):
+        raise TypeError(f"until must be a datetime, a timedelta or None, not {until!r}.")
+    if timezone.is_aware(until):
+        return clock.as_stored(until.astimezone(UTC))
+    if settings.USE_TZ:
+        raise ValueError(f"until must have a time zone, because USE_TZ is on: {until}.")
+    return until
+
+
+def refuse_bad_text(name: str, text: Any, most: int) -> None:
+    if not isinstance(text, str):
+        raise TypeError(f"{name} must be a string, not {text!r}.")
+    if len(text) > most:
+        raise ValueError(f"{name} must be at most {most} characters long, not {len(text)}.")
+    if not can_be_stored(text):
+        raise ValueError(f"{name} must not contain NUL or half of a surrogate pair: {text!r}.")

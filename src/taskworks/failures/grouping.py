@@ -1,0 +1,131 @@
+"""Puts failed runs into their groups."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef
+
+from taskworks.database.clock import DatabaseClock
+from taskworks.failures.fingerprint import Identity, identity_of, message
+from taskworks.models import Failure, FailureGroup, TaskRun
+from taskworks.models.run import RunState, TaskRunQuerySet
+from taskworks.store import Store
+from taskworks.store.shared_duties import BOOKKEEPING, LATEST_FAILURES
+
+CHUNK = 200  # runs per transaction
+GROUPS_KEPT_FOR = timedelta(days=400)  # after the last failure
+WRITTEN = ("message", "sample", "first_at", "last_at", "first_release", "last_release", "count")
+
+
+class Failed(NamedTuple):
+    """A failed run, and what it has in common with others."""
+
+    run: TaskRun
+    identity: Identity
+    entry: dict[str, Any]
+
+    @property
+    def at(self) -> datetime:
+        """When it failed."""
+        assert self.run.finished_at is not None, "it was selected by that"  # noqa: S101
+        return self.run.finished_at
+
+    @property
+    def release(self) -> str:
+        """The release of the project that has executed it, if that was said."""
+        said = self.entry.get("release")
+        return said if isinstance(said, str) else ""
+
+    @property
+    def message(self) -> str:
+        """What was raised."""
+        return message(self.identity.exception, str(self.entry.get("traceback", "")))
+
+
+def group(store: Store, within: timedelta | None = LATEST_FAILURES) -> int:
+    """
+    Put a chunk of runs that have failed ``within`` this time, or ever, into their groups, in one
+    transaction; return how many. A run is counted once for each time that it has failed for good.
+    """
+    with store.duty_held(BOOKKEEPING) as is_held:
+        if not is_held:
+            return 0
+        runs = [*_ungrouped(store, within)[:CHUNK]]
+        if runs:
+            _add(store, [_identified(run) for run in runs])
+    return len(runs)
+
+
+def forget_failures(store: Store, after: UUID | None, limit: int) -> UUID | None:
+    """
+    Delete those of the next ``limit`` failures whose runs are gone, and groups that are too old.
+    Return the last run that was read, None if there are no more.
+    """
+    failures = Failure.objects.using(store.alias)
+    some = failures.filter(run__gt=after) if after else failures
+    ids = [*some.order_by("run").values_list("run", flat=True)[:limit]]
+    kept = {*store.runs.filter(id__in=ids).values_list("id", flat=True)}
+    if gone := [run_id for run_id in ids if run_id not in kept]:
+        failures.filter(run__in=gone)._raw_delete(store.alias)
+    if after is None:
+        old = FailureGroup.objects.using(store.alias)
+        old.filter(last_at__lt=DatabaseClock(-GROUPS_KEPT_FOR))._raw_delete(store.alias)
+    return ids[-1] if len(ids) == limit else None
+
+
+def _ungrouped(store: Store, within: timedelta | None) -> TaskRunQuerySet:
+    grouped = Failure.objects.filter(run=OuterRef("id"), at=OuterRef("finished_at"))
+    failed = store.runs.filter(state=RunState.FAILED, finished_at__isnull=False)
+    if within is not None:
+        failed = failed.filter(finished_at__gte=DatabaseClock(-within))
+    wanted = failed.filter(~Exists(grouped)).order_by("finished_at", "id")
+    return wanted.only("id", "finished_at", "task_path", "callable_path", "errors")
+
+
+def _identified(run: TaskRun) -> Failed:
+    entry = dict(run.errors[-1]) if run.errors else {}
+    exception, traceback = (entry.get(name, "") for name in ("exception_class_path", "traceback"))
+    return Failed(run, identity_of(run.called_path, exception, traceback), entry)
+
+
+def _add(store: Store, failed: Sequence[Failed]) -> None:
+    of_group: dict[str, list[Failed]] = {}
+    for one in failed:
+        of_group.setdefault(one.identity.fingerprint, []).append(one)
+    stored = FailureGroup.objects.using(store.alias).in_bulk([*of_group])
+    groups = [_with(stored.get(name), of_group[name]) for name in sorted(of_group)]
+    rows = FailureGroup.objects.using(store.alias)
+    rows.bulk_create([one for one in groups if one.fingerprint not in stored])
+    # Of the others only what is ours: a person may mute one at this moment.
+    rows.bulk_update([one for one in groups if one.fingerprint in stored], WRITTEN)
+    _note(store, failed)
+
+
+def _with(group: FailureGroup | None, failed: Sequence[Failed]) -> FailureGroup:
+    """Return a group, new or not, with more failures, the earliest first."""
+    first, last = failed[0], failed[-1]
+    if group is None:
+        group = FailureGroup(
+            fingerprint=first.identity.fingerprint,
+            **first.identity._asdict(),
+            first_at=first.at,
+            first_release=first.release,
+            last_at=first.at,
+        )
+    if first.at < group.first_at:
+        group.first_at, group.first_release = first.at, first.release
+    if last.at >= group.last_at:
+        group.last_at, group.last_release = last.at, last.release
+        group.message, group.sample = last.message, last.run.id
+    group.count += len(failed)
+    return group
+
+
+def _note(store: Store, failed: Sequence[Failed]) -> None:
+    failures = Failure.objects.using(store.alias)
+    failures.filter(run__in=[one.run.id for one in failed])._raw_delete(store.alias)
+    failures.bulk_create(
+        Failure(run=one.run.id, fingerprint=one.identity.fingerprint, at=one.at) for one in failed
+    )
