@@ -8,6 +8,7 @@ import pytest
 
 from taskworks import TaskResult
 from taskworks.models import Edge, RunState, TaskRun, Worker
+from taskworks.options.policy import EXECUTORS
 from taskworks.store import store
 from tests import tasks
 
@@ -45,7 +46,8 @@ def failed_run(make_run: MakeRun) -> TaskRun:
 
 @pytest.fixture
 def worker(patience: None) -> Worker:
-    row = Worker(label="of a test", hostname="here", pid=77)
+    slots = dict.fromkeys(EXECUTORS, 1)
+    row = Worker(label="of a test", hostname="here", pid=77, slots=slots)
     store().register(row)
     return Worker.objects.get()
 

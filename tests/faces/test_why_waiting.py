@@ -161,6 +161,19 @@ def test_no_worker_is_running(worker: Worker) -> None:
     assert why_waiting(result) == "No worker is running."
 
 
+def test_no_worker_takes_its_queue_or_its_executor(worker: Worker) -> None:
+    result = tasks.noop.enqueue()
+    Worker.objects.filter(id=worker.id).update(slots={"process": 1})
+    assert why_waiting(result) == "No worker of its queue 'default' has slots for 'thread'."
+    Worker.objects.filter(id=worker.id).update(queues=["mail"])
+    unattended = "No worker that is running takes the queue 'default' of 'default'."
+    assert why_waiting(result) == unattended
+    Worker.objects.filter(id=worker.id).update(queues=None, excluded_queues=["default"])
+    assert why_waiting(result) == unattended
+    Worker.objects.filter(id=worker.id).update(excluded_queues=[], asked_to="stop")
+    assert why_waiting(result) == "No worker is running."
+
+
 @pytest.mark.usefixtures("worker", "patience")
 def test_it_has_expired() -> None:
     result = tasks.noop.using(expires=60).enqueue()

@@ -1,10 +1,8 @@
 """Why a run waits, in a sentence for people."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from taskworks.actions import steps_shown
-from taskworks.conf import conf
-from taskworks.database.clock import DatabaseClock
 from taskworks.models import Edge, Pause, RunState, TaskRun, Workflow
 from taskworks.models.pause import QUEUE, scopes_of
 from taskworks.models.run import FINISHED, TaskRunQuerySet
@@ -97,7 +95,7 @@ def _why_scheduled(store: Store, run: TaskRun) -> str:
 def _why_ready(store: Store, run: TaskRun) -> str:
     if of_pause := _of_pause(store, run):
         return of_pause.strip()
-    if unattended := _why_unattended(store):
+    if unattended := _why_unattended(store, run):
         return unattended
     if run.expires_at and run.expires_at <= store.read_clock():
         return "It has expired, and fails when a worker comes to it."
@@ -142,10 +140,16 @@ def _paused(pause: Pause) -> str:
     return f"Its {what} is {pause.in_words}"
 
 
-def _why_unattended(store: Store) -> str:
-    silence = timedelta(seconds=conf().worker_timeout)
-    heard = store.workers.living().filter(heartbeat_at__gt=DatabaseClock(-silence))
-    return "" if heard.exists() else "No worker is running."
+def _why_unattended(store: Store, run: TaskRun) -> str:
+    heard = [*store.workers.heard().filter(asked_to="")]
+    of_queue = [one for one in heard if one.backend == run.backend and one.takes(run.queue_name)]
+    if not heard:
+        return "No worker is running."
+    if not of_queue:
+        return f"No worker that is running takes the queue {run.queue_name!r} of {run.backend!r}."
+    if not any(one.takes(run.queue_name, run.executor) for one in of_queue):
+        return f"No worker of its queue {run.queue_name!r} has slots for {run.executor!r}."
+    return ""
 
 
 def _in_front(runs: TaskRunQuerySet, run: TaskRun) -> str:
