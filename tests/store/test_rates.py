@@ -342,6 +342,24 @@ def test_a_rate_that_is_changed_holds_at_once(
     assert len(claim()) == 6
 
 
+def test_a_project_without_time_zones_has_the_same_rates(
+    store: Store, fill: Fill, look: Look, clock: Clock, settings: Any
+) -> None:
+    settings.USE_TZ, settings.TIME_ZONE = False, "Asia/Kolkata"
+    limit(rate="60/h", burst=2)
+    fill(*"aaabb")
+    hold(store, 90, "b")
+    first = look()
+    assert [run.lane for run in first.runs] == ["a", "a"]
+    assert 30 < first.opens_in <= 60
+    clock.advance(seconds=61)
+    assert [run.lane for run in look().runs] == ["a"]
+    clock.advance(seconds=31)
+    assert [run.lane for run in look().runs] == ["b", "b"]
+    clock.advance(hours=1)
+    assert store.forget_full_buckets(10) == 2
+
+
 # A hold.
 
 
