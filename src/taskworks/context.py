@@ -87,7 +87,7 @@ class TaskContext(_Standard):  # type: ignore[misc] # only Django's stubs have i
 
     @property
     def workflow(self) -> "Membership | None":
-        """The workflow that this run is a step of, read from the database, or None."""
+        """The workflow that this run is a step of, or None; it is read when it is used."""
         workflow = member_of(getattr(self.task_result, "metadata", None))
         if workflow is None:
             return None

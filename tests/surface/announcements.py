@@ -9,7 +9,7 @@ from uuid import uuid4
 from django.dispatch import Signal
 from django.utils import timezone
 
-from taskworks import signals
+from taskworks import chain, signals
 from tests import tasks
 from tests.behavior import received, rewrite, run_worker
 
@@ -31,10 +31,11 @@ def observed() -> dict[str, Any]:
 
 
 def _live() -> None:
-    """Have runs succeed, fail, be retried, cancelled, rescued and lost."""
+    """Have a workflow end, and runs succeed, fail, be retried, cancelled, rescued and lost."""
     tasks.noop.using(metadata={"correlation_id": "of a request"}).enqueue()
     tasks.fail.using(max_attempts=2, backoff=0).enqueue()
     tasks.noop.enqueue().cancel()
+    chain(tasks.noop.step()).enqueue()
     for delivery in ("at_least_once", "at_most_once"):
         _leave_to_a_dead_worker(tasks.noop.using(delivery=delivery).enqueue())
     run_worker()

@@ -44,11 +44,8 @@ def shapes(depth: int) -> list[Shape]:
     if depth == 1:
         return LEAVES
     lower = shapes(depth - 1)
-    pairs = (
-        [*product(lower, LEAVES), *product(LEAVES, lower)]
-        if depth > 2
-        else [*product(lower, lower)]
-    )
+    others = LEAVES if depth == 2 else LEAVES[:2]
+    pairs = [*product(lower, others), *product(others, lower)]
     return [Nested(*pair, in_turn) for pair in dict.fromkeys(pairs) for in_turn in (True, False)]
 
 

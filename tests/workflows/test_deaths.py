@@ -22,7 +22,6 @@ def killed_at(first: int, stride: int) -> int:
         capture_output=True,
         text=True,
         check=False,
-        timeout=1800,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return int(done.stdout.split()[-2])
@@ -33,6 +32,7 @@ def test_at_some_statements() -> None:
     assert killed_at(first=17, stride=67) > 1
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.not_every_day
 @pytest.mark.thorough_on_servers
 @pytest.mark.parametrize("first", range(1, 17))

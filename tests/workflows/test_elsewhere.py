@@ -45,8 +45,10 @@ def grows_and_fails(context: TaskContext, fails: bool) -> None:
 
 @task(takes_context=True)
 async def grows(context: TaskContext) -> Any:
-    workflow = await asyncio.to_thread(lambda: context.workflow)
+    workflow = context.workflow
+    assert workflow
     await workflow.aadd("more", step, "more")
+    assert (await workflow.aget_result()).status == "running"
     return await workflow.aresult("a")
 
 

@@ -249,13 +249,16 @@ class Workflows:
 
     def membership(self, run: UUID, workflow: UUID, token: UUID | None) -> Membership:
         """Return what a run that is executed may know of its workflow, and do with it."""
-        from taskworks.models.workflow import Kind
         from taskworks.store.new_workflows import Claim
 
+        return Membership(self, workflow, Claim(run, token) if token else None)
+
+    def row_of_member(self, workflow: UUID) -> "models.Workflow":
+        """Return the row of the workflow that has this group, or of the workflow itself."""
+        from taskworks.models.workflow import Kind
+
         row = self.row(workflow)
-        if row.kind == Kind.GROUP and row.parent:
-            row = self.row(row.parent)
-        return Membership(self, row, Claim(run, token) if token else None)
+        return self.row(row.parent) if row.kind == Kind.GROUP and row.parent else row
 
     @staticmethod
     def refuse_to_wait_in_a_transaction() -> None:

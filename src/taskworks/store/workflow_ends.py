@@ -9,10 +9,10 @@ and has looked again since. Every step of it may be repeated, by anybody.
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from taskworks.models import Edge, RunState, TaskRun, Workflow
 from taskworks.models.run import TaskRunQuerySet
@@ -68,10 +68,10 @@ class WorkflowEnds(NewWorkflows):
             "closed_at",
             "stopping_at",
             "on_failure",
-            Exists(_members(me).filter(state__in=ACTIVE)),
-            Exists(children.filter(finished_at=None)),
-            Exists(_members(me).filter(state__in=UNSUCCESSFUL)),
-            Exists(children.filter(outcome__in=UNSUCCESSFUL)),
+            _first_of(_members(me).filter(state__in=ACTIVE)),
+            _first_of(children.filter(finished_at=None)),
+            _first_of(_members(me).filter(state__in=UNSUCCESSFUL)),
+            _first_of(children.filter(outcome__in=UNSUCCESSFUL)),
         )
         return [
             Unfinished(
@@ -79,8 +79,8 @@ class WorkflowEnds(NewWorkflows):
                 closed is not None,
                 stopping is not None,
                 on_failure == OnFailure.STOP,
-                is_active or has_child,
-                has_failed or has_failed_child,
+                bool(is_active or has_child),
+                bool(has_failed or has_failed_child),
             )
             for (
                 id_,
@@ -264,6 +264,11 @@ class Hopes:
             lost |= new
             remaining += new
         return lost
+
+
+def _first_of(rows: QuerySet[Any]) -> Subquery:
+    """Return the id of one of these, or NULL."""
+    return Subquery(rows.values("id")[:1])  # not Exists, for which PostgreSQL might read all rows
 
 
 def _members(workflow: UUID | OuterRef) -> TaskRunQuerySet:

@@ -1,6 +1,7 @@
 """Steps that are added to a workflow that is stored, and what a member knows of its workflow."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -35,11 +36,34 @@ class Membership:
     names; and not by an attempt whose run another worker has by now.
     """
 
-    def __init__(self, workflows: Any, row: Any, claim: Any) -> None:
-        self._workflows, self._claim = workflows, claim
-        self._id: UUID = row.id
-        self.id, self.name = str(row.id), row.name
-        self.metadata: dict[str, Any] = row.metadata
+    def __init__(self, workflows: Any, member_of: UUID, claim: Any) -> None:
+        self._workflows, self._member_of, self._claim = workflows, member_of, claim
+
+    @cached_property
+    def _row(self) -> Any:
+        """Read when it is first needed, so that a coroutine function may ask for this object."""
+        return self._workflows.row_of_member(self._member_of)
+
+    @property
+    def _id(self) -> UUID:
+        workflow: UUID = self._row.id
+        return workflow
+
+    @property
+    def id(self) -> str:
+        """Its id, as text."""
+        return str(self._id)
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self._row.name)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What it was given as ``metadata``."""
+        given: dict[str, Any] = self._row.metadata
+        return given
 
     def result(self, step: str) -> Any:
         """
@@ -102,10 +126,14 @@ class Membership:
         """See each()."""
         return await sync_to_async(self.each)(*args, **kwargs)
 
-    def refresh(self) -> "WorkflowResult":
+    def get_result(self) -> "WorkflowResult":
         """Return the result of the workflow as it is now."""
         result: WorkflowResult = self._workflows.get(self.id)
         return result
+
+    async def aget_result(self) -> "WorkflowResult":
+        """See get_result()."""
+        return await sync_to_async(self.get_result)()
 
 
 def added_step(
