@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import DOCS, ROOT
-from tests.moving import required_on
+from tests.moving import required
 
-required_on("django_celery_beat", below=(6, 1))
-pytest.importorskip("django_celery_results")
+required("django_celery_beat")
+required("django_celery_results")
 
-pytestmark = [pytest.mark.any_database, pytest.mark.not_every_day]
+pytestmark = pytest.mark.any_database
 
 BEFORE = Path(__file__).parent / "project"
 PAGE = (DOCS / "howto" / "coming-from-celery.md").read_text()

@@ -14,9 +14,9 @@ from django.utils import timezone
 from taskworks.models import Schedule, TaskRun
 from tests.behavior import run_worker
 from tests.celery import tasks as shim_tasks
-from tests.moving import refusal, required_on, taskworks
+from tests.moving import refusal, required, taskworks
 
-required_on("django_celery_beat", below=(6, 1))
+required("django_celery_beat")
 
 from django_celery_beat import models as beat  # noqa: E402
 
