@@ -324,8 +324,9 @@ def test_a_key_is_held_that_another_side_has_closed(answers: Answers) -> None:
         run_tasks()
         states = TaskRun.objects.order_by("id").values_list("state", "attempts")
         assert [*states.all()] == [("scheduled", 0), ("ready", 0)]
-        moved.advance(seconds=121)
-        run_tasks()
+        for _ in range(2):  # the total rate lets one begin after the other
+            moved.advance(seconds=121)
+            run_tasks()
         assert [*states.all()] == [("successful", 1), ("successful", 1)]
 
 
