@@ -168,13 +168,13 @@ class Workflow:
                     yield from step.workflow._calls()
 
     def _new_name(self, name: Any) -> str:
-        new: str = validated_name(name, "step")
-        if new in self.steps:
+        valid = validated_name(name, "step")
+        if valid in self.steps:
             raise InvalidWorkflow(
-                f"The workflow {self.name!r} has a step {name!r} already. Give this one another "
+                f"The workflow {self.name!r} has a step {valid!r} already. Give this one another "
                 "name, or use each() for many runs under one name."
             )
-        return new
+        return valid
 
     def _before(self, name: str, after: After) -> tuple[Step | str, ...]:
         before = tuple(dict.fromkeys(self._found(name, one) for one in _listed(after)))
