@@ -577,9 +577,6 @@ class Migration(migrations.Migration):
                 ("run_max", models.FloatField(null=True)),
                 ("waits", models.TextField(default="")),
                 ("runs", models.TextField(default="")),
-                ("depth", models.BigIntegerField(null=True)),
-                ("oldest", models.FloatField(null=True)),
-                ("busy", models.BigIntegerField(null=True)),
             ],
             options={
                 "verbose_name": "statistic",
