@@ -6,6 +6,7 @@ from uuid import UUID
 from taskworks import real_time as time
 from taskworks.failures import grouping
 from taskworks.statistics.compaction import forget_statistics
+from taskworks.statistics.marks import forget_marks
 from taskworks.store import Store
 
 CHUNK = 1000  # rows per statement
@@ -31,7 +32,7 @@ class Tidying:
     - unique keys whose runs are gone: pruning deletes those of its runs, but a project that
       deletes runs in another way does not,
     - pauses that have ended by themselves,
-    - statistics that are too old,
+    - statistics and marks that are too old,
     - failures whose runs are gone.
 
     It also groups failures that nobody has grouped when they happened.
@@ -86,6 +87,7 @@ class Tidying:
         return False
 
     def _forget_statistics(self) -> bool:
+        forget_marks(self._store)
         return forget_statistics(self._store, CHUNK) == CHUNK
 
     def _forget_failures(self) -> bool:

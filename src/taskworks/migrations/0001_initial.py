@@ -662,5 +662,23 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="Mark",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("at", models.DateTimeField(db_index=True, verbose_name="at")),
+                ("label", models.CharField(max_length=200, verbose_name="label")),
+                (
+                    "release",
+                    taskworks.database.fields.NameField(
+                        max_length=200, null=True, unique=True, verbose_name="release"
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "mark",
+                "verbose_name_plural": "marks",
+            },
+        ),
         taskworks.database.storage.SetStorage("taskrun", taskworks.database.storage.OF_RUNS),
     ]
