@@ -6,6 +6,7 @@ from uuid import UUID
 from taskworks import real_time as time
 from taskworks.failures import grouping
 from taskworks.statistics.compaction import forget_statistics
+from taskworks.statistics.marks import forget_marks
 from taskworks.store import Store
 
 CHUNK = 1000  # rows per statement
@@ -33,7 +34,7 @@ class Tidying:
     - steps and events whose runs are gone, for the same reason,
     - pauses that have ended by themselves,
     - buckets of limits that are full, and not held,
-    - statistics that are too old,
+    - statistics and marks that are too old,
     - failures whose runs are gone.
 
     It also groups failures that nobody has grouped when they happened.
@@ -99,6 +100,7 @@ class Tidying:
         return self._store.forget_full_buckets(CHUNK) == CHUNK
 
     def _forget_statistics(self) -> bool:
+        forget_marks(self._store)
         return forget_statistics(self._store, CHUNK) == CHUNK
 
     def _forget_failures(self) -> bool:

@@ -735,9 +735,6 @@ class Migration(migrations.Migration):
                 ("run_max", models.FloatField(null=True)),
                 ("waits", models.TextField(default="")),
                 ("runs", models.TextField(default="")),
-                ("depth", models.BigIntegerField(null=True)),
-                ("oldest", models.FloatField(null=True)),
-                ("busy", models.BigIntegerField(null=True)),
             ],
             options={
                 "verbose_name": "statistic",
@@ -877,6 +874,24 @@ class Migration(migrations.Migration):
                 "indexes": [
                     models.Index(fields=["fingerprint", "at"], name="taskworks_failure_group")
                 ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Mark",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("at", models.DateTimeField(db_index=True, verbose_name="at")),
+                ("label", models.CharField(max_length=200, verbose_name="label")),
+                (
+                    "release",
+                    taskworks.database.fields.NameField(
+                        max_length=200, null=True, unique=True, verbose_name="release"
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "mark",
+                "verbose_name_plural": "marks",
             },
         ),
         taskworks.database.storage.SetStorage("taskrun", taskworks.database.storage.OF_RUNS),

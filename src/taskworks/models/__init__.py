@@ -12,6 +12,7 @@ from taskworks.models.edge import Edge
 from taskworks.models.failure import Failure, FailureGroup
 from taskworks.models.firing import Firing
 from taskworks.models.limit import Limit
+from taskworks.models.mark import Mark
 from taskworks.models.pause import Pause
 from taskworks.models.planning import FAR_FUTURE, HAS_NOT_RUN
 from taskworks.models.run import RunState, TaskRun
@@ -34,6 +35,7 @@ __all__ = [
     "Firing",
     "Kind",
     "Limit",
+    "Mark",
     "Overlap",
     "Pause",
     "RunState",

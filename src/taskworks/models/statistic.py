@@ -23,9 +23,6 @@ COUNTS = (
     "timed_out",  # of those failed or retried
     "rescued",
 )
-SUMS = ("wait_sum", "run_sum")
-LARGEST = ("run_max", "depth", "oldest", "busy")
-HISTOGRAMS = ("waits", "runs")
 
 
 class Statistic(models.Model):
@@ -44,7 +41,7 @@ class Statistic(models.Model):
     since = models.BigIntegerField()
     backend = NameField(max_length=64)
     queue_name = NameField(max_length=128)
-    # The path of what is called, OTHERS, or "" for what is known of the queue as such.
+    # The path of what is called, or OTHERS.
     task_path = NameField(max_length=512)
     # Who has written it; None once it is compacted.
     worker = models.UUIDField(null=True)
@@ -69,12 +66,6 @@ class Statistic(models.Model):
     # The same as histograms.
     waits = models.TextField(default="")
     runs = models.TextField(default="")
-
-    # Of a queue, the largest that were seen: ready runs, the seconds for which the oldest of them
-    # had waited, and runs in hand. Null where nobody has looked.
-    depth = models.BigIntegerField(null=True)
-    oldest = models.FloatField(null=True)
-    busy = models.BigIntegerField(null=True)
 
     class Meta:
         verbose_name = _("statistic")

@@ -87,8 +87,6 @@ def _by_place(rows: Iterable[Statistic]) -> dict[Place, Tally]:
         tally = Tally.of(row)
         series = row.backend, row.queue_name, row.task_path
         for seconds in (EVER, *KEPT_FOR):
-            if seconds == EVER and not row.task_path:
-                continue  # what a queue was like has no total
             since = row.since // seconds * seconds if seconds else 0
             tallies.setdefault(Place(seconds, since, *series), Tally()).add(tally)
     return tallies

@@ -45,7 +45,7 @@ def by_all(key: Key) -> Key:
 
 
 def by_task(key: Key) -> Key:
-    """Tell tasks apart, and leave out what is only of a queue."""
+    """Tell tasks apart, in whatever queue."""
     return Key(task_path=key.task_path)
 
 
@@ -65,7 +65,7 @@ def totals(store: Store) -> dict[Key, Tally]:
     earlier call, whoever has died or compacted since. Reads the totals, and what was not compacted
     yet, in one statement; raise TooManyRows if that is too much.
     """
-    rows = _statistics(store).filter(seconds__in=[EVER, TEN_SECONDS]).exclude(task_path="")
+    rows = _statistics(store).filter(seconds__in=[EVER, TEN_SECONDS])
     total, recent = dict[Key, Tally](), dict[Key, Tally]()
     for row in _bounded(rows):
         of_kind = total if row.seconds == EVER else recent

@@ -12,27 +12,13 @@ FINISHED = ("successful", "failed", "cancelled")
 class Tally:
     """The columns of a ``Statistic`` that are added up; ``counts`` are in the order of COUNTS."""
 
-    __slots__ = (
-        "busy",
-        "counts",
-        "depth",
-        "oldest",
-        "run_max",
-        "run_sum",
-        "runs",
-        "wait_sum",
-        "waits",
-    )
+    __slots__ = ("counts", "run_max", "run_sum", "runs", "wait_sum", "waits")
 
     def __init__(self) -> None:
         self.counts = [0] * len(COUNTS)
         self.wait_sum = self.run_sum = 0.0  # seconds
         self.waits, self.runs = Histogram(), Histogram()
-        # The largest that were seen; None where nobody has looked.
-        self.run_max: float | None = None
-        self.depth: int | None = None
-        self.oldest: float | None = None
-        self.busy: int | None = None
+        self.run_max: float | None = None  # None if none has run
 
     @classmethod
     def of(cls, row: Statistic) -> "Tally":
@@ -41,7 +27,6 @@ class Tally:
         tally.counts = [getattr(row, name) for name in COUNTS]
         tally.wait_sum, tally.run_sum, tally.run_max = row.wait_sum, row.run_sum, row.run_max
         tally.waits, tally.runs = Histogram.parse(row.waits), Histogram.parse(row.runs)
-        tally.depth, tally.oldest, tally.busy = row.depth, row.oldest, row.busy
         return tally
 
     def __getitem__(self, name: str) -> int:
@@ -66,10 +51,8 @@ class Tally:
         self.run_sum += other.run_sum
         self.waits.merge(other.waits)
         self.runs.merge(other.runs)
-        self.run_max = _larger(self.run_max, other.run_max)
-        self.depth = _larger(self.depth, other.depth)
-        self.oldest = _larger(self.oldest, other.oldest)
-        self.busy = _larger(self.busy, other.busy)
+        largest = [one for one in (self.run_max, other.run_max) if one is not None]
+        self.run_max = max(largest, default=None)
 
     def row(self, row_id: UUID, **period: Any) -> Statistic:
         """Return a row that says the same of a period."""
@@ -82,11 +65,4 @@ class Tally:
             run_max=self.run_max,
             waits=str(self.waits),
             runs=str(self.runs),
-            depth=self.depth,
-            oldest=self.oldest,
-            busy=self.busy,
         )
-
-
-def _larger(one: Any, other: Any) -> Any:
-    return max((given for given in (one, other) if given is not None), default=None)

@@ -49,6 +49,7 @@ from taskworks.recording.ledger import Ledger
 from taskworks.recording.subscribers import RunLog, RunSignals, Watchers
 from taskworks.statistics.collector import Collector, NoCollector
 from taskworks.statistics.flushing import Flushing
+from taskworks.statistics.marks import mark_release
 from taskworks.store import store
 from taskworks.worker.claiming import NoWakeUps, WakeUpSource
 from taskworks.worker.claiming.intake import Intake
@@ -214,6 +215,8 @@ class Worker:
 
     def _run(self) -> None:
         self._registration.begin()
+        if conf().statistics:
+            mark_release(self._store)
         for thread in self._threads:
             thread.start()
         self._observer.begins(self.label, str(self.options.queues))
