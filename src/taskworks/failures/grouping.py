@@ -49,6 +49,8 @@ def group(store: Store, within: timedelta | None = LATEST_FAILURES) -> int:
     Put a chunk of runs that have failed ``within`` this time, or ever, into their groups, in one
     transaction; return how many. A run is counted once for each time that it has failed for good.
     """
+    if not _ungrouped(store, within).exists():  # mostly
+        return 0
     with store.duty_held(BOOKKEEPING) as is_held:
         if not is_held:
             return 0
