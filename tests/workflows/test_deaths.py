@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.workers import where_the_database_is
+from tests.on_request import on_request
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -32,9 +33,7 @@ def test_at_some_statements() -> None:
     assert killed_at(first=17, stride=67) > 1
 
 
-@pytest.mark.timeout(3600)
-@pytest.mark.not_every_day
-@pytest.mark.thorough_on_servers
+@on_request
 @pytest.mark.parametrize("first", range(1, 17))
 def test_at_every_statement(first: int) -> None:
     assert killed_at(first, stride=16) > 3

@@ -3,6 +3,7 @@
 import pytest
 
 from taskworks.models import Edge, RunState, TaskRun, Workflow
+from tests.on_request import on_request
 from tests.workflows import tasks
 from tests.workflows.conftest import Work
 from tests.workflows.shapes import Built, Shape, cases
@@ -38,9 +39,7 @@ def test_some_shapes(case: tuple[Shape, str], work: Work) -> None:
     check(*case, work)
 
 
-@pytest.mark.timeout(3600)
-@pytest.mark.not_every_day
-@pytest.mark.thorough_on_servers
+@on_request
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_shape(part: int, work: Work) -> None:
     for case in cases(PARTS, part):
