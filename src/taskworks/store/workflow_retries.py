@@ -175,7 +175,7 @@ class WorkflowRetries(WorkflowStops):
     def _reopen_rows(self, ids: Sequence[UUID]) -> None:
         for some in _chunks(ids):
             self.workflows.filter(id__in=some).update(
-                finished_at=None, outcome=None, stopping_at=None
+                finished_at=None, outcome=None, stopping_at=None, reopened_at=DatabaseClock()
             )
 
     def _redo(
