@@ -11,7 +11,7 @@ from taskworks import Workflow
 from taskworks.actions.waiting import why_waiting
 from taskworks.backends.workflow_ends import stop_workflow
 from taskworks.database.clock import DatabaseClock
-from taskworks.duties.workflows import look_after_all
+from taskworks.duties.workflows import WorkflowSweep, look_after_all
 from taskworks.models import RunState, TaskRun
 from taskworks.models import Workflow as Row
 from taskworks.store import Store
@@ -314,6 +314,21 @@ def test_a_large_group_is_cancelled_in_few_statements(store: Store) -> None:
     assert len(queries) < 60
     assert store.runs.ready().unlimited().count() == 2500
     assert UUID(result.id)
+
+
+def test_a_sweep_leaves_the_rest_of_very_many_to_the_next_heartbeat(store: Store) -> None:
+    flow = Workflow("large")
+    flow.each("group", step, [["a"]] * 2500)
+    result = flow.enqueue()
+    assert store.begin_to_stop(UUID(result.id))
+    sweep, left = WorkflowSweep(store), [2500]
+    while left[-1]:
+        sweep.step(within=0)
+        left.append(result.counts().get("ready", 0))
+    assert sorted({*left}) == [0, 500, 1500, 2500]
+    look_after_all(store)
+    result.refresh()
+    assert result.status == "cancelled"
 
 
 def test_a_step_says_what_it_waits_for(work: Work) -> None:
