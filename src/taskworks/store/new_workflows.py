@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db.models import Count
+from django.db.models import Count, F
 
 from taskworks.database.transactions import writing
 from taskworks.models import Edge, RunState, Step, Workflow
@@ -127,6 +127,16 @@ class NewWorkflows(Blocking):
             for step in self.steps.filter(
                 workflow=workflow, name__in=names[start : start + MAX_ROWS_PER_STATEMENT]
             )
+        }
+
+    def empty_among(self, ids: Sequence[UUID]) -> set[UUID]:
+        """Return those of these workflows that had ended when they were stored: they are empty."""
+        return {
+            id_
+            for start in range(0, len(ids), MAX_ROWS_PER_STATEMENT)
+            for id_ in self.workflows.filter(
+                id__in=ids[start : start + MAX_ROWS_PER_STATEMENT], finished_at=F("created_at")
+            ).values_list("id", flat=True)
         }
 
     def members(self, workflow: UUID, *, at_most: int) -> int:

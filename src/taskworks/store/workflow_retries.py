@@ -134,7 +134,7 @@ class WorkflowRetries(WorkflowStops):
         for some in _chunks([row.id for row in rows if row.kind == Kind.STEPS]):
             for step in self.steps.filter(workflow__in=some):
                 family.steps[step.id] = step
-                for before in [step.workflow, *(before for before, _ in _rules(step))]:
+                for before in [step.workflow, *(before for before, _ in rules_of(step))]:
                     family.next_after[before].append(step.id)
         return family
 
@@ -254,7 +254,7 @@ class WorkflowRetries(WorkflowStops):
         self, family: Family, members: dict[UUID, UUID], waiting: dict[UUID, UUID]
     ) -> list[Edge]:
         """Return the edges that do not hold, of members and of those that wait already."""
-        before = {id_ for step in family.steps.values() for id_, _ in _rules(step)}
+        before = {id_ for step in family.steps.values() for id_, _ in rules_of(step)}
         states: dict[UUID, str | None] = {**self.states_of(before)}
         states |= {id_: row.outcome for id_, row in family.workflows.items()}
         states |= dict.fromkeys(members, None)
@@ -281,11 +281,12 @@ def edges_of(run: UUID, step: Step) -> list[Edge]:
     """Return the edges of a run that follows what this step follows."""
     return [
         Edge(run=run, after=before, any_end=rule == ANY_END, only_failed=rule == FAILURE)
-        for before, rule in _rules(step)
+        for before, rule in rules_of(step)
     ]
 
 
-def _rules(step: Step) -> list[tuple[UUID, str]]:
+def rules_of(step: Step) -> list[tuple[UUID, str]]:
+    """Return the ids of what this step follows, and how each of these is to end."""
     rules = []
     for entry in step.after:
         match entry:
