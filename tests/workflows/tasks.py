@@ -17,6 +17,11 @@ def step(context: TaskContext, label: str) -> str:
 
 
 @task(takes_context=True)
+def charge(context: TaskContext) -> None:
+    context.step("charge", executed.append, "charge")
+
+
+@task(takes_context=True)
 def gather(context: TaskContext, group: str) -> list[Any]:
     executed.append(f"gather {group}")
     assert context.workflow

@@ -1,19 +1,24 @@
 """Cancel and retry a workflow, all of it or from a step on, and single runs of it."""
 
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 from django.db import connection
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from taskworks import Workflow
 from taskworks.actions.waiting import why_waiting
+from taskworks.backends.workflow_ends import stop_workflow
+from taskworks.database.clock import DatabaseClock
+from taskworks.duties.workflows import WorkflowSweep, look_after_all
 from taskworks.models import RunState, TaskRun
 from taskworks.models import Workflow as Row
 from taskworks.store import Store
 from tests.connections import begin_elsewhere, held_elsewhere
 from tests.workflows import tasks
 from tests.workflows.conftest import Work
-from tests.workflows.tasks import step
+from tests.workflows.tasks import charge, step
 from tests.workflows.test_growth import without_sqlite
 
 
@@ -105,6 +110,109 @@ def test_retry_again_makes_what_waits_wait_for_it_too(work: Work) -> None:
     assert work() == ["b"]
     assert result.retry() == 1
     assert work() == ["a", "c"]
+
+
+def test_what_is_executed_again_does_not_take_the_steps_that_it_has_recorded(work: Work) -> None:
+    flow = Workflow("charges")
+    flow.add("a", charge)
+    result = flow.enqueue()
+    assert work() == ["charge"]
+    assert result.retry(from_="a", again=True) == 1
+    assert work() == ["charge"]
+
+
+def test_what_has_failed_goes_on_after_the_steps_that_it_has_recorded(work: Work) -> None:
+    flow = Workflow("charges")
+    flow.add("a", charge)
+    result = flow.enqueue()
+    assert work() == ["charge"]
+    TaskRun.objects.update(state=RunState.FAILED)
+    Row.objects.update(outcome="failed")
+    assert result.retry() == 1
+    assert work() == []
+
+
+def test_what_waits_again_is_not_taken_for_a_run_of_a_paused_task(work: Work) -> None:
+    flow = Workflow("ab")
+    flow.add("a", step, "a")
+    flow.add("b", step, "b", after="a")
+    result = flow.enqueue()
+    work()
+    assert result.retry(from_="a", again=True) == 2
+    b = TaskRun.objects.get(id=result.step("b").task_result.id)
+    assert "waits for the run" in (why_waiting(b) or "")
+    TaskRun.objects.filter(id=b.id).update(enqueued_at=b.enqueued_at - timedelta(days=7))
+    TaskRun.objects.filter(id=b.id).update(available_at=F("enqueued_at"))
+    assert work() == ["a", "b"]
+    b.refresh_from_db()
+    assert b.available_at > b.enqueued_at + timedelta(days=6), "it counts from now on"
+
+
+def test_the_retry_of_one_run_is_not_stopped_by_what_had_failed_before(
+    work: Work, store: Store
+) -> None:
+    tasks.failing.add("a")
+    flow = Workflow("stops", on_failure="stop")
+    flow.add("a", step, "a")
+    flow.add("later", step.using(run_after=timedelta(hours=1)), "later")
+    result = flow.enqueue()
+    assert work() == ["a"]
+    assert result.counts() == {"failed": 1, "cancelled": 1}
+    tasks.failing.clear()
+    assert result.step("a").task_result.retry()
+    look_after_all(store)
+    assert result.counts() == {"ready": 1, "cancelled": 1}
+    assert work() == ["a"]
+    assert result.step("later").task_result.retry()
+    TaskRun.objects.filter(state="ready").update(state=RunState.FAILED, finished_at=DatabaseClock())
+    look_after_all(store)
+    assert result.counts() == {"failed": 1, "successful": 1}
+
+
+def test_single_runs_that_are_retried_wait_for_what_they_follow(work: Work) -> None:
+    result = abc().enqueue()
+    result.cancel()
+    for run in TaskRun.objects.filter(state="cancelled").order_by("-id"):
+        assert run.to_result().retry()
+    assert result.counts() == {"ready": 1, "blocked": 3}
+    assert work() == ["a", "b1", "b2", "c"]
+    result.refresh()
+    assert result.status == "successful"
+
+
+def test_what_follows_a_group_that_was_cancelled_in_vain_can_be_retried(
+    work: Work, store: Store
+) -> None:
+    """The running member of the group succeeds, although it was asked to stop."""
+    flow = Workflow("in vain")
+    flow.each("group", step, [["a"]])
+    flow.add("last", step, "last", after="group")
+    result = flow.enqueue()
+    a = TaskRun.objects.filter(state="ready")
+    ids = [*a.values_list("id", flat=True)]
+    a.update(state=RunState.RUNNING, claim_token=uuid4())
+    result.cancel()
+    TaskRun.objects.filter(id__in=ids).update(
+        state=RunState.SUCCESSFUL, finished_at=DatabaseClock()
+    )
+    look_after_all(store)
+    result.refresh()
+    assert result.status == "cancelled"
+    assert result.retry() == 1
+    assert work() == ["last"]
+    result.refresh()
+    assert result.status == "successful"
+
+
+def test_a_sweep_that_has_read_before_a_retry_frees_nothing_after_it(store: Store) -> None:
+    result = abc("stop").enqueue()
+    TaskRun.objects.filter(state="ready").update(state=RunState.FAILED, finished_at=DatabaseClock())
+    assert stop_workflow(store, UUID(result.id))
+    edges = store.edges_since(0, 1000)
+    assert {edge.state for edge in edges} == {"cancelled"}
+    assert result.retry() == 4
+    store.pass_on(edges)
+    assert result.counts() == {"ready": 1, "blocked": 3}
 
 
 def test_the_retry_of_one_run_opens_its_workflow(work: Work) -> None:
@@ -206,6 +314,21 @@ def test_a_large_group_is_cancelled_in_few_statements(store: Store) -> None:
     assert len(queries) < 60
     assert store.runs.ready().unlimited().count() == 2500
     assert UUID(result.id)
+
+
+def test_a_sweep_leaves_the_rest_of_very_many_to_the_next_heartbeat(store: Store) -> None:
+    flow = Workflow("large")
+    flow.each("group", step, [["a"]] * 2500)
+    result = flow.enqueue()
+    assert store.begin_to_stop(UUID(result.id))
+    sweep, left = WorkflowSweep(store), [2500]
+    while left[-1]:
+        sweep.step(within=0)
+        left.append(result.counts().get("ready", 0))
+    assert sorted({*left}) == [0, 500, 1500, 2500]
+    look_after_all(store)
+    result.refresh()
+    assert result.status == "cancelled"
 
 
 def test_a_step_says_what_it_waits_for(work: Work) -> None:

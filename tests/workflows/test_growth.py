@@ -65,6 +65,21 @@ def test_from_outside(work: Work) -> None:
     assert result.status == "successful"
 
 
+def test_what_is_after_something_empty_follows_what_that_follows(work: Work) -> None:
+    flow = Workflow("growing")
+    flow.add("a", step, "a")
+    flow.each("empty", step, [], after="a")
+    result = flow.enqueue()
+    result.add("b", step, "b", after="empty")
+    result.add("also empty", Workflow("nothing"), after=["b", "empty"])
+    result.add("c", step, "c", after="also empty")
+    assert result.counts() == {"ready": 1, "blocked": 2}
+    assert work() == ["a", "b", "c"]
+    tasks.failing.add("a")
+    assert result.retry(from_="a", again=True) == 3
+    assert work() == ["a"]
+
+
 def test_what_is_after_a_failed_step_waits_for_its_retry(work: Work) -> None:
     tasks.failing.add("a")
     flow = Workflow("growing")

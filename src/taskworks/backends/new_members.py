@@ -1,7 +1,7 @@
 """What is to be stored of a workflow that was built, or of a step that is added to one."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
@@ -42,15 +42,21 @@ class Planner:
     """
     Gives ids to the runs, steps and workflows of what was built, and finds out who waits for whom.
 
-    ``stored`` are the steps that the workflow has already, by name.
+    ``stored`` are the steps that the workflow has already, by name; those whose ids are in
+    ``empty`` are workflows without members.
     """
 
-    def __init__(self, backend: str, stored: "Mapping[str, models.Step] | None" = None) -> None:
+    def __init__(
+        self,
+        backend: str,
+        stored: "Mapping[str, models.Step] | None" = None,
+        empty: Collection[UUID] = (),
+    ) -> None:
         from taskworks.store.new_workflows import NewMembers
 
         self.new: NewMembers = NewMembers()
         self.enqueued: list[tuple[NewRuns, Task[..., Any]]] = []
-        self._backend, self._stored = backend, stored or {}
+        self._backend, self._stored, self._empty = backend, stored or {}, empty
         self._calls: dict[Alike, list[tuple[str, TaskCall]]] = defaultdict(list)
         self._members: dict[UUID, list[UUID]] = defaultdict(list)  # runs by their workflows
         self._places: dict[Key, Place] = {}
@@ -231,20 +237,24 @@ class Planner:
         rules: dict[UUID, str] = {}
         for before in step.after:
             if isinstance(before, str):
-                rules[self._stored_id(step, before)] = step.rule
+                rules |= self._rules_after_stored(step, before)
             elif (row := self._rows.get((workflow, before))) and row.outcome:
-                for id_, rule in self._rules(workflow, before).items():
-                    rules[id_] = step.rule if step.any_end else rule
+                rules |= _passed_on(step, self._rules(workflow, before))
             else:
                 rules[self._ids[workflow, before]] = step.rule
         return rules
 
-    def _stored_id(self, step: Step, name: str) -> UUID:
+    def _rules_after_stored(self, step: Step, name: str) -> Rules:
+        from taskworks.store.workflow_retries import rules_of
+
         if name not in self._stored:
             raise InvalidWorkflow(
                 f"Step {step.name!r} is after {name!r}, which the workflow does not have."
             )
-        return self._stored[name].id
+        before = self._stored[name]
+        if before.id in self._empty:
+            return _passed_on(step, dict(rules_of(before)))
+        return {before.id: step.rule}
 
     def _add_edges(self, runs: Iterable[UUID], step: "models.Step") -> None:
         from taskworks.store.workflow_retries import edges_of
@@ -264,6 +274,11 @@ class Planner:
 
 SUCCESSFUL = "successful"
 NOW: Any = True  # the store puts the database's time in its place
+
+
+def _passed_on(step: Step, rules: Rules) -> Rules:
+    """Return the rules for a step after something empty, which follows others by these rules."""
+    return {id_: step.rule if step.any_end else rule for id_, rule in rules.items()}
 
 
 def _has_members(step: Step) -> bool:

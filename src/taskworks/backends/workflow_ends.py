@@ -1,8 +1,15 @@
-"""End and stop workflows, as far as their members allow, and tell those who listen."""
+"""
+End and stop workflows, as far as their members allow, and tell those who listen.
 
+``until`` is when to leave the rest of the members to the sweep, by time.monotonic(): a worker has
+other duties.
+"""
+
+import math
 from collections.abc import Iterable
 from uuid import UUID
 
+from taskworks import real_time as time
 from taskworks.exceptions import TaskCancelled
 from taskworks.framework import InvalidTaskBackend, task_backends
 from taskworks.models import RunState, Workflow
@@ -16,7 +23,7 @@ CANCELLATION = {
 }
 
 
-def end_workflows(store: Store, ids: Iterable[UUID]) -> int:
+def end_workflows(store: Store, ids: Iterable[UUID], until: float = math.inf) -> int:
     """
     Write that those of these workflows have ended that have, and stop those that do not outlive
     their failure. Return how many have ended, and how many runs became ready.
@@ -26,17 +33,19 @@ def end_workflows(store: Store, ids: Iterable[UUID]) -> int:
     for row in ends.finished:
         announce_end(row)
         if row.parent and row.outcome != RunState.SUCCESSFUL:
-            changed += stop_after_failure(store, row.parent)
+            changed += stop_after_failure(store, row.parent, until)
     return changed
 
 
-def stop_after_failure(store: Store, workflow: UUID) -> int:
+def stop_after_failure(store: Store, workflow: UUID, until: float = math.inf) -> int:
     """Stop what is to stop since a member of this workflow has failed; return as above."""
     to_stop = store.to_stop_after_failure(workflow)
-    return stop_workflow(store, to_stop, patient=False) or 0 if to_stop else 0
+    return stop_workflow(store, to_stop, patient=False, until=until) or 0 if to_stop else 0
 
 
-def stop_workflow(store: Store, workflow: UUID, *, patient: bool = True) -> int | None:
+def stop_workflow(
+    store: Store, workflow: UUID, *, patient: bool = True, until: float = math.inf
+) -> int | None:
     """
     Cancel the members of a workflow, and of those within it, that wait; ask the others to stop.
     Return as above, or None if it had finished; see ``begin_to_stop``.
@@ -46,11 +55,17 @@ def stop_workflow(store: Store, workflow: UUID, *, patient: bool = True) -> int 
     within = store.to_stop_within(workflow)
     for child in within:
         store.begin_to_stop(child, patient=patient)
-    unblocked = sum(_cancel_members(store, one) for one in (workflow, *within))
-    return unblocked + end_workflows(store, [*reversed(within), workflow])
+        if time.monotonic() >= until:
+            break
+    unblocked = 0
+    for one in (workflow, *within):
+        unblocked += _cancel_members(store, one, until)
+        if time.monotonic() >= until:
+            return unblocked
+    return unblocked + end_workflows(store, [*reversed(within), workflow], until)
 
 
-def _cancel_members(store: Store, workflow: UUID) -> int:
+def _cancel_members(store: Store, workflow: UUID, until: float) -> int:
     unblocked = 0
     for ids in store.cancel_members(workflow, CANCELLATION):
         if is_cancellation_heard():
@@ -58,6 +73,8 @@ def _cancel_members(store: Store, workflow: UUID) -> int:
                 if sender := _sender(run.backend):
                     announce_cancelled(sender, run.to_result())
         unblocked += store.pass_on(store.followers(ids)) if ids else 0
+        if time.monotonic() >= until:
+            break
     return unblocked
 
 

@@ -96,7 +96,8 @@ class Workflows:
             if missing := [name for name in names if name not in stored]:
                 raise InvalidWorkflow(self._unknown(row, step.name, missing[0]))
             self._refuse_too_many(row, step.number)
-            planner = Planner(row.backend, stored)
+            empty = store.empty_among([one.id for one in stored.values()])
+            planner = Planner(row.backend, stored, empty)
             position = store.steps.filter(workflow=workflow).count()
             planner.plan_more([step], row, position)
             store.insert_members(planner.new)

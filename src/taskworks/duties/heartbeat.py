@@ -114,7 +114,7 @@ class Heartbeat(BackgroundThread):
         """Go on with the sweeps of what waits; return whether a run became ready."""
         has_unblocked = overview.blocked and self._has_unblocked()
         if overview.workflows:
-            self._workflows.step()
+            self._workflows.step(within=conf().heartbeat_interval)
             has_unblocked |= self._workflows.has_changed
         return has_unblocked
 

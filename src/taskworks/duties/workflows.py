@@ -6,16 +6,20 @@ A worker does so as soon as it has written the outcome of a member. If it cannot
 sweep that comes with every few heartbeats does it.
 """
 
+import math
 from uuid import UUID
 
+from taskworks import real_time as time
 from taskworks.backends.workflow_ends import end_workflows, stop_after_failure, stop_workflow
 from taskworks.models import RunState
 from taskworks.models.run import FINISHED
 from taskworks.recording.events import Attempts, Subscriber
 from taskworks.reserved_metadata import member_of
 from taskworks.store import Store
+from taskworks.store.workflow_ends import Unfinished
 
 CHUNK = 1000  # workflows
+MAX_LOOK = 1.0  # seconds between writes of outcomes; the sweep does what is left
 
 
 class EndedMembers(Subscriber):
@@ -38,12 +42,12 @@ class EndedMembers(Subscriber):
         """
         if not self._workflows:
             return False
-        changed, within = 0, list[UUID]()
+        changed, within, until = 0, list[UUID](), time.monotonic() + MAX_LOOK
         for workflow, has_failed in self._workflows.items():
             if has_failed:
-                changed += stop_after_failure(self._store, workflow)
+                changed += stop_after_failure(self._store, workflow, until)
                 within += self._store.hopeless_within(workflow)
-        changed += end_workflows(self._store, [*within, *self._workflows])
+        changed += end_workflows(self._store, [*within, *self._workflows], until)
         self._workflows = {}  # unless it raised: then the next call tries again
         return changed > 0
 
@@ -59,20 +63,28 @@ class WorkflowSweep:
         self._last: UUID | None = None
         self.has_changed = False  # whether the latest step has ended a workflow, or freed a run
 
-    def step(self) -> bool:
-        """Look at the next chunk; return whether there may be more before the end."""
+    def step(self, within: float = math.inf) -> bool:
+        """
+        Look at the next chunk, for about ``within`` seconds at most; return whether there may be
+        more before the end.
+        """
+        until = time.monotonic() + within
         rows = self._store.unfinished_workflows(self._last, CHUNK)
-        changed = 0
-        for row in rows:
-            if row.is_stopping:
-                changed += stop_workflow(self._store, row.id, patient=False) or 0
-            elif row.is_to_stop:
-                changed += stop_after_failure(self._store, row.id)
-        over = [row.id for row in rows if row.may_be_over]
-        changed += end_workflows(self._store, over)
-        self.has_changed = changed > 0
-        self._last = rows[-1].id if len(rows) == CHUNK else None
+        self._last, self.has_changed = None, False
+        for number, row in enumerate(rows, 1):
+            self.has_changed |= self._look_at(row, until) > 0
+            if number == CHUNK or time.monotonic() >= until:
+                self._last = row.id
+                break
         return self._last is not None
+
+    def _look_at(self, row: Unfinished, until: float) -> int:
+        changed = 0
+        if row.is_stopping:
+            changed += stop_workflow(self._store, row.id, patient=False, until=until) or 0
+        elif row.is_to_stop:
+            changed += stop_after_failure(self._store, row.id, until)
+        return changed + (end_workflows(self._store, [row.id], until) if row.may_be_over else 0)
 
 
 def look_after_all(store: Store) -> bool:

@@ -779,6 +779,7 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField()),
                 ("closed_at", models.DateTimeField(null=True)),
                 ("stopping_at", models.DateTimeField(null=True)),
+                ("reopened_at", models.DateTimeField(null=True)),
                 ("finished_at", models.DateTimeField(null=True)),
                 ("outcome", models.CharField(max_length=10, null=True)),
             ],

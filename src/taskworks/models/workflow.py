@@ -51,6 +51,8 @@ class Workflow(models.Model):
     closed_at = models.DateTimeField(null=True)
     # Since when its members are being cancelled.
     stopping_at = models.DateTimeField(null=True)
+    # Since when members are retried. What had failed before does not stop it any more.
+    reopened_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     # The state of a run that ended like this: "successful", "failed" or "cancelled".
     outcome = models.CharField(max_length=10, null=True)  # noqa: DJ001 - NULL while it is unfinished

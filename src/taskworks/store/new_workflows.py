@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db.models import Count
+from django.db.models import Count, F
 
 from taskworks.database.transactions import writing
 from taskworks.models import Edge, RunState, Step, Workflow
@@ -90,20 +90,20 @@ class NewWorkflows(Blocking):
         """
         with writing(self.alias):
             self.lock_to_write()
-            self._lock_shared(workflow)
-            row = self.workflows.filter(id=workflow).first()
+            row = self._locked_shared(workflow)
             if row is None or row.finished_at or row.stopping_at:
                 raise CannotGrow(row)
             if claim and not self._has(claim):
                 raise ClaimLost
             yield row
 
-    def _lock_shared(self, workflow: UUID) -> None:
-        """Lock a workflow's row; others may do so as well, but not write it."""
-        if self.shared_lock:
-            table, write = self._quoted(Workflow), self.rows.writer("id")
-            statement = f"SELECT id FROM {table} WHERE id = %s {self.shared_lock}"  # noqa: S608
-            self._fetch(statement, [write(workflow)])
+    def _locked_shared(self, workflow: UUID) -> Workflow | None:
+        """Lock a workflow's row; others may do so as well, but not write it. Return the row."""
+        # As it is now: a plain read would give what the caller's transaction has seen before, if
+        # that is isolated as REPEATABLE READ.
+        table, write = self._quoted(Workflow), self.rows.writer("id")
+        statement = f"SELECT * FROM {table} WHERE id = %s {self.shared_lock}"  # noqa: S608
+        return next(iter(self.workflows.raw(statement, [write(workflow)])), None)
 
     def _has(self, claim: Claim) -> bool:
         mine = self.runs.in_hand().filter(id=claim.run, claim_token=claim.token)
@@ -127,6 +127,16 @@ class NewWorkflows(Blocking):
             for step in self.steps.filter(
                 workflow=workflow, name__in=names[start : start + MAX_ROWS_PER_STATEMENT]
             )
+        }
+
+    def empty_among(self, ids: Sequence[UUID]) -> set[UUID]:
+        """Return those of these workflows that had ended when they were stored: they are empty."""
+        return {
+            id_
+            for start in range(0, len(ids), MAX_ROWS_PER_STATEMENT)
+            for id_ in self.workflows.filter(
+                id__in=ids[start : start + MAX_ROWS_PER_STATEMENT], finished_at=F("created_at")
+            ).values_list("id", flat=True)
         }
 
     def members(self, workflow: UUID, *, at_most: int) -> int:

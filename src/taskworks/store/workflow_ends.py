@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from taskworks.models import Edge, RunState, TaskRun, Workflow
 from taskworks.models.run import TaskRunQuerySet
@@ -42,7 +43,8 @@ class Unfinished(NamedTuple):
     is_stopping: bool
     stops_on_failure: bool
     is_active: bool  # whether a member can go on, or a workflow within it has not ended
-    has_failed: bool  # whether a member, or a workflow within it, has ended without success
+    # Whether a member, or a workflow within it, has ended without success since it was reopened.
+    has_failed: bool
 
     @property
     def may_be_over(self) -> bool:
@@ -63,6 +65,7 @@ class WorkflowEnds(NewWorkflows):
             rows = rows.filter(id__gt=last)
         me = OuterRef("id")
         children = Workflow.objects.filter(parent=me)
+        is_new = Q(finished_at__gte=Coalesce(OuterRef("reopened_at"), F("finished_at")))
         columns = rows.values_list(
             "id",
             "closed_at",
@@ -70,8 +73,8 @@ class WorkflowEnds(NewWorkflows):
             "on_failure",
             _first_of(_members(me).filter(state__in=ACTIVE)),
             _first_of(children.filter(finished_at=None)),
-            _first_of(_members(me).filter(state__in=UNSUCCESSFUL)),
-            _first_of(children.filter(outcome__in=UNSUCCESSFUL)),
+            _first_of(_members(me).filter(is_new, state__in=UNSUCCESSFUL)),
+            _first_of(children.filter(is_new, outcome__in=UNSUCCESSFUL)),
         )
         return [
             Unfinished(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.transactions import writing
@@ -26,6 +26,7 @@ AGAIN = {
     "expires_at": None,
     "missing_since": None,
     "cancel_requested_at": None,
+    "claimed_at": None,  # a blocked run that has this is taken for a parked one
     "claimed_by": None,
     "claim_token": None,
     "target": None,
@@ -91,7 +92,10 @@ class WorkflowRetries(WorkflowStops):
     def retry_member(
         self, run: TaskRun, executor: str | None = None, *, fresh: bool = False
     ) -> bool:
-        """Retry a run and open its workflow; return False if it has not failed, or is stopped."""
+        """
+        Retry a run and open its workflow; return False if it has not failed, or is stopped. A step
+        that was cancelled before it could begin waits for what it follows.
+        """
         if run.workflow is None:
             return self.retry(run.id, executor, fresh=fresh)
         with writing(self.alias):
@@ -102,7 +106,17 @@ class WorkflowRetries(WorkflowStops):
             if not self.retry(run.id, executor, fresh=fresh):
                 return False
             self._reopen(above, [])
+            self._block_again(run)
             return True
+
+    def _block_again(self, run: TaskRun) -> None:
+        """Have a run that was made ready wait, if what its step follows has not succeeded."""
+        of_run = {step.id: step for step in self.steps.filter(id__in=[run.id, run.workflow])}
+        step = of_run.get(run.id) or of_run.get(run.workflow)
+        if edges := self._still_open(edges_of(run.id, step)) if step else []:
+            self._insert_again(edges)
+            waiting = self._in(self.runs.filter(id=run.id), RunState.READY)
+            waiting.update(state=RunState.BLOCKED, available_at=F("enqueued_at"), claimed_at=None)
 
     def _locked_path(self, workflow: UUID) -> list[Workflow]:
         """Lock a workflow and those that it is within, the outermost first; return them."""
@@ -120,7 +134,7 @@ class WorkflowRetries(WorkflowStops):
         for some in _chunks([row.id for row in rows if row.kind == Kind.STEPS]):
             for step in self.steps.filter(workflow__in=some):
                 family.steps[step.id] = step
-                for before in [step.workflow, *(before for before, _ in _rules(step))]:
+                for before in [step.workflow, *(before for before, _ in rules_of(step))]:
                     family.next_after[before].append(step.id)
         return family
 
@@ -149,12 +163,14 @@ class WorkflowRetries(WorkflowStops):
     def _reopen(self, above: Sequence[Workflow], workflows: Iterable[UUID]) -> set[UUID]:
         """
         Write that these workflows, the last of ``above`` and those that it is within have not
-        ended, nor have those of the others whose members wait. Return their ids.
+        ended, nor have those of the others whose members wait, or in which nothing can be retried.
+        Return their ids.
         """
         parents = {row.id: row.parent for row in (above[0], *self.within(above[0].id))}
         waiting = self._with_blocked_members([*parents])
+        judged_again = self._unsuccessful_without_reason([*parents])
         opened: set[UUID] = set()
-        for start in (*workflows, *waiting, above[-1].id):
+        for start in (*workflows, *waiting, *judged_again, above[-1].id):
             here: UUID | None = start
             while here and here not in opened:
                 opened.add(here)
@@ -172,10 +188,22 @@ class WorkflowRetries(WorkflowStops):
             if workflow
         }
 
+    def _unsuccessful_without_reason(self, workflows: Sequence[UUID]) -> set[UUID]:
+        """Return those that were cancelled, although each of their members has succeeded."""
+        members = TaskRun.objects.filter(workflow=OuterRef("id"), state__in=UNSUCCESSFUL)
+        children = Workflow.objects.filter(parent=OuterRef("id"), outcome__in=UNSUCCESSFUL)
+        return {
+            id_
+            for some in _chunks(workflows)
+            for id_ in self.workflows.filter(id__in=some, outcome__in=UNSUCCESSFUL)
+            .filter(~Exists(members), ~Exists(children))
+            .values_list("id", flat=True)
+        }
+
     def _reopen_rows(self, ids: Sequence[UUID]) -> None:
         for some in _chunks(ids):
             self.workflows.filter(id__in=some).update(
-                finished_at=None, outcome=None, stopping_at=None
+                finished_at=None, outcome=None, stopping_at=None, reopened_at=DatabaseClock()
             )
 
     def _redo(
@@ -186,14 +214,34 @@ class WorkflowRetries(WorkflowStops):
         states: Iterable[str],
     ) -> None:
         waiting = {} if chosen is None else self._waiting(family, chosen)
+        if RunState.SUCCESSFUL in states:
+            self._forget_steps_of_successful(members)
         edges = self._edges_again(family, members, waiting)
-        for some in _chunks(edges):
-            self.edges.bulk_create(some, ignore_conflicts=True)
+        self._insert_again(edges)
         blocked = {edge.run for edge in edges}
         self._write_again(members.keys() & blocked, states, RunState.BLOCKED, F("enqueued_at"))
         free = members.keys() - blocked
         self._write_again(free, states, RunState.READY, DatabaseClock())
         self._notify_if_any(len(free))
+
+    def _forget_steps_of_successful(self, members: Iterable[UUID]) -> None:
+        """An attempt would find all of its steps recorded, and return what it has returned."""
+        for some in _chunks([*members]):
+            successful = self._in(self.runs.filter(id__in=some), RunState.SUCCESSFUL)
+            self.forget_steps([*successful.values_list("id", flat=True)])
+
+    def _insert_again(self, edges: Sequence[Edge]) -> None:
+        """Insert edges, of which some may be there."""
+        # Those are replaced: a sweep may have read that they are over, and is about to delete them
+        # by their keys.
+        for some in _chunks([*{edge.run for edge in edges}]):
+            rows = self.edges.filter(run__in=some).values_list("run", "after", "id")
+            keys = {(run, after): key for run, after, key in rows}
+            there = [keys[pair] for edge in edges if (pair := (edge.run, edge.after)) in keys]
+            for same in _chunks(there):
+                self._delete_by_key(Edge, same)
+        for some in _chunks(edges):
+            self.edges.bulk_create(some, ignore_conflicts=True)
 
     def _waiting(self, family: Family, chosen: set[UUID]) -> dict[UUID, UUID]:
         waiting: dict[UUID, UUID] = {}
@@ -206,7 +254,7 @@ class WorkflowRetries(WorkflowStops):
         self, family: Family, members: dict[UUID, UUID], waiting: dict[UUID, UUID]
     ) -> list[Edge]:
         """Return the edges that do not hold, of members and of those that wait already."""
-        before = {id_ for step in family.steps.values() for id_, _ in _rules(step)}
+        before = {id_ for step in family.steps.values() for id_, _ in rules_of(step)}
         states: dict[UUID, str | None] = {**self.states_of(before)}
         states |= {id_: row.outcome for id_, row in family.workflows.items()}
         states |= dict.fromkeys(members, None)
@@ -233,11 +281,12 @@ def edges_of(run: UUID, step: Step) -> list[Edge]:
     """Return the edges of a run that follows what this step follows."""
     return [
         Edge(run=run, after=before, any_end=rule == ANY_END, only_failed=rule == FAILURE)
-        for before, rule in _rules(step)
+        for before, rule in rules_of(step)
     ]
 
 
-def _rules(step: Step) -> list[tuple[UUID, str]]:
+def rules_of(step: Step) -> list[tuple[UUID, str]]:
+    """Return the ids of what this step follows, and how each of these is to end."""
     rules = []
     for entry in step.after:
         match entry:

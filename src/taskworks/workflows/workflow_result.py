@@ -171,7 +171,8 @@ class WorkflowResult:
         return how many. What follows them waits for them again, and goes on once they succeed.
 
         ``from_`` names a step: then only that and what follows it, and with ``again`` also the runs
-        of these that were successful. While it is being cancelled, nothing is retried.
+        of these that were successful, whose steps and events are forgotten. While it is being
+        cancelled, nothing is retried.
 
         Raise LookupError for an unknown step.
         """
