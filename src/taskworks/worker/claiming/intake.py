@@ -87,12 +87,14 @@ class Intake:
         """Claim from every queue there is, without overlooking a run."""
         self._next_survey = 0.0
         self._turn.start_over()
-        self._limited.note_news()
+        self._limited.start_over()
         most = _most(room, limit)
         runs = self._claim(worker, room, empty, most, None)
-        while not runs and self._turn.may_have_more(room):
+        while not runs and (self._turn.may_have_more(room) or self._limited.must_survey):
             runs = self._claim(worker, room, empty, most, None)
         self._poll_schedule.plan(room, runs)
+        if self._may_have_more_limited:
+            self._poll_schedule.look_again_in(self._limited.seconds)
         if self._limited.opens_soon:
             self._poll_schedule.look_again_in(self._limited.opens_in)
         return runs

@@ -16,7 +16,7 @@ from taskworks.options.policy import LANES
 from taskworks.recording.events import Subscriber
 from taskworks.store import Store
 from taskworks.store.limited_names import FIRST_NAME, MAX_NAMES, LimitedName
-from taskworks.store.limiting import Line
+from taskworks.store.limiting import LimitedClaim, Line
 from taskworks.store.paused import Paused
 from taskworks.worker.claiming.openings import Openings
 from taskworks.worker.claiming.poll_schedule import LOOK_AGAIN_AFTER
@@ -41,6 +41,7 @@ class LimitedRuns:
         self._turn = Turn[LimitedName]()
         self._lines: list[Line] = []  # of the current part of the turn
         self._is_part_tried = True
+        self._held_up: list[Line] = []  # from which another session claimed at our last try
         # The names found in this turn and in the last one, which are likely to be found again.
         self._found = set[LimitedName]()
         self._found_before = set[LimitedName]()
@@ -60,10 +61,10 @@ class LimitedRuns:
         """
         now = time.monotonic()
         if not has_limited:
-            self._lines, self.wanted, self._next_survey = [], frozenset(), 0.0
+            self._lines, self._held_up, self.wanted = [], [], frozenset()
             self._openings.clear()
             self.may_have_more, self.seconds = False, 0.0
-            self._turn.start_over()
+            self.start_over()
         elif now >= self._next_survey or now < self._news_until:
             self._read_part(takes, paused)
             self._next_survey = time.monotonic() + SURVEY_INTERVAL
@@ -77,6 +78,12 @@ class LimitedRuns:
         self._next_survey = 0.0
         self._news_until = time.monotonic() + NEWS_LAST
         self._turn.note_news()
+
+    def start_over(self) -> None:
+        """Go on with the first limit: each of them may have runs that can be claimed now."""
+        self._next_survey, self._is_part_tried = 0.0, True
+        self._turn.note_news()
+        self._turn.start_over()
 
     def note_free_slot(self) -> None:
         """Note that any of the runs that are known of may be claimed now."""
@@ -114,28 +121,44 @@ class LimitedRuns:
         self, worker: UUID, room: Mapping[str, int], most: int, paused: Paused
     ) -> list[TaskRun]:
         """Claim as many as there is ``room`` for, at most ``most``, of what is not ``paused``."""
-        has_more = is_held_up = False
+        has_more, held_up = False, list[Line]()
         left, runs = dict(room), list[TaskRun]()
-        for line in self._lines:
+        for line in self._lines_to_try:
             number = min(left.get(line.executor, 0), most - len(runs))
             unpaused = line.without(paused) if paused else line
             if number > 0 and unpaused.queues:
-                began = time.monotonic()
-                claimed = self._store.claim_limited(worker, unpaused, number)
-                self._openings.note(line, claimed, time.monotonic() - began)
-                self._note_whether_it_has_slots(line.limit, claimed.counts_slots)
-                has_more |= claimed.may_have_more
-                is_held_up |= claimed.may_have_more and not claimed.runs
+                claimed = self._claim_from(worker, unpaused, number)
                 left[line.executor] -= len(claimed.runs)
                 runs += claimed.runs
+                if claimed.may_have_more and not claimed.runs:
+                    held_up.append(line)
+                else:
+                    has_more |= claimed.may_have_more
+            elif line in self._held_up and unpaused.queues:
+                held_up.append(line)
         self._lines = self._lines[1:] + self._lines[:1]  # another limit is first next time
-        self._note_whether_held_up(is_held_up and not runs)
+        self._held_up = held_up
         short = {executor for executor, free in left.items() if free > 0}
         self._note_claim(room, set() if has_more else short)
-        self.may_have_more = has_more or self._turn.may_have_more(short)
+        has_more |= self._turn.may_have_more(short)
+        is_held_up = any(line.executor in short for line in held_up)
+        self._note_pause(is_held_up and not has_more and not runs)
+        self.may_have_more = has_more or is_held_up
         if not self.may_have_more:
             self.wanted -= short
         return runs
+
+    @property
+    def _lines_to_try(self) -> list[Line]:
+        """The lines of the current part, and those of others that were held up."""
+        return [*self._lines, *(line for line in self._held_up if line not in self._lines)]
+
+    def _claim_from(self, worker: UUID, line: Line, number: int) -> LimitedClaim:
+        began = time.monotonic()
+        claimed = self._store.claim_limited(worker, line, number)
+        self._openings.note(line, claimed, time.monotonic() - began)
+        self._note_whether_it_has_slots(line.limit, claimed.counts_slots)
+        return claimed
 
     def _note_whether_it_has_slots(self, limit: str, counts_slots: bool | None) -> None:
         if counts_slots:
@@ -150,12 +173,14 @@ class LimitedRuns:
         if self._turn.may_have_more(empty):
             self._next_survey = 0.0
 
-    def _note_whether_held_up(self, is_held_up: bool) -> None:
-        if is_held_up:
+    def _note_pause(self, is_only_held_up: bool) -> None:
+        """Pause before the next claim if others are claiming from all that there may be."""
+        if is_only_held_up:
             self.seconds = self._pause.take()
-        else:
+            return
+        self.seconds = 0.0
+        if not self._held_up:
             self._pause.reset()
-            self.seconds = 0.0
 
     def _read_part(self, takes: Callable[[str], bool], paused: Paused) -> None:
         """Read the next part of the turn, or the same one again if nothing was claimed from it."""
