@@ -147,6 +147,8 @@ class Intake:
 
     def held_up(self, run: TaskRun) -> Outcome | None:
         """Return the outcome of a claimed run that is known to be paused; None if it is not."""
+        if not self._paused:
+            return None
         if self._paused.holds(run):
             return Released()
         pause = self._paused.pause_of_task(run)
@@ -205,7 +207,9 @@ class Intake:
             runs += self._claim_unlimited(worker, _left(room, runs), most - len(runs), cursor)
         else:
             runs = self._claim_unlimited(worker, room, most, cursor)
-            runs += self._claim_limited(worker, _left(room_for_limited, runs), most - len(runs))
+            if self._limited.wanted:
+                room_for_limited = _left(room_for_limited, runs)
+                runs += self._claim_limited(worker, room_for_limited, most - len(runs))
         others = [run for run in runs if run.limit_name is None]
         self._alternation.note_others(room.keys() - not_ahead, others)
         # Those whose turn comes now take what there is room for without delay.
