@@ -52,8 +52,8 @@ from taskworks.statistics.flushing import Flushing
 from taskworks.store import store
 from taskworks.worker.claiming import NoWakeUps, WakeUpSource
 from taskworks.worker.claiming.intake import Intake
-from taskworks.worker.claiming.limited import FreedSlots
 from taskworks.worker.claiming.queues import Queues
+from taskworks.worker.claiming.slots import FreedSlots
 from taskworks.worker.claiming.sources import wake_up_source
 from taskworks.worker.facts import lasting_facts, passing_facts
 from taskworks.worker.first_starts import FirstStarts

@@ -17,7 +17,7 @@ from taskworks.worker import Queues
 from taskworks.worker.claiming import NoWakeUps
 from taskworks.worker.claiming import limited as module
 from taskworks.worker.claiming.intake import Intake
-from taskworks.worker.claiming.limited import MAX_LINES, part_of
+from taskworks.worker.claiming.limit_parts import MAX_LINES, part_of
 from tests.connections import held_elsewhere
 from tests.new_runs import NOOP
 from tests.worker.claiming.idleness import RARELY

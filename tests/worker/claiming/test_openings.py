@@ -17,8 +17,8 @@ from taskworks.worker import Queues
 from taskworks.worker.claiming import NoWakeUps
 from taskworks.worker.claiming import openings as module
 from taskworks.worker.claiming.intake import Intake
-from taskworks.worker.claiming.limited import FreedSlots
 from taskworks.worker.claiming.openings import MAX_LOOKS, SOON, Openings
+from taskworks.worker.claiming.slots import FreedSlots
 from tests import rated, tasks
 from tests.connections import held_elsewhere
 from tests.waiting import wait_for

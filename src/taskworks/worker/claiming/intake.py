@@ -13,8 +13,9 @@ from taskworks.store import Store
 from taskworks.store.claiming import NO_PLACES, Outlook, Places
 from taskworks.store.paused import NOTHING, Paused
 from taskworks.worker.claiming import WakeUpSource
+from taskworks.worker.claiming.alternation import Alternation
 from taskworks.worker.claiming.cursor import ClaimCursor, missing_from
-from taskworks.worker.claiming.limited import Alternation, LimitedRuns
+from taskworks.worker.claiming.limited import LimitedRuns
 from taskworks.worker.claiming.poll_schedule import PollSchedule
 from taskworks.worker.claiming.queues import Queues
 from taskworks.worker.claiming.turn import Turn
