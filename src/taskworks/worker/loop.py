@@ -284,8 +284,9 @@ class Worker:
         Look at once for runs that have waited for the slots of those that have just ended, or for
         their rate.
         """
-        if self._freed_slots.take() | self._intake.take_openings():
+        if self._freed_slots.take():
             self._intake.look_for_limited()
+        self._intake.take_openings()
 
     def _limit_has_slots(self, limit: str) -> bool:
         return self._intake.has_slots(limit)

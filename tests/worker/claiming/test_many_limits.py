@@ -8,13 +8,13 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from taskworks.models import Limit, TaskRun
+from taskworks.models import Bucket, Limit, TaskRun
 from taskworks.models import Worker as WorkerRow
 from taskworks.store import store
 from taskworks.store.limited_names import MAX_NAMES, LimitedName
 from taskworks.store.limiting import LimitedClaim
 from taskworks.worker import Queues
-from taskworks.worker.claiming import NoWakeUps
+from taskworks.worker.claiming import NoWakeUps, openings
 from taskworks.worker.claiming import limited as module
 from taskworks.worker.claiming.intake import Intake
 from taskworks.worker.claiming.limit_parts import MAX_LINES, part_of
@@ -146,6 +146,24 @@ def test_a_limit_from_which_another_session_claims_holds_up_no_other(
     TaskRun.objects.filter(state="claimed", limit_name=NAMES[3]).delete()
     found = intake.claim(worker, {"thread": 9}, None)
     assert [run.limit_name for run in found] == [NAMES[3]]
+
+
+def test_when_a_rate_opens_the_worker_asks_for_that_limit_only(
+    intake: Intake, worker: UUID, claims: list[str], full: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(openings, "time", clock)
+    TaskRun.objects.filter(state="claimed", limit_name=NAMES[3]).delete()
+    numbers = {"at_once": None, "total": None, "rate": "1/h", "burst": 1}
+    Limit.objects.filter(name=NAMES[3]).update(declared=numbers, **numbers)
+    fill(NAMES[3:4])
+    looks(intake, worker, claims)
+    claims.clear()
+    Bucket.objects.update(full_at=store().read_clock())
+    clock.now += 3601
+    assert intake.take_openings()
+    assert [run.limit_name for run in intake.claim(worker, {"thread": 9}, None)] == [NAMES[3]]
+    assert claims == [NAMES[3]]
 
 
 def test_after_none_was_left_all_are_found_again(

@@ -121,8 +121,11 @@ class Intake:
         return self._limited.has_slots(limit)
 
     def take_openings(self) -> bool:
-        """Return whether a rate or a hold has come to allow more runs since the last call."""
-        return self._limited.take_openings()
+        """Look at once for runs that a rate or a hold has come to allow; return whether it has."""
+        has_opened = self._limited.take_openings()
+        if has_opened:
+            self._poll_schedule.look_again_in(0)
+        return has_opened
 
     def look_for_limited(self) -> None:
         """Look at once for runs with a limit: it may have a free slot."""

@@ -17,6 +17,7 @@ from taskworks.worker.claiming.slots import Slots
 
 NEWS_LAST = 2 * LOOK_AGAIN_AFTER  # seconds after news for which each look is a survey
 SURVEY_INTERVAL = 0.15  # seconds between two looks at which limits have ready runs, without news
+REST_FACTOR = 4  # times as long as the looks at all limits took, until the next ones, without news
 # Seconds until another claim from a limit from which another session claims.
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.005, 0.1
 
@@ -31,7 +32,10 @@ class LimitedRuns:
         self._store = store
         self._parts = LimitParts(store, backend)
         self._lines: list[Line] = []  # of the current part
-        self._held_up: list[Line] = []  # from which another session claimed at our last try
+        # Lines of any part: those that have opened, and from which another session was claiming.
+        self._again: list[Line] = []
+        self._done = set[str]()  # executors for which all others were found to have no more
+        self._spent = 0.0  # seconds in claims since then
         self._next_survey = self._news_until = 0.0
         # Executors for which the last claim found as many as it asked for, or has not yet asked.
         self.wanted: frozenset[str] = frozenset()
@@ -48,7 +52,7 @@ class LimitedRuns:
         """
         now = time.monotonic()
         if not has_limited:
-            self._lines, self._held_up, self.wanted = [], [], frozenset()
+            self._lines, self._again, self.wanted = [], [], frozenset()
             self._openings.clear()
             self.may_have_more, self.seconds = False, 0.0
             self.start_over()
@@ -78,6 +82,7 @@ class LimitedRuns:
         self._want_all()
 
     def _want_all(self) -> None:
+        self._done.clear()
         of_lines = (line.executor for line in self._lines)
         self.wanted = frozenset(of_lines if self._parts.are_one else LANES)
 
@@ -101,35 +106,42 @@ class LimitedRuns:
         return self._openings.are_soon
 
     def take_openings(self) -> bool:
-        """Return whether there may be more since the last call."""
-        return self._openings.take()
+        """Return whether some have come since the last call. They are claimed from next."""
+        opened = self._openings.take()
+        self._again += [line for line in opened if line not in self._again]
+        self.wanted |= {line.executor for line in opened}
+        return bool(opened)
 
     def claim(
         self, worker: UUID, room: Mapping[str, int], most: int, paused: Paused
     ) -> list[TaskRun]:
         """Claim as many as there is ``room`` for, at most ``most``, of what is not ``paused``."""
-        has_more, held_up = False, list[Line]()
+        has_more, held_up, again = False, list[Line](), list[Line]()
         left, runs = dict(room), list[TaskRun]()
         for line in self._lines_to_try:
             number = min(left.get(line.executor, 0), most - len(runs))
             unpaused = line.without(paused) if paused else line
             if number > 0 and unpaused.queues:
-                claimed = self._claim_from(worker, unpaused, number)
+                began = time.monotonic()
+                claimed = self._store.claim_limited(worker, unpaused, number)
+                self._note_claimed(line, claimed, time.monotonic() - began)
                 left[line.executor] -= len(claimed.runs)
                 runs += claimed.runs
                 if claimed.may_have_more and not claimed.runs:
                     held_up.append(line)
                 else:
                     has_more |= claimed.may_have_more
-            elif line in self._held_up and unpaused.queues:
-                held_up.append(line)
+            elif line in self._again and unpaused.queues:
+                again.append(line)
         self._lines = self._lines[1:] + self._lines[:1]  # another limit is first next time
-        self._held_up = held_up
+        self._again = held_up + again
         short = {executor for executor, free in left.items() if free > 0}
         self._note_claim(room, set() if has_more else short)
         has_more |= self._parts.may_have_more(short)
         is_held_up = any(line.executor in short for line in held_up)
-        self._note_pause(is_held_up and not has_more and not runs)
+        self._pause_if(is_held_up and not has_more and not runs)
+        if not has_more:
+            self._rest_from(short, looked_for=room)
         self.may_have_more = has_more or is_held_up
         if not self.may_have_more:
             self.wanted -= short
@@ -137,15 +149,14 @@ class LimitedRuns:
 
     @property
     def _lines_to_try(self) -> list[Line]:
-        """The lines of the current part, and those of others that were held up."""
-        return [*self._lines, *(line for line in self._held_up if line not in self._lines)]
+        """Those that are to be tried again, and those of the current part that are not done."""
+        others = [line for line in self._lines if line.executor not in self._done]
+        return [*others, *(line for line in self._again if line not in others)]
 
-    def _claim_from(self, worker: UUID, line: Line, number: int) -> LimitedClaim:
-        began = time.monotonic()
-        claimed = self._store.claim_limited(worker, line, number)
-        self._openings.note(line, claimed, time.monotonic() - began)
+    def _note_claimed(self, line: Line, claimed: LimitedClaim, took: float) -> None:
+        self._openings.note(line, claimed, took)
         self._slots.note(line.limit, claimed.counts_slots)
-        return claimed
+        self._spent += took
 
     def _note_claim(self, asked: Collection[str], empty: Collection[str]) -> None:
         """Note what the current part had no more of; if anything, the next one follows."""
@@ -153,11 +164,19 @@ class LimitedRuns:
         if self._parts.may_have_more(empty):
             self._next_survey = 0.0
 
-    def _note_pause(self, is_only_held_up: bool) -> None:
+    def _pause_if(self, is_only_held_up: bool) -> None:
         """Pause before the next claim if others are claiming from all that there may be."""
         if is_only_held_up:
             self.seconds = self._pause.take()
             return
         self.seconds = 0.0
-        if not self._held_up:
+        if not self._again:
             self._pause.reset()
+
+    def _rest_from(self, executors: Collection[str], *, looked_for: Collection[str]) -> None:
+        """Do not look at all limits again, without news, before a time that the look is worth."""
+        self._done.update(executors)
+        if self._done.issuperset(looked_for):
+            rest = REST_FACTOR * self._spent
+            self._next_survey = max(self._next_survey, time.monotonic() + rest)
+            self._spent = 0.0
