@@ -89,7 +89,7 @@ def _is_followed(attempt: Attempt) -> bool:
     """Return whether the run has ended, and others may follow it."""
     if attempt.run.state not in FINISHED:
         return False
-    if member_of(attempt.run.metadata):
+    if attempt.run.metadata and member_of(attempt.run.metadata):
         return True
     if getattr(attempt.task.func, "is_followed", False):
         return True

@@ -38,14 +38,17 @@ class HeldKeys:
 
     def awaits(self, attempt: Attempt) -> bool:
         """Return whether the run of a settled attempt waits until its key can be closed."""
-        return attempt.run.limit_name in self._locked and _holds(attempt)
+        run = attempt.run
+        return run.lane is not None and run.limit_name in self._locked and _holds(attempt)
 
     def close(self, attempts: Iterable[Attempt]) -> None:
         """Close the keys of these attempts that are to be held, until their runs are due again."""
         until: dict[str, dict[str, datetime]] = {}
         for attempt in attempts:
             run = attempt.run
-            if run.limit_name not in self._locked and _holds(attempt):
+            if run.lane is None or run.limit_name in self._locked:
+                continue
+            if _holds(attempt):
                 lanes = until.setdefault(str(run.limit_name), {})
                 lane = str(run.lane)
                 lanes[lane] = max(lanes.get(lane, run.available_at), run.available_at)
@@ -58,6 +61,6 @@ class HeldKeys:
 def _holds(attempt: Attempt) -> bool:
     match attempt.outcome:
         case Snoozed(holds_key=True):
-            return attempt.run.lane is not None
+            return True
         case _:
             return False

@@ -53,8 +53,8 @@ from taskworks.statistics.marks import mark_release
 from taskworks.store import store
 from taskworks.worker.claiming import NoWakeUps, WakeUpSource
 from taskworks.worker.claiming.intake import Intake
-from taskworks.worker.claiming.limited import FreedSlots
 from taskworks.worker.claiming.queues import Queues
+from taskworks.worker.claiming.slots import FreedSlots
 from taskworks.worker.claiming.sources import wake_up_source
 from taskworks.worker.facts import lasting_facts, passing_facts
 from taskworks.worker.first_starts import FirstStarts
@@ -287,8 +287,9 @@ class Worker:
         Look at once for runs that have waited for the slots of those that have just ended, or for
         their rate.
         """
-        if self._freed_slots.take() | self._intake.take_openings():
+        if self._freed_slots.take():
             self._intake.look_for_limited()
+        self._intake.take_openings()
 
     def _limit_has_slots(self, limit: str) -> bool:
         return self._intake.has_slots(limit)

@@ -23,7 +23,7 @@ from taskworks.store import store
 from taskworks.store.limiting import Line
 from taskworks.store.paused import NOTHING
 from taskworks.worker import Queues, Sizes, Worker
-from taskworks.worker.claiming import NoWakeUps
+from taskworks.worker.claiming import NoWakeUps, alternation
 from taskworks.worker.claiming import limited as module
 from taskworks.worker.claiming.intake import Intake
 from taskworks.worker.claiming.limited import LimitedRuns
@@ -69,6 +69,7 @@ def intake() -> Intake:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(alternation, "time", clock)
     return clock
 
 

@@ -8,16 +8,17 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from taskworks.models import Limit, TaskRun
+from taskworks.models import Bucket, Limit, TaskRun
 from taskworks.models import Worker as WorkerRow
 from taskworks.store import store
 from taskworks.store.limited_names import MAX_NAMES, LimitedName
 from taskworks.store.limiting import LimitedClaim
 from taskworks.worker import Queues
-from taskworks.worker.claiming import NoWakeUps
+from taskworks.worker.claiming import NoWakeUps, openings
 from taskworks.worker.claiming import limited as module
 from taskworks.worker.claiming.intake import Intake
-from taskworks.worker.claiming.limited import MAX_LINES, part_of
+from taskworks.worker.claiming.limit_parts import MAX_LINES, part_of
+from tests.connections import held_elsewhere
 from tests.new_runs import NOOP
 from tests.worker.claiming.idleness import RARELY
 from tests.worker.claiming.test_poll_schedule import Clock
@@ -102,6 +103,85 @@ def test_a_look_claims_from_a_few_and_all_have_their_turn_before_it_rests(
     assert max(numbers) <= MAX_LINES
     assert sum(numbers) == NUMBER
     assert "thread" not in intake.not_ahead
+
+
+def test_a_batch_looks_once_at_each_before_it_ends(
+    intake: Intake, worker: UUID, claims: list[str], full: None
+) -> None:
+    assert intake.claim_the_last(worker, {"thread": 9}, None, {"thread": 9}) == []
+    assert sorted(claims) == NAMES
+    assert not intake.may_have_missed_some
+
+
+def test_a_batch_begins_anew_after_each_run(
+    intake: Intake, worker: UUID, claims: list[str], full: None
+) -> None:
+    """A run may have enqueued others, of a limit whose turn has been."""
+    TaskRun.objects.filter(state="claimed", limit_name__in=[NAMES[5], NAMES[50]]).delete()
+    found = []
+    while runs := intake.claim_the_last(worker, {"thread": 9}, None, {"thread": 9}):
+        found += runs
+        TaskRun.objects.filter(limit_name=NAMES[1], state="claimed", claimed_by=None).delete()
+    assert {run.limit_name for run in found} == {NAMES[number] for number in (1, 5, 50)}
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite locks no rows")
+def test_a_limit_from_which_another_session_claims_holds_up_no_other(
+    intake: Intake, worker: UUID, claims: list[str], full: None
+) -> None:
+    """It is frozen there. The others are looked at once, then the worker asks for that one only."""
+    TaskRun.objects.filter(state="claimed", limit_name=NAMES[77]).delete()
+    rows = Limit.objects.filter(name=NAMES[3]).select_for_update()
+    with held_elsewhere(lambda: [*rows]):
+        found = intake.claim_the_last(worker, {"thread": 9}, None, {"thread": 9})
+        assert [run.limit_name for run in found] == [NAMES[77]]
+        claims.clear()
+        pauses = []
+        for _ in range(15):
+            assert intake.claim(worker, {"thread": 9}, None) == []
+            assert intake.may_have_missed_some
+            pauses.append(intake._limited.seconds)
+    assert len(claims) < NUMBER + 15 * (MAX_LINES + 1)
+    assert pauses[-1] == module.LONGEST_PAUSE
+    TaskRun.objects.filter(state="claimed", limit_name=NAMES[3]).delete()
+    found = intake.claim(worker, {"thread": 9}, None)
+    assert [run.limit_name for run in found] == [NAMES[3]]
+
+
+def test_when_a_rate_opens_the_worker_asks_for_that_limit_only(
+    intake: Intake, worker: UUID, claims: list[str], full: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(openings, "time", clock)
+    TaskRun.objects.filter(state="claimed", limit_name=NAMES[3]).delete()
+    numbers = {"at_once": None, "total": None, "rate": "1/h", "burst": 1}
+    Limit.objects.filter(name=NAMES[3]).update(declared=numbers, **numbers)
+    fill(NAMES[3:4])
+    looks(intake, worker, claims)
+    claims.clear()
+    Bucket.objects.update(full_at=store().read_clock())
+    clock.now += 3601
+    assert intake.take_openings()
+    assert [run.limit_name for run in intake.claim(worker, {"thread": 9}, None)] == [NAMES[3]]
+    assert claims == [NAMES[3]]
+
+
+def test_after_none_was_left_all_are_found_again(
+    intake: Intake, worker: UUID, claims: list[str], full: None
+) -> None:
+    """Nobody says that there are some: the worker only polls."""
+    for _ in range(2):
+        intake.claim(worker, {"thread": 9}, None)
+    intake._next_survey = 0.0
+    intake._limited._next_survey = 0.0
+    intake.claim(worker, {"thread": 9}, None, {"thread": 0})  # it reads a part, without a slot
+    TaskRun.objects.filter(state="ready").delete()
+    intake._next_survey = 0.0
+    intake.claim(worker, {"thread": 9}, None)
+    TaskRun.objects.filter(state="claimed").delete()
+    fill(NAMES[:1])
+    intake._next_survey = 0.0
+    assert len(intake.claim(worker, {"thread": 9}, None)) == 1
 
 
 def test_a_slot_that_becomes_free_is_found_wherever_it_is(

@@ -17,8 +17,8 @@ from taskworks.worker import Queues
 from taskworks.worker.claiming import NoWakeUps
 from taskworks.worker.claiming import openings as module
 from taskworks.worker.claiming.intake import Intake
-from taskworks.worker.claiming.limited import FreedSlots
 from taskworks.worker.claiming.openings import MAX_LOOKS, SOON, Openings
+from taskworks.worker.claiming.slots import FreedSlots
 from tests import rated, tasks
 from tests.connections import held_elsewhere
 from tests.waiting import wait_for
@@ -62,7 +62,6 @@ def claim(intake: Intake, worker: UUID) -> list[TaskRun]:
 def test_it_looks_when_the_next_one_may_begin_and_not_before(intake: Intake, worker: UUID) -> None:
     limits.change("slow", rate="1/m")
     rated.call_slowly.enqueue_many([["a"]] * 5)
-    claim(intake, worker)  # it knows of them now
     assert len(claim(intake, worker)) == 2
     assert 50 < intake.seconds(ROOM) <= 60
     assert not intake.take_openings()
@@ -75,7 +74,6 @@ def test_the_first_of_several_openings_counts(intake: Intake, worker: UUID) -> N
     limits.change("api", rate="1/m", burst=1)
     rated.call_slowly.enqueue_many([["a"]] * 2)
     rated.call_api.enqueue_many([["a"]] * 2)
-    claim(intake, worker)
     assert len(claim(intake, worker)) == 2
     assert 50 < intake.seconds(ROOM) <= 60
 

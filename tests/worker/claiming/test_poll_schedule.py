@@ -111,6 +111,27 @@ def test_a_storm_of_wake_ups_is_a_look_now_and_then(clock: Clock) -> None:
     assert 1 / (2 * MIN_LOOK_INTERVAL) <= seen <= 1 / MIN_LOOK_INTERVAL + 2
 
 
+def test_what_has_no_room_when_it_is_to_be_looked_for_is_looked_for_once_it_has(
+    clock: Clock,
+) -> None:
+    """Of another executor, there was a look at that moment."""
+    both = {"thread": 1, "process": 1}
+    for ask in (PollSchedule.look_again_in, PollSchedule.expect_due_in):
+        schedule = PollSchedule(60.0, is_notified=lambda: True)
+        for _ in range(9):
+            clock.now += 60
+            assert schedule.room_due(both) == both
+            schedule.plan(both, [])
+        ask(schedule, 1)
+        clock.now += 1
+        assert schedule.room_due({"thread": 1})
+        schedule.plan({"thread": 1}, [])
+        clock.now += 1
+        assert schedule.room_due(both) == {"process": 1}
+        schedule.plan({"process": 1}, [])
+        assert not schedule.room_due(both)
+
+
 def test_what_will_be_due_is_looked_for_then(clock: Clock) -> None:
     schedule = PollSchedule(60.0, is_notified=lambda: True)
     pauses(schedule, clock, 4)

@@ -13,8 +13,9 @@ from taskworks.store import Store
 from taskworks.store.claiming import NO_PLACES, Outlook, Places
 from taskworks.store.paused import NOTHING, Paused
 from taskworks.worker.claiming import WakeUpSource
+from taskworks.worker.claiming.alternation import Alternation
 from taskworks.worker.claiming.cursor import ClaimCursor, missing_from
-from taskworks.worker.claiming.limited import Alternation, LimitedRuns
+from taskworks.worker.claiming.limited import LimitedRuns
 from taskworks.worker.claiming.poll_schedule import PollSchedule
 from taskworks.worker.claiming.queues import Queues
 from taskworks.worker.claiming.turn import Turn
@@ -87,12 +88,14 @@ class Intake:
         """Claim from every queue there is, without overlooking a run."""
         self._next_survey = 0.0
         self._turn.start_over()
-        self._limited.note_news()
+        self._limited.start_over()
         most = _most(room, limit)
         runs = self._claim(worker, room, empty, most, None)
-        while not runs and self._turn.may_have_more(room):
+        while not runs and (self._turn.may_have_more(room) or self._limited.must_survey):
             runs = self._claim(worker, room, empty, most, None)
         self._poll_schedule.plan(room, runs)
+        if self._may_have_more_limited:
+            self._poll_schedule.look_again_in(self._limited.seconds)
         if self._limited.opens_soon:
             self._poll_schedule.look_again_in(self._limited.opens_in)
         return runs
@@ -118,8 +121,11 @@ class Intake:
         return self._limited.has_slots(limit)
 
     def take_openings(self) -> bool:
-        """Return whether a rate or a hold has come to allow more runs since the last call."""
-        return self._limited.take_openings()
+        """Look at once for runs that a rate or a hold has come to allow; return whether it has."""
+        has_opened = self._limited.take_openings()
+        if has_opened:
+            self._poll_schedule.look_again_in(0)
+        return has_opened
 
     def look_for_limited(self) -> None:
         """Look at once for runs with a limit: it may have a free slot."""
@@ -145,6 +151,8 @@ class Intake:
 
     def held_up(self, run: TaskRun) -> Outcome | None:
         """Return the outcome of a claimed run that is known to be paused; None if it is not."""
+        if not self._paused:
+            return None
         if self._paused.holds(run):
             return Released()
         pause = self._paused.pause_of_task(run)
@@ -203,7 +211,9 @@ class Intake:
             runs += self._claim_unlimited(worker, _left(room, runs), most - len(runs), cursor)
         else:
             runs = self._claim_unlimited(worker, room, most, cursor)
-            runs += self._claim_limited(worker, _left(room_for_limited, runs), most - len(runs))
+            if self._limited.wanted:
+                room_for_limited = _left(room_for_limited, runs)
+                runs += self._claim_limited(worker, room_for_limited, most - len(runs))
         others = [run for run in runs if run.limit_name is None]
         self._alternation.note_others(room.keys() - not_ahead, others)
         # Those whose turn comes now take what there is room for without delay.

@@ -16,7 +16,8 @@ class Openings:
     """The next opening of each line from which the last claim could not take all that it asked."""
 
     def __init__(self) -> None:
-        self._moments: dict[tuple[str, str], float] = {}  # by time.monotonic()
+        # By time.monotonic(); the names of a line say which it is, also when its queues change.
+        self._moments: dict[tuple[str, str], tuple[float, Line]] = {}
         self._looks_in_vain = 0
 
     def note(self, line: Line, claimed: LimitedClaim, took: float) -> None:
@@ -30,7 +31,7 @@ class Openings:
         line_of = line.limit, line.executor
         self._moments.pop(line_of, None)
         if opens_in < math.inf:
-            self._moments[line_of] = time.monotonic() + opens_in
+            self._moments[line_of] = time.monotonic() + opens_in, line
 
     def clear(self) -> None:
         """Note that no run is ready."""
@@ -39,17 +40,16 @@ class Openings:
     @property
     def seconds(self) -> float:
         """Seconds until the next one, below 0 if it has come; infinite without one."""
-        return min(self._moments.values(), default=math.inf) - time.monotonic()
+        moments = (moment for moment, _ in self._moments.values())
+        return min(moments, default=math.inf) - time.monotonic()
 
     @property
     def are_soon(self) -> bool:
         """True if a batch waits for the next one."""
         return self.seconds <= SOON and self._looks_in_vain <= MAX_LOOKS
 
-    def take(self) -> bool:
-        """Return whether one has come since the last call."""
+    def take(self) -> list[Line]:
+        """Return the lines that have opened since the last call."""
         now = time.monotonic()
-        due = [line for line, moment in self._moments.items() if moment <= now]
-        for line in due:
-            del self._moments[line]
-        return bool(due)
+        due = [key for key, (moment, _) in self._moments.items() if moment <= now]
+        return [self._moments.pop(key)[1] for key in due]

@@ -43,7 +43,7 @@ class PollSchedule:
             if free > 0 and self._moment(executor) <= now
         }
         if looked_for:
-            self._note_look(now)
+            self._note_look(now, looked_for)
         return looked_for
 
     def plan(self, asked: Mapping[str, int], runs: Iterable[TaskRun]) -> None:
@@ -83,8 +83,12 @@ class PollSchedule:
     def _moment(self, executor: str) -> float:
         return min(self._next.get(executor, 0.0), self._again_at, self._due_at)
 
-    def _note_look(self, now: float) -> None:
+    def _note_look(self, now: float, looked_for: Mapping[str, int]) -> None:
         self._looked_at = now
+        if min(self._again_at, self._due_at) <= now:
+            # Those that have no room now are looked for when they have.
+            others = self._next.keys() - looked_for
+            self._next |= {executor: min(self._next[executor], now) for executor in others}
         if self._again_at <= now:
             self._again_at = math.inf
         if self._due_at <= now:
