@@ -1,5 +1,6 @@
 """Tasks as people write them for Celery, but for the import."""
 
+import sys
 import threading
 import time
 from datetime import date, datetime
@@ -229,3 +230,8 @@ def of_every_type() -> dict[str, Any]:
         "nested": [{"id": UUID(int=1)}, [Decimal("NaN").is_nan()]],
         "plain": {"a": [1, 2.5, None, True, "ü"]},
     }
+
+
+@shared_task
+def leave() -> None:
+    sys.exit(3)

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from taskworks.celery import AsyncResult, NotCarried, states
 from taskworks.celery.exceptions import MaxRetriesExceededError, Retry
-from taskworks.exceptions import TaskTimeout
+from taskworks.exceptions import TaskException, TaskTimeout
 from taskworks.models import TaskRun
 from tests.behavior import run_worker
 from tests.celery import tasks
@@ -236,6 +236,14 @@ def test_get_raises_what_the_task_raised(key: Any) -> None:
         result.get()
     assert raised.value.args == (key,)
     assert "KeyError" in str(result.traceback)
+
+
+def test_a_task_that_exits_does_not_end_who_asks_for_its_result() -> None:
+    result = tasks.leave.delay()
+    run_worker()
+    assert result.state == states.FAILURE
+    with pytest.raises(TaskException, match="SystemExit: 3"):
+        result.get()
 
 
 def test_get_in_a_task() -> None:
