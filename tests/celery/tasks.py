@@ -128,6 +128,11 @@ def patient(self: Any) -> int:
     return int(self.request.retries)
 
 
+@shared_task(autoretry_for=(BusyError,), max_retries=None, retry_backoff=True)
+def impatient() -> None:
+    raise BusyError("never")
+
+
 @shared_task(soft_time_limit=0.2, time_limit=10)
 def endless() -> str:
     try:

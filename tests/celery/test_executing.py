@@ -282,6 +282,16 @@ def test_apply_retries_without_waiting() -> None:
     assert isinstance(result.get(propagate=False), BusyError)
 
 
+def test_retries_without_a_limit_end_where_nobody_waits_between_them(settings: Any) -> None:
+    result = tasks.impatient.apply()
+    assert result.state == states.FAILURE
+    with pytest.raises(RecursionError, match="1000 times where it was called"):
+        result.get()
+    immediate = {"BACKEND": "taskworks.backends.immediate.ImmediateBackend", "QUEUES": []}
+    settings.TASKS = {**settings.TASKS, "default": immediate}
+    assert tasks.impatient.delay().state == states.FAILURE
+
+
 def test_the_immediate_backend_is_celery_s_eager_mode(settings: Any) -> None:
     immediate = {"BACKEND": "taskworks.backends.immediate.ImmediateBackend", "QUEUES": []}
     settings.TASKS = {**settings.TASKS, "default": immediate}
