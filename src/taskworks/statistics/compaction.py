@@ -89,7 +89,7 @@ def _by_place(rows: Iterable[Statistic]) -> dict[Place, Tally]:
         for seconds in (EVER, *KEPT_FOR):
             if seconds == EVER and not row.task_path:
                 continue  # what a queue was like has no total
-            since = row.since // seconds * seconds if seconds else 0
+            since = max(0, row.since) // seconds * seconds if seconds else 0
             tallies.setdefault(Place(seconds, since, *series), Tally()).add(tally)
     return tallies
 
