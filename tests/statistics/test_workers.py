@@ -12,6 +12,7 @@ from django.db import DatabaseError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from taskworks import Retry, Snooze, task, task_backends
+from taskworks.duties.bookkeeping import Bookkeeping
 from taskworks.duties.rescue import rescue
 from taskworks.execution import Attempt, Settled
 from taskworks.models import Statistic, TaskRun, Worker
@@ -277,6 +278,20 @@ def test_a_worker_compacts_by_itself(
         running.result(timeout=60)
     assert counted(store) == {"successful": 7}
     connections.close_all()
+
+
+def test_compaction_does_not_depend_on_the_grouping_of_failures(
+    store: Store, flushed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(store: Store) -> int:
+        raise DatabaseError("no such table: taskworks_failuregroup")
+
+    monkeypatch.setattr("taskworks.failures.grouping.group", broken)
+    flushed(ago=500, successful=7)
+    with pytest.raises(DatabaseError):
+        Bookkeeping(store).step()
+    assert not Statistic.objects.filter(seconds=10).exists()
+    assert counted(store) == {"successful": 7}
 
 
 # What it costs.
