@@ -1,5 +1,6 @@
 """Tasks as people write them for Celery, but for the import."""
 
+import sys
 import threading
 import time
 from datetime import date, datetime
@@ -127,6 +128,11 @@ def patient(self: Any) -> int:
     return int(self.request.retries)
 
 
+@shared_task(autoretry_for=(BusyError,), max_retries=None, retry_backoff=True)
+def impatient() -> None:
+    raise BusyError("never")
+
+
 @shared_task(soft_time_limit=0.2, time_limit=10)
 def endless() -> str:
     try:
@@ -229,3 +235,8 @@ def of_every_type() -> dict[str, Any]:
         "nested": [{"id": UUID(int=1)}, [Decimal("NaN").is_nan()]],
         "plain": {"a": [1, 2.5, None, True, "ü"]},
     }
+
+
+@shared_task
+def leave() -> None:
+    sys.exit(3)

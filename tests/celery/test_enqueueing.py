@@ -99,6 +99,21 @@ def test_a_moment_in_the_past_is_now(options: dict[str, Any]) -> None:
     assert result.get() == 2
 
 
+def test_the_expiry_of_a_task_counts_from_the_call() -> None:
+    later = tasks.send.apply_async(("a@example.com",), countdown=3000)
+    too_late = tasks.send.apply_async(("a@example.com",), countdown=7200)
+    at_once = tasks.send.delay("a@example.com")
+
+    def waits(result: AsyncResult[Any]) -> float:
+        run = TaskRun.objects.get(id=result.id)
+        assert run.expires_at is not None
+        return (run.expires_at - run.available_at).total_seconds()
+
+    assert waits(later) == pytest.approx(600)
+    assert waits(too_late) == pytest.approx(0, abs=1)
+    assert waits(at_once) == pytest.approx(3600)
+
+
 def test_a_run_that_expires_before_its_time_is_revoked() -> None:
     result = tasks.add.apply_async((1,), countdown=60, expires=30)
     moment = timezone.now() - timedelta(hours=1)

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from taskworks.celery import AsyncResult, NotCarried, states
 from taskworks.celery.exceptions import MaxRetriesExceededError, Retry
-from taskworks.exceptions import TaskTimeout
+from taskworks.exceptions import TaskException, TaskTimeout
 from taskworks.models import TaskRun
 from tests.behavior import run_worker
 from tests.celery import tasks
@@ -238,6 +238,14 @@ def test_get_raises_what_the_task_raised(key: Any) -> None:
     assert "KeyError" in str(result.traceback)
 
 
+def test_a_task_that_exits_does_not_end_who_asks_for_its_result() -> None:
+    result = tasks.leave.delay()
+    run_worker()
+    assert result.state == states.FAILURE
+    with pytest.raises(TaskException, match="SystemExit: 3"):
+        result.get()
+
+
 def test_get_in_a_task() -> None:
     result = tasks.waiting_for_another.delay()
     run_worker()
@@ -272,6 +280,16 @@ def test_apply_retries_without_waiting() -> None:
     with pytest.raises(BusyError):
         tasks.stubborn.apply(throw=True)
     assert isinstance(result.get(propagate=False), BusyError)
+
+
+def test_retries_without_a_limit_end_where_nobody_waits_between_them(settings: Any) -> None:
+    result = tasks.impatient.apply()
+    assert result.state == states.FAILURE
+    with pytest.raises(RecursionError, match="1000 times where it was called"):
+        result.get()
+    immediate = {"BACKEND": "taskworks.backends.immediate.ImmediateBackend", "QUEUES": []}
+    settings.TASKS = {**settings.TASKS, "default": immediate}
+    assert tasks.impatient.delay().state == states.FAILURE
 
 
 def test_the_immediate_backend_is_celery_s_eager_mode(settings: Any) -> None:

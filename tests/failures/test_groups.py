@@ -131,6 +131,20 @@ def test_nonsense_in_a_row_is_a_failure_too(store: Store) -> None:
     assert (only().exception, only().place, only().count) == ("", "", 2)
 
 
+def test_what_is_too_long_for_a_group_is_cut(store: Store) -> None:
+    failed("value", "value")
+    for run in TaskRun.objects.all():
+        long = {**run.errors[-1], "exception_class_path": "E" * 5000, "release": "r" * 5000}
+        run.errors = [{**long, "traceback": f"{'E' * 5000}: {'m' * 5000}"}]
+        run.save()
+    assert group(store) == 2
+    assert (len(only().exception), len(only().last_release), len(only().message)) == (
+        512,
+        200,
+        1000,
+    )
+
+
 def test_it_is_due_after_a_failure_until_somebody_has_begun(store: Store) -> None:
     def is_due() -> bool:
         return bool(TaskRun.objects.annotate(due=failures_are_due("default")).first().due)  # type: ignore[union-attr]

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError, connections
 from django.utils import timezone
 
 from taskworks.models import Schedule, TaskRun
@@ -374,6 +375,37 @@ def test_beat_s_own_are_disabled() -> None:
     assert Schedule.objects.get().enabled
     assert imported()["nightly"] == ("unchanged", "")
     assert Schedule.objects.get().enabled
+
+
+class ToTheQueue:
+    """A router that has our tables on another alias than beat's."""
+
+    def db_for_write(self, model: type, **hints: Any) -> str | None:
+        return "queue" if model._meta.app_label == "taskworks" else None  # type: ignore[attr-defined]
+
+    db_for_read = db_for_write
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "queue"])
+def test_beat_s_own_are_on_another_alias(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.DATABASE_ROUTERS = [ToTheQueue()]
+    row("nightly")
+    assert "Would disable 1" in taskworks(IMPORT, "--dry-run", "--disable-old")
+    assert beat.PeriodicTask.objects.get().enabled
+    assert not Schedule.objects.using("queue").exists()
+
+    def not_stored(*args: Any, **kwargs: Any) -> None:
+        raise OperationalError("The disk is full.")
+
+    # When they were to be stored, at the end of their transaction, beat was not disabled yet.
+    with monkeypatch.context() as patched:
+        patched.setattr(type(connections["queue"]), "_commit", not_stored)
+        with pytest.raises(OperationalError):
+            taskworks(IMPORT, "--disable-old")
+    assert beat.PeriodicTask.objects.get().enabled
+    assert "Disabled 1" in taskworks(IMPORT, "--disable-old")
+    assert not beat.PeriodicTask.objects.get().enabled
+    assert Schedule.objects.using("queue").get().enabled
 
 
 def test_a_schedule_that_a_person_has_deleted_comes_back_only_while_beat_has_it() -> None:

@@ -75,6 +75,17 @@ def test_late_rows_are_added_to_the_same_periods(store: Store, flushed: Flushed)
     assert Statistic.objects.count() == 4
 
 
+def test_rows_with_nonsense_keep_no_others_from_being_added_up(
+    store: Store, flushed: Flushed
+) -> None:
+    for _ in range(2):
+        flushed(ago=LONG_AGO, successful=2**63 - 1, wait_sum=1.7e308, waits="nonsense, 1:x")
+    flushed(since=-(2**63), failed=-5)
+    flushed(ago=LONG_AGO, path="c.d", successful=1)
+    assert compact_all(store) == 4
+    assert of_tasks(store) == {"a.b": 2**63 - 1, "c.d": 1}
+
+
 # Bounds.
 
 

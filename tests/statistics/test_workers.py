@@ -12,6 +12,7 @@ from django.db import DatabaseError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from taskworks import Retry, Snooze, task, task_backends
+from taskworks.duties.bookkeeping import Bookkeeping
 from taskworks.duties.rescue import rescue
 from taskworks.execution import Attempt, Settled
 from taskworks.models import Statistic, TaskRun, Worker
@@ -130,6 +131,20 @@ def test_nor_so_many_queues() -> None:
     assert len(collector._tallies) <= 2 * MAX_SERIES + 1
 
 
+def test_totals_that_were_seen_are_not_remembered_without_end(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_KNOWN", 50)
+    collector = Collector()
+    flushing = Flushing(store, collector, uuid4, 5.0)
+    for number in range(200):
+        collector._new_tally((0, "default", f"tenant {number}", "task")).counts[1] += 1
+        if number % 10 == 9:
+            flushing.flush()
+            assert len(flushing._known) < 60
+    assert counted(store) == {"successful": 200}
+
+
 # When it is written.
 
 
@@ -231,7 +246,7 @@ def test_switched_off_nothing_is_counted_nor_asked(store: Store, settings: Any) 
     store.register(row)
     with CaptureQueriesContext(connection) as queries:
         store.overview(timedelta(seconds=1), witness=row.id)
-    assert "statistic" not in queries[0]["sql"]
+    assert "taskworks_statistic" not in queries[0]["sql"]
 
 
 def test_a_worker_without_the_table_goes_on(
@@ -263,6 +278,20 @@ def test_a_worker_compacts_by_itself(
         running.result(timeout=60)
     assert counted(store) == {"successful": 7}
     connections.close_all()
+
+
+def test_compaction_does_not_depend_on_the_grouping_of_failures(
+    store: Store, flushed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(store: Store) -> int:
+        raise DatabaseError("no such table: taskworks_failuregroup")
+
+    monkeypatch.setattr("taskworks.failures.grouping.group", broken)
+    flushed(ago=500, successful=7)
+    with pytest.raises(DatabaseError):
+        Bookkeeping(store).step()
+    assert not Statistic.objects.filter(seconds=10).exists()
+    assert counted(store) == {"successful": 7}
 
 
 # What it costs.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Function = Callable[..., Any]
 
+MOST_RETRIES_HERE = 1000
 TIME_IS_UP = "The attempt took longer than its time limit."
 
 
@@ -82,7 +83,7 @@ def call(task: "CeleryTask[..., Any]", request: Request) -> Any:
         except Retry:
             if not request.is_eager:
                 raise
-            request = replace(request, retries=request.retries + 1)
+            request = _retried_here(request)
 
 
 async def acall(task: "CeleryTask[..., Any]", request: Request) -> Any:
@@ -94,7 +95,17 @@ async def acall(task: "CeleryTask[..., Any]", request: Request) -> Any:
         except Retry:
             if not request.is_eager:
                 raise
-            request = replace(request, retries=request.retries + 1)
+            request = _retried_here(request)
+
+
+def _retried_here(request: Request) -> Request:
+    """Return the request of the next attempt; raise RecursionError, as Celery does, for no end."""
+    if request.retries >= MOST_RETRIES_HERE:
+        raise RecursionError(
+            f"{request.task} was retried {request.retries} times where it was called, without "
+            "waiting, and has no max_retries that would end that."
+        )
+    return replace(request, retries=request.retries + 1)
 
 
 def retry(

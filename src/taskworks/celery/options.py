@@ -267,10 +267,10 @@ _VALID: dict[str, Callable[[Any, str, str], Any]] = {
 # The options of one call.
 
 
-def of_call(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def of_call(name: str, given: Mapping[str, Any], expires: Any = None) -> dict[str, Any]:
     """
-    Return the options of a call as ``using()`` takes them. Raise as ``of_task``, and ValueError
-    for a moment without a time zone.
+    Return the options of a call as ``using()`` takes them; ``expires`` is that of the task. Raise
+    as ``of_task``, and ValueError for a moment without a time zone.
     """
     place = f"of a call of {name}"
     known = _known(given, OF_A_CALL, OF_A_CALL_WITHOUT_EFFECT, place)
@@ -279,7 +279,8 @@ def of_call(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     delay = _delay(known, place)
     if delay is not None:
         options["run_after"] = delay
-    if "expires" in known:
+        known.setdefault("expires", expires)
+    if known.get("expires") is not None:
         options["expires"] = _expiry(known["expires"], delay, place)
     return options
 

@@ -377,6 +377,8 @@ def _exception(run: TaskResult[..., Any]) -> BaseException:
     path, message = run.errors[-1].exception_class_path, _message(run)
     try:
         kind = run.errors[-1].exception_class
+        if not issubclass(kind, Exception):  # SystemExit of a task must not end who asks for it
+            return TaskException(f"{path}: {message}")
         # The message of a KeyError is how its key is written.
         return kind(literal_eval(message) if issubclass(kind, KeyError) else message)
     except Exception:  # noqa: BLE001 - the class is gone, or is not made of a message

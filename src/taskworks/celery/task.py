@@ -158,7 +158,7 @@ class CeleryTask(_Optioned[P, R]):
         options: dict[str, Any],
     ) -> AsyncResult[R]:
         given, named = self._given(args, kwargs)
-        changes = of_call(self.name, options)
+        changes = of_call(self.name, options, self.expires)
         if isinstance(self.get_backend(), ImmediateBackend):
             changes = {name: v for name, v in changes.items() if name not in OF_A_LATER_RUN}
         task = self.using(**changes) if changes else self

@@ -31,8 +31,10 @@ class Bookkeeping(BackgroundThread):
 
     def step(self) -> float:
         if self._store.begin_duty(BOOKKEEPING):
-            self._go_through(lambda: grouping.group(self._store) == grouping.CHUNK)
-            self._go_through(lambda: compaction.compact(self._store) == compaction.CHUNK)
+            try:
+                self._go_through(lambda: grouping.group(self._store) == grouping.CHUNK)
+            finally:  # the one does not depend on the other
+                self._go_through(lambda: compaction.compact(self._store) == compaction.CHUNK)
         return math.inf
 
     def _go_through(self, has_more: Callable[[], bool]) -> None:

@@ -11,6 +11,7 @@ from taskworks.database.clock import DatabaseClock
 from taskworks.failures.fingerprint import Identity, identity_of, message
 from taskworks.models import Failure, FailureGroup, TaskRun
 from taskworks.models.run import RunState, TaskRunQuerySet
+from taskworks.release import MAX_LENGTH as MAX_RELEASE
 from taskworks.store import Store
 from taskworks.store.shared_duties import BOOKKEEPING, LATEST_FAILURES
 
@@ -36,7 +37,7 @@ class Failed(NamedTuple):
     def release(self) -> str:
         """The release of the project that has executed it, if that was said."""
         said = self.entry.get("release")
-        return said if isinstance(said, str) else ""
+        return said[:MAX_RELEASE] if isinstance(said, str) else ""
 
     @property
     def message(self) -> str:

@@ -18,12 +18,14 @@ from taskworks.execution import (
     Fenced,
     InDoubt,
     Lost,
+    Parked,
     Poisoned,
     Postponed,
     Released,
     Retried,
     Snoozed,
     Succeeded,
+    Suspended,
 )
 from taskworks.models import RunState, TaskRun
 from taskworks.models.statistic import COUNTS, OTHERS, TEN_SECONDS
@@ -44,9 +46,11 @@ COUNTED: dict[type, tuple[str, ...]] = {
     Cancelled: ("cancelled",),
     Retried: ("retried",),
     Snoozed: ("snoozed",),
+    Suspended: ("snoozed",),
     Postponed: ("postponed",),
     Crashed: ("crashed",),
     Released: ("released",),
+    Parked: ("released",),
     Fenced: (),
     InDoubt: (),
     type(None): (),

@@ -87,7 +87,7 @@ def _by_place(rows: Iterable[Statistic]) -> dict[Place, Tally]:
         tally = Tally.of(row)
         series = row.backend, row.queue_name, row.task_path
         for seconds in (EVER, *KEPT_FOR):
-            since = row.since // seconds * seconds if seconds else 0
+            since = max(0, row.since) // seconds * seconds if seconds else 0
             tallies.setdefault(Place(seconds, since, *series), Tally()).add(tally)
     return tallies
 

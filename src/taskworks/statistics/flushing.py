@@ -20,6 +20,7 @@ FLUSH_INTERVAL = 10.0  # seconds
 # Seconds for which an INSERT is repeated whose answer was lost. Its rows may be there, and are
 # compacted after COMPACTED_AFTER seconds; to repeat it then would count them twice.
 REPEATED_FOR = 60.0
+MAX_KNOWN = 4000  # totals; those that it forgets it looks for again
 
 logger = steady_logger(__name__)
 
@@ -63,7 +64,7 @@ class Flushing:
         except DatabaseError as error:
             self._outage.note_error(error)
         else:
-            self._known |= places
+            self._known = places | (self._known if len(self._known) < MAX_KNOWN else set())
             self._failed.clear()
             self._outage.clear()
 

@@ -7,6 +7,7 @@ from taskworks.models.statistic import COUNTS, Statistic
 from taskworks.statistics.histogram import Histogram
 
 FINISHED = ("successful", "failed", "cancelled")
+MOST, MOST_SECONDS = 2**63 - 1, 1e300  # that every database stores
 
 
 class Tally:
@@ -55,13 +56,16 @@ class Tally:
         self.run_max = max(largest, default=None)
 
     def row(self, row_id: UUID, **period: Any) -> Statistic:
-        """Return a row that says the same of a period."""
+        """
+        Return a row that says the same of a period. What somebody else has written may add up to
+        more than a column has room for.
+        """
         return Statistic(
             id=row_id,
             **period,
-            **dict(zip(COUNTS, self.counts, strict=True)),
-            wait_sum=self.wait_sum,
-            run_sum=self.run_sum,
+            **{name: min(n, MOST) for name, n in zip(COUNTS, self.counts, strict=True)},
+            wait_sum=min(self.wait_sum, MOST_SECONDS),
+            run_sum=min(self.run_sum, MOST_SECONDS),
             run_max=self.run_max,
             waits=str(self.waits),
             runs=str(self.runs),

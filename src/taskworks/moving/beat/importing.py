@@ -4,6 +4,7 @@ for the columns that a person has changed since.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -75,14 +76,25 @@ def import_schedules(
     discovery.task_modules()  # which know the names of their tasks
     everything = [*_read(sources)]
     done = Imported()
-    with writing(_alias()):
-        for found in everything:
-            _import(found, mapped, done, disable_old=disable_old)
-        if disable_old and sources.tables is not None:
-            done.disabled = _disable_old(sources.tables, everything, done)
-        if dry_run:
-            transaction.set_rollback(True, using=_alias())
+    old = sources.tables if disable_old else None
+    # The inner transaction is that of the schedules: if beat's tables are on another alias, beat
+    # goes on firing until they are stored.
+    with _writing(old or _alias(), dry_run=dry_run):
+        with _writing(_alias(), dry_run=dry_run):
+            for found in everything:
+                _import(found, mapped, done, disable_old=disable_old)
+        if old is not None:
+            done.disabled = _disable_old(old, everything, done)
     return done
+
+
+@contextmanager
+def _writing(alias: str, *, dry_run: bool) -> Iterator[None]:
+    """Open a transaction, or a savepoint in another one; a dry run takes it back."""
+    with writing(alias):
+        yield
+        if dry_run:
+            transaction.set_rollback(True, using=alias)
 
 
 def in_both(alias: str) -> list[tuple[str, datetime | None]]:
@@ -190,7 +202,7 @@ def _noted(entry: Entry, draft: Schedule, *, old_is_disabled: bool) -> dict[str,
 def _disable_old(
     alias: str, everything: Iterable[Entry | tuple[str, str]], done: Imported
 ) -> list[str]:
-    """Disable what beat would fire as well, in the caller's transaction if it can be; name it."""
+    """Disable what beat would fire as well, in the caller's transaction; name it."""
     here = {fate.name for fate in done.fates if fate.result in {ADDED, UPDATED, UNCHANGED}}
     names = [
         found.name
@@ -198,8 +210,7 @@ def _disable_old(
         if isinstance(found, Entry) and found.is_in_tables and found.enabled and found.name in here
     ]
     if names:
-        with writing(alias):
-            tables.disable(alias, names)
+        tables.disable(alias, names)
     return names
 
 
