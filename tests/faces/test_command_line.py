@@ -243,7 +243,7 @@ class TestList:
 class TestShow:
     def test_tells_all_of_a_run(self, failed_run: TaskRun) -> None:
         told = taskworks_json("show", failed_run.id)
-        assert tuple(told) == (*DETAILS, "why_waiting")
+        assert tuple(told) == (*DETAILS, "why_waiting", "steps")
         assert told["errors"] == failed_run.errors
         assert told["args"] == []
 

@@ -37,7 +37,7 @@ def _declared() -> None:
 
 @pytest.fixture
 def worker() -> Worker:
-    row = Worker(label="of a test", hostname="", pid=1)
+    row = Worker(label="of a test", hostname="", pid=1, slots={"thread": 1})
     store().register(row)
     return row
 
