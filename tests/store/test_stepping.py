@@ -365,3 +365,25 @@ def test_a_worker_that_dies_between_any_two_statements(
         TaskRun.objects.all().delete()
         number += 1
     assert number > 2
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="On SQLite one writes, and others wait.")
+@pytest.mark.django_db(transaction=True)
+def test_a_fresh_retry_waits_for_who_sends_an_event(
+    store: Store, run: TaskRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both write the event and the run, and in the other order they could wait for each other."""
+    assert store.answer(run, AwaitEvent(NAME, None, False))
+    TaskRun.objects.update(state=RunState.FAILED, finished_at=run.claimed_at)
+    wake, retried = Store._wake, []
+
+    def wake_after_the_other_has_begun(self: Store, run_id: UUID) -> None:
+        retried.append(begin_elsewhere(lambda: store.retry(run_id, fresh=True)))
+        wait_until_blocked()
+        wake(self, run_id)
+
+    monkeypatch.setattr(Store, "_wake", wake_after_the_other_has_begun)
+    assert elsewhere(lambda: store.send_event(run.id, NAME, "yes"))
+    assert retried[0].result(timeout=60)
+    assert state_of(run) == RunState.READY
+    assert not Event.objects.exists()

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+import pytest
 from django.db import connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
@@ -15,7 +16,8 @@ from taskworks.duties.workflows import WorkflowSweep, look_after_all
 from taskworks.models import RunState, TaskRun
 from taskworks.models import Workflow as Row
 from taskworks.store import Store
-from tests.connections import begin_elsewhere, held_elsewhere
+from taskworks.store.blocking import Following
+from tests.connections import begin_elsewhere, elsewhere, held_elsewhere
 from tests.workflows import tasks
 from tests.workflows.conftest import Work
 from tests.workflows.tasks import charge, step
@@ -213,6 +215,31 @@ def test_a_sweep_that_has_read_before_a_retry_frees_nothing_after_it(store: Stor
     assert result.retry() == 4
     store.pass_on(edges)
     assert result.counts() == {"ready": 1, "blocked": 3}
+
+
+def test_a_retry_in_the_moment_before_the_rest_is_given_up(
+    work: Work, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What runs whatever becomes of a step waits for that, if that is to run after all."""
+    flow = Workflow("abc")
+    flow.add("a", step, "a")
+    flow.add("b", step, "b", after="a")
+    flow.add("tidy", step, "tidy", after="b", any_end=True)
+    result = flow.enqueue()
+    TaskRun.objects.filter(state="ready").update(state=RunState.FAILED, finished_at=DatabaseClock())
+    look, retried = Store._released, []
+
+    def look_before_a_retry(self: Store, workflow: UUID) -> list[Following]:
+        found = look(self, workflow)
+        if found and not retried:
+            retried.append(elsewhere(result.retry))
+        return found
+
+    monkeypatch.setattr(Store, "_released", look_before_a_retry)
+    look_after_all(store)
+    assert retried == [1]
+    assert result.counts() == {"ready": 1, "blocked": 2}
+    assert work() == ["a", "b", "tidy"]
 
 
 def test_the_retry_of_one_run_opens_its_workflow(work: Work) -> None:

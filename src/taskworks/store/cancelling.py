@@ -48,6 +48,8 @@ class Cancelling(Stepping):
         if not fresh:
             return self._retry(run_id, executor)
         with writing(self.alias):
+            # Before the run, as whoever sends an event, or they could wait for each other.
+            self.lock_events(run_id)
             if retried := self._retry(run_id, executor):
                 self.forget_steps([run_id])
         return retried

@@ -219,6 +219,12 @@ class Stepping(Base):
 
     # Forget.
 
+    def lock_events(self, run_id: UUID) -> None:
+        """Lock a run's events."""
+        self.lock_to_write()
+        events = self.events.filter(run=run_id).order_by("name").select_for_update()
+        list(events.values_list("name", "ended_at"))
+
     def forget_steps(self, runs: Collection[UUID]) -> None:
         """Delete what these runs have recorded, and their events."""
         for rows in (self.step_records, self.events):

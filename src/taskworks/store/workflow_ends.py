@@ -7,7 +7,7 @@ and has looked again since. Every step of it may be repeated, by anybody.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -106,8 +106,8 @@ class WorkflowEnds(NewWorkflows):
             workflow = to_do.popleft()
             if not self._may_have_ended(workflow):
                 continue
-            if released := self._released(workflow):
-                ends.unblocked += self._release(released)
+            if self._released(workflow):
+                ends.unblocked += self._release(workflow)
             elif row := self._end(workflow):
                 ends.finished.append(row)
                 ends.unblocked += self.pass_on(self.followers([row.id]))
@@ -194,8 +194,15 @@ class WorkflowEnds(NewWorkflows):
             return []
         return self._hopes(workflow).released
 
-    def _release(self, edges: Sequence[Following]) -> int:
-        self.delete_edges(edges)
+    def _release(self, workflow: UUID) -> int:
+        """Make these runs ready, unless a retry has given hope again to what they wait for."""
+        with self.locking():
+            locked = self.workflows.filter(id=workflow, finished_at=None)
+            row = locked.select_for_update(skip_locked=True).first()
+            # In statements of their own, as in _end.
+            is_idle = row is not None and self._may_have_ended(workflow)
+            edges = self._released(workflow) if is_idle else []
+            self.delete_edges(edges)
         return self.unblock({edge.run for edge in edges})
 
     def _hopes(self, workflow: UUID) -> "Hopes":

@@ -112,7 +112,7 @@ class WorkflowRetries(WorkflowStops):
     def _block_again(self, run: TaskRun) -> None:
         """Have a run that was made ready wait, if what its step follows has not succeeded."""
         of_run = {step.id: step for step in self.steps.filter(id__in=[run.id, run.workflow])}
-        step = of_run.get(run.id) or of_run.get(run.workflow)
+        step = of_run.get(run.id) or next(iter(of_run.values()), None)  # or that of its group
         if edges := self._still_open(edges_of(run.id, step)) if step else []:
             self._insert_again(edges)
             waiting = self._in(self.runs.filter(id=run.id), RunState.READY)
