@@ -2,6 +2,8 @@
 
 import logging
 import pstats
+from collections.abc import Iterator
+from contextlib import contextmanager
 from cProfile import Profile
 from datetime import timedelta
 from typing import Any, get_args
@@ -22,13 +24,14 @@ from taskworks.statistics import flushing as module
 from taskworks.statistics import reading
 from taskworks.statistics.collector import COUNTED, MAX_SERIES, Collector, Series
 from taskworks.statistics.flushing import Flushing
+from taskworks.statistics.places import total_of
 from taskworks.statistics.tally import Tally
 from taskworks.store import Store
 from taskworks.worker import Options, Queues, Sizes
 from taskworks.worker import Worker as WorkerOfRuns
 from tests import tasks
 from tests.behavior import run_worker
-from tests.connections import begin_elsewhere
+from tests.connections import begin_elsewhere, held_elsewhere
 from tests.statistics.conftest import counted, of_tasks
 from tests.waiting import wait_for
 
@@ -202,15 +205,18 @@ def test_an_insert_whose_answer_was_lost_counts_once(
 ) -> None:
     collector = Counting()
     flushing = Flushing(store, collector, uuid4, interval=5.0)
-    insert = module.insert
+    locking = store.locking
 
-    def insert_and_lose(*args: Any) -> None:
-        insert(*args)
+    @contextmanager
+    def commit_and_lose(*args: Any) -> Iterator[None]:
+        with locking(*args):
+            yield
         raise DatabaseError("the connection is gone")
 
-    monkeypatch.setattr(module, "insert", insert_and_lose)
+    monkeypatch.setattr(store, "locking", commit_and_lose)
     flushing.flush()
-    monkeypatch.setattr(module, "insert", insert)
+    assert counted(store)
+    monkeypatch.setattr(store, "locking", locking)
     collector.has_something = False
     flushing.flush()
     assert counted(store) == {"successful": 1}
@@ -292,6 +298,42 @@ def test_compaction_does_not_depend_on_the_grouping_of_failures(
         Bookkeeping(store).step()
     assert not Statistic.objects.filter(seconds=10).exists()
     assert counted(store) == {"successful": 7}
+
+
+def test_whoever_locks_the_table_does_not_keep_a_worker_from_its_heartbeats(store: Store) -> None:
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one writer at a time, for whom heartbeats wait as well.")
+    collector = Collector()
+    flushing = Flushing(store, collector, uuid4, 5.0)
+    collector._new_tally((0, "default", "mail", "task")).counts[1] += 1
+    place = total_of("default", "mail", "task")
+    total = Tally().row(place.id, **place._asdict())
+    with held_elsewhere(total.save):
+        flushing.flush()
+        assert flushing._failed
+    flushing.flush()
+    assert not flushing._failed
+    assert counted(store) == {"successful": 1}
+
+
+def test_nor_does_a_lock_of_the_table_itself(store: Store) -> None:
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has no locks of tables.")
+    collector = Collector()
+    flushing = Flushing(store, collector, uuid4, 5.0)
+    collector._new_tally((0, "default", "mail", "task")).counts[1] += 1
+
+    def lock() -> None:
+        table = "taskworks_statistic"
+        is_mysql = connection.vendor == "mysql"
+        with connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLES {table} WRITE" if is_mysql else f"LOCK TABLE {table}")
+
+    with held_elsewhere(lock):
+        flushing.flush()
+        assert flushing._failed
+    flushing.flush()
+    assert counted(store) == {"successful": 1}
 
 
 # What it costs.

@@ -1,13 +1,13 @@
 """Writes what a worker has collected, every ten seconds, in one INSERT."""
 
 from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 from django.db import Error as DatabaseError
 
 from taskworks import real_time as time
 from taskworks.database.outage import Outage
-from taskworks.database.transactions import writing
 from taskworks.logs import steady_logger
 from taskworks.models import Statistic
 from taskworks.models.statistic import EVER, TEN_SECONDS
@@ -20,6 +20,7 @@ FLUSH_INTERVAL = 10.0  # seconds
 # Seconds for which an INSERT is repeated whose answer was lost. Its rows may be there, and are
 # compacted after COMPACTED_AFTER seconds; to repeat it then would count them twice.
 REPEATED_FOR = 60.0
+LONGEST_WAIT = timedelta(seconds=1)  # for a lock of another session; the next flush tries again
 MAX_KNOWN = 4000  # totals; those that it forgets it looks for again
 
 logger = steady_logger(__name__)
@@ -60,7 +61,9 @@ class Flushing:
             return
         try:
             places = {total_of(row.backend, row.queue_name, row.task_path) for row in rows}
-            insert(self._store, [*rows, *new_totals(self._store, places - self._known)])
+            # In the thread of the heartbeats: a lock of the table must not silence the worker.
+            with self._store.locking(LONGEST_WAIT):
+                insert(self._store, [*rows, *new_totals(self._store, places - self._known)])
         except DatabaseError as error:
             self._outage.note_error(error)
         else:
@@ -100,6 +103,5 @@ def new_totals(store: Store, places: Collection[Place]) -> list[Statistic]:
 
 def insert(store: Store, rows: Sequence[Statistic]) -> None:
     """Insert rows, except for those that are there already."""
-    with writing(store.alias):
-        ordered = sorted(rows, key=lambda row: row.id)  # so that two never wait for each other
-        Statistic.objects.using(store.alias).bulk_create(ordered, ignore_conflicts=True)
+    ordered = sorted(rows, key=lambda row: row.id)  # so that two never wait for each other
+    Statistic.objects.using(store.alias).bulk_create(ordered, ignore_conflicts=True)

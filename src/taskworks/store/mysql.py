@@ -248,8 +248,8 @@ class MySQLStore(Store):
         _longest_wait.set(wait)
         # MariaDB has the first limit for sessions only, MySQL not at all.
         limits = {"idle_transaction_timeout": silence} if self._is_mariadb else {}
-        if wait is not None:
-            limits["innodb_lock_wait_timeout"] = wait
+        if wait is not None:  # the second is for locks of tables
+            limits["innodb_lock_wait_timeout"] = limits["lock_wait_timeout"] = wait
         if limits:
             self._set_limits(limits)
 
@@ -257,7 +257,7 @@ class MySQLStore(Store):
         _longest_wait.set(None)
         names = ["idle_transaction_timeout"] if self._is_mariadb else []
         if wait is not None:
-            names.append("innodb_lock_wait_timeout")
+            names += ["innodb_lock_wait_timeout", "lock_wait_timeout"]
         if names:
             self._restore(*names)
 
