@@ -11,13 +11,13 @@ from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, connections
+from django.db import DatabaseError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from taskworks import control, task, task_backends
 from taskworks.actions import failure_actions
-from taskworks.duties.tidy import tidy
-from taskworks.failures.grouping import forget_failures, group
+from taskworks.duties.tidy import Tidying, tidy
+from taskworks.failures.grouping import Grouping, forget_failures, group
 from taskworks.models import Failure, FailureGroup, TaskRun
 from taskworks.store import Store
 from taskworks.store import store as store_of
@@ -223,6 +223,22 @@ def test_many_group_at_once(store: Store) -> None:
     assert counts() == {"ValueError": 30, "TypeError": 10}
 
 
+def test_each_step_looks_at_a_chunk_and_each_run_is_looked_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskworks.failures.grouping.CHUNK", 3)
+    failed(*["value"] * 7)
+    assert group(store) == 7
+    grouping, lengths = Grouping(store), []
+    has_more = True
+    while has_more:
+        with CaptureQueriesContext(connection) as queries:
+            has_more = grouping.step()
+        lengths.append(len(queries))
+    assert (grouping.grouped, lengths) == (0, [2, 2, 2])
+    assert only().count == 7
+
+
 def test_a_person_s_words_survive_what_workers_write(store: Store) -> None:
     failed("value")
     group(store)
@@ -351,3 +367,19 @@ def test_a_list_of_groups_takes_two_statements_and_one_for_each(store: Store) ->
     with CaptureQueriesContext(connection) as queries:
         assert len(failure_actions.latest(20)) == 2
     assert len(queries) == 3
+
+
+def test_a_duty_that_fails_does_not_keep_others_from_their_turns(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> bool:
+        raise DatabaseError("nonsense")
+
+    failed("value")
+    tidying = Tidying(store)
+    tidying._duties = (broken, *tidying._duties)
+    with pytest.raises(DatabaseError):
+        tidying.step()
+    while tidying.step():
+        pass
+    assert only().count == 1

@@ -301,7 +301,7 @@ def test_compaction_does_not_depend_on_the_grouping_of_failures(
     def broken(store: Store) -> int:
         raise DatabaseError("no such table: taskworks_failuregroup")
 
-    monkeypatch.setattr("taskworks.failures.grouping.group", broken)
+    monkeypatch.setattr("taskworks.failures.grouping.Grouping.step", broken)
     flushed(ago=500, successful=7)
     with pytest.raises(DatabaseError):
         Bookkeeping(store).step()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from taskworks import real_time as time
 from taskworks.database.background import BackgroundThread
-from taskworks.failures import grouping
+from taskworks.failures.grouping import Grouping
 from taskworks.statistics import compaction
 from taskworks.store import Store
 from taskworks.store.shared_duties import BOOKKEEPING
@@ -32,7 +32,7 @@ class Bookkeeping(BackgroundThread):
     def step(self) -> float:
         if self._store.begin_duty(BOOKKEEPING):
             try:
-                self._go_through(lambda: grouping.group(self._store) == grouping.CHUNK)
+                self._go_through(Grouping(self._store).step)
             finally:  # the one does not depend on the other
                 self._go_through(lambda: compaction.compact(self._store) == compaction.CHUNK)
         return math.inf

@@ -48,6 +48,7 @@ class Tidying:
         self._last_key: UUID | None = None
         self._last_run_with_steps: UUID | None = None
         self._last_failure: UUID | None = None
+        self._grouping = grouping.Grouping(store, within=None)
         self._duties = (
             self._forget_firings,
             self._forget_finished,
@@ -66,11 +67,15 @@ class Tidying:
         """Do the next chunk, if it is time; return whether there is more to do now."""
         if time.monotonic() < self._again_at:
             return False
-        if not self._duties[self._turn]():
-            self._turn = (self._turn + 1) % len(self._duties)
-            if self._turn == 0:
-                self._again_at = time.monotonic() + TIDY_INTERVAL
-                return False
+        duty, has_more = self._duties[self._turn], False
+        try:
+            has_more = duty()
+        finally:  # one that fails does not keep the others from their turns
+            if not has_more:
+                self._turn = (self._turn + 1) % len(self._duties)
+        if self._turn == 0 and not has_more:
+            self._again_at = time.monotonic() + TIDY_INTERVAL
+            return False
         return True
 
     # The duties; each returns whether there is more of it.
@@ -108,4 +113,4 @@ class Tidying:
         return self._last_failure is not None
 
     def _group_failures(self) -> bool:
-        return grouping.group(self._store, within=None) == grouping.CHUNK
+        return self._grouping.step()

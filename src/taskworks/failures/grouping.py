@@ -1,11 +1,11 @@
 """Puts failed runs into their groups."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from taskworks.database.clock import DatabaseClock
 from taskworks.failures.fingerprint import Identity, identity_of, message
@@ -15,7 +15,7 @@ from taskworks.release import MAX_LENGTH as MAX_RELEASE
 from taskworks.store import Store
 from taskworks.store.shared_duties import BOOKKEEPING, LATEST_FAILURES
 
-CHUNK = 200  # runs per transaction
+CHUNK = 200  # runs
 GROUPS_KEPT_FOR = timedelta(days=400)  # after the last failure
 WRITTEN = ("message", "sample", "first_at", "last_at", "first_release", "last_release", "count")
 
@@ -45,20 +45,69 @@ class Failed(NamedTuple):
         return message(self.identity.exception, str(self.entry.get("traceback", "")))
 
 
+class Grouping:
+    """
+    Goes through the runs that have failed ``within`` this time, or ever, the earliest first, a
+    chunk at a time, and puts them into their groups. A run is counted once for each time that it
+    has failed for good. The cost of a step does not grow with how many have failed.
+    """
+
+    def __init__(self, store: Store, within: timedelta | None = LATEST_FAILURES) -> None:
+        self._store, self._within = store, within
+        self._last: Ended | None = None
+        self.grouped = 0  # runs
+
+    def step(self) -> bool:
+        """
+        Look at the next chunk; return whether there may be more. Then, or if another worker is at
+        it, the next step begins anew.
+        """
+        ended = [Ended._make(row) for row in self._next()]
+        ungrouped = {*ended}.difference(self._known([one.run for one in ended]))
+        if ungrouped and not self._group([one.run for one in ungrouped]):
+            ended = []
+        self._last = ended[-1] if len(ended) == CHUNK else None
+        return self._last is not None
+
+    def _next(self) -> Iterable[tuple[datetime, UUID]]:
+        failed = self._store.runs.filter(state=RunState.FAILED, finished_at__isnull=False)
+        if self._within is not None:
+            failed = failed.filter(finished_at__gte=DatabaseClock(-self._within))
+        if last := self._last:
+            failed = failed.filter(finished_at__gte=last.at).filter(
+                Q(finished_at__gt=last.at) | Q(id__gt=last.run)
+            )
+        return failed.order_by("finished_at", "id").values_list("finished_at", "id")[:CHUNK]
+
+    def _known(self, runs: Sequence[UUID]) -> Iterable["Ended"]:
+        failures = Failure.objects.using(self._store.alias).filter(run__in=runs)
+        return map(Ended._make, failures.values_list("at", "run")) if runs else ()
+
+    def _group(self, ids: Sequence[UUID]) -> bool:
+        """Group these runs, in one transaction; return False if another worker is at it."""
+        with self._store.duty_held(BOOKKEEPING) as is_held:
+            if not is_held:
+                return False
+            runs = [*_ungrouped(self._store).filter(id__in=ids)]
+            if runs:
+                _add(self._store, [_identified(run) for run in runs])
+            self.grouped += len(runs)
+        return True
+
+
+class Ended(NamedTuple):
+    """When a run ended, and which."""
+
+    at: datetime
+    run: UUID
+
+
 def group(store: Store, within: timedelta | None = LATEST_FAILURES) -> int:
-    """
-    Put a chunk of runs that have failed ``within`` this time, or ever, into their groups, in one
-    transaction; return how many. A run is counted once for each time that it has failed for good.
-    """
-    if not _ungrouped(store, within).exists():  # mostly
-        return 0
-    with store.duty_held(BOOKKEEPING) as is_held:
-        if not is_held:
-            return 0
-        runs = [*_ungrouped(store, within)[:CHUNK]]
-        if runs:
-            _add(store, [_identified(run) for run in runs])
-    return len(runs)
+    """Put all runs that have failed ``within`` this time into their groups; return how many."""
+    grouping = Grouping(store, within)
+    while grouping.step():
+        pass
+    return grouping.grouped
 
 
 def forget_failures(store: Store, after: UUID | None, limit: int) -> UUID | None:
@@ -78,11 +127,9 @@ def forget_failures(store: Store, after: UUID | None, limit: int) -> UUID | None
     return ids[-1] if len(ids) == limit else None
 
 
-def _ungrouped(store: Store, within: timedelta | None) -> TaskRunQuerySet:
+def _ungrouped(store: Store) -> TaskRunQuerySet:
     grouped = Failure.objects.filter(run=OuterRef("id"), at=OuterRef("finished_at"))
     failed = store.runs.filter(state=RunState.FAILED, finished_at__isnull=False)
-    if within is not None:
-        failed = failed.filter(finished_at__gte=DatabaseClock(-within))
     wanted = failed.filter(~Exists(grouped)).order_by("finished_at", "id")
     return wanted.only("id", "finished_at", "task_path", "callable_path", "errors")
 
