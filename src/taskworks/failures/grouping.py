@@ -62,14 +62,14 @@ class Grouping:
         Look at the next chunk; return whether there may be more. Then, or if another worker is at
         it, the next step begins anew.
         """
-        ended = [Ended._make(row) for row in self._next()]
+        ended = [*self._next()]
         ungrouped = {*ended}.difference(self._known([one.run for one in ended]))
         if ungrouped and not self._group([one.run for one in ungrouped]):
             ended = []
         self._last = ended[-1] if len(ended) == CHUNK else None
         return self._last is not None
 
-    def _next(self) -> Iterable[tuple[datetime, UUID]]:
+    def _next(self) -> Iterable["Ended"]:
         failed = self._store.runs.filter(state=RunState.FAILED, finished_at__isnull=False)
         if self._within is not None:
             failed = failed.filter(finished_at__gte=DatabaseClock(-self._within))
@@ -77,7 +77,8 @@ class Grouping:
             failed = failed.filter(finished_at__gte=last.at).filter(
                 Q(finished_at__gt=last.at) | Q(id__gt=last.run)
             )
-        return failed.order_by("finished_at", "id").values_list("finished_at", "id")[:CHUNK]
+        rows = failed.order_by("finished_at", "id").values_list("finished_at", "id")[:CHUNK]
+        return (Ended(at, run) for at, run in rows if at is not None)
 
     def _known(self, runs: Sequence[UUID]) -> Iterable["Ended"]:
         failures = Failure.objects.using(self._store.alias).filter(run__in=runs)
