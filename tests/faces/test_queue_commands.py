@@ -294,7 +294,7 @@ def test_checks_name_pauses_of_what_this_code_does_not_have() -> None:
     control.pause("mail")
     assert pause_checks.check_rows(databases=["default"]) == []
     assert pause_checks.check_rows(databases=None) == []
-    Pause.objects.filter(kind="task").update(name="shop.tasks.gone")
+    Pause.objects.filter(kind="task").update(name="nowhere.tasks.gone")
     Pause.objects.filter(kind="queue").update(name="mial")
     Pause.objects.create(kind="queue", backend="gone", name="mail", at=database_now())
     Pause.objects.create(kind="limit", name="intakes", key="a", at=database_now())
@@ -303,7 +303,7 @@ def test_checks_name_pauses_of_what_this_code_does_not_have() -> None:
         "The key 'a' of the limit 'intakes' is paused, but this code does not have it",
         "The queue 'mial' of the backend 'default' is paused, but",
         "TASKS has no backend 'gone'",
-        "There is no task 'shop.tasks.gone': ModuleNotFoundError",
+        "There is no task 'nowhere.tasks.gone': ModuleNotFoundError",
     ):
         assert any(reason in one for one in said), reason
     assert len(said) == 4
