@@ -25,7 +25,7 @@ def store() -> Store:
 @pytest.fixture
 def new_worker(store: Store) -> Callable[[], UUID]:
     def new_worker() -> UUID:
-        row = Worker(id=uuid4(), label="of a test", hostname="here", pid=1)
+        row = Worker(id=uuid4(), label="of a test", hostname="here", pid=1, slots={"thread": 1})
         store.register(row)
         return row.id
 

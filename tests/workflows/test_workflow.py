@@ -1,7 +1,12 @@
 """A workflow of named steps: what runs when, what it ends as, and what its result says."""
 
+from uuid import UUID
+
 from taskworks import Workflow, chain
+from taskworks.backends.workflow_ends import end_workflows
+from taskworks.duties.workflows import look_after_all
 from taskworks.models import Edge, TaskRun
+from taskworks.store import Store
 from tests.workflows import tasks
 from tests.workflows.conftest import Work
 from tests.workflows.tasks import gather, read, step
@@ -50,6 +55,21 @@ def test_what_follows_a_failed_step_waits_and_goes_on_after_a_retry(work: Work) 
     assert work() == ["b", "c"]
     result.refresh()
     assert result.status == "successful"
+
+
+def test_a_group_without_hope_does_not_end_before_its_workflow_is_stopped(store: Store) -> None:
+    flow = Workflow("nightly", on_failure="stop")
+    flow.add("a", step, "a")
+    flow.each("later", step, [["x"], ["y"]], after="a")
+    result = flow.enqueue()
+    failed = TaskRun.objects.filter(workflow=UUID(result.id))
+    failed.update(state="failed", finished_at=store.read_clock())
+    end_workflows(store, store.workflows.filter(kind="group").values_list("id", flat=True))
+    assert not store.workflows.exclude(outcome=None).exists()
+    look_after_all(store)
+    result.refresh()
+    assert result.status == "failed"
+    assert result.counts() == {"failed": 1, "cancelled": 2}
 
 
 def test_with_stop_the_rest_is_cancelled(work: Work) -> None:

@@ -71,20 +71,22 @@ class WorkflowSweep:
         until = time.monotonic() + within
         rows = self._store.unfinished_workflows(self._last, CHUNK)
         self._last, self.has_changed = None, False
-        for number, row in enumerate(rows, 1):
-            self.has_changed |= self._look_at(row, until) > 0
-            if number == CHUNK or time.monotonic() >= until:
-                self._last = row.id
-                break
+        # All that are to stop come first: or what is within one would end with members that wait.
+        for look in (self._stop, self._end):
+            for number, row in enumerate(rows, 1):
+                self.has_changed |= look(row, until) > 0
+                if number == CHUNK or time.monotonic() >= until:
+                    self._last = row.id
+                    break
         return self._last is not None
 
-    def _look_at(self, row: Unfinished, until: float) -> int:
-        changed = 0
+    def _stop(self, row: Unfinished, until: float) -> int:
         if row.is_stopping:
-            changed += stop_workflow(self._store, row.id, patient=False, until=until) or 0
-        elif row.is_to_stop:
-            changed += stop_after_failure(self._store, row.id, until)
-        return changed + (end_workflows(self._store, [row.id], until) if row.may_be_over else 0)
+            return stop_workflow(self._store, row.id, patient=False, until=until) or 0
+        return stop_after_failure(self._store, row.id, until) if row.is_to_stop else 0
+
+    def _end(self, row: Unfinished, until: float) -> int:
+        return end_workflows(self._store, [row.id], until) if row.may_be_over else 0
 
 
 def look_after_all(store: Store) -> bool:

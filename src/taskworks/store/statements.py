@@ -367,6 +367,12 @@ def bytes_of(values: Iterable[Any]) -> int:
     return sum(len(value) for value in values if isinstance(value, str))
 
 
+def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield the items in order, as many at a time as a statement takes."""
+    for start in range(0, len(items), MAX_ROWS_PER_STATEMENT):
+        yield items[start : start + MAX_ROWS_PER_STATEMENT]
+
+
 def per_statement(rows: Sequence[T], size: Callable[[T], int]) -> Iterator[Sequence[T]]:
     """Yield the rows in order, as many at a time as a statement takes; ``size`` counts bytes."""
     start = total = 0

@@ -17,7 +17,7 @@ from django.db.models.functions import Coalesce
 
 from taskworks.models import Edge, RunState, TaskRun, Workflow
 from taskworks.models.run import TaskRunQuerySet
-from taskworks.models.workflow import OnFailure
+from taskworks.models.workflow import Kind, OnFailure
 from taskworks.store.blocking import Following, state_before
 from taskworks.store.new_workflows import NewWorkflows
 from taskworks.store.statements import MAX_ROWS_PER_STATEMENT
@@ -61,8 +61,10 @@ class WorkflowEnds(NewWorkflows):
     def unfinished_workflows(self, last: UUID | None, limit: int) -> list[Unfinished]:
         """Return the next workflows that have not ended, after the last."""
         rows = self.workflows.filter(finished_at=None).order_by("id")
-        if last:
-            rows = rows.filter(id__gt=last)
+        return self._read(rows.filter(id__gt=last) if last else rows, limit)
+
+    @staticmethod
+    def _read(rows: QuerySet[Workflow], limit: int) -> list[Unfinished]:
         me = OuterRef("id")
         children = Workflow.objects.filter(parent=me)
         is_new = Q(finished_at__gte=Coalesce(OuterRef("reopened_at"), F("finished_at")))
@@ -148,11 +150,30 @@ class WorkflowEnds(NewWorkflows):
             # In a statement of its own: this one sees what was committed before the lock.
             if row is None or not self._may_have_ended(workflow) or self._waits_in_hope(workflow):
                 return None
+            if self._is_to_stop_first(workflow):
+                return None
             row.outcome, row.finished_at = self._outcome(row), self.read_clock()
             self.workflows.filter(id=workflow).update(
                 outcome=row.outcome, finished_at=row.finished_at
             )
             return row
+
+    def _is_to_stop_first(self, workflow: UUID) -> bool:
+        """Return whether members wait that are cancelled as soon as somebody sees the failure."""
+        if not self._blocked_members(workflow).exists():
+            return False
+        to_stop = self.to_stop_after_failure(workflow)
+        rows = self._read(self.workflows.filter(id=to_stop, finished_at=None), 1) if to_stop else []
+        return any(row.is_to_stop and not row.is_stopping for row in rows)
+
+    def to_stop_after_failure(self, workflow: UUID) -> UUID | None:
+        """Return the workflow that is to stop because a member of this one has failed."""
+        row = self.workflows.filter(id=workflow).first()
+        while row and row.kind == Kind.GROUP and row.parent:
+            row = self.workflows.filter(id=row.parent).first()
+        if row is None or row.finished_at or row.on_failure != OnFailure.STOP:
+            return None
+        return row.id
 
     def _outcome(self, row: Workflow) -> str:
         members, children = _members(row.id), Workflow.objects.filter(parent=row.id)

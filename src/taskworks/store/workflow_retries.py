@@ -13,7 +13,7 @@ from taskworks.database.transactions import writing
 from taskworks.models import Edge, RunState, Step, TaskRun, Workflow
 from taskworks.models.workflow import Kind
 from taskworks.store.blocking import holds
-from taskworks.store.statements import MAX_ROWS_PER_STATEMENT
+from taskworks.store.statements import chunks
 from taskworks.store.workflow_ends import UNSUCCESSFUL
 from taskworks.store.workflow_stops import WorkflowStops
 
@@ -131,7 +131,7 @@ class WorkflowRetries(WorkflowStops):
     def _family(self, workflow: Workflow) -> Family:
         rows = [workflow, *self.within(workflow.id)]
         family = Family({row.id: row for row in rows}, {})
-        for some in _chunks([row.id for row in rows if row.kind == Kind.STEPS]):
+        for some in chunks([row.id for row in rows if row.kind == Kind.STEPS]):
             for step in self.steps.filter(workflow__in=some):
                 family.steps[step.id] = step
                 for before in [step.workflow, *(before for before, _ in rules_of(step))]:
@@ -153,7 +153,7 @@ class WorkflowRetries(WorkflowStops):
     ) -> dict[UUID, UUID]:
         """Return the runs to retry, and the workflow of each."""
         members: dict[UUID, UUID] = {}
-        for some in _chunks([*family.workflows]):
+        for some in chunks([*family.workflows]):
             rows = self.runs.filter(workflow__in=some, state__in=[*states])
             members |= {run: of for run, of in rows.values_list("id", "workflow") if of}
         if chosen is None:
@@ -178,30 +178,20 @@ class WorkflowRetries(WorkflowStops):
         self._reopen_rows([*opened])
         return opened
 
-    def _with_blocked_members(self, workflows: Sequence[UUID]) -> set[UUID]:
-        return {
-            workflow
-            for some in _chunks(workflows)
-            for workflow in self.runs.filter(workflow__in=some, state=RunState.BLOCKED)
-            .values_list("workflow", flat=True)
-            .distinct()
-            if workflow
-        }
-
     def _unsuccessful_without_reason(self, workflows: Sequence[UUID]) -> set[UUID]:
         """Return those that were cancelled, although each of their members has succeeded."""
         members = TaskRun.objects.filter(workflow=OuterRef("id"), state__in=UNSUCCESSFUL)
         children = Workflow.objects.filter(parent=OuterRef("id"), outcome__in=UNSUCCESSFUL)
         return {
             id_
-            for some in _chunks(workflows)
+            for some in chunks(workflows)
             for id_ in self.workflows.filter(id__in=some, outcome__in=UNSUCCESSFUL)
             .filter(~Exists(members), ~Exists(children))
             .values_list("id", flat=True)
         }
 
     def _reopen_rows(self, ids: Sequence[UUID]) -> None:
-        for some in _chunks(ids):
+        for some in chunks(ids):
             self.workflows.filter(id__in=some).update(
                 finished_at=None, outcome=None, stopping_at=None, reopened_at=DatabaseClock()
             )
@@ -226,7 +216,7 @@ class WorkflowRetries(WorkflowStops):
 
     def _forget_steps_of_successful(self, members: Iterable[UUID]) -> None:
         """An attempt would find all of its steps recorded, and return what it has returned."""
-        for some in _chunks([*members]):
+        for some in chunks([*members]):
             successful = self._in(self.runs.filter(id__in=some), RunState.SUCCESSFUL)
             self.forget_steps([*successful.values_list("id", flat=True)])
 
@@ -234,18 +224,18 @@ class WorkflowRetries(WorkflowStops):
         """Insert edges, of which some may be there."""
         # Those are replaced: a sweep may have read that they are over, and is about to delete them
         # by their keys.
-        for some in _chunks([*{edge.run for edge in edges}]):
+        for some in chunks([*{edge.run for edge in edges}]):
             rows = self.edges.filter(run__in=some).values_list("run", "after", "id")
             keys = {(run, after): key for run, after, key in rows}
             there = [keys[pair] for edge in edges if (pair := (edge.run, edge.after)) in keys]
-            for same in _chunks(there):
+            for same in chunks(there):
                 self._delete_by_key(Edge, same)
-        for some in _chunks(edges):
-            self.edges.bulk_create(some, ignore_conflicts=True)
+        for few in chunks(edges):
+            self.edges.bulk_create(few, ignore_conflicts=True)
 
     def _waiting(self, family: Family, chosen: set[UUID]) -> dict[UUID, UUID]:
         waiting: dict[UUID, UUID] = {}
-        for some in _chunks([*family.workflows]):
+        for some in chunks([*family.workflows]):
             rows = self.runs.filter(workflow__in=some, state=RunState.BLOCKED)
             waiting |= {run: of for run, of in rows.values_list("id", "workflow") if of}
         return {run: of for run, of in waiting.items() if run in chosen or of in chosen}
@@ -269,7 +259,7 @@ class WorkflowRetries(WorkflowStops):
     def _write_again(
         self, ids: Iterable[UUID], states: Iterable[str], state: RunState, available_at: Any
     ) -> None:
-        for some in _chunks(sorted(ids)):
+        for some in chunks(sorted(ids)):
             rows = self._in(self.runs.filter(id__in=some), *states)
             rows.update(state=state, available_at=available_at, **AGAIN)
 
@@ -296,8 +286,3 @@ def rules_of(step: Step) -> list[tuple[UUID, str]]:
                 except ValueError:  # somebody else has written it
                     continue
     return rules
-
-
-def _chunks(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    for start in range(0, len(items), MAX_ROWS_PER_STATEMENT):
-        yield items[start : start + MAX_ROWS_PER_STATEMENT]

@@ -1,6 +1,6 @@
 """Stop a workflow: cancel the members that wait, and ask those to stop that workers have."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -8,10 +8,11 @@ from django.db.models import Exists, OuterRef
 from django.db.models.functions import Coalesce
 
 from taskworks.database.clock import DatabaseClock
-from taskworks.models import Step
+from taskworks.models import RunState, Step
 from taskworks.models.run import TaskRunQuerySet
-from taskworks.models.workflow import Kind, OnFailure
+from taskworks.models.workflow import Kind
 from taskworks.store.cancelling import WAITING, Cancelling
+from taskworks.store.statements import chunks
 from taskworks.store.workflow_ends import WorkflowEnds
 
 CHUNK = 1000  # runs
@@ -43,23 +44,32 @@ class WorkflowStops(WorkflowEnds, Cancelling):
                 )
             return True
 
-    def to_stop_after_failure(self, workflow: UUID) -> UUID | None:
-        """Return the workflow that is to stop because a member of this one has failed."""
-        row = self.workflows.filter(id=workflow).first()
-        while row and row.kind == Kind.GROUP and row.parent:
-            row = self.workflows.filter(id=row.parent).first()
-        if row is None or row.finished_at or row.on_failure != OnFailure.STOP:
-            return None
-        return row.id
-
     def to_stop_within(self, workflow: UUID) -> list[UUID]:
-        """Return the unfinished workflows within this one that are to stop with it."""
-        within = self.within(workflow, unfinished=True)
+        """Return the workflows within this one that are to stop with it."""
+        within = self.within(workflow)
+        # A group that has ended without hope has members that wait; they go by our rule.
+        waiting = self._with_blocked_members([child.id for child in within])
         spared = {*self._always([child.id for child in within])}
         for child in within:
             if child.parent in spared:
                 spared.add(child.id)
-        return [child.id for child in within if child.id not in spared]
+        found: dict[UUID, None] = {workflow: None}
+        for child in within:
+            has_ended_alone = child.kind == Kind.STEPS or child.id not in waiting
+            is_over = child.finished_at is not None and has_ended_alone
+            if child.parent in found and child.id not in spared and not is_over:
+                found[child.id] = None
+        return [*found][1:]
+
+    def _with_blocked_members(self, workflows: Sequence[UUID]) -> set[UUID]:
+        return {
+            workflow
+            for some in chunks(workflows)
+            for workflow in self.runs.filter(workflow__in=some, state=RunState.BLOCKED)
+            .values_list("workflow", flat=True)
+            .distinct()
+            if workflow
+        }
 
     def cancel_members(self, workflow: UUID, entry: Mapping[str, Any]) -> Iterator[set[UUID]]:
         """
