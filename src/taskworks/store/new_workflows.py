@@ -143,7 +143,7 @@ class NewWorkflows(Blocking):
         """Return how many runs are members of a workflow itself; stop counting ``at_most``."""
         return self.runs.filter(workflow=workflow).values("id")[:at_most].count()
 
-    def within(self, workflow: UUID, *, unfinished: bool = False) -> list[Workflow]:
+    def within(self, workflow: UUID) -> list[Workflow]:
         """Return the workflows within a workflow, those that are nearer first."""
         found: list[Workflow] = []
         parents = [workflow]
@@ -152,7 +152,6 @@ class NewWorkflows(Blocking):
                 child
                 for start in range(0, len(parents), MAX_ROWS_PER_STATEMENT)
                 for child in self._children(parents[start : start + MAX_ROWS_PER_STATEMENT])
-                if child.finished_at is None or not unfinished
             ]
             found += some
             parents = [child.id for child in some if child.kind == Kind.STEPS]
