@@ -2,12 +2,13 @@
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from tests.settings import *  # noqa: F403
 from tests.settings import INSTALLED_APPS, TASKS
 
-INSTALLED_APPS = [*INSTALLED_APPS, "django_rq"]
+INSTALLED_APPS = [*INSTALLED_APPS, *(["django_rq"] if find_spec("django_rq") else [])]
 QUEUE = os.environ.get("MOVING_QUEUE", "default")
 RQ_QUEUES = {name: {"URL": os.environ.get("MOVING_REDIS", "")} for name in ("default", QUEUE)}
 TASKS = {**TASKS, "default": {"BACKEND": os.environ.get("MOVING_BACKEND", ""), "QUEUES": []}}

@@ -256,7 +256,7 @@ def test_what_is_left_says_why() -> None:
     row("sunset", solar=beat.SolarSchedule.objects.create(event="sunset", latitude=1, longitude=2))
     row("both", crontab=crontab("0 9 13 * fri"))
     row("past", clocked=clocked(past), one_off=True)
-    row("gone", task="project.tasks.gone")
+    row("gone", task="nowhere_at_all.tasks.gone")
     row("no task", task="tests.celery.tasks.logger")
     row("microseconds", interval=interval(500, "microseconds"))
     row("arguments", args=[])
@@ -275,7 +275,7 @@ def test_what_is_left_says_why() -> None:
         "sunset": "A solar schedule (sunset at 1.000000, 2.000000) has no counterpart here",
         "both": "match both day_of_month='13' and day_of_week='fri'",
         "past": "is over, and it has not run",
-        "gone": "'project.tasks.gone' leads to nothing: there is no module 'project'",
+        "gone": "'nowhere_at_all.tasks.gone' leads to nothing: there is no module 'nowhere_at_all'",
         "no task": "is not a task of Taskworks: it is of the type Logger",
         "microseconds": "Its interval is 0.0005 s, and the shortest is a second",
         "arguments": "does not take these arguments: missing a required argument: 'a'",
@@ -364,7 +364,7 @@ def test_a_dry_run_changes_nothing() -> None:
 
 def test_beat_s_own_are_disabled() -> None:
     row("nightly")
-    row("gone", task="project.tasks.gone")
+    row("gone", task="nowhere_at_all.tasks.gone")
     before = beat.PeriodicTasks.last_change()
     assert "Disabled 1 in the tables of django-celery-beat." in taskworks(IMPORT, "--disable-old")
     assert {one.name: one.enabled for one in beat.PeriodicTask.objects.all()} == {
