@@ -29,6 +29,11 @@ def also_find(finder: Finder) -> None:
     _finders.append(finder)
 
 
+def found_elsewhere(path: str) -> framework.Task | None:
+    """Return the task that one of these knows at a path, or None."""
+    return next((task for finder in _finders if (task := finder(path))), None)
+
+
 def find_no_more(finder: Finder) -> None:
     """Ask it no more."""
     if finder in _finders:
@@ -70,7 +75,7 @@ def resolve(path: str) -> framework.Task:
     """
     if found := _attribute_of_loaded_module(path) or _attribute_of_loaded_class(path):
         return found
-    if found := next((task for finder in _finders if (task := finder(path))), None):
+    if found := found_elsewhere(path):
         return found
     try:
         found = import_string(path)

@@ -1,4 +1,4 @@
-"""Small projects that were written for other packages, and the changes that a guide makes to them."""
+"""Small projects that were written for other packages, and what a guide changes in them."""
 
 import os
 import re
@@ -20,9 +20,7 @@ class Project:
 
     def __init__(self, name: str, root: Path, **environment: str) -> None:
         self.root = root / name
-        shutil.copytree(
-            PROJECTS / name, self.root, ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(PROJECTS / name, self.root, ignore=shutil.ignore_patterns("__pycache__"))
         self.notes = self.root / "notes"
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("DJANGO")},

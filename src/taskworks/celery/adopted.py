@@ -45,9 +45,9 @@ def adopted_task(app: Any, path: str, known: dict[str, Adopted]) -> Task[..., An
     task = _task_of(app, path)
     if task is None:
         return None
-    if path not in known or known[path].task is not task:
-        known[path] = Adopted(task, _made_of(app, task))
-    return known[path].ours
+    if task.name not in known or known[task.name].task is not task:
+        known[task.name] = Adopted(task, _made_of(app, task))
+    return known[task.name].ours
 
 
 def _task_of(app: Any, path: str) -> Any:
@@ -150,7 +150,7 @@ def _executed(app: Any, task: Any, ours: Task[..., Any], given: _Given) -> Any:
     args, kwargs = decoded([*given[0]]), decoded(dict(given[1]))
     request = from_context(task.name, args, kwargs)
     if request.called_directly or request.is_eager:
-        return encoded(task.apply(args, kwargs, throw=True).get(disable_sync_subtasks=False))
+        return encoded(task.apply(args, kwargs).get(disable_sync_subtasks=False))
     attempt = _Attempt(request.id or "")
     token = _attempt.set(attempt)
     try:

@@ -14,6 +14,10 @@ AFTER_ALL = (
     "Use chain(task.s(...), next_task.s()), or for a failure taskworks.Batch(failed=...) or a "
     "receiver of task_finished."
 )
+ELSEWHERE = (
+    "Import the tasks, chain, group and chord from taskworks.celery, or enqueue the next task at "
+    "the end of the one before it."
+)
 # By the name in Celery.
 INSTEAD = {
     "App": "An App has tasks, and nothing else. taskworks.celery.Celery is an app of the real "
@@ -22,6 +26,7 @@ INSTEAD = {
     **dict.fromkeys(("map", "starmap", "xmap", "xstarmap", "replace"), CANVAS),
     **dict.fromkeys(("add_to_chord", "subtask_from_request"), CANVAS),
     **dict.fromkeys(("link", "link_error"), AFTER_ALL),
+    **dict.fromkeys(("chain", "chord", "group_id", "group_index"), ELSEWHERE),
     "base": "Classes of tasks are not carried. Put what they do into functions, or into a "
     "decorator below @shared_task.",
     "current_app": "There is no app here. Use the task itself, and the settings of Django.",

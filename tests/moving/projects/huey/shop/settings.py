@@ -10,7 +10,7 @@ DATABASES = {
     "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["SHOP_DATABASE"]},
 }
 HUEY = {
-    "huey_class": "huey.RedisHuey",
+    "huey_class": "huey.PriorityRedisHuey",
     "name": os.environ["SHOP_NAME"],
     "url": os.environ["SHOP_REDIS"],
     "immediate": False,
