@@ -135,9 +135,9 @@ def test_it_is_stored_if_the_transaction_commits() -> None:
 
 def test_options() -> None:
     result = chain(add.s(1), double.s().set(queue="imports")).apply_async(countdown=60)
-    first, last = TaskRun.objects.order_by("id")
-    assert first.run_after is not None
-    assert (last.queue_name, result.queue) == ("imports", "imports")
+    assert TaskRun.objects.get(task_path=add.module_path).run_after is not None
+    assert TaskRun.objects.get(task_path=double.module_path).queue_name == "imports"
+    assert result.queue == "imports"
     body = chord([add.s(1)])(total.s(), queue="mail")
     assert body.queue == "mail"
     result = group(add.s(1), add.s(2)).apply_async(queue="imports")
@@ -228,7 +228,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(
 
 
 def test_a_result_that_nobody_can_read_fails_with_a_sentence() -> None:
-    result = note.delay({"__type__": "taskworks.result", "__value__": "add"})
+    result = note.delay({"__type__": "taskworks-result", "__value__": "add"})
     run_worker()
     with pytest.raises(ValueError, match="this run is not one of a workflow"):
         result.get()

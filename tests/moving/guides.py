@@ -40,7 +40,7 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=60,
             check=False,
         )
         assert done.returncode == 0, done.stdout
@@ -52,7 +52,7 @@ class Project:
 
     @contextmanager
     def running(self, *arguments: str) -> Iterator[None]:
-        """Run a command until the block ends, and then stop it as its package wants."""
+        """Run a command until the block ends."""
         log = self.root / "log"
         with (
             log.open("w") as file,
@@ -71,9 +71,9 @@ class Project:
                 error.add_note(log.read_text()[-3000:])
                 raise
             finally:
-                process.send_signal(signal.SIGINT)
+                process.terminate()
                 try:
-                    process.wait(30)
+                    process.wait(10)
                 except subprocess.TimeoutExpired:
                     os.killpg(process.pid, signal.SIGKILL)
 

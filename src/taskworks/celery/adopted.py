@@ -1,6 +1,6 @@
 """Tasks of the real Celery as tasks of Taskworks, whose attempts Celery's own tracer executes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -53,7 +53,12 @@ def adopted_task(app: Any, path: str, known: dict[str, Adopted]) -> Task[..., An
 def _task_of(app: Any, path: str) -> Any:
     module, _, name = path.rpartition(".")
     names = [path, name] if module == WITHOUT_A_MODULE else [path]
-    for look in (lambda: None, lambda: _import(module), lambda: _import_all(app)):
+    looks: list[Callable[[], None]] = [
+        lambda: None,
+        lambda: _import(module),
+        lambda: _import_all(app),
+    ]
+    for look in looks:
         look()
         for one in names:
             if one in app.tasks:
@@ -157,7 +162,7 @@ def _executed(app: Any, task: Any, ours: Task[..., Any], given: _Given) -> Any:
         traced = _tracer(app, task, request)(request.id, args, kwargs, _as_celery_has_it(request))
     finally:
         _attempt.reset(token)
-    outcome = None if traced.info is None else traced.info.retval
+    outcome: Any = None if traced.info is None else traced.info.retval
     state = "SUCCESS" if traced.info is None else traced.info.state
     if state == "RETRY":
         _go_on(ours, given, attempt, outcome)

@@ -65,7 +65,7 @@ class Canvas:
         """Return a copy with options of ``apply_async``."""
         raise NotImplementedError
 
-    def signatures(self) -> "Iterator[Signature[Any]]":
+    def _signatures(self) -> "Iterator[Signature[Any]]":
         """Yield the signatures in it."""
         raise NotImplementedError
 
@@ -74,7 +74,7 @@ class Canvas:
 
     def _is_eager(self) -> bool:
         """Whether the settings execute runs where they are enqueued, as tests do."""
-        return any(isinstance(s.type.get_backend(), ImmediateBackend) for s in self.signatures())
+        return any(isinstance(s.type.get_backend(), ImmediateBackend) for s in self._signatures())
 
     def _refuse(name: str) -> Any:  # type: ignore[misc] # noqa: N805
         def refuse(self: "Canvas", *args: Any, **kwargs: Any) -> Any:
@@ -117,7 +117,7 @@ class Signature(Canvas, Generic[R]):
 
     def __call__(self, *args: Any, **kwargs: Any) -> R:
         """Call the function here."""
-        given, named = self.given((args, kwargs))
+        given, named = self._with((args, kwargs))
         return self.type(*given, **named)
 
     def apply_async(
@@ -127,7 +127,7 @@ class Signature(Canvas, Generic[R]):
         **options: Any,
     ) -> AsyncResult[R]:
         """Enqueue a run. The arguments come before those of the signature."""
-        given = self.given((args or (), kwargs or {}))
+        given = self._with((args or (), kwargs or {}))
         return self.type.apply_async(*given, **{**self.options, **options})
 
     def clone(
@@ -137,7 +137,7 @@ class Signature(Canvas, Generic[R]):
         **options: Any,
     ) -> "Signature[R]":
         """Return a copy, with these arguments before its own, and these options."""
-        given, named = self.given((args, kwargs or {}))
+        given, named = self._with((args, kwargs or {}))
         merged = {**self.options, **options}
         return Signature(self.type, given, named, merged, immutable=self.immutable)
 
@@ -147,18 +147,18 @@ class Signature(Canvas, Generic[R]):
         made.immutable = self.immutable if immutable is None else immutable
         return made
 
-    def given(self, more: Given) -> Given:
+    def _with(self, more: Given) -> Given:
         """Return its arguments with more of them, which an immutable one ignores."""
         if self.immutable:
             return self.args, self.kwargs
         return (*more[0], *self.args), {**self.kwargs, **more[1]}
 
-    def signatures(self) -> "Iterator[Signature[Any]]":
+    def _signatures(self) -> "Iterator[Signature[Any]]":
         yield self
 
     def _executed_here(self, given: Given, how: str = "apply_async") -> Any:
         options = self.options if how == "apply_async" else {}
-        return getattr(self.type, how)(*self.given(given), **options)
+        return getattr(self.type, how)(*self._with(given), **options)
 
 
 class chain(Canvas):  # noqa: N801 - as Celery has it
@@ -182,9 +182,9 @@ class chain(Canvas):  # noqa: N801 - as Celery has it
         """Return a copy whose first part has these options."""
         return chain(self.tasks[0].set(**options), *self.tasks[1:])
 
-    def signatures(self) -> Iterator[Signature[Any]]:
+    def _signatures(self) -> Iterator[Signature[Any]]:
         for part in self.tasks:
-            yield from part.signatures()
+            yield from part._signatures()
 
     def _executed_here(self, given: Given, how: str = "apply_async") -> Any:
         for part in self.tasks[:-1]:
@@ -208,9 +208,9 @@ class group(Canvas):  # noqa: N801 - as Celery has it
         """Return a copy, of which each part has these options."""
         return group([part.set(**options) for part in self.tasks])
 
-    def signatures(self) -> Iterator[Signature[Any]]:
+    def _signatures(self) -> Iterator[Signature[Any]]:
         for part in self.tasks:
-            yield from part.signatures()
+            yield from part._signatures()
 
     def _executed_here(self, given: Given, how: str = "apply_async") -> "GroupResult":
         from taskworks.celery.group_result import GroupResult
@@ -259,7 +259,7 @@ def signature(
 ) -> Signature[Any]:
     """Return the signature of a task, or of the task with this name, whose module is imported."""
     found = task_named(task) if isinstance(task, str) else task
-    if not hasattr(found, "celery"):
+    if found is None or not hasattr(found, "celery"):
         raise TypeError(
             f"signature() takes a task, or the name of one, and not {task!r:.100}. Is the module "
             "of the task imported?"

@@ -61,7 +61,7 @@ def _placed(
 def _one_run(
     part: Signature[Any], workflow: Workflow, before: _Placed | None, given: Given
 ) -> _Placed:
-    name = _free_name(workflow, part.type.__name__)
+    name = _free_name(workflow, part.type.func.__name__)
     step = workflow.add(name, _call(part, before, given), after=_after(before))
 
     def results(stored: _Stored) -> Result:
@@ -93,7 +93,7 @@ def _group_of_runs(
 ) -> _Placed:
     """Add a group of runs of one task, which the others follow as one."""
     name = _free_name(workflow, "group")
-    calls = [_call(one, before, given) for one in part.signatures()]
+    calls = [_call(one, before, given) for one in part._signatures()]
     step = Group(name=name, after=tuple(_after(before)), calls=calls)
     workflow._added(step)
 
@@ -119,8 +119,8 @@ def _call(part: Signature[Any], before: _Placed | None, given: Given) -> TaskCal
     """Return the task with its arguments, the first of which may stand for a result."""
     task = part.type
     more: Given = NOTHING if before is None else ((before.returned,), {})
-    args, kwargs = part.given(given if before is None else more)
-    args, kwargs = task.fitting(args, kwargs)
+    args, kwargs = part._with(given if before is None else more)
+    args, kwargs = task._fitting(args, kwargs)
     changes = of_call(task.name, part.options, task.expires)
     return (task.using(**changes) if changes else task).step(*args, **kwargs)
 

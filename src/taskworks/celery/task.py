@@ -191,7 +191,7 @@ class CeleryTask(_Optioned[P, R]):
         kwargs: Mapping[str, Any] | None,
         options: dict[str, Any],
     ) -> AsyncResult[R]:
-        given, named = self.fitting(args, kwargs)
+        given, named = self._fitting(args, kwargs)
         changes = of_call(self.name, options, self.expires)
         if isinstance(self.get_backend(), ImmediateBackend):
             changes = {name: v for name, v in changes.items() if name not in OF_A_LATER_RUN}
@@ -199,7 +199,7 @@ class CeleryTask(_Optioned[P, R]):
         run = enqueue(task, *encoded(given), **encoded(named))
         return AsyncResult(run.id, task_name=self.name, _run=run)
 
-    def fitting(
+    def _fitting(
         self, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None
     ) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments of a call; raise TypeError if the function does not take them."""
@@ -233,7 +233,7 @@ class CeleryTask(_Optioned[P, R]):
         for name in ("link", "link_error"):
             if options.get(name):
                 raise not_carried(f"The option {name} of a call of {self.name}", name)
-        _, named = self.fitting(args, kwargs)
+        _, named = self._fitting(args, kwargs)
         request = Request(
             task=self.name,
             id=str(uuid4()),

@@ -15,7 +15,7 @@ from uuid import UUID
 from django.utils.functional import Promise
 
 TYPE, VALUE = "__type__", "__value__"
-RESULT, RESULTS = "taskworks.result", "taskworks.results"
+RESULT, RESULTS = "taskworks-result", "taskworks-results"
 
 
 @dataclass(frozen=True, slots=True)

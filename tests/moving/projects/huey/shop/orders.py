@@ -6,10 +6,11 @@ from shop.tasks import count_words, send_mail, thank
 
 
 def place_order(address, text):
-    counted = huey.enqueue(count_words.s(text).then(thank, address))
+    counted = count_words.s(text)
+    huey.enqueue(counted.then(thank, address))
     send_mail(address)
     send_mail.schedule((address,), delay=timedelta(days=7))
-    return counted[0].id
+    return counted.id
 
 
 def words_of(task_id):

@@ -21,7 +21,7 @@ def send_mail(address):
 
 @db_task(context=True)
 @lock_task("thanks")
-def thank(words, address, task=None):
+def thank(address, words, task=None):
     note(f"thanks to {address} for {words} words")
 
 
