@@ -1,5 +1,4 @@
 from django.urls import path
-
 from taskworks.health.views import health
 
 urlpatterns = [
