@@ -22,13 +22,20 @@ class RunAction:
     """A subcommand that takes the ids of runs and acts on each of them."""
 
     HELP: str
-    act: Callable[[TaskRun], Answer]
+    act: Callable[..., Answer]
+    can_be_fresh: bool = False
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add the ids and ``--json``."""
         parser.add_argument(
             "ids", type=run_id, nargs="+", metavar="ID", help="The ids of the runs, in full."
         )
+        if self.can_be_fresh:
+            parser.add_argument(
+                "--fresh",
+                action="store_true",
+                help="Forget the steps that they have recorded, and the events sent to them.",
+            )
         add_json(parser)
 
     def run(self, command: BaseCommand, options: dict[str, Any]) -> None:
@@ -38,7 +45,8 @@ class RunAction:
         Raise CommandError with exit code 1 if the action was not applicable to a run.
         """
         check_reachable()
-        answers = [(run.id, self.act(run)) for run in find_runs(options["ids"])]
+        how = {"fresh": options["fresh"]} if self.can_be_fresh else {}
+        answers = [(run.id, self.act(run, **how)) for run in find_runs(options["ids"])]
         if options["json"]:
             print_json(command, [_keyed(run_id, answer) for run_id, answer in answers])
         else:
@@ -49,7 +57,9 @@ class RunAction:
             raise CommandError(f"Not applicable to {refused} of {len(answers)} runs.", returncode=1)
 
 
-RETRY = RunAction("Run failed or cancelled runs again, under their ids.", run_actions.retry)
+RETRY = RunAction(
+    "Run failed or cancelled runs again, under their ids.", run_actions.retry, can_be_fresh=True
+)
 CANCEL = RunAction("Cancel waiting runs, and stop those that are running.", run_actions.cancel)
 
 

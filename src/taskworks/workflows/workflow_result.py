@@ -170,9 +170,9 @@ class WorkflowResult:
         Retry all runs that have failed or were cancelled, those of workflows within it included;
         return how many. What follows them waits for them again, and goes on once they succeed.
 
-        ``from_`` names a step: then only that and what follows it, and with ``again`` also the runs
-        of these that were successful, whose steps and events are forgotten. While it is being
-        cancelled, nothing is retried.
+        ``from_`` names a step: then only that and what follows it. With ``again``, also the runs
+        that were successful, whose steps and events are forgotten. While it is being cancelled,
+        nothing is retried.
 
         Raise LookupError for an unknown step.
         """
