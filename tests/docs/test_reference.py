@@ -153,7 +153,8 @@ def test_every_key_of_json_is_mentioned() -> None:
             assert mentions(section(page, subcommand), key), key
     for verdict in Verdict:
         assert mentions(page, verdict)
-        assert mentions(reference("admin"), verdict)
+        if verdict is not Verdict.SENT:  # the admin sends no events
+            assert mentions(reference("admin"), verdict)
 
 
 def test_signals_has_every_signal() -> None:

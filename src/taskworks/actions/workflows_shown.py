@@ -13,7 +13,7 @@ from taskworks.models.workflow import Kind
 from taskworks.store import Store
 from taskworks.store.statements import chunks
 from taskworks.store.workflow_retries import rules_of
-from taskworks.workflows.workflow_result import WorkflowStatus, result_of_row
+from taskworks.workflows.workflow_result import WorkflowStatus, status_of_row
 
 MAX_STEPS_SHOWN = 500  # of a workflow, with those of workflows within it
 # What the page of a step needs; other columns may be large.
@@ -103,11 +103,6 @@ class WorkflowShown:
         if not self.has_more:
             return None
         return f"It has more than {MAX_STEPS_SHOWN} steps. These are the first {MAX_STEPS_SHOWN}."
-
-
-def status_of(row: Workflow) -> WorkflowStatus:
-    """Return how far a workflow is, in a word."""
-    return result_of_row(row).status
 
 
 def lookups_of(status: WorkflowStatus) -> dict[str, Any]:
@@ -271,7 +266,7 @@ class _Read(NamedTuple):
 
 def _state_of(row: Workflow, counts: Counts) -> str:
     """Return the status of a group or workflow that is a step; blocked if it has not begun."""
-    status = status_of(row)
+    status = status_of_row(row)
     all_wait = bool(counts) and counts.get(RunState.BLOCKED, 0) == sum(counts.values())
     is_waiting = status is WorkflowStatus.RUNNING and all_wait
     return RunState.BLOCKED.value if is_waiting else status.value

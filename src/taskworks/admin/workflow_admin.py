@@ -27,7 +27,7 @@ from taskworks.admin.workflow_graph import graph
 from taskworks.durations import in_words
 from taskworks.models import RunState, Workflow
 from taskworks.store import store
-from taskworks.workflows.workflow_result import WorkflowStatus
+from taskworks.workflows.workflow_result import WorkflowStatus, status_of_row
 
 COUNTS = "_counts"  # the attribute of a row on a page of the list
 SHOWN = "_shown"  # the attribute of the row of a page
@@ -199,7 +199,7 @@ class WorkflowAdmin(PageActions, ReadOnlyAdmin):
 
     @admin.display(description="status")
     def status(self, row: Workflow) -> SafeString:
-        return _state(workflows_shown.status_of(row))
+        return _state(status_of_row(row))
 
     @admin.display(description="progress")
     def progress(self, row: Workflow) -> str:

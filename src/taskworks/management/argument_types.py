@@ -106,8 +106,9 @@ def workflow_status(text: str) -> WorkflowStatus:
     try:
         return WorkflowStatus(text)
     except ValueError:
+        hint = nearest(text, [status.value for status in WorkflowStatus])
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not the status of a workflow.{nearest(text, [*WorkflowStatus])}"
+            f"{text!r} is not the status of a workflow.{hint}"
         ) from None
 
 

@@ -14,6 +14,7 @@ from taskworks.management.output import add_json, print_json, print_line, print_
 from taskworks.management.reach import check_reachable
 from taskworks.models import Workflow
 from taskworks.store import store
+from taskworks.workflows.workflow_result import status_of_row
 
 HELP = "List workflows, the newest first, or show, cancel or retry one."
 TITLES = ("ID", "NAME", "STATUS", "PROGRESS", "CREATED", "FINISHED")
@@ -114,7 +115,7 @@ def _chosen(options: dict[str, Any]) -> list[Workflow]:
 
 def _row(row: Workflow, counts: Counts | None) -> tuple[Any, ...]:
     progress = None if counts is None else workflows_shown.progress_of(counts).in_words
-    status = workflows_shown.status_of(row)
+    status = status_of_row(row)
     return (row.id, row.name, status, progress, row.created_at, row.finished_at)
 
 
@@ -124,7 +125,7 @@ def _keyed(row: Workflow, counts: Counts | None) -> dict[str, Any]:
     return {
         "id": row.id,
         "name": row.name,
-        "status": workflows_shown.status_of(row),
+        "status": status_of_row(row),
         "backend": row.backend,
         "owner": row.owner,
         "created_at": row.created_at,
@@ -164,7 +165,7 @@ def _facts(shown: WorkflowShown) -> Sequence[tuple[str, str]]:
     facts = [
         ("id", row.id),
         ("name", row.name),
-        ("status", workflows_shown.status_of(row)),
+        ("status", status_of_row(row)),
         ("progress", f"{shown.progress.in_words} runs{counts and f': {counts}'}"),
         ("on_failure", row.on_failure),
         ("parent", row.parent),

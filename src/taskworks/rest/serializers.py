@@ -1,5 +1,6 @@
 """What the API answers: a run and a page of runs, the tasks that it offers, and errors."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -196,6 +197,8 @@ class StrictSerializer(serializers.Serializer):
     """What a request gives; other keys than its fields are errors."""
 
     def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return super().to_internal_value(data)  # which refuses it
         unknown = [name for name in data if name not in self.fields][:MAX_UNKNOWN_FIELDS_NAMED]
         errors: dict[str, Any] = {name: [self.why_unknown(name)] for name in unknown}
         try:

@@ -20,7 +20,7 @@ from taskworks.rest.serializers import (
     time_as_json,
 )
 from taskworks.typed import registry
-from taskworks.workflows.workflow_result import WorkflowStatus
+from taskworks.workflows.workflow_result import WorkflowStatus, status_of_row
 
 WORKFLOW_STATUS_OF = {
     WorkflowStatus.RUNNING: "running",
@@ -161,7 +161,7 @@ class RetryWorkflowSerializer(StrictSerializer):
 
 def workflow_as_json(row: Workflow, counts: Counts | None) -> dict[str, Any]:
     """Return a workflow, whose keys are those of a run as far as it has them."""
-    status = WORKFLOW_STATUS_OF[workflows_shown.status_of(row)]
+    status = WORKFLOW_STATUS_OF[status_of_row(row)]
     progress = None if counts is None else workflows_shown.progress_of(counts)
     return {
         "id": str(row.id),

@@ -256,14 +256,15 @@ def result_of_row(row: "Row") -> WorkflowResult:
         id=str(row.id),
         name=row.name,
         backend=row.backend,
-        status=_status(row),
+        status=status_of_row(row),
         created_at=row.created_at,
         finished_at=row.finished_at,
         metadata=row.metadata,
     )
 
 
-def _status(row: "Row") -> WorkflowStatus:
+def status_of_row(row: "Row") -> WorkflowStatus:
+    """Return how far a workflow is, in a word."""
     if row.outcome:
         return WorkflowStatus(row.outcome)
     return WorkflowStatus.STOPPING if row.stopping_at else WorkflowStatus.RUNNING
