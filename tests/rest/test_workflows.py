@@ -21,6 +21,8 @@ from tests.waiting import wait_for
 from tests.workflows import tasks
 from tests.workflows.tasks import step
 
+pytestmark = pytest.mark.thorough_on_servers
+
 WORKFLOWS = f"{TASKS}workflows/"
 COUNTS = {"pending": 0, "running": 0, "succeeded": 0, "failed": 0, "cancelled": 0}
 

@@ -185,7 +185,7 @@ def _counts_of_all(
     counts: dict[UUID, dict[str, int]] = {row.id: {}, **{id_: {} for id_ in within}}
     for workflow, states in store.counts_by_workflow([*counts]).items():
         _add(counts[workflow], states)
-    for child in reversed(within.values()):  # the inner ones first
+    for child in reversed([*within.values()]):  # the inner ones first
         if child.parent in counts:
             _add(counts[child.parent], counts[child.id])
     return counts

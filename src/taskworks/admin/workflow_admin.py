@@ -67,7 +67,7 @@ class StatusFilter(admin.SimpleListFilter):
         self, request: HttpRequest, queryset: models.QuerySet[Any]
     ) -> models.QuerySet[Any]:
         try:
-            status = WorkflowStatus(self.value())
+            status = WorkflowStatus(self.value() or "")
         except ValueError:
             return queryset
         return queryset.filter(**workflows_shown.lookups_of(status))

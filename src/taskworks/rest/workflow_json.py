@@ -29,6 +29,11 @@ WORKFLOW_STATUS_OF = {
     WorkflowStatus.FAILED: "failed",
     WorkflowStatus.CANCELLED: "cancelled",
 }
+# Of a step: the state of a run, or the status of a workflow, which are text.
+STATUS_OF_STATE: Mapping[str, str] = {
+    **{state.value: status for state, status in STATUS_OF.items()},
+    **{state.value: status for state, status in WORKFLOW_STATUS_OF.items()},
+}
 WORKFLOW_STATUSES = tuple(dict.fromkeys(WORKFLOW_STATUS_OF.values()))
 KINDS = (workflows_shown.RUN, workflows_shown.GROUP, workflows_shown.WORKFLOW, workflows_shown.GONE)
 
@@ -201,14 +206,13 @@ def _step_as_json(step: StepShown) -> dict[str, Any]:
 
 
 def _status_of_step(step: StepShown) -> str | None:
-    statuses: Mapping[str, str] = {**STATUS_OF, **WORKFLOW_STATUS_OF}
-    return None if step.state is None else statuses[step.state]
+    return None if step.state is None else STATUS_OF_STATE[step.state]
 
 
 def _by_status(counts: Counts) -> dict[str, int]:
     by_status = dict.fromkeys(STATUSES, 0)
     for state, number in counts.items():
-        by_status[{**STATUS_OF}[state]] += number  # type: ignore[index]
+        by_status[STATUS_OF_STATE[state]] += number
     return by_status
 
 

@@ -56,9 +56,8 @@ class WorkflowList(WorkflowView):
         mine, page_size = lookups.pop("mine", False), lookups.pop("page_size")
         lookups |= lookups.pop("status", {})
         page, cursor = page_of(self.viewer.workflows(mine=mine), lookups, page_size)
-        next_page = cursor and replace_query_param(
-            request.build_absolute_uri(), "cursor", str(cursor)
-        )
+        address = request.build_absolute_uri()
+        next_page = replace_query_param(address, "cursor", str(cursor)) if cursor else None
         counts = workflows_shown.counts_of_unfinished(store(), page)
         return Response(page_as_json(page, counts, next_page))
 

@@ -44,7 +44,7 @@ class EventStream:
 
     is_workflow = False
     noun = "run"
-    progress_keys = PROGRESS_KEYS
+    progress_keys: tuple[str, ...] = PROGRESS_KEYS
 
     def __init__(self, run_id: UUID, known: Run, holder: Holder) -> None:
         self._run_id, self._known, self._holder = run_id, known, holder
