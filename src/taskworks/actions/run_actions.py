@@ -15,6 +15,9 @@ class Verdict(StrEnum):
     ASKED_TO_STOP = "asked to stop"  # a worker has it, and will stop it
     RETRIED = "retried"
     SENT = "sent"
+    MADE_READY = "made ready"
+    MOVED = "moved"
+    DELETED = "deleted"
     NOT_APPLICABLE = "not applicable"
 
 

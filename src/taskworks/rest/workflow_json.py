@@ -35,6 +35,7 @@ STATUS_OF_STATE: Mapping[str, str] = {
     **{state.value: status for state, status in WORKFLOW_STATUS_OF.items()},
 }
 WORKFLOW_STATUSES = tuple(dict.fromkeys(WORKFLOW_STATUS_OF.values()))
+CONDITIONS = ("name", "created_at__gte", "created_at__lt")  # of a list, which are lookups
 KINDS = (workflows_shown.RUN, workflows_shown.GROUP, workflows_shown.WORKFLOW, workflows_shown.GONE)
 
 
@@ -135,6 +136,13 @@ class WorkflowFilters(ListFilters):
     created_before = TimeFilter(
         source="created_at__lt", required=False, help_text="Enqueued before then."
     )
+
+    @property
+    def lookups(self) -> dict[str, Any]:
+        """The conditions, once they are valid."""
+        given = self.validated_data
+        conditions = {name: given[name] for name in CONDITIONS if name in given}
+        return {**conditions, **given.get("status", {})}
 
 
 class JSONBooleanField(serializers.BooleanField):

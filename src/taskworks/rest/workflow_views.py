@@ -52,10 +52,9 @@ class WorkflowList(WorkflowView):
     def get(self, request: Request, **captured: Any) -> Response:
         filters = WorkflowFilters.of(request.query_params)
         filters.is_valid(raise_exception=True)
-        lookups = filters.validated_data
-        mine, page_size = lookups.pop("mine", False), lookups.pop("page_size")
-        lookups |= lookups.pop("status", {})
-        page, cursor = page_of(self.viewer.workflows(mine=mine), lookups, page_size)
+        given = filters.validated_data
+        found = self.viewer.workflows(mine=given.get("mine", False)).filter(**filters.lookups)
+        page, cursor = page_of(found, given["page_size"], given.get("cursor"))
         address = request.build_absolute_uri()
         next_page = replace_query_param(address, "cursor", str(cursor)) if cursor else None
         counts = workflows_shown.counts_of_unfinished(store(), page)
