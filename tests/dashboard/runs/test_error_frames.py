@@ -64,7 +64,9 @@ def test_frames_within_a_group_of_exceptions() -> None:
     assert "JSONDecodeError" not in folded.text
 
 
-@pytest.mark.parametrize("text", ["", "\n", "no frame", 'File "', '  File "x", line 1, in y', "\x00‮"])
+@pytest.mark.parametrize(
+    "text", ["", "\n", "no frame", 'File "', '  File "x", line 1, in y', "\x00\u202e"]
+)
 def test_any_text_is_shown(text: str) -> None:
     kept = shown(text)
 

@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -12,6 +13,11 @@ from taskworks.models import RunState, TaskRun
 from taskworks.store import store
 
 pytestmark = pytest.mark.django_db
+
+
+def uuid7(number: int) -> UUID:
+    """An id that is younger than that with a smaller number."""
+    return UUID(f"01a1f8df-5ec6-7cde-b965-{number:012x}")
 
 
 def a_run(**columns: Any) -> TaskRun:
@@ -48,14 +54,12 @@ def test_parent_children_and_others_of_the_request() -> None:
 
 def test_relatives_far_away_are_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relations, "SEARCHED", 2)
-    far, near = a_run(metadata={"correlation_id": "r"}), a_run(metadata={"correlation_id": "r"})
-    a_run()
-    run = a_run(metadata={"correlation_id": "r"})
+    of_request = {"correlation_id": "r"}
+    far, near, _, run = (a_run(id=uuid7(n), metadata=of_request) for n in range(4))
+    TaskRun.objects.filter(id=uuid7(2)).update(metadata={})
 
     assert relatives_of(store(), run).of_request == [near]
-    far.delete()
-    near.delete()
-    assert [*map(str, strip_of(store(), run))] == [str(row) for row in TaskRun.objects.order_by("id")]
+    assert strip_of(store(), far) == [TaskRun.objects.get(id=uuid7(2)), run]
 
 
 def test_a_parent_that_is_gone_and_metadata_of_others() -> None:
@@ -74,9 +78,9 @@ def test_a_parent_that_is_gone_and_metadata_of_others() -> None:
 
 def test_the_strip_has_runs_of_the_same_task() -> None:
     now = store().read_clock()
-    runs = [a_run(finished_at=now + timedelta(seconds=n)) for n in range(3)]
+    runs = [a_run(id=uuid7(n), finished_at=now + timedelta(seconds=n)) for n in range(3)]
     a_run(task_path="shop.tasks.other")
-    of_schedule = a_run(callable_path="shop.clean")
+    of_schedule = a_run(id=uuid7(3), callable_path="shop.clean")
 
     assert strip_of(store(), runs[0]) == [*runs, of_schedule]
     assert strip_of(store(), of_schedule) == [of_schedule]

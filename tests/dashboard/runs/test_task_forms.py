@@ -22,7 +22,7 @@ class Size(Enum):
 
 
 @task(typed=True)
-def ship(
+def ship(  # noqa: PLR0917 - an input of each kind
     order: int,
     address: str,
     day: date,
@@ -55,7 +55,9 @@ def errors_of(form: TaskForm, **texts: str) -> dict[str, list[str]]:
 def test_the_fields_of_a_typed_task() -> None:
     fields = {field.name: field for field in form_of(ship)}
 
-    drawn = {name: (field.widget, field.input_type, field.required) for name, field in fields.items()}
+    drawn = {
+        name: (field.widget, field.input_type, field.required) for name, field in fields.items()
+    }
     assert drawn == {
         "order": ("number", "text", True),
         "address": ("lines", "text", True),
@@ -68,7 +70,11 @@ def test_the_fields_of_a_typed_task() -> None:
     }
     assert fields["size"].choices == (('"s"', "s"), ('"l"', "l"))
     assert fields["fragile"].default_in_words == "false"
-    assert [name for name, field in fields.items() if field.must_be_filled] == ["order", "day", "size"]
+    assert [name for name, field in fields.items() if field.must_be_filled] == [
+        "order",
+        "day",
+        "size",
+    ]
 
 
 def test_what_was_entered_for_a_typed_task() -> None:
@@ -105,7 +111,7 @@ def test_each_field_says_what_is_wrong() -> None:
     assert errors["order"] == ["Enter a number, not 'five'."]
     assert errors["day"] == ["Enter a value."]
     assert errors["size"] == errors["fragile"] == ["Choose one of the values that are offered."]
-    assert "Enter a JSON value, not '[1': text is written in double quotes" in errors["lines"][0]
+    assert "Enter a JSON value, not '[1': text is in double quotes" in errors["lines"][0]
     assert "address" not in errors  # a text may be empty
 
 
@@ -126,7 +132,10 @@ def test_what_a_function_cannot_be_called_with() -> None:
     form = form_of(plain)
 
     assert "because others follow it" in errors_of(form, path="x", **{"*args": "[5]"})["count"][0]
-    assert "a field of its own" in errors_of(form, path="x", **{"**kwargs": '{"deep": 1}'})["**kwargs"][0]
+    assert (
+        "a field of its own"
+        in errors_of(form, path="x", **{"**kwargs": '{"deep": 1}'})["**kwargs"][0]
+    )
     assert errors_of(form, path="x", **{"*args": "{}"})["*args"] == [
         "Enter a JSON array, such as [1, 2]."
     ]
@@ -145,7 +154,13 @@ def test_what_is_not_json(text: str) -> None:
 
 
 def test_a_call_that_is_left_as_it_is() -> None:
-    kwargs = {"order": 5, "address": "a\nb", "day": "2026-12-24", "size": "l", "at": "2026-12-24T18:30:00.123456+09:00"}
+    kwargs = {
+        "order": 5,
+        "address": "a\nb",
+        "day": "2026-12-24",
+        "size": "l",
+        "at": "2026-12-24T18:30:00.123456+09:00",
+    }
 
     form = form_of_call(ship, [], kwargs, ([], kwargs))
     texts = {field.name: field.text for field in form}

@@ -64,7 +64,11 @@ def test_a_run_that_was_retried_and_has_succeeded() -> None:
     assert timeline.phases[2].label == "Attempt 1"
     assert timeline.phases[2].detail == "Refused"
     assert [moment.label for moment in timeline.moments] == [
-        "Enqueued", "Not before", "Due", "Latest attempt", "Finished",
+        "Enqueued",
+        "Not before",
+        "Due",
+        "Latest attempt",
+        "Finished",
     ]
     ends = [phase.left + phase.width for phase in timeline.phases]
     assert ends == sorted(ends)
@@ -75,10 +79,16 @@ def test_a_run_that_was_retried_and_has_succeeded() -> None:
     ("run", "expected"),
     [
         (a_run(RunState.READY), [("waiting", 3600, True)]),
-        (a_run(RunState.READY, available_at=at(600)), [("held", 600, False), ("waiting", 3000, True)]),
+        (
+            a_run(RunState.READY, available_at=at(600)),
+            [("held", 600, False), ("waiting", 3000, True)],
+        ),
         (a_run(RunState.SCHEDULED, available_at=at(7200)), [("held", 3600, True)]),
         (a_run(RunState.BLOCKED), [("held", 3600, True)]),
-        (a_run(RunState.CLAIMED, claimed_at=at(3000)), [("waiting", 3000, False), ("claimed", 600, True)]),
+        (
+            a_run(RunState.CLAIMED, claimed_at=at(3000)),
+            [("waiting", 3000, False), ("claimed", 600, True)],
+        ),
         (
             a_run(RunState.SCHEDULED, errors=[error(1, 5, 6)], last_attempted_at=at(5)),
             [("waiting", 5, False), ("failed", 1, False), ("retry", 3594, True)],
@@ -88,7 +98,10 @@ def test_a_run_that_was_retried_and_has_succeeded() -> None:
             [("waiting", 1800, False), ("running", 1800, True)],
         ),
         # It was ended before any attempt.
-        (a_run(RunState.CANCELLED, errors=[error(0, None, 60)], finished_at=at(60)), [("waiting", 60, False)]),
+        (
+            a_run(RunState.CANCELLED, errors=[error(0, None, 60)], finished_at=at(60)),
+            [("waiting", 60, False)],
+        ),
     ],
 )
 def test_what_a_run_waits_for(run: TaskRun, expected: list[tuple[str, float, bool]]) -> None:
@@ -99,7 +112,10 @@ def test_what_a_run_waits_for(run: TaskRun, expected: list[tuple[str, float, boo
     "columns",
     [
         {"last_attempted_at": at(-50), "finished_at": at(-100)},
-        {"enqueued_at": datetime.max.replace(tzinfo=UTC), "available_at": datetime.min.replace(tzinfo=UTC)},
+        {
+            "enqueued_at": datetime.max.replace(tzinfo=UTC),
+            "available_at": datetime.min.replace(tzinfo=UTC),
+        },
         {"enqueued_at": None, "available_at": None, "run_after": datetime.min},
         {"errors": [error(1, 100, 50), error(2, -50, -100)], "attempts": 10**9},
         {"errors": [{**error(1, 1, 2), "began": "never"}, {**error(1, 1, 2), "began": 5}]},

@@ -29,7 +29,7 @@ MAX_LINE = 255  # characters; longer text gets a box of several lines
 MAX_SHOWN = 100_000  # characters of a value that a form is filled with
 
 
-class Refused(ValueError):
+class Refused(ValueError):  # noqa: N818 - an answer, not an error
     """What was entered cannot be used; the text is a sentence for the person."""
 
 
@@ -139,8 +139,8 @@ class FormField:
         except (ValueError, RecursionError):
             raise Refused(
                 _(
-                    "Enter a JSON value, not %(text)s: text is written in double quotes, and so are "
-                    'the keys of an object. Examples: 5, true, "text", [1, 2], {"key": "value"}.'
+                    "Enter a JSON value, not %(text)s: text is in double quotes, and so are the "
+                    'keys of an object. Examples: 5, true, "text", [1, 2], {"key": "value"}.'
                 )
                 % {"text": _quoted(self.text)}
             ) from None
@@ -160,7 +160,9 @@ def entered(data: Mapping[str, Any], name: str) -> str:
 
 def as_json(value: Any) -> str:
     """Return the JSON of a value, as people read it."""
-    return json.dumps(value, ensure_ascii=False, indent=2 if isinstance(value, list | dict) else None)
+    return json.dumps(
+        value, ensure_ascii=False, indent=2 if isinstance(value, list | dict) else None
+    )
 
 
 def _with_zone(text: str) -> str:

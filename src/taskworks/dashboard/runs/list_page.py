@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
-
-from taskworks.backends.database import database_backends
 from taskworks.dashboard.page import Page
 from taskworks.dashboard.reading import Read, read
+from taskworks.dashboard.shared import Shared
+from taskworks.dashboard.snapshot import KEPT_FOR, MOST_COUNTED
+from taskworks.dashboard.tags import capped
+
+from taskworks.backends.database import database_backends
 from taskworks.dashboard.runs.meant import Meant, Texts, meant_by, typed_in
 from taskworks.dashboard.runs.rows import COLUMNS, Row, rows_of
-from taskworks.dashboard.runs.search_text import BadSearch, chip
-from taskworks.dashboard.snapshot import KEPT_FOR, MOST_COUNTED, Shared
-from taskworks.dashboard.tags import capped
+from taskworks.dashboard.runs.search_text import MAX_LENGTH, BadSearch, chip
 from taskworks.filtering import RunFilter
 from taskworks.filtering.reading import page_of
 from taskworks.models import RunState
@@ -118,7 +119,7 @@ class RunsPage(Page):
         if meant.filter is not None and not problems:
             found = self._found(meant.filter, meant.texts)
         return {
-            "typed": query.get("q", ""),
+            "typed": query.get("q", "")[:MAX_LENGTH],
             "problems": problems,
             "tabs": [*self._tabs(meant)],
             "chips": [*self._chips(meant)],
@@ -183,10 +184,9 @@ _counts = Shared(lambda: read(lambda: store().count_states(MOST_COUNTED + 1)), K
 
 
 def counted() -> Mapping[RunState, int] | None:
-    """Return how many runs are in each state, or were two seconds ago; None if that took too long."""
+    """Return how many runs are in each state, or were two seconds ago; None if it is not known."""
     found = _counts.get()
-    assert isinstance(found, Read)
-    return found.value
+    return found.value if isinstance(found, Read) else None
 
 
 def forget_counts() -> None:

@@ -5,15 +5,16 @@ from typing import NamedTuple
 
 from django.http import QueryDict
 from django.utils.translation import gettext as _
-
 from taskworks.dashboard.access import Access, Action
 from taskworks.dashboard.redaction import is_secret
+
 from taskworks.dashboard.runs.search_text import texts_of
 from taskworks.filtering import FilterError, RunFilter, parse
-from taskworks.filtering.parsing import as_texts
+from taskworks.filtering.parsing import MAX_TEXT, as_texts
 
 TYPED = "q"  # the parameter for what was typed into the search
 OURS = {TYPED, "after", "do", "page"}  # parameters that are not conditions
+MAX_KEPT = 20  # values of a condition, of a filter that is nonsense
 MAX_SHOWN = 100  # characters of an unknown name
 
 Texts = dict[str, list[str]]
@@ -44,14 +45,23 @@ def meant_by(query: QueryDict, access: Access) -> Meant:
     try:
         found = parse(texts)
     except FilterError as error:
-        return Meant(texts, None, [*error.errors.values()])
+        return Meant(_kept(texts), None, [*error.errors.values()])
     if problems := [*_not_for_them(found, access)]:
         return Meant(texts, None, problems)
     return Meant(as_texts(found), found, [])
 
 
+def _kept(texts: Texts) -> Texts:
+    """Return what of a nonsense filter goes on in the links of its page."""
+    return {
+        name: [text for text in some[:MAX_KEPT] if len(text) <= MAX_TEXT]
+        for name, some in texts.items()
+        if len(name) <= MAX_SHOWN
+    }
+
+
 def typed_in(query: QueryDict) -> Texts | None:
-    """Return the texts of an address with those of its search; None without one; raise BadSearch."""
+    """Return the texts of an address and its search; None without a search; raise BadSearch."""
     if TYPED not in query:
         return None
     texts = {name: [text for text in values if text] for name, values in query.lists()}

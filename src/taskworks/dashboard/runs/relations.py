@@ -1,4 +1,4 @@
-"""What a run belongs to: the run that enqueued it, those that it enqueued, and others of its task."""
+"""What a run belongs to: what enqueued it, what it enqueued, and others of its task."""
 
 from typing import NamedTuple
 from uuid import UUID

@@ -9,9 +9,9 @@ from django.db.models import Case, F, IntegerField, Value, When
 from django.db.models.functions import Length
 from django.db.models.lookups import LessThanOrEqual
 from django.utils.translation import gettext as _
-
 from taskworks.dashboard.access import Access, Action
 from taskworks.dashboard.redaction import masked_text, outline, redacted
+
 from taskworks.database.clock import as_aware
 from taskworks.database.fields import Unreadable
 from taskworks.logs import one_line
@@ -63,9 +63,7 @@ class Row(NamedTuple):
         return bool(self.run.cancel_requested_at) and self.run.state not in FINISHED
 
 
-def rows_of(
-    store: Store, runs: Sequence[TaskRun], access: Access, now: datetime
-) -> list[Row]:
+def rows_of(store: Store, runs: Sequence[TaskRun], access: Access, now: datetime) -> list[Row]:
     """Return the rows for these runs, which have COLUMNS; by one statement for what is large."""
     large = _large(store, runs)
     return [_row(run, large.get(run.id), access, now) for run in runs]

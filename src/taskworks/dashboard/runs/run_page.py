@@ -7,26 +7,26 @@ from uuid import UUID
 
 from django.http import Http404, HttpResponse
 from django.utils.translation import gettext as _
+from taskworks.dashboard.access import Action
+from taskworks.dashboard.page import DashboardView, Page
+from taskworks.dashboard.reading import read
+from taskworks.dashboard.redaction import masked, masked_text
 
 from taskworks import jsonvalue
 from taskworks.actions.steps_shown import StepShown
 from taskworks.actions.steps_shown import of as steps_of
 from taskworks.actions.waiting import why_waiting
 from taskworks.correlation import correlation_of
-from taskworks.dashboard.access import Action
-from taskworks.dashboard.page import DashboardView, Page
-from taskworks.dashboard.reading import read
-from taskworks.dashboard.redaction import masked, masked_text
 from taskworks.dashboard.runs import error_frames
 from taskworks.dashboard.runs.form_fields import as_json
-from taskworks.dashboard.runs.relations import relatives_of, strip_of
+from taskworks.dashboard.runs.relations import MAX_SHOWN, relatives_of, strip_of
 from taskworks.dashboard.runs.timeline import earlier_in_words, timeline_of
-from taskworks.dashboard.runs.values import PARTS, text_of, values_of
+from taskworks.dashboard.runs.values import PARTS, changes_in, text_of, values_of
 from taskworks.database.fields import Unreadable
 from taskworks.logs import one_line, visible
 from taskworks.models import RunState, TaskRun
 from taskworks.models.run import FINISHED
-from taskworks.reserved_metadata import made_by, parent_of
+from taskworks.reserved_metadata import changed_of, changes_of, made_by, parent_of
 from taskworks.store import store
 from taskworks.store.cancelling import WAITING
 from taskworks.tracebacks import summary_of
@@ -45,6 +45,7 @@ class Failed(NamedTuple):
     worker: str
     release: str
     traceback: error_frames.Shown
+    address: str = ""  # of all of it, as text
 
 
 class Said(NamedTuple):
@@ -79,7 +80,10 @@ class RunPage(Page):
         now = read(store().read_clock).value or run.enqueued_at
         timeline = timeline_of(run, now)
         waiting = read(lambda: why_waiting(run))
-        errors = [*_errors_of(run)]
+        errors = [
+            error._replace(address=self.address("run_text", run.id, f"error-{error.number}"))
+            for error in _errors_of(run)
+        ]
         return {
             "run": run,
             "now": now,
@@ -94,6 +98,9 @@ class RunPage(Page):
             "values": values_of(run, self.access),
             "schedule": made_by(run.metadata),
             "parent": parent_of(run.metadata),
+            "repeats": changes_of(run.metadata),
+            "changes": changes_in(run, self.access),
+            "repeated_by": changed_of(run.metadata)[:MAX_SHOWN],
             "correlation_id": correlation_of(run.metadata),
             "share": _share(run),
             "is_finished": run.state in FINISHED,

@@ -17,13 +17,13 @@ MAX_SHOWN = 50  # characters of a word in an error
 # A word, or a name, a sign and a word; a word in double quotes may have spaces.
 TOKEN = re.compile(
     r"""(?:(?P<name>[a-z][a-z-]*)(?P<sign>:|~|>=|>|<|\.[^\s"=]*=))?"""
-    r"""(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<word>\S*))(?=\s|$)"""
+    r"""(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<word>(?!")\S*))(?=\s|$)"""
 )
 ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 LOOKS_LIKE_A_PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 
 
-class BadSearch(ValueError):
+class BadSearch(ValueError):  # noqa: N818 - an answer, not an error
     """What was typed cannot be read; the text is a sentence."""
 
 
@@ -37,7 +37,7 @@ def texts_of(typed: str) -> dict[str, list[str]]:
     while rest:
         found = TOKEN.match(rest)
         words += 1
-        if found is None or not found.group():
+        if found is None or not found.group() or _has_half_a_quotation(found):
             said = _("A quotation mark is missing in %(text)s.")
             raise BadSearch(said % {"text": repr(rest[:MAX_SHOWN])})
         if words > MAX_WORDS:
@@ -46,6 +46,10 @@ def texts_of(typed: str) -> dict[str, list[str]]:
         texts.setdefault(name, []).append(text)
         rest = rest[found.end() :].lstrip()
     return texts
+
+
+def _has_half_a_quotation(found: "re.Match[str]") -> bool:
+    return found["sign"] is None and '"' in (found["word"] or "")
 
 
 def _condition(found: "re.Match[str]") -> tuple[str, str]:

@@ -86,13 +86,11 @@ class TaskForm:
             if field.name not in values:
                 break
             args.append(values.pop(field.name))
-        left_out = [
-            field.name for field in self.fields[len(args) : self.positional] if more_args
-        ]
+        left_out = [field.name for field in self.fields[len(args) : self.positional] if more_args]
         if left_out:
             said = _("Enter a value, because others follow it in %(field)s.")
             raise InvalidInputs({left_out[0]: [said % {"field": POSITIONAL}]})
-        if twice := values.keys() & more_kwargs.keys():
+        if twice := {field.name for field in self.fields} & more_kwargs.keys():
             said = _("It has %(name)s, which has a field of its own.")
             raise InvalidInputs({KEYWORDS: [said % {"name": min(twice)}]})
         return [*args, *more_args], {**values, **more_kwargs}
@@ -116,9 +114,10 @@ def form_of_call(
     are the same arguments as people may see them.
     """
     form = form_of(task)
+    positional = max(form.positional, len(args))
     names = [field.name for field in form.fields if field.name not in (POSITIONAL, KEYWORDS)]
     if len(args) > len(names) or {*kwargs} - {*names[len(args) :]}:
-        form = _of_any_arguments()
+        form, positional = _of_any_arguments(), 0
         values = {POSITIONAL: [*args], KEYWORDS: {**kwargs}}
         texts = {POSITIONAL: shown[0], KEYWORDS: shown[1]}
     else:
@@ -130,7 +129,7 @@ def form_of_call(
         else field
         for field in form.fields
     )
-    return replace(form, fields=fields, positional=max(form.positional, len(args)))
+    return replace(form, fields=fields, positional=positional)
 
 
 def _by_name(names: Sequence[str], args: Any, kwargs: Any) -> dict[str, Any]:

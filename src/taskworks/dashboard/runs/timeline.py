@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from taskworks.database.clock import as_aware
 from taskworks.database.fields import Unreadable
+from taskworks.logs import one_line
 from taskworks.models import RunState, TaskRun
 from taskworks.models.run import FINISHED
 
@@ -105,7 +106,7 @@ def _phases(run: TaskRun, attempts: list[_Attempt], now: datetime | None) -> Ite
         if at is not None and began is not None:
             yield from _before(run, at, began, is_first=number == 0, start=start)
         if attempt.began is not None:
-            yield _attempted(attempt, now)
+            yield _attempted(attempt, attempt.began, now)
         at = attempt.ended
     if at is not None and now is not None and run.state not in (*FINISHED, RunState.RUNNING):
         yield from _waits(run, at, now, is_first=not attempts)
@@ -125,11 +126,10 @@ def _before(
     yield _phase(PhaseKind.WAITING, _("Waits for a worker"), since, until)
 
 
-def _attempted(attempt: _Attempt, now: datetime | None) -> Phase:
-    assert attempt.began is not None
+def _attempted(attempt: _Attempt, began: datetime, now: datetime | None) -> Phase:
     label = _("Attempt %(number)s") % {"number": attempt.number}
     until = attempt.ended or now
-    phase = _phase(attempt.kind, label, attempt.began, until, attempt.said)
+    phase = _phase(attempt.kind, label, began, until, attempt.said)
     return phase if attempt.ended else phase._replace(until=None)
 
 
@@ -217,7 +217,7 @@ def _errors(run: TaskRun) -> list[dict[str, Any]]:
 
 
 def _name_of(path: str) -> str:
-    return path.rpartition(".")[2]
+    return one_line(path.rpartition(".")[2])
 
 
 def _parsed(text: Any) -> datetime | None:

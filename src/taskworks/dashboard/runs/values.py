@@ -6,13 +6,16 @@ from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-
 from taskworks.dashboard.access import Access, Action
-from taskworks.dashboard.redaction import masked_text, outline, redacted
+from taskworks.dashboard.redaction import masked, masked_text, outline, redacted
+
+from taskworks.dashboard.runs.form_fields import as_json
+from taskworks.dashboard.runs.rows import cut
 from taskworks.database.fields import Unreadable
 from taskworks.jsonvalue import printable
-from taskworks.logs import visible
+from taskworks.logs import one_line, visible
 from taskworks.models import RunState, TaskRun
+from taskworks.reserved_metadata import OF_CHANGES, changes_of
 
 MAX_SHOWN = 20_000  # characters on the page of a run; its text has all
 
@@ -46,9 +49,37 @@ def text_of(run: TaskRun, part: str, access: Access) -> str:
     if isinstance(stored, Unreadable):
         return _unreadable(stored, access, run)
     value = redacted(run, part)
+    if part == "metadata" and isinstance(value, dict) and OF_CHANGES in value:
+        value = {key: one for key, one in value.items() if key != OF_CHANGES}  # see changes_in
     if not access.may(Action.SEE_ARGUMENTS, run):
         value = outline(value)
     return visible(printable(json.dumps(value, indent=2, ensure_ascii=False, default=repr)))
+
+
+class Change(NamedTuple):
+    """An argument of a run that differs from that of the run which it repeats, as JSON."""
+
+    name: str
+    before: str
+    after: str
+
+
+def changes_in(run: TaskRun, access: Access) -> list[Change]:
+    """Return which arguments of a run differ from those of the run that it repeats."""
+    repeated = changes_of(run.metadata)
+    if repeated is None:
+        return []
+    may_see = access.may(Action.SEE_ARGUMENTS, run)
+    return [
+        Change(one_line(cut(name)), *(_changed(name, value, may_see) for value in values))
+        for name, *values in repeated.arguments
+    ]
+
+
+def _changed(name: str, value: Any, may_see: bool) -> str:
+    shown = masked({name.rpartition(".")[2]: masked({name: value})[name]})
+    [value] = shown.values()
+    return one_line(cut(as_json(value if may_see else outline(value))))
 
 
 def _parts(run: TaskRun) -> Iterator[str]:
