@@ -9,10 +9,10 @@ from uuid import UUID
 
 from django.apps import apps
 
-from taskworks.logs import one_line, steady_logger
+from taskworks.logs import one_line, our_logger
 from taskworks.models import TaskRun
 
-logger = steady_logger("taskworks.audit")
+logger = our_logger("taskworks.audit")
 
 MAX_REPR = 200  # characters, in the admin's column
 

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from taskworks.actions.audit import Actor, record
+from taskworks.actions.audit import Actor, actor_of, record
 from taskworks.actions.verbs import READ, Action, Done, Verb, act
 from taskworks.filtering import RunFilter
 from taskworks.filtering.parsing import as_texts
@@ -92,6 +92,17 @@ def act_on_all(target: Target) -> Iterator[Done]:
     runs = _runs(target)
     while chunk := [*islice(runs, CHUNK)]:
         yield act(target.action, chunk, target.before)
+
+
+def carry_out(action: Action, meant: RunFilter, by: Any = "") -> Done:
+    """Act on all runs that the filter means, and record that; raise as ``target_of``."""
+    target, done = target_of(action, meant), Done()
+    try:
+        for some in act_on_all(target):
+            done = done.plus(some)
+    finally:
+        record_done(actor_of(by), target, done)
+    return done
 
 
 def record_done(actor: Actor, target: Target, done: Done, run: str | None = None) -> None:

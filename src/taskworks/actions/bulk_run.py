@@ -10,12 +10,13 @@ from taskworks.actions.verbs import Action, Done, Verb
 from taskworks.backends.database import DatabaseBackend, database_backends
 from taskworks.context import TaskContext
 from taskworks.definition import unvalidated_copy, unvalidated_task
-from taskworks.exceptions import InvalidTaskBackend
+from taskworks.exceptions import InvalidTaskBackend, TaskCancelled
 from taskworks.filtering import RunFilter, parse
 from taskworks.filtering.parsing import as_texts
 from taskworks.framework import DEFAULT_TASK_QUEUE_NAME
 from taskworks.options.tasks_setting import backend_of
 from taskworks.result import TaskResult
+from taskworks.store import store
 
 MAX_ATTEMPTS = 5  # of which each goes on where the last one ended
 LONGEST = 30 * 24 * 3600.0  # seconds, whatever TASK_DEFAULTS say
@@ -57,7 +58,7 @@ def start(
 
 
 def _place(alias: str | None, queue: str | None) -> dict[str, Any]:
-    """Return the backend and the queue, by default the first that stores runs, and one that it has."""
+    """Return the backend, by default the first that stores runs, and a queue that it has."""
     backend = _database_backend(alias)
     names = sorted(backend.queues)
     is_there = not names or DEFAULT_TASK_QUEUE_NAME in names
@@ -98,11 +99,18 @@ def _act(
         for some in act_on_all(target):
             done = done.plus(some)
             _tell(context, done)
-            context.raise_if_cancelled()
+            _stop_if_cancelled(context)
     finally:
         record_done(Actor(by), target, done, run=context.task_result.id)
     context.add_message(done.in_words(action.verb))
     return {**done._asdict()}
+
+
+def _stop_if_cancelled(context: TaskContext) -> None:
+    """Raise TaskCancelled if somebody has cancelled this run; its worker may not know it yet."""
+    runs = store().runs.filter(id=context.task_result.id)
+    if runs.filter(cancel_requested_at__isnull=False).exists():
+        raise TaskCancelled("It was stopped.")
 
 
 def _done_before(context: TaskContext) -> Done:

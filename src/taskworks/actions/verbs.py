@@ -78,6 +78,8 @@ class Action:
 
     def __post_init__(self) -> None:
         if self.verb != Verb.MOVE:
+            if self.queue is not None or self.priority is not None:
+                raise ValueError("Only a move has a queue and a priority.")
             return
         if self.queue is None and self.priority is None:
             raise ValueError("Say where to move the runs: to a queue, to a priority, or both.")
@@ -91,6 +93,16 @@ class Action:
         where += [f"to priority {self.priority}"] if self.priority is not None else []
         verb = "move" if self.verb == Verb.MOVE else self.verb.replace("-", " ")
         return " ".join([verb, " and ".join(where)]).strip()
+
+
+def action_of(verb: str, queue: str | None = None, priority: int | None = None) -> Action:
+    """Return the action with this name; raise ValueError if there is none, and as ``Action``."""
+    name = str(verb).replace("_", "-")
+    if name not in {*Verb}:
+        raise ValueError(
+            f"Nobody can {name!r:.100} runs.{nearest(name, [verb.value for verb in Verb])}"
+        )
+    return Action(Verb(name), queue, priority)
 
 
 class Done(NamedTuple):

@@ -270,14 +270,15 @@ def _written(condition: Condition, meant: RunFilter) -> list[str]:
 
 
 def _as_text(value: Any) -> str:
-    return _as_duration(value) if isinstance(value, timedelta) else str(value)
+    return as_duration(value) if isinstance(value, timedelta) else str(value)
 
 
 def _as_moment(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else _as_text(value)
 
 
-def _as_duration(duration: timedelta) -> str:
+def as_duration(duration: timedelta) -> str:
+    """Return a duration as it is written in a filter."""
     seconds = duration.total_seconds()
     for unit, size in (("w", 604_800), ("d", 86_400), ("h", 3600), ("m", 60)):
         if seconds and seconds % size == 0:

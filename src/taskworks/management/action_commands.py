@@ -1,6 +1,6 @@
 """
-``manage.py taskworks retry``, ``cancel``, ``run-now``, ``move-runs`` and ``delete``: act on runs that
-are named on the command line, or on all that a filter means.
+``manage.py taskworks retry``, ``cancel``, ``run-now``, ``move-runs`` and ``delete``: act on runs
+that are named on the command line, or on all that a filter means.
 """
 
 import argparse
