@@ -40,7 +40,7 @@ def test_what_cannot_be_read(typed: str) -> None:
         texts_of(typed)
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(some.text(max_size=200))
 def test_any_text_is_read_or_refused_in_a_sentence(typed: str) -> None:
     try:
@@ -53,7 +53,7 @@ def test_any_text_is_read_or_refused_in_a_sentence(typed: str) -> None:
 NAMES = some.sampled_from(["state", "task", "error", "queue", "id"])
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(some.dictionaries(NAMES, some.lists(some.text(max_size=40), min_size=1, max_size=3)))
 def test_what_is_written_is_read_back(texts: dict[str, list[str]]) -> None:
     assert texts_of(as_typed(texts)) == texts

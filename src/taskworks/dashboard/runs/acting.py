@@ -5,17 +5,17 @@ from uuid import UUID
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
-from taskworks.dashboard.access import Action
-from taskworks.dashboard.page import ActionView, Refused
-from taskworks.dashboard.snapshot import forget_snapshot
 
 from taskworks.actions import audit
 from taskworks.actions.audit import Actor
 from taskworks.actions.run_actions import Verdict
 from taskworks.actions.verbs import Action as Deed
 from taskworks.actions.verbs import Verb, act_on_one
+from taskworks.dashboard.access import Action
+from taskworks.dashboard.page import ActionView, Refused
 from taskworks.dashboard.runs.list_page import forget_counts
 from taskworks.dashboard.runs.run_page import run_with
+from taskworks.dashboard.snapshot import forget_snapshot
 
 ACTION_OF = {
     Verb.RETRY: Action.RETRY,
@@ -33,7 +33,7 @@ class ActOnRun(ActionView):
 
     def act(self, *, run_id: UUID, verb: str, **ids: Any) -> str:
         wanted = Verb(verb)
-        run = run_with(run_id)
+        run = run_with(run_id, self.access)
         self.access.demand(ACTION_OF[wanted], run)
         verdict, reason = act_on_one(Deed(wanted), run)
         if verdict == Verdict.NOT_APPLICABLE:

@@ -8,10 +8,10 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
-from taskworks.dashboard.access import Action
-from taskworks.dashboard.redaction import redacted
 
 from taskworks.actions.changed_retry import retry_with
+from taskworks.dashboard.access import Action
+from taskworks.dashboard.redaction import redacted
 from taskworks.dashboard.runs.acting import actor_of, forget
 from taskworks.dashboard.runs.form_page import FormPage
 from taskworks.dashboard.runs.run_page import run_with
@@ -62,7 +62,7 @@ class ChangedRunPage(FormPage):
 
     def _form(self, run_id: UUID) -> TaskForm:
         """Return the form with the arguments of the run; raise ValueError if it has none."""
-        self.run = run = run_with(run_id)
+        self.run = run = run_with(run_id, self.access)
         if not (self.access.may(Action.RUN, run) and self.access.may(Action.SEE_ARGUMENTS, run)):
             raise PermissionDenied(_("You may not see the arguments of this run, or not start it."))
         if isinstance(run.args, Unreadable) or isinstance(run.kwargs, Unreadable):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpResponse
+
 from taskworks.dashboard.page import Page
 from taskworks.dashboard.rendering import render
 

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from taskworks.dashboard.access import Access, Action
-
 from taskworks import discovery
 from taskworks.backends.database import DatabaseBackend
 from taskworks.conf import nearest
+from taskworks.dashboard.access import Access, Action
 from taskworks.exceptions import InvalidTask, InvalidTaskBackend, TaskNotFound
 from taskworks.options.tasks_setting import backend_of
 from taskworks.timetables.choices import offered

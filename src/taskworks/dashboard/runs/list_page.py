@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
-from taskworks.dashboard.page import Page
-from taskworks.dashboard.reading import Read, read
-from taskworks.dashboard.shared import Shared
-from taskworks.dashboard.snapshot import KEPT_FOR, MOST_COUNTED
-from taskworks.dashboard.tags import capped
 
 from taskworks.backends.database import database_backends
+from taskworks.dashboard.page import Page
+from taskworks.dashboard.reading import Read, read
 from taskworks.dashboard.runs.meant import Meant, Texts, meant_by, typed_in
 from taskworks.dashboard.runs.rows import COLUMNS, Row, rows_of
 from taskworks.dashboard.runs.search_text import MAX_LENGTH, BadSearch, chip
+from taskworks.dashboard.shared import Shared
+from taskworks.dashboard.snapshot import KEPT_FOR, MOST_COUNTED
+from taskworks.dashboard.tags import capped
 from taskworks.filtering import RunFilter
 from taskworks.filtering.reading import page_of
 from taskworks.models import RunState

@@ -8,15 +8,16 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from taskworks.dashboard.reading import read
 
 from taskworks.actions import bulk, bulk_run
 from taskworks.actions.bulk import CHUNK, Preview
 from taskworks.actions.verbs import Action as Deed
 from taskworks.actions.verbs import Done, Verb
+from taskworks.dashboard.reading import read
 from taskworks.dashboard.runs.acting import ACTION_OF, actor_of, forget
 from taskworks.dashboard.runs.form_page import FormPage
 from taskworks.dashboard.runs.meant import Meant, Texts, meant_by
@@ -24,6 +25,7 @@ from taskworks.dashboard.runs.rows import COLUMNS, rows_of
 from taskworks.exceptions import InvalidTask, InvalidTaskBackend
 from taskworks.filtering import RunFilter
 from taskworks.filtering.parsing import as_texts
+from taskworks.filtering.reading import all_of
 from taskworks.store import store
 
 ASKED_ABOVE = 1_000  # runs, whose number has to be typed
@@ -87,7 +89,10 @@ class MatchingPage(FormPage):
             seen = bulk.preview(deed, meant)
             if seen.count > ASKED_ABOVE and _digits("typed", request) != _digits("count", request):
                 return self._again(wanted, [_("Type the number of runs, to confirm that.")])
-            if seen.count > CHUNK or seen.is_capped:
+            is_large = seen.count > CHUNK or seen.is_capped
+            if self.access.is_by_row:
+                seen = self._theirs(deed, seen, is_large=is_large)
+            elif is_large:
                 return HttpResponseRedirect(self._begun(deed, meant))
             self._do(deed, seen)
             return HttpResponseRedirect(self._next(deed, wanted.meant.texts))
@@ -173,6 +178,25 @@ class MatchingPage(FormPage):
         said = _("This run does it. Cancel it to stop; what is done stays done.")
         messages.success(self.request, said, fail_silently=True)
         return self.address("run", result.id)
+
+    def _theirs(self, deed: Deed, seen: Preview, *, is_large: bool) -> Preview:
+        """Return what would happen to those runs alone to which they may do it."""
+        if is_large:
+            raise ValueError(
+                _(
+                    "The function in DASHBOARD_ACCESS decides for each run, so at most %(most)s "
+                    "are acted on at once: name fewer."
+                )
+                % {"most": CHUNK}
+            )
+        target = seen.target
+        found = [
+            run for some in all_of(store(), target.meant, target.before, COLUMNS) for run in some
+        ]
+        allowed = [run.id for run in found if self.access.may(ACTION_OF[deed.verb], run)]
+        if not allowed:
+            raise PermissionDenied(_("You may not do this to any of these runs."))
+        return seen._replace(target=target._replace(meant=target.meant.but(ids=tuple(allowed))))
 
     def _do(self, deed: Deed, seen: Preview) -> None:
         done = Done()

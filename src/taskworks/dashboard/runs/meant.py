@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from django.http import QueryDict
 from django.utils.translation import gettext as _
+
 from taskworks.dashboard.access import Access, Action
 from taskworks.dashboard.redaction import is_secret
-
 from taskworks.dashboard.runs.search_text import texts_of
 from taskworks.filtering import FilterError, RunFilter, parse
 from taskworks.filtering.parsing import MAX_TEXT, as_texts

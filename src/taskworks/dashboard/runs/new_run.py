@@ -10,10 +10,10 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from taskworks.dashboard.access import Action
-from taskworks.dashboard.page import Page
 
 from taskworks.actions import audit
+from taskworks.dashboard.access import Action
+from taskworks.dashboard.page import Page
 from taskworks.dashboard.runs.acting import actor_of, forget
 from taskworks.dashboard.runs.form_page import FormPage
 from taskworks.dashboard.runs.known_tasks import startable, startable_task

@@ -1,7 +1,7 @@
 """The rows of a list of runs: what each says in one line, as people may see it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -9,9 +9,9 @@ from django.db.models import Case, F, IntegerField, Value, When
 from django.db.models.functions import Length
 from django.db.models.lookups import LessThanOrEqual
 from django.utils.translation import gettext as _
+
 from taskworks.dashboard.access import Access, Action
 from taskworks.dashboard.redaction import masked_text, outline, redacted
-
 from taskworks.database.clock import as_aware
 from taskworks.database.fields import Unreadable
 from taskworks.logs import one_line
@@ -63,8 +63,14 @@ class Row(NamedTuple):
         return bool(self.run.cancel_requested_at) and self.run.state not in FINISHED
 
 
+def seen_by(access: Access, runs: Iterable[TaskRun]) -> list[TaskRun]:
+    """Return those of the runs that this person may see."""
+    return [run for run in runs if not access.is_by_row or access.may(Action.SEE, run)]
+
+
 def rows_of(store: Store, runs: Sequence[TaskRun], access: Access, now: datetime) -> list[Row]:
     """Return the rows for these runs, which have COLUMNS; by one statement for what is large."""
+    runs = seen_by(access, runs)
     large = _large(store, runs)
     return [_row(run, large.get(run.id), access, now) for run in runs]
 

@@ -7,19 +7,20 @@ from uuid import UUID
 
 from django.http import Http404, HttpResponse
 from django.utils.translation import gettext as _
-from taskworks.dashboard.access import Action
-from taskworks.dashboard.page import DashboardView, Page
-from taskworks.dashboard.reading import read
-from taskworks.dashboard.redaction import masked, masked_text
 
 from taskworks import jsonvalue
 from taskworks.actions.steps_shown import StepShown
 from taskworks.actions.steps_shown import of as steps_of
 from taskworks.actions.waiting import why_waiting
 from taskworks.correlation import correlation_of
+from taskworks.dashboard.access import Access, Action
+from taskworks.dashboard.page import DashboardView, Page
+from taskworks.dashboard.reading import read
+from taskworks.dashboard.redaction import masked, masked_text
 from taskworks.dashboard.runs import error_frames
 from taskworks.dashboard.runs.form_fields import as_json
 from taskworks.dashboard.runs.relations import MAX_SHOWN, relatives_of, strip_of
+from taskworks.dashboard.runs.rows import seen_by
 from taskworks.dashboard.runs.timeline import earlier_in_words, timeline_of
 from taskworks.dashboard.runs.values import PARTS, changes_in, text_of, values_of
 from taskworks.database.fields import Unreadable
@@ -56,13 +57,14 @@ class Said(NamedTuple):
     text: str
 
 
-def run_with(run_id: UUID) -> TaskRun:
-    """Return the run; raise Http404 if there is none."""
+def run_with(run_id: UUID, access: Access) -> TaskRun:
+    """Return the run; raise Http404 if there is none, PermissionDenied if it is not theirs."""
     found = read(lambda: store().runs.filter(id=run_id).first())
     if found.problem:
         raise Http404(found.problem)
     if found.value is None:
         raise Http404(_("There is no run %(id)s. It may have been deleted.") % {"id": run_id})
+    access.demand(Action.SEE, found.value)
     return found.value
 
 
@@ -76,7 +78,7 @@ class RunPage(Page):
         return one_line(self.run.called_path)
 
     def context(self, *, run_id: UUID, **ids: Any) -> Mapping[str, Any]:
-        self.run = run = run_with(run_id)
+        self.run = run = run_with(run_id, self.access)
         now = read(store().read_clock).value or run.enqueued_at
         timeline = timeline_of(run, now)
         waiting = read(lambda: why_waiting(run))
@@ -185,7 +187,7 @@ class PartPage(Page):
         raise NotImplementedError
 
     def context(self, *, run_id: UUID, **ids: Any) -> Mapping[str, Any]:
-        self.run = run_with(run_id)
+        self.run = run_with(run_id, self.access)
         found = read(lambda: self.part(self.run))
         return {"run": self.run, "problem": found.problem, **(found.value or {})}
 
@@ -219,7 +221,14 @@ class RelativesPage(PartPage):
         return _("Related runs")
 
     def part(self, run: TaskRun) -> Mapping[str, Any]:
-        return {"relatives": relatives_of(store(), run)}
+        relatives = relatives_of(store(), run)
+        return {
+            "relatives": relatives._replace(
+                parent=next(iter(seen_by(self.access, filter(None, [relatives.parent]))), None),
+                children=seen_by(self.access, relatives.children),
+                of_request=seen_by(self.access, relatives.of_request),
+            )
+        }
 
 
 class StripPage(PartPage):
@@ -229,7 +238,7 @@ class StripPage(PartPage):
         return _("Other runs of the task")
 
     def part(self, run: TaskRun) -> Mapping[str, Any]:
-        return {"strip": [*_bars(strip_of(store(), run), run)]}
+        return {"strip": [*_bars(seen_by(self.access, strip_of(store(), run)), run)]}
 
 
 class Bar(NamedTuple):
@@ -270,7 +279,8 @@ class TextView(DashboardView):
 
     def get(self, request: Any, *, run_id: UUID, part: str) -> HttpResponse:
         return HttpResponse(
-            self._text(run_with(run_id), part), content_type="text/plain; charset=utf-8"
+            self._text(run_with(run_id, self.access), part),
+            content_type="text/plain; charset=utf-8",
         )
 
     def _text(self, run: TaskRun, part: str) -> str:

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+
 from taskworks.dashboard.access import Access, Action
 from taskworks.dashboard.redaction import masked, masked_text, outline, redacted
-
 from taskworks.dashboard.runs.form_fields import as_json
 from taskworks.dashboard.runs.rows import cut
 from taskworks.database.fields import Unreadable
