@@ -32,7 +32,7 @@ ASKED = {
 
 def state_of(run: TaskRun) -> str | None:
     found = TaskRun.objects.filter(id=run.id).first()
-    return found and found.state
+    return found.state if found else None
 
 
 def matching(**query: Any) -> str:

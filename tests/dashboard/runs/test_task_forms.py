@@ -100,6 +100,7 @@ def test_what_was_entered_for_a_typed_task() -> None:
         "at": local.isoformat(),
         "lines": [{"a": 1}],
     }
+    assert ship.typed
     assert ship.typed.encoded(args, kwargs)["size"] == "l"
 
 

@@ -1,7 +1,6 @@
 """What a person does to one run."""
 
 from typing import Any
-from uuid import UUID
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -31,9 +30,9 @@ class ActOnRun(ActionView):
 
     leads_to = "runs"
 
-    def act(self, *, run_id: UUID, verb: str, **ids: Any) -> str:
-        wanted = Verb(verb)
-        run = run_with(run_id, self.access)
+    def act(self, **ids: Any) -> str:
+        wanted = Verb(ids["verb"])
+        run = run_with(ids["run_id"], self.access)
         self.access.demand(ACTION_OF[wanted], run)
         verdict, reason = act_on_one(Deed(wanted), run)
         if verdict == Verdict.NOT_APPLICABLE:

@@ -37,9 +37,9 @@ class ChangedRunPage(FormPage):
     def title(self) -> str:
         return _("Run again with changes")
 
-    def context(self, *, run_id: UUID, **ids: Any) -> Mapping[str, Any]:
+    def context(self, **ids: Any) -> Mapping[str, Any]:
         try:
-            return self._context_of(self._form(run_id))
+            return self._context_of(self._form(ids["run_id"]))
         except ValueError as error:
             return self._context_of(None, [str(error)])
 

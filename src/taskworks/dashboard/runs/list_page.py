@@ -72,7 +72,7 @@ HINTS = {
 
 class Tab(NamedTuple):
     label: str
-    count: str
+    number: str
     address: str
     is_current: bool
 

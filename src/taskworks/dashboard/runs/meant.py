@@ -65,7 +65,7 @@ def typed_in(query: QueryDict) -> Texts | None:
     if TYPED not in query:
         return None
     texts = {name: [text for text in values if text] for name, values in query.lists()}
-    for name, some in texts_of(query[TYPED]).items():
+    for name, some in texts_of(str(query[TYPED])).items():
         texts[name] = [*texts.get(name, []), *(one for one in some if one)]
     return {name: values for name, values in texts.items() if values and name not in OURS}
 

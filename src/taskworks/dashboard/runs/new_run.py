@@ -86,8 +86,8 @@ class NewRunOfTaskPage(FormPage):
     def title(self) -> str:
         return self.path
 
-    def context(self, *, path: str, **ids: Any) -> Mapping[str, Any]:
-        task = self._task(path)
+    def context(self, **ids: Any) -> Mapping[str, Any]:
+        task = self._task(ids["path"])
         return self._context_of(task, form_of(task), Options())
 
     def post(self, request: HttpRequest, *, path: str, **ids: Any) -> HttpResponse:

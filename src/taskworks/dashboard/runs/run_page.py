@@ -77,8 +77,8 @@ class RunPage(Page):
     def title(self) -> str:
         return one_line(self.run.called_path)
 
-    def context(self, *, run_id: UUID, **ids: Any) -> Mapping[str, Any]:
-        self.run = run = run_with(run_id, self.access)
+    def context(self, **ids: Any) -> Mapping[str, Any]:
+        self.run = run = run_with(ids["run_id"], self.access)
         now = read(store().read_clock).value or run.enqueued_at
         timeline = timeline_of(run, now)
         waiting = read(lambda: why_waiting(run))
@@ -186,8 +186,8 @@ class PartPage(Page):
         """Return what the template of the part needs; all of it is read."""
         raise NotImplementedError
 
-    def context(self, *, run_id: UUID, **ids: Any) -> Mapping[str, Any]:
-        self.run = run_with(run_id, self.access)
+    def context(self, **ids: Any) -> Mapping[str, Any]:
+        self.run = run_with(ids["run_id"], self.access)
         found = read(lambda: self.part(self.run))
         return {"run": self.run, "problem": found.problem, **(found.value or {})}
 
