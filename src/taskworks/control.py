@@ -523,7 +523,7 @@ async def apreview_runs(
     action: str, *, to_queue: str | None = None, to_priority: int | None = None, **conditions: Any
 ) -> "Preview":
     """See preview_runs()."""
-    where = {"to_queue": to_queue, "to_priority": to_priority}
+    where: Any = {"to_queue": to_queue, "to_priority": to_priority}
     return await sync_to_async(preview_runs)(action, **where, **conditions)
 
 
@@ -556,7 +556,7 @@ async def aact_in_background(
     **conditions: Any,
 ) -> "TaskResult[..., Any]":
     """See act_in_background()."""
-    where = {"to_queue": to_queue, "to_priority": to_priority}
+    where: Any = {"to_queue": to_queue, "to_priority": to_priority}
     return await sync_to_async(act_in_background)(action, **where, by=by, **conditions)
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
@@ -28,7 +29,8 @@ class Target(NamedTuple):
     before: datetime
 
 
-class Preview(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Preview:
     """What an action would act on: how many runs, of these MAX_COUNTED at most, and which."""
 
     target: Target

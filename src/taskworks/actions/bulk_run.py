@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from taskworks.actions.audit import Actor, actor_of, record
 from taskworks.actions.bulk import Target, act_on_all, preview, record_done
@@ -42,7 +42,7 @@ def start(
     seen = preview(action, meant)
     task = unvalidated_copy(act_in_background, **_place(backend, queue))
     target, actor = seen.target, actor_of(by)
-    result = task.enqueue(
+    result: Any = task.enqueue(
         verb=action.verb.value,
         queue=action.queue,
         priority=action.priority,
@@ -54,7 +54,7 @@ def start(
     about = f"{seen.count_in_words}: {target.meant}"
     facts = {"filter": as_texts(target.meant), "count": seen.count}
     record(actor, f"{action}", run=result.id, about=about, **facts)
-    return result
+    return cast("TaskResult[..., Any]", result)
 
 
 def _place(alias: str | None, queue: str | None) -> dict[str, Any]:
@@ -68,8 +68,8 @@ def _place(alias: str | None, queue: str | None) -> dict[str, Any]:
 
 def _database_backend(alias: str | None) -> DatabaseBackend:
     if alias is None:
-        for backend in database_backends():
-            return backend
+        for one in database_backends():
+            return one
         raise InvalidTaskBackend("No backend in TASKS stores runs, so none can act on them.")
     backend = backend_of(alias)
     if not isinstance(backend, DatabaseBackend):

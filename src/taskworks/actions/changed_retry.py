@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from taskworks import jsonvalue
 from taskworks.actions.audit import actor_of, record
@@ -88,14 +88,14 @@ def retry_with(
     with writing(store().alias):
         if store().locked_end(run.id) is None:
             raise ValueError("Only a run that has ended can be run again with other arguments.")
-        result: TaskResult[..., Any] = task.enqueue(*args, **kwargs)
+        result: Any = task.enqueue(*args, **kwargs)
         if result.is_new is False:
             raise ValueError(f"The run {result.id} has the same unique key.")
         store().note(run.id, OF_CHANGED, result.id)
     names = ", ".join(one.path for one in differing)
     what = f"retry with other arguments ({names}) as run {result.id}"
     record(actor_of(by), what, run=run.id, new_run=result.id)
-    return result
+    return cast("TaskResult[..., Any]", result)
 
 
 def _task_of(run: TaskRun) -> Any:

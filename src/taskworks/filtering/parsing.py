@@ -58,8 +58,8 @@ def parse(texts: Mapping[str, Sequence[str] | str]) -> RunFilter:
         except ValueError as error:
             errors[name] = str(error)
     read = RunFilter(**found)
-    if not errors and (error := _contradiction(read)):
-        errors["until"] = error
+    if not errors and (contradiction := _contradiction(read)):
+        errors["until"] = contradiction
     if errors:
         raise FilterError(errors)
     return read

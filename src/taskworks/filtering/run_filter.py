@@ -82,7 +82,7 @@ class RunFilter:
     def at(self, now: datetime) -> "RunFilter":
         """Return it with fixed times, as they are when the database's clock says ``now``."""
         names = ("since", "until", "enqueued_since", "enqueued_until")
-        moments = {name: _fixed(getattr(self, name), now) for name in names}
+        moments: dict[str, Any] = {name: _fixed(getattr(self, name), now) for name in names}
         return replace(self, **moments)
 
     # Which runs it means.
@@ -185,7 +185,7 @@ def _until(runs: TaskRunQuerySet, moment: datetime) -> TaskRunQuerySet:
     )
 
 
-def _took(runs: TaskRunQuerySet) -> TaskRunQuerySet:
+def _took(runs: TaskRunQuerySet) -> Any:
     took = ExpressionWrapper(F("finished_at") - F("last_attempted_at"), DurationField())
     return runs.alias(took=took).filter(finished_at__isnull=False, last_attempted_at__isnull=False)
 
