@@ -5,6 +5,7 @@ A few are done at once. For more, a run of our own acts on them in the backgroun
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from django.contrib import messages
@@ -196,7 +197,7 @@ class MatchingPage(FormPage):
         allowed = [run.id for run in found if self.access.may(ACTION_OF[deed.verb], run)]
         if not allowed:
             raise PermissionDenied(_("You may not do this to any of these runs."))
-        return seen._replace(target=target._replace(meant=target.meant.but(ids=tuple(allowed))))
+        return replace(seen, target=target._replace(meant=target.meant.but(ids=tuple(allowed))))
 
     def _do(self, deed: Deed, seen: Preview) -> None:
         done = Done()
