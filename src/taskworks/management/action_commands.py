@@ -88,12 +88,9 @@ class RunAction:
         return Action(self.verb, options.get("to_queue"), options.get("to_priority"))
 
     def _act_on_each(self, command: BaseCommand, options: dict[str, Any], action: Action) -> None:
-        answers = []
-        for run in find_runs(options["ids"]):
-            answer = act_on_one(action, run)
-            answers.append((run.id, answer))
-            if answer.verdict != Verdict.NOT_APPLICABLE:
-                audit.record(audit.login(), str(action), run=run.id)
+        answers = [(run.id, act_on_one(action, run)) for run in find_runs(options["ids"])]
+        done = [run_id for run_id, (verdict, _) in answers if verdict != Verdict.NOT_APPLICABLE]
+        audit.record_each(audit.login(), str(action), done)
         if options["json"]:
             print_json(command, [_keyed(run_id, answer) for run_id, answer in answers])
         else:
