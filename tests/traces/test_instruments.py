@@ -15,7 +15,7 @@ from taskworks.execution.outcome import Outcome
 from taskworks.execution.seen_attempts import WORDS
 from taskworks.instruments import EnqueuedRuns, ExecutedAttempt, Instrument
 from taskworks.reserved_metadata import OF_INSTRUMENTS
-from tests import tasks
+from tests import limited, tasks
 from tests.behavior import executed, run_of, run_worker
 from tests.traces import shelf
 
@@ -110,17 +110,11 @@ def test_every_run_of_many_carries_its_own() -> None:
         carried = {OF_INSTRUMENTS: {"numbers": {"number": str(number)}}} if number else {}
         expected = {"project": "ours", **carried}
         assert run_of(results[number]).metadata == results[number].metadata == expected
-    limited = tasks.add.using(limit=_limit()).enqueue_many([(1, 2), (3, 4)])
-    assert run_of(limited[1]).metadata[OF_INSTRUMENTS] == {"numbers": {"number": "1"}}
-    one = tasks.add.using(limit=_limit()).enqueue(5, 6)
-    assert run_of(one).lane
+    some = limited.in_turn.enqueue_many([("acme",), ("other",)])
+    assert run_of(some[1]).metadata[OF_INSTRUMENTS] == {"numbers": {"number": "1"}}
+    one = limited.in_turn.enqueue("acme")
+    assert run_of(one).lane == "acme"
     assert run_of(one).metadata == {}
-
-
-def _limit() -> Any:
-    from taskworks import Limit
-
-    return Limit("of-traces", total=5)
 
 
 class Fails(Instrument):

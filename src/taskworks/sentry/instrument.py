@@ -67,9 +67,7 @@ class SentryInstrument(Instrument):
             if self.name not in attempt.seen_by:
                 self._report_unseen(attempt, integration)
 
-    def without_lines_about_reported(
-        self, event: dict[str, Any], hint: dict[str, Any]
-    ) -> dict[str, Any] | None:
+    def without_lines_about_reported(self, event: Any, hint: dict[str, Any]) -> Any:
         """
         Return None, which drops the event, for a line of the log about a failure that is reported.
         """

@@ -1,7 +1,7 @@
 """``TaskworksIntegration``, which is used as the integrations of Sentry's own SDK are."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import sentry_sdk
 from sentry_sdk.integrations import Integration
@@ -21,7 +21,7 @@ class TaskworksIntegration(Integration):
     of them with options of Sentry's: ``{"nightly": {"checkin_margin": 5, "max_runtime": 30}}``.
     """
 
-    identifier: ClassVar[str] = "taskworks"
+    identifier = "taskworks"
 
     def __init__(
         self,

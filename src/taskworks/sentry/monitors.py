@@ -126,7 +126,7 @@ def _crontab(cron: str) -> dict[str, Any] | None:
     return {"type": "crontab", "value": expression} if is_name or is_standard else None
 
 
-def _interval(interval: timedelta) -> dict[str, Any] | None:
+def _interval(interval: timedelta | None) -> dict[str, Any] | None:
     for unit, length in UNITS.items():
         if interval and not interval % length:
             return {"type": "interval", "value": interval // length, "unit": unit}

@@ -214,12 +214,13 @@ class Rows:
 
     def own(self, new: NewRuns) -> list[tuple[str, ...]]:
         """Return the values of ``own_columns``, one row per run."""
-        rows = [
+        rows: list[tuple[str, ...]] = [
             (as_hex(run_id), args, kwargs)
             for run_id, (args, kwargs) in zip(new.ids, new.texts, strict=True)
         ]
-        more = [*filter(None, (new.lanes, self._own_metadata(new)))]
-        return [(*row, *values) for row, *values in zip(rows, *more, strict=True)] if more else rows
+        for values in filter(None, (new.lanes, self._own_metadata(new))):
+            rows = [(*row, value) for row, value in zip(rows, values, strict=True)]
+        return rows
 
     def _own_metadata(self, new: NewRuns) -> list[str] | None:
         if new.carried is None:
