@@ -195,7 +195,8 @@ def test_retries_are_reported_if_asked_for(begin: Begin) -> None:
 @pytest.mark.any_database
 def test_spans_that_are_streamed(begin: Begin) -> None:
     """The SDK's other way to send traces, where it has that."""
-    pytest.importorskip("sentry_sdk.traces")
+    if not hasattr(sentry_sdk, "traces"):
+        pytest.skip("This SDK has transactions alone.")
     sent = begin({"trace_lifecycle": "stream"})
     with sentry_sdk.traces.start_span(name="request"):
         shelf.broken.using(max_attempts=1).enqueue("here")

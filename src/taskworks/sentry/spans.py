@@ -7,16 +7,18 @@ from typing import Any
 
 import sentry_sdk
 
-try:
-    from sentry_sdk.tracing_utils import has_span_streaming_enabled
-except ImportError:  # of the SDK before it could stream
-
-    def has_span_streaming_enabled(options: "dict[str, Any] | None") -> bool:
-        return False
-
-
 from taskworks.exceptions import TaskTimeout
 from taskworks.instruments import EnqueuedRuns, ExecutedAttempt
+
+try:
+    from sentry_sdk import traces
+    from sentry_sdk.traces import get_current_span as current_streamed
+    from sentry_sdk.tracing_utils import has_span_streaming_enabled as is_streaming
+except ImportError:  # of the SDK before it streamed spans as it does now
+
+    def is_streaming(options: "dict[str, Any] | None") -> bool:
+        return False
+
 
 ORIGIN = "auto.queue.taskworks"
 SYSTEM = "taskworks"
@@ -45,7 +47,7 @@ def publishing(runs: EnqueuedRuns) -> Iterator[None]:
     """Surround the storing of runs with a span, if there is a span that it can be part of."""
     data = _of_publishing(runs)
     if _is_streaming():
-        if _current_streamed() is None:
+        if current_streamed() is None:
             yield
             return
         with _streamed(runs.task, PUBLISH, data):
@@ -83,7 +85,7 @@ def processing(attempt: ExecutedAttempt, carried: Mapping[str, str]) -> Iterator
     """Continue the trace, and surround an attempt; give a function for its end."""
     data, headers = _of_processing(attempt), {**carried}
     if _is_streaming():
-        sentry_sdk.traces.continue_trace(headers)
+        traces.continue_trace(headers)
         with _streamed(attempt.task, PROCESS, data, parent_span=None) as span:
             yield lambda ended: _end_streamed(span, ended)
         return
@@ -100,7 +102,7 @@ def add_process_of_unseen(attempt: ExecutedAttempt, carried: Mapping[str, str]) 
     is streamed begins and ends now, so there it is left out.
     """
     if _is_streaming():
-        sentry_sdk.traces.continue_trace({**carried})
+        traces.continue_trace({**carried})
         return
     transaction = _transaction(attempt, {**carried})
     if attempt.began_at is None or attempt.ended_at is None:
@@ -156,11 +158,7 @@ def _set_data(span: Any, data: Mapping[str, Any]) -> None:
 
 
 def _is_streaming() -> bool:
-    return bool(has_span_streaming_enabled(sentry_sdk.get_client().options))
-
-
-def _current_streamed() -> Any:
-    return sentry_sdk.traces.get_current_span()
+    return bool(is_streaming(sentry_sdk.get_client().options))
 
 
 def _streamed(name: str, op: str, data: Mapping[str, Any], **more: Any) -> Any:
@@ -169,7 +167,7 @@ def _streamed(name: str, op: str, data: Mapping[str, Any], **more: Any) -> Any:
         "sentry.origin": ORIGIN,
         **({"sentry.segment.name.source": "task"} if op == PROCESS else {}),
     }
-    return sentry_sdk.traces.start_span(name=name, attributes={**of_sentry, **data}, **more)
+    return traces.start_span(name=name, attributes={**of_sentry, **data}, **more)
 
 
 def _end_streamed(span: Any, attempt: ExecutedAttempt) -> None:
