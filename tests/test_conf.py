@@ -13,7 +13,7 @@ KEYS = [name.upper() for name in Conf.__slots__]
 SWITCHES = ["NOTIFY", "ENDPOINT_TASKS_SYNCHRONOUS", "STATISTICS"]
 LISTS = ["API_TASKS"]
 DICTS = ["LIMITS"]
-TEXTS = ["RELEASE"]
+TEXTS = ["RELEASE", "DASHBOARD_ACCESS", "DASHBOARD_REDACT"]
 
 
 def test_without_the_setting_the_defaults_are_in_force(settings: Settings) -> None:

@@ -35,6 +35,8 @@ class Conf:
     limits: Mapping[str, Any] | None = None  # the options of each limit, by its name
     statistics: bool = True  # count the outcomes of runs, and how long they wait and take
     release: str = ""  # of the project; empty: from variables of the environment
+    dashboard_access: str = ""  # dotted path of what decides who may do what; empty: permissions
+    dashboard_redact: str = ""  # dotted path of what masks more of a run than its secret keys
 
 
 _UNSET: dict[str, Any] = {}

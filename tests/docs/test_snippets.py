@@ -44,6 +44,7 @@ def test_every_file_is_on_a_page_and_is_executed() -> None:
         "test_traces",
         "test_rest",
         "test_typed",
+        "test_dashboard",
     ):  # execute some, even if they are not run now
         import_module(f"tests.docs.{module}")
     assert {block.snippet for block in python_blocks()} == snippet_files()
@@ -218,6 +219,23 @@ def test_failures_are_retried_as_a_group(capsys: Capture) -> None:
     run("reference/failures.py")
     assert capsys.readouterr().out == "shop.payments.charge 2 2\n"
     assert TaskRun.objects.ready().count() == 2
+
+
+@executes("reference/acting.py")
+@with_database
+def test_runs_are_acted_on_by_a_filter(capsys: Capture) -> None:
+    charge = import_string("shop.payments.charge")
+    for order in (7, 8):
+        charge.enqueue(order)
+    work()
+    done = run("reference/acting.py")
+    assert capsys.readouterr().out.splitlines() == [
+        "2 runs {'builtins.ValueError': 2}",
+        "2 0 ",
+    ]
+    work()
+    done["result"].refresh()
+    assert done["result"].return_value["done"] == 0
 
 
 @executes("reference/statistics.py")

@@ -49,6 +49,7 @@ WRITTEN = [
     "taskworks.backends.dummy.DummyBackend",
     "taskworks.backends.immediate.ImmediateBackend",
     "taskworks.correlation.CorrelationFilter",
+    "taskworks.dashboard.urls",
     "taskworks.rest.urls",
     "taskworks.testing.plugin",
 ]

@@ -20,4 +20,6 @@ TASKWORKS = {
     "LIMITS": None,
     "STATISTICS": True,
     "RELEASE": "",
+    "DASHBOARD_ACCESS": "",
+    "DASHBOARD_REDACT": "",
 }

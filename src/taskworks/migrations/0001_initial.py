@@ -272,6 +272,7 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "worker",
                 "verbose_name_plural": "workers",
+                "permissions": (("stop_worker", "Can stop workers"),),
             },
         ),
         migrations.CreateModel(
@@ -383,6 +384,13 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "task run",
                 "verbose_name_plural": "task runs",
+                "permissions": (
+                    ("view_arguments", "Can see arguments and results of task runs"),
+                    ("retry_taskrun", "Can retry task runs"),
+                    ("cancel_taskrun", "Can cancel task runs"),
+                    ("move_taskrun", "Can move task runs to another queue or time"),
+                    ("run_task", "Can start tasks"),
+                ),
                 "indexes": [
                     taskworks.database.indexes.PartialIndex(
                         fields=["backend", "queue_name", "executor", "rank", "available_at", "id"],
@@ -766,7 +774,7 @@ class Migration(migrations.Migration):
                 ),
                 ("name", taskworks.database.fields.NameField(max_length=128)),
                 ("backend", taskworks.database.fields.NameField(max_length=64)),
-                ("parent", models.UUIDField(db_index=True, null=True)),
+                ("parent", models.UUIDField(null=True)),
                 ("depth", models.PositiveSmallIntegerField(default=1)),
                 (
                     "on_failure",
@@ -795,6 +803,13 @@ class Migration(migrations.Migration):
                     ),
                     models.Index(
                         fields=["outcome", "finished_at", "id"], name="taskworks_workflow_aged"
+                    ),
+                    models.Index(fields=["parent", "id"], name="taskworks_workflow_parent"),
+                    taskworks.database.indexes.PartialIndex(
+                        fields=["owner", "id"],
+                        name="taskworks_workflow_owned",
+                        otherwise=["owner", "parent", "id"],
+                        where=models.Q(("owner__isnull", False), ("parent__isnull", True)),
                     ),
                 ],
             },
@@ -873,7 +888,9 @@ class Migration(migrations.Migration):
                 "verbose_name": "failure",
                 "verbose_name_plural": "failures",
                 "indexes": [
-                    models.Index(fields=["fingerprint", "at"], name="taskworks_failure_group")
+                    models.Index(
+                        fields=["fingerprint", "at", "run"], name="taskworks_failure_group"
+                    )
                 ],
             },
         ),

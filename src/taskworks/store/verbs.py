@@ -5,6 +5,7 @@ from abc import ABC
 from taskworks.store.blocking import Blocking
 from taskworks.store.cancelling import Cancelling
 from taskworks.store.claiming import Claiming
+from taskworks.store.counting import Counting
 from taskworks.store.finishing import Finishing
 from taskworks.store.limiting import Limiting
 from taskworks.store.pausing import Pausing
@@ -12,6 +13,7 @@ from taskworks.store.pruning import Pruning
 from taskworks.store.rescuing import Rescuing
 from taskworks.store.scheduling import Scheduling
 from taskworks.store.shared_duties import SharedDuties
+from taskworks.store.steering import Steering
 from taskworks.store.stepping import Stepping
 from taskworks.store.taking_over import TakingOver
 from taskworks.store.unique_runs import UniqueRuns
@@ -21,6 +23,7 @@ from taskworks.store.workflow_pruning import WorkflowPruning
 class Store(
     UniqueRuns,
     TakingOver,
+    Counting,
     Claiming,
     Limiting,
     Finishing,
@@ -28,6 +31,7 @@ class Store(
     Blocking,
     Cancelling,
     Rescuing,
+    Steering,
     Pruning,
     Stepping,
     Scheduling,
