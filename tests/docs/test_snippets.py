@@ -220,6 +220,23 @@ def test_failures_are_retried_as_a_group(capsys: Capture) -> None:
     assert TaskRun.objects.ready().count() == 2
 
 
+@executes("reference/acting.py")
+@with_database
+def test_runs_are_acted_on_by_a_filter(capsys: Capture) -> None:
+    charge = import_string("shop.payments.charge")
+    for order in (7, 8):
+        charge.enqueue(order)
+    work()
+    done = run("reference/acting.py")
+    assert capsys.readouterr().out.splitlines() == [
+        "2 runs {'builtins.ValueError': 2}",
+        "2 0 ",
+    ]
+    work()
+    done["result"].refresh()
+    assert done["result"].return_value["done"] == 0
+
+
 @executes("reference/statistics.py")
 @with_database
 def test_statistics_are_read(capsys: Capture) -> None:
