@@ -2,8 +2,19 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
-from taskworks.models import Failure, FailureGroup, Limit, Mark, Pause, Schedule, TaskRun, Worker
+from taskworks.models import (
+    Failure,
+    FailureGroup,
+    Limit,
+    Mark,
+    Pause,
+    Schedule,
+    Statistic,
+    TaskRun,
+    Worker,
+)
 from taskworks.models.workflow import Workflow
 from taskworks.store import store
 from tests import tasks
@@ -68,6 +79,23 @@ def fill() -> TaskRun:
     )
     Limit.objects.create(name=short, rate=None, declared={"at_once": TEXT})
     Mark.objects.create(at=now - timedelta(minutes=5), label=TEXT)
+    for minutes in (1, 3, 20):
+        Statistic.objects.create(
+            id=uuid4(),
+            seconds=60,
+            since=int(now.timestamp()) // 60 * 60 - 60 * minutes,
+            backend="default",
+            queue_name=short,
+            task_path=TEXT,
+            successful=5,
+            failed=2,
+            retried=1,
+            wait_sum=3.5,
+            run_sum=9.0,
+            run_max=4.0,
+            waits="-12:3,4:2",
+            runs="-3:5,8:2",
+        )
     Workflow.objects.create(name=TEXT, backend="default", created_at=now, closed_at=now)
     schedule = Schedule(label=TEXT, path="tests.tasks.noop", cron="@daily")
     schedule.save()

@@ -1,5 +1,6 @@
 """What people do: only with the permission, only by POST with a token, and always recorded."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,8 +8,10 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from taskworks import control
+from taskworks.dashboard import failures, queues
 from taskworks.models import Failure, FailureGroup, Limit, Pause, Schedule, TaskRun, Worker
 from taskworks.store import store
+from taskworks.testing import run_tasks
 from taskworks.workflows.builder import Workflow
 from tests import tasks
 from tests.dashboard.conftest import SignIn, place
@@ -254,3 +257,27 @@ def test_a_function_of_the_project_decides_about_each_queue(root: Client, settin
 
 def only_mail(request: Any, action: str, row: Any) -> bool:
     return action in ("see", "pause") and (row is None or row.name == "mail")
+
+
+def test_many_runs_are_retried_and_cancelled_in_the_background(
+    root: Client, group: FailureGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "MOST_RETRIED", 1)
+    monkeypatch.setattr(queues, "MOST_CLEARED", 1)
+    root.post(place("retry_group", FINGERPRINT))
+    text = said(root, place("failures"))
+    assert "This is done in the background" in text
+    assert TaskRun.objects.filter(state="failed").count() == 2
+    retrying = TaskRun.objects.get(state="ready")
+    assert retrying.kwargs["verb"] == "retry"
+    tomorrow = timedelta(days=1)
+    tasks.noop.using(queue_name="mail", run_after=tomorrow).enqueue_many([(), ()])
+    assert "in the background" in said(root, f"{place('clear_queue')}?queue=mail&backend=default")
+    root.post(place("clear_queue"), MAIL)
+    verbs = {run.kwargs["verb"] for run in TaskRun.objects.filter(state="ready")}
+    assert verbs == {"retry", "cancel"}
+    run_tasks()
+    states = {run.queue_name: run.state for run in TaskRun.objects.filter(queue_name="mail")}
+    assert states == {"mail": "cancelled"}
+    assert not TaskRun.objects.filter(state="failed").exists()
+    assert LogEntry.objects.filter(user__username="root").count() >= 2

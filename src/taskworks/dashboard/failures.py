@@ -7,18 +7,20 @@ from django.http import Http404
 from django.utils.translation import gettext as _
 
 from taskworks.actions import failure_actions
+from taskworks.actions.verbs import Verb
 from taskworks.dashboard.access import Action
-from taskworks.dashboard.page import ActionView, Page, Refused
+from taskworks.dashboard.page import ActionView, Page
 from taskworks.dashboard.reading import read
 from taskworks.dashboard.redaction import masked_text
 from taskworks.dashboard.snapshot import forget_snapshot
 from taskworks.dashboard.until import DURATIONS, given_end
+from taskworks.filtering import RunFilter
 from taskworks.models import Failure, FailureGroup, TaskRun
 from taskworks.store import store
 
 MOST_GROUPS = 100  # on the page
 MOST_OPEN = 200  # failed runs of a group that are counted in the list
-MOST_RETRIED = 1000  # runs, while a person waits for the page
+MOST_RETRIED = 200  # runs, while a person waits for the page; more in the background
 LATEST_RUNS = 20  # of a group
 
 
@@ -126,13 +128,7 @@ class RetryGroup(GroupAction):
     def act_on(self, group: FailureGroup) -> str:
         found = store().count_open([group.fingerprint], MOST_RETRIED + 1)[group.fingerprint]
         if found > MOST_RETRIED:
-            raise Refused(
-                _(
-                    "More than %(most)s runs are too many to retry here. Do it on the command "
-                    "line: manage.py taskworks failures %(group)s --retry"
-                )
-                % {"most": MOST_RETRIED, "group": group.fingerprint}
-            )
+            return self.in_background(Verb.RETRY, RunFilter(group=group.fingerprint))
         retried = failure_actions.retry(group.fingerprint)
         forget_snapshot()
         self.record(group, f"retried: {retried.retried} runs, not {retried.not_applicable}")

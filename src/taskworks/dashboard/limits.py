@@ -30,13 +30,13 @@ class Row(NamedTuple):
     @property
     def numbers(self) -> list[tuple[str, Any, Any]]:
         """Each number with its label."""
-        labels = {name: Limit._meta.get_field(name).verbose_name for name in NUMBERS}
+        labels = _labels()
         return [(name, labels[name], getattr(self.use.limit, name)) for name in NUMBERS]
 
     @property
     def changed(self) -> list[tuple[Any, Any]]:
         """What a person has changed, with what code declares."""
-        labels = {name: Limit._meta.get_field(name).verbose_name for name in NUMBERS}
+        labels = _labels()
         return [(labels.get(name, name), value) for name, value in self.use.limit.changed.items()]
 
 
@@ -88,6 +88,12 @@ class ChangeLimit(ActionView):
         words = ", ".join(f"{name} {number}" for name, number in changed.items())
         self.record(limit, f"changed: {words}")
         return _("The limit %(limit)s is changed.") % {"limit": limit.name}
+
+
+def _labels() -> dict[str, Any]:
+    """Return what people call the numbers."""
+    fields: dict[str, Any] = {field.name: field for field in Limit._meta.get_fields()}
+    return {name: fields[name].verbose_name for name in NUMBERS}
 
 
 def _number(name: str, text: str) -> Number:

@@ -7,17 +7,20 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 
 from taskworks.actions import clearing, pausing, scopes
+from taskworks.actions.verbs import Verb
 from taskworks.dashboard.access import Action
 from taskworks.dashboard.flows import QueueLine, queue_lines
 from taskworks.dashboard.page import REFUSALS, ActionView, Page, Refused
 from taskworks.dashboard.reading import read
 from taskworks.dashboard.snapshot import forget_snapshot, snapshot
 from taskworks.dashboard.until import DURATIONS, given_end
+from taskworks.filtering import RunFilter
 from taskworks.models import Pause, TaskRun
 from taskworks.models.pause import QUEUE, Scope
 from taskworks.store import store
+from taskworks.store.cancelling import WAITING
 
-MOST_CLEARED = 10_000  # runs, while a person waits for the page
+MOST_CLEARED = 1000  # runs, while a person waits for the page; more in the background
 
 
 class Row(NamedTuple):
@@ -137,9 +140,10 @@ class ClearQueue(Page):
     def _clear(self) -> str:
         waiting = read(lambda: store().count_waiting(self.scope))
         if waiting.value is None or waiting.value > MOST_CLEARED:
-            raise Refused(
-                _("Too many runs wait to cancel them here. Do it with manage.py taskworks clear.")
+            meant = RunFilter(
+                queues=(self.scope.name,), backends=(self.scope.backend,), states=tuple(WAITING)
             )
+            return self.in_background(Verb.CANCEL, meant)
         cancelled = clearing.clear(self.scope)
         forget_snapshot()
         self.record(TaskRun, f"cleared the {self.scope}: {cancelled} runs cancelled")
