@@ -16,6 +16,7 @@ from taskworks.dashboard.failures import (
 from taskworks.dashboard.limits import ChangeLimit, Limits
 from taskworks.dashboard.overview import Overview
 from taskworks.dashboard.queues import ClearQueue, PauseQueue, Queues, ResumeQueue
+from taskworks.dashboard.runs.urls import urlpatterns as of_runs
 from taskworks.dashboard.schedules import ScheduleAction, Schedules
 from taskworks.dashboard.workers import StopWorker, Workers
 from taskworks.dashboard.workflows import CancelWorkflow, RetryWorkflow, WorkflowPage, Workflows
@@ -35,6 +36,7 @@ urlpatterns = [
     path("queues/clear/", ClearQueue.as_view(), name="clear_queue"),
     path("workers/", Workers.as_view(), name="workers"),
     path("workers/<uuid:worker>/stop/", StopWorker.as_view(), name="stop_worker"),
+    *of_runs,
     path("schedules/", Schedules.as_view(), name="schedules"),
     path("schedules/<int:schedule>/", ScheduleAction.as_view(), name="schedule_action"),
     path("workflows/", Workflows.as_view(), name="workflows"),
