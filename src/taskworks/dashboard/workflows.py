@@ -9,13 +9,13 @@ from django.db.models import Count
 from django.http import Http404
 from django.utils.translation import gettext as _
 
-from taskworks.backends.workflows import Workflows as WorkflowsOf
+from taskworks.actions import workflow_actions
+from taskworks.actions.run_actions import Verdict
 from taskworks.dashboard.access import Action
 from taskworks.dashboard.page import ActionView, Page, Refused
 from taskworks.dashboard.reading import read
 from taskworks.dashboard.snapshot import forget_snapshot
 from taskworks.models import RunState, Step, Workflow
-from taskworks.options.tasks_setting import backend_of
 from taskworks.store import store
 
 MOST_WORKFLOWS = 50  # on the page
@@ -135,9 +135,10 @@ class CancelWorkflow(WorkflowAction):
     action = Action.CANCEL
 
     def act_on(self, workflow: Workflow) -> str:
-        if not WorkflowsOf(backend_of(workflow.backend)).cancel(workflow.id):
-            raise Refused(_("The workflow had finished before."))
-        self.record(workflow, "cancelled")
+        answer = workflow_actions.cancel(workflow)
+        if answer.verdict == Verdict.NOT_APPLICABLE:
+            raise Refused(answer.reason)
+        self.record(workflow, answer.verdict)
         return _("The workflow is being cancelled.")
 
 
@@ -145,12 +146,11 @@ class RetryWorkflow(WorkflowAction):
     action = Action.RETRY
 
     def act_on(self, workflow: Workflow) -> str:
-        backend = backend_of(workflow.backend)
-        retried = WorkflowsOf(backend).retry(workflow.id, None, again=False)
-        if not retried:
-            raise Refused(_("Nothing in this workflow can be retried now."))
-        self.record(workflow, f"retried {retried} members")
-        return _("Members that are retried: %(number)s.") % {"number": retried}
+        retried = workflow_actions.retry(workflow)
+        if retried.verdict == Verdict.NOT_APPLICABLE:
+            raise Refused(retried.reason)
+        self.record(workflow, f"retried: {retried.runs} runs")
+        return _("Members that are retried: %(number)s.") % {"number": retried.runs}
 
 
 def _workflow(workflow: UUID) -> Workflow:
