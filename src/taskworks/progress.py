@@ -11,6 +11,7 @@ from typing import Any
 
 from taskworks import jsonvalue
 from taskworks.conf import conf
+from taskworks.log_lines import with_line, with_message
 from taskworks.reserved_metadata import refuse_reserved, with_reserved
 
 MAX_PROGRESS = 2**63 - 1  # the largest value of the column
@@ -74,7 +75,14 @@ class RunChannel:
     def add_message(self, message: dict[str, Any]) -> None:
         """Add a message; drop the oldest if there are too many."""
         with self._lock:
-            self.messages = [*self.messages, message][-conf().max_messages :]
+            self.messages = with_message(self.messages, message, conf().max_messages)
+            self._changes += 1
+        self._notify()
+
+    def add_line(self, line: dict[str, Any]) -> None:
+        """Add a log line to the messages; drop the oldest lines if that is too much."""
+        with self._lock:
+            self.messages = with_line(self.messages, line)
             self._changes += 1
         self._notify()
 

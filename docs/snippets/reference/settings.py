@@ -8,6 +8,7 @@ TASKWORKS = {
     "MAX_TRACEBACK_LENGTH": 10_000,
     "MAX_MESSAGES": 100,
     "MAX_MESSAGE_LENGTH": 1_000,
+    "CAPTURE_LOGS": False,
     "NOTIFY": True,
     "ENDPOINT_TASKS_SYNCHRONOUS": False,
     "API_TASKS": (),
@@ -19,5 +20,7 @@ TASKWORKS = {
     "SCHEDULE_CALLABLES": (),
     "LIMITS": None,
     "STATISTICS": True,
+    "METRICS_TOKEN": "",
+    "METRICS_TASK_LABEL": True,
     "RELEASE": "",
 }
