@@ -13,7 +13,7 @@ from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
 from taskworks.database.clock import DatabaseClock
-from tests.effort import IN_BETWEEN, IN_THE_MATRIX, THOROUGH, is_of_this_part
+from tests.effort import EVERY_CASE, IN_THE_MATRIX, THOROUGH, is_of_this_part
 from tests.hurry import hurry
 from tests.leftovers import drop_leftovers
 
@@ -66,9 +66,28 @@ ONCE = [
     ROOT / "client" / "test_on_a_page.py",
     ROOT / "faces" / "test_admin_in_browser.py",
 ]
-# What a pair of Python and Django between the oldest and the newest runs on the servers: what lies
-# nearest to Django's own code for them. The other two pairs run everything there.
-ON_SERVERS_IN_BETWEEN = [
+# What even a thorough run shows on PostgreSQL alone of the servers: signals, pipes, child processes
+# and pages are the same on any other.
+ON_ONE_SERVER = [
+    ROOT / "conformance",
+    ROOT / "docs",
+    ROOT / "faces",
+    ROOT / "processes" / "test_closed_output.py",
+    ROOT / "processes" / "test_default_log.py",
+    ROOT / "processes" / "test_supervisor.py",
+    ROOT / "processes" / "test_worker_process.py",
+    ROOT / "stopping" / "test_cancel.py",
+    ROOT / "stopping" / "test_children.py",
+    ROOT / "stopping" / "test_exits.py",
+    ROOT / "stopping" / "test_guards.py",
+    ROOT / "stopping" / "test_odd_ends.py",
+    ROOT / "stopping" / "test_shutdown.py",
+    ROOT / "testing",
+    ROOT / "typed",
+]
+# What the pairs of Python and Django after the first run on the servers: what lies nearest to
+# Django's own code for them. The first pair runs everything there.
+ON_SERVERS_IN_THE_MATRIX = [
     ROOT / "behavior" / "test_on_commit.py",
     ROOT / "behavior" / "test_transactional.py",
     ROOT / "behavior" / "test_unique.py",
@@ -173,12 +192,12 @@ def _is_left_out(config: pytest.Config, item: pytest.Item) -> bool:
 def _is_path_left_out(config: pytest.Config, path: Path) -> bool:
     if path.is_file() and not is_of_this_part(path.relative_to(ROOT.parent)):
         return True
-    if IN_THE_MATRIX and _is_in(ONCE, path):
+    if (IN_THE_MATRIX and _is_in(ONCE, path)) or (_on_server() and _is_in(ANY_DATABASE, path)):
         return True
-    if _on_server() and _is_in(ANY_DATABASE, path):
-        return True
-    if THOROUGH or is_named(config, path):
+    if is_named(config, path):
         return False
+    if THOROUGH:
+        return _on_second_server() and _is_in(ON_ONE_SERVER, path)
     if _is_in(SLOW, path) or (not IN_THE_MATRIX and _is_in(NOT_EVERY_DAY, path)):
         return True
     return _on_server() and _is_left_to_others(path)
@@ -186,7 +205,7 @@ def _is_path_left_out(config: pytest.Config, path: Path) -> bool:
 
 def _is_left_to_others(path: Path) -> bool:
     """Whether this run has nothing to show with it on a server."""
-    if IN_BETWEEN and path.is_file() and not _is_in(ON_SERVERS_IN_BETWEEN, path):
+    if IN_THE_MATRIX and path.is_file() and not _is_in(ON_SERVERS_IN_THE_MATRIX, path):
         return True
     return _is_in(THOROUGH_ON_SERVERS, path)
 
@@ -205,6 +224,10 @@ def _on_server() -> bool:
     return settings.DATABASE != "sqlite"
 
 
+def _on_second_server() -> bool:
+    return settings.DATABASE in ("mariadb", "mysql") and not EVERY_CASE
+
+
 def _is_in(paths: list[Path], path: Path) -> bool:
     return not {*paths}.isdisjoint(_with_parents(path))
 
@@ -216,6 +239,8 @@ def _with_parents(path: Path) -> frozenset[Path]:
 
 
 def is_named(config: pytest.Config, path: Path) -> bool:
-    """Whether the command line names it, or a folder that it is in."""
+    """Whether a person names it on the command line, or a folder that it is in."""
+    if IN_THE_MATRIX:
+        return False
     named = [Path(argument.partition("::")[0]).resolve() for argument in config.args]
     return any(one != ROOT and one in _with_parents(path) for one in named)

@@ -13,10 +13,10 @@ _WORD = os.environ.get("TASKWORKS_TEST_THOROUGHLY")
 
 # In CI, and when it is asked for: everything, on each database.
 THOROUGH = (_WORD or os.environ.get("CI")) == "true"
-# Those between the oldest and the newest pair of Python and Django.
-IN_BETWEEN = _WORD == "between"
 # The other Pythons and Djangos: what is run every day, without what says nothing of them.
-IN_THE_MATRIX = _WORD == "false" or IN_BETWEEN
+IN_THE_MATRIX = _WORD == "false"
+# What takes many minutes, and so is run on request.
+EVERY_CASE = "TASKWORKS_TEST_EVERY_CASE" in os.environ
 
 
 def examples(many: int) -> int:

@@ -1,9 +1,7 @@
 """Tests that take minutes, of which CI runs a sample: TASKWORKS_TEST_EVERY_CASE=1 runs them all."""
 
-import os
-
 import pytest
 
-on_request = pytest.mark.skipif(
-    "TASKWORKS_TEST_EVERY_CASE" not in os.environ, reason="TASKWORKS_TEST_EVERY_CASE is not set"
-)
+from tests.effort import EVERY_CASE
+
+on_request = pytest.mark.skipif(not EVERY_CASE, reason="TASKWORKS_TEST_EVERY_CASE is not set")

@@ -49,7 +49,8 @@ def test_the_lowest_versions_are_those_of_the_project_and_its_extras_without_its
         "SLOW",
         "NOT_EVERY_DAY",
         "THOROUGH_ON_SERVERS",
-        "ON_SERVERS_IN_BETWEEN",
+        "ON_ONE_SERVER",
+        "ON_SERVERS_IN_THE_MATRIX",
         "ONCE",
     ],
 )

@@ -216,7 +216,7 @@ def write_what_is_allowed(result: TaskResult, columns: dict[str, Any]) -> None:
 
 @pytest.mark.thorough_on_servers
 @settings(
-    max_examples=examples(150 if connection.vendor == "sqlite" else 50),
+    max_examples=examples(60 if connection.vendor == "sqlite" else 20),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     derandomize=os.environ.get("CI") == "true",
