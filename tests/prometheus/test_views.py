@@ -1,6 +1,7 @@
 """Who may read the metrics, and in which format; what the command prints."""
 
 import json
+import os
 import subprocess
 import sys
 from typing import Any
@@ -11,6 +12,7 @@ from django.test import Client, override_settings
 
 from taskworks.conf import conf
 from taskworks.prometheus import metrics, open_metrics
+from taskworks.prometheus.__main__ import main
 from taskworks.store import Store
 from tests.prometheus.conftest import TOKEN, Settings
 
@@ -33,10 +35,11 @@ def test_without_a_token_in_the_settings_nobody_is_answered(settings: Settings) 
         assert b"set TASKWORKS['METRICS_TOKEN']" in answer.content
 
 
+OTHERS = [TOKEN, f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Bearer {TOKEN.upper()}"]
+
+
 @pytest.mark.parametrize(
-    "given",
-    [None, "", "Bearer", "Bearer ", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}"]
-    + [TOKEN, f"Bearer {TOKEN.upper()}", "Bearer \xe9", f"Bearer x {TOKEN}"],
+    "given", [None, "", "Bearer", "Bearer ", f"Basic {TOKEN}", "Bearer \xe9", *OTHERS]
 )
 def test_who_sends_no_token_or_another_one_is_refused(given: str | None) -> None:
     answer = get(authorization=given)
@@ -81,21 +84,29 @@ def test_nobody_is_sent_to_a_login_and_no_transaction_is_opened(
 @pytest.mark.parametrize("token", ["two words", "line\n", "caf\xe9", 5, None])
 def test_a_token_that_no_header_can_carry_is_refused(token: Any, settings: Settings) -> None:
     settings.TASKWORKS = {"METRICS_TOKEN": token}
-    with pytest.raises(ImproperlyConfigured, match=r"TASKWORKS\['METRICS_TOKEN'\] must be") as error:
+    with pytest.raises(
+        ImproperlyConfigured, match=r"TASKWORKS\['METRICS_TOKEN'\] must be"
+    ) as error:
         conf()
     assert "two words" not in str(error.value)
 
 
-def printed(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "taskworks.prometheus", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_the_files_are_printed() -> None:
-    dashboard = json.loads(printed("dashboard").stdout)
+def test_the_dashboard_is_printed_without_any_settings() -> None:
+    command = [sys.executable, "-m", "taskworks.prometheus", "dashboard"]
+    without = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=without)
+    dashboard = json.loads(done.stdout)
     assert (dashboard["uid"], dashboard["schemaVersion"]) == ("taskworks", 39)
     assert "id" not in dashboard
-    assert "alert: TaskworksQueueWithoutWorker" in printed("alerts").stdout
-    refused = printed("nonsense")
-    assert refused.returncode == 2
-    assert "choose from" in refused.stderr
+
+
+def test_the_alert_rules_are_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["prometheus", "alerts"])
+    main()
+    assert "alert: TaskworksQueueWithoutWorker" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["prometheus", "nonsense"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "choose from 'dashboard', 'alerts'" in capsys.readouterr().err

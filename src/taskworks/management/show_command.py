@@ -53,7 +53,9 @@ def _print(command: BaseCommand, run: TaskRun, steps: Sequence[StepShown]) -> No
     if reason := why_waiting(run):
         print_line(command, f"{'why_waiting':<20} {reason}")
     _print_list(command, "steps", [step.in_words for step in steps])
-    told = (f"{entry['at']} {entry['level']}: {entry['text']}" for entry in messages_of(run.messages))
+    told = (
+        f"{entry['at']} {entry['level']}: {entry['text']}" for entry in messages_of(run.messages)
+    )
     _print_list(command, "messages", [*told])
     _print_list(command, "log", [*map(_line, lines_of(run.messages))])
     for entry in run.errors:

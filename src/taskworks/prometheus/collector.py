@@ -8,15 +8,15 @@ from prometheus_client.registry import Collector
 
 from taskworks.prometheus.counted import counters, histograms
 from taskworks.prometheus.facts import read_facts
-from taskworks.prometheus.latest import Latest, Reading
 from taskworks.prometheus.gauges import build_info, gauges
+from taskworks.prometheus.latest import Latest, Reading
 from taskworks.store import store
 
 
 class TaskworksCollector(Collector):
     """
     Reads the metrics from the database, at most every five seconds. If that fails, it repeats what
-    it has read before, with the time of that. Registering it costs no query.
+    it has read before. Registering it costs no query.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,8 @@ def families(reading: Reading | None) -> Iterator[Metric]:
     """Yield the metrics of what was read; without values if it is None."""
     yield from _of_the_scrape(reading)
     facts = reading.facts if reading else None
-    yield from _at(reading, [*gauges(facts), *counters(facts), *histograms(facts)])
+    yield from gauges(facts)
+    yield from _at(reading, [*counters(facts), *histograms(facts)])
 
 
 def _of_the_scrape(reading: Reading | None) -> Iterator[Metric]:
@@ -52,8 +53,9 @@ def _of_the_scrape(reading: Reading | None) -> Iterator[Metric]:
 
 def _at(reading: Reading | None, metrics: Iterable[Metric]) -> Iterator[Metric]:
     """
-    Give values that were read before the time of that. A process that repeats older counts than
-    another process has told before would make counters fall; with a time, Prometheus drops them.
+    Give counts that were read before the time of that. A process that repeats older counts than
+    another process has told since would make counters fall, which Prometheus takes for a restart;
+    with a time that has passed, it leaves them out.
     """
     for metric in metrics:
         if reading and not reading.is_ok:

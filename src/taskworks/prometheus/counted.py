@@ -16,11 +16,20 @@ MAX_HISTOGRAMS = 300  # of waits, and of durations; each has 22 series
 # Each counter, with the count that it shows.
 COUNTERS = {
     "taskworks_attempts_started": ("attempts", "Attempts that workers have begun."),
-    "taskworks_attempts_retried": ("retried", "Attempts that failed, and were followed by another."),
+    "taskworks_attempts_retried": (
+        "retried",
+        "Attempts that failed, and were followed by another.",
+    ),
     "taskworks_attempts_snoozed": ("snoozed", "Attempts that ended to go on later."),
     "taskworks_attempts_timed_out": ("timed_out", "Attempts that failed with their timeout."),
-    "taskworks_attempts_crashed": ("crashed", "Attempts whose process died of them, executed alone."),
-    "taskworks_runs_rescued": ("rescued", "Runs that were made ready again when their worker died."),
+    "taskworks_attempts_crashed": (
+        "crashed",
+        "Attempts whose process died of them, executed alone.",
+    ),
+    "taskworks_runs_rescued": (
+        "rescued",
+        "Runs that were made ready again when their worker died.",
+    ),
     "taskworks_runs_lost": ("lost", "Runs that failed with their worker, without another attempt."),
 }
 FINISHED_RUNS = "taskworks_runs_finished"

@@ -1,6 +1,7 @@
 """Labels of metrics: what can be written, and each combination once."""
 
 from collections.abc import Iterable, Mapping
+
 from taskworks.conf import conf
 from taskworks.jsonvalue import printable
 from taskworks.statistics.reading import Key

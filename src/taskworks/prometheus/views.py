@@ -54,8 +54,15 @@ def _has_token(request: HttpRequest, token: str) -> bool:
 
 
 def _exposition(request: HttpRequest) -> HttpResponse:
-    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    encode, content_type = _chosen(request.headers.get("Accept", ""))
     return HttpResponse(encode(collector.REGISTRY), content_type=content_type)
+
+
+def _chosen(accept: str) -> Any:
+    try:
+        return choose_encoder(accept)
+    except Exception:  # noqa: BLE001 - such as for a version that is not a number
+        return choose_encoder("")
 
 
 def _text(text: str, **options: Any) -> HttpResponse:

@@ -128,7 +128,9 @@ class TaskRunSerializer(serializers.Serializer):
     started = serializers.DateTimeField(allow_null=True)
     finished = serializers.DateTimeField(allow_null=True)
     log_lines = TaskRunLogLineSerializer(
-        many=True, required=False, help_text="What was logged, of one run; only for staff who may view runs."
+        many=True,
+        required=False,
+        help_text="What was logged, of one run; only for staff who may view runs.",
     )
 
     # The fields only describe the answer: to make it from them would take several times as long.

@@ -87,7 +87,9 @@ def totals(store: Store) -> dict[Key, Tally]:
     2,000 at most, and what was not compacted yet, in one statement, row by row.
     """
     rows = _statistics(store).filter(seconds__in=[EVER, TEN_SECONDS])
-    columns = rows.order_by("seconds").values_list(*Key._fields, *COLUMNS, "seconds")  # totals first
+    columns = rows.order_by("seconds").values_list(
+        *Key._fields, *COLUMNS, "seconds"
+    )  # totals first
     added: dict[Key, Tally] = {}
     for *values, seconds in columns.iterator(ROWS_AT_ONCE):
         series = Key._make(values[: len(Key._fields)])
