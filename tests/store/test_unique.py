@@ -15,12 +15,13 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from taskworks import real_time
 from taskworks.execution import Attempt, Released, Retried, Snoozed, failure, settle
 from taskworks.models import RunState, TaskRun, UniqueKey
 from taskworks.options.owner import ANYBODY
 from taskworks.options.retention import Rule
 from taskworks.options.unique import Debounce, Unique
-from taskworks.store import Store, mysql
+from taskworks.store import Store
 from taskworks.store import store as store_of
 from taskworks.store.unique_runs import Call, KeyHeld
 from tests.connections import begin_elsewhere, elsewhere, held_elsewhere, wait_until_blocked
@@ -64,13 +65,13 @@ def somebody_waits(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Waits until somebody waits for a run that is locked."""
     if connection.vendor != "mysql":
         return wait_until_blocked
-    waits, sleep = Event(), mysql.time.sleep
+    waits, sleep = Event(), real_time.sleep
 
     def look_again(seconds: float) -> None:
         waits.set()
         sleep(seconds)
 
-    monkeypatch.setattr(mysql.time, "sleep", look_again)
+    monkeypatch.setattr(real_time, "sleep", look_again)
     return lambda: _assert_set(waits)
 
 

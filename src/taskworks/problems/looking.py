@@ -106,7 +106,7 @@ def look(
     situation = situation or Situation(store)
     problems, unknown = list[Problem](), list[Unknown]()
     with foreign_errors_as_database_errors(connections[store.alias]):
-        situation.now  # noqa: B018 - or each rule would wait for a database that is down
+        _demand_an_answer(store)  # or each rule would wait for a database that is down
         for rule in rules:
             if rule.is_thorough and not thoroughly:
                 continue
@@ -121,6 +121,11 @@ def look(
             if any(problem.id == "unmigrated" for problem in problems):
                 break  # the others read tables and columns that may not be there
     return Findings(sorted(problems, key=_by_severity), unknown)
+
+
+def _demand_an_answer(store: Store) -> None:
+    with store.connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
 
 
 def _asked(rule: Rule, situation: Situation) -> Iterator[Problem] | list[Problem]:

@@ -50,12 +50,12 @@ def poison(situation: Situation) -> Iterator[Problem]:
     for run, path in poisonous:
         by_task.setdefault(path, []).append(run)
     for path, runs in [*by_task.items()][:MAX_TOLD]:
-        number = f"{len(runs):,} run{' has' if len(runs) == 1 else 's have'}"
+        number = f"{len(runs):,} run{'' if len(runs) == 1 else 's'}"
         yield Problem(
             "poison",
             Severity.WARNING,
             f"the task {path}",
-            f"{number} of {path} killed the process {MAX_CRASHES} times within a day, the latest: "
-            f"{runs[0]}.",
+            f"{number} of {path} failed in the last 24 hours after killing the process "
+            f"{MAX_CRASHES} times each; the latest is {runs[0]}.",
             f"See how it died: manage.py taskworks show {runs[0]}",
         )

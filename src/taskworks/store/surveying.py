@@ -109,7 +109,7 @@ class Surveying(Claiming, LimitedNames):
             SELECT backend, queue_name, COUNT(*) FROM (
                 SELECT backend, queue_name FROM {self._quoted(TaskRun)}
                 WHERE {condition} LIMIT {int(cap) + 1}
-            ) AS some GROUP BY backend, queue_name"""  # noqa: S608 - names, and our conditions
+            ) AS counted GROUP BY backend, queue_name"""  # noqa: S608 - names, and our conditions
         rows = self._fetch(statement, parameters)
         is_capped = sum(number for *_, number in rows) > cap
         return [Counted(backend, queue, state, n, is_capped) for backend, queue, n in rows]
@@ -152,7 +152,7 @@ class Surveying(Claiming, LimitedNames):
                 SELECT {place}, executor, COUNT(*), {seconds} FROM (
                     SELECT executor, available_at FROM {self._quoted(TaskRun)}
                     WHERE {condition} {self._in_order(part)} LIMIT {int(cap) + 1}
-                ) AS some GROUP BY executor""")  # noqa: S608 - names, and our conditions
+                ) AS counted GROUP BY executor""")  # noqa: S608 - names, and our conditions
             parameters += [*clock, *values]
         return self._fetch(" UNION ALL ".join(statements), parameters)
 
