@@ -22,6 +22,7 @@ MODULES = (
     "taskworks.exceptions",
     "taskworks.models",
     "taskworks.moving",
+    "taskworks.prometheus",
     "taskworks.retry",
     "taskworks.schedules",
     "taskworks.signals",

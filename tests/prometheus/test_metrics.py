@@ -113,6 +113,7 @@ def test_schedules_are_told_by_their_labels(store: Store) -> None:
     assert early.pk
 
 
+@pytest.mark.any_database
 def test_histograms_are_exact_at_their_bounds(store: Store, flushed: Flushed) -> None:
     took = [0.0001, 0.0078125, 0.008, 0.9, 1.0, 1.1, 4000.0, 5000.0, 90_000.0]
     flushed(took=took, attempts=len(took))
@@ -127,6 +128,7 @@ def test_histograms_are_exact_at_their_bounds(store: Store, flushed: Flushed) ->
 # Counters never fall.
 
 
+@pytest.mark.thorough_on_servers
 def test_no_counter_falls_whatever_is_added_up_meanwhile(
     store: Store, flushed: Flushed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +174,7 @@ def test_what_cannot_be_read_is_told_as_before_counts_with_the_time_of_that(
     assert not any(sample.timestamp for sample in now.samples)
 
 
+@pytest.mark.any_database
 def test_a_process_that_has_never_read_says_only_that(store: Store) -> None:
     with without_statistics():
         found = metrics()
@@ -206,7 +209,7 @@ def test_hostile_names_are_escaped_and_none_is_told_twice(store: Store, flushed:
         "a\\nb",
         "{x=1}",
         "\u202eRTL",
-        "\x1b[31m",
+        "x\x1b[31m",
     ]
     for name in names:
         flushed(name, successful=1, queue_name=name)
@@ -263,6 +266,7 @@ def test_a_queue_of_very_many_tasks_has_a_bounded_number_of_series(
     assert found.value("taskworks_run_seconds_bucket", **of_queue, le="1.0") == 1000
 
 
+@pytest.mark.any_database
 def test_histograms_are_told_together_if_there_are_too_many(
     store: Store, flushed: Flushed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,6 +283,7 @@ def test_histograms_are_told_together_if_there_are_too_many(
     assert told(1) == {(ALL, ALL): 4}
 
 
+@pytest.mark.any_database
 def test_the_label_of_tasks_can_be_left_out(
     store: Store, flushed: Flushed, settings: Settings
 ) -> None:
@@ -293,6 +298,7 @@ def test_the_label_of_tasks_can_be_left_out(
     assert found.value("taskworks_run_seconds_count", queue="mail") == 3
 
 
+@pytest.mark.any_database
 def test_only_so_many_queues_are_shown_those_with_runs_first(
     store: Store, flushed: Flushed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,6 +330,7 @@ def test_the_number_of_statements_does_not_depend_on_tasks_and_runs(
     assert statements() == few
 
 
+@pytest.mark.any_database
 def test_to_register_a_collector_costs_no_statement(store: Store) -> None:
     with CaptureQueriesContext(connection) as queries:
         names = {family.name for family in TaskworksCollector().describe()}
@@ -331,6 +338,7 @@ def test_to_register_a_collector_costs_no_statement(store: Store) -> None:
     assert names >= {"taskworks_runs", "taskworks_runs_finished", "taskworks_wait_seconds"}
 
 
+@pytest.mark.any_database
 def test_without_statistics_what_was_counted_stays(
     store: Store, flushed: Flushed, settings: Settings
 ) -> None:

@@ -28,6 +28,7 @@ MODULES = [
     "taskworks.exceptions",
     "taskworks.models",
     "taskworks.moving",
+    "taskworks.prometheus",
     "taskworks.rest",
     "taskworks.retry",
     "taskworks.schedules",
@@ -45,7 +46,10 @@ WRITTEN = [
     "taskworks.backends.database.DatabaseBackend",
     "taskworks.backends.dummy.DummyBackend",
     "taskworks.backends.immediate.ImmediateBackend",
+    "taskworks.captured_logs.RunLogHandler",
     "taskworks.correlation.CorrelationFilter",
+    "taskworks.correlation.RunFilter",
+    "taskworks.correlation.add_run",
     "taskworks.rest.urls",
     "taskworks.testing.plugin",
 ]
