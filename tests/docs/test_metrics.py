@@ -44,7 +44,9 @@ def test_the_collector_is_registered_elsewhere(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_reference_has_every_metric_with_its_labels() -> None:
-    rows = dict(re.findall(r"^\| `(taskworks_\w+)` \| (.*) \|$", reference("metrics"), re.MULTILINE))
+    rows = dict(
+        re.findall(r"^\| `(taskworks_\w+)` \| (.*) \|$", reference("metrics"), re.MULTILINE)
+    )
     families: dict[str, Any] = {}
     for family in TaskworksCollector().describe():
         name = f"{family.name}_total" if family.type == "counter" else family.name
