@@ -39,6 +39,8 @@ class Conf:
     metrics_token: str = ""  # that opens the metrics for Prometheus; empty: they are closed
     metrics_task_label: bool = True  # whether metrics tell tasks apart, and not only queues
     release: str = ""  # of the project; empty: from variables of the environment
+    dashboard_access: str = ""  # dotted path of what decides who may do what; empty: permissions
+    dashboard_redact: str = ""  # dotted path of what masks more of a run than its secret keys
 
 
 VISIBLE = re.compile(r"[!-~]*")

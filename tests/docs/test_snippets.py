@@ -43,6 +43,7 @@ def test_every_file_is_on_a_page_and_is_executed() -> None:
         "test_client",
         "test_rest",
         "test_typed",
+        "test_dashboard",
     ):  # execute some, even if they are not run now
         import_module(f"tests.docs.{module}")
     assert {block.snippet for block in python_blocks()} == snippet_files()

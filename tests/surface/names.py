@@ -50,6 +50,7 @@ WRITTEN = [
     "taskworks.correlation.CorrelationFilter",
     "taskworks.correlation.RunFilter",
     "taskworks.correlation.add_run",
+    "taskworks.dashboard.urls",
     "taskworks.rest.urls",
     "taskworks.testing.plugin",
 ]

@@ -23,4 +23,6 @@ TASKWORKS = {
     "METRICS_TOKEN": "",
     "METRICS_TASK_LABEL": True,
     "RELEASE": "",
+    "DASHBOARD_ACCESS": "",
+    "DASHBOARD_REDACT": "",
 }

@@ -272,6 +272,7 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "worker",
                 "verbose_name_plural": "workers",
+                "permissions": (("stop_worker", "Can stop workers"),),
             },
         ),
         migrations.CreateModel(
@@ -383,6 +384,13 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "task run",
                 "verbose_name_plural": "task runs",
+                "permissions": (
+                    ("view_arguments", "Can see arguments and results of task runs"),
+                    ("retry_taskrun", "Can retry task runs"),
+                    ("cancel_taskrun", "Can cancel task runs"),
+                    ("move_taskrun", "Can move task runs to another queue or time"),
+                    ("run_task", "Can start tasks"),
+                ),
                 "indexes": [
                     taskworks.database.indexes.PartialIndex(
                         fields=["backend", "queue_name", "executor", "rank", "available_at", "id"],

@@ -245,6 +245,14 @@ class TaskRun(models.Model):
     class Meta:
         verbose_name = _("task run")
         verbose_name_plural = _("task runs")
+        # What Django has no word for; the dashboard asks for each of these.
+        permissions = (
+            ("view_arguments", "Can see arguments and results of task runs"),
+            ("retry_taskrun", "Can retry task runs"),
+            ("cancel_taskrun", "Can cancel task runs"),
+            ("move_taskrun", "Can move task runs to another queue or time"),
+            ("run_task", "Can start tasks"),
+        )
         indexes = (
             PartialIndex(
                 name="taskworks_run_ready",

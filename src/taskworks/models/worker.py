@@ -78,6 +78,7 @@ class Worker(models.Model):
     class Meta:
         verbose_name = _("worker")
         verbose_name_plural = _("workers")
+        permissions = (("stop_worker", "Can stop workers"),)
 
     def __str__(self) -> str:
         return f"{self.label} ({self.hostname}, pid {self.pid})"

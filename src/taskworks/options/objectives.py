@@ -59,7 +59,8 @@ def _valid(given: Any, place: str) -> Objective:
     for key in given:
         if key not in KEYS:
             raise ImproperlyConfigured(f"{place} has no key {key!r}.{nearest(str(key), [*KEYS])}")
-    within, share = given.get("start_within"), given.get("share", USUAL_SHARE)
+    within: Any = given.get("start_within")
+    share: Any = given.get("share", USUAL_SHARE)
     if type(within) in (int, float) and 0 < within < math.inf:
         within = timedelta(seconds=min(within, 2 * LONGEST.total_seconds()))
     if not isinstance(within, timedelta) or not timedelta() < within <= LONGEST:

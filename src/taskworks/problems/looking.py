@@ -93,7 +93,7 @@ def look(
     store: Store,
     *,
     thoroughly: bool = False,
-    rules: Iterable[Rule] = RULES,
+    rules: Iterable[Rule] | None = None,
     situation: Situation | None = None,
 ) -> Findings:
     """
@@ -107,7 +107,7 @@ def look(
     problems, unknown = list[Problem](), list[Unknown]()
     with foreign_errors_as_database_errors(connections[store.alias]):
         _demand_an_answer(store)  # or each rule would wait for a database that is down
-        for rule in rules:
+        for rule in RULES if rules is None else rules:
             if rule.is_thorough and not thoroughly:
                 continue
             try:

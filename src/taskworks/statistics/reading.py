@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import QuerySet, Sum
 
@@ -50,7 +50,7 @@ class Counts(NamedTuple):
 
     def plus(self, other: "Counts") -> "Counts":
         """Return those of both together."""
-        return Counts(*(one + more for one, more in zip(self, other, strict=True)))
+        return Counts._make(one + more for one, more in zip(self, other, strict=True))
 
 
 class TooManyRows(Exception):  # noqa: N818 - an answer, not an error
@@ -150,11 +150,12 @@ def counts(store: Store, duration: timedelta) -> dict[Key, Counts]:
     sums = rows.values("backend", "queue_name", "task_path").annotate(
         **{f"all_{name}": Sum(name) for name in Counts._fields}
     )
+    found: Iterable[Any] = sums.order_by()[:MAX_ROWS]
     return {
-        Key(row["backend"], row["queue_name"], row["task_path"]): Counts(
-            *(int(row[f"all_{name}"]) for name in Counts._fields[:-1]), float(row["all_run_sum"])
+        Key(row["backend"], row["queue_name"], row["task_path"]): Counts._make(
+            row[f"all_{name}"] for name in Counts._fields
         )
-        for row in sums.order_by()[:MAX_ROWS]
+        for row in found
     }
 
 

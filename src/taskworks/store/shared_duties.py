@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 from django.db.models import Exists, Q
 
@@ -54,7 +55,7 @@ def failures_are_due(alias: str) -> Exists:
     return Exists(failed.filter(_nobody_has_begun(alias)))
 
 
-def gauges_are_due(alias: str) -> Exists:
+def gauges_are_due(alias: str) -> Any:
     """Return an expression: whether nobody has begun to sample how much waits."""
     return ~Exists(Duty.objects.using(alias).filter(_recent(), name=GAUGES))
 

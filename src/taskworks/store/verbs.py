@@ -5,6 +5,7 @@ from abc import ABC
 from taskworks.store.blocking import Blocking
 from taskworks.store.cancelling import Cancelling
 from taskworks.store.claiming import Claiming
+from taskworks.store.counting import Counting
 from taskworks.store.finishing import Finishing
 from taskworks.store.limiting import Limiting
 from taskworks.store.pausing import Pausing
@@ -23,6 +24,7 @@ class Store(
     Surveying,
     UniqueRuns,
     TakingOver,
+    Counting,
     Claiming,
     Limiting,
     Finishing,

@@ -1,0 +1,1 @@
+TASKWORKS = {"DASHBOARD_ACCESS": "shop.access.may"}

@@ -1,0 +1,1 @@
+TASKWORKS = {"DASHBOARD_REDACT": "shop.redact.hide_addresses"}

@@ -1,0 +1,156 @@
+"""The first page: what is wrong, and how things are."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from django.utils.formats import localize
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from taskworks.dashboard import charts, problems
+from taskworks.dashboard.charts import Chart, Series
+from taskworks.dashboard.flows import queue_lines
+from taskworks.dashboard.history import WINDOWS, History, history
+from taskworks.dashboard.page import Page
+from taskworks.dashboard.snapshot import Snapshot, snapshot
+from taskworks.dashboard.tags import duration
+from taskworks.database.clock import as_aware
+from taskworks.models import Worker
+from taskworks.statistics.tally import Tally
+
+MOST_TASKS = 20  # that take the most time
+MOST_QUEUES = 50
+SHARES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+LABELS = {
+    "1h": gettext_lazy("1 hour"),
+    "24h": gettext_lazy("24 hours"),
+    "7d": gettext_lazy("7 days"),
+}
+
+
+class TaskLine(NamedTuple):
+    """What was counted of a task in the window."""
+
+    path: str
+    tally: Tally
+
+    @property
+    def median(self) -> float | None:
+        return self.tally.runs.quantile(0.5)
+
+    @property
+    def p95(self) -> float | None:
+        return self.tally.runs.quantile(0.95)
+
+    @property
+    def failed(self) -> int:
+        return self.tally["failed"]
+
+
+class Overview(Page):
+    entry = "overview"
+    template = "overview.html"
+    live_template = "overview_live.html"
+
+    def title(self) -> str:
+        return _("Overview")
+
+    def context(self, **ids: Any) -> Mapping[str, Any]:
+        now, past = snapshot(), history(self._window)
+        lines = queue_lines(now)
+        return {
+            "now": now,
+            "problems": problems.found(self.request, now),
+            "states": [*(now.states.value or {}).items()],
+            "rows": [{"line": line} for line in lines[:MOST_QUEUES]],
+            "queues_left_out": max(0, len(lines) - MOST_QUEUES),
+            "windows": self._windows,
+            "past": past,
+            "charts": [*charts_of(past)],
+            "tasks": busiest_tasks(past),
+            "workers": _Workers.of(now),
+        }
+
+    @property
+    def _window(self) -> str:
+        wanted = self.request.GET.get("window", "1h")
+        return wanted if wanted in WINDOWS else "1h"
+
+    @property
+    def _windows(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "label": LABELS[name],
+                "address": self.address("overview", window=name),
+                "is_current": name == self._window,
+            }
+            for name in WINDOWS
+        ]
+
+
+class _Workers(NamedTuple):
+    """All workers in one line."""
+
+    living: int
+    silent: int
+    busy: int
+    slots: int
+
+    @classmethod
+    def of(cls, now: Snapshot) -> "_Workers":
+        living: list[Worker] = [one.worker for one in now.living]
+        silent = [one for one in now.workers.value or () if one.is_silent]
+        return cls(
+            len(living),
+            len(silent),
+            sum(worker.busy for worker in living),
+            sum(worker.all_slots for worker in living),
+        )
+
+
+def busiest_tasks(past: History) -> list[TaskLine]:
+    """Return the tasks whose runs have taken the most time, those first."""
+    lines = (TaskLine(*item) for item in past.by_task().items())
+    return sorted(lines, key=lambda line: -line.tally.run_sum)[:MOST_TASKS]
+
+
+def charts_of(past: History) -> Iterable[Chart]:
+    """Return what came of the runs in the window, how long they waited, and how long they took."""
+    times, tallies = past.times, past.tallies()
+    marks = [(as_aware(mark.at), mark.label) for mark in past.marks.value or ()]
+
+    def counts(name: str) -> list[float | None]:
+        return [tallies[at][name] if at in tallies else 0 for at in times]
+
+    def shares(histogram: str) -> list[Series]:
+        return [
+            Series(
+                label=label,
+                style=str(place),
+                values=[
+                    getattr(tallies[at], histogram).quantile(share) if at in tallies else None
+                    for at in times
+                ],
+            )
+            for place, (label, share) in enumerate(SHARES, 1)
+        ]
+
+    yield charts.bars(
+        "throughput",
+        _("What became of runs"),
+        times,
+        [
+            Series(label=_("successful"), style="good", values=counts("successful")),
+            Series(label=_("failed"), style="bad", values=counts("failed")),
+            Series(label=_("retried"), style="warn", values=counts("retried")),
+            Series(label=_("cancelled"), style="muted", values=counts("cancelled")),
+        ],
+        text=lambda value: str(localize(int(value))),
+        marks=marks,
+    )
+    yield charts.curves(
+        "wait", _("How long runs waited"), times, shares("waits"), text=duration, marks=marks
+    )
+    yield charts.curves(
+        "run", _("How long attempts took"), times, shares("runs"), text=duration, marks=marks
+    )

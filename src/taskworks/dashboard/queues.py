@@ -1,0 +1,182 @@
+"""Queues: pause, resume and clear them."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from taskworks.actions import clearing, pausing, scopes
+from taskworks.dashboard.access import Action
+from taskworks.dashboard.flows import QueueLine, queue_lines
+from taskworks.dashboard.page import REFUSALS, ActionView, Page, Refused
+from taskworks.dashboard.reading import read
+from taskworks.dashboard.snapshot import forget_snapshot, snapshot
+from taskworks.models import Pause, TaskRun
+from taskworks.models.pause import QUEUE, Scope
+from taskworks.store import store
+
+MOST_CLEARED = 10_000  # runs, while a person waits for the page
+DURATIONS = (
+    ("", gettext_lazy("until somebody resumes it")),
+    ("15", gettext_lazy("for 15 minutes")),
+    ("60", gettext_lazy("for 1 hour")),
+    ("240", gettext_lazy("for 4 hours")),
+    ("1440", gettext_lazy("for 1 day")),
+)
+
+
+class Row(NamedTuple):
+    """A queue, and what the user may do to it."""
+
+    line: QueueLine
+    place: int  # which makes ids in the page unique
+    may_pause: bool
+    may_resume: bool
+    may_clear: bool
+
+
+class Queues(Page):
+    entry = "queues"
+    template = "queues.html"
+    live_template = "queues_live.html"
+
+    def title(self) -> str:
+        return _("Queues")
+
+    def context(self, **ids: Any) -> Mapping[str, Any]:
+        now = snapshot()
+        return {
+            "now": now,
+            "rows": [self._row(place, line) for place, line in enumerate(queue_lines(now))],
+            "durations": DURATIONS,
+            "has_actions": True,
+        }
+
+    def _row(self, place: int, line: QueueLine) -> Row:
+        scope = Scope(QUEUE, line.queue.name, line.queue.backend)
+        return Row(
+            line,
+            place,
+            may_pause=self.access.may(Action.PAUSE, scope),
+            may_resume=bool(line.queue.pause) and self.access.may(Action.RESUME, scope),
+            may_clear=self.access.may(Action.CANCEL, scope),
+        )
+
+
+class QueueAction(ActionView):
+    """An action on the queue that the form names."""
+
+    leads_to = "queues"
+
+    def scope(self) -> Scope:
+        """Return the queue; raise an error of REFUSALS, or PermissionDenied."""
+        given = self.request.POST
+        scope = scopes.scope_of(given.get("queue", ""), backend=given.get("backend", ""))
+        self.access.demand(self.action, scope)
+        return scope
+
+
+class PauseQueue(QueueAction):
+    action = Action.PAUSE
+
+    def act(self, **ids: Any) -> str:
+        scope, given = self.scope(), self.request.POST
+        paused = pausing.pause(
+            scope,
+            until=_end(given.get("minutes", ""), given.get("until", "")),
+            reason=given.get("reason", "").strip(),
+            by=self.by[: pausing.MAX_BY],
+            wait=False,
+        )
+        forget_snapshot()
+        self.record(paused, f"paused: {paused.in_words}")
+        return _("The queue %(queue)s is paused.") % {"queue": scope.name}
+
+
+class ResumeQueue(QueueAction):
+    action = Action.RESUME
+
+    def act(self, **ids: Any) -> str:
+        scope = self.scope()
+        if not store().resume(scope):
+            raise Refused(_("The queue %(queue)s was not paused.") % {"queue": scope.name})
+        forget_snapshot()
+        self.record(Pause, f"resumed the {scope}")
+        return _("The queue %(queue)s is resumed.") % {"queue": scope.name}
+
+
+class ClearQueue(Page):
+    """Says what clearing a queue would do, and does it when that is confirmed."""
+
+    entry = "queues"
+    action = Action.CANCEL
+    template = "clear_queue.html"
+
+    def title(self) -> str:
+        return _("Clear the queue %(queue)s") % {"queue": self.scope.name}
+
+    def get(self, request: HttpRequest, **ids: Any) -> HttpResponse:
+        try:
+            self._find(request.GET)
+        except REFUSALS as refused:
+            return self._back(request, str(refused), is_done=False)
+        return super().get(request, **ids)
+
+    def context(self, **ids: Any) -> Mapping[str, Any]:
+        waiting = read(lambda: store().count_waiting(self.scope))
+        return {"scope": self.scope, "waiting": waiting, "most": MOST_CLEARED}
+
+    def post(self, request: HttpRequest, **ids: Any) -> HttpResponse:
+        try:
+            self._find(request.POST)
+            done = self._clear()
+        except REFUSALS as refused:
+            return self._back(request, str(refused), is_done=False)
+        return self._back(request, done, is_done=True)
+
+    def _find(self, given: Any) -> None:
+        self.scope = scopes.scope_of(given.get("queue", ""), backend=given.get("backend", ""))
+        self.access.demand(self.action, self.scope)
+        scopes.demand(self.scope)
+
+    def _clear(self) -> str:
+        waiting = read(lambda: store().count_waiting(self.scope))
+        if waiting.value is None or waiting.value > MOST_CLEARED:
+            raise Refused(
+                _("Too many runs wait to cancel them here. Do it with manage.py taskworks clear.")
+            )
+        cancelled = clearing.clear(self.scope)
+        forget_snapshot()
+        self.record(TaskRun, f"cleared the {self.scope}: {cancelled} runs cancelled")
+        return _("Cancelled runs of the queue %(queue)s: %(number)s.") % {
+            "queue": self.scope.name,
+            "number": cancelled,
+        }
+
+    def _back(self, request: HttpRequest, text: str, *, is_done: bool) -> HttpResponse:
+        self.tell(text, is_error=not is_done)
+        return HttpResponseRedirect(self.address("queues"))
+
+
+def _end(minutes: str, until: str) -> datetime | timedelta | None:
+    """Return when a pause is to end; raise Refused for what is not a time."""
+    if until:
+        try:
+            moment = parse_datetime(until)
+        except ValueError:
+            moment = None
+        if moment is None:
+            raise Refused(_("%(text)s is not a date and time.") % {"text": repr(until)})
+        needs_zone = settings.USE_TZ and timezone.is_naive(moment)
+        return timezone.make_aware(moment) if needs_zone else moment
+    if not minutes:
+        return None
+    if minutes not in dict(DURATIONS):
+        raise Refused(_("%(text)s is not a number of minutes.") % {"text": repr(minutes)})
+    return timedelta(minutes=int(minutes))

@@ -1,0 +1,54 @@
+"""Something that all pages of a process share, made when one of them asks for it."""
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from taskworks import real_time as time
+
+T = TypeVar("T")
+
+USABLE_FOR = 10.0  # seconds, while a new one is being made
+
+
+class Shared(Generic[T]):
+    """
+    Makes something when it is asked for, unless the last one is young enough. While one thread does
+    so, others get the last one, or wait if that is too old.
+    """
+
+    def __init__(self, make: Callable[[], T], seconds: float) -> None:
+        self._make, self._seconds = make, seconds
+        self._lock = threading.Lock()
+        self._last: tuple[float, T] | None = None
+
+    def get(self) -> T:
+        """Return the last one, or a new one; raise what making it raises."""
+        last = self._last
+        if last and _age(last) < self._seconds:
+            return last[1]
+        if last and _age(last) < USABLE_FOR:
+            if not self._lock.acquire(blocking=False):
+                return last[1]
+        else:
+            self._lock.acquire()
+        try:
+            return self._made()
+        finally:
+            self._lock.release()
+
+    def forget(self) -> None:
+        """Make a new one next time: something was changed."""
+        self._last = None
+
+    def _made(self) -> T:
+        last = self._last
+        if last and _age(last) < self._seconds:  # made by whom we have waited for
+            return last[1]
+        made = self._make()
+        self._last = time.monotonic(), made
+        return made
+
+
+def _age(made: tuple[float, object]) -> float:
+    return time.monotonic() - made[0]

@@ -1,0 +1,9 @@
+"""The dashboard, and the admin."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("tasks/", include("taskworks.dashboard.urls")),
+]
