@@ -113,8 +113,9 @@ def _queues(
     """
     in_tasks = ((one.alias, name) for one in database_backends() for name in one.queues)
     named = dict.fromkeys([*in_tasks, *_objectives()])
-    with_runs = [(one.backend, one.queue_name) for one in (*ready, *counted)]
+    with_ready = [(one.backend, one.queue_name) for one in ready]
+    with_others = [(one.backend, one.queue_name) for one in counted]
     counted_once = {(key.backend, key.queue_name) for key in totals}
-    known = [*with_runs, *sorted(paused), *sorted(counted_once)]
+    known = [*with_ready, *with_others, *sorted(paused), *sorted(counted_once)]
     others = [queue for queue in dict.fromkeys(known) if queue not in named]
     return [*named, *others[:MAX_QUEUES]]

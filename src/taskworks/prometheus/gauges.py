@@ -174,9 +174,8 @@ def _of_schedules(facts: Facts | None) -> Iterator[Metric]:
     for schedule in facts.schedules if facts else ():
         assert facts  # noqa: S101 - it has schedules
         enabled.set_highest([schedule.label], float(schedule.enabled))
-        is_planned = schedule.enabled and schedule.next_run is not None
-        overdue = facts.seconds_since(schedule.next_run) if is_planned else 0.0
-        late.set_highest([schedule.label], overdue)
+        planned = schedule.next_run if schedule.enabled else None
+        late.set_highest([schedule.label], facts.seconds_since(planned) if planned else 0.0)
         if at := facts.succeeded_at.get(schedule.pk):
             succeeded.set_highest([schedule.label], at)
     yield from (enabled.filled(), late.filled(), succeeded.filled())
