@@ -31,14 +31,15 @@ def with_message(entries: list[Entry], message: Entry, most: int) -> list[Entry]
     return [*_without_oldest(entries, surplus, of_lines=False), message]
 
 
-def with_line(entries: list[Entry], line: Entry) -> list[Entry]:
-    """Return the entries with one more line, without the oldest lines if that is too much."""
-    lines = lines_of(entries)
-    number, size, surplus = len(lines) + 1, _size(line) + sum(map(_size, lines)), 0
-    while surplus < len(lines) and (number - surplus > MAX_LINES or size > MAX_BYTES):
+def with_lines(entries: list[Entry], more: Iterable[Entry]) -> list[Entry]:
+    """Return the entries with more lines, without the oldest lines if that is too much."""
+    added = [*entries, *more]
+    lines = lines_of(added)
+    number, size, surplus = len(lines), sum(map(_size, lines)), 0
+    while surplus < len(lines) - 1 and (number - surplus > MAX_LINES or size > MAX_BYTES):
         size -= _size(lines[surplus])
         surplus += 1
-    return [*_without_oldest(entries, surplus, of_lines=True), line]
+    return [*_without_oldest(added, surplus, of_lines=True)]
 
 
 def _without_oldest(entries: list[Entry], surplus: int, *, of_lines: bool) -> Iterable[Entry]:

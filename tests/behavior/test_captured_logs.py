@@ -15,7 +15,14 @@ from django.urls import reverse
 
 from taskworks import Task, TaskResult
 from taskworks.captured_logs import RunLogHandler, keeping_lines
-from taskworks.log_lines import MAX_BYTES, MAX_LINES, lines_of, messages_of, with_line, with_message
+from taskworks.log_lines import (
+    MAX_BYTES,
+    MAX_LINES,
+    lines_of,
+    messages_of,
+    with_lines,
+    with_message,
+)
 from taskworks.logs import is_read
 from taskworks.models import TaskRun
 from taskworks.rest.serializers import TaskRunSerializer, run_as_json
@@ -98,7 +105,7 @@ def test_neither_lines_nor_messages_push_the_other_out() -> None:
     entries: list[Entry] = []
     for number in range(300):
         entries = with_message(entries, {"text": f"message {number}"}, 100)
-        entries = with_line(entries, {"text": f"line {number}", "logger": "a"})
+        entries = with_lines(entries, [{"text": f"line {number}", "logger": "a"}])
     assert [entry["text"] for entry in messages_of(entries)] == [
         f"message {number}" for number in range(200, 300)
     ]
@@ -106,7 +113,7 @@ def test_neither_lines_nor_messages_push_the_other_out() -> None:
         f"line {number}" for number in range(100, 300)
     ]
     one = {"text": "ä" * MAX_BYTES, "logger": "a"}
-    assert lines_of(with_line(entries, one)) == [one]
+    assert lines_of(with_lines(entries, [one])) == [one]
 
 
 # Who shows them.
