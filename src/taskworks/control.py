@@ -1,6 +1,6 @@
 """
 Pause, resume and clear queues, tasks, limits and keys, drain queues, change limits, stop workers,
-retry groups of failures, and say why a run waits.
+retry groups of failures, act on all runs that a filter means, and say why a run waits.
 
 A pause is a row. Every worker heeds it, whenever it was started, until somebody ends it or it ends
 by itself. What runs goes on; what waits keeps its place.
@@ -9,7 +9,7 @@ Names that need models are imported when they are used, because modules of tasks
 before models are ready.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
@@ -23,32 +23,50 @@ from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS
 from taskworks.polling import Timeout
 
 if TYPE_CHECKING:
+    from taskworks.actions.bulk import Preview
     from taskworks.actions.failure_actions import Retried
+    from taskworks.actions.verbs import Done
     from taskworks.models import FailureGroup, Limit, Pause, Worker
     from taskworks.models.pause import Scope
     from taskworks.result import TaskResult
 
 __all__ = [
+    "aact_in_background",
     "aannotate_failures",
+    "acancel_runs",
     "achange_limit",
     "aclear",
+    "act_in_background",
+    "adelete_runs",
     "adrain",
+    "amove_runs",
     "amute_failures",
     "annotate_failures",
     "apause",
     "apauses",
+    "apreview_runs",
     "aresume",
     "aretry_failures",
+    "aretry_runs",
+    "aretry_with",
+    "arun_now",
     "astop_worker",
     "awhy_waiting",
+    "cancel_runs",
     "change_limit",
     "clear",
+    "delete_runs",
     "drain",
+    "move_runs",
     "mute_failures",
     "pause",
     "pauses",
+    "preview_runs",
     "resume",
     "retry_failures",
+    "retry_runs",
+    "retry_with",
+    "run_now",
     "stop_worker",
     "why_waiting",
 ]
@@ -402,6 +420,185 @@ def annotate_failures(fingerprint: str, note: str) -> "FailureGroup":
 async def aannotate_failures(fingerprint: str, note: str) -> "FailureGroup":
     """See annotate_failures()."""
     return await sync_to_async(annotate_failures)(fingerprint, note)
+
+
+# Act on the runs that a filter means.
+
+
+def retry_runs(*, by: Any = "", **conditions: Any) -> "Done":
+    """
+    Make the runs ready again, under their ids, that meet all of these conditions, and return how
+    many: failed ones, unless a ``state`` is among the conditions. What fails again meanwhile is not
+    retried again.
+
+    The conditions are ``state``, ``task``, ``queue``, ``backend``, ``worker``, ``schedule``,
+    ``owner``, ``workflow``, ``group``, ``error``, ``since``, ``until``, ``enqueued_since``,
+    ``enqueued_until``, ``took``, ``attempts``, ``arguments`` and ``id``, as on the command line; a
+    list means any of its values. ``by``, a user or a name, is recorded.
+
+    Raise ValueError for a condition that is nonsense, for none at all, and for states of which no
+    run can be retried. Then nothing is written.
+    """
+    return _act("retry", by, conditions)
+
+
+async def aretry_runs(*, by: Any = "", **conditions: Any) -> "Done":
+    """See retry_runs()."""
+    return await sync_to_async(_act)("retry", by, conditions)
+
+
+def cancel_runs(*, by: Any = "", **conditions: Any) -> "Done":
+    """
+    Cancel the runs that meet these conditions and have not ended, or ask their workers to. See
+    retry_runs() for the conditions, ``by`` and errors.
+    """
+    return _act("cancel", by, conditions)
+
+
+async def acancel_runs(*, by: Any = "", **conditions: Any) -> "Done":
+    """See cancel_runs()."""
+    return await sync_to_async(_act)("cancel", by, conditions)
+
+
+def run_now(*, by: Any = "", **conditions: Any) -> "Done":
+    """
+    Make the runs ready that meet these conditions and wait for their time, or for that of a retry.
+    See retry_runs() for the conditions, ``by`` and errors.
+    """
+    return _act("run-now", by, conditions)
+
+
+async def arun_now(*, by: Any = "", **conditions: Any) -> "Done":
+    """See run_now()."""
+    return await sync_to_async(_act)("run-now", by, conditions)
+
+
+def move_runs(
+    *, to_queue: str | None = None, to_priority: int | None = None, by: Any = "", **conditions: Any
+) -> "Done":
+    """
+    Give the runs that meet these conditions, and that no worker has yet, another queue of their
+    backend, another priority, or both. See retry_runs() for the conditions, ``by`` and errors; also
+    raise ValueError for a queue or a priority that runs cannot have.
+    """
+    return _act("move-runs", by, conditions, to_queue, to_priority)
+
+
+async def amove_runs(
+    *, to_queue: str | None = None, to_priority: int | None = None, by: Any = "", **conditions: Any
+) -> "Done":
+    """See move_runs()."""
+    return await sync_to_async(_act)("move-runs", by, conditions, to_queue, to_priority)
+
+
+def delete_runs(*, by: Any = "", **conditions: Any) -> "Done":
+    """
+    Delete the runs that meet these conditions and have ended, except for steps of workflows, which
+    are deleted with these. See retry_runs() for the conditions, ``by`` and errors.
+    """
+    return _act("delete", by, conditions)
+
+
+async def adelete_runs(*, by: Any = "", **conditions: Any) -> "Done":
+    """See delete_runs()."""
+    return await sync_to_async(_act)("delete", by, conditions)
+
+
+def preview_runs(
+    action: str, *, to_queue: str | None = None, to_priority: int | None = None, **conditions: Any
+) -> "Preview":
+    """
+    Return on what an ``action`` would act, and write nothing: "retry", "cancel", "run-now",
+    "move-runs" or "delete". It has the number of runs, of these 10,000 at most, how many of them
+    are of each task and of each class of error, and five of them. Raise as retry_runs().
+    """
+    from taskworks.actions import bulk
+    from taskworks.actions.verbs import action_of
+    from taskworks.filtering.given import filter_of
+
+    return bulk.preview(action_of(action, to_queue, to_priority), filter_of(conditions))
+
+
+async def apreview_runs(
+    action: str, *, to_queue: str | None = None, to_priority: int | None = None, **conditions: Any
+) -> "Preview":
+    """See preview_runs()."""
+    where: Any = {"to_queue": to_queue, "to_priority": to_priority}
+    return await sync_to_async(preview_runs)(action, **where, **conditions)
+
+
+def act_in_background(
+    action: str,
+    *,
+    to_queue: str | None = None,
+    to_priority: int | None = None,
+    by: Any = "",
+    **conditions: Any,
+) -> "TaskResult[..., Any]":
+    """
+    Enqueue a run that does this to all runs that meet these conditions now, and return its result.
+    It has progress and messages; cancel it to stop it. See preview_runs() for the actions.
+    """
+    from taskworks.actions import bulk_run
+    from taskworks.actions.verbs import action_of
+    from taskworks.filtering.given import filter_of
+
+    meant = filter_of(conditions)
+    return bulk_run.start(action_of(action, to_queue, to_priority), meant, by=by)
+
+
+async def aact_in_background(
+    action: str,
+    *,
+    to_queue: str | None = None,
+    to_priority: int | None = None,
+    by: Any = "",
+    **conditions: Any,
+) -> "TaskResult[..., Any]":
+    """See act_in_background()."""
+    where: Any = {"to_queue": to_queue, "to_priority": to_priority}
+    return await sync_to_async(act_in_background)(action, **where, by=by, **conditions)
+
+
+def retry_with(
+    result: "TaskResult[..., Any]", changes: Mapping[str, Any], *, by: Any = ""
+) -> "TaskResult[..., Any]":
+    """
+    Enqueue a new run like one that has ended, with its options, and with these arguments changed,
+    by their names; return its result. The old run is left as it is. Each has the other's id in its
+    metadata, and the new one has what differs.
+
+    Raise ValueError if nothing differs, for a run that has not ended or is a step of a workflow,
+    TaskResultDoesNotExist if it was deleted, and what ``enqueue`` raises.
+    """
+    from taskworks.actions import changed_retry
+    from taskworks.store import store
+
+    run = store().runs.filter(id=result.id, backend=result.backend).first()
+    if run is None:
+        raise TaskResultDoesNotExist(result.id)
+    return changed_retry.retry_with(run, *changed_retry.changed(run, changes), by=by)
+
+
+async def aretry_with(
+    result: "TaskResult[..., Any]", changes: Mapping[str, Any], *, by: Any = ""
+) -> "TaskResult[..., Any]":
+    """See retry_with()."""
+    return await sync_to_async(retry_with)(result, changes, by=by)
+
+
+def _act(
+    verb: str,
+    by: Any,
+    conditions: Mapping[str, Any],
+    queue: str | None = None,
+    priority: int | None = None,
+) -> "Done":
+    from taskworks.actions import bulk
+    from taskworks.actions.verbs import action_of
+    from taskworks.filtering.given import filter_of
+
+    return bulk.carry_out(action_of(verb, queue, priority), filter_of(conditions), by)
 
 
 # Why a run waits.

@@ -1,5 +1,6 @@
 """Durations as people read them."""
 
+import re
 from datetime import timedelta
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -24,3 +25,28 @@ def _two_units(
 ) -> str:
     count, rest = divmod(duration, large)
     return f"{count} {of_large} {rest // small} {of_small}"
+
+
+_UNITS = {
+    "s": timedelta(seconds=1),
+    "m": MINUTE,
+    "min": MINUTE,
+    "h": HOUR,
+    "d": DAY,
+    "w": timedelta(weeks=1),
+}
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(s|min|m|h|d|w)(?![a-z])")
+
+
+def of_text(text: str) -> timedelta:
+    """
+    Return the duration that a person has written: "2h", "1h 30m", "45s", "3d", "2w". Raise
+    ValueError for anything else.
+    """
+    parts = _PART.findall(text)
+    if not parts or _PART.sub("", text).strip() or len(text) > 50:
+        raise ValueError(f"{text!r} is not a duration, such as 90s, 15m, 2h, 1h30m, 3d or 2w.")
+    try:
+        return sum((float(number) * _UNITS[unit] for number, unit in parts), timedelta())
+    except OverflowError:
+        raise ValueError(f"{text!r} is too long.") from None

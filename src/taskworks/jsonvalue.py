@@ -209,3 +209,8 @@ def _finite(value: float) -> float:
 def printable(text: str) -> str:
     """Return the text with NUL and lone surrogates escaped, which no database stores."""
     return text.replace("\0", "\\x00").encode(errors="backslashreplace").decode()
+
+
+def as_text(value: Any) -> str:
+    """Return the JSON text of a decoded value, as it would be stored."""
+    return _dumps(value)

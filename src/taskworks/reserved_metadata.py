@@ -14,6 +14,17 @@ RESERVED = "taskworks."  # what keys begin with that are ours alone
 OF_SCHEDULE = f"{RESERVED}schedule"  # which schedule made the run, and for which planned time
 OF_WORKFLOW = f"{RESERVED}workflow"  # the id of the workflow that the run is a member of
 OF_PARENT = f"{RESERVED}parent"  # the id of the run whose task has enqueued it
+# Of a run that repeats another one with other arguments: its id, and what differs.
+OF_CHANGES = f"{RESERVED}changes"
+OF_CHANGED = f"{RESERVED}changed"  # the ids of the runs that repeat this one so
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Which run another one repeats; and of each argument that differs, what it was and is."""
+
+    run: UUID
+    arguments: tuple[tuple[str, Any, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,25 @@ def member_of(metadata: Any) -> UUID | None:
 def parent_of(metadata: Any) -> UUID | None:
     """Return the run that has enqueued one with this metadata; None if none has, or nonsense."""
     return _id_in(metadata, OF_PARENT)
+
+
+def changes_of(metadata: Any) -> Changes | None:
+    """Return what a run with this metadata repeats; None if nothing, or for nonsense."""
+    given = metadata.get(OF_CHANGES) if isinstance(metadata, Mapping) else None
+    match given:
+        case {"run": str(text), "changes": list(changes)}:
+            try:
+                return Changes(UUID(text), tuple((str(n), b, a) for n, b, a in changes))
+            except (TypeError, ValueError):
+                return None
+    return None
+
+
+def changed_of(metadata: Any) -> tuple[UUID, ...]:
+    """Return the runs that repeat one with this metadata, with other arguments."""
+    given = metadata.get(OF_CHANGED) if isinstance(metadata, Mapping) else None
+    ids = given if isinstance(given, list) else []
+    return tuple(found for one in ids if (found := _id_in({OF_CHANGED: one}, OF_CHANGED)))
 
 
 def _id_in(metadata: Any, key: str) -> UUID | None:

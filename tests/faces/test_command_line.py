@@ -215,7 +215,8 @@ class TestList:
     def test_is_filtered(self, make_run: MakeRun, option: str, value: str, column: str) -> None:
         make_run()
         run = make_run()
-        change(run, **{column: value})
+        ended = {"finished_at": run.enqueued_at} if option == "--state" else {}
+        change(run, **{column: value}, **ended)
         assert [told["id"] for told in taskworks_json("list", option, value)] == [str(run.id)]
 
     def test_is_one_statement_without_large_columns(self, make_run: MakeRun) -> None:
@@ -227,9 +228,15 @@ class TestList:
         assert "errors" not in statement
         assert len(captured) <= 3
 
-    def test_refuses_an_unknown_state(self, capsys: Capture) -> None:
-        error = refusal(capsys, "list", "--state", "faild")
-        assert "'faild' is not the state of a run. Did you mean 'failed'?" in error
+    def test_refuses_an_unknown_state(self) -> None:
+        with pytest.raises(CommandError) as error:
+            taskworks("list", "--state", "faild", "--since", "nonsense")
+        assert error.value.returncode == 2
+        said = str(error.value)
+        assert (
+            "--state has 'faild', which is not the state of a run. Did you mean 'failed'?" in said
+        )
+        assert "--since must be how long ago, such as 90s, 15m, 2h" in said
 
     @pytest.mark.parametrize("limit", ["0", "-1", "many"])
     def test_refuses_a_limit_that_is_none(self, capsys: Capture, limit: str) -> None:
@@ -238,7 +245,7 @@ class TestList:
         )
 
     def test_refuses_a_keyword_alike(self) -> None:
-        with pytest.raises(CommandError, match="not the state of a run") as error:
+        with pytest.raises(CommandError, match="is not the state of a run") as error:
             taskworks("list", state="faild")
         assert error.value.returncode == 2
 
@@ -512,8 +519,7 @@ class TestWrongArguments:
             ),
             ("show", "the following arguments are required: ID", "ID"),
             ("run nowhere.task", "argument PATH: 'nowhere.task' cannot be imported", "PATH"),
-            ("retry 5", "argument ID: must be the full id of a run", "ID [ID ...]"),
-            ("cancel", "the following arguments are required: ID", "ID [ID ...]"),
+            ("retry 5", "argument ID: must be the full id of a run", "[ID ...]"),
             ("schedules --preview x", "argument --preview: must be a positive", "[LABEL ...]"),
         ],
     )

@@ -15,7 +15,7 @@ from django.db import DatabaseError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from taskworks import control, task, task_backends
-from taskworks.actions import failure_actions
+from taskworks.actions import bulk, failure_actions
 from taskworks.duties.tidy import Tidying, tidy
 from taskworks.failures.grouping import Grouping, forget_failures, group
 from taskworks.models import Failure, FailureGroup, TaskRun
@@ -257,7 +257,7 @@ def test_a_person_s_words_survive_what_workers_write(store: Store) -> None:
 
 
 def test_a_group_is_retried_run_by_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failure_actions, "CHUNK", 2)
+    monkeypatch.setattr(bulk, "CHUNK", 2)
     failed(*["value"] * 5, "type")
     group(store)
     TaskRun.objects.filter(errors__contains=KEY).update(kwargs={}, args=[])

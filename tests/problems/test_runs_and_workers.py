@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 
 from taskworks.models import Schedule, TaskRun
 from taskworks.problems import Severity, of_workers
@@ -96,7 +96,7 @@ def test_how_many_connections_a_pool_has(
     vendor: str, options: dict[str, Any], size: int | None
 ) -> None:
     settings = {**connection.settings_dict, "OPTIONS": options}
-    other = type(connection)(settings, "default")
+    other = type(connections["default"])(settings, "default")
     other.vendor = vendor
     assert of_workers.pool_size(other) == size
 

@@ -1,6 +1,7 @@
 TASKS = {
     "default": {
         "BACKEND": "taskworks.backends.database.DatabaseBackend",
+        "QUEUES": ["default", "mail", "reports"],
         "OPTIONS": {
             "QUEUE_OBJECTIVES": {
                 "mail": {"start_within": 30, "share": 0.99},

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
-from taskworks.duties.sender import sender_of
+from taskworks.actions.verbs import announce
 from taskworks.exceptions import TaskCancelled
 from taskworks.models import RunState
 from taskworks.models.pause import Scope
-from taskworks.signals import announce_cancelled, is_cancellation_heard
 from taskworks.store import Store, store
 from taskworks.store.cancelling import WAITING
 
@@ -55,8 +54,5 @@ def _entry(scope: Scope) -> dict[str, str]:
 
 def _announced(ids: set[UUID]) -> int:
     """Send the signals of these cancelled runs; return how many there are."""
-    if is_cancellation_heard():
-        for run in store().runs.filter(id__in=ids):
-            if sender := sender_of(run):
-                announce_cancelled(sender, run.to_result())
+    announce(ids)
     return len(ids)

@@ -1,22 +1,19 @@
 """Retry, mute and annotate groups of failures, for a person."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import NamedTuple
-from uuid import UUID
 
 from django.db.models import Exists, OuterRef, QuerySet
 
-from taskworks.actions import run_actions
+from taskworks.actions import bulk
 from taskworks.actions.given import Until, refuse_bad_text, stored_end
-from taskworks.actions.run_actions import Verdict
+from taskworks.actions.verbs import Action, Done, Verb
 from taskworks.conf import nearest
-from taskworks.database.clock import DatabaseClock
-from taskworks.models import Failure, FailureGroup, RunState, TaskRun
+from taskworks.filtering import RunFilter
+from taskworks.models import Failure, FailureGroup, RunState
 from taskworks.models.failure import FailureGroupQuerySet
 from taskworks.store import store
 
-CHUNK = 500  # runs that are read at once
 MAX_COUNTED = 10_000  # runs of one group
 MAX_NOTE = 10_000  # characters
 
@@ -70,14 +67,11 @@ def retry(fingerprint: str, *, within: timedelta | None = None) -> Retried:
     Raise ValueError if there is no such group.
     """
     group_of(fingerprint)
-    retried, refused, reason = 0, 0, ""
-    for run in _runs(fingerprint, within):
-        answer = run_actions.retry(run)
-        if answer.verdict == Verdict.RETRIED:
-            retried += 1
-        else:
-            refused, reason = refused + 1, answer.reason
-    return Retried(retried, refused, reason)
+    meant = RunFilter(group=fingerprint, since=within)
+    done = Done()
+    for some in bulk.act_on_all(bulk.target_of(Action(Verb.RETRY), meant)):
+        done = done.plus(some)
+    return Retried(done.done, done.not_applicable, done.reason)
 
 
 def mute(fingerprint: str, until: Until) -> FailureGroup:
@@ -95,22 +89,6 @@ def _changed(fingerprint: str, **columns: object) -> FailureGroup:
     group_of(fingerprint)
     _groups().filter(fingerprint=fingerprint).update(**columns)
     return group_of(fingerprint)
-
-
-def _runs(fingerprint: str, within: timedelta | None) -> Iterator[TaskRun]:
-    """Yield the failed runs of a group, chunk by chunk, each once."""
-    before = store().read_clock()
-    failures = _open(fingerprint).filter(at__lte=before)
-    if within is not None:
-        failures = failures.filter(at__gte=DatabaseClock(-within))
-    after: UUID | None = None
-    while True:
-        some = failures if after is None else failures.filter(run__gt=after)
-        ids = [*some.order_by("run").values_list("run", flat=True)[:CHUNK]]
-        yield from store().runs.filter(id__in=ids).only("id", "backend")
-        if len(ids) < CHUNK:
-            return
-        after = ids[-1]
 
 
 def _open(fingerprint: str) -> "QuerySet[Failure]":

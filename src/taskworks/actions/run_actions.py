@@ -14,6 +14,9 @@ class Verdict(StrEnum):
     CANCELLED = "cancelled"
     ASKED_TO_STOP = "asked to stop"  # a worker has it, and will stop it
     RETRIED = "retried"
+    MADE_READY = "made ready"
+    MOVED = "moved"
+    DELETED = "deleted"
     NOT_APPLICABLE = "not applicable"
 
 

@@ -1,11 +1,14 @@
-"""``manage.py taskworks list``: list runs, the newest first."""
+"""``manage.py taskworks list``: list the runs that a filter means, the newest first."""
 
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
-from taskworks.management.argument_types import positive_integer, state
+from taskworks.filtering import RunFilter
+from taskworks.filtering.reading import Page, page_of
+from taskworks.management.argument_types import positive_integer
+from taskworks.management.filter_options import add_filter, filter_of
 from taskworks.management.output import (
     SUMMARY,
     add_json,
@@ -21,47 +24,48 @@ from taskworks.store import store
 
 HELP = "List runs, the newest first."
 TITLES = ("ID", "STATE", "TASK", "QUEUE", "ATTEMPTS", "PROGRESS", "ENQUEUED", "FINISHED")
+COLUMNS = (
+    *(key for key in SUMMARY if key not in ("called_path", "priority", "status")),
+    "callable_path",
+    "rank",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--state", type=state, metavar="STATE", help="Only runs in this state.")
-    add("--queue", metavar="NAME", help="Only runs of this queue.")
-    add("--task", metavar="PATH", help="Only runs of this task, or schedule's callable.")
-    add("--backend", metavar="ALIAS", help="Only runs of this backend.")
-    add(
+    add_filter(parser)
+    parser.add_argument(
         "--limit",
         type=positive_integer,
         default=20,
         metavar="N",
         help="The largest number of runs to list (default: 20).",
     )
+    parser.add_argument("--after", metavar="CURSOR", help="Go on where a list has ended.")
     add_json(parser)
 
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
+    meant = filter_of(options)
     check_reachable()
-    runs = _chosen(options)
+    page = _page(meant, options)
     if options["json"]:
-        print_json(command, [keyed(run, SUMMARY) for run in runs])
-    elif runs:
-        print_table(command, TITLES, map(_row, runs))
+        print_json(command, [keyed(run, SUMMARY) for run in page.runs])
+    elif page.runs:
+        print_table(command, TITLES, map(_row, page.runs))
     else:
         print_line(command, "No runs match.")
+    if page.searched:
+        said = f"Only {page.searched} were searched. To search further back: --after {page.after}"
+        command.stderr.write(said)
 
 
-def _chosen(options: dict[str, Any]) -> list[TaskRun]:
-    wanted = {
-        "state": options["state"],
-        "queue_name": options["queue"],
-        "backend": options["backend"],
-    }
-    columns = [key for key in SUMMARY if key not in ("called_path", "priority", "status")]
-    given = {name: value for name, value in wanted.items() if value is not None}
-    runs = store().runs.filter(**given).only(*columns, "callable_path", "rank")
-    if options["task"] is not None:
-        runs = runs.calling(options["task"])
-    return list(runs.order_by("-id")[: options["limit"]])
+def _page(meant: RunFilter, options: dict[str, Any]) -> Page:
+    try:
+        return page_of(
+            store(), meant, after=options["after"], limit=options["limit"], columns=COLUMNS
+        )
+    except ValueError as error:
+        raise CommandError(str(error), returncode=2) from None
 
 
 def _row(run: TaskRun) -> tuple[Any, ...]:

@@ -905,7 +905,9 @@ class Migration(migrations.Migration):
                 "verbose_name": "failure",
                 "verbose_name_plural": "failures",
                 "indexes": [
-                    models.Index(fields=["fingerprint", "at"], name="taskworks_failure_group")
+                    models.Index(
+                        fields=["fingerprint", "at", "run"], name="taskworks_failure_group"
+                    )
                 ],
             },
         ),

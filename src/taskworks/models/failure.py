@@ -56,7 +56,9 @@ class Failure(models.Model):
     class Meta:
         verbose_name = _("failure")
         verbose_name_plural = _("failures")
-        indexes = (models.Index(name="taskworks_failure_group", fields=["fingerprint", "at"]),)
+        indexes = (
+            models.Index(name="taskworks_failure_group", fields=["fingerprint", "at", "run"]),
+        )
 
     def __str__(self) -> str:
         return f"{self.run} of {self.fingerprint}"

@@ -10,12 +10,14 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
 
-from taskworks.models import TaskRun
+from taskworks.filtering import RunFilter
+from taskworks.models import RunState, TaskRun
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.rest.serializers import STATUSES, StatusField, StrictSerializer, states_of
 from taskworks.typed import registry
 
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 50, 100  # runs
+CONDITIONS = ("tasks", "states", "queues", "enqueued_since", "enqueued_until")
 MAX_NAME_LENGTH = 512  # characters
 MAX_SHOWN_LENGTH = 100  # characters of the name of an unknown parameter, in an error
 
@@ -47,8 +49,8 @@ class StatusFilter(StatusField):
 
     default_error_messages = {"invalid_choice": f"It must be one of: {', '.join(STATUSES)}."}  # noqa: RUF012
 
-    def to_internal_value(self, data: Any) -> list[str]:  # type: ignore[override]
-        return [state.value for state in states_of(super().to_internal_value(data))]
+    def to_internal_value(self, data: Any) -> tuple[RunState, ...]:  # type: ignore[override]
+        return tuple(states_of(super().to_internal_value(data)))
 
 
 class TimeFilter(serializers.DateTimeField):
@@ -91,19 +93,19 @@ class DigitsFilter(serializers.IntegerField):
 
 class RunFilters(StrictSerializer):
     """
-    The query of a list. Its validated data are ``mine``, ``task`` and ``page_size``, and the
-    others, as far as they are given, as lookups of a query set. Other parameters, and one that is
-    given twice, are errors: to ignore a filter would be to answer with other runs.
+    The query of a list. Its validated data are ``mine``, ``page_size`` and ``cursor``, and the
+    others as conditions of a ``RunFilter``. Other parameters, and one that is given twice, are
+    errors: to ignore a filter would be to answer with other runs.
     """
 
-    task = TaskFilter(required=False, help_text="Runs of this task.")
-    status = StatusFilter(source="state__in", required=False, help_text="Runs with this status.")
-    queue = NameFilter(source="queue_name", required=False, help_text="Runs of this queue.")
+    task = TaskFilter(source="tasks", required=False, help_text="Runs of this task.")
+    status = StatusFilter(source="states", required=False, help_text="Runs with this status.")
+    queue = NameFilter(source="queues", required=False, help_text="Runs of this queue.")
     created_after = TimeFilter(
-        source="enqueued_at__gte", required=False, help_text="Enqueued then or later."
+        source="enqueued_since", required=False, help_text="Enqueued then or later."
     )
     created_before = TimeFilter(
-        source="enqueued_at__lt", required=False, help_text="Enqueued before then."
+        source="enqueued_until", required=False, help_text="Enqueued before then."
     )
     mine = FlagFilter(required=False, help_text="Only the user's own runs; for staff.")
     page_size = DigitsFilter(
@@ -113,7 +115,6 @@ class RunFilters(StrictSerializer):
         help_text="How many runs a page has at most.",
     )
     cursor = serializers.UUIDField(
-        source="id__lt",
         required=False,
         error_messages={"invalid": "Not a cursor: follow the link in next."},
         help_text="Runs after this one in the list; the link in next has it.",
@@ -124,6 +125,14 @@ class RunFilters(StrictSerializer):
         """Return the filters in the query of a request."""
         # As a dict: in a QueryDict a flag that is not given is false.
         return cls(data=query.dict(), context={"query": query})
+
+    @property
+    def meant(self) -> RunFilter:
+        """The filter, once it is valid."""
+        given = self.validated_data
+        conditions = {name: given[name] for name in CONDITIONS if name in given}
+        several = {"tasks", "queues"} & {*conditions}
+        return RunFilter(**conditions | {name: (conditions[name],) for name in several})
 
     def why_unknown(self, name: str) -> str:
         known = ", ".join(sorted(self.fields))
@@ -138,9 +147,12 @@ class RunFilters(StrictSerializer):
 
 
 def page_of(
-    runs: TaskRunQuerySet, lookups: dict[str, Any], page_size: int
+    runs: TaskRunQuerySet, meant: RunFilter, page_size: int, cursor: UUID | None = None
 ) -> tuple[list[TaskRun], UUID | None]:
-    """Return the newest runs, and the cursor of the next page; None on the last one."""
-    found = list(runs.filter(**lookups).order_by("-id")[: page_size + 1])
+    """Return the newest of these runs, and the cursor of the next page; None on the last one."""
+    found_all = meant.narrow(runs)
+    if cursor is not None:
+        found_all = found_all.filter(id__lt=cursor)
+    found = list(found_all.order_by("-id")[: page_size + 1])
     page = found[:page_size]
     return page, page[-1].id if len(found) > len(page) else None

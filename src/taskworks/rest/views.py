@@ -168,12 +168,9 @@ class TaskList(TaskView):
     def get(self, request: Request, **captured: Any) -> Response:
         filters = RunFilters.of(request.query_params)
         filters.is_valid(raise_exception=True)
-        lookups = filters.validated_data
-        mine, page_size = lookups.pop("mine", False), lookups.pop("page_size")
-        runs = self.viewer.runs(mine=mine)
-        if path := lookups.pop("task", None):
-            runs = runs.calling(path)
-        page, cursor = page_of(runs, lookups, page_size)
+        given = filters.validated_data
+        runs = self.viewer.runs(mine=given.get("mine", False))
+        page, cursor = page_of(runs, filters.meant, given["page_size"], given.get("cursor"))
         next_page = cursor and replace_query_param(request.build_absolute_uri(), "cursor", cursor)
         return Response({"next": next_page, "results": self.shown(page, many=True)})
 

@@ -21,6 +21,21 @@ WAITING = {
     RunState.SCHEDULED: ["available_at", "id"],
     RunState.READY: ["executor", "rank", "available_at", "id"],
 }
+# What is written of a run that is to begin again.
+RETRIED: dict[str, Any] = {
+    "state": RunState.READY,
+    "available_at": DatabaseClock(),
+    "failures": 0,
+    "crashes": 0,
+    "finished_at": None,
+    "expires_at": None,
+    "missing_since": None,
+    "cancel_requested_at": None,
+    "claimed_by": None,
+    "claim_token": None,
+    "target": None,
+    "progress": None,
+}
 READ_TO_CANCEL = ("id", "state", "claim_token", "attempts", "failures", "errors")
 
 
@@ -56,19 +71,7 @@ class Cancelling(Stepping):
 
     def _retry(self, run_id: UUID, executor: str | None) -> bool:
         retried = self._in(self.runs.filter(id=run_id), RunState.FAILED, RunState.CANCELLED).update(
-            state=RunState.READY,
-            available_at=DatabaseClock(),
-            failures=0,
-            crashes=0,
-            executor=F("executor") if executor is None else executor,
-            finished_at=None,
-            expires_at=None,
-            missing_since=None,
-            cancel_requested_at=None,
-            claimed_by=None,
-            claim_token=None,
-            target=None,
-            progress=None,
+            executor=F("executor") if executor is None else executor, **RETRIED
         )
         return bool(self._notify_if_any(retried))
 

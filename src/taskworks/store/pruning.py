@@ -48,8 +48,15 @@ class Pruning(Stepping):
 
     def prune(self, rule: Rule, ids: Sequence[UUID]) -> int:
         """Delete those of these runs that are still too old and not locked; return how many."""
-        pruned = self._delete(ids, self.prunable(rule))
-        if pruned:
+        return self.delete_with_traces(ids, self.prunable(rule))
+
+    def delete_with_traces(self, ids: Sequence[UUID], meant: TaskRunQuerySet) -> int:
+        """
+        Delete those of these runs that are meant and not locked, and what they have left in other
+        tables; return how many.
+        """
+        deleted = self._delete(ids, meant)
+        if deleted:
             gone = ~Exists(TaskRun.objects.filter(id=OuterRef("run")))
             keys = self.keys.filter(gone, run__in=ids)
             steps = self.step_records.filter(gone, run__in=ids).values_list("run")
@@ -58,7 +65,7 @@ class Pruning(Stepping):
             if keys.values_list("run").union(steps, events, all=True).exists():
                 self._delete_free_keys(keys)
                 self._forget_steps_of_pruned(ids)
-        return pruned
+        return deleted
 
     def _forget_steps_of_pruned(self, ids: Sequence[UUID]) -> None:
         self.forget_steps(

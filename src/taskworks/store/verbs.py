@@ -13,6 +13,7 @@ from taskworks.store.pruning import Pruning
 from taskworks.store.rescuing import Rescuing
 from taskworks.store.scheduling import Scheduling
 from taskworks.store.shared_duties import SharedDuties
+from taskworks.store.steering import Steering
 from taskworks.store.stepping import Stepping
 from taskworks.store.surveying import Surveying
 from taskworks.store.taking_over import TakingOver
@@ -32,6 +33,7 @@ class Store(
     Blocking,
     Cancelling,
     Rescuing,
+    Steering,
     Pruning,
     Stepping,
     Scheduling,

@@ -1,0 +1,69 @@
+"""
+Who has done what to runs: a line of the logger ``taskworks.audit``, and an entry in the history of
+Django's admin, if that is installed and a user has done it.
+"""
+
+import getpass
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.apps import apps
+
+from taskworks.logs import one_line, our_logger
+from taskworks.models import TaskRun
+
+logger = our_logger("taskworks.audit")
+
+MAX_REPR = 200  # characters, in the admin's column
+
+
+class Actor(NamedTuple):
+    """Somebody who acts: a name, and the primary key of a user, if it is one."""
+
+    name: str = ""
+    user: Any = None
+
+
+def actor_of(by: Any) -> Actor:
+    """Return the actor that is a user, or has this name."""
+    if isinstance(by, Actor):
+        return by
+    if isinstance(by, str):
+        return Actor(by)
+    return Actor(by.get_username(), by.pk)
+
+
+def login() -> Actor:
+    """Return who has started this process."""
+    try:
+        return Actor(getpass.getuser())
+    except (KeyError, OSError):  # in a container, a user may have no name
+        return Actor()
+
+
+def record(
+    actor: Actor, what: str, *, run: UUID | str | None = None, about: str = "", **facts: Any
+) -> None:
+    """
+    Record that this was done: to a run, or to several, which ``about`` describes. The ``facts`` are
+    for machines, as attributes of the log's record.
+    """
+    subject = about or f"run {run}"
+    extra = {"by": actor.name, "action": what, "run": run and str(run), **facts}
+    logger.info("%s: %s, %s", actor.name or "somebody", what, subject, extra=extra)
+    if actor.user is not None and apps.is_installed("django.contrib.admin"):
+        _enter(actor, f"{what}: {subject}", run)
+
+
+def _enter(actor: Actor, text: str, run: UUID | str | None) -> None:
+    from django.contrib.admin.models import CHANGE, LogEntry
+    from django.contrib.contenttypes.models import ContentType
+
+    LogEntry.objects.create(
+        user_id=actor.user,
+        content_type=ContentType.objects.get_for_model(TaskRun),
+        object_id=None if run is None else str(run),
+        object_repr=one_line(str(run or "runs"))[:MAX_REPR],
+        action_flag=CHANGE,
+        change_message=one_line(text),
+    )
