@@ -13,6 +13,7 @@ from traceback import format_exception_only
 
 from taskworks.conf import conf
 from taskworks.context import current_context
+from taskworks.framework import LOGGER_NAME
 from taskworks.logs import all_handlers
 
 IS_KEPT = "taskworks_is_kept"  # of a record that several of these handlers get
@@ -29,6 +30,8 @@ class RunLogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
+            if record.name == LOGGER_NAME:  # of the standard, which tells what the run says itself
+                return
             if not conf().capture_logs or hasattr(record, IS_KEPT):
                 return
             if context := current_context():
