@@ -1,6 +1,7 @@
 """Find tasks by their dotted paths, and in the ``tasks`` modules of the installed apps."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 from types import ModuleType
@@ -17,6 +18,26 @@ logger = steady_logger(__name__)
 
 # The modules that could not be imported: their names, and the errors.
 failed: dict[str, str] = {}
+
+# Those who know tasks that are not attributes of modules: each returns the task at a path, or None.
+Finder = Callable[[str], framework.Task | None]
+_finders: list[Finder] = []
+
+
+def also_find(finder: Finder) -> None:
+    """Have ``resolve`` ask this one for tasks that it does not find in a loaded module."""
+    _finders.append(finder)
+
+
+def found_elsewhere(path: str) -> framework.Task | None:
+    """Return the task that one of these knows at a path, or None."""
+    return next((task for finder in _finders if (task := finder(path))), None)
+
+
+def find_no_more(finder: Finder) -> None:
+    """Ask it no more."""
+    if finder in _finders:
+        _finders.remove(finder)
 
 
 def task_modules() -> list[ModuleType]:
@@ -53,6 +74,8 @@ def resolve(path: str) -> framework.Task:
     Raise TaskNotFound if this process cannot import it, InvalidTask if it is not a task.
     """
     if found := _attribute_of_loaded_module(path) or _attribute_of_loaded_class(path):
+        return found
+    if found := found_elsewhere(path):
         return found
     try:
         found = import_string(path)

@@ -240,3 +240,31 @@ def of_every_type() -> dict[str, Any]:
 @shared_task
 def leave() -> None:
     sys.exit(3)
+
+
+@shared_task
+def total(numbers: list[int]) -> int:
+    return sum(numbers)
+
+
+@shared_task
+def note(*args: Any) -> None:
+    calls.append(args)
+
+
+@shared_task
+def next_day(day: date) -> date:
+    return date.fromordinal(day.toordinal() + 1)
+
+
+@shared_task
+async def triple(number: int) -> int:
+    return number * 3
+
+
+@shared_task
+def fail_once(number: int) -> int:
+    calls.append("fail_once")
+    if calls.count("fail_once") == 1:
+        raise BusyError("busy")
+    return number

@@ -61,3 +61,11 @@ def test_tasks_of_celery(settings: Settings, capsys: Capture) -> None:
         ("default", "paid 00000000-0000-0000-0000-000000000007"),
         ("mail", None),
     ]
+
+
+@executes("shop/canvas.py")
+@with_database
+def test_chains_of_celery() -> None:
+    ids = import_string("shop.canvas.add_up")()
+    work()
+    assert [TaskRun.objects.get(id=one).return_value for one in ids] == [13, 6]

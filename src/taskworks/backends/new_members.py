@@ -88,6 +88,18 @@ class Planner:
             self._place(place, call, row.id)
         self._make_runs()
 
+    def runs_of(self, workflow: UUID) -> dict[str, list[UUID]]:
+        """
+        Return the ids of the runs of each step of a planned workflow, by the steps' names. Those of
+        a group are in the order of its items if these are of one task.
+        """
+        groups = {row.id for row in self.new.workflows}
+        return {
+            step.name: [*self._members[step.id]] if step.id in groups else [step.id]
+            for step in self.new.steps
+            if step.workflow == workflow
+        }
+
     # Workflows.
 
     def _new_row(

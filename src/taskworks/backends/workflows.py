@@ -48,6 +48,12 @@ class Workflows:
 
     def enqueue(self, workflow: "Workflow") -> WorkflowResult:
         """Store a workflow that was built; see ``Workflow.enqueue``."""
+        return self.enqueue_with_runs(workflow)[0]
+
+    def enqueue_with_runs(
+        self, workflow: "Workflow"
+    ) -> tuple[WorkflowResult, dict[str, list[UUID]]]:
+        """Do the same; return the ids of the runs of each step, too, in their order."""
         from taskworks.backends.database import transaction_to_await
         from taskworks.store import store_alias
 
@@ -57,7 +63,7 @@ class Workflows:
             transaction.on_commit(lambda: self._insert(planner), using=alias)
         else:
             self._insert(planner)
-        return result_of_row(row)
+        return result_of_row(row), planner.runs_of(row.id)
 
     def _insert(self, planner: Planner) -> None:
         from taskworks.backends.workflow_ends import announce_end

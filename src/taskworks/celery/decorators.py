@@ -124,7 +124,7 @@ class App:
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("_") or name not in {*INSTEAD, *OF_APPS}:
             raise AttributeError(f"An App has no attribute {name!r}.")
-        raise not_carried(f"App.{name}", "Celery")
+        raise not_carried(f"App.{name}", "App")
 
 
 OF_APPS = ("conf", "config_from_object", "autodiscover_tasks", "send_task", "control", "tasks")

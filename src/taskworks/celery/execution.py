@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.utils import timezone
 
+from taskworks.celery.canvas_values import awith_results, with_results
 from taskworks.celery.exceptions import MaxRetriesExceededError, Retry
 from taskworks.celery.options import CeleryOptions, moment_of
 from taskworks.celery.request import Request, executing, from_context
@@ -36,16 +37,15 @@ def executed_by_workers(
     """Return what workers call: it takes and returns JSON, and has the path of the function."""
 
     def opened(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple["CeleryTask", Request]:
-        args, kwargs = decoded([*args]), decoded(dict(kwargs))
-        return task_of(), from_context(options.name, args, kwargs)
+        return task_of(), from_context(options.name, args, decoded(dict(kwargs)))
 
     @functools.wraps(function)
     def execute(*args: Any, **kwargs: Any) -> Any:
-        return _kept(options, call(*opened(args, kwargs)))
+        return _kept(options, call(*opened(with_results(decoded([*args])), kwargs)))
 
     @functools.wraps(function)
     async def execute_async(*args: Any, **kwargs: Any) -> Any:
-        return _kept(options, await acall(*opened(args, kwargs)))
+        return _kept(options, await acall(*opened(await awith_results(decoded([*args])), kwargs)))
 
     made: Any = execute_async if inspect.iscoroutinefunction(function) else execute
     made.__signature__ = signature_of(function, bind=options.bind)

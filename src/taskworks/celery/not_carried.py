@@ -4,23 +4,29 @@ from typing import NoReturn
 
 from taskworks.documentation import page
 
-PAGE = page("howto/coming-from-celery", "what-to-leave-with-celery")
+PAGE = page("howto/what-to-leave-with-celery")
 
 CANVAS = (
-    "Signatures, chain, group and chord are not carried. Enqueue the next task at the end of the "
-    "one before it."
+    "Of Celery's canvas, signatures, chain, group and chord are carried. Use these, or enqueue the "
+    "next task at the end of the one before it."
+)
+AFTER_ALL = (
+    "Use chain(task.s(...), next_task.s()), or for a failure taskworks.Batch(failed=...) or a "
+    "receiver of task_finished."
+)
+ELSEWHERE = (
+    "Import the tasks, chain, group and chord from taskworks.celery, or enqueue the next task at "
+    "the end of the one before it."
 )
 # By the name in Celery.
 INSTEAD = {
-    **dict.fromkeys(
-        ("chain", "group", "chord", "chunks", "signature", "subtask", "maybe_signature"), CANVAS
-    ),
-    **dict.fromkeys(("s", "si", "map", "starmap", "xmap", "xstarmap", "replace"), CANVAS),
-    **dict.fromkeys(("link", "link_error", "add_to_chord", "subtask_from_request"), CANVAS),
-    "Celery": "The app of this package is App: app = App(). It has no settings; those of tasks are "
-    "in TASKS.",
-    "Task": "Classes of tasks are not carried. Put what they do into functions, or into a "
-    "decorator below @shared_task.",
+    "App": "An App has tasks, and nothing else. taskworks.celery.Celery is an app of the real "
+    "Celery, with its settings, whose tasks are stored as runs.",
+    **dict.fromkeys(("chunks", "subtask", "maybe_signature", "stamp"), CANVAS),
+    **dict.fromkeys(("map", "starmap", "xmap", "xstarmap", "replace"), CANVAS),
+    **dict.fromkeys(("add_to_chord", "subtask_from_request"), CANVAS),
+    **dict.fromkeys(("link", "link_error"), AFTER_ALL),
+    **dict.fromkeys(("chain", "chord", "group_id", "group_index"), ELSEWHERE),
     "base": "Classes of tasks are not carried. Put what they do into functions, or into a "
     "decorator below @shared_task.",
     "current_app": "There is no app here. Use the task itself, and the settings of Django.",
@@ -51,13 +57,7 @@ INSTEAD = {
 # Names of modules, which can be imported from a package of this name.
 NAMES = frozenset(
     [
-        "Celery",
-        "Task",
-        "chain",
-        "group",
-        "chord",
         "chunks",
-        "signature",
         "subtask",
         "maybe_signature",
         "xmap",

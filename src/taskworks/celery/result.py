@@ -4,7 +4,7 @@ from ast import literal_eval
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from taskworks.backends.database import database_backends
 from taskworks.celery import states
@@ -20,8 +20,13 @@ from taskworks.exceptions import (
     TaskResultDoesNotExist,
 )
 from taskworks.framework import TaskResultStatus
+from taskworks.polling import wait_until
 from taskworks.result import TaskResult
 from taskworks.tracebacks import message_of
+
+if TYPE_CHECKING:
+    from taskworks.celery.group_result import GroupResult
+    from taskworks.workflows import WorkflowResult
 
 R = TypeVar("R")
 
@@ -57,7 +62,9 @@ class AsyncResult(Generic[R]):
             raise ValueError(f"AsyncResult requires valid id, not {type(id)}")
         self.id = str(id)
         self.task_name = task_name
+        self.parent: AsyncResult[Any] | GroupResult | None = None  # what is before it in a chain
         self._run = _run
+        self._workflow: WorkflowResult | None = None
 
     def __str__(self) -> str:
         return self.id
@@ -191,16 +198,37 @@ class AsyncResult(Generic[R]):
         run = self.run
         if run is None:
             raise TaskResultDoesNotExist(self.id)
-        if not run.is_finished:
-            run.wait(timeout)
-        outcome = self.result
-        if propagate and self.state in states.PROPAGATE_STATES:
+        outcome = self._awaited(run, timeout)
+        if propagate and isinstance(outcome, BaseException) and self._has_failed():
             raise outcome
         if callback is not None:
             callback(self.id, outcome)
         return outcome  # type: ignore[no-any-return]
 
     wait = get
+
+    def _awaited(self, run: TaskResult[..., R], timeout: float | None) -> Any:
+        """
+        Return the outcome, once there is one: that of what is before it in a chain, if that has
+        failed.
+        """
+        from taskworks.celery.group_result import failure_before
+
+        workflow = self._workflow
+        if run.is_finished or workflow is None:
+            if not run.is_finished:
+                run.wait(timeout)
+            return self.result
+        wait_until(
+            lambda: self._run_is_finished() or workflow._has_ended(), timeout, workflow._overdue
+        )
+        return self.result if self._run_is_finished() else failure_before(self)
+
+    def _run_is_finished(self) -> bool:
+        return bool((run := self.run) and run.is_finished)
+
+    def _has_failed(self) -> bool:
+        return not self._run_is_finished() or self.state in states.PROPAGATE_STATES
 
     def maybe_throw(self, propagate: bool = True, callback: None = None) -> Any:
         """Raise the exception if it has failed; return the result, if any, otherwise."""
@@ -227,7 +255,6 @@ class AsyncResult(Generic[R]):
         raise not_carried("forget()", "forget")
 
     children = None
-    parent = None
 
 
 class EagerResult(AsyncResult[R]):

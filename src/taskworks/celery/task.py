@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import FrozenInstanceError, dataclass, fields
 from datetime import datetime
 from functools import cached_property, update_wrapper
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 from uuid import uuid4
 
 from asgiref.sync import async_to_sync
@@ -23,6 +23,10 @@ from taskworks.exceptions import TaskCancelled
 from taskworks.framework import ImmediateBackend
 from taskworks.options.policy import MAX_ATTEMPTS
 from taskworks.result import TaskResult
+from taskworks.task_call import TaskCall
+
+if TYPE_CHECKING:
+    from taskworks.celery.canvas import Signature
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -150,6 +154,36 @@ class CeleryTask(_Optioned[P, R]):
         """See enqueue()."""
         return Task.enqueue_many(self, (encoded(item) for item in arguments))
 
+    def step(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskCall:
+        """Return this task with its arguments, as a step for a workflow; see enqueue()."""
+        return Task.step(self, *encoded(args), **encoded(kwargs))
+
+    # To make it a part of a chain, group or chord.
+
+    def s(self, *args: Any, **kwargs: Any) -> "Signature[R]":
+        """Return its signature: these arguments come after the result of what is before it."""
+        return self.signature(args, kwargs)
+
+    def si(self, *args: Any, **kwargs: Any) -> "Signature[R]":
+        """Return its immutable signature, which takes no result of what is before it."""
+        return self.signature(args, kwargs, immutable=True)
+
+    def signature(
+        self,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        *,
+        immutable: bool = False,
+        **others: Any,
+    ) -> "Signature[R]":
+        """Return its signature, with options of ``apply_async``, which are validated."""
+        from taskworks.celery.canvas import Signature
+
+        return Signature(self, args, kwargs, {**(options or {}), **others}, immutable=immutable)
+
+    subtask = signature
+
     def _applied(
         self,
         enqueue: Callable[..., TaskResult[..., R]],
@@ -157,7 +191,7 @@ class CeleryTask(_Optioned[P, R]):
         kwargs: Mapping[str, Any] | None,
         options: dict[str, Any],
     ) -> AsyncResult[R]:
-        given, named = self._given(args, kwargs)
+        given, named = self._fitting(args, kwargs)
         changes = of_call(self.name, options, self.expires)
         if isinstance(self.get_backend(), ImmediateBackend):
             changes = {name: v for name, v in changes.items() if name not in OF_A_LATER_RUN}
@@ -165,7 +199,7 @@ class CeleryTask(_Optioned[P, R]):
         run = enqueue(task, *encoded(given), **encoded(named))
         return AsyncResult(run.id, task_name=self.name, _run=run)
 
-    def _given(
+    def _fitting(
         self, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None
     ) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments of a call; raise TypeError if the function does not take them."""
@@ -199,7 +233,7 @@ class CeleryTask(_Optioned[P, R]):
         for name in ("link", "link_error"):
             if options.get(name):
                 raise not_carried(f"The option {name} of a call of {self.name}", name)
-        _, named = self._given(args, kwargs)
+        _, named = self._fitting(args, kwargs)
         request = Request(
             task=self.name,
             id=str(uuid4()),
@@ -290,9 +324,6 @@ class CeleryTask(_Optioned[P, R]):
 
         return refuse
 
-    s = _refuse("s")
-    si = _refuse("si")
-    signature = subtask = _refuse("signature")
     chunks = _refuse("chunks")
     map = _refuse("map")
     starmap = _refuse("starmap")

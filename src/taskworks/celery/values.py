@@ -6,6 +6,7 @@ times, decimals and bytes back as they were.
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,19 @@ from uuid import UUID
 from django.utils.functional import Promise
 
 TYPE, VALUE = "__type__", "__value__"
+RESULT, RESULTS = "taskworks-result", "taskworks-results"
+
+
+@dataclass(frozen=True, slots=True)
+class ResultOf:
+    """An argument that stands for what a step of the run's workflow has returned, or a group."""
+
+    step: str
+    several: bool = False
+
+    def __json__(self) -> dict[str, str]:
+        return {TYPE: RESULTS if self.several else RESULT, VALUE: self.step}
+
 
 _DECODERS: dict[str, Callable[[Any], Any]] = {
     "datetime": datetime.fromisoformat,
@@ -23,6 +37,8 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "uuid": lambda given: UUID(**given),
     "bytes": str.encode,
     "base64": base64.b64decode,
+    RESULT: ResultOf,
+    RESULTS: lambda step: ResultOf(step, several=True),
 }
 
 

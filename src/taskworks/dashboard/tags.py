@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 
 from taskworks.dashboard import places
 from taskworks.durations import in_words
+from taskworks.logs import one_line
 from taskworks.models import RunState
 
 register = Library()
@@ -107,6 +108,12 @@ def ago(at: datetime | None, now: datetime | None) -> str:
         f"{at:%Y-%m-%d %H:%M:%S} {at.tzname() or ''}".rstrip(),
         _("%(duration)s ago") % {"duration": in_words(length, decimals=0)},
     )
+
+
+@register.filter
+def line(text: Any) -> str:
+    """Return a text in one line, with control characters escaped."""
+    return one_line(str(text))
 
 
 @register.filter

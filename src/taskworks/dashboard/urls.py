@@ -8,6 +8,7 @@ from django.urls import path
 
 from taskworks.dashboard.overview import Overview
 from taskworks.dashboard.queues import ClearQueue, PauseQueue, Queues, ResumeQueue
+from taskworks.dashboard.runs.urls import urlpatterns as of_runs
 from taskworks.dashboard.workers import StopWorker, Workers
 
 app_name = "taskworks_dashboard"
@@ -20,4 +21,5 @@ urlpatterns = [
     path("queues/clear/", ClearQueue.as_view(), name="clear_queue"),
     path("workers/", Workers.as_view(), name="workers"),
     path("workers/<uuid:worker>/stop/", StopWorker.as_view(), name="stop_worker"),
+    *of_runs,
 ]

@@ -798,7 +798,7 @@ class Migration(migrations.Migration):
                 ),
                 ("name", taskworks.database.fields.NameField(max_length=128)),
                 ("backend", taskworks.database.fields.NameField(max_length=64)),
-                ("parent", models.UUIDField(db_index=True, null=True)),
+                ("parent", models.UUIDField(null=True)),
                 ("depth", models.PositiveSmallIntegerField(default=1)),
                 (
                     "on_failure",
@@ -827,6 +827,13 @@ class Migration(migrations.Migration):
                     ),
                     models.Index(
                         fields=["outcome", "finished_at", "id"], name="taskworks_workflow_aged"
+                    ),
+                    models.Index(fields=["parent", "id"], name="taskworks_workflow_parent"),
+                    taskworks.database.indexes.PartialIndex(
+                        fields=["owner", "id"],
+                        name="taskworks_workflow_owned",
+                        otherwise=["owner", "parent", "id"],
+                        where=models.Q(("owner__isnull", False), ("parent__isnull", True)),
                     ),
                 ],
             },

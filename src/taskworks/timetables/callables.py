@@ -15,7 +15,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import models, router
 
-from taskworks.discovery import is_task, task_of
+from taskworks.discovery import found_elsewhere, is_task, task_of
 from taskworks.discovery import resolve as resolve_task
 from taskworks.exceptions import ResourceNotFound, TaskNotFound
 
@@ -97,6 +97,8 @@ def is_gone(path: str) -> bool:
     Return whether there is no such module, or the module has no such name. If the module cannot be
     imported, nobody knows, and the answer is False.
     """
+    if found_elsewhere(path):
+        return False
     try:
         _found(path)
     except ModuleNotFoundError as error:
@@ -119,7 +121,7 @@ def instance_key(described: Described) -> Any:
 
 
 def _described_path(path: str, pk: Any) -> Described:
-    found = _found_or_refused(path)
+    found = found_elsewhere(path) or _found_or_refused(path)
     if is_task(found):
         _refuse_pk(path, pk)
         return Described(TASK, path)

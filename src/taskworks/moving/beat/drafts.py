@@ -1,6 +1,7 @@
 """A schedule of beat as one of ours."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +9,8 @@ from django.utils import timezone
 
 from taskworks.celery.names import task_named
 from taskworks.celery.options import HIGHEST_PRIORITY, priority_of
-from taskworks.discovery import is_task
+from taskworks.discovery import is_task, resolve
+from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.models.schedule import Schedule
 from taskworks.moving.beat.entries import At, CannotImport, Crontab, Entry, Every
 from taskworks.moving.beat.expressions import expression
@@ -85,7 +87,12 @@ def _path(entry: Entry, mapped: Mapping[str, str]) -> str:
     given = mapped.get(entry.task, entry.task)
     if (task := task_named(given)) is not None:
         return task.module_path
-    _refuse_task_of_celery(given)
+    try:
+        _refuse_task_of_celery(given)
+    except CannotImport:
+        with suppress(TaskNotFound, InvalidTask):  # an app of ours may know it
+            return resolve(given).module_path
+        raise
     return given
 
 
