@@ -38,6 +38,7 @@ OF_TASKS = {
     "TASK_DEFAULTS",
     "QUEUE_DEFAULTS",
     "RETENTION",
+    "QUEUE_OBJECTIVES",
     "QUEUE_RETENTION",
 }
 # Its default depends on the machine.

@@ -354,24 +354,24 @@ class TaskRunAdmin(PageActions, ReadOnlyAdmin):
 
     @admin.display(description="arguments")
     def arguments(self, run: TaskRun) -> SafeString:
-        return _json(run.args)
+        return as_json(run.args)
 
     @admin.display(description="keyword arguments")
     def keyword_arguments(self, run: TaskRun) -> SafeString:
-        return _json(run.kwargs)
+        return as_json(run.kwargs)
 
     @admin.display(description="return value")
     def return_value_shown(self, run: TaskRun) -> str:
         finished = run.state == RunState.SUCCESSFUL
-        return _json(run.return_value) if finished else self.get_empty_value_display()
+        return as_json(run.return_value) if finished else self.get_empty_value_display()
 
     @admin.display(description="metadata")
     def metadata_shown(self, run: TaskRun) -> SafeString:
-        return _json(run.metadata)
+        return as_json(run.metadata)
 
     @admin.display(description="options changed by using()")
     def options_shown(self, run: TaskRun) -> SafeString:
-        return _json(run.options)
+        return as_json(run.options)
 
     @admin.display(description="workers")
     def workers(self, run: TaskRun) -> str:
@@ -380,7 +380,7 @@ class TaskRunAdmin(PageActions, ReadOnlyAdmin):
     @admin.display(description="errors")
     def errors_shown(self, run: TaskRun) -> SafeString:
         if isinstance(run.errors, Unreadable):
-            return _json(run.errors)
+            return as_json(run.errors)
         return format_html_join(
             "",
             "<h4>Attempt {}: {}</h4><p>{}, {}</p><pre>{}</pre>",
@@ -399,7 +399,7 @@ class TaskRunAdmin(PageActions, ReadOnlyAdmin):
     @admin.display(description="messages")
     def messages_shown(self, run: TaskRun) -> SafeString:
         if isinstance(run.messages, Unreadable):
-            return _json(run.messages)
+            return as_json(run.messages)
         return format_html_join(
             "",
             "<div>{} {}: {}</div>",
@@ -443,7 +443,8 @@ class WorkerAdmin(ReadOnlyAdmin):
         return worker.held or 0
 
 
-def _json(value: Any) -> SafeString:
+def as_json(value: Any) -> SafeString:
+    """Return JSON as it is shown on a page."""
     if isinstance(value, Unreadable):
         return format_html("<pre>{}</pre>", printable(str(value.text)))
     text = json.dumps(value, indent=2, ensure_ascii=False)

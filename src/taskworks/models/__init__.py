@@ -1,6 +1,6 @@
 """
 The tables: runs, workers, schedules, pauses, limits and buckets, edges, workflows, unique keys,
-firings, step records and events, statistics.
+firings, step records and events, statistics, gauges.
 """
 
 from taskworks.installed import refuse_without_app
@@ -11,6 +11,7 @@ from taskworks.models.bucket import Bucket
 from taskworks.models.edge import Edge
 from taskworks.models.failure import Failure, FailureGroup
 from taskworks.models.firing import Firing
+from taskworks.models.gauge import Gauge
 from taskworks.models.limit import Limit
 from taskworks.models.mark import Mark
 from taskworks.models.pause import Pause
@@ -33,6 +34,7 @@ __all__ = [
     "Failure",
     "FailureGroup",
     "Firing",
+    "Gauge",
     "Kind",
     "Limit",
     "Mark",

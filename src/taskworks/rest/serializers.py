@@ -1,5 +1,6 @@
 """What the API answers: a run and a page of runs, the tasks that it offers, and errors."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -116,6 +117,11 @@ class TaskRunSerializer(serializers.Serializer):
     created = serializers.DateTimeField()
     started = serializers.DateTimeField(allow_null=True)
     finished = serializers.DateTimeField(allow_null=True)
+    why_waiting = serializers.CharField(
+        required=False,
+        allow_null=True,
+        help_text="Why no worker has it; only of a single run, and for staff who may view runs.",
+    )
 
     # The fields only describe the answer: to make it from them would take several times as long.
     def to_representation(self, run: TaskRun) -> dict[str, Any]:
@@ -178,6 +184,9 @@ class RefusalSerializer(serializers.Serializer):
         required=False, help_text="By the input's name, if it is about single inputs."
     )
     idempotency_key = ErrorsField(required=False)
+    from_step = ErrorsField(required=False)
+    name = ErrorsField(required=False)
+    value = ErrorsField(required=False)
     non_field_errors = ErrorsField(required=False)
 
 
@@ -188,6 +197,8 @@ class StrictSerializer(serializers.Serializer):
     """What a request gives; other keys than its fields are errors."""
 
     def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return super().to_internal_value(data)  # which refuses it
         unknown = [name for name in data if name not in self.fields][:MAX_UNKNOWN_FIELDS_NAMED]
         errors: dict[str, Any] = {name: [self.why_unknown(name)] for name in unknown}
         try:
@@ -227,9 +238,9 @@ def run_as_json(run: TaskRun, *, with_detail: bool = False) -> dict[str, Any]:
         "attempts": run.attempts,
         "cancel_requested": run.cancel_requested_at is not None,
         "queue": run.queue_name,
-        "created": _time(run.enqueued_at),
-        "started": _time(run.started_at),
-        "finished": _time(run.finished_at),
+        "created": time_as_json(run.enqueued_at),
+        "started": time_as_json(run.started_at),
+        "finished": time_as_json(run.finished_at),
     }
 
 
@@ -305,7 +316,8 @@ def _told(run: TaskRun, status: str) -> str:
     return str((typed and typed.failure_message) or ERRORS[status])
 
 
-def _time(moment: datetime | None) -> str | None:
+def time_as_json(moment: datetime | None) -> str | None:
+    """Return a time in UTC."""
     if moment is None:
         return None
     if moment.tzinfo is None:
