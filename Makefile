@@ -79,7 +79,7 @@ lowest: ## Run the central tests with the lowest versions in pyproject.toml
 
 lowest-on-sqlite: .venvs/lowest/.installed
 	$(with_lowest) --parts=2 sqlite -- tests/behavior tests/options tests/rest tests/schedules \
-		tests/timetables tests/typed
+		tests/timetables tests/traces tests/typed
 
 lowest-on-servers: .venvs/lowest/.installed
 	$(with_lowest) mariadb postgresql -- tests/database tests/store

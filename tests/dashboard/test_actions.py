@@ -52,7 +52,7 @@ def schedule() -> Schedule:
 
 @pytest.fixture
 def limit() -> Limit:
-    return Limit.objects.create(name="intake", at_once=2, declared={"at_once": 2})
+    return Limit.objects.create(name="couriers", at_once=2, declared={"at_once": 2})
 
 
 def refused_without(
@@ -212,7 +212,7 @@ def test_a_schedule_is_disabled_enabled_and_run(sign_in: SignIn, schedule: Sched
 
 def test_the_numbers_of_a_limit_are_changed(sign_in: SignIn, limit: Limit) -> None:
     change, page = place("change_limit"), place("limits")
-    form = {"limit": "intake", "at_once": "5", "total": "", "rate": ""}
+    form = {"limit": "couriers", "at_once": "5", "total": "", "rate": ""}
     able = refused_without("change_limit", sign_in, change, page, change, **form)
     able.post(change, form)
     assert Limit.objects.get().at_once == 5
@@ -223,7 +223,7 @@ def test_the_numbers_of_a_limit_are_changed(sign_in: SignIn, limit: Limit) -> No
         "0": "must be an integer from 1",
         "9" * 30: "is not a whole number",
     }.items():
-        able.post(change, {"limit": "intake", "at_once": given})
+        able.post(change, {"limit": "couriers", "at_once": given})
         assert answer in said(able, page), given
     able.post(change, {"limit": "none"})
     assert "no such limit" in said(able, page)

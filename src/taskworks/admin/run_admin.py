@@ -19,7 +19,7 @@ from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from taskworks.actions import run_actions, steps_shown
+from taskworks.actions import audit, run_actions, steps_shown
 from taskworks.actions.run_actions import Answer, Verdict
 from taskworks.actions.waiting import why_waiting
 from taskworks.admin import run_search
@@ -256,7 +256,10 @@ class TaskRunAdmin(PageActions, ReadOnlyAdmin):
         self, request: HttpRequest, queryset: TaskRunQuerySet, act: Callable[[TaskRun], Answer]
     ) -> None:
         selected = list(queryset.only("id", "backend")[: MAX_RUNS_PER_ACTION + 1])
-        answers = Counter(act(run) for run in selected[:MAX_RUNS_PER_ACTION])
+        answer_of = {run.id: act(run) for run in selected[:MAX_RUNS_PER_ACTION]}
+        done = [id_ for id_, (verdict, _) in answer_of.items() if verdict != Verdict.NOT_APPLICABLE]
+        audit.record_each(audit.actor_of(request.user), act.__name__, done)
+        answers = Counter(answer_of.values())
         for (verdict, reason), count in answers.items():
             level = messages.WARNING if verdict == Verdict.NOT_APPLICABLE else messages.SUCCESS
             sentence = f"{_task_runs(count)}: {verdict}." + (f" {reason}" if reason else "")

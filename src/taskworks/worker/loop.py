@@ -47,7 +47,7 @@ from taskworks.models.worker import Request
 from taskworks.options.retention import retention_of
 from taskworks.recording.events import Observer, RunEvents, Subscriber
 from taskworks.recording.ledger import Ledger
-from taskworks.recording.subscribers import RunLog, RunSignals, Watchers
+from taskworks.recording.subscribers import RunLog, RunSignals, ToInstruments, Watchers
 from taskworks.statistics.collector import Collector, NoCollector
 from taskworks.statistics.flushing import Flushing
 from taskworks.statistics.marks import mark_release
@@ -147,6 +147,7 @@ class Worker:
         self._events = RunEvents(
             [
                 self._watchers,
+                ToInstruments(),
                 RunLog(),
                 RunSignals(type(self.backend)),
                 self._followers,

@@ -161,7 +161,8 @@ class ChildMain:
             self._send_progress()
             self._send_requests()  # of a task that was interrupted while it asked
             self._current = None
-            self._connection.send(AttemptEnded(_portable(outcome), resident_bytes()))
+            seen_by = current.attempt.seen_by
+            self._connection.send(AttemptEnded(_portable(outcome), resident_bytes(), seen_by))
 
     def _ask(self, asked: StepAsked) -> None:
         # In the task's thread, which may be interrupted: so another one sends it.
