@@ -31,6 +31,7 @@ from taskworks.database.clock import DatabaseClock
 from taskworks.database.fields import Unreadable
 from taskworks.durations import in_words
 from taskworks.jsonvalue import printable
+from taskworks.log_lines import LOGGER, lines_of, messages_of
 from taskworks.logs import one_line
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import FINISHED, TaskRunQuerySet
@@ -72,6 +73,7 @@ SECTIONS: dict[str | None, tuple[str, ...]] = {
         "return_value_shown",
         "errors_shown",
         "messages_shown",
+        "log_shown",
         "metadata_shown",
     ),
     "Attempts": ("attempts", "failures", "crashes", "workers", "claimed_by", "duration"),
@@ -408,9 +410,15 @@ class TaskRunAdmin(PageActions, ReadOnlyAdmin):
             "<div>{} {}: {}</div>",
             (
                 (_time(datetime.fromisoformat(entry["at"])), entry["level"], entry["text"])
-                for entry in run.messages
+                for entry in messages_of(run.messages)
             ),
         )
+
+    @admin.display(description="log")
+    def log_shown(self, run: TaskRun) -> str:
+        lines = lines_of(run.messages)
+        shown = format_html_join("", "<div>{} {} {}: {}</div>", map(_line, lines))
+        return shown or self.get_empty_value_display()
 
 
 @admin.register(Worker)
@@ -452,6 +460,11 @@ def as_json(value: Any) -> SafeString:
         return format_html("<pre>{}</pre>", printable(str(value.text)))
     text = json.dumps(value, indent=2, ensure_ascii=False)
     return format_html("<pre>{}</pre>", printable(text))
+
+
+def _line(line: dict[str, Any]) -> tuple[str, str, str, str]:
+    at = _time(datetime.fromisoformat(line["at"]))
+    return at, line["level"], one_line(str(line[LOGGER])), one_line(line["text"])
 
 
 def _time(at: datetime) -> str:
