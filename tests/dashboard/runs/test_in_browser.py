@@ -38,7 +38,7 @@ def said_on(browser: webdriver.Chrome) -> str:
 
 
 def complaints_of(browser: webdriver.Chrome) -> list[Any]:
-    """Violations of the policy and errors of scripts; a page that is left ends its request, and the admin has no icon."""
+    """Violations of the policy and errors of scripts, without requests that a new page ends."""
     noise = ("htmx:send", "favicon.ico")
     said = [one for one in browser.get_log("browser") if not any(n in str(one) for n in noise)]
     return [*browser.execute_script("return window.violations"), *said]
