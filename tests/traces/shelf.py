@@ -1,8 +1,10 @@
 """Tasks that trace something themselves."""
 
+import asyncio
 import os
 import threading
 
+import sentry_sdk
 from asgiref.sync import sync_to_async
 from opentelemetry import baggage
 
@@ -84,6 +86,27 @@ def enqueues() -> str:
 def never_ends() -> None:
     while True:
         pass
+
+
+@task(transactional=True, timeout=15)
+def transactional(fails: bool) -> str:
+    if fails:
+        raise Broken("and is rolled back")
+    return inside()
+
+
+arrived: list[str] = []
+
+
+@task(takes_context=True)
+async def meets_another(context: TaskContext) -> None:
+    """Fail when both are under way."""
+    sentry_sdk.set_tag("own", context.task_result.id)
+    sentry_sdk.add_breadcrumb(message=f"breadcrumb of {context.task_result.id}")
+    arrived.append(context.task_result.id)
+    while len(arrived) < 2:
+        await asyncio.sleep(0.01)
+    raise Broken("both are here")
 
 
 @task(takes_context=True)
