@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+import time
 
 import sentry_sdk
 from asgiref.sync import sync_to_async
@@ -80,6 +81,11 @@ def snoozes() -> None:
 @task
 def enqueues() -> str:
     return traced.enqueue().id
+
+
+@task(timeout=0.1)
+def cannot_be_stopped() -> None:
+    time.sleep(3600)
 
 
 @task(timeout=0.2)
