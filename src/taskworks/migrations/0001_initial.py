@@ -936,5 +936,18 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "marks",
             },
         ),
+        migrations.CreateModel(
+            name="Dashboard",
+            fields=[],
+            options={
+                "verbose_name": "dashboard",
+                "verbose_name_plural": "dashboard",
+                "proxy": True,
+                "default_permissions": (),
+                "indexes": [],
+                "constraints": [],
+            },
+            bases=("taskworks.taskrun",),
+        ),
         taskworks.database.storage.SetStorage("taskrun", taskworks.database.storage.OF_RUNS),
     ]

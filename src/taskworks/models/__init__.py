@@ -8,6 +8,7 @@ from taskworks.installed import refuse_without_app
 refuse_without_app()  # or Django would, in words about one of the classes
 
 from taskworks.models.bucket import Bucket
+from taskworks.models.dashboard import Dashboard
 from taskworks.models.edge import Edge
 from taskworks.models.failure import Failure, FailureGroup
 from taskworks.models.firing import Firing
@@ -28,6 +29,7 @@ __all__ = [
     "FAR_FUTURE",
     "HAS_NOT_RUN",
     "Bucket",
+    "Dashboard",
     "Duty",
     "Edge",
     "Event",
