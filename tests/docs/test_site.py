@@ -24,6 +24,7 @@ MODULES = (
     "taskworks.models",
     "taskworks.moving",
     "taskworks.opentelemetry",
+    "taskworks.prometheus",
     "taskworks.retry",
     "taskworks.schedules",
     "taskworks.sentry",

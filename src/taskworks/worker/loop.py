@@ -18,6 +18,7 @@ from uuid import UUID, uuid4
 from django.db import Error as DatabaseError
 
 from taskworks import real_time as time
+from taskworks.captured_logs import keeping_lines
 from taskworks.conf import conf
 from taskworks.database.background import BackgroundThread
 from taskworks.database.connections import reserved_connection
@@ -217,7 +218,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until asked to stop, or until a batch or ``max_tasks`` is done."""
-        with reserved_connection(self._store.alias):
+        with reserved_connection(self._store.alias), keeping_lines():
             self._run()
 
     def _run(self) -> None:
