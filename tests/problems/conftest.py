@@ -57,7 +57,7 @@ def enqueue(store: Store) -> Enqueue:
     def enqueue(
         number: int = 1, queue: str = "mail", ago: float = 60.0, task: Any = tasks.noop
     ) -> None:
-        results = task.enqueue_many([((), {})] * number)
+        results = task.enqueue_many([()] * number)
         moment = store.read_clock() - timedelta(seconds=ago)
         ids = [result.id for result in results]
         TaskRun.objects.filter(id__in=ids).update(available_at=moment, queue_name=queue)

@@ -2,12 +2,17 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 
-from taskworks.models import Schedule, TaskRun
+from taskworks.models import Schedule, Statistic, TaskRun
+from taskworks.models.statistic import MINUTE
 from taskworks.problems import Severity, of_workers
+from taskworks.problems.of_runs import MAX_TOLD
+from taskworks.statistics.compaction import unix_time
 from taskworks.store import Store
 from tests.problems.conftest import Enqueue, Register, asked, the_one
 from tests.statistics.conftest import Flushed
@@ -125,3 +130,25 @@ def test_schedules_that_do_not_fire(store: Store, register: Register) -> None:
     register()
     assert all("No worker lives" not in problem.sentence for problem in asked("schedule_late"))
     assert the_one("schedule_unable").sentence == ("The schedule 'unable' cannot fire: It is gone.")
+
+
+def test_of_2000_tasks_the_worst_are_named(store: Store) -> None:
+    now = unix_time(store)
+    Statistic.objects.bulk_create(
+        Statistic(
+            id=uuid4(),
+            seconds=MINUTE,
+            since=now // MINUTE * MINUTE - 2 * MINUTE,
+            backend="default",
+            queue_name="mail",
+            task_path=f"tenant{number}.send",
+            successful=10,
+            failed=11 + number,
+        )
+        for number in range(2000)
+    )
+    with CaptureQueriesContext(connection) as captured:
+        problems = asked("failing_task")
+    assert len(captured) <= 12
+    assert len(problems) == MAX_TOLD
+    assert problems[0].sentence.startswith("2,010 of the 2,020 runs of tenant1999.send")

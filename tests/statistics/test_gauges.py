@@ -36,7 +36,7 @@ def register(store: Store, **columns: Any) -> Worker:
 
 
 def enqueue(number: int, queue_name: str = "mail", ago: float = 0.0) -> None:
-    ids = [result.id for result in tasks.noop.enqueue_many([((), {})] * number)]
+    ids = [result.id for result in tasks.noop.enqueue_many([()] * number)]
     runs = TaskRun.objects.filter(id__in=ids)
     since = runs[0].available_at - timedelta(seconds=ago)
     runs.update(available_at=since, queue_name=queue_name)
