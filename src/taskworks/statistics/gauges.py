@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db.models import Count, Q
+from django.db.models import Q
 
 from taskworks.models import Gauge, Worker
 from taskworks.models.statistic import MINUTE, OTHERS
@@ -138,10 +138,10 @@ def _read(store: Store) -> dict[Queue, Sample]:
     for queue in store.survey(cap=MAX_DEPTH):
         oldest = queue.waited.total_seconds()
         read[queue.backend, queue.queue_name] = Sample(depth=queue.ready, oldest=oldest)
-    in_hand = store.runs.in_hand().values_list("backend", "queue_name").annotate(Count("id"))
-    for backend, name, busy in in_hand.order_by():
-        known = read.get((backend, name), Sample())
-        read[backend, name] = known._replace(busy=busy)
+    for held in store.held():
+        queue_of = held.backend, held.queue_name
+        known = read.get(queue_of, Sample())
+        read[queue_of] = known._replace(busy=known.busy + held.number)
     workers = [*store.workers.heard()]
     read = {queue: one._replace(slots=_slots_of(queue, workers)) for queue, one in read.items()}
     everything = Sample()
