@@ -48,6 +48,7 @@ SLOW = [
 NOT_EVERY_DAY = [
     ROOT / "conformance",
     ROOT / "dashboard" / "test_in_browser.py",
+    ROOT / "dashboard" / "runs" / "test_in_browser.py",
     ROOT / "processes" / "test_worker_process.py",
 ]
 # What they show is no database's doing, and their SQL has tests of its own elsewhere: with SQLite
@@ -67,6 +68,7 @@ ONCE = [
     ROOT / "client" / "test_in_node.py",
     ROOT / "client" / "test_on_a_page.py",
     ROOT / "dashboard" / "test_in_browser.py",
+    ROOT / "dashboard" / "runs" / "test_in_browser.py",
     ROOT / "faces" / "test_admin_in_browser.py",
 ]
 # What even a thorough run shows on PostgreSQL alone of the servers: signals, pipes, child processes

@@ -335,6 +335,7 @@ class TestInTheBackground:
         run_worker("--queues", "default")
         result.refresh()
         assert result.is_cancelled
+        assert [message.text for message in result.messages] == ["Stopped. Retried 2 runs."]
         assert states() == {"ready": 2, "failed": 4, "cancelled": 1}
         assert len(runs) == 6
 

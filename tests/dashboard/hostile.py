@@ -105,8 +105,14 @@ def fill() -> TaskRun:
 
 def pages() -> dict[str, list[Any]]:
     """Return the pages that show these rows, by name, with the ids in their addresses."""
+    run = TaskRun.objects.filter(state="failed").get().id
     return {
         "overview": [],
+        "runs": [],
+        **{
+            name: [run]
+            for name in ("run", "run_steps", "run_strip", "run_relatives", "run_changed")
+        },
         "failures": [],
         "failure_group": ["f" * 16],
         "queues": [],

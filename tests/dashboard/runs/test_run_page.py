@@ -12,7 +12,7 @@ from taskworks.models import RunState, TaskRun
 from tests.dashboard.conftest import SignIn, place
 from tests.dashboard.runs.conftest import HOSTILE, SECRET, error, make, text_of
 
-pytestmark = [pytest.mark.django_db, pytest.mark.thorough_on_servers]
+pytestmark = pytest.mark.django_db
 
 PAGES = ("run", "run_steps", "run_strip", "run_relatives")
 FRAGMENT = {"HX-Request": "true"}
