@@ -1,9 +1,8 @@
 """One look at everything that people want to see at a glance: what is wrong, queues, workers."""
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import NamedTuple
-
-from django.db.models import Count
 
 from taskworks.conf import conf
 from taskworks.models import Pause
@@ -94,8 +93,10 @@ def _expected(
 
 
 def _in_hand(store: Store) -> dict[Queue, int]:
-    rows = store.runs.in_hand().values_list("backend", "queue_name").annotate(Count("id"))
-    return {(backend, name): number for backend, name, number in rows.order_by()}
+    numbers: Counter[Queue] = Counter()
+    for held in store.held():
+        numbers[held.backend, held.queue_name] += held.number
+    return dict(numbers)
 
 
 def _counts_by_queue(situation: Situation) -> dict[Queue, Counts]:
