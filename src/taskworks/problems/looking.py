@@ -1,6 +1,7 @@
 """Asks all rules, each for a short time."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -63,7 +64,12 @@ RULES = (
         of_workers.worker_of_another_release,
         "a worker runs old code",
     ),
-    Rule("pool_too_small", of_workers.pool_too_small, "threads share too few connections"),
+    Rule(
+        "pool_too_small",
+        of_workers.pool_too_small,
+        "threads share too few connections",
+        at_deploy=True,
+    ),
     Rule("clock_skew", of_databases.clock_skew, "clocks differ", at_deploy=True),
     Rule("not_vacuumed", of_databases.not_vacuumed, "dead rows pile up", at_deploy=True),
     Rule(
@@ -104,35 +110,68 @@ def look(
     Raise a database error if the database does not answer at all.
     """
     situation = situation or Situation(store)
-    problems, unknown = list[Problem](), list[Unknown]()
+    asked = [
+        rule for rule in (RULES if rules is None else rules) if thoroughly or not rule.is_thorough
+    ]
     with foreign_errors_as_database_errors(connections[store.alias]):
         _demand_an_answer(store)  # or each rule would wait for a database that is down
-        for rule in RULES if rules is None else rules:
-            if rule.is_thorough and not thoroughly:
-                continue
+        answers = _Answers(situation)
+        if not answers.ask_together([rule for rule in asked if not rule.is_thorough]):
+            answers.ask_each(rule for rule in asked if not rule.is_thorough)
+        answers.ask_each(rule for rule in asked if rule.is_thorough)
+    return Findings(sorted(answers.problems, key=_by_severity), answers.unknown)
+
+
+class _Answers:
+    """What the rules have answered so far."""
+
+    def __init__(self, situation: Situation) -> None:
+        self._situation = situation
+        self.problems: list[Problem] = []
+        self.unknown: list[Unknown] = []
+
+    def ask_together(self, rules: Iterable[Rule]) -> bool:
+        """
+        Ask them in one transaction, where the time limit needs one. Return False if a statement has
+        failed, or has taken too long: then they are to be asked one by one.
+        """
+        problems, unknown = [*self.problems], [*self.unknown]
+        try:
+            with reading_at_most(self._situation.store.alias, READ_FOR):
+                for rule in rules:
+                    self._ask(rule)
+        except (DatabaseError, TookTooLong):
+            self.problems, self.unknown = problems, unknown
+            return False
+        return True
+
+    def ask_each(self, rules: Iterable[Rule]) -> None:
+        """Ask one after the other; one that fails is unknown."""
+        alias = self._situation.store.alias
+        for rule in rules:
             try:
-                problems += _asked(rule, situation)
+                # What is thorough has limits of its own.
+                with nullcontext() if rule.is_thorough else reading_at_most(alias, READ_FOR):
+                    self._ask(rule)
             except (DatabaseError, TookTooLong) as error:
-                unknown.append(Unknown(rule.id, f"{rule.id} could not be asked: {error}"))
-                connections[store.alias].close_if_unusable_or_obsolete()
-            except Exception as error:
-                logger.exception("The rule %s of problems has failed.", rule.id)
-                unknown.append(Unknown(rule.id, f"{rule.id} has failed: {error!r}"))
-            if any(problem.id == "unmigrated" for problem in problems):
-                break  # the others read tables and columns that may not be there
-    return Findings(sorted(problems, key=_by_severity), unknown)
+                self.unknown.append(Unknown(rule.id, f"{rule.id} could not be asked: {error}"))
+                connections[alias].close_if_unusable_or_obsolete()
+
+    def _ask(self, rule: Rule) -> None:
+        if any(problem.id == "unmigrated" for problem in self.problems):
+            return  # it reads tables and columns that may not be there
+        try:
+            self.problems += rule.look(self._situation)
+        except (DatabaseError, TookTooLong):
+            raise
+        except Exception as error:
+            logger.exception("The rule %s of problems has failed.", rule.id)
+            self.unknown.append(Unknown(rule.id, f"{rule.id} has failed: {error!r}"))
 
 
 def _demand_an_answer(store: Store) -> None:
     with store.connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-
-
-def _asked(rule: Rule, situation: Situation) -> Iterator[Problem] | list[Problem]:
-    if rule.is_thorough:  # it has limits of its own
-        return [*rule.look(situation)]
-    with reading_at_most(situation.store.alias, READ_FOR):
-        return [*rule.look(situation)]
 
 
 def _by_severity(problem: Problem) -> int:
