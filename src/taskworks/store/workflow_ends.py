@@ -102,8 +102,9 @@ class WorkflowEnds(NewWorkflows):
     def end_workflows(self, ids: Iterable[UUID]) -> Ends:
         """
         Write that those of these workflows have ended that have, and those that they are steps of.
+        The sweep does it for a caller who cannot see whether others have added members to them.
         """
-        ends, to_do = Ends(), deque(dict.fromkeys(ids))
+        ends, to_do = Ends(), deque(dict.fromkeys(ids) if self.sees_commits else ())
         while to_do:
             workflow = to_do.popleft()
             if not self._may_have_ended(workflow):
