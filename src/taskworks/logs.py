@@ -101,7 +101,7 @@ def is_read(log: logging.Logger, level: int) -> bool:
     """Return whether a record of this level is handled at all."""
     if not log.isEnabledFor(level):
         return False
-    if not log.hasHandlers():
+    if not any(all_handlers(log)):
         return level >= logging.WARNING  # logging.lastResort
     return any(readers(log, level))
 
@@ -112,10 +112,17 @@ def readers(log: logging.Logger, level: int) -> Iterator[logging.Handler]:
 
     By default Django has a console handler, which handles nothing unless DEBUG is on.
     """
+    for handler in all_handlers(log):
+        if level >= handler.level and not _needs_debug_mode(handler):
+            yield handler
+
+
+def all_handlers(log: logging.Logger) -> Iterator[logging.Handler]:
+    """Yield the handlers of a logger and its parents, without one that keeps lines with runs."""
     current: logging.Logger | None = log
     while current:
         for handler in current.handlers:
-            if level >= handler.level and not _needs_debug_mode(handler):
+            if not getattr(handler, "keeps_lines", False):
                 yield handler
         current = current.parent if current.propagate else None
 

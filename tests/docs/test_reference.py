@@ -23,6 +23,7 @@ from taskworks.management.output import DETAILS, SUMMARY
 from taskworks.management.schedules_command import KEYS
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.options.policy import Policy
+from taskworks.problems import RULES
 from taskworks.timetables.arguments import NAMES
 from taskworks.workflows.growth import Membership
 from tests.docs.pages import PAGES, ROOT, anchors, reference, relative_links
@@ -38,6 +39,7 @@ OF_TASKS = {
     "TASK_DEFAULTS",
     "QUEUE_DEFAULTS",
     "RETENTION",
+    "QUEUE_OBJECTIVES",
     "QUEUE_RETENTION",
 }
 # Its default depends on the machine.
@@ -105,6 +107,11 @@ def test_checks_has_every_id() -> None:
     used = set(re.findall(r"taskworks\.[EWI]\d{3}", source))
     shown = set(re.findall(r"taskworks\.[EWI]\d{3}", reference("checks")))
     assert used == shown
+
+
+def test_problems_has_a_section_on_every_rule_and_no_other() -> None:
+    headings = set(re.findall(r"^## ([a-z-]+)$", reference("problems"), re.MULTILINE))
+    assert headings == {rule.id.replace("_", "-") for rule in RULES}
 
 
 def about(subcommand: str) -> str:

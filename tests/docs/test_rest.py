@@ -122,7 +122,7 @@ def test_the_reference_has_every_key() -> None:
 
     assert {"id", "owner"} <= set(RUN_COLUMNS)
     keys = TaskRunSerializer(TaskRun(state="ready", task_path="x.y")).data
-    assert [*keys, "why_waiting"] == [*TaskRunSerializer().fields]
+    assert [*keys, "log_lines", "why_waiting"] == [*TaskRunSerializer().fields]
     of_workflows = [*WorkflowSerializer().fields, *WorkflowStepSerializer().fields]
     for key in [*TaskRunSerializer().fields, *of_workflows]:
         assert mentions(reference("rest"), key), key

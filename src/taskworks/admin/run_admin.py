@@ -19,7 +19,7 @@ from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from taskworks.actions import run_actions, steps_shown
+from taskworks.actions import audit, run_actions, steps_shown
 from taskworks.actions.run_actions import Answer, Verdict
 from taskworks.actions.waiting import why_waiting
 from taskworks.admin import run_search
@@ -31,6 +31,7 @@ from taskworks.database.clock import DatabaseClock
 from taskworks.database.fields import Unreadable
 from taskworks.durations import in_words
 from taskworks.jsonvalue import printable
+from taskworks.log_lines import LOGGER, lines_of, messages_of
 from taskworks.logs import one_line
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import FINISHED, TaskRunQuerySet
@@ -72,6 +73,7 @@ SECTIONS: dict[str | None, tuple[str, ...]] = {
         "return_value_shown",
         "errors_shown",
         "messages_shown",
+        "log_shown",
         "metadata_shown",
     ),
     "Attempts": ("attempts", "failures", "crashes", "workers", "claimed_by", "duration"),
@@ -256,7 +258,10 @@ class TaskRunAdmin(PageActions, ReadOnlyAdmin):
         self, request: HttpRequest, queryset: TaskRunQuerySet, act: Callable[[TaskRun], Answer]
     ) -> None:
         selected = list(queryset.only("id", "backend")[: MAX_RUNS_PER_ACTION + 1])
-        answers = Counter(act(run) for run in selected[:MAX_RUNS_PER_ACTION])
+        answer_of = {run.id: act(run) for run in selected[:MAX_RUNS_PER_ACTION]}
+        done = [id_ for id_, (verdict, _) in answer_of.items() if verdict != Verdict.NOT_APPLICABLE]
+        audit.record_each(audit.actor_of(request.user), act.__name__, done)
+        answers = Counter(answer_of.values())
         for (verdict, reason), count in answers.items():
             level = messages.WARNING if verdict == Verdict.NOT_APPLICABLE else messages.SUCCESS
             sentence = f"{_task_runs(count)}: {verdict}." + (f" {reason}" if reason else "")
@@ -405,9 +410,15 @@ class TaskRunAdmin(PageActions, ReadOnlyAdmin):
             "<div>{} {}: {}</div>",
             (
                 (_time(datetime.fromisoformat(entry["at"])), entry["level"], entry["text"])
-                for entry in run.messages
+                for entry in messages_of(run.messages)
             ),
         )
+
+    @admin.display(description="log")
+    def log_shown(self, run: TaskRun) -> str:
+        lines = lines_of(run.messages)
+        shown = format_html_join("", "<div>{} {} {}: {}</div>", map(_line, lines))
+        return shown or self.get_empty_value_display()
 
 
 @admin.register(Worker)
@@ -449,6 +460,11 @@ def as_json(value: Any) -> SafeString:
         return format_html("<pre>{}</pre>", printable(str(value.text)))
     text = json.dumps(value, indent=2, ensure_ascii=False)
     return format_html("<pre>{}</pre>", printable(text))
+
+
+def _line(line: dict[str, Any]) -> tuple[str, str, str, str]:
+    at = _time(datetime.fromisoformat(line["at"]))
+    return at, line["level"], one_line(str(line[LOGGER])), one_line(line["text"])
 
 
 def _time(at: datetime) -> str:

@@ -117,7 +117,7 @@ def busiest_tasks(past: History) -> list[TaskLine]:
 def charts_of(past: History) -> Iterable[Chart]:
     """Return what came of the runs in the window, how long they waited, and how long they took."""
     times, tallies = past.times, past.tallies()
-    marks = [(as_aware(mark.at), mark.label) for mark in past.marks.value or ()]
+    marks = [(as_aware(mark.at), mark.label) for mark in past.marks]
 
     def counts(name: str) -> list[float | None]:
         return [tallies[at][name] if at in tallies else 0 for at in times]

@@ -18,6 +18,9 @@ from django.utils.translation import gettext as _
 from django.views import View
 from django.views.decorators.csrf import csrf_protect
 
+from taskworks.actions import bulk_run
+from taskworks.actions.verbs import Action as BulkAction
+from taskworks.actions.verbs import Verb
 from taskworks.dashboard import audit, navigation
 from taskworks.dashboard.access import Access, Action
 from taskworks.dashboard.headers import add_headers, nonce_of
@@ -25,6 +28,7 @@ from taskworks.dashboard.places import address
 from taskworks.dashboard.rendering import render
 from taskworks.database.time_limit import TookTooLong
 from taskworks.exceptions import InvalidTaskBackend
+from taskworks.filtering import RunFilter
 from taskworks.logs import steady_logger
 
 logger = steady_logger(__name__)
@@ -68,6 +72,15 @@ class DashboardView(View):
         """Show the user this on the next page."""
         add = messages.error if is_error else messages.success
         add(self.request, text, fail_silently=True)
+
+    def in_background(self, verb: Verb, meant: RunFilter) -> str:
+        """Start a run that does this to all runs of the filter; return a sentence that says so."""
+        user = getattr(self.request, "user", None)
+        by = user if user is not None and user.is_authenticated else ""
+        started = bulk_run.start(BulkAction(verb), meant, by=by)
+        return _("This is done in the background, by the run %(run)s. Cancel it to stop.") % {
+            "run": started.id
+        }
 
     @property
     def by(self) -> str:

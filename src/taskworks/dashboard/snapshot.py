@@ -12,7 +12,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from taskworks.backends.database import database_backends
-from taskworks.dashboard.reading import Read, read
+from taskworks.dashboard.reading import Read, read_into
 from taskworks.dashboard.shared import Shared
 from taskworks.models import Pause, RunState, Worker
 from taskworks.models.pause import QUEUE, Scope
@@ -53,18 +53,28 @@ class QueueNow(NamedTuple):
 class Snapshot:
     """The counts, queues, workers and pauses of a moment; each may have taken too long to read."""
 
+    at: Read[datetime]
+    states: Read[dict[RunState, int]]
+    pauses: Read[list[Pause]]
+    held: Read[list[InHand]]
+    workers: Read[list[Working]]
+    queues: Read[list[QueueNow]]
+
     def __init__(self, store: Store) -> None:
-        self.at: Read[datetime] = read(store.read_clock)
-        self.states = read(lambda: store.count_states(MOST_COUNTED + 1))
-        self.pauses = read(lambda: [*store.pauses.in_force().order_by("kind", "name")])
-        self._held = read(store.held)
-        self.workers = read(lambda: self._workers(store))
-        self.queues = read(lambda: self._queues(store))
+        read_into(
+            self,
+            at=store.read_clock,
+            states=lambda: store.count_states(MOST_COUNTED + 1),
+            pauses=lambda: [*store.pauses.in_force().order_by("kind", "name")],
+            held=store.held,
+            workers=lambda: self._workers(store),
+            queues=lambda: self._queues(store),
+        )
 
     @property
     def problems(self) -> list[str]:
         """What could not be read, in sentences."""
-        parts = (self.at, self.states, self.pauses, self._held, self.workers, self.queues)
+        parts = (self.at, self.states, self.pauses, self.held, self.workers, self.queues)
         return [*dict.fromkeys(part.problem for part in parts if part.problem)]
 
     @property
@@ -79,7 +89,7 @@ class Snapshot:
 
     def _workers(self, store: Store) -> list[Working]:
         now, in_hand = self._now(store), Counter[UUID]()
-        for held in self._held.value or ():
+        for held in self.held.value or ():
             in_hand[held.worker] += held.number
         rows = store.workers.order_by("started_at", "id")[:MOST_WORKERS]
         return [
@@ -94,7 +104,7 @@ class Snapshot:
         backends = [*database_backends()]
         heads = store.ready_heads([one.alias for one in backends], MOST_PROBES)
         limited = store.limited_names()
-        held: list[InHand] = self._held.value or []
+        held: list[InHand] = self.held.value or []
         paused = {pause.scope: pause for pause in self.pauses.value or ()}
         known = {
             *((backend.alias, name) for backend in backends for name in backend.queues),

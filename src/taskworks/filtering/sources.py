@@ -21,6 +21,7 @@ from taskworks.store import Store
 
 WINDOW = 100_000  # entries of an index
 ERRORS_WINDOW = 10_000  # if the texts of errors are to be searched, which are long
+MAX_IDS = 500  # in one statement
 BY_END = ("states", "since", "until")  # the conditions that the index of what has ended has
 READ_TO_DECIDE = ("args", "kwargs", "errors", "task_path", "callable_path")
 
@@ -172,7 +173,7 @@ class OfGroup(Ended):
     """The runs of a group of failures that have not been retried since."""
 
     def _read(self, after: Key | None, end: Key | None, size: int) -> Iterator[list[TaskRun]]:
-        failures = self._failures()
+        failures, size = self._failures(), min(size, MAX_IDS)
         while rows := [*(self._failed_after(failures, after) if after else failures)[:size]]:
             after = Key(*rows[-1])
             found = self._still_failed([Key(*row) for row in rows])

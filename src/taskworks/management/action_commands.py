@@ -88,15 +88,9 @@ class RunAction:
         return Action(self.verb, options.get("to_queue"), options.get("to_priority"))
 
     def _act_on_each(self, command: BaseCommand, options: dict[str, Any], action: Action) -> None:
-        answers = []
-        for run in find_runs(options["ids"]):
-            if options.get("fresh"):
-                answer = run_actions.retry(run, fresh=True)
-            else:
-                answer = act_on_one(action, run)
-            answers.append((run.id, answer))
-            if answer.verdict != Verdict.NOT_APPLICABLE:
-                audit.record(audit.login(), str(action), run=run.id)
+        answers = [(run.id, _answer(action, run, options)) for run in find_runs(options["ids"])]
+        done = [run_id for run_id, (verdict, _) in answers if verdict != Verdict.NOT_APPLICABLE]
+        audit.record_each(audit.login(), str(action), done)
         if options["json"]:
             print_json(command, [_keyed(run_id, answer) for run_id, answer in answers])
         else:
@@ -121,6 +115,12 @@ class RunAction:
             print_line(command, done.in_words(action.verb))
         if done.not_applicable:
             raise CommandError(f"Not applicable to {done.not_applicable} runs.", returncode=1)
+
+
+def _answer(action: Action, run: TaskRun, options: dict[str, Any]) -> Answer:
+    if options.get("fresh"):
+        return run_actions.retry(run, fresh=True)
+    return act_on_one(action, run)
 
 
 def _refuse_what_does_not_fit(options: dict[str, Any], meant: RunFilter) -> None:

@@ -70,6 +70,16 @@ def worker_label(text: str) -> str:
     return text
 
 
+def address(text: str) -> tuple[str, int]:
+    """A port from 0 to 65535, which may follow a host and a colon; "" is every host."""
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or int(port) > 65_535:
+        raise argparse.ArgumentTypeError(
+            f"must be a port, or a host and a port such as 127.0.0.1:8000, not {text!r}"
+        )
+    return host, int(port)
+
+
 def names(text: str) -> tuple[str, ...]:
     """Names separated by commas."""
     given = tuple(name.strip() for name in text.split(","))

@@ -18,6 +18,7 @@ from taskworks.execution import Attempt, Parked, Postponed, Released, Retried, S
 from taskworks.logs import one_line
 from taskworks.management import reload
 from taskworks.management.argument_types import (
+    address,
     database_backend,
     names,
     non_negative_integer,
@@ -40,6 +41,7 @@ from taskworks.recording.events import Attempts
 from taskworks.schedules.sync import synchronize_if_possible
 from taskworks.worker import Observer, Options, Queues, Recycling, Sizes, Worker
 from taskworks.worker.default_log import CancellationLog, log_by_default
+from taskworks.worker.probes import Probes
 from taskworks.worker.supervision.lifeline import Lifeline
 
 HELP = "Run a worker, which claims runs, executes them and records their outcomes."
@@ -144,6 +146,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="The worker's label in the worker_ids of its runs (default: made of host and pid).",
     )
     add(
+        "--heartbeat-file",
+        default="",
+        metavar="FILE",
+        help="Write this file as long as the worker lives, for probes with taskworks-health; with "
+        "several --processes FILE.1, FILE.2 and so on (default: none).",
+    )
+    add(
+        "--health-port",
+        type=address,
+        metavar="[HOST:]PORT",
+        help="Answer /livez, /readyz and /startupz on this port; with several --processes, the "
+        "second on the next one, and so on (default: none).",
+    )
+    add(
         "--reload",
         action=argparse.BooleanOptionalAction,
         default=None,
@@ -211,9 +227,26 @@ def _worker(
             arguments,
             _observer(command, options),
             lifeline.announce if lifeline else None,
+            probes=_probes(options, lifeline),
         )
     except ImproperlyConfigured as error:
         raise CommandError(str(error)) from error
+
+
+def _probes(options: dict[str, Any], lifeline: Lifeline | None) -> Probes:
+    path, given = options["heartbeat_file"] or "", options["health_port"]
+    if lifeline and path:
+        path = f"{path}.{lifeline.number}"
+    if lifeline and given:
+        given = (given[0], given[1] + lifeline.number - 1)
+    try:
+        return Probes(path, given)
+    except (OSError, OverflowError) as error:
+        raise CommandError(
+            f"The worker cannot be probed: --heartbeat-file {path!r}, --health-port "
+            f"{given and given[1]}: {error}",
+            returncode=2,
+        ) from error
 
 
 def _observer(command: BaseCommand, options: dict[str, Any]) -> Observer | None:

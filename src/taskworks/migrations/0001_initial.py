@@ -753,6 +753,30 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Gauge",
+            fields=[
+                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ("seconds", models.PositiveIntegerField()),
+                ("since", models.BigIntegerField()),
+                ("backend", taskworks.database.fields.NameField(default="", max_length=64)),
+                ("queue_name", taskworks.database.fields.NameField(default="", max_length=128)),
+                ("samples", models.PositiveIntegerField(default=0)),
+                ("depth_sum", models.BigIntegerField(default=0)),
+                ("depth_max", models.BigIntegerField(default=0)),
+                ("oldest_max", models.FloatField(null=True)),
+                ("busy_sum", models.BigIntegerField(default=0)),
+                ("busy_max", models.BigIntegerField(default=0)),
+                ("slots_sum", models.BigIntegerField(default=0)),
+            ],
+            options={
+                "verbose_name": "gauge",
+                "verbose_name_plural": "gauges",
+                "indexes": [
+                    models.Index(fields=["seconds", "since"], name="taskworks_gauge_period")
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Workflow",
             fields=[
                 (
@@ -911,6 +935,19 @@ class Migration(migrations.Migration):
                 "verbose_name": "mark",
                 "verbose_name_plural": "marks",
             },
+        ),
+        migrations.CreateModel(
+            name="Dashboard",
+            fields=[],
+            options={
+                "verbose_name": "dashboard",
+                "verbose_name_plural": "dashboard",
+                "proxy": True,
+                "default_permissions": (),
+                "indexes": [],
+                "constraints": [],
+            },
+            bases=("taskworks.taskrun",),
         ),
         taskworks.database.storage.SetStorage("taskrun", taskworks.database.storage.OF_RUNS),
     ]

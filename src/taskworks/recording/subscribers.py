@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db import Error as DatabaseError
 
+from taskworks import instruments
 from taskworks import real_time as time
 from taskworks.correlation import METADATA_KEY, correlation_of
 from taskworks.database.notifications import MAX_RUNS_PER_NOTIFICATION, WATCHERS_CHANNEL, news_of
@@ -29,6 +30,7 @@ from taskworks.execution import (
     Snoozed,
     Succeeded,
     Suspended,
+    tell_recorded,
 )
 from taskworks.logs import one_line, our_logger, steady_logger
 from taskworks.models import TaskRun
@@ -88,6 +90,14 @@ class Watchers(Subscriber):
             self._store.notify(news_of(run_ids), WATCHERS_CHANNEL)
         except DatabaseError as error:  # watchers also poll
             logger.debug("The watchers of %d runs could not be notified: %s", len(run_ids), error)
+
+
+class ToInstruments(Subscriber):
+    """Tells the instruments of this process. They come before the log, which they may read."""
+
+    def recorded(self, attempts: Attempts) -> None:
+        if instruments.in_use:
+            tell_recorded(attempts)
 
 
 class RunLog(Subscriber):

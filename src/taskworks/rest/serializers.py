@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from taskworks.context import LEVELS
+from taskworks.log_lines import LOGGER, lines_of, messages_of
 from taskworks.models import RunState, TaskRun
 from taskworks.models.run import FINISHED
 from taskworks.result import TaskResult
@@ -85,6 +86,16 @@ class TaskRunMessageDetailsSerializer(serializers.Serializer):
     time = serializers.DateTimeField()
 
 
+class TaskRunLogLineSerializer(serializers.Serializer):
+    """A line that the task's code has logged."""
+
+    time = serializers.DateTimeField()
+    level = serializers.CharField()
+    logger = serializers.CharField()
+    text = serializers.CharField(allow_blank=True)
+    attempt = CountField(allow_null=True)
+
+
 class TaskRunErrorSerializer(serializers.Serializer):
     """Why a run failed: its exception, as far as users may know it."""
 
@@ -117,6 +128,11 @@ class TaskRunSerializer(serializers.Serializer):
     created = serializers.DateTimeField()
     started = serializers.DateTimeField(allow_null=True)
     finished = serializers.DateTimeField(allow_null=True)
+    log_lines = TaskRunLogLineSerializer(
+        many=True,
+        required=False,
+        help_text="What was logged, of one run; only for staff who may view runs.",
+    )
     why_waiting = serializers.CharField(
         required=False,
         allow_null=True,
@@ -125,7 +141,10 @@ class TaskRunSerializer(serializers.Serializer):
 
     # The fields only describe the answer: to make it from them would take several times as long.
     def to_representation(self, run: TaskRun) -> dict[str, Any]:
-        return run_as_json(run, with_detail=self.context.get("with_detail", False))
+        shown = run_as_json(run, with_detail=self.context.get("with_detail", False))
+        if self.context.get("with_lines") and (lines := lines_of(run.messages)):
+            shown["log_lines"] = [*map(_line, lines)]
+        return shown
 
 
 class TaskRunPageSerializer(serializers.Serializer):
@@ -223,6 +242,7 @@ def run_as_json(run: TaskRun, *, with_detail: bool = False) -> dict[str, Any]:
     message of its exception, which may name what is not for its users.
     """
     status = STATUS_OF[RunState(run.state)]
+    messages = messages_of(run.messages)
     return {
         "id": str(run.id),
         "uuid": str(run.id),
@@ -232,8 +252,8 @@ def run_as_json(run: TaskRun, *, with_detail: bool = False) -> dict[str, Any]:
         "target": run.target,
         "percent": _percent(run, status),
         "outputs": _outputs(run) if status == "succeeded" else {},
-        "messages": [message["text"] for message in run.messages],
-        "message_details": [_details(message) for message in run.messages],
+        "messages": [message["text"] for message in messages],
+        "message_details": [_details(message) for message in messages],
         "error": _error(run, status, with_detail) if status in ERRORS else None,
         "attempts": run.attempts,
         "cancel_requested": run.cancel_requested_at is not None,
@@ -296,6 +316,11 @@ def _typed(run: TaskRun) -> Any:
 
 def _details(message: dict[str, Any]) -> dict[str, Any]:
     return {"level": message["level"], "time": message["at"]}
+
+
+def _line(line: dict[str, Any]) -> dict[str, Any]:
+    keys = {"time": "at", "level": "level", "logger": LOGGER, "text": "text", "attempt": "attempt"}
+    return {name: line.get(key) for name, key in keys.items()}
 
 
 def _error(run: TaskRun, status: str, with_detail: bool) -> dict[str, str] | None:

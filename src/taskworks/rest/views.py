@@ -127,7 +127,8 @@ class TaskView(APIView):
 
     def shown(self, run: Any, **options: Any) -> Any:
         """Return a run, or with ``many`` several, as this user may see them."""
-        context = {"with_detail": self.viewer.sees_details()}
+        sees = self.viewer.sees_details()
+        context = {"with_detail": sees, "with_lines": sees and not options.get("many")}
         return TaskRunSerializer(run, context=context, **options).data
 
     def run(self, pk: str, *, to_change: bool = False) -> TaskRun:

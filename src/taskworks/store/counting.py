@@ -7,7 +7,6 @@ and hop from queue to queue in it.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
 from typing import Any, NamedTuple
 
 from django.db.models import Count
@@ -158,14 +157,13 @@ class Counting(Claiming):
         seconds ago the first of them; only the ``newest`` runs are looked at.
         """
         seconds, clock = self._seconds_until("MIN(enqueued_at)")
+        age, _ = self._seconds_until("enqueued_at")
         statement = f"""
             SELECT backend, queue_name, COUNT(*), {seconds} FROM (
                 SELECT backend, queue_name, enqueued_at FROM {self._quoted(TaskRun)}
                 ORDER BY id DESC LIMIT %s) AS newest
-            WHERE enqueued_at >= %s GROUP BY backend, queue_name"""  # noqa: S608 - a table's name
-        since = self.read_clock() - timedelta(seconds=within)
-        bound = self.connection.ops.adapt_datetimefield_value(since)
-        rows = self._fetch(statement, [*clock, newest, bound])
+            WHERE {age} >= %s GROUP BY backend, queue_name"""  # noqa: S608 - names
+        rows = self._fetch(statement, [*clock, newest, *clock, -within])
         return [(backend, name, number, -float(left)) for backend, name, number, left in rows]
 
     def count_open(self, fingerprints: Sequence[str], most: int) -> dict[str, int]:

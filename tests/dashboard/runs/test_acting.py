@@ -15,7 +15,7 @@ from taskworks.store import store
 from tests.dashboard.conftest import SignIn, place
 from tests.dashboard.runs.conftest import EVERYTHING, error, make, text_of
 
-pytestmark = [pytest.mark.django_db, pytest.mark.thorough_on_servers]
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 # What is done, to a run in which state, with which permission, and what it is then.
 DEEDS = {

@@ -19,7 +19,7 @@ from taskworks.store import store
 from tests.dashboard.conftest import SignIn, place
 from tests.dashboard.runs.conftest import error, make, text_of
 
-pytestmark = [pytest.mark.django_db, pytest.mark.thorough_on_servers]
+pytestmark = pytest.mark.django_db
 
 
 def address(**query: Any) -> str:
@@ -154,6 +154,7 @@ QUERIES = some.dictionaries(
 )
 
 
+@pytest.mark.not_every_day
 @settings(
     max_examples=30,
     deadline=None,

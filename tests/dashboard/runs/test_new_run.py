@@ -11,7 +11,7 @@ from taskworks.models import RunState, TaskRun
 from tests.dashboard.conftest import SignIn, place
 from tests.dashboard.runs.conftest import SECRET, make, text_of
 
-pytestmark = [pytest.mark.django_db, pytest.mark.thorough_on_servers]
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 NOOP, TYPED = "tests.tasks.noop", "tests.dashboard.runs.test_new_run.ship"
 

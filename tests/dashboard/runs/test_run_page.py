@@ -12,7 +12,7 @@ from taskworks.models import RunState, TaskRun
 from tests.dashboard.conftest import SignIn, place
 from tests.dashboard.runs.conftest import HOSTILE, SECRET, error, make, text_of
 
-pytestmark = [pytest.mark.django_db, pytest.mark.thorough_on_servers]
+pytestmark = pytest.mark.django_db
 
 PAGES = ("run", "run_steps", "run_strip", "run_relatives")
 FRAGMENT = {"HX-Request": "true"}
@@ -147,3 +147,14 @@ def _statements(client: Client, address: str, **more: Any) -> int:
         text_of(client.get(address, **more))
     said = [query["sql"] for query in queries if query["sql"].startswith(OURS)]
     return len([sql for sql in said if "statement_timeout" not in sql])
+
+
+def test_what_was_logged_is_told_apart_from_messages(root: Client) -> None:
+    said = {"at": "2026-01-31T12:00:00+00:00", "level": "info", "text": "For people."}
+    line = {**said, "level": "warning", "logger": f"shop{HOSTILE}", "text": HOSTILE, "attempt": 1}
+    page = root.get(place("run", make(messages=[said, line]).id)).content.decode()
+    messages, _, log = page.partition('id="tw-logged"')
+    assert "For people." in messages
+    assert "For people." not in log
+    assert "warning shop" in log
+    assert HOSTILE not in page

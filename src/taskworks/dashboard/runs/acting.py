@@ -10,19 +10,11 @@ from taskworks.actions.audit import Actor
 from taskworks.actions.run_actions import Verdict
 from taskworks.actions.verbs import Action as Deed
 from taskworks.actions.verbs import Verb, act_on_one
-from taskworks.dashboard.access import Action
 from taskworks.dashboard.page import ActionView, Refused
+from taskworks.dashboard.runs.deeds import ACTION_OF
 from taskworks.dashboard.runs.list_page import forget_counts
 from taskworks.dashboard.runs.run_page import run_with
 from taskworks.dashboard.snapshot import forget_snapshot
-
-ACTION_OF = {
-    Verb.RETRY: Action.RETRY,
-    Verb.CANCEL: Action.CANCEL,
-    Verb.RUN_NOW: Action.MOVE,
-    Verb.MOVE: Action.MOVE,
-    Verb.DELETE: Action.DELETE,
-}
 
 
 class ActOnRun(ActionView):

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy, gettext_noop
 from taskworks.backends.database import database_backends
 from taskworks.dashboard.page import Page
 from taskworks.dashboard.reading import Read, read
+from taskworks.dashboard.runs.deeds import offered_for
 from taskworks.dashboard.runs.meant import Meant, Texts, meant_by, typed_in
 from taskworks.dashboard.runs.rows import COLUMNS, Row, rows_of
 from taskworks.dashboard.runs.search_text import MAX_LENGTH, BadSearch, chip
@@ -124,6 +125,7 @@ class RunsPage(Page):
             "tabs": [*self._tabs(meant)],
             "chips": [*self._chips(meant)],
             "fields": [*_fields(meant)],
+            "buttons": offered_for(meant.filter, self.access),
             "states": meant.texts.get("state", []),
             "every_state": ORDER,
             "is_filtered": bool(meant.texts.keys() - {"state"}),

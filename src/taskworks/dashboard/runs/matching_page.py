@@ -19,7 +19,8 @@ from taskworks.actions.bulk import CHUNK, Preview
 from taskworks.actions.verbs import Action as Deed
 from taskworks.actions.verbs import Done, Verb
 from taskworks.dashboard.reading import read
-from taskworks.dashboard.runs.acting import ACTION_OF, actor_of, forget
+from taskworks.dashboard.runs.acting import actor_of, forget
+from taskworks.dashboard.runs.deeds import ACTION_OF, LABELS, offered_for
 from taskworks.dashboard.runs.form_page import FormPage
 from taskworks.dashboard.runs.meant import Meant, Texts, meant_by
 from taskworks.dashboard.runs.rows import COLUMNS, rows_of
@@ -33,13 +34,6 @@ ASKED_ABOVE = 1_000  # runs, whose number has to be typed
 LONGEST_READ = 5.0  # seconds, because thousands are read to be counted by task and by error
 MAX_LISTED = 10  # tasks, or classes of errors
 
-LABELS: dict[Verb, Any] = {
-    Verb.RETRY: gettext_lazy("Retry"),
-    Verb.CANCEL: gettext_lazy("Cancel"),
-    Verb.RUN_NOW: gettext_lazy("Run now"),
-    Verb.MOVE: gettext_lazy("Move"),
-    Verb.DELETE: gettext_lazy("Delete"),
-}
 EFFECTS: dict[Verb, Any] = {
     Verb.RETRY: gettext_lazy(
         "Each becomes ready again under its id, with its arguments and all of its attempts."
@@ -126,9 +120,8 @@ class MatchingPage(FormPage):
             "label": LABELS[verb] if verb else "",
             "effect": EFFECTS[verb] if verb else "",
             "choices": [
-                Choice(str(label), self.address("runs_matching", **meant.texts, do=one.value))
-                for one, label in LABELS.items()
-                if self.access.may(ACTION_OF[one]) and self._applies(one, meant)
+                Choice(label, self.address("runs_matching", **meant.texts, do=value))
+                for value, label in offered_for(meant.filter, self.access)
             ],
             "back": self.address("runs", **meant.texts),
             "is_move": verb == Verb.MOVE,
@@ -221,10 +214,6 @@ class MatchingPage(FormPage):
     def _again(self, wanted: Wanted, problems: list[str]) -> HttpResponse:
         wanted = wanted._replace(problems=problems)
         return self.again(self._context_of(wanted))
-
-    def _applies(self, verb: Verb, meant: Meant) -> bool:
-        states = meant.filter.states if meant.filter else ()
-        return not states or bool({*states} & {*verb.states})
 
     def _given(self, name: str) -> str:
         given = self.request.POST if self.request.method == "POST" else self.request.GET

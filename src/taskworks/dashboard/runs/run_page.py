@@ -24,6 +24,7 @@ from taskworks.dashboard.runs.rows import seen_by
 from taskworks.dashboard.runs.timeline import earlier_in_words, timeline_of
 from taskworks.dashboard.runs.values import PARTS, changes_in, text_of, values_of
 from taskworks.database.fields import Unreadable
+from taskworks.log_lines import LOGGER, MAX_LINES, lines_of, messages_of
 from taskworks.logs import one_line, visible
 from taskworks.models import RunState, TaskRun
 from taskworks.models.run import FINISHED
@@ -97,6 +98,7 @@ class RunPage(Page):
             "unreadable_errors": _unreadable(run.errors),
             "unreadable_messages": _unreadable(run.messages),
             "said": _said_by(run),
+            "logged": _logged_by(run),
             "values": values_of(run, self.access),
             "schedule": made_by(run.metadata),
             "parent": parent_of(run.metadata),
@@ -146,16 +148,18 @@ def _errors_of(run: TaskRun) -> Iterator[Failed]:
 
 
 def _said_by(run: TaskRun) -> list[Said]:
-    if isinstance(run.messages, Unreadable):
-        return []
-    return [
-        Said(
-            datetime.fromisoformat(entry["at"]),
-            one_line(entry["level"]),
-            masked_text(visible(entry["text"])),
-        )
-        for entry in run.messages[-MAX_MESSAGES:]
-    ]
+    said = messages_of(run.messages)[-MAX_MESSAGES:]
+    return [_said(entry, one_line(entry["level"])) for entry in said]
+
+
+def _logged_by(run: TaskRun) -> list[Said]:
+    """Return what was logged, with the logger beside the level."""
+    logged = lines_of(run.messages)[-MAX_LINES:]
+    return [_said(line, one_line(f"{line['level']} {line[LOGGER]}")) for line in logged]
+
+
+def _said(entry: dict[str, Any], level: str) -> Said:
+    return Said(datetime.fromisoformat(entry["at"]), level, masked_text(visible(entry["text"])))
 
 
 def _unreadable(column: Any) -> str:
