@@ -5,6 +5,7 @@ An instrument is called where the run is enqueued or executed: in that thread, c
 process. What it sets there, such as the current span, holds for the task's own code.
 """
 
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,13 +14,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from taskworks import jsonvalue
+from taskworks import jsonvalue, real_time
 from taskworks.logs import steady_logger
 from taskworks.reserved_metadata import carried_in
 
 __all__ = ["EnqueuedRuns", "ExecutedAttempt", "Instrument", "add", "remove"]
 
 FAILURES = ("failed", "lost")
+# Seconds. A task that cannot be stopped ends with the process, and its run may be executed again
+# a second after the outcome was written.
+FLUSH_WITHIN = 0.5
 
 R = TypeVar("R")
 
@@ -144,10 +148,24 @@ class Instrument:
         cannot be stopped, its process has died, or has other instruments.
         """
 
+    def flush(self) -> None:
+        """
+        Send what is held back: this process is about to leave without its exit handlers, because a
+        task cannot be stopped. It does not wait for longer than ``FLUSH_WITHIN``.
+        """
+
 
 def add(instrument: Instrument) -> None:
-    """Use an instrument in this process from now on; one with the same name is replaced."""
+    """
+    Use an instrument in this process from now on; one with the same name is replaced. Raise
+    ValueError for one without a name.
+    """
     global in_use  # noqa: PLW0603 - see there
+    if not instrument.name:
+        raise ValueError(
+            f"{type(instrument).__qualname__} has no name, under which runs could carry its texts. "
+            "Set the attribute name."
+        )
     others = (one for one in in_use if one.name != instrument.name)
     in_use = (*others, instrument)
 
@@ -196,6 +214,18 @@ def recording(attempts: Sequence[ExecutedAttempt]) -> None:
             instrument.recording(attempts)
         except Exception:
             logger.exception("The instrument %r failed at recorded attempts.", instrument.name)
+
+
+def flush() -> None:
+    """Have all instruments send what they hold back, within ``FLUSH_WITHIN``."""
+    over = real_time.monotonic() + FLUSH_WITHIN
+    threads = [
+        threading.Thread(target=one.flush, name="taskworks-flush", daemon=True) for one in in_use
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, over - real_time.monotonic()))
 
 
 Entered = tuple[Instrument, AbstractContextManager[Any]]

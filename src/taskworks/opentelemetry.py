@@ -12,7 +12,7 @@ from typing import Any
 
 try:
     from opentelemetry import context, propagate, trace
-    from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer
+    from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 except ImportError as error:
     raise ImportError(
         "Traces need the package opentelemetry-api: pip install 'django-taskworks[opentelemetry]'.",
@@ -54,8 +54,8 @@ class TaskworksInstrumentor:
         run was enqueued, in the same trace; otherwise it begins a trace, and is linked to that
         span. With ``span_per_run=False``, all runs of an ``enqueue_many()`` are linked to one span.
         """
-        tracer = trace.get_tracer("taskworks", _version(), tracer_provider, SCHEMA)
-        instruments.add(Traces(tracer, links=use_span_links, span_per_run=span_per_run))
+        traces = Traces(tracer_provider, links=use_span_links, span_per_run=span_per_run)
+        instruments.add(traces)
 
     def uninstrument(self, **ignored: Any) -> None:
         """Trace no more."""
@@ -76,8 +76,11 @@ class Traces(Instrument):
 
     name = NAME
 
-    def __init__(self, tracer: Tracer, *, links: bool, span_per_run: bool) -> None:
-        self._tracer, self._links, self._span_per_run = tracer, links, span_per_run
+    def __init__(
+        self, provider: trace.TracerProvider | None, *, links: bool, span_per_run: bool
+    ) -> None:
+        self._provider, self._links, self._span_per_run = provider, links, span_per_run
+        self._tracer = trace.get_tracer("taskworks", _version(), provider, SCHEMA)
 
     @contextmanager
     def enqueuing(self, runs: EnqueuedRuns) -> Iterator[None]:
@@ -133,6 +136,11 @@ class Traces(Instrument):
         for attempt in attempts:
             if self.name not in attempt.seen_by and _deserves_a_span(attempt):
                 self._add_span_of_unseen(attempt)
+
+    def flush(self) -> None:
+        provider = self._provider or trace.get_tracer_provider()  # which is set by now
+        if force_flush := getattr(provider, "force_flush", None):  # which the SDK's has
+            force_flush()
 
     def _add_span_of_unseen(self, attempt: ExecutedAttempt) -> None:
         """Make the span of an attempt whose own process could not."""

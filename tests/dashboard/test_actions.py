@@ -215,7 +215,7 @@ def test_the_numbers_of_a_limit_are_changed(sign_in: SignIn, limit: Limit) -> No
     form = {"limit": "couriers", "at_once": "5", "total": "", "rate": ""}
     able = refused_without("change_limit", sign_in, change, page, change, **form)
     able.post(change, form)
-    assert Limit.objects.get().at_once == 5
+    assert Limit.objects.get(name="couriers").at_once == 5
     assert recorded() == "changed: at_once 5"
     for given, answer in {
         "many": "is not a whole number",

@@ -10,7 +10,6 @@ from django.db import OperationalError
 from django.test import Client
 
 from taskworks.dashboard import snapshot
-from taskworks.dashboard.forecast import Flow, outlook
 from taskworks.models import Mark, Statistic, TaskRun, Worker
 from taskworks.store import store
 from taskworks.store.counting import Counting
@@ -116,21 +115,3 @@ def test_an_outage_is_a_sentence(root: Client, monkeypatch: pytest.MonkeyPatch) 
     assert root.get(place("overview"), headers={"HX-Request": "true"}).status_code == 503
     monkeypatch.undo()
     assert root.get(place("overview")).status_code == 200
-
-
-@pytest.mark.any_database
-@pytest.mark.parametrize(
-    ("ready", "flow", "sentence"),
-    [
-        (0, Flow(1, 1, 1), ""),
-        (60, Flow(0, 1, 2), "empty in 1 min 0 s"),
-        (60, Flow(1, 0, None), "nothing has ended in the last 15 minutes"),
-        (60, Flow(1, 1, 2), "neither grows nor shrinks"),
-        (60, Flow(3, 1, 2), "grows by 120 a minute: 4 more slots would hold it"),
-        (60, Flow(2, 1, 0.5), "grows by 60 a minute: 1 more slot would hold it"),
-        (60, Flow(2, 1, None), "grows by 60 a minute"),
-        (10**9, Flow(0, 1, 1), "shrinks, but will not be empty in the next 30 days"),
-    ],
-)
-def test_a_forecast(ready: int, flow: Flow, sentence: str) -> None:
-    assert outlook(ready, flow) == sentence

@@ -46,6 +46,7 @@ def test_every_file_is_on_a_page_and_is_executed() -> None:
         "test_moving",
         "test_schedules",
         "test_client",
+        "test_metrics",
         "test_traces",
         "test_rest",
         "test_typed",

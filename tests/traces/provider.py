@@ -3,10 +3,12 @@
 import os
 
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
-from tests.traces.to_file import SPANS, ToFile
+from tests.traces.to_file import BATCHES, SPANS, ToFile
 
-provider = TracerProvider(shutdown_on_exit=False)
+# It is not shut down at the exit of a test.
+provider = TracerProvider(shutdown_on_exit=SPANS in os.environ)
 if SPANS in os.environ:
-    provider.add_span_processor(SimpleSpanProcessor(ToFile(os.environ[SPANS])))
+    process = BatchSpanProcessor if BATCHES in os.environ else SimpleSpanProcessor
+    provider.add_span_processor(process(ToFile(os.environ[SPANS])))

@@ -4,7 +4,10 @@ import os
 
 from taskworks.opentelemetry import TaskworksInstrumentor
 from tests.settings import *  # noqa: F403
+from tests.settings import TASKWORKS as USUAL
 from tests.traces.to_file import EVENTS, SPANS, FileTransport
+
+TASKWORKS = {**USUAL, "INTERRUPT_GRACE": 0.2}
 
 if SPANS in os.environ:
     from tests.traces.provider import provider

@@ -1,8 +1,11 @@
 """Tasks that trace something themselves."""
 
+import asyncio
 import os
 import threading
+import time
 
+import sentry_sdk
 from asgiref.sync import sync_to_async
 from opentelemetry import baggage
 
@@ -80,10 +83,36 @@ def enqueues() -> str:
     return traced.enqueue().id
 
 
+@task(timeout=0.1)
+def cannot_be_stopped() -> None:
+    time.sleep(3600)
+
+
 @task(timeout=0.2)
 def never_ends() -> None:
     while True:
         pass
+
+
+@task(transactional=True, timeout=15)
+def transactional(fails: bool) -> str:
+    if fails:
+        raise Broken("and is rolled back")
+    return inside()
+
+
+arrived: list[str] = []
+
+
+@task(takes_context=True)
+async def meets_another(context: TaskContext) -> None:
+    """Fail when both are under way."""
+    sentry_sdk.set_tag("own", context.task_result.id)
+    sentry_sdk.add_breadcrumb(message=f"breadcrumb of {context.task_result.id}")
+    arrived.append(context.task_result.id)
+    while len(arrived) < 2:
+        await asyncio.sleep(0.01)
+    raise Broken("both are here")
 
 
 @task(takes_context=True)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,6 +19,7 @@ from taskworks.reserved_metadata import OF_INSTRUMENTS
 from tests import limited, tasks
 from tests.behavior import executed, run_of, run_worker
 from tests.traces import shelf
+from tests.waiting import wait_for
 
 current: ContextVar[str] = ContextVar("current", default="nobody")
 
@@ -30,6 +32,10 @@ class Notes(Instrument):
         self.attempts: list[ExecutedAttempt] = []
         self.recorded: list[ExecutedAttempt] = []
         self.raised: list[BaseException] = []
+        self.flushed = False
+
+    def flush(self) -> None:
+        self.flushed = True
 
     @contextmanager
     def enqueuing(self, runs: EnqueuedRuns) -> Iterator[None]:
@@ -195,6 +201,37 @@ def test_an_error_of_the_enqueue_is_seen_and_raised(
 
 
 @pytest.mark.any_database
+def test_a_leaving_worker_does_not_wait_long_for_an_instrument(
+    notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, let_go = threading.Event(), threading.Event()
+
+    class Hangs(Instrument):
+        name = "hangs"
+
+        def flush(self) -> None:
+            hangs.set()
+            let_go.wait(60)
+
+    instruments.in_use = (Hangs(), notes)
+    monkeypatch.setattr(instruments, "FLUSH_WITHIN", 0.01)
+    instruments.flush()
+    assert hangs.is_set()
+    let_go.set()
+    wait_for(lambda: notes.flushed, "the other one is flushed as well")
+
+
+@pytest.mark.any_database
+def test_an_instrument_needs_a_name() -> None:
+    class Nameless(Instrument):
+        pass
+
+    with pytest.raises(ValueError, match="Nameless has no name"):
+        instruments.add(Nameless())
+    assert not instruments.in_use
+
+
+@pytest.mark.any_database
 def test_every_outcome_has_a_word() -> None:
     assert {*WORDS} == {*Outcome.__args__}
 
@@ -256,12 +293,34 @@ def test_a_package_that_is_missing_is_named(module: str, package: str, extra: st
     assert f"pip install 'django-taskworks[{extra}]'" in done.stderr
 
 
+EARLY = """
+from taskworks.opentelemetry import TaskworksInstrumentor
+TaskworksInstrumentor().instrument()
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from taskworks import instruments
+from taskworks.instruments import EnqueuedRuns
+
+exporter = InMemorySpanExporter()
+trace.set_tracer_provider(TracerProvider())
+trace.get_tracer_provider().add_span_processor(BatchSpanProcessor(exporter))
+named = {"task": "a.b", "queue_name": "default", "backend": "default"}
+with instruments.enqueuing(EnqueuedRuns(ids=["1"], sizes=[4], metadata={}, **named)):
+    pass
+instruments.flush()
+print(*(span.name for span in exporter.get_finished_spans()))
+"""
+
+
 @pytest.mark.any_database
 def test_it_can_be_imported_before_settings() -> None:
     """As the command ``opentelemetry-instrument`` does."""
-    script = "from taskworks.opentelemetry import TaskworksInstrumentor as T; T().instrument()"
     environment = {"PYTHONPATH": ":".join(sys.path)}
     done = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", EARLY], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "send default"

@@ -8,7 +8,8 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 from opentelemetry import baggage, context
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
 from taskworks import TaskResult, Unique, Workflow, chain, instruments
@@ -159,6 +160,15 @@ def test_a_timeout(spans: Spans) -> None:
     process = spans.only("process default")
     assert process.attributes["error.type"] == "taskworks.exceptions.TaskTimeout"
     assert process.status.status_code == StatusCode.ERROR
+
+
+def test_transactional_tasks(spans: Spans) -> None:
+    for fails in (False, True):
+        shelf.transactional.enqueue(fails)
+    run_worker()
+    outcomes = {one.attributes["taskworks.outcome"] for one in spans["process default"]}
+    assert outcomes == {"successful", "failed"}
+    assert len(spans["process default"]) == 2
 
 
 # Ways to enqueue.
@@ -358,6 +368,38 @@ def test_nonsense_in_what_a_run_carries(
     assert len(sent.processed) == len(NONSENSE)
     assert not sent.check_ins
     assert "The instrument" not in caplog.text
+
+
+class BrokenExporter(SpanExporter):
+    calls = 0
+
+    def export(self, exported: Any) -> Any:
+        self.calls += 1
+        raise RuntimeError("the collector is gone")
+
+
+class BrokenProcessor(SpanProcessor):
+    """Of a project, which does not catch what the SDK's own do."""
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        raise RuntimeError("cannot begin")
+
+    def on_end(self, span: Any) -> None:
+        raise RuntimeError("cannot end")
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize("task", [shelf.works_in_the_end, shelf.traced_async])
+def test_an_exporter_that_raises_changes_nothing(task: Any) -> None:
+    exporter = BrokenExporter()
+    for processor in (SimpleSpanProcessor(exporter), BrokenProcessor()):
+        broken = TracerProvider(shutdown_on_exit=False)
+        broken.add_span_processor(processor)
+        TaskworksInstrumentor().instrument(tracer_provider=broken)
+        result = task.enqueue()
+        run_worker()
+        assert result_of(result).status == "SUCCESSFUL"
+    assert exporter.calls >= 2
 
 
 # Switched on and off.

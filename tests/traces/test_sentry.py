@@ -184,6 +184,34 @@ def test_cancelled_runs_are_not_reported(sent: Sent) -> None:
     assert not sent.processed
 
 
+def test_attempts_beside_each_other_share_no_scope(sent: Sent) -> None:
+    shelf.arrived.clear()
+    results = [shelf.meets_another.enqueue() for _ in range(2)]
+    run_worker()
+    for result in results:
+        [error] = [one for one in sent.errors if one["tags"]["run"] == result.id]
+        assert error["tags"]["own"] == result.id
+        of_task = [o["message"] for o in error["breadcrumbs"]["values"] if "of" in o["message"]]
+        assert f"breadcrumb of {result.id}" in of_task
+        assert len([one for one in of_task if one.startswith("breadcrumb of")]) == 1
+    assert len(sent.processed) == len(sent.errors) == 2
+
+
+@pytest.mark.any_database
+def test_a_transport_that_raises_changes_nothing(sent: Sent, caplog: Any) -> None:
+    def refuse(envelope: Any) -> None:
+        raise RuntimeError("the network is gone")
+
+    transport: Any = sentry_sdk.get_client().transport
+    transport.capture_envelope = refuse
+    failing = shelf.broken.enqueue("here")
+    working = shelf.traced.enqueue()
+    run_worker()
+    assert run_of(failing).state == "failed"
+    assert len(run_of(failing).errors) == 2
+    assert run_of(working).state == "successful"
+
+
 @pytest.mark.any_database
 def test_retries_are_reported_if_asked_for(begin: Begin) -> None:
     sent = begin(report_retries=True)

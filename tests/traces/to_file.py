@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from sentry_sdk.transport import Transport
 
 SPANS, EVENTS = "TASKWORKS_TEST_SPANS", "TASKWORKS_TEST_EVENTS"  # files, in the environment
+BATCHES = "TASKWORKS_TEST_BATCHES"  # whether spans are held back, as in production
 
 
 class ToFile(SpanExporter):

@@ -11,7 +11,8 @@ from taskworks.dashboard.shared import Shared
 from taskworks.dashboard.snapshot import snapshot
 from taskworks.database.clock import as_aware
 from taskworks.models import Mark
-from taskworks.statistics import marks, reading
+from taskworks.statistics import gauges, marks, reading
+from taskworks.statistics.gauges import GaugePoint
 from taskworks.statistics.reading import Point, TooManyRows
 from taskworks.statistics.tally import Tally
 from taskworks.store import store
@@ -43,6 +44,7 @@ class History:
         self.seconds = reading.period_for(window.duration)
         self.problem = ""  # why it is not known, in a sentence
         self.marks: Sequence[Mark] = ()
+        self.gauges: Sequence[GaugePoint] = ()
         self.at = as_aware(snapshot().at.value or datetime.now(UTC))
         self._points = self._read()
 
@@ -101,6 +103,7 @@ class History:
 
     def _read_all(self) -> Sequence[Point]:
         self.marks = marks.marks(store(), self.window.duration)
+        self.gauges = gauges.gauges(store(), self.window.duration)
         return reading.series(store(), self.window.duration, by=reading.by_all)
 
 

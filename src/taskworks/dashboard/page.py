@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views import View
 from django.views.decorators.csrf import csrf_protect
 
@@ -139,12 +140,14 @@ class DashboardView(View):
 
 
 # Marked for translation here, and translated when they are shown.
-OUTAGE = "The page works again as soon as the database does: it tries again by itself."
-NOT_ALLOWED = (
+OUTAGE = gettext_noop(
+    "The page works again as soon as the database does: it tries again by itself."
+)
+NOT_ALLOWED = gettext_noop(
     "You need to be staff, and to have the permission for it. Ask whoever manages the users of "
     "this site."
 )
-SIGNED_OUT = "Sign in, and try again."
+SIGNED_OUT = gettext_noop("Sign in, and try again.")
 
 
 def login_address() -> str:

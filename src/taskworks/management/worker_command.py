@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.core.management.color import Style
 
+from taskworks import instruments
 from taskworks.actions import limits
 from taskworks.conf import nearest
 from taskworks.execution import Attempt, Parked, Postponed, Released, Retried, Snoozed, Suspended
@@ -387,6 +388,8 @@ def _exit(worker: Worker, home: str, lifeline: Lifeline | None) -> None:
     task is still executed, because its run may be another worker's by now. If the worker wants
     that, replace this process by a new worker, which ends such a task too.
     """
+    if worker.leaves_tasks_behind or worker.wants_restart:
+        instruments.flush()
     if worker.wants_restart and worker.options.max_tasks is None:
         flush()
         os.chdir(home)  # a task may have changed the directory

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sentry_sdk
 
 from taskworks.framework import LOGGER_NAME
-from taskworks.instruments import EnqueuedRuns, ExecutedAttempt, Instrument
+from taskworks.instruments import FLUSH_WITHIN, EnqueuedRuns, ExecutedAttempt, Instrument
 from taskworks.reserved_metadata import made_by
 from taskworks.sentry import failures, spans
 
@@ -66,6 +66,9 @@ class SentryInstrument(Instrument):
         for attempt in attempts:
             if self.name not in attempt.seen_by:
                 self._report_unseen(attempt, integration)
+
+    def flush(self) -> None:
+        sentry_sdk.flush(FLUSH_WITHIN)
 
     def without_lines_about_reported(self, event: Any, hint: dict[str, Any]) -> Any:
         """

@@ -77,7 +77,7 @@ def gauges(
     """
     seconds, now = period_for(duration), unix_time(store)
     first = int(now - duration.total_seconds()) // seconds * seconds
-    rows = Gauge.objects.using(store.alias).filter(
+    rows = Gauge._default_manager.using(store.alias).filter(
         seconds=seconds, since__gte=first, since__lte=now
     )
     everything = {row.since: row for row in rows.filter(backend="", queue_name="")}
@@ -94,7 +94,7 @@ def depths_before(store: Store, duration: timedelta) -> tuple[timedelta, dict[Qu
     how long ago that exactly was; if no worker lived then, somewhat later. None if none did.
     """
     now = unix_time(store)
-    rows = Gauge.objects.using(store.alias).filter(
+    rows = Gauge._default_manager.using(store.alias).filter(
         seconds=MINUTE, since__gte=now - duration.total_seconds(), since__lt=now - 2 * MINUTE
     )
     every = rows.filter(backend="", queue_name="").order_by("since").first()
@@ -111,7 +111,7 @@ def forget_gauges(store: Store, limit: int) -> int:
     for seconds, kept_for in KEPT_FOR.items():
         old |= Q(seconds=seconds, since__lt=now - kept_for.total_seconds())
     old |= Q(since__gt=now + FAR_AHEAD)  # from before a clock was set back
-    rows = Gauge.objects.using(store.alias).filter(old).order_by()
+    rows = Gauge._default_manager.using(store.alias).filter(old).order_by()
     ids = [*rows.values_list("id", flat=True)[:limit]]
     _delete(store, ids)
     return len(ids)
@@ -180,7 +180,7 @@ def _add(store: Store, read: dict[Queue, Sample]) -> None:
         _merge(rows[old.id], old)
     _delete(store, [old.id for old in stored])
     ordered = sorted(rows.values(), key=lambda row: row.id)
-    Gauge.objects.using(store.alias).bulk_create(ordered)
+    Gauge._default_manager.using(store.alias).bulk_create(ordered)
 
 
 def _with_room(
@@ -188,7 +188,7 @@ def _with_room(
 ) -> dict[Queue, Sample]:
     """Return the samples, with those for which the period has no room added to others."""
     seconds, since = period
-    rows = Gauge.objects.using(store.alias).filter(seconds=seconds, since=since)
+    rows = Gauge._default_manager.using(store.alias).filter(seconds=seconds, since=since)
     if len(read) + rows.count() <= MAX_QUEUES:  # as nearly always
         return read
     stored = {*rows.values_list("backend", "queue_name")}
@@ -234,12 +234,12 @@ def _merge(row: Gauge, old: Gauge) -> None:
 
 def _rows(store: Store, ids: Iterable[UUID]) -> Iterable[Gauge]:
     for some in _chunks([*ids]):
-        yield from Gauge.objects.using(store.alias).filter(id__in=some)
+        yield from Gauge._default_manager.using(store.alias).filter(id__in=some)
 
 
 def _delete(store: Store, ids: list[UUID]) -> None:
     for some in _chunks(sorted(ids)):
-        Gauge.objects.using(store.alias).filter(id__in=some)._raw_delete(store.alias)
+        Gauge._default_manager.using(store.alias).filter(id__in=some)._raw_delete(store.alias)
 
 
 def _chunks(ids: list[UUID]) -> Iterable[list[UUID]]:

@@ -25,7 +25,6 @@ class Store(
     Surveying,
     UniqueRuns,
     TakingOver,
-    Counting,
     Claiming,
     Limiting,
     Finishing,
@@ -38,6 +37,7 @@ class Store(
     Stepping,
     Scheduling,
     Pausing,
+    Counting,
     SharedDuties,
     ABC,
 ):
