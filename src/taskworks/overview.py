@@ -7,8 +7,10 @@ from typing import NamedTuple
 from taskworks.conf import conf
 from taskworks.models import Pause
 from taskworks.models.pause import QUEUE
+from taskworks.options.objectives import Objective, objectives
 from taskworks.problems.looking import Findings, look
 from taskworks.problems.situation import LATELY, Situation
+from taskworks.statistics.attainment import Attainment, attainment
 from taskworks.statistics.forecast import Flow, Forecast, forecast
 from taskworks.statistics.gauges import depths_before
 from taskworks.statistics.reading import Counts
@@ -17,6 +19,7 @@ from taskworks.store.stats import Working
 from taskworks.store.surveying import QueueState
 
 Queue = tuple[str, str]  # a backend and a queue
+AN_HOUR = timedelta(hours=1)  # of which objectives are told
 
 
 class QueueOverview(NamedTuple):
@@ -28,6 +31,7 @@ class QueueOverview(NamedTuple):
     counts: Counts  # of the latest minutes
     forecast: Forecast | None  # None if statistics are switched off
     pause: Pause | None
+    attained: Attainment | None = None  # of the last hour, if the queue has an objective
 
     @property
     def failure_share(self) -> float | None:
@@ -66,14 +70,17 @@ def queues(store: Store, situation: Situation | None = None) -> list[QueueOvervi
     counts = _counts_by_queue(situation)
     before = depths_before(store, LATELY) if conf().statistics else None
     pauses = {(one.backend, one.name): one for one in situation.pauses if one.kind == QUEUE}
-    names = {*states, *in_hand, *counts, *pauses}
+    names, wanted = {*states, *in_hand, *counts, *pauses}, objectives()
     found = []
     for name in sorted(names):
         state, counted = states.get(name, QueueState(*name)), counts.get(name, Counts())
         slots = sum(worker.all_slots for worker in situation.attending(state))
         expected = _expected(state, slots, counted, before) if conf().statistics else None
         pause = pauses.get(name)
-        found.append(QueueOverview(state, in_hand.get(name, 0), slots, counted, expected, pause))
+        attained = _attained(store, name, wanted.get(name))
+        found.append(
+            QueueOverview(state, in_hand.get(name, 0), slots, counted, expected, pause, attained)
+        )
     return found
 
 
@@ -90,6 +97,13 @@ def _expected(
     finished = counts.finished * ago / LATELY
     seconds = counts.run_sum / counts.attempts if counts.attempts else 0.0
     return forecast(Flow(state.ready, depth_before, minutes, finished, seconds, slots))
+
+
+def _attained(store: Store, name: Queue, objective: Objective | None) -> Attainment | None:
+    if objective is None or not conf().statistics:
+        return None
+    backend, queue_name = name
+    return attainment(store, objective, AN_HOUR, backend=backend, queue_name=queue_name)
 
 
 def _in_hand(store: Store) -> dict[Queue, int]:

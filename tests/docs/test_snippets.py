@@ -267,13 +267,16 @@ def test_what_is_wrong_is_told(capsys: Capture) -> None:
     assert "critical queue_without_worker No living worker takes" in capsys.readouterr().out
 
 
-@executes("reference/objectives.py")
+@executes("reference/objectives.py", "reference/attainment.py")
 @with_database
-def test_objectives_are_settings(settings: Any) -> None:
+def test_objectives_are_settings(settings: Any, capsys: Capture) -> None:
     settings.TASKS = run("reference/objectives.py")["TASKS"]
     found = objectives()
     assert {name: one.share for (_, name), one in found.items()} == {"mail": 0.99, "reports": 0.99}
     call_command("check")
+    capsys.readouterr()
+    run("reference/attainment.py")
+    assert capsys.readouterr().out.splitlines()[0] == "mail 1:00:00 None None"
 
 
 @executes("reference/gauges.py")

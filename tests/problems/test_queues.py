@@ -8,6 +8,7 @@ from django.core.management import CommandError, call_command
 
 from taskworks import control
 from taskworks.models import TaskRun, Worker
+from taskworks.overview import queues
 from taskworks.problems import Severity, look
 from taskworks.problems.of_queues import MAX_TOLD
 from taskworks.store import Store
@@ -120,14 +121,19 @@ def test_the_oldest_has_waited_for_longer_than_was_promised(
 
 
 @pytest.mark.usefixtures("objective")
-def test_too_few_began_in_time(flushed: Flushed, settings: Any) -> None:
+def test_too_few_began_in_time(flushed: Flushed, settings: Any, store: Store) -> None:
     # 24 that waited for a second, and 6 for two minutes, by the buckets of the histogram.
-    flushed(ago=600, waits="0:24,28:6", attempts=30)
+    flushed(ago=600, waits="0:24,28:6", attempts=30, successful=30)
     flushed(ago=600, waits="28:500", attempts=500, queue_name="reports")
     sentence = the_one("objective_missed").sentence
     assert sentence.startswith("Of 30 attempts in the queue 'mail' in the last hour, 80.0% began")
+    [mail] = [one for one in queues(store) if one.state.queue_name == "mail"]
+    assert mail.attained is not None
+    assert mail.attained.share == pytest.approx(0.8)
+    assert mail.attained.burn_rate == pytest.approx(2.0)
     settings.TASKWORKS = {**settings.TASKWORKS, "STATISTICS": False}
     assert asked("objective_missed") == []
+    assert [one.attained for one in queues(store)] == [None] * len(queues(store))
 
 
 @pytest.mark.any_database

@@ -23,6 +23,7 @@ TITLES = (
     "SLOTS",
     "PER MINUTE",
     "FAILED",
+    "IN TIME",
     "FORECAST",
 )
 MINUTES = LATELY.total_seconds() / 60
@@ -59,8 +60,16 @@ def _row(queue: QueueOverview) -> tuple[Any, ...]:
         queue.slots,
         _rate(queue.counts.finished / MINUTES),
         None if queue.failure_share is None else f"{queue.failure_share:.1%}",
+        _in_time(queue),
         _outlook(queue),
     )
+
+
+def _in_time(queue: QueueOverview) -> str | None:
+    attained = queue.attained
+    if attained is None or attained.share is None:
+        return None
+    return f"{attained.share:.1%} of {attained.objective.share:.1%}"
 
 
 def _rate(per_minute: float) -> str | None:
@@ -94,4 +103,6 @@ def _keyed(queue: QueueOverview) -> dict[str, Any]:
         "empty_in_seconds": None if empty_in is None else empty_in.total_seconds(),
         "more_slots": expected.more_slots if expected else None,
         "paused": queue.pause is not None,
+        "in_time_share": queue.attained.share if queue.attained else None,
+        "burn_rate": queue.attained.burn_rate if queue.attained else None,
     }

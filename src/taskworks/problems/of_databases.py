@@ -35,11 +35,8 @@ def unmigrated(situation: Situation) -> Iterator[Problem]:
     module, _ = MigrationLoader.migrations_module("taskworks")
     if module is None:  # the project has switched its migrations off
         return
-    known = {name for _, name, is_package in iter_modules(import_module(module).__path__)
-             if not (is_package or name.startswith(("_", "~")))}  # fmt: skip
-    applied = {name for app, name in MigrationRecorder(connection).applied_migrations()
-               if app == "taskworks"}  # fmt: skip
-    if missing := sorted(known - applied):
+    applied = MigrationRecorder(connection).applied_migrations()
+    if missing := [name for name in _migrations(module) if ("taskworks", name) not in applied]:
         number = f"{len(missing)} migration{'' if len(missing) == 1 else 's'}"
         yield Problem(
             "unmigrated",
@@ -48,6 +45,12 @@ def unmigrated(situation: Situation) -> Iterator[Problem]:
             f"The database {connection.alias!r} lacks {number} of Taskworks: {', '.join(missing)}.",
             "Apply them: manage.py migrate taskworks",
         )
+
+
+def _migrations(module: str) -> list[str]:
+    """Return the names of the migrations in a package, as Django finds them, in order."""
+    found = iter_modules(import_module(module).__path__)
+    return sorted(name for _, name, is_package in found if not is_package and name[0] not in "_~")
 
 
 def clock_skew(situation: Situation) -> Iterator[Problem]:

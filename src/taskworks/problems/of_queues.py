@@ -7,10 +7,10 @@ from taskworks.conf import conf
 from taskworks.durations import in_words
 from taskworks.logs import visible
 from taskworks.models.pause import QUEUE, Scope
-from taskworks.options.objectives import Objective, objectives
+from taskworks.options.objectives import objectives
 from taskworks.problems.problem import Problem, Severity
 from taskworks.problems.situation import Situation
-from taskworks.statistics import reading
+from taskworks.statistics.attainment import attainment
 from taskworks.store.surveying import QueueState
 
 GRACE = timedelta(seconds=10)  # for which a queue may wait for a worker that is being restarted
@@ -109,30 +109,21 @@ def objective_missed(situation: Situation) -> Iterator[Problem]:
     if not conf().statistics:
         return
     for (backend, name), objective in objectives().items():
-        attained = _attained(situation, backend, name, objective)
-        if attained is None or attained[0] >= objective.share:
+        attained = attainment(
+            situation.store, objective, OF_OBJECTIVES, backend=backend, queue_name=name
+        )
+        if attained.attempts < FEW or not attained.is_missed:
             continue
-        share, attempts = attained
         queue = _named(QueueState(backend, name))
         yield Problem(
             "objective_missed",
             Severity.WARNING,
             queue,
-            f"Of {attempts:,} attempts in {queue} in the last hour, {share:.1%} began within "
-            f"{in_words(objective.start_within)}; the objective is {objective.share:.1%}.",
+            f"Of {attained.attempts:,} attempts in {queue} in the last hour, {attained.share:.1%} "
+            f"began within {in_words(objective.start_within)}; the objective is "
+            f"{objective.share:.1%}.",
             "Start more workers for the queue, or give them more slots.",
         )
-
-
-def _attained(
-    situation: Situation, backend: str, name: str, objective: Objective
-) -> tuple[float, int] | None:
-    points = reading.series(situation.store, OF_OBJECTIVES, backend=backend, queue_name=name)
-    waits = reading.waits_of(points)
-    if waits.total < FEW:
-        return None
-    share = waits.share_within(objective.start_within.total_seconds())
-    return None if share is None else (share, waits.total)
 
 
 def paused(situation: Situation) -> Iterator[Problem]:
