@@ -91,6 +91,15 @@ def run_extras() -> dict[str, Any]:
     return extras
 
 
+def extras_of(run: Any) -> dict[str, Any]:
+    """Return what a record of ours says of the row of a run that it is about."""
+    names = one_line(run.task_path), one_line(run.queue_name)
+    extras = dict[str, Any](zip(EXTRAS, (str(run.id), *names, run.attempts), strict=True))
+    if correlation_id := correlation_of(run.metadata):
+        extras[METADATA_KEY] = correlation_id
+    return extras
+
+
 def _facts(context: TaskContext, task: Any) -> tuple[Any, ...]:
     names = one_line(task.module_path), one_line(task.queue_name)
     return (context.task_result.id, *names, context.attempt)

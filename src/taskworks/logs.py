@@ -81,6 +81,9 @@ def our_logger(name: str) -> logging.Logger:
 
 
 class _SafeLogger(_Adapter):
+    def process(self, msg: Any, kwargs: Any) -> tuple[Any, Any]:
+        return msg, kwargs  # with the extras of the caller, which an adapter would drop
+
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1  # the caller's line, not this one
         try:

@@ -16,6 +16,7 @@ from taskworks import control, exceptions, framework, schedules, signals
 from taskworks.actions.run_actions import Verdict
 from taskworks.backends.database import DatabaseBackend
 from taskworks.conf import Conf
+from taskworks.correlation import EXTRAS
 from taskworks.framework import BaseTaskBackend
 from taskworks.management import filter_options
 from taskworks.management.commands.taskworks import SUBCOMMANDS
@@ -192,7 +193,7 @@ def test_signals_has_every_signal() -> None:
 
 def test_signals_has_every_extra_of_the_log() -> None:
     source = (SOURCE / "recording" / "subscribers.py").read_text()
-    extras = re.findall(r'^ {8}"(task_\w+)": ', source, re.MULTILINE)
+    extras = [*EXTRAS, *re.findall(r'^ {8}"(task_\w+)": ', source, re.MULTILINE)]
     assert len(extras) >= 7
     for extra in extras:
         row(reference("signals"), extra)

@@ -26,10 +26,11 @@ class Browser:
         with self.opener.open(self.site + path, timeout=PATIENCE) as answer:
             return answer.read().decode()
 
-    def submit_the_form_of(self, page, path="/"):
+    def submit_the_form_of(self, page, path="/", **fields):
         """Return the address that the answer redirects to, and its page."""
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)[1]
-        form = Request(self.site + path, urlencode({"csrfmiddlewaretoken": token}).encode())
+        fields["csrfmiddlewaretoken"] = token
+        form = Request(self.site + path, urlencode(fields).encode())
         with self.opener.open(form, timeout=PATIENCE) as answer:
             return answer.url.removeprefix(self.site), answer.read().decode()
 
@@ -91,3 +92,15 @@ def test_a_person_clicks_a_survey_from_start_to_end(server, browser):
 
     server.send_signal(signal.SIGTERM)
     assert server.wait(PATIENCE) == 0
+
+
+def test_an_operator_sees_what_becomes_of_the_shop_s_tasks(server, browser):
+    path = "/login/?next=/dashboard/"
+    _, overview = browser.submit_the_form_of(
+        browser.get("/dashboard/"), path, username="operator", password="operator"
+    )
+    assert "What is wrong" in overview
+    page_that_says(browser, "/dashboard/", "the warehouse counts by hand", without="Server Error")
+    page_that_says(
+        browser, "/dashboard/runs/?state=successful", "webshop.tasks", without="Server Error"
+    )

@@ -141,10 +141,10 @@ class TestThePage:
         result = nightly(metadata={"<b>": 1})
         text = texts(page_of(admin_client, result))
         for words in (
-            "extract Ready It waits for a worker.",
-            "transform Blocked , 0 of 2 It waits for 'extract'.",
-            "month Blocked , 0 of 1 It waits for 'load'.",
-            "tidy Blocked It waits for the end of 'load'.",
+            "extract Ready . It waits for a worker.",
+            "transform Blocked , 0 of 2. It waits for 'extract'.",
+            "month Blocked , 0 of 1. It waits for 'load'.",
+            "tidy Blocked . It waits for the end of 'load'.",
             "0 of 6",
             "5 Blocked, 1 Ready".replace(", ", " , "),
         ):

@@ -249,12 +249,12 @@ class WorkflowAdmin(PageActions, ReadOnlyAdmin):
             address = addresses.get(step.id)
             name = format_html('<a href="{}">{}</a>', address, step.name)
             yield format_html(
-                '<li class="taskworks-depth-{}"><span>{}</span> {}<span>{}</span> {} {}</li>',
+                '<li class="taskworks-depth-{}"><span>{}</span> {}<span>{}{}</span> {}</li>',
                 step.depth,
                 name if address else step.name,
                 _state(step.state or "deleted"),
                 _facts(step),
-                step.waits_for or "",
+                f". {step.waits_for}" if step.waits_for else "",
                 self._button(row, step) if can_change else "",
             )
 

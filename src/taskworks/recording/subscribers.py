@@ -11,7 +11,7 @@ from django.db import Error as DatabaseError
 
 from taskworks import instruments
 from taskworks import real_time as time
-from taskworks.correlation import METADATA_KEY, correlation_of
+from taskworks.correlation import METADATA_KEY, extras_of
 from taskworks.database.notifications import MAX_RUNS_PER_NOTIFICATION, WATCHERS_CHANNEL, news_of
 from taskworks.execution import (
     Attempt,
@@ -32,7 +32,7 @@ from taskworks.execution import (
     Suspended,
     tell_recorded,
 )
-from taskworks.logs import one_line, our_logger, steady_logger
+from taskworks.logs import our_logger, steady_logger
 from taskworks.models import TaskRun
 from taskworks.recording.events import Attempts, Subscriber
 from taskworks.signals import (
@@ -202,17 +202,13 @@ def _log(
         return
     run = attempt.run
     extra = {
-        "task_id": str(run.id),
-        "task_path": one_line(run.task_path),
-        "task_queue": one_line(run.queue_name),
-        "task_attempt": run.attempts,
+        **extras_of(run),
         "task_duration": attempt.duration,
         "task_worker": attempt.worker_id,
         "task_state": run.state,
     }
     try:
-        if correlation_id := correlation_of(run.metadata):
-            extra[METADATA_KEY] = correlation_id
+        if correlation_id := extra.get(METADATA_KEY):
             what, args = f"{what} (correlation id %s)", (*args, correlation_id)
         message = f"Run %s of %s: {what}."
         arguments = (run.id, run.called_path, *args)
