@@ -57,6 +57,7 @@ NOT_EVERY_DAY = [
 THOROUGH_ON_SERVERS = [
     ROOT / "conformance",
     ROOT / "dashboard",
+    ROOT / "dashboard",
     ROOT / "docs",
     ROOT / "faces",
     ROOT / "processes",
@@ -75,6 +76,7 @@ ONCE = [
 # and pages are the same on any other.
 ON_ONE_SERVER = [
     ROOT / "conformance",
+    ROOT / "traces",
     ROOT / "docs",
     ROOT / "faces",
     ROOT / "processes" / "test_closed_output.py",
