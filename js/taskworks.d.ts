@@ -23,6 +23,32 @@ export interface Run<Outputs = Record<string, unknown>> {
   readonly created: string;
   readonly started: string | null;
   readonly finished: string | null;
+  /** Of a single run, for staff who may view runs: why no worker has it. */
+  readonly why_waiting?: string | null;
+}
+
+/** A workflow, as the API returns it. */
+export interface Workflow {
+  readonly id: string;
+  readonly name: string;
+  readonly status: Exclude<Status, 'pending'>;
+  /** How many of its runs have ended. */
+  readonly progress: number | null;
+  /** How many runs it has. */
+  readonly target: number | null;
+  readonly percent: number | null;
+  readonly counts: Readonly<Record<Status, number>> | null;
+  readonly cancel_requested: boolean;
+  readonly created: string;
+  readonly finished: string | null;
+}
+
+/** The options of a call about a workflow. */
+export interface WorkflowGiven extends Partial<Options> {
+  /** Called with the workflow at once, after each change, and when it is over. */
+  onProgress?: ((workflow: Workflow) => void) | null;
+  /** Stops the watch, not the workflow. */
+  signal?: AbortSignal | null;
 }
 
 export interface MessageDetails {
@@ -105,6 +131,12 @@ export function attach<Outputs = Record<string, unknown>>(
 /** Request the cancellation of a run. */
 export function cancel(id: string, given?: Given): Promise<Run>;
 
+/** Watch a workflow until it is over. */
+export function attachWorkflow(id: string, given?: WorkflowGiven): Promise<Workflow>;
+
+/** Request the cancellation of a workflow. */
+export function cancelWorkflow(id: string, given?: WorkflowGiven): Promise<Workflow>;
+
 /** The offered tasks. */
 export function types(given?: Given): Promise<TaskType[]>;
 
@@ -141,9 +173,9 @@ export class LostError extends Error {
 export const TaskworksProgress: (CustomElementConstructor & { new (): TaskworksProgress }) | undefined;
 
 export interface TaskworksProgress extends HTMLElement {
-  /** The latest state of the run. */
-  readonly current: Run | null;
-  /** Cancel the run, as the button does. */
+  /** The latest state of the run or workflow. */
+  readonly current: Run | Workflow | null;
+  /** Cancel the run or workflow, as the button does. */
   cancel(): Promise<void>;
 }
 
@@ -152,6 +184,8 @@ declare const client: {
   start: typeof start;
   attach: typeof attach;
   cancel: typeof cancel;
+  attachWorkflow: typeof attachWorkflow;
+  cancelWorkflow: typeof cancelWorkflow;
   types: typeof types;
   isOver: typeof isOver;
   options: Options;
@@ -166,8 +200,8 @@ declare global {
     'taskworks-progress': TaskworksProgress;
   }
   interface GlobalEventHandlersEventMap {
-    'taskworks-progress': CustomEvent<Run>;
-    'taskworks-finished': CustomEvent<Run>;
+    'taskworks-progress': CustomEvent<Run | Workflow>;
+    'taskworks-finished': CustomEvent<Run | Workflow>;
     'taskworks-error': CustomEvent<Error>;
   }
 }

@@ -47,6 +47,8 @@ SLOW = [
 # marked `not_every_day`.
 NOT_EVERY_DAY = [
     ROOT / "conformance",
+    ROOT / "dashboard" / "test_in_browser.py",
+    ROOT / "dashboard" / "runs" / "test_in_browser.py",
     ROOT / "processes" / "test_worker_process.py",
 ]
 # What they show is no database's doing, and their SQL has tests of its own elsewhere: with SQLite
@@ -54,22 +56,27 @@ NOT_EVERY_DAY = [
 # `thorough_on_servers`.
 THOROUGH_ON_SERVERS = [
     ROOT / "conformance",
+    ROOT / "dashboard",
     ROOT / "docs",
     ROOT / "faces",
     ROOT / "processes",
     ROOT / "testing",
+    ROOT / "traces",
     ROOT / "typed",
 ]
 # They say nothing of this Python or Django, and so run with the first pair alone.
 ONCE = [
     ROOT / "client" / "test_in_node.py",
     ROOT / "client" / "test_on_a_page.py",
+    ROOT / "dashboard" / "test_in_browser.py",
+    ROOT / "dashboard" / "runs" / "test_in_browser.py",
     ROOT / "faces" / "test_admin_in_browser.py",
 ]
 # What even a thorough run shows on PostgreSQL alone of the servers: signals, pipes, child processes
 # and pages are the same on any other.
 ON_ONE_SERVER = [
     ROOT / "conformance",
+    ROOT / "traces",
     ROOT / "docs",
     ROOT / "faces",
     ROOT / "processes" / "test_closed_output.py",

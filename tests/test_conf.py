@@ -10,10 +10,10 @@ from taskworks.conf import Conf, conf, nearest
 from tests.behavior import Settings
 
 KEYS = [name.upper() for name in Conf.__slots__]
-SWITCHES = ["NOTIFY", "ENDPOINT_TASKS_SYNCHRONOUS", "STATISTICS"]
+SWITCHES = [name for name in KEYS if type(getattr(Conf(), name.lower())) is bool]
 LISTS = ["API_TASKS"]
 DICTS = ["LIMITS"]
-TEXTS = ["RELEASE", "DASHBOARD_ACCESS", "DASHBOARD_REDACT"]
+TEXTS = ["METRICS_TOKEN", "RELEASE", "DASHBOARD_ACCESS", "DASHBOARD_REDACT"]
 
 
 def test_without_the_setting_the_defaults_are_in_force(settings: Settings) -> None:

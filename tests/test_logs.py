@@ -92,3 +92,9 @@ def test_what_is_plain_is_left_as_it_is(caplog: pytest.LogCaptureFixture) -> Non
     error, moment = ValueError("ünfair"), datetime(2026, 1, 1, tzinfo=UTC)
     steady_logger("taskworks.of_a_test").warning("%s %s %s", error, moment, None)
     assert caplog.records[0].args == (error, moment, None)
+
+
+def test_a_line_has_the_extras_that_it_was_given(caplog: pytest.LogCaptureFixture) -> None:
+    steady_logger("taskworks.tests").warning("A run.", extra={"task_id": "7"})
+    [line] = caplog.records
+    assert line.task_id == "7"  # type: ignore[attr-defined]

@@ -15,6 +15,7 @@ INSTALLED_APPS = [
     "taskworks",
     "sourcestats",
     "typedtasks",
+    "webshop",
 ]
 
 DATABASES = {"default": chosen_database(os.environ, BASE_DIR / "var")}
@@ -22,7 +23,8 @@ DATABASES = {"default": chosen_database(os.environ, BASE_DIR / "var")}
 TASKS = {
     "default": {
         "BACKEND": "taskworks.backends.database.DatabaseBackend",
-        "QUEUES": ["default"],
+        "QUEUES": ["default", "mail", "imports", "stock"],
+        "OPTIONS": {"QUEUE_OBJECTIVES": {"mail": {"start_within": 30}}},
     },
 }
 

@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager
 
 from sourcestats.models import Survey
 from sourcestats.processes import start_worker, stopped_at_the_end
-from sourcestats.surveying import enqueue_summary
 from sourcestats.waiting import Deadline
 
 Report = Callable[[int], None]
@@ -18,12 +17,12 @@ def drain(
     deadline: float,
     progress: AbstractContextManager[Report],
 ) -> int:
-    """Stop the worker when the summary is finished; return its exit code."""
+    """Stop the worker when the workflow has ended; return its exit code."""
     worker = start_worker(threads=threads, verbosity=0)
     until = Deadline(worker, deadline)
     with stopped_at_the_end(worker):
+        workflow = survey.workflow()
         with progress as report:
-            until.measured(survey, report)
-        enqueue_summary(survey)
-        until.summed_up(survey)
+            until.measured(workflow, report)
+        until.ended(workflow)
         return worker.stop()

@@ -9,6 +9,7 @@ from sourcestats.counting import DirectCount, count_directly
 from sourcestats.models import Survey
 from sourcestats.summing import Summary, summarize
 from sourcestats.surveying import Failure, Progress
+from taskworks import WorkflowResult
 
 
 @dataclass(frozen=True)
@@ -21,17 +22,18 @@ class Outcome:
 
 
 def outcome_of(survey: Survey, *, worker_exit_code: int, seconds: float) -> Outcome:
-    progress = surveying.progress_of(survey)
-    summary = surveying.summary_of(survey)
+    workflow = survey.workflow()
+    progress = surveying.progress_of(workflow)
+    summary = surveying.summary_of(workflow)
     problems = [
         *problems_of_worker(worker_exit_code),
-        *problems_of_summary(survey),
+        *problems_of_summary(workflow),
         *differences(progress, summary or summarize([]), count_directly(Path(survey.source))),
     ]
     return Outcome(
         progress=progress,
         summary=summary or summarize([]),
-        failures=surveying.failures_of(survey),
+        failures=surveying.failures_of(workflow),
         seconds=seconds,
         problems=problems,
     )
@@ -42,15 +44,14 @@ def problems_of_worker(exit_code: int) -> Iterator[str]:
         yield f"The worker did not stop cleanly: its exit code is {exit_code}."
 
 
-def problems_of_summary(survey: Survey) -> Iterator[str]:
-    if failure := surveying.summary_failure_of(survey):
+def problems_of_summary(workflow: WorkflowResult) -> Iterator[str]:
+    if failure := surveying.summary_failure_of(workflow):
         yield f"The summary failed: {failure.reason}"
 
 
 def differences(progress: Progress, summary: Summary, direct: DirectCount) -> Iterator[str]:
     comparisons = [
         ("modules", progress.modules, direct.modules),
-        ("runs of modules", progress.runs, direct.modules),
         ("failed modules", progress.failed, direct.unparseable),
         ("measured modules", summary["modules"], direct.modules - direct.unparseable),
         ("functions", summary["functions"], direct.functions),

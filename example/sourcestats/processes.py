@@ -54,6 +54,10 @@ def start_worker(*, threads: int, verbosity: int) -> ManagedProcess:
     return ManagedProcess("worker", manage, "taskworks", "worker", *options)
 
 
+def start_shop() -> ManagedProcess:
+    return ManagedProcess("shop", str(settings.BASE_DIR / "manage.py"), "shop")
+
+
 def start_web_server(*, port: int) -> ManagedProcess:
     """Start an ASGI server, which can stream the API's events."""
     return ManagedProcess(
@@ -71,9 +75,9 @@ def start_web_server(*, port: int) -> ManagedProcess:
 
 
 @contextmanager
-def stopped_at_the_end(child: ManagedProcess) -> Iterator[None]:
+def stopped_at_the_end(child: ManagedProcess) -> Iterator[ManagedProcess]:
     try:
-        yield
+        yield child
     finally:
         child.stop()
 

@@ -1,9 +1,8 @@
 from pathlib import Path
 
 from sourcestats.measuring import ModuleMeasure, measure
-from sourcestats.models import Survey
 from sourcestats.summing import Summary, summarize
-from taskworks import Limit, task
+from taskworks import Limit, TaskContext, task
 
 
 @task
@@ -12,10 +11,10 @@ def measure_module(source: str, path: str) -> ModuleMeasure:
 
 
 # A person is waiting for the sum, so it comes before the modules of the next survey.
-@task(priority=10)
-def sum_up(survey_id: int) -> Summary:
-    measured = Survey.objects.get(pk=survey_id).runs().successful()
-    return summarize([run.return_value for run in measured])
+@task(priority=10, takes_context=True)
+def sum_up(context: TaskContext) -> Summary:
+    """Add up what the runs of the group have returned, of those that succeeded."""
+    return summarize([*context.workflow.results("modules")])
 
 
 @task

@@ -6,5 +6,4 @@ app_name = "sourcestats"
 urlpatterns = [
     path("", views.surveys, name="surveys"),
     path("surveys/<int:pk>/", views.survey, name="survey"),
-    path("surveys/<int:pk>/summary/", views.summary, name="summary"),
 ]

@@ -1,13 +1,13 @@
-"""Wait for a survey, by reading its runs."""
+"""Wait for a survey, by reading its workflow."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-from sourcestats.models import Survey
 from sourcestats.processes import ManagedProcess
-from sourcestats.surveying import Progress, progress_of, summary_is_over
+from sourcestats.surveying import Progress, progress_of
+from taskworks import WorkflowResult
 
 POLL_INTERVAL = 0.1  # seconds
 
@@ -24,16 +24,17 @@ class Deadline:
         self.seconds = seconds
         self.deadline = time.monotonic() + seconds
 
-    def measured(self, survey: Survey, report: Callable[[int], None]) -> Progress:
-        while not (progress := progress_of(survey)).is_over:
+    def measured(self, workflow: WorkflowResult, report: Callable[[int], None]) -> Progress:
+        while not (progress := progress_of(workflow)).is_over:
             report(progress.finished)
-            self.pause(f"only {progress.finished} of {progress.runs} modules were measured")
+            self.pause(f"only {progress.finished} of {progress.modules} modules were measured")
         report(progress.finished)
         return progress
 
-    def summed_up(self, survey: Survey) -> None:
-        while not summary_is_over(survey):
-            self.pause("the summary was not finished")
+    def ended(self, workflow: WorkflowResult) -> None:
+        while not workflow.is_finished:
+            self.pause("the workflow had not ended")
+            workflow.refresh()
 
     def pause(self, unfinished: str) -> None:
         self.worker.must_be_alive()

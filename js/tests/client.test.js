@@ -7,7 +7,9 @@ import {
   cutOff, done, END, event, failed, json, noStream, nothing, page, run, running, serve, status, stream,
 } from './server.js';
 
-const { attach, cancel, options, types, LostError, RequestError, RunError } = taskworks;
+const {
+  attach, attachWorkflow, cancel, cancelWorkflow, options, types, LostError, RequestError, RunError,
+} = taskworks;
 const DEFAULTS = { ...options };
 let server;
 let reported;
@@ -570,6 +572,51 @@ describe('requests', () => {
   test('types resolves with the tasks', async () => {
     server.answers({ 'GET types/': json({ results: [{ name: 'add', inputs: {} }] }) });
     assert.deepEqual(await types(), [{ name: 'add', inputs: {} }]);
+  });
+});
+
+describe('a workflow', () => {
+  const counts = { pending: 1, running: 0, succeeded: 2, failed: 0, cancelled: 0 };
+  const flow = (changes = {}) => ({
+    id: '22', name: 'sums', status: 'running', progress: 2, target: 3, percent: 66.7, counts, cancel_requested: false,
+    ...changes,
+  });
+
+  test('is watched by polling', async () => {
+    server.answers({
+      'GET workflows/22/': [json(flow()), json(flow({ progress: 3 })), json(flow({ status: 'succeeded' }))],
+      'GET workflows/22/events/': noStream,
+    });
+    const { seen, given } = watching();
+    assert.equal((await attachWorkflow('22', given)).status, 'succeeded');
+    assert.deepEqual(seen.map(({ progress }) => progress), [2, 3, 2]);
+  });
+
+  test('is watched by its stream, and rejects if it fails', async () => {
+    server.answers({
+      'GET workflows/22/': json(flow()),
+      'GET workflows/22/events/': stream(
+        status(flow()), event('progress', { id: '22', progress: 3, percent: 100, counts }),
+        status(flow({ status: 'failed' })),
+      ),
+    });
+    const { seen, given } = watching();
+    await assert.rejects(attachWorkflow('22', given), (error) => {
+      assert.ok(error instanceof RunError);
+      assert.equal(error.message, 'The workflow 22 is failed.');
+      return true;
+    });
+    assert.ok(seen.some(({ percent, name }) => percent === 100 && name === 'sums'));
+    assert.equal(server.to('GET /tasks/workflows/22/').length, 1);
+  });
+
+  test('is cancelled', async () => {
+    server.answers({ 'POST workflows/22/cancel/': json(flow({ cancel_requested: true })) });
+    assert.equal((await cancelWorkflow('22')).cancel_requested, true);
+  });
+
+  test('has an id that leads nowhere else', async () => {
+    await assert.rejects(attachWorkflow('../11'), /The id of a workflow has only letters/);
   });
 });
 

@@ -1,4 +1,4 @@
-"""Where the project's URLs include the REST API: in any namespace, and any number of times."""
+"""Where the project's URLs include the REST API and the dashboard: anywhere, and several times."""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, get_urlconf, reverse
 
-LIST_VIEW = "taskworks.rest.views.TaskList"  # which every inclusion has once
+# Views that every inclusion has once: of the REST API, and of the dashboard.
+LIST_VIEW = "taskworks.rest.views.TaskList"
+OVERVIEW = "taskworks.dashboard.overview.Overview"
 
 
 def api_address(name: str, request: Any = None, **ids: Any) -> str | None:
@@ -16,12 +18,12 @@ def api_address(name: str, request: Any = None, **ids: Any) -> str | None:
     If the API is included several times, it is that inclusion which has most in common with the
     request's own namespaces and path. Return None if there is none that can be addressed.
     """
-    found = [
-        (_nearness(inclusion, address, request), address)
-        for inclusion in inclusions() or [USUAL]
-        if (address := _address(inclusion, name, request, ids)) is not None
-    ]
-    return max(found, key=lambda each: each[0])[1] if found else None
+    return _nearest(inclusions() or [USUAL], name, request, ids)
+
+
+def dashboard_address(request: Any = None) -> str | None:
+    """Return the path of the dashboard's first page; likewise."""
+    return _nearest(inclusions(OVERVIEW), "overview", request, {})
 
 
 class Inclusion(NamedTuple):
@@ -35,21 +37,21 @@ class Inclusion(NamedTuple):
 USUAL = Inclusion(("taskworks",), frozenset())
 
 
-def inclusions() -> Sequence[Inclusion]:
-    """Return all inclusions in the current URLconf, in its order."""
-    return _inclusions_in(get_resolver(get_urlconf()))
+def inclusions(view: str = LIST_VIEW) -> Sequence[Inclusion]:
+    """Return all inclusions of this view in the current URLconf, in its order."""
+    return _inclusions_in(get_resolver(get_urlconf()), view)
 
 
 @lru_cache(maxsize=100)
-def _inclusions_in(resolver: URLResolver) -> Sequence[Inclusion]:
-    return [*_below(resolver, Inclusion((), frozenset()))]
+def _inclusions_in(resolver: URLResolver, view: str) -> Sequence[Inclusion]:
+    return [*_below(resolver, view, Inclusion((), frozenset()))]
 
 
-def _below(resolver: URLResolver, place: Inclusion) -> Iterator[Inclusion]:
+def _below(resolver: URLResolver, view: str, place: Inclusion) -> Iterator[Inclusion]:
     for pattern in resolver.url_patterns:
         if isinstance(pattern, URLResolver):
-            yield from _below(pattern, _inside(pattern, place))
-        elif isinstance(pattern, URLPattern) and pattern.lookup_str == LIST_VIEW:
+            yield from _below(pattern, view, _inside(pattern, place))
+        elif isinstance(pattern, URLPattern) and pattern.lookup_str == view:
             yield place
 
 
@@ -57,6 +59,17 @@ def _inside(resolver: URLResolver, place: Inclusion) -> Inclusion:
     own = (resolver.namespace,) if resolver.namespace else ()
     pattern: Any = resolver.pattern
     return Inclusion((*place.namespaces, *own), place.captured | {*pattern.regex.groupindex})
+
+
+def _nearest(
+    included: Sequence[Inclusion], name: str, request: Any, ids: dict[str, Any]
+) -> str | None:
+    found = [
+        (_nearness(inclusion, address, request), address)
+        for inclusion in included
+        if (address := _address(inclusion, name, request, ids)) is not None
+    ]
+    return max(found, key=lambda each: each[0])[1] if found else None
 
 
 def _address(inclusion: Inclusion, name: str, request: Any, ids: dict[str, Any]) -> str | None:

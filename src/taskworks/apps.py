@@ -15,6 +15,7 @@ class TaskworksConfig(AppConfig):
         from taskworks.actions import limit_checks, limits, pause_checks  # noqa: F401
         from taskworks.compat.sisy import receivers as receivers_for_sisy  # noqa: F401
         from taskworks.dashboard import checks as checks_of_dashboard  # noqa: F401
+        from taskworks.health import checks as checks_of_problems  # noqa: F401
         from taskworks.moving.beat import checks as checks_of_beat  # noqa: F401
         from taskworks.schedules import checks, receivers, sync  # noqa: F401
 

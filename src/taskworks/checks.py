@@ -12,6 +12,7 @@ from django.db import connections
 from taskworks.conf import conf
 from taskworks.documentation import page
 from taskworks.framework import InvalidTaskBackend, check_tasks, task_backends
+from taskworks.options.objectives import objectives_of
 from taskworks.options.policy import Policy, defaults_of
 from taskworks.options.retention import retention_of
 from taskworks.options.tasks_setting import aliases, backend_of, unknown_keys
@@ -73,6 +74,7 @@ def check_backend(alias: str) -> Iterator[checks.CheckMessage]:
         return
     yield from check_entry(alias)
     yield from _check_retention(alias)
+    yield from _check_objectives(alias)
     yield from _check_database()
     yield from _check_transactions(alias)
 
@@ -99,6 +101,17 @@ def _check_retention(alias: str) -> Iterator[checks.CheckMessage]:
             str(error),
             hint=f"How long finished runs are kept: {page('reference/settings', 'options')}",
             id="taskworks.E007",
+        )
+
+
+def _check_objectives(alias: str) -> Iterator[checks.CheckMessage]:
+    try:
+        objectives_of(task_backends[alias])
+    except ImproperlyConfigured as error:
+        yield checks.Error(
+            str(error),
+            hint=f"What is promised of queues: {page('reference/settings', 'options')}",
+            id="taskworks.E009",
         )
 
 

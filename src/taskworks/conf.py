@@ -1,6 +1,7 @@
 """The ``TASKWORKS`` setting: a dict in which every key has a default."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
@@ -23,6 +24,7 @@ class Conf:
     max_traceback_length: int = 10_000  # characters kept of a traceback
     max_messages: int = 100  # kept per run
     max_message_length: int = 1_000  # characters kept of a message
+    capture_logs: bool = False  # keep what tasks log with their runs
     notify: bool = True  # notify workers of new runs, on PostgreSQL
     endpoint_tasks_synchronous: bool = False  # execute deferrable tasks in the request
     api_tasks: tuple[str, ...] = ()  # dotted paths of typed tasks that the REST API offers
@@ -34,11 +36,14 @@ class Conf:
     schedule_callables: tuple[str, ...] = ()  # dotted paths that the admin offers besides tasks
     limits: Mapping[str, Any] | None = None  # the options of each limit, by its name
     statistics: bool = True  # count the outcomes of runs, and how long they wait and take
+    metrics_token: str = ""  # that opens the metrics for Prometheus; empty: they are closed
+    metrics_task_label: bool = True  # whether metrics tell tasks apart, and not only queues
     release: str = ""  # of the project; empty: from variables of the environment
     dashboard_access: str = ""  # dotted path of what decides who may do what; empty: permissions
     dashboard_redact: str = ""  # dotted path of what masks more of a run than its secret keys
 
 
+VISIBLE = re.compile(r"[!-~]*")
 _UNSET: dict[str, Any] = {}
 _in_force: tuple[Any, Conf] = (_UNSET, Conf())
 
@@ -104,6 +109,11 @@ def _validate_number(key: str, value: Any, *, is_integer: bool) -> None:
 def _validate_text(key: str, value: Any) -> None:
     if not isinstance(value, str):
         raise ImproperlyConfigured(f"TASKWORKS[{key!r}] must be a string, not {value!r}.")
+    if key.endswith("_TOKEN") and not VISIBLE.fullmatch(value):  # which is not shown
+        raise ImproperlyConfigured(
+            f"TASKWORKS[{key!r}] must be letters, digits and punctuation of ASCII, without spaces: "
+            "a header can carry nothing else."
+        )
 
 
 def _validate_flag(key: str, value: Any) -> None:

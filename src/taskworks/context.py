@@ -16,6 +16,7 @@ from taskworks import framework, jsonvalue
 from taskworks import real_time as time
 from taskworks.conf import conf
 from taskworks.exceptions import TaskCancelled
+from taskworks.log_lines import LOGGER
 from taskworks.logs import steady_logger
 from taskworks.progress import MAX_PROGRESS, RunChannel
 from taskworks.reserved_metadata import MadeBy, made_by, member_of
@@ -164,6 +165,12 @@ class TaskContext(_Standard):  # type: ignore[misc] # only Django's stubs have i
             level = "info"
         at = timezone.now().isoformat()
         self._channel.add_message({"at": at, "level": level, "text": _text(text)})
+
+    def _add_line(self, level: str, logger_name: str, text: str) -> None:
+        """Keep a log line with the run; see ``taskworks.log_lines``."""
+        at = timezone.now().isoformat()
+        line = {"at": at, "level": level, "text": _text(text), "attempt": self.attempt}
+        self._channel.add_line({**line, LOGGER: _text(logger_name)})
 
     # Metadata.
 

@@ -372,21 +372,24 @@ async def astop_worker(worker: UUID | str, *, drain: bool = False) -> "Worker":
 # Failures.
 
 
-def retry_failures(fingerprint: str, *, within: timedelta | None = None) -> "Retried":
+def retry_failures(fingerprint: str, *, within: timedelta | None = None, by: Any = "") -> "Retried":
     """
     Retry the failed runs of this group, each as ``TaskResult.retry`` does, and return how many were
     retried and how many could not be; only those that failed ``within`` this time, if it is given.
+    ``by``, a user or a name, is recorded.
 
     Raise ValueError if there is no such group.
     """
     from taskworks.actions import failure_actions
 
-    return failure_actions.retry(fingerprint, within=within)
+    return failure_actions.retry(fingerprint, within=within, by=by)
 
 
-async def aretry_failures(fingerprint: str, *, within: timedelta | None = None) -> "Retried":
+async def aretry_failures(
+    fingerprint: str, *, within: timedelta | None = None, by: Any = ""
+) -> "Retried":
     """See retry_failures()."""
-    return await sync_to_async(retry_failures)(fingerprint, within=within)
+    return await sync_to_async(retry_failures)(fingerprint, within=within, by=by)
 
 
 def mute_failures(fingerprint: str, *, until: Until) -> "FailureGroup":

@@ -81,6 +81,9 @@ def our_logger(name: str) -> logging.Logger:
 
 
 class _SafeLogger(_Adapter):
+    def process(self, msg: Any, kwargs: Any) -> tuple[Any, Any]:
+        return msg, kwargs  # with the extras of the caller, which an adapter would drop
+
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1  # the caller's line, not this one
         try:
@@ -101,7 +104,7 @@ def is_read(log: logging.Logger, level: int) -> bool:
     """Return whether a record of this level is handled at all."""
     if not log.isEnabledFor(level):
         return False
-    if not log.hasHandlers():
+    if not any(all_handlers(log)):
         return level >= logging.WARNING  # logging.lastResort
     return any(readers(log, level))
 
@@ -112,10 +115,17 @@ def readers(log: logging.Logger, level: int) -> Iterator[logging.Handler]:
 
     By default Django has a console handler, which handles nothing unless DEBUG is on.
     """
+    for handler in all_handlers(log):
+        if level >= handler.level and not _needs_debug_mode(handler):
+            yield handler
+
+
+def all_handlers(log: logging.Logger) -> Iterator[logging.Handler]:
+    """Yield the handlers of a logger and its parents, without one that keeps lines with runs."""
     current: logging.Logger | None = log
     while current:
         for handler in current.handlers:
-            if level >= handler.level and not _needs_debug_mode(handler):
+            if not getattr(handler, "keeps_lines", False):
                 yield handler
         current = current.parent if current.propagate else None
 

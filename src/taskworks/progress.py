@@ -6,11 +6,13 @@ writes them when it wants to. So a call costs little enough for a task's innermo
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from taskworks import jsonvalue
 from taskworks.conf import conf
+from taskworks.log_lines import MAX_LINES, with_lines, with_message
 from taskworks.reserved_metadata import refuse_reserved, with_reserved
 
 MAX_PROGRESS = 2**63 - 1  # the largest value of the column
@@ -37,6 +39,7 @@ class RunChannel:
         self.messages = list(messages or [])
         self._saved: dict[str, Any] = metadata or {}
         self.metadata: dict[str, Any] = jsonvalue.copied(self._saved)
+        self._lines: deque[dict[str, Any]] = deque(maxlen=MAX_LINES)  # that are not taken yet
         self._lock = threading.Lock()
         self._advancing = threading.Lock()
         self._is_notified = False
@@ -74,7 +77,14 @@ class RunChannel:
     def add_message(self, message: dict[str, Any]) -> None:
         """Add a message; drop the oldest if there are too many."""
         with self._lock:
-            self.messages = [*self.messages, message][-conf().max_messages :]
+            self.messages = with_message(self.messages, message, conf().max_messages)
+            self._changes += 1
+        self._notify()
+
+    def add_line(self, line: dict[str, Any]) -> None:
+        """Add a log line, which is among the messages once the changes are taken."""
+        with self._lock:
+            self._lines.append(line)
             self._changes += 1
         self._notify()
 
@@ -118,6 +128,9 @@ class RunChannel:
     @property
     def columns(self) -> dict[str, Any]:
         """What the task has reported, as columns of the run."""
+        if self._lines:
+            self.messages = with_lines(self.messages, self._lines)
+            self._lines.clear()
         return {
             "target": self.target,
             "progress": self.progress,

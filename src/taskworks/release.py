@@ -1,6 +1,8 @@
-"""Which release of the project this process runs."""
+"""Which release of the project this process runs, and which version of Taskworks."""
 
 import os
+from functools import cache
+from importlib import metadata
 
 from taskworks.conf import conf
 from taskworks.jsonvalue import printable
@@ -28,3 +30,12 @@ def release() -> str:
 
 def _cleaned(text: str) -> str:
     return " ".join(printable(text).split())[:MAX_LENGTH]
+
+
+@cache
+def version() -> str:
+    """Return the version of Taskworks; "" if it was not installed, but put on the path."""
+    try:
+        return metadata.version("django-taskworks")[:32]
+    except metadata.PackageNotFoundError:
+        return ""

@@ -14,9 +14,13 @@ RESERVED = "taskworks."  # what keys begin with that are ours alone
 OF_SCHEDULE = f"{RESERVED}schedule"  # which schedule made the run, and for which planned time
 OF_WORKFLOW = f"{RESERVED}workflow"  # the id of the workflow that the run is a member of
 OF_PARENT = f"{RESERVED}parent"  # the id of the run whose task has enqueued it
+# What instruments carry from the enqueue to the attempts: texts by keys, by an instrument's name.
+OF_INSTRUMENTS = f"{RESERVED}instruments"
 # Of a run that repeats another one with other arguments: its id, and what differs.
 OF_CHANGES = f"{RESERVED}changes"
 OF_CHANGED = f"{RESERVED}changed"  # the ids of the runs that repeat this one so
+
+MAX_TEXTS, MAX_TEXT = 20, 8192  # that are read of an instrument's, and characters of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,25 @@ def member_of(metadata: Any) -> UUID | None:
 def parent_of(metadata: Any) -> UUID | None:
     """Return the run that has enqueued one with this metadata; None if none has, or nonsense."""
     return _id_in(metadata, OF_PARENT)
+
+
+def carried_in(metadata: Any, name: str) -> dict[str, str]:
+    """Return the texts of the instrument with this name; those that are nonsense are left out."""
+    of_all = metadata.get(OF_INSTRUMENTS) if isinstance(metadata, Mapping) else None
+    texts = of_all.get(name) if isinstance(of_all, Mapping) else None
+    if not isinstance(texts, Mapping):
+        return {}
+    return {key: text for key, text in [*texts.items()][:MAX_TEXTS] if _is_short(text)}
+
+
+def with_carried(metadata: Mapping[str, Any], before: Any) -> dict[str, Any]:
+    """Return new metadata of a stored run, which goes on to carry what it has carried before."""
+    carried = before.get(OF_INSTRUMENTS) if isinstance(before, Mapping) else None
+    return {**metadata, OF_INSTRUMENTS: carried} if carried else {**metadata}
+
+
+def _is_short(text: Any) -> bool:
+    return isinstance(text, str) and len(text) <= MAX_TEXT
 
 
 def changes_of(metadata: Any) -> Changes | None:

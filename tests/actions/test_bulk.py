@@ -226,6 +226,7 @@ class TestRaces:
         assert TaskRun.objects.filter(state="ready", queue_name="default").count() == 0
 
 
+@pytest.mark.thorough_on_servers
 class TestBadInput:
     def test_an_empty_filter_is_refused(self) -> None:
         make("failed")
@@ -282,6 +283,7 @@ class TestBadInput:
             control.preview_runs("retry", to_queue="mail", state="failed")
 
 
+@pytest.mark.thorough_on_servers
 class TestPreview:
     def test_it_counts_up_to_a_bound_and_writes_nothing(self) -> None:
         entry = {
@@ -305,6 +307,7 @@ class TestPreview:
         assert states() == {"failed": 8}
 
 
+@pytest.mark.thorough_on_servers
 class TestInTheBackground:
     @pytest.fixture(autouse=True)
     def _small_chunks(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,6 +338,7 @@ class TestInTheBackground:
         run_worker("--queues", "default")
         result.refresh()
         assert result.is_cancelled
+        assert [message.text for message in result.messages] == ["Stopped. Retried 2 runs."]
         assert states() == {"ready": 2, "failed": 4, "cancelled": 1}
         assert len(runs) == 6
 
@@ -379,6 +383,7 @@ class TestInTheBackground:
             bulk_run.start(RETRY, FAILED, backend="default")
 
 
+@pytest.mark.thorough_on_servers
 class TestAudit:
     def test_one_entry_has_the_filter_and_the_count(self, caplog: pytest.LogCaptureFixture) -> None:
         user = get_user_model().objects.create_user("Ada\n[forged]")
@@ -430,3 +435,25 @@ def test_a_group_is_retried_by_its_index_and_each_run_once(now: datetime) -> Non
     make("failed")
     assert carry_out(RETRY, RunFilter(group="f" * 16)) == Done(3)
     assert states() == {"ready": 3, "failed": 1}
+
+
+@pytest.mark.thorough_on_servers
+class TestAuditOfTheAdmin:
+    def test_one_run_has_it_in_its_history_and_several_are_one_entry(self, client: Any) -> None:
+        user = get_user_model().objects.create_superuser("Ada")
+        client.force_login(user)
+        runs = [make("failed") for _ in range(3)]
+        address = "/admin/taskworks/taskrun/"
+        client.post(f"{address}{runs[0].id}/action/retry/")
+        data = {"action": "retry", "_selected_action": [str(run.id) for run in runs]}
+        client.post(address, data)
+        first, second = LogEntry.objects.order_by("id")
+        assert (first.object_id, first.change_message) == (
+            str(runs[0].id),
+            f"retry: run {runs[0].id}",
+        )
+        assert second.object_id is None
+        assert second.change_message.startswith("retry: 2 runs: ")
+        client.post(address, data)
+        assert LogEntry.objects.count() == 2
+        assert states() == {"ready": 3}

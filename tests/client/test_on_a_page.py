@@ -70,7 +70,8 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(200, "text/html", PAGE.encode())
         elif self.path == "/taskworks.js":
             self._answer(200, "text/javascript", SHIPPED.read_bytes())
-        elif self.path == "/api/1/":
+        elif self.path in ("/api/1/", "/api/workflows/7/"):
+            self.server.paths.append(self.path)
             self._answer(200, "application/json", json.dumps(self.server.poll()).encode())
         else:
             self._answer(406, "application/json", b'{"detail": "not streamed"}')
@@ -98,6 +99,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.run: dict[str, Any] = RUN
         self.polls = 0
+        self.paths: list[str] = []
         self.ends_after: float = math.inf
 
     def poll(self) -> dict[str, Any]:
@@ -176,3 +178,14 @@ def test_an_element_that_is_removed_looks_no_longer(
 def test_scripts_of_django_task_api_go_on(browser: webdriver.Chrome, server: Server) -> None:
     server.run = {**RUN, "status": "succeeded", "outputs": {"sum": 3}}
     assert browser.execute_async_script(CALLBACKS) == [["succeeded"], {"sum": 3}]
+
+
+def test_an_element_shows_a_workflow(browser: webdriver.Chrome, server: Server) -> None:
+    server.run = {**RUN, "progress": 2, "target": 8, "percent": 25.0, "messages": []}
+    browser.execute_script(
+        "document.querySelector('taskworks-progress').setAttribute('workflow', '7')"
+    )
+    wait_for(lambda: part(browser, "step").text == "2 / 8", "its progress is shown")
+    wait_for(lambda: server.paths[-1] == "/api/workflows/7/", "the workflow is asked for")
+    server.run = {**server.run, "status": "succeeded"}
+    wait_for(lambda: part(browser, "status").text == "Done", "it is done")

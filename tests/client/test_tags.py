@@ -114,6 +114,12 @@ def test_progress_is_of_a_result_a_row_or_an_id(run: Any) -> None:
     assert page == f'<taskworks-progress run="{RUN}"></taskworks-progress>'
 
 
+@pytest.mark.parametrize("flow", [RUN, SimpleNamespace(id=str(RUN))])
+def test_progress_may_be_of_a_workflow(flow: Any) -> None:
+    page = rendered('taskworks_progress workflow=flow label="All"', flow=flow)
+    assert page == f'<taskworks-progress workflow="{RUN}" label="All"></taskworks-progress>'
+
+
 def test_progress_has_a_label_and_may_have_no_button() -> None:
     page = rendered("taskworks_progress run label=label can_cancel=False", run=RUN, label='"><b>')
     assert page == (

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from taskworks.dashboard.flows import forget_arrivals
+from taskworks.dashboard.flows import forget_depths
 from taskworks.dashboard.history import forget_history
 from taskworks.dashboard.snapshot import forget_snapshot
 from tests.faces.conftest import failed_run, make_run, patience, worker
@@ -34,7 +34,7 @@ def forget_everything() -> None:
     """What pages of this process have read, which a test may have changed."""
     forget_snapshot()
     forget_history()
-    forget_arrivals()
+    forget_depths()
 
 
 @pytest.fixture

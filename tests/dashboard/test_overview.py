@@ -1,12 +1,18 @@
-"""The first page."""
+"""The first page: what is wrong, what waits, and what became of runs."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 
-from taskworks.models import TaskRun, Worker
+from taskworks.dashboard import snapshot
+from taskworks.models import Mark, Statistic, TaskRun, Worker
+from taskworks.store import store
+from taskworks.store.counting import Counting
 from tests.dashboard.conftest import forget_everything, place
 from tests.faces.conftest import MakeRun
 
@@ -18,6 +24,16 @@ def text_of(response: Any) -> str:
     return response.content.decode()
 
 
+def count(minutes_ago: int, **columns: Any) -> None:
+    now = int(store().read_clock().timestamp())
+    Statistic.objects.create(
+        id=uuid4(),
+        seconds=60,
+        since=now // 60 * 60 - 60 * minutes_ago,
+        **{"backend": "default", "queue_name": "mail", "task_path": "shop.tasks.send", **columns},
+    )
+
+
 def test_it_says_what_is_wrong_first(root: Client, make_run: MakeRun, worker: Worker) -> None:
     assert "Nothing is wrong." in text_of(root.get(place("overview")))
     run = make_run()
@@ -27,6 +43,75 @@ def test_it_says_what_is_wrong_first(root: Client, make_run: MakeRun, worker: Wo
     Worker.objects.update(queues=["mail"])
     forget_everything()
     text = text_of(root.get(place("overview")))
+    assert "Nothing is wrong." not in text
     assert "nobody" in text
-    assert "no living worker takes it" in text
-    assert text.index("no living worker takes it") < text.index("In hand")
+    assert text.index("nobody") < text.index("In hand")
+
+
+def test_it_shows_what_became_of_runs(root: Client, worker: Worker) -> None:
+    count(2, successful=37, failed=3, run_sum=80.0, run_max=9.5, runs="4:40", waits="-8:40")
+    count(30, successful=20, queue_name="imports", task_path="shop.tasks.load", run_sum=1.0)
+    Mark.objects.create(at=store().read_clock() - timedelta(minutes=10), label="release 77")
+    text = text_of(root.get(place("overview")))
+    assert "release 77" in text
+    assert text.index("shop.tasks.send") < text.index("shop.tasks.load")  # by the time they take
+    assert "8 %" in text or "7.5 %" in text  # of the queue's runs have failed
+    assert "<title" in text
+    assert "M" in text.split('class="tw-area-good" d="')[1]
+    assert ">37<" in text  # in the table beside the chart
+    week = text_of(root.get(place("overview"), {"window": "7d"}))
+    assert "Nothing was counted in this time." in week
+
+
+def test_pages_of_a_process_share_a_snapshot(
+    root: Client, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    count_states = Counting.count_states
+
+    def counted(self: Counting, most: int) -> Any:
+        made.append(most)
+        return count_states(self, most)
+
+    monkeypatch.setattr(Counting, "count_states", counted)
+    monkeypatch.setattr(snapshot._shared, "_seconds", 600.0)
+    for name in ("overview", "queues", "workers", "overview"):
+        root.get(place(name))
+    assert len(made) == 1
+    root.post(place("pause_queue"), {"queue": "mail", "backend": "default"})
+    root.get(place("queues"))
+    assert len(made) == 2  # whoever has acted sees what has changed
+
+
+def test_what_takes_too_long_is_left_out_and_said(
+    root: Client, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_run(queue_name="mail")
+    slow: Callable[..., Any] = _slow
+
+    monkeypatch.setattr(Counting, "count_states", slow)
+    text = text_of(root.get(place("overview")))
+    assert "250 ms" in text
+    assert "mail" in text  # what could be read is shown
+
+
+def _slow(self: Counting, most: int) -> Any:
+    from tests.database.test_time_limit import SLOW
+
+    return self._fetch(SLOW[self.connection.vendor], None)
+
+
+@pytest.mark.any_database
+def test_an_outage_is_a_sentence(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(self: Any) -> Any:
+        raise OperationalError("could not connect to server: secret-host")
+
+    monkeypatch.setattr(type(store()), "read_clock", away)
+    response = root.get(place("overview"))
+    assert response.status_code == 503
+    text = response.content.decode()
+    assert "The database does not answer" in text
+    assert "secret-host" not in text
+    assert root.get(place("overview"), headers={"HX-Request": "true"}).status_code == 503
+    monkeypatch.undo()
+    assert root.get(place("overview")).status_code == 200

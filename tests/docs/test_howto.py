@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 import urllib.request
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from django.utils.module_loading import import_string
 from taskworks.actions import limits
 from taskworks.backends.database import DatabaseBackend
 from taskworks.control import pause, pauses, why_waiting
-from taskworks.models import Limit, TaskRun
+from taskworks.models import Limit, TaskRun, Workflow
 from taskworks.signals import (
     announce,
     announce_lost,
@@ -35,7 +36,7 @@ from taskworks.signals import (
 )
 from taskworks.testing import clock, run_tasks
 from tests.docs.conftest import Capture, Settings, make_due, only, run, with_database, work
-from tests.docs.pages import executes
+from tests.docs.pages import DOCS, executes
 from tests.waiting import wait_for
 
 sleeping_works = pytest.mark.usefixtures("sleeping_works")
@@ -621,6 +622,76 @@ def test_a_workflow_grows(capsys: Capture) -> None:
     import_string("shop.crawl.crawl_site")()
     work()
     assert sorted(capsys.readouterr().out.splitlines()) == ["Read /", "Read /a", "Read /b"]
+
+
+@executes("shop/anthology.py", "shop/read_anthology.py", "shop/broken_anthology.py")
+@with_database
+@works_beside
+def test_the_tutorial_of_workflows(capsys: Capture) -> None:
+    page = (DOCS / "tutorial-workflow.md").read_text()
+    outputs = re.findall(r"```text\n(.*?)```", page, flags=re.DOTALL)
+    result = run("shop/read_anthology.py")["result"]
+    shown = capsys.readouterr().out
+    assert outputs[0].replace("01a1f8df-5ebf-7bee-a211-e2521ee83faf", result.id) in shown
+    broken = run("shop/broken_anthology.py")["result"]
+    assert outputs[1] in capsys.readouterr().out
+    call_command("taskworks", "workflows", broken.id)
+    assert outputs[2] in capsys.readouterr().out
+    call_command("taskworks", "workflows", broken.id, retry=True)
+    assert capsys.readouterr().out == f"{broken.id} retried, 1 run.\n"
+
+
+@executes("shop/importing.py")
+@with_database
+def test_an_import_in_chunks(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    importing = import_module("shop.importing")
+    monkeypatch.setattr(importing, "CHUNK", 1000)
+    lines = [f"{number},price {number}\n" for number in range(500)]
+    Path("products.csv").write_text("".join(lines))
+    saved: list[list[str]] = []
+    monkeypatch.setattr(importing, "save", saved.extend)
+    result = importing.import_file("products.csv", "7")
+    work()
+    result.refresh()
+    assert result.status == "successful"
+    assert sorted(saved) == sorted(line.strip().split(",") for line in lines)
+    assert len([*result.results("jobs")]) > 5
+    assert capsys.readouterr().out == "products.csv is imported.\n"
+    Path("empty.csv").touch()
+    importing.import_file("empty.csv", "7")
+    work()
+    assert capsys.readouterr().out == "empty.csv is imported.\n"
+
+
+@executes("shop/import_view.py")
+@with_database
+def test_an_import_is_watched(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    view = import_module("shop.import_view")
+    page = (DOCS / "howto" / "import-a-million-rows.md").read_text()
+    [template] = re.findall(r"```html\n(.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "watch_import.html").write_text(template)
+    settings.TEMPLATES = [
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "DIRS": [str(tmp_path)],
+            "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
+        }
+    ]
+    settings.ROOT_URLCONF = "tests.client.urls"
+    Path("products.csv").write_text("1,2\n")
+    import_file = view.import_file
+    monkeypatch.setattr(view, "redirect", lambda name, workflow_id: (name, workflow_id))
+    request = RequestFactory().get("/")
+    request.user = User.objects.create_user("ann")
+    monkeypatch.setattr(view, "import_file", lambda path, user: import_file("products.csv", user))
+    name, workflow_id = view.start_import(request)
+    assert (name, Workflow.objects.get(id=workflow_id).owner) == (
+        *("watch-import", str(request.user.pk)),
+    )
+    shown = view.watch_import(request, workflow_id).content.decode()
+    assert f'<taskworks-progress workflow="{workflow_id}" label="The import" no-cancel>' in shown
 
 
 # Steps

@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
+from taskworks import task
 from taskworks.framework import LOGGER_NAME
+from taskworks.testing import run_tasks
+from tests.docs.conftest import Capture, run, with_database
 from tests.docs.pages import SNIPPETS, executes
 
 # As a project does it: Django reads LOGGING before it knows of any app.
@@ -83,7 +87,43 @@ def test_logs_are_json(tmp_path: Path) -> None:
     [failure] = [line for line in lines if line["level"] == "ERROR"]
     assert missing in failure["message"]
     assert "FileNotFoundError" in failure["traceback"]
-    assert {line["correlation_id"] for line in lines} == {"-"}
+    [reading, *_] = [line for line in lines if line["logger"] == "shop.counting"]
+    names = ("task_path", "task_queue", "task_attempt")
+    assert [reading[name] for name in names] == ["shop.counting.count_lines", "default", 1]
+    assert not any("correlation_id" in line for line in lines)
+
+
+@task
+def read_orders() -> None:
+    structlog.get_logger().info("reading", path="orders.csv")
+    structlog.get_logger().info("sending", task_id="its own")
+
+
+@executes("shop/structured.py")
+@pytest.mark.any_database
+@with_database
+def test_events_of_structlog_say_of_which_run_they_are(capsys: Capture) -> None:
+    run("shop/structured.py")
+    try:
+        result = read_orders.using(metadata={"correlation_id": "req\n7"}).enqueue()
+        run_tasks()
+        structlog.get_logger().info("idle")
+    finally:
+        structlog.reset_defaults()
+    reading, sending, idle = map(json.loads, capsys.readouterr().out.splitlines())
+    del reading["timestamp"]
+    assert reading == {
+        "path": "orders.csv",
+        "event": "reading",
+        "task_id": result.id,
+        "task_path": read_orders.module_path,
+        "task_queue": "default",
+        "task_attempt": 1,
+        "correlation_id": "req\\n7",
+        "level": "info",
+    }
+    assert sending["task_id"] == "its own"
+    assert {*idle} == {"event", "level", "timestamp"}
 
 
 CANCELLING = """

@@ -16,6 +16,7 @@ from taskworks import control, exceptions, framework, schedules, signals
 from taskworks.actions.run_actions import Verdict
 from taskworks.backends.database import DatabaseBackend
 from taskworks.conf import Conf
+from taskworks.correlation import EXTRAS
 from taskworks.framework import BaseTaskBackend
 from taskworks.management import filter_options
 from taskworks.management.commands.taskworks import SUBCOMMANDS
@@ -23,6 +24,7 @@ from taskworks.management.output import DETAILS, SUMMARY
 from taskworks.management.schedules_command import KEYS
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.options.policy import Policy
+from taskworks.problems import RULES
 from taskworks.timetables.arguments import NAMES
 from taskworks.workflows.growth import Membership
 from tests.docs.pages import PAGES, ROOT, anchors, reference, relative_links
@@ -38,6 +40,7 @@ OF_TASKS = {
     "TASK_DEFAULTS",
     "QUEUE_DEFAULTS",
     "RETENTION",
+    "QUEUE_OBJECTIVES",
     "QUEUE_RETENTION",
 }
 # Its default depends on the machine.
@@ -105,6 +108,11 @@ def test_checks_has_every_id() -> None:
     used = set(re.findall(r"taskworks\.[EWI]\d{3}", source))
     shown = set(re.findall(r"taskworks\.[EWI]\d{3}", reference("checks")))
     assert used == shown
+
+
+def test_problems_has_a_section_on_every_rule_and_no_other() -> None:
+    headings = set(re.findall(r"^## ([a-z-]+)$", reference("problems"), re.MULTILINE))
+    assert headings == {rule.id.replace("_", "-") for rule in RULES}
 
 
 def about(subcommand: str) -> str:
@@ -185,7 +193,7 @@ def test_signals_has_every_signal() -> None:
 
 def test_signals_has_every_extra_of_the_log() -> None:
     source = (SOURCE / "recording" / "subscribers.py").read_text()
-    extras = re.findall(r'^ {8}"(task_\w+)": ', source, re.MULTILINE)
+    extras = [*EXTRAS, *re.findall(r'^ {8}"(task_\w+)": ', source, re.MULTILINE)]
     assert len(extras) >= 7
     for extra in extras:
         row(reference("signals"), extra)

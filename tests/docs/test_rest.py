@@ -15,6 +15,7 @@ from taskworks.rest import urls
 from taskworks.rest.openapi.auto_schema import OPERATIONS
 from taskworks.rest.openapi.document import document
 from taskworks.rest.serializers import RUN_COLUMNS, TaskRunSerializer
+from taskworks.rest.workflow_json import WorkflowSerializer, WorkflowStepSerializer
 from taskworks.typed import registry
 from tests.docs.conftest import Settings, only, run, with_database, work
 from tests.docs.pages import executes, reference
@@ -121,6 +122,7 @@ def test_the_reference_has_every_key() -> None:
 
     assert {"id", "owner"} <= set(RUN_COLUMNS)
     keys = TaskRunSerializer(TaskRun(state="ready", task_path="x.y")).data
-    assert [*keys] == [*TaskRunSerializer().fields]
-    for key in keys:
+    assert [*keys, "log_lines", "why_waiting"] == [*TaskRunSerializer().fields]
+    of_workflows = [*WorkflowSerializer().fields, *WorkflowStepSerializer().fields]
+    for key in [*TaskRunSerializer().fields, *of_workflows]:
         assert mentions(reference("rest"), key), key

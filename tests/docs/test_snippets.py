@@ -6,18 +6,23 @@ from contextlib import closing
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.core.checks import run_checks
+from django.core.management import call_command
 from django.db import ConnectionHandler
 from django.test import RequestFactory
 from django.utils.module_loading import import_string
 
 from taskworks.conf import Conf
 from taskworks.failures.grouping import group
+from taskworks.health import views
 from taskworks.models import TaskRun
+from taskworks.options.objectives import objectives
 from taskworks.signals import task_finished
+from taskworks.statistics.gauges import sample
 from taskworks.store import store
 from tests.docs.conftest import Capture, Settings, only, run, with_database, work
 from tests.docs.pages import SNIPPETS, Block, executed, executes, python_blocks, snippet_files
@@ -41,6 +46,8 @@ def test_every_file_is_on_a_page_and_is_executed() -> None:
         "test_moving",
         "test_schedules",
         "test_client",
+        "test_metrics",
+        "test_traces",
         "test_rest",
         "test_typed",
         "test_dashboard",
@@ -247,6 +254,47 @@ def test_statistics_are_read(capsys: Capture) -> None:
     path, successful, failed, p95 = line.split()
     assert (path, successful, failed) == ("shop.payments.charge", "0", "1")
     assert 0 < float(p95) < 60
+
+
+@executes("reference/problems.py")
+@with_database
+def test_what_is_wrong_is_told(capsys: Capture) -> None:
+    run("reference/problems.py")
+    assert capsys.readouterr().out == ""
+    import_string("shop.payments.charge").enqueue(7)
+    TaskRun.objects.update(available_at=store().read_clock() - timedelta(minutes=3))
+    run("reference/problems.py")
+    assert "critical queue_without_worker No living worker takes" in capsys.readouterr().out
+
+
+@executes("reference/objectives.py", "reference/attainment.py")
+@with_database
+def test_objectives_are_settings(settings: Any, capsys: Capture) -> None:
+    settings.TASKS = run("reference/objectives.py")["TASKS"]
+    found = objectives()
+    assert {name: one.share for (_, name), one in found.items()} == {"mail": 0.99, "reports": 0.99}
+    call_command("check")
+    capsys.readouterr()
+    run("reference/attainment.py")
+    assert capsys.readouterr().out.splitlines()[0] == "mail 1:00:00 None None"
+
+
+@executes("reference/gauges.py")
+@with_database
+def test_gauges_are_read(capsys: Capture) -> None:
+    sample(store())
+    run("reference/gauges.py")
+    assert capsys.readouterr().out.strip().endswith("0.0 None 0.0 0.0")
+
+
+@executes("shop/urls_with_health.py")
+@with_database
+def test_a_view_says_whether_runs_are_executed(client: Any, settings: Any) -> None:
+    settings.ROOT_URLCONF = "shop.urls_with_health"
+    run("shop/urls_with_health.py")
+    views._answers.clear()
+    answer = client.get("/health/?verbose")
+    assert (answer.status_code, answer.json()["healthy"]) == (200, True)
 
 
 @executes("reference/schedules.py")

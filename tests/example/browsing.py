@@ -31,7 +31,7 @@ RECORD = """
 
 
 @contextmanager
-def served(folder: Path, source: str) -> Iterator[str]:
+def served(folder: Path, source: str, *, with_shop: bool = False) -> Iterator[str]:
     """Serve the example with its database in this folder; yield its address."""
     port = free_port()
     log = folder / "serve.log"
@@ -43,6 +43,7 @@ def served(folder: Path, source: str) -> Iterator[str]:
         "EXAMPLE_SOURCE": source,
     }
     command = [sys.executable, str(EXAMPLE / "manage.py"), "serve", "--port", str(port)]
+    command += [] if with_shop else ["--no-shop"]
     with log.open("w") as lines:
         process = subprocess.Popen(command, env=environ, stdout=lines, stderr=lines)
     try:

@@ -132,3 +132,13 @@ def test_an_element_for_nothing_says_so(page: Page) -> None:
     wait_for(lambda: page.part("error").is_displayed(), "the error is shown")
     assert page.part("error").text
     assert page.browser.find_elements(By.CSS_SELECTOR, "#outputs:not([hidden])") == []
+
+
+def test_a_survey_is_followed_by_the_element_and_then_shows_its_summary(page: Page) -> None:
+    page.browser.get(page.site)
+    page.browser.find_element(By.CSS_SELECTOR, "main form button").click()
+    heading = "//h2[text()='The longest functions']"
+    wait_for(lambda: page.browser.find_elements(By.XPATH, heading), "the summary is shown")
+    assert "/surveys/" in page.browser.current_url
+    assert "20 of 20 modules measured, 0 failed." in page.text("main")
+    assert page.browser.find_elements(By.TAG_NAME, "taskworks-progress") == []

@@ -12,6 +12,7 @@ import pytest
 from tests.ports import free_port
 
 PATIENCE = 60
+REFRESH = 'http-equiv="refresh"'
 
 
 class Browser:
@@ -25,10 +26,11 @@ class Browser:
         with self.opener.open(self.site + path, timeout=PATIENCE) as answer:
             return answer.read().decode()
 
-    def submit_the_form_of(self, page, path="/"):
+    def submit_the_form_of(self, page, path="/", **fields):
         """Return the address that the answer redirects to, and its page."""
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)[1]
-        form = Request(self.site + path, urlencode({"csrfmiddlewaretoken": token}).encode())
+        fields["csrfmiddlewaretoken"] = token
+        form = Request(self.site + path, urlencode(fields).encode())
         with self.opener.open(form, timeout=PATIENCE) as answer:
             return answer.url.removeprefix(self.site), answer.read().decode()
 
@@ -68,9 +70,10 @@ def browser(server):
     return browser
 
 
-def page_that_says(browser, path, text):
+def page_that_says(browser, path, text, without):
     def page():
-        return text in (page := browser.get(path)) and page
+        page = browser.get(path)
+        return text in page and without not in page and page
 
     return eventually(page)
 
@@ -79,16 +82,25 @@ def test_a_person_clicks_a_survey_from_start_to_end(server, browser):
     path, _ = browser.submit_the_form_of(browser.get())
     assert path == "/surveys/1/"
 
-    measured = page_that_says(browser, path, "Summarize")
-    assert "4 of 4 modules measured, 1 failed." in measured
-    assert "broken.py" in measured
-    assert "Traceback (most recent call last):" in measured
-
-    browser.submit_the_form_of(measured, path + "summary/")
-    summed_up = page_that_says(browser, path, "The longest functions")
+    summed_up = page_that_says(browser, path, "The longest functions", without=REFRESH)
+    assert "4 of 4 modules measured, 1 failed." in summed_up
+    assert "a group of 4 runs" in summed_up
+    assert "broken.py" in summed_up
+    assert "Traceback (most recent call last):" in summed_up
     assert "long.py" in summed_up
-    assert 'http-equiv="refresh"' not in summed_up
     assert path in browser.get()
 
     server.send_signal(signal.SIGTERM)
     assert server.wait(PATIENCE) == 0
+
+
+def test_an_operator_sees_what_becomes_of_the_shop_s_tasks(server, browser):
+    path = "/login/?next=/dashboard/"
+    _, overview = browser.submit_the_form_of(
+        browser.get("/dashboard/"), path, username="operator", password="operator"
+    )
+    assert "What is wrong" in overview
+    page_that_says(browser, "/dashboard/", "the warehouse counts by hand", without="Server Error")
+    page_that_says(
+        browser, "/dashboard/runs/?state=successful", "webshop.tasks", without="Server Error"
+    )

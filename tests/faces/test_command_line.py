@@ -68,6 +68,7 @@ class TestStatus:
             "workers": [],
             "pauses": [],
             "unattended_queues": [],
+            "problems": [],
         }
 
     @pytest.mark.usefixtures("worker")
@@ -76,6 +77,7 @@ class TestStatus:
         make_run(state)
         make_run(state)
         counted = {"backend": "default", "queue_name": "default", "state": state, "count": 2}
+        counted["is_capped"] = False
         assert taskworks_json("status")["runs"] == [counted]
         head, row, *_ = taskworks("status").splitlines()
         shown = dict(zip(head.split(), row.split(), strict=True))
@@ -90,9 +92,9 @@ class TestStatus:
         store().register(Worker(label="of the other", hostname="here", pid=78, backend="other"))
         counts = taskworks_json("status")["runs"]
         assert [tuple(count.values()) for count in counts] == [
-            ("default", "default", "ready", 1),
-            ("default", "mail", "ready", 1),
-            ("other", "mail", "running", 1),
+            ("default", "default", "ready", 1, False),
+            ("default", "mail", "ready", 1, False),
+            ("other", "mail", "running", 1, False),
         ]
 
     def test_leaves_out_what_finished_long_ago(self, make_run: MakeRun) -> None:
@@ -171,10 +173,11 @@ class TestStatus:
         for state in RunState.values:
             make_run(state, claimed_by=worker.id)
         with CaptureQueriesContext(connection) as captured:
-            stats.tallies(store(), timedelta(days=1))
-            stats.longest_wait(store())
+            ready = store().survey()
+            stats.tallies(store(), ready, timedelta(days=1))
             stats.workers(store())
-        assert len(captured) <= 10  # two or three of them ask for the time
+        # Some ask for the time; MySQL and MariaDB find the names of queues one by one.
+        assert len(captured) <= {"mysql": 30}.get(connection.vendor, 16)
 
 
 class TestList:

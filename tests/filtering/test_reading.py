@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
@@ -207,6 +207,16 @@ class TestPages:
             for limit in (1, 5, 50):
                 found = [*chain(*(ids(page) for page in pages(meant, limit)))]
                 assert found == [*rows.values_list("id", flat=True)]
+
+    def test_ids_that_are_not_ours_are_listed_once_each(self, now: datetime) -> None:
+        states = ("ready", "scheduled", "blocked")
+        made = {make(now, states[number % 3], id=uuid4()).id for number in range(30)}
+        made |= {make(now, "ready", id=uuid4(), limit_name="l", lane="-").id for _ in range(6)}
+        for wanted in (states, ()):
+            meant = RunFilter(states=tuple(map(RunState, wanted)))
+            found = [*chain(*(ids(page) for page in pages(meant, 4)))]
+            assert len(found) == len(made)
+            assert {*found} == made
 
     def test_a_group_is_read_from_its_index(self, now: datetime) -> None:
         runs = [make(now, "failed", minutes % 3) for minutes in range(7)]

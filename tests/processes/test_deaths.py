@@ -2,13 +2,15 @@
 
 import signal
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.db import connection
 
-from taskworks import TaskResult
+from taskworks import TaskResult, control
 from taskworks.models import TaskRun, Worker
+from taskworks.store import store
 from tests import tasks
 from tests.behavior import deadly, ledger
 from tests.processes.conftest import WATCHFUL, WorkerProcess, give_up
@@ -133,3 +135,38 @@ def test_a_zombie_cannot_commit(start_worker: StartWorker, tmp_path: Path) -> No
     zombie.send(signal.SIGTERM)
     assert "its outcome is lost" in zombie.output()
     assert ledger.entered() == [f"{result.id} 2"]
+
+
+def test_a_bulk_action_whose_worker_is_killed_goes_on_and_does_nothing_twice(
+    start_worker: StartWorker,
+) -> None:
+    now = store().read_clock()
+    long_ago = now - timedelta(minutes=5)
+    TaskRun.objects.bulk_create(
+        (
+            TaskRun(
+                backend="default",
+                queue_name="other",
+                task_path="tests.tasks.noop",
+                state="failed",
+                enqueued_at=long_ago,
+                available_at=long_ago,
+                finished_at=long_ago,
+            )
+            for _ in range(2500)
+        ),
+        batch_size=500,
+    )
+    runs = TaskRun.objects.filter(queue_name="other")
+    action = control.act_in_background("retry", queue="other")
+    first = start_worker("--queues", "default").wait_until_up()
+    wait_for(lambda: runs.filter(state="ready").count() >= 500, "some are retried")
+    kill(first)
+    # Those that were retried fail again, which nobody wants to be undone.
+    again = runs.filter(state="ready").update(
+        state="failed", attempts=1, finished_at=store().read_clock()
+    )
+    start_worker("--queues", "default")
+    wait_for_state(action, "successful")
+    assert runs.filter(state="failed", attempts=1).count() == again
+    assert runs.filter(state="ready", attempts=0).count() == 2500 - again

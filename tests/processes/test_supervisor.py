@@ -1,5 +1,6 @@
 """Several worker processes under a supervisor: what becomes of them, and of their runs."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,10 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from django.core.management import CommandError, call_command
 
+import taskworks_health
 from taskworks import TaskResult
 from taskworks.conf import Conf
 from taskworks.models import TaskRun, Worker
@@ -21,6 +24,7 @@ from tests import tasks
 from tests.behavior import deadly
 from tests.connections import begin_elsewhere
 from tests.freezing import freeze
+from tests.ports import free_port
 from tests.processes.conftest import WorkerProcess
 from tests.stopping import shelf
 from tests.waiting import wait_for
@@ -129,6 +133,23 @@ def test_the_runs_of_a_killed_process_are_executed_at_once_and_another_takes_its
     )
     supervised.supervisor.send(signal.SIGTERM)
     assert "; another takes its place now." in supervised.supervisor.output()
+
+
+def test_each_process_has_a_file_and_a_port(supervise: Supervise, tmp_path: Path) -> None:
+    port = free_port()
+    file = tmp_path / "worker.json"
+    probed = "--heartbeat-file", str(file), "--health-port", f"127.0.0.1:{port}"
+    supervise(*probed)
+    told = ["--file", str(file), "--processes", "2"]
+    wait_for(lambda: taskworks_health.main(told) == 0, "both have written")
+    for number in range(2):
+        with urlopen(f"http://127.0.0.1:{port + number}/livez") as answer:
+            assert answer.read() == b"alive\n"
+    second = tmp_path / "worker.json.2"
+    killed = json.loads(second.read_text())["pid"]
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: second.exists() and f'"pid": {killed},' not in second.read_text(), "another")
+    wait_for(lambda: taskworks_health.main(told) == 0, "it has the number of the killed one")
 
 
 def test_a_supervisor_has_no_connection_while_nobody_dies(supervise: Supervise) -> None:

@@ -45,6 +45,13 @@ def test_it_has_every_operation(document: Any) -> None:
         "post /api/tasks/{id}/cancel/": "taskworks_cancel",
         "post /api/tasks/{id}/retry/": "taskworks_retry",
         "get /api/tasks/{id}/events/": "taskworks_events",
+        "post /api/tasks/{id}/send/": "taskworks_send",
+        "get /api/tasks/workflows/": "taskworks_workflows",
+        "get /api/tasks/workflows/{id}/": "taskworks_workflow",
+        "get /api/tasks/workflows/{id}/steps/": "taskworks_workflow_steps",
+        "post /api/tasks/workflows/{id}/cancel/": "taskworks_workflow_cancel",
+        "post /api/tasks/workflows/{id}/retry/": "taskworks_workflow_retry",
+        "get /api/tasks/workflows/{id}/events/": "taskworks_workflow_events",
     }
 
 

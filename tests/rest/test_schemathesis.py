@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import schemathesis
+from django.contrib.auth.models import User
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 from hypothesis import HealthCheck, Phase, given
@@ -18,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from taskworks import Workflow
 from taskworks.models import TaskRun
 from tests.effort import examples
 from tests.rest import TASKS, offered
@@ -43,6 +45,13 @@ OPERATIONS = [
     ("post", "{id}/cancel/"),
     ("post", "{id}/retry/"),
     ("get", "{id}/events/"),
+    ("post", "{id}/send/"),
+    ("get", "workflows/"),
+    ("get", "workflows/{id}/"),
+    ("get", "workflows/{id}/steps/"),
+    ("post", "workflows/{id}/cancel/"),
+    ("post", "workflows/{id}/retry/"),
+    ("get", "workflows/{id}/events/"),
 ]
 WITHOUT_PARAMETERS = ("types/", "schema/")  # of which there are no bad ones
 
@@ -65,7 +74,10 @@ def test_all_operations_are_asked(document: Any) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "mode"),
     [
-        (method, path, mode)
+        pytest.param(
+            *(method, path, mode),
+            marks=pytest.mark.not_every_day if path.startswith("workflows") else (),
+        )
         for method, path in OPERATIONS
         for mode in GenerationMode
         if mode is GenerationMode.POSITIVE or path not in WITHOUT_PARAMETERS
@@ -77,6 +89,11 @@ def test_every_answer_is_as_documented(
 ) -> None:
     operation = document[f"{TASKS}{path}"][method]
     runs = [offered.Add.using(owner=ann).enqueue(a=1) for _ in range(3)]
+    flow = Workflow("flow", owner=ann)
+    flow.add("a", offered.Add.task, a=1)
+    there = flow.enqueue() if path.startswith("workflows") else runs[0]
+    if path.endswith("send/"):
+        User.objects.filter(id=ann.id).update(is_staff=True, is_superuser=True)
 
     @given(case=operation.as_strategy(generation_mode=mode))
     @effort(
@@ -90,7 +107,7 @@ def test_every_answer_is_as_documented(
     def ask(case: Any) -> None:
         case.call_and_validate(headers=HEADERS, checks=CHECKS)
         if case.path_parameters:  # one that there is, too
-            case.path_parameters = {"id": runs[0].id}
+            case.path_parameters = {"id": there.id}
             case.call_and_validate(headers=HEADERS, checks=CHECKS)
 
     ask()

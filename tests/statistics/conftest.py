@@ -41,10 +41,13 @@ def flushed(store: Store) -> Flushed:
             id=uuid4(),
             seconds=TEN_SECONDS,
             task_path=path,
-            runs=histogram,
-            run_sum=sum(seconds),
-            run_max=max(seconds, default=None),
-            **{**given, **columns},
+            **{
+                "runs": histogram,
+                "run_sum": sum(seconds),
+                "run_max": max(seconds, default=None),
+                **given,
+                **columns,
+            },
         )
         total = total_of(row.backend, row.queue_name, row.task_path)
         insert(store, [row, *new_totals(store, {total})])

@@ -1,7 +1,5 @@
 """Counts that have a bound."""
 
-from datetime import timedelta
-
 import pytest
 
 from taskworks.models import Failure, RunState, TaskRun
@@ -9,7 +7,6 @@ from taskworks.store import store
 from tests import limited, tasks
 
 pytestmark = pytest.mark.django_db
-MINUTE = timedelta(minutes=1)
 
 
 def make(number: int, state: str, **columns: object) -> list[TaskRun]:
@@ -30,39 +27,11 @@ def test_each_state_is_counted_up_to_a_bound() -> None:
     assert set(store().count_states(2).values()) == {2}
 
 
-def test_queues_are_found_and_counted_without_reading_all_that_is_ready() -> None:
-    now = store().read_clock()
-    make(3, "ready", queue_name="mail", available_at=now - 2 * MINUTE)
-    make(2, "ready", queue_name="mail", rank=-50, available_at=now - 5 * MINUTE)
-    make(1, "ready", queue_name="imports", backend="other", executor="async")
-    limited.send.enqueue("a")
-    heads = store().ready_heads(["default", "other"], 100)
-    assert {*heads} == {("default", "mail"), ("other", "imports")}
-    assert len(store().ready_heads(["default", "other"], 1)) == 1
-    depths = store().depths([*heads], store().limited_names(), 4)
-    assert {queue: depth.ready for queue, depth in depths.items()} == {
-        ("default", "mail"): 4,
-        ("other", "imports"): 1,
-        ("default", "default"): 1,
-    }
-    known = [heads["default", "mail"], depths["default", "mail"].waited]
-    assert 299 < max(one for one in known if one is not None) < 400
-
-
 def test_runs_in_hand_are_counted_by_worker_and_queue() -> None:
     make(2, "claimed")
     make(1, "running", queue_name="mail")
     held = {(one.queue_name, one.state): one.number for one in store().held()}
     assert held == {("default", "claimed"): 2, ("mail", "running"): 1}
-
-
-def test_arrivals_are_those_of_the_newest_runs() -> None:
-    make(2, "successful", enqueued_at=store().read_clock() - 60 * MINUTE)
-    make(3, "ready")
-    [(backend, name, number, first)] = store().arrivals(100, 900.0)
-    assert (backend, name, number) == ("default", "default", 3)
-    assert 0 <= first < 600
-    assert sum(number for _, _, number, _ in store().arrivals(2, 900.0)) == 2
 
 
 def test_failures_that_were_retried_are_not_open() -> None:

@@ -542,7 +542,7 @@ def test_an_old_snapshot_waits_for_what_has_ended_since(
 
 
 def test_one_that_would_wait_for_ever_is_cancelled(
-    store: Store, enqueue: Enqueue, block: Block
+    store: Store, enqueue: Enqueue, block: Block, caplog: pytest.LogCaptureFixture
 ) -> None:
     gone, waits = uuid4(), enqueue()
     second = block(waits.id, gone)
@@ -551,6 +551,8 @@ def test_one_that_would_wait_for_ever_is_cancelled(
     row = TaskRun.objects.get(id=second.id)
     assert row.state == "cancelled"
     assert f"The run {gone}, which it was to follow, is gone" in row.errors[-1]["traceback"]
+    [line] = [line for line in caplog.records if line.levelname == "WARNING"]
+    assert vars(line).items() >= {"task_id": str(row.id), "task_path": row.task_path}.items()
     assert state_of(third) == "blocked"  # until the second is pruned, or retried
     unblock_all(store)
     assert Edge.objects.get().run == third.id

@@ -14,13 +14,19 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker
 
 from taskworks.actions.waiting import why_waiting
+from taskworks.dashboard.runs import relations
+from taskworks.dashboard.runs.relations import relatives_of, strip_of
+from taskworks.dashboard.runs.rows import COLUMNS
+from taskworks.filtering import RunFilter, sources
+from taskworks.filtering.arguments import Argument
+from taskworks.filtering.reading import page_of
 from taskworks.models import Edge, Limit, Pause, RunState, TaskRun, Worker
 from taskworks.models.pause import Scope, scopes_of
 from taskworks.options.retention import Rule
 from taskworks.store import Store
 from taskworks.store import store as store_of
 from taskworks.store.limiting import Line
-from taskworks.store.stats import longest_wait, tallies
+from taskworks.store.stats import tallies
 from tests.new_runs import new_runs
 from tests.store.tidying import tidy
 
@@ -377,18 +383,80 @@ def test_what_is_cleared_is_found_by_the_index_of_its_state(store: Store, state:
 
 
 def test_ready_runs_are_counted_in_both_their_indexes(store: Store, limited: None) -> None:
+    with no_scan_of_most_rows():
+        [plan] = plans(store.survey, "COUNT(*)")
+    assert "taskworks_run_ready" in plan
+    # Where indexes are over all rows, that one has the columns of both.
+    assert connection.vendor == "mysql" or "taskworks_run_limited" in plan
+    assert_no_scan(plan.replace("filesort", ""))  # of what is counted
+
+
+def test_more_than_are_counted_is_not_read(store: Store, limited: None) -> None:
+    with no_scan_of_most_rows():
+        _, *probes = plans(lambda: store.survey(cap=10), "MIN(")
+    assert len(probes) > 3
+    for plan in probes:
+        # Of MySQL and MariaDB: an answer that one look at the index gives, or that there is none.
+        if "optimized away" not in plan and "No matching" not in plan:
+            assert "taskworks_run_ready" in plan
+            assert_no_scan(plan.replace("filesort", ""))  # of what is counted
+
+
+def test_each_state_is_counted_in_its_index(store: Store) -> None:
     def read() -> None:
-        assert {tally.number for tally in tallies(store, timedelta()) if tally.state == "ready"}
-        assert longest_wait(store) is not None
+        tallies(store, [], timedelta(days=1))
 
     with no_scan_of_most_rows():
-        both = plans(read, "UNION")
-    assert len(both) == 2
-    for plan in both:
-        assert "taskworks_run_ready" in plan
-        # Where indexes are over all rows, that one has the columns of both.
-        assert connection.vendor == "mysql" or "taskworks_run_limited" in plan
+        of_states = plans(read, "COUNT(*)")
+    assert len(of_states) == 7
+    for plan in of_states:
+        assert "taskworks_run_" in plan
         assert_no_scan(plan.replace("filesort", ""))  # of what is counted
+
+
+LISTS = (
+    RunFilter(),
+    RunFilter(tasks=("tests.tasks.other",)),
+    RunFilter(queues=("queue 1",), since=timedelta(hours=1)),
+    RunFilter(states=(RunState.FAILED,), errors=("x",)),
+    RunFilter(states=(RunState.FAILED, RunState.SUCCESSFUL), tasks=("tests.tasks.other",)),
+    RunFilter(states=(RunState.RUNNING,)),
+    RunFilter(states=(RunState.SUCCESSFUL,), arguments=(Argument("a", "1"),)),
+    RunFilter(owner="5", attempts_at_least=2),
+)
+
+
+@pytest.mark.parametrize("meant", LISTS, ids=str)
+def test_a_list_of_runs_reads_a_part_of_an_index(
+    store: Store, limited: None, meant: RunFilter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "WINDOW", 500)
+    monkeypatch.setattr(sources, "ERRORS_WINDOW", 500)
+    fixed = meant.at(store.read_clock())
+    for read in plans(lambda: page_of(store, fixed, limit=50, columns=COLUMNS), "taskrun"):
+        # Few runs are sorted: those in hand are not in the order of their ids.
+        plan = read.replace("filesort", "") if meant.states == ("running",) else read
+        assert_no_scan(LIMITED_READ.sub("", plan))
+
+
+def test_what_belongs_to_a_run_is_looked_for_near_it(
+    store: Store, limited: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relations, "SEARCHED", 500)
+    run = TaskRun.objects.order_by("id")[4_000]
+    run.last_attempted_at, run.metadata = run.enqueued_at, {"correlation_id": "x"}
+
+    def read() -> None:
+        relatives_of(store, run)
+        strip_of(store, run)
+
+    for plan in plans(read, "taskrun"):
+        assert_no_scan(LIMITED_READ.sub("", plan))
+        assert "taskworks_run_" not in plan  # by the primary key
+
+
+# MySQL and MariaDB say so of a key that is read in its order, up to a limit.
+LIMITED_READ = re.compile(r"\btaskworks_taskrun index \S+ PRIMARY \S+ \S+ \d{1,3} .*")
 
 
 @contextmanager

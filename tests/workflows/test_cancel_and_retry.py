@@ -1,6 +1,9 @@
 """Cancel and retry a workflow, all of it or from a step on, and single runs of it."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -10,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from taskworks import Workflow
 from taskworks.actions.waiting import why_waiting
-from taskworks.backends.workflow_ends import stop_workflow
+from taskworks.backends.workflow_ends import end_workflows, stop_after_failure, stop_workflow
 from taskworks.database.clock import DatabaseClock
 from taskworks.duties.workflows import WorkflowSweep, look_after_all
 from taskworks.models import RunState, TaskRun
@@ -308,6 +311,88 @@ def test_a_failure_in_a_group_stops_its_workflow(work: Work) -> None:
     assert result.status == "failed"
     assert result.counts()["failed"] == 1
     assert TaskRun.objects.filter(state="cancelled").count() >= 2
+
+
+def test_a_cancel_that_died_is_finished_although_somebody_else_looks_first(store: Store) -> None:
+    flow = Workflow("cancelled")
+    flow.add("a", step, "a")
+    flow.add("b", step, "b", after="a")
+    inner = Workflow("inner")
+    inner.add("c", step, "c", after=inner.each("group", step, [["g"]]))
+    flow.add("inner", inner, after="a")
+    result = flow.enqueue()
+    TaskRun.objects.filter(state="ready").update(state=RunState.FAILED, finished_at=DatabaseClock())
+    assert store.begin_to_stop(UUID(result.id))  # and then it is killed
+    assert not end_workflows(store, [*Row.objects.order_by("-id").values_list("id", flat=True)])
+    look_after_all(store)
+    result.refresh()
+    assert (result.status, result.counts()) == ("failed", {"failed": 1, "cancelled": 3})
+
+
+@without_sqlite
+@pytest.mark.parametrize("dies_first", [False, True])
+def test_a_stop_in_the_moment_before_what_has_no_hope_ends(
+    work: Work, store: Store, monkeypatch: pytest.MonkeyPatch, dies_first: bool
+) -> None:
+    """The other one may die when it has written that the workflow is to stop."""
+    flow = Workflow("stops", on_failure="stop")
+    flow.add("a", step, "a")
+    flow.each("group", step, [["g1"], ["g2"]], after="a")
+    flow.add("last", step, "last", after="group")
+    result = flow.enqueue()
+    TaskRun.objects.filter(state="ready").update(state=RunState.FAILED, finished_at=DatabaseClock())
+    workflow, group = UUID(result.id), UUID(result.step("group").workflow.id)
+    look, stopped = Store._is_to_stop_first, []
+    stop: Callable[[], Any] = partial(stop_after_failure, store, workflow)
+    if dies_first:
+        stop = partial(store.begin_to_stop, workflow)
+
+    def stop_before_it_looks(self: Store, of: UUID) -> bool:
+        if of == group and not stopped:
+            stopped.append(of)
+            elsewhere(stop)
+        return look(self, of)
+
+    monkeypatch.setattr(Store, "_is_to_stop_first", stop_before_it_looks)
+    end_workflows(store, [group])
+    assert stopped
+    look_after_all(store)
+    result.refresh()
+    assert (result.status, result.counts()) == ("failed", {"failed": 1, "cancelled": 3})
+    assert not Row.objects.filter(finished_at=None).exists()
+    assert result.retry() == 4
+    assert work() == ["a", "g1", "g2", "last"]
+    result.refresh()
+    assert result.status == "successful"
+
+
+@without_sqlite
+def test_a_failure_in_the_moment_before_a_group_ends_stops_the_rest(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looks after the group does not see it yet; who has written it does, or the sweep."""
+    flow = Workflow("stops", on_failure="stop")
+    a, b = flow.add("a", step, "a"), flow.add("b", step, "b")
+    flow.each("group", step, [["g"]], after=[a, b])
+    result = flow.enqueue()
+    runs = {one.name: one.task_result.id for one in result.steps() if one.task_result}
+    failed = {"state": RunState.FAILED, "finished_at": DatabaseClock()}
+    group = UUID(result.step("group").workflow.id)
+    look, changed = Store._waits_in_hope, []
+
+    def fail_after_it_has_looked(self: Store, of: UUID) -> bool:
+        found = look(self, of)
+        if of == group and not changed:
+            changed.append(elsewhere(lambda: TaskRun.objects.filter(id=runs["a"]).update(**failed)))
+        return found
+
+    monkeypatch.setattr(Store, "_waits_in_hope", fail_after_it_has_looked)
+    end_workflows(store, [group])
+    assert changed == [1]
+    assert Row.objects.get(id=group).finished_at is None
+    look_after_all(store)
+    result.refresh()
+    assert (result.status, result.counts()) == ("failed", {"failed": 1, "cancelled": 2})
 
 
 @without_sqlite

@@ -1,14 +1,18 @@
 """Whatever isolation level a project has, nothing is added to a workflow that has ended."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import OperationalError, connection, transaction
 
 from taskworks import Workflow, WorkflowResult
+from taskworks.duties.workflows import look_after_all
 from taskworks.exceptions import WorkflowFinished
-from taskworks.models import TaskRun
+from taskworks.models import RunState, TaskRun
+from taskworks.store import Store
 from tests.connections import elsewhere
 from tests.workflows.conftest import Work
 from tests.workflows.tasks import step
@@ -43,3 +47,53 @@ def add_after(result: WorkflowResult, end: Callable[[], Any]) -> None:
         assert TaskRun.objects.count() == 1  # from now on, the transaction sees what is there now
         elsewhere(end)
         result.add("b", step, "b")
+
+
+@pytest.mark.parametrize("level", LEVELS.get(connection.vendor, []))
+def test_a_cancel_that_does_not_see_what_was_added_does_not_end_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch, level: Any
+) -> None:
+    flow = Workflow("grows")
+    flow.add("a", step, "a")
+    result = flow.enqueue()
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "isolation_level", level)
+    try:
+        elsewhere(lambda: cancel_after(result, lambda: result.add("b", step, "b")))
+    except OperationalError:  # PostgreSQL: "could not serialize access"
+        return
+    result.refresh()
+    assert result.status == "stopping"
+    assert result.counts() == {"cancelled": 1, "ready": 1}
+    monkeypatch.undo()
+    look_after_all(store)
+    result.refresh()
+    assert result.status == "cancelled"
+    assert result.counts() == {"cancelled": 2}
+
+
+@pytest.mark.parametrize("level", LEVELS.get(connection.vendor, []))
+def test_a_cancel_that_does_not_see_a_claim_does_not_end_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch, level: Any
+) -> None:
+    flow = Workflow("begins")
+    flow.add("a", step, "a")
+    flow.add("b", step, "b", after="a")
+    result = flow.enqueue()
+    ready = TaskRun.objects.filter(state="ready")
+    claimed = {"state": RunState.RUNNING, "claim_token": uuid4()}
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "isolation_level", level)
+    with suppress(OperationalError):  # PostgreSQL: "could not serialize access"
+        elsewhere(lambda: cancel_after(result, lambda: ready.update(**claimed)))
+    monkeypatch.undo()
+    look_after_all(store)
+    result.refresh()
+    assert not result.is_finished
+    assert result.counts()["running"] == 1
+
+
+def cancel_after(result: WorkflowResult, change: Callable[[], Any]) -> None:
+    """Cancel a workflow in a transaction that sees the record as it was before a change."""
+    with transaction.atomic():
+        assert result.counts()
+        elsewhere(change)
+        assert result.cancel()

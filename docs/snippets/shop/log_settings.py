@@ -2,14 +2,13 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {
-        "correlation": {"()": "taskworks.correlation.CorrelationFilter"},
-        "run": {"()": "shop.logs.RunFilter"},
+        "run": {"()": "taskworks.correlation.RunFilter"},
     },
     "formatters": {"json": {"()": "shop.logs.JsonFormatter"}},
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
-            "filters": ["correlation", "run"],
+            "filters": ["run"],
             "formatter": "json",
         },
     },

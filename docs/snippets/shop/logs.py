@@ -1,8 +1,6 @@
 import json
 import logging
 
-from taskworks import current_context
-
 EXTRAS = [
     "task_id",
     "task_path",
@@ -15,16 +13,6 @@ EXTRAS = [
 ]
 
 
-class RunFilter(logging.Filter):
-    """Give records of code that a task calls the id of the run."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        context = current_context()
-        if context and not hasattr(record, "task_id"):
-            record.task_id = context.task_result.id
-        return True
-
-
 class JsonFormatter(logging.Formatter):
     """One JSON object per line."""
 
@@ -35,7 +23,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line |= {name: getattr(record, name) for name in EXTRAS if hasattr(record, name)}
+        line |= {name: value for name in EXTRAS if (value := getattr(record, name, "-")) != "-"}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)

@@ -4,6 +4,7 @@ Django's admin, if that is installed and a user has done it.
 """
 
 import getpass
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from taskworks.models import TaskRun
 
 logger = our_logger("taskworks.audit")
 
+MAX_NAMED = 20  # runs, in a sentence
 MAX_REPR = 200  # characters, in the admin's column
 
 
@@ -53,6 +55,17 @@ def record(
     logger.info("%s: %s, %s", actor.name or "somebody", what, subject, extra=extra)
     if actor.user is not None and apps.is_installed("django.contrib.admin"):
         _enter(actor, f"{what}: {subject}", run)
+
+
+def record_each(actor: Actor, what: str, runs: Sequence[UUID]) -> None:
+    """Record that this was done to each of these runs, which somebody has selected: once."""
+    if len(runs) == 1:
+        record(actor, what, run=runs[0])
+    elif runs:
+        named = ", ".join(map(str, runs[:MAX_NAMED]))
+        more = ", ..." if len(runs) > MAX_NAMED else ""
+        ids = [str(run) for run in runs]
+        record(actor, what, about=f"{len(runs):,} runs: {named}{more}", runs=ids, count=len(runs))
 
 
 def _enter(actor: Actor, text: str, run: UUID | str | None) -> None:

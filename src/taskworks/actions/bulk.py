@@ -1,7 +1,7 @@
 """Act on all runs that a filter means, chunk by chunk; and say beforehand which these are."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -18,7 +18,8 @@ from taskworks.store import store
 CHUNK = 500  # runs in one transaction
 MAX_COUNTED = 10_000  # runs, beforehand
 SAMPLE = 5  # runs
-READ_BEFOREHAND = ("task_path", "callable_path", "errors", "queue_name", "attempts")
+MAX_ERRORS_READ = 800  # runs, of which SQLite finds as many by one statement
+READ_BEFOREHAND = ("task_path", "callable_path", "queue_name", "attempts")
 
 
 class Target(NamedTuple):
@@ -37,7 +38,7 @@ class Preview:
     count: int
     is_capped: bool
     by_task: dict[str, int]
-    by_error: dict[str, int]  # the classes of the latest errors
+    by_error: dict[str, int]  # the classes of the latest errors, of the first MAX_ERRORS_READ
     sample: list[TaskRun]
 
     @property
@@ -74,7 +75,7 @@ def preview(action: Action, meant: RunFilter, most: int = MAX_COUNTED) -> Previe
     target = target_of(action, meant)
     found = [*islice(_runs(target, READ_BEFOREHAND), most + 1)]
     counted = found[:most]
-    errors = (run.errors[-1]["exception_class_path"] for run in counted if run.errors)
+    errors = _errors_of(counted[:MAX_ERRORS_READ])
     return Preview(
         target,
         count=len(counted),
@@ -83,6 +84,12 @@ def preview(action: Action, meant: RunFilter, most: int = MAX_COUNTED) -> Previe
         by_error=dict(Counter(errors).most_common()),
         sample=counted[:SAMPLE],
     )
+
+
+def _errors_of(runs: Sequence[TaskRun]) -> Iterator[str]:
+    """Yield the classes of the latest errors of these runs."""
+    rows = store().runs.filter(id__in=[run.id for run in runs]).values_list("errors", flat=True)
+    return (errors[-1]["exception_class_path"] for errors in rows if errors)
 
 
 def act_on_all(target: Target) -> Iterator[Done]:

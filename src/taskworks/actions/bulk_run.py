@@ -100,6 +100,9 @@ def _act(
             done = done.plus(some)
             _tell(context, done)
             _stop_if_cancelled(context)
+    except TaskCancelled:
+        context.add_message(f"Stopped. {done.in_words(action.verb)}", "warning")
+        raise
     finally:
         record_done(Actor(by), target, done, run=context.task_result.id)
     context.add_message(done.in_words(action.verb))

@@ -1,13 +1,13 @@
 """Retry, mute and annotate groups of failures, for a person."""
 
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import Exists, OuterRef, QuerySet
 
 from taskworks.actions import bulk
 from taskworks.actions.given import Until, refuse_bad_text, stored_end
-from taskworks.actions.verbs import Action, Done, Verb
+from taskworks.actions.verbs import Action, Verb
 from taskworks.conf import nearest
 from taskworks.filtering import RunFilter
 from taskworks.models import Failure, FailureGroup, RunState
@@ -59,18 +59,16 @@ def seen(group: FailureGroup) -> Seen:
     return Seen(group, _open(group.fingerprint).values("run")[:MAX_COUNTED].count())
 
 
-def retry(fingerprint: str, *, within: timedelta | None = None) -> Retried:
+def retry(fingerprint: str, *, within: timedelta | None = None, by: Any = "") -> Retried:
     """
     Make the failed runs of a group ready again, each as ``run_actions.retry`` does; only those that
     failed ``within`` this time, if it is given, and none that fails again meanwhile.
 
-    Raise ValueError if there is no such group.
+    It is recorded that ``by`` has done so. Raise ValueError if there is no such group.
     """
     group_of(fingerprint)
     meant = RunFilter(group=fingerprint, since=within)
-    done = Done()
-    for some in bulk.act_on_all(bulk.target_of(Action(Verb.RETRY), meant)):
-        done = done.plus(some)
+    done = bulk.carry_out(Action(Verb.RETRY), meant, by)
     return Retried(done.done, done.not_applicable, done.reason)
 
 

@@ -1,4 +1,4 @@
-"""Cancel and retry a run for a person, through its own backend."""
+"""Cancel and retry a run for a person, and send it events, through its own backend."""
 
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ class Verdict(StrEnum):
     CANCELLED = "cancelled"
     ASKED_TO_STOP = "asked to stop"  # a worker has it, and will stop it
     RETRIED = "retried"
+    SENT = "sent"
     MADE_READY = "made ready"
     MOVED = "moved"
     DELETED = "deleted"
@@ -41,13 +42,16 @@ def cancel(run: TaskRun) -> Answer:
     return Answer(Verdict.CANCELLED if is_cancelled else Verdict.ASKED_TO_STOP)
 
 
-def retry(run: TaskRun) -> Answer:
-    """Make a failed or cancelled run ready again; only its id and backend are needed."""
+def retry(run: TaskRun, *, fresh: bool = False) -> Answer:
+    """
+    Make a failed or cancelled run ready again; only its id and backend are needed. ``fresh``
+    forgets its steps, and the events that were sent to it.
+    """
     backend = _backend_that_can("retry", run)
     if isinstance(backend, Answer):
         return backend
     try:
-        retried = backend.retry(str(run.id))
+        retried = backend.retry(str(run.id), **({"fresh": True} if fresh else {}))
     except TaskResultDoesNotExist:
         return _not_applicable("It has been deleted.")
     if retried:
@@ -55,15 +59,37 @@ def retry(run: TaskRun) -> Answer:
     return _not_applicable(f"Only a {RunState.FAILED} or {RunState.CANCELLED} run can be retried.")
 
 
-def _backend_that_can(verb: str, run: TaskRun) -> Any:
+def send(run: TaskRun, name: str, value: Any = None) -> Answer:
+    """
+    Send an event to a run; only its id and backend are needed. Raise TypeError or ValueError for a
+    name or a value that cannot be stored.
+    """
+    backend = _backend_that_can("send", run, "send events to")
+    if isinstance(backend, Answer):
+        return backend
+    try:
+        sent = backend.send(str(run.id), name, value)
+    except TaskResultDoesNotExist:
+        return _not_applicable("It has been deleted.")
+    if sent:
+        return Answer(Verdict.SENT)
+    return _not_applicable(
+        f"The event {name!r} was sent before, or the wait for it has timed out, or the run has "
+        "succeeded."
+    )
+
+
+def _backend_that_can(verb: str, run: TaskRun, phrase: str | None = None) -> Any:
     """Return the run's backend, or an answer if it is gone or cannot do that."""
     try:
         backend = backend_of(run.backend)
     except InvalidTaskBackend as error:
-        return _not_applicable(f"Its backend is gone: {error} No other backend can {verb} it.")
+        what = f"{phrase or verb} it"
+        return _not_applicable(f"Its backend is gone: {error} No other backend can {what}.")
     if not hasattr(backend, verb):
         return _not_applicable(
-            f"Its backend {run.backend!r}, a {type(backend).__name__}, cannot {verb} runs."
+            f"Its backend {run.backend!r}, a {type(backend).__name__}, cannot "
+            f"{phrase or verb} runs."
         )
     return backend
 

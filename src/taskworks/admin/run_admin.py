@@ -19,7 +19,7 @@ from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from taskworks.actions import run_actions, steps_shown
+from taskworks.actions import audit, run_actions, steps_shown
 from taskworks.actions.run_actions import Answer, Verdict
 from taskworks.actions.waiting import why_waiting
 from taskworks.admin import run_search
@@ -31,6 +31,7 @@ from taskworks.database.clock import DatabaseClock
 from taskworks.database.fields import Unreadable
 from taskworks.durations import in_words
 from taskworks.jsonvalue import printable
+from taskworks.log_lines import LOGGER, lines_of, messages_of
 from taskworks.logs import one_line
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import FINISHED, TaskRunQuerySet
@@ -72,6 +73,7 @@ SECTIONS: dict[str | None, tuple[str, ...]] = {
         "return_value_shown",
         "errors_shown",
         "messages_shown",
+        "log_shown",
         "metadata_shown",
     ),
     "Attempts": ("attempts", "failures", "crashes", "workers", "claimed_by", "duration"),
@@ -256,7 +258,10 @@ class TaskRunAdmin(PageActions, ReadOnlyAdmin):
         self, request: HttpRequest, queryset: TaskRunQuerySet, act: Callable[[TaskRun], Answer]
     ) -> None:
         selected = list(queryset.only("id", "backend")[: MAX_RUNS_PER_ACTION + 1])
-        answers = Counter(act(run) for run in selected[:MAX_RUNS_PER_ACTION])
+        answer_of = {run.id: act(run) for run in selected[:MAX_RUNS_PER_ACTION]}
+        done = [id_ for id_, (verdict, _) in answer_of.items() if verdict != Verdict.NOT_APPLICABLE]
+        audit.record_each(audit.actor_of(request.user), act.__name__, done)
+        answers = Counter(answer_of.values())
         for (verdict, reason), count in answers.items():
             level = messages.WARNING if verdict == Verdict.NOT_APPLICABLE else messages.SUCCESS
             sentence = f"{_task_runs(count)}: {verdict}." + (f" {reason}" if reason else "")
@@ -354,24 +359,24 @@ class TaskRunAdmin(PageActions, ReadOnlyAdmin):
 
     @admin.display(description="arguments")
     def arguments(self, run: TaskRun) -> SafeString:
-        return _json(run.args)
+        return as_json(run.args)
 
     @admin.display(description="keyword arguments")
     def keyword_arguments(self, run: TaskRun) -> SafeString:
-        return _json(run.kwargs)
+        return as_json(run.kwargs)
 
     @admin.display(description="return value")
     def return_value_shown(self, run: TaskRun) -> str:
         finished = run.state == RunState.SUCCESSFUL
-        return _json(run.return_value) if finished else self.get_empty_value_display()
+        return as_json(run.return_value) if finished else self.get_empty_value_display()
 
     @admin.display(description="metadata")
     def metadata_shown(self, run: TaskRun) -> SafeString:
-        return _json(run.metadata)
+        return as_json(run.metadata)
 
     @admin.display(description="options changed by using()")
     def options_shown(self, run: TaskRun) -> SafeString:
-        return _json(run.options)
+        return as_json(run.options)
 
     @admin.display(description="workers")
     def workers(self, run: TaskRun) -> str:
@@ -380,7 +385,7 @@ class TaskRunAdmin(PageActions, ReadOnlyAdmin):
     @admin.display(description="errors")
     def errors_shown(self, run: TaskRun) -> SafeString:
         if isinstance(run.errors, Unreadable):
-            return _json(run.errors)
+            return as_json(run.errors)
         return format_html_join(
             "",
             "<h4>Attempt {}: {}</h4><p>{}, {}</p><pre>{}</pre>",
@@ -399,15 +404,21 @@ class TaskRunAdmin(PageActions, ReadOnlyAdmin):
     @admin.display(description="messages")
     def messages_shown(self, run: TaskRun) -> SafeString:
         if isinstance(run.messages, Unreadable):
-            return _json(run.messages)
+            return as_json(run.messages)
         return format_html_join(
             "",
             "<div>{} {}: {}</div>",
             (
                 (_time(datetime.fromisoformat(entry["at"])), entry["level"], entry["text"])
-                for entry in run.messages
+                for entry in messages_of(run.messages)
             ),
         )
+
+    @admin.display(description="log")
+    def log_shown(self, run: TaskRun) -> str:
+        lines = lines_of(run.messages)
+        shown = format_html_join("", "<div>{} {} {}: {}</div>", map(_line, lines))
+        return shown or self.get_empty_value_display()
 
 
 @admin.register(Worker)
@@ -443,11 +454,17 @@ class WorkerAdmin(ReadOnlyAdmin):
         return worker.held or 0
 
 
-def _json(value: Any) -> SafeString:
+def as_json(value: Any) -> SafeString:
+    """Return JSON as it is shown on a page."""
     if isinstance(value, Unreadable):
         return format_html("<pre>{}</pre>", printable(str(value.text)))
     text = json.dumps(value, indent=2, ensure_ascii=False)
     return format_html("<pre>{}</pre>", printable(text))
+
+
+def _line(line: dict[str, Any]) -> tuple[str, str, str, str]:
+    at = _time(datetime.fromisoformat(line["at"]))
+    return at, line["level"], one_line(str(line[LOGGER])), one_line(line["text"])
 
 
 def _time(at: datetime) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from django.apps import apps
 from django.core.checks import CheckMessage
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
-from taskworks import jsonvalue
+from taskworks import instruments, jsonvalue
 from taskworks.backends.enqueued_results import EnqueuedResults
 from taskworks.backends.unique_tasks import (
     already_enqueued,
@@ -356,7 +356,8 @@ class DatabaseBackend(BaseTaskBackend):
         if alias := transaction_to_await(store_alias(), wanted=on_commit):
             refuse_conflict_on_commit(task)
             results.task = unvalidated_copy(task, run_after=None) if new.delay else task
-            transaction.on_commit(lambda: self._store(results, after), using=alias)
+            store = partial(self._store, results, after)
+            transaction.on_commit(instruments.here(store), using=alias)
         else:
             self._store(results, after)
         return results

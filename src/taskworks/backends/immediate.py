@@ -6,6 +6,7 @@ from taskworks import framework
 from taskworks.backends.not_storing import NotStoring
 from taskworks.context import TaskContext, entered
 from taskworks.definition import Task
+from taskworks.log_lines import messages_of
 from taskworks.progress import RunChannel
 from taskworks.result import as_our_result, message
 
@@ -26,7 +27,7 @@ class ImmediateBackend(NotStoring, framework.ImmediateBackend):
         """Execute a run, and return its result, with the progress that it has reported."""
         result = as_our_result(super().enqueue(task, args, kwargs))
         reported = self._channels.pop(result.id).columns
-        reported["messages"] = [message(entry) for entry in reported["messages"]]
+        reported["messages"] = [message(entry) for entry in messages_of(reported["messages"])]
         for name, value in reported.items():
             object.__setattr__(result, name, value)
         return result

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import DatabaseError, IntegrityError, transaction
 from django.db.transaction import TransactionManagementError
 
+from taskworks import instruments
 from taskworks.backends.new_members import Planner, results_of
 from taskworks.conf import nearest
 from taskworks.exceptions import (
@@ -60,7 +62,8 @@ class Workflows:
         planner = Planner(self._backend.alias)
         row = planner.plan(workflow)
         if alias := transaction_to_await(store_alias(), wanted=False):
-            transaction.on_commit(lambda: self._insert(planner), using=alias)
+            insert = partial(self._insert, planner)
+            transaction.on_commit(instruments.here(insert), using=alias)
         else:
             self._insert(planner)
         return result_of_row(row), planner.runs_of(row.id)

@@ -70,6 +70,11 @@ class Access:
             raise PermissionDenied(f"You may not {action.replace('_', ' ')}.")
 
     @property
+    def is_by_row(self) -> bool:
+        """Whether a function of the project decides, maybe differently for each row."""
+        return self._rule is not None
+
+    @property
     def is_known(self) -> bool:
         """Whether somebody is signed in."""
         user = getattr(self._request, "user", None)

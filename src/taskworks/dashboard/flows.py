@@ -1,38 +1,37 @@
-"""Queues with what goes in and out of them: one read for all pages of this process."""
+"""Queues with what goes in and out of them: read once for all pages of this process."""
 
+from datetime import timedelta
 from typing import NamedTuple
 
 from taskworks.dashboard import charts
-from taskworks.dashboard.forecast import Flow, outlook
 from taskworks.dashboard.history import RATE_WINDOW, History, history
 from taskworks.dashboard.reading import read
 from taskworks.dashboard.shared import Shared
 from taskworks.dashboard.snapshot import QueueNow, Snapshot
+from taskworks.statistics import forecast, gauges
+from taskworks.statistics.forecast import Forecast
 from taskworks.statistics.tally import Tally
 from taskworks.store import store
+from taskworks.store.surveying import QueueState
 
-NEWEST_RUNS = 5000  # from which it is known how many are enqueued
 KEPT_FOR = 10.0  # seconds
 NOTHING = Tally()
+
+Depths = tuple[timedelta, dict[tuple[str, str], float]] | None
 
 
 class QueueLine(NamedTuple):
     """A queue as pages show it."""
 
     queue: QueueNow
-    flow: Flow
+    forecast: Forecast
     tally: Tally  # of the last hour
     strip: str  # the path of a small chart of the last hour
 
     @property
-    def per_minute(self) -> float:
-        """How many of its runs end in a minute."""
-        return self.flow.leaves * 60
-
-    @property
     def outlook(self) -> str:
         """When it will be empty; nothing of one that is paused."""
-        return "" if self.queue.pause else outlook(self.queue.ready, self.flow)
+        return "" if self.queue.pause else self.forecast.in_words
 
     @property
     def waits(self) -> float | None:
@@ -48,12 +47,11 @@ class QueueLine(NamedTuple):
 def queue_lines(now: Snapshot) -> list[QueueLine]:
     """Return a line for each queue: those with runs that wait first."""
     past = history("1h")
-    hour, lately = past.by_queue(), past.by_queue(RATE_WINDOW)
-    enters = _arrivals.get()
+    hour, lately, before = past.by_queue(), past.by_queue(RATE_WINDOW), _depths.get()
     lines = [
         QueueLine(
             queue,
-            Flow.of(enters.get(queue.key, 0.0), lately.get(queue.key), RATE_WINDOW.total_seconds()),
+            _forecast(queue, lately.get(queue.key, NOTHING), before),
             hour.get(queue.key, NOTHING),
             charts.strip(past.strip_of(queue.key)) if queue.key in hour else "",
         )
@@ -66,22 +64,33 @@ def _with_those_before(now: Snapshot, past: History) -> list[QueueNow]:
     """Return the queues of now, and those in which runs have ended in the last hour."""
     queues = [*(now.queues.value or ())]
     known = {queue.key for queue in queues}
-    before = (key for key in past.by_queue() if key not in known)
-    return [*queues, *(QueueNow(*key, 0, None, 0, 0, 0, None) for key in sorted(before))]
+    before = sorted(key for key in past.by_queue() if key not in known)
+    return [*queues, *(QueueNow(QueueState(*key), 0, 0, 0, None) for key in before)]
 
 
-def _enters() -> dict[tuple[str, str], float]:
-    """Return how many runs of each queue are enqueued per second, as the newest runs show."""
-    seconds = RATE_WINDOW.total_seconds()
-    rows = read(lambda: store().arrivals(NEWEST_RUNS, seconds)).value or []
-    if sum(number for _, _, number, _ in rows) >= NEWEST_RUNS:  # there may be more in the window
-        seconds = max(1.0, *(first for *_, first in rows))
-    return {(backend, name): number / seconds for backend, name, number, _ in rows}
+def _forecast(queue: QueueNow, lately: Tally, before: Depths) -> Forecast:
+    is_known = before is not None and not queue.state.is_capped
+    ago, depths = before or (RATE_WINDOW, {})
+    begun = lately.runs.total
+    return forecast.forecast(
+        forecast.Flow(
+            queue.ready,
+            depths.get(queue.key, 0.0) if is_known else None,
+            ago.total_seconds() / 60,
+            lately.finished * (ago / RATE_WINDOW),
+            lately.run_sum / begun if begun else 0.0,
+            queue.slots,
+        )
+    )
 
 
-_arrivals = Shared(_enters, KEPT_FOR)
+def _depths_before() -> Depths:
+    return read(lambda: gauges.depths_before(store(), RATE_WINDOW)).value
 
 
-def forget_arrivals() -> None:
+_depths = Shared(_depths_before, KEPT_FOR)
+
+
+def forget_depths() -> None:
     """Have the next page read everything anew."""
-    _arrivals.forget()
+    _depths.forget()

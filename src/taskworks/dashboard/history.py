@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import NamedTuple
 
-from taskworks.dashboard.reading import Read, read
+from taskworks.dashboard.reading import read
 from taskworks.dashboard.shared import Shared
+from taskworks.dashboard.snapshot import snapshot
 from taskworks.database.clock import as_aware
 from taskworks.models import Mark
-from taskworks.statistics import marks, reading
+from taskworks.statistics import gauges, marks, reading
+from taskworks.statistics.gauges import GaugePoint
 from taskworks.statistics.reading import Point, TooManyRows
 from taskworks.statistics.tally import Tally
 from taskworks.store import store
@@ -41,9 +43,10 @@ class History:
         self.window = window
         self.seconds = reading.period_for(window.duration)
         self.problem = ""  # why it is not known, in a sentence
-        self._points = self._read_points()
-        self.marks: Read[list[Mark]] = read(lambda: marks.marks(store(), window.duration))
-        self.at = as_aware(read(store().read_clock).value or datetime.now(UTC))
+        self.marks: Sequence[Mark] = ()
+        self.gauges: Sequence[GaugePoint] = ()
+        self.at = as_aware(snapshot().at.value or datetime.now(UTC))
+        self._points = self._read()
 
     @cached_property
     def times(self) -> list[datetime]:
@@ -89,15 +92,19 @@ class History:
                 counts[point.at] = counts.get(point.at, 0.0) + tally.finished
         return dict(finished)
 
-    def _read_points(self) -> Sequence[Point]:
-        duration = self.window.duration
+    def _read(self) -> Sequence[Point]:
         try:
-            found = read(lambda: reading.series(store(), duration, by=reading.by_all), MOST_SECONDS)
+            found = read(self._read_all, MOST_SECONDS)
         except TooManyRows as error:
             self.problem = str(error)
             return ()
         self.problem = found.problem
         return found.value or ()
+
+    def _read_all(self) -> Sequence[Point]:
+        self.marks = marks.marks(store(), self.window.duration)
+        self.gauges = gauges.gauges(store(), self.window.duration)
+        return reading.series(store(), self.window.duration, by=reading.by_all)
 
 
 def _sum(tallies: Iterable[Tally]) -> Tally:

@@ -7,11 +7,12 @@ from django.utils.formats import localize
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from taskworks.dashboard import charts, problems
+from taskworks.dashboard import charts
 from taskworks.dashboard.charts import Chart, Series
 from taskworks.dashboard.flows import queue_lines
 from taskworks.dashboard.history import WINDOWS, History, history
 from taskworks.dashboard.page import Page
+from taskworks.dashboard.problems import problems, unknown
 from taskworks.dashboard.snapshot import Snapshot, snapshot
 from taskworks.dashboard.tags import duration
 from taskworks.database.clock import as_aware
@@ -60,7 +61,8 @@ class Overview(Page):
         lines = queue_lines(now)
         return {
             "now": now,
-            "problems": problems.found(self.request, now),
+            "problems": problems(self.request),
+            "not_known": unknown(),
             "states": [*(now.states.value or {}).items()],
             "rows": [{"line": line} for line in lines[:MOST_QUEUES]],
             "queues_left_out": max(0, len(lines) - MOST_QUEUES),
@@ -117,7 +119,7 @@ def busiest_tasks(past: History) -> list[TaskLine]:
 def charts_of(past: History) -> Iterable[Chart]:
     """Return what came of the runs in the window, how long they waited, and how long they took."""
     times, tallies = past.times, past.tallies()
-    marks = [(as_aware(mark.at), mark.label) for mark in past.marks.value or ()]
+    marks = [(as_aware(mark.at), mark.label) for mark in past.marks]
 
     def counts(name: str) -> list[float | None]:
         return [tallies[at][name] if at in tallies else 0 for at in times]
@@ -150,6 +152,15 @@ def charts_of(past: History) -> Iterable[Chart]:
     )
     yield charts.curves(
         "wait", _("How long runs waited"), times, shares("waits"), text=duration, marks=marks
+    )
+    depths = {point.at: point.depth for point in past.gauges}
+    yield charts.bars(
+        "depth",
+        _("How many runs waited, on average"),
+        times,
+        [Series(label=_("ready"), style="muted", values=[depths.get(at, 0) for at in times])],
+        text=lambda value: str(localize(round(value) if value >= 10 else round(value, 1))),
+        marks=marks,
     )
     yield charts.curves(
         "run", _("How long attempts took"), times, shares("runs"), text=duration, marks=marks

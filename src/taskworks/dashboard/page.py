@@ -15,9 +15,13 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views import View
 from django.views.decorators.csrf import csrf_protect
 
+from taskworks.actions import bulk_run
+from taskworks.actions.verbs import Action as BulkAction
+from taskworks.actions.verbs import Verb
 from taskworks.dashboard import audit, navigation
 from taskworks.dashboard.access import Access, Action
 from taskworks.dashboard.headers import add_headers, nonce_of
@@ -25,6 +29,7 @@ from taskworks.dashboard.places import address
 from taskworks.dashboard.rendering import render
 from taskworks.database.time_limit import TookTooLong
 from taskworks.exceptions import InvalidTaskBackend
+from taskworks.filtering import RunFilter
 from taskworks.logs import steady_logger
 
 logger = steady_logger(__name__)
@@ -68,6 +73,15 @@ class DashboardView(View):
         """Show the user this on the next page."""
         add = messages.error if is_error else messages.success
         add(self.request, text, fail_silently=True)
+
+    def in_background(self, verb: Verb, meant: RunFilter) -> str:
+        """Start a run that does this to all runs of the filter; return a sentence that says so."""
+        user = getattr(self.request, "user", None)
+        by = user if user is not None and user.is_authenticated else ""
+        started = bulk_run.start(BulkAction(verb), meant, by=by)
+        return _("This is done in the background, by the run %(run)s. Cancel it to stop.") % {
+            "run": started.id
+        }
 
     @property
     def by(self) -> str:
@@ -126,12 +140,14 @@ class DashboardView(View):
 
 
 # Marked for translation here, and translated when they are shown.
-OUTAGE = "The page works again as soon as the database does: it tries again by itself."
-NOT_ALLOWED = (
+OUTAGE = gettext_noop(
+    "The page works again as soon as the database does: it tries again by itself."
+)
+NOT_ALLOWED = gettext_noop(
     "You need to be staff, and to have the permission for it. Ask whoever manages the users of "
     "this site."
 )
-SIGNED_OUT = "Sign in, and try again."
+SIGNED_OUT = gettext_noop("Sign in, and try again.")
 
 
 def login_address() -> str:

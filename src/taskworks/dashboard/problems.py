@@ -1,47 +1,70 @@
-"""What is wrong, in sentences, with what to do; the overview begins with it."""
+"""What is wrong, with what to do; the overview begins with it. Asked for all pages of a process."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from django.http import HttpRequest
-from django.utils.translation import gettext as _
 
 from taskworks.dashboard.places import address
-from taskworks.dashboard.snapshot import Snapshot
+from taskworks.dashboard.shared import Shared
+from taskworks.dashboard.snapshot import made_of_it, snapshot
+from taskworks.problems import Findings, Problem, Severity, look
+from taskworks.problems.situation import Situation
+from taskworks.store import store
+
+KEPT_FOR = 10.0  # seconds: some rules read more than a page does
+# The page that shows what a problem is about.
+PAGES = {
+    "queue_without_worker": "queues",
+    "oldest_beyond_objective": "queues",
+    "objective_missed": "queues",
+    "paused": "queues",
+    "silent_worker": "workers",
+    "worker_of_another_release": "workers",
+    "pool_too_small": "workers",
+    "schedule_late": "schedules",
+    "schedule_unable": "schedules",
+    "failing_task": "failures",
+    "poison": "failures",
+}
 
 
 class Shown(NamedTuple):
     """A problem as the overview shows it."""
 
-    id: str
-    severity: str  # error, warning
-    sentence: str
-    remedy: str
-    address: str = ""  # of the page that shows what it is about
+    problem: Problem
+    address: str  # of the page that shows what it is about; "" for none
+
+    @property
+    def is_critical(self) -> bool:
+        return self.problem.severity is Severity.CRITICAL
+
+    @property
+    def is_warning(self) -> bool:
+        return self.problem.severity is Severity.WARNING
 
 
-def found(request: HttpRequest, now: Snapshot) -> list[Shown]:
+def problems(request: HttpRequest) -> list[Shown]:
     """Return what is wrong now, the worst first."""
-    return sorted(_found(request, now), key=lambda one: one.severity != "error")
+    return [
+        Shown(one, address(request, PAGES[one.id]) if one.id in PAGES else "")
+        for one in _findings.get().problems
+    ]
 
 
-def _found(request: HttpRequest, now: Snapshot) -> Iterator[Shown]:
-    for queue in now.queues.value or ():
-        if queue.ready and not queue.workers and not queue.pause:
-            yield Shown(
-                "queue_without_worker",
-                "error",
-                _("Runs wait in the queue %(queue)s, and no living worker takes it.")
-                % {"queue": queue.name},
-                _("Start a worker: manage.py taskworks worker"),
-                address(request, "queues"),
-            )
-    for working in now.workers.value or ():
-        if working.is_silent:
-            yield Shown(
-                "silent_worker",
-                "error",
-                _("The worker %(worker)s seems to be dead.") % {"worker": working.worker},
-                _("See whether its process lives, and whether it reaches the database."),
-                address(request, "workers"),
-            )
+def unknown() -> list[str]:
+    """Return what could not be found out, in sentences."""
+    return [one.sentence for one in _findings.get().unknown]
+
+
+def _look() -> Findings:
+    now, situation = snapshot(), Situation(store())
+    if now.at.value is not None:
+        situation.now = now.at.value
+    if now.survey.value is not None:
+        situation.queues = now.survey.value
+    if now.workers.value is not None:
+        situation.workers = now.workers.value
+    return look(store(), situation=situation)
+
+
+_findings = made_of_it(Shared(_look, KEPT_FOR))

@@ -1,34 +1,26 @@
 """Queues: pause, resume and clear them."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from taskworks.actions import clearing, pausing, scopes
+from taskworks.actions.verbs import Verb
 from taskworks.dashboard.access import Action
 from taskworks.dashboard.flows import QueueLine, queue_lines
 from taskworks.dashboard.page import REFUSALS, ActionView, Page, Refused
 from taskworks.dashboard.reading import read
 from taskworks.dashboard.snapshot import forget_snapshot, snapshot
+from taskworks.dashboard.until import DURATIONS, given_end
+from taskworks.filtering import RunFilter
 from taskworks.models import Pause, TaskRun
 from taskworks.models.pause import QUEUE, Scope
 from taskworks.store import store
+from taskworks.store.cancelling import WAITING
 
-MOST_CLEARED = 10_000  # runs, while a person waits for the page
-DURATIONS = (
-    ("", gettext_lazy("until somebody resumes it")),
-    ("15", gettext_lazy("for 15 minutes")),
-    ("60", gettext_lazy("for 1 hour")),
-    ("240", gettext_lazy("for 4 hours")),
-    ("1440", gettext_lazy("for 1 day")),
-)
+MOST_CLEARED = 1000  # runs, while a person waits for the page; more in the background
 
 
 class Row(NamedTuple):
@@ -54,7 +46,7 @@ class Queues(Page):
         return {
             "now": now,
             "rows": [self._row(place, line) for place, line in enumerate(queue_lines(now))],
-            "durations": DURATIONS,
+            "durations": DURATIONS.items(),
             "has_actions": True,
         }
 
@@ -89,7 +81,7 @@ class PauseQueue(QueueAction):
         scope, given = self.scope(), self.request.POST
         paused = pausing.pause(
             scope,
-            until=_end(given.get("minutes", ""), given.get("until", "")),
+            until=given_end(given.get("minutes", ""), given.get("until", "")),
             reason=given.get("reason", "").strip(),
             by=self.by[: pausing.MAX_BY],
             wait=False,
@@ -148,9 +140,10 @@ class ClearQueue(Page):
     def _clear(self) -> str:
         waiting = read(lambda: store().count_waiting(self.scope))
         if waiting.value is None or waiting.value > MOST_CLEARED:
-            raise Refused(
-                _("Too many runs wait to cancel them here. Do it with manage.py taskworks clear.")
+            meant = RunFilter(
+                queues=(self.scope.name,), backends=(self.scope.backend,), states=tuple(WAITING)
             )
+            return self.in_background(Verb.CANCEL, meant)
         cancelled = clearing.clear(self.scope)
         forget_snapshot()
         self.record(TaskRun, f"cleared the {self.scope}: {cancelled} runs cancelled")
@@ -162,21 +155,3 @@ class ClearQueue(Page):
     def _back(self, request: HttpRequest, text: str, *, is_done: bool) -> HttpResponse:
         self.tell(text, is_error=not is_done)
         return HttpResponseRedirect(self.address("queues"))
-
-
-def _end(minutes: str, until: str) -> datetime | timedelta | None:
-    """Return when a pause is to end; raise Refused for what is not a time."""
-    if until:
-        try:
-            moment = parse_datetime(until)
-        except ValueError:
-            moment = None
-        if moment is None:
-            raise Refused(_("%(text)s is not a date and time.") % {"text": repr(until)})
-        needs_zone = settings.USE_TZ and timezone.is_naive(moment)
-        return timezone.make_aware(moment) if needs_zone else moment
-    if not minutes:
-        return None
-    if minutes not in dict(DURATIONS):
-        raise Refused(_("%(text)s is not a number of minutes.") % {"text": repr(minutes)})
-    return timedelta(minutes=int(minutes))

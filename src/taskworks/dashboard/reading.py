@@ -1,7 +1,7 @@
 """Reads of pages: each has a time limit, after which the page says so, and shows the rest."""
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from taskworks.database.time_limit import TookTooLong, reading_at_most
 from taskworks.store import store_alias
@@ -30,3 +30,18 @@ def read(call: Callable[[], T], seconds: float = LONGEST_READ) -> Read[T]:
             return Read(call())
     except TookTooLong as error:
         return Read(None, str(error))
+
+
+def read_into(target: Any, **calls: Callable[[], Any]) -> None:
+    """
+    Set an attribute of the target, a Read, for each of these calls, in their order: one may use
+    what those before it have read. All are one transaction, where reads have a transaction; if one
+    takes too long, each is read in its own.
+    """
+    try:
+        with reading_at_most(store_alias(), LONGEST_READ):
+            for name, call in calls.items():
+                setattr(target, name, Read(call()))
+    except TookTooLong:
+        for name, call in calls.items():
+            setattr(target, name, read(call))

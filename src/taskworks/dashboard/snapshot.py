@@ -8,63 +8,86 @@ asks while it is being made gets the one before.
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from taskworks.backends.database import database_backends
-from taskworks.dashboard.reading import Read, read
+from taskworks.dashboard.reading import Read, read_into
 from taskworks.dashboard.shared import Shared
 from taskworks.models import Pause, RunState, Worker
 from taskworks.models.pause import QUEUE, Scope
 from taskworks.store import Store, store
 from taskworks.store.counting import InHand
 from taskworks.store.stats import Working
+from taskworks.store.surveying import QueueState
+
+T = TypeVar("T")
 
 KEPT_FOR = 2.0  # seconds
-MOST_COUNTED = 10_000  # runs of a state, or of a queue
-MOST_QUEUES = 300  # that are counted
-MOST_PROBES = 1000  # of the index of what is ready
+MOST_COUNTED = 10_000  # runs of a state
 MOST_WORKERS = 500  # that are shown
 
 
 class QueueNow(NamedTuple):
     """A queue: how many of its runs are ready and in hand, and who would take them."""
 
-    backend: str
-    name: str
-    ready: int
-    waited: timedelta | None  # for how long its first ready run has
+    state: QueueState
     in_hand: int
     workers: int  # that take its runs
     slots: int  # of these workers, which take others too
     pause: Pause | None
 
     @property
-    def is_capped(self) -> bool:
-        """Whether there may be more ready runs than were counted."""
-        return self.ready > MOST_COUNTED
+    def backend(self) -> str:
+        return self.state.backend
+
+    @property
+    def name(self) -> str:
+        return self.state.queue_name
 
     @property
     def key(self) -> tuple[str, str]:
         """What tells it from others."""
         return self.backend, self.name
 
+    @property
+    def ready(self) -> int:
+        """How many of its runs are ready, as far as they were counted."""
+        return self.state.ready
+
+    @property
+    def waited(self) -> timedelta | None:
+        """For how long the first of them has been ready; None if none is."""
+        return self.state.waited if self.state.ready else None
+
 
 class Snapshot:
     """The counts, queues, workers and pauses of a moment; each may have taken too long to read."""
 
+    at: Read[datetime]
+    states: Read[dict[RunState, int]]
+    pauses: Read[list[Pause]]
+    held: Read[list[InHand]]
+    workers: Read[list[Working]]
+    survey: Read[list[QueueState]]
+    queues: Read[list[QueueNow]]
+
     def __init__(self, store: Store) -> None:
-        self.at: Read[datetime] = read(store.read_clock)
-        self.states = read(lambda: store.count_states(MOST_COUNTED + 1))
-        self.pauses = read(lambda: [*store.pauses.in_force().order_by("kind", "name")])
-        self._held = read(store.held)
-        self.workers = read(lambda: self._workers(store))
-        self.queues = read(lambda: self._queues(store))
+        read_into(
+            self,
+            at=store.read_clock,
+            states=lambda: store.count_states(MOST_COUNTED + 1),
+            pauses=lambda: [*store.pauses.in_force().order_by("kind", "name")],
+            held=store.held,
+            workers=lambda: self._workers(store),
+            survey=store.survey,
+            queues=self._queues,
+        )
 
     @property
     def problems(self) -> list[str]:
         """What could not be read, in sentences."""
-        parts = (self.at, self.states, self.pauses, self._held, self.workers, self.queues)
+        parts = (self.at, self.states, self.pauses, self.held, self.workers, self.survey)
         return [*dict.fromkeys(part.problem for part in parts if part.problem)]
 
     @property
@@ -79,7 +102,7 @@ class Snapshot:
 
     def _workers(self, store: Store) -> list[Working]:
         now, in_hand = self._now(store), Counter[UUID]()
-        for held in self._held.value or ():
+        for held in self.held.value or ():
             in_hand[held.worker] += held.number
         rows = store.workers.order_by("started_at", "id")[:MOST_WORKERS]
         return [
@@ -90,40 +113,31 @@ class Snapshot:
     def _now(self, store: Store) -> datetime:
         return self.at.value or store.read_clock()
 
-    def _queues(self, store: Store) -> list[QueueNow]:
-        backends = [*database_backends()]
-        heads = store.ready_heads([one.alias for one in backends], MOST_PROBES)
-        limited = store.limited_names()
-        held: list[InHand] = self._held.value or []
+    def _queues(self) -> list[QueueNow]:
+        ready = {(one.backend, one.queue_name): one for one in self.survey.value or ()}
+        in_hand = Counter[tuple[str, str]]()
+        for held in self.held.value or ():
+            in_hand[held.backend, held.queue_name] += held.number
         paused = {pause.scope: pause for pause in self.pauses.value or ()}
         known = {
-            *((backend.alias, name) for backend in backends for name in backend.queues),
-            *heads,
-            *((name.backend, name.queue) for name in limited),
-            *((one.backend, one.queue_name) for one in held),
+            *((backend.alias, name) for backend in database_backends() for name in backend.queues),
+            *ready,
+            *in_hand,
             *((scope.backend, scope.name) for scope in paused if scope.kind == QUEUE),
         }
-        depths = store.depths([*heads][:MOST_QUEUES], limited, MOST_COUNTED + 1)
-        in_hand = Counter[tuple[str, str]]()
-        for one in held:
-            in_hand[one.backend, one.queue_name] += one.number
-        queues = []
-        for key in sorted(known, key=lambda key: (key not in heads, key))[:MOST_QUEUES]:
-            depth, workers = depths.get(key), self._takers(*key)
-            waits = [heads.get(key), depth.waited if depth else None]
-            waited = max((max(one, 0.0) for one in waits if one is not None), default=None)
-            queues.append(
-                QueueNow(
-                    *key,
-                    ready=min(depth.ready, MOST_COUNTED + 1) if depth else 0,
-                    waited=None if waited is None else timedelta(seconds=waited),
-                    in_hand=in_hand[key],
-                    workers=len(workers),
-                    slots=sum(worker.all_slots for worker in workers),
-                    pause=paused.get(Scope(QUEUE, key[1], key[0])),
-                )
+        return [
+            self._queue(
+                ready.get(key) or QueueState(*key),
+                in_hand[key],
+                paused.get(Scope(QUEUE, key[1], key[0])),
             )
-        return sorted(queues, key=lambda queue: queue.key)
+            for key in sorted(known)
+        ]
+
+    def _queue(self, state: QueueState, in_hand: int, pause: Pause | None) -> QueueNow:
+        takers = self._takers(state.backend, state.queue_name)
+        slots = sum(worker.all_slots for worker in takers)
+        return QueueNow(state, in_hand, len(takers), slots, pause)
 
     def _takers(self, backend: str, name: str) -> list[Worker]:
         living = (one.worker for one in self.living if not one.worker.asked_to)
@@ -141,3 +155,14 @@ def snapshot() -> Snapshot:
 def forget_snapshot() -> None:
     """Have the next page read everything anew, so that whoever has acted sees it."""
     _shared.forget()
+    for shared in _made_of_it:
+        shared.forget()
+
+
+def made_of_it(shared: Shared[T]) -> Shared[T]:
+    """Forget this whenever the snapshot is forgotten."""
+    _made_of_it.append(shared)
+    return shared
+
+
+_made_of_it: list[Shared[Any]] = []

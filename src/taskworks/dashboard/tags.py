@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 
 from taskworks.dashboard import places
 from taskworks.durations import in_words
+from taskworks.logs import one_line
 from taskworks.models import RunState
 
 register = Library()
@@ -91,7 +92,7 @@ def duration(value: Any) -> str:
     length = value if isinstance(value, timedelta) else timedelta(seconds=value)
     seconds = length.total_seconds()
     if 0 < seconds < 1:
-        return f"{localize(round(seconds * 1000, 1 if seconds < 0.01 else 0))} ms"
+        return f"{localize(_rounded(seconds * 1000))} ms"
     return in_words(length)
 
 
@@ -110,12 +111,22 @@ def ago(at: datetime | None, now: datetime | None) -> str:
 
 
 @register.filter
+def line(text: Any) -> str:
+    """Return a text in one line, with control characters escaped."""
+    return one_line(str(text))
+
+
+@register.filter
 def percent(share: float | None) -> str:
     """Return a share as a percentage; "—" for None."""
     if share is None:
         return "—"
-    value = 100 * share
-    return f"{localize(round(value, 1 if 0 < value < 10 else 0))} %"
+    return f"{localize(_rounded(100 * share))} %"
+
+
+def _rounded(value: float) -> float:
+    """Return a number without digits that say nothing."""
+    return round(value, 1) if 0 < value < 10 else round(value)
 
 
 @register.filter

@@ -28,8 +28,9 @@ class Heartbeat(BackgroundThread):
     with the id of the worker if it finds itself given up, ``made_ready`` after a heartbeat that has
     made runs ready, ``schedules_enabled`` after each that sees an enabled schedule, ``asked`` after
     each that sees that the worker was asked to end, with what, ``bookkeeping_due`` after each
-    that sees statistics to compact or failures to group; these must not block. ``beaten`` is called
-    after each heartbeat that was sent, ``rescued`` with runs that it has rescued.
+    that sees statistics to compact or failures to group, ``gauges_due`` after each that sees that
+    nobody has sampled how much waits; these must not block. ``beaten`` is called after each
+    heartbeat that was sent, ``rescued`` with runs that it has rescued.
 
     With ``unblocks=False`` it leaves the blocked runs to the worker. A batch could otherwise find
     nothing to execute while this thread is about to unblock a run, and end too early.
@@ -56,6 +57,7 @@ class Heartbeat(BackgroundThread):
         self.beaten: Callable[[], None] = lambda: None
         self.rescued: Tell = lambda runs: None
         self.bookkeeping_due: Callable[[], None] = lambda: None
+        self.gauges_due: Callable[[], None] = lambda: None
         self._unblocks, self._unblocking = unblocks, Unblocking(store)
         self._workflows = WorkflowSweep(store)
         self._clock_jumps = ClockJumpGuard()
@@ -109,6 +111,8 @@ class Heartbeat(BackgroundThread):
             self.schedules_enabled()
         if overview.bookkeeping_due:
             self.bookkeeping_due()
+        if overview.gauges_due:
+            self.gauges_due()
 
     def _sweep(self, overview: Overview) -> bool:
         """Go on with the sweeps of what waits; return whether a run became ready."""

@@ -6,6 +6,7 @@ from uuid import UUID
 from taskworks import real_time as time
 from taskworks.failures import grouping
 from taskworks.statistics.compaction import forget_statistics
+from taskworks.statistics.gauges import forget_gauges
 from taskworks.statistics.marks import forget_marks
 from taskworks.store import Store
 
@@ -34,7 +35,7 @@ class Tidying:
     - steps and events whose runs are gone, for the same reason,
     - pauses that have ended by themselves,
     - buckets of limits that are full, and not held,
-    - statistics and marks that are too old,
+    - statistics, gauges and marks that are too old,
     - failures whose runs are gone.
 
     It also groups failures that nobody has grouped when they happened.
@@ -57,6 +58,7 @@ class Tidying:
             self._forget_pauses,
             self._forget_buckets,
             self._forget_statistics,
+            self._forget_gauges,
             self._forget_failures,
             self._group_failures,
         )
@@ -107,6 +109,9 @@ class Tidying:
     def _forget_statistics(self) -> bool:
         forget_marks(self._store)
         return forget_statistics(self._store, CHUNK) == CHUNK
+
+    def _forget_gauges(self) -> bool:
+        return forget_gauges(self._store, CHUNK) == CHUNK
 
     def _forget_failures(self) -> bool:
         self._last_failure = grouping.forget_failures(self._store, self._last_failure, CHUNK)

@@ -11,6 +11,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from taskworks import real_time as time
+from taskworks.correlation import extras_of
 from taskworks.duties.sender import sender_of
 from taskworks.duties.workflows import look_after_all
 from taskworks.execution import Attempt, cancellation
@@ -159,7 +160,8 @@ class Unblocking:
 def _cancel(store: Store, edge: Following) -> None:
     reason = f"The run {edge.after}, which it was to follow, is gone, and had not succeeded."
     if run := store.cancel_blocked(edge.run, cancellation(reason).entry):
-        logger.warning("Run %s of %s is cancelled: %s", run.id, run.called_path, reason)
+        what = "Run %s of %s is cancelled: %s"
+        logger.warning(what, run.id, run.called_path, reason, extra=extras_of(run))
         if sender := sender_of(run):
             announce_cancelled(sender, run.to_result())
     store.delete_edges([edge])

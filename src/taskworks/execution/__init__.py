@@ -28,6 +28,7 @@ from taskworks.execution.outcome import (
     loss,
 )
 from taskworks.execution.recorder import claim_lost
+from taskworks.execution.seen_attempts import tell_recorded
 from taskworks.execution.settlement import (
     copy_without_history,
     settle,
@@ -75,4 +76,5 @@ __all__ = [
     "settle",
     "settle_without_history",
     "settled_copy",
+    "tell_recorded",
 ]

@@ -69,6 +69,9 @@ class Attempt:
     Times are the database's: the time of the claim plus what this process has measured since.
     """
 
+    # The names of the instruments that have surrounded it, wherever it was executed.
+    seen_by: frozenset[str] = frozenset()
+
     def __init__(self, run: TaskRun, worker_id: str, claimed: float | None = None) -> None:
         self.run = run
         self.due_at = run.available_at  # which a retry changes

@@ -13,6 +13,7 @@ from typing import Any
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 
+from taskworks import instruments
 from taskworks.conf import conf
 from taskworks.context import enter
 from taskworks.database.connection_places import ConnectionPlaces, Place
@@ -31,6 +32,7 @@ from taskworks.execution.outcome import (
     cancellation,
     failure,
 )
+from taskworks.execution.seen_attempts import seen
 from taskworks.execution.task_connections import (
     drop_connections,
     tidy_after,
@@ -61,6 +63,26 @@ def prepare(attempt: Attempt) -> Outcome | None:
 
 def execute(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
     """Execute the attempt in this thread."""
+    if not instruments.in_use or attempt.is_cancelled:
+        return _execute(attempt, guard, sender)
+    with seen(attempt) as see:
+        return see(_execute(attempt, guard, sender))
+
+
+async def aexecute(
+    attempt: Attempt, guard: CoroutineGuard, sender: type, places: ConnectionPlaces
+) -> Outcome:
+    """
+    Execute a coroutine function on this event loop. It has a thread, and so database connections,
+    of its own for ``sync_to_async``; while it has any, it has one of the places.
+    """
+    if not instruments.in_use or attempt.is_cancelled:
+        return await _aexecute(attempt, guard, sender, places)
+    with seen(attempt) as see:
+        return see(await _aexecute(attempt, guard, sender, places))
+
+
+def _execute(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
     before = tidy_before()
     outcome = _call(attempt, guard, sender)
     attempt.returned()
@@ -72,13 +94,9 @@ def execute(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
     return _checked(attempt, outcome, left_open) if left_open else outcome
 
 
-async def aexecute(
+async def _aexecute(
     attempt: Attempt, guard: CoroutineGuard, sender: type, places: ConnectionPlaces
 ) -> Outcome:
-    """
-    Execute a coroutine function on this event loop. It has a thread, and so database connections,
-    of its own for ``sync_to_async``; while it has any, it has one of the places.
-    """
     place = Place(places)
     async with ThreadSensitiveContext() as context:
         thread = SyncToAsync.context_to_thread_executor[context] = CoroutineThread(place)

@@ -53,7 +53,7 @@ def _place(task_path: str, traceback: str) -> str:
     frames = [(m["file"], m["function"]) for m in FRAME.finditer(_of_the_last(traceback))]
     if not frames:
         return ""
-    own = [frame for frame in frames if _is_own(frame[0])]
+    own = [frame for frame in frames if is_own(frame[0])]
     file, function = (own or frames)[-1]
     return f"{_within_project(file, task_path, [name for name, _ in frames])}:{function}"
 
@@ -68,7 +68,8 @@ def _of_the_last(traceback: str) -> str:
     return last[: members.start()] if members else last
 
 
-def _is_own(file: str) -> bool:
+def is_own(file: str) -> bool:
+    """Return whether a file is the project's, and not a package's, Python's or ours."""
     return not file.startswith(("<", OURS)) and not any(part in file for part in FOREIGN[:-1])
 
 

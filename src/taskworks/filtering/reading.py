@@ -20,7 +20,7 @@ from taskworks.models import RunState, TaskRun
 from taskworks.store import Store
 
 READ_TO_DECIDE = 500  # runs at once, of those that have to be read
-MAX_READ_TO_DECIDE = 5000  # for one page
+MAX_READ_TO_DECIDE = 2000  # for one page
 READ_TO_ACT = 10_000  # runs at once
 
 

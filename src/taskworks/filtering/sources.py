@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import F, Q
-from django.db.models.functions import Coalesce
+from django.db.models import CharField, F, Q
+from django.db.models.functions import Cast, Coalesce
 
 from taskworks.filtering.run_filter import RunFilter
 from taskworks.models import Failure, RunState, TaskRun
@@ -21,6 +21,7 @@ from taskworks.store import Store
 
 WINDOW = 100_000  # entries of an index
 ERRORS_WINDOW = 10_000  # if the texts of errors are to be searched, which are long
+MAX_IDS = 500  # in one statement
 BY_END = ("states", "since", "until")  # the conditions that the index of what has ended has
 READ_TO_DECIDE = ("args", "kwargs", "errors", "task_path", "callable_path")
 
@@ -160,19 +161,33 @@ class Few(Source):
     # By an expression, so that no database reads the index of all ids instead.
 
     def _ordered(self, rows: TaskRunQuerySet) -> TaskRunQuerySet:
-        expression = Coalesce(F("id"), F("id"))
+        expression = self._sorted_id
         return rows.order_by(expression.desc() if self.newest_first else expression.asc())
 
     def _after(self, rows: TaskRunQuerySet, key: Key) -> TaskRunQuerySet:
-        rows = rows.alias(sorted_id=Coalesce(F("id"), F("id")))
-        return rows.filter(**{f"sorted_id__{self._beyond}": key.id})
+        found = rows.alias(sorted_id=self._sorted_id)
+        last = str(key.id) if self._has_own_order else key.id
+        return found.filter(**{f"sorted_id__{self._beyond}": last})
+
+    @property
+    def _sorted_id(self) -> Any:
+        """The id, in the order that Python has, too: what several sources have is merged by it."""
+        if self._has_own_order:
+            return Cast(F("id"), CharField(max_length=36))
+        return Coalesce(F("id"), F("id"))
+
+    @property
+    def _has_own_order(self) -> bool:
+        """Whether the database, which is MariaDB, sorts ids that are not ours by other bytes."""
+        connection = self.store.connection
+        return connection.vendor == "mysql" and connection.features.has_native_uuid_field
 
 
 class OfGroup(Ended):
     """The runs of a group of failures that have not been retried since."""
 
     def _read(self, after: Key | None, end: Key | None, size: int) -> Iterator[list[TaskRun]]:
-        failures = self._failures()
+        failures, size = self._failures(), min(size, MAX_IDS)
         while rows := [*(self._failed_after(failures, after) if after else failures)[:size]]:
             after = Key(*rows[-1])
             found = self._still_failed([Key(*row) for row in rows])

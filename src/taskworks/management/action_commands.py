@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
-from taskworks.actions import audit, bulk, changed_retry
+from taskworks.actions import audit, bulk, changed_retry, run_actions
 from taskworks.actions.bulk import Preview
 from taskworks.actions.run_actions import Answer, Verdict
 from taskworks.actions.verbs import Action, Done, Verb, act_on_one
@@ -88,12 +88,9 @@ class RunAction:
         return Action(self.verb, options.get("to_queue"), options.get("to_priority"))
 
     def _act_on_each(self, command: BaseCommand, options: dict[str, Any], action: Action) -> None:
-        answers = []
-        for run in find_runs(options["ids"]):
-            answer = act_on_one(action, run)
-            answers.append((run.id, answer))
-            if answer.verdict != Verdict.NOT_APPLICABLE:
-                audit.record(audit.login(), str(action), run=run.id)
+        answers = [(run.id, _answer(action, run, options)) for run in find_runs(options["ids"])]
+        done = [run_id for run_id, (verdict, _) in answers if verdict != Verdict.NOT_APPLICABLE]
+        audit.record_each(audit.login(), str(action), done)
         if options["json"]:
             print_json(command, [_keyed(run_id, answer) for run_id, answer in answers])
         else:
@@ -120,6 +117,12 @@ class RunAction:
             raise CommandError(f"Not applicable to {done.not_applicable} runs.", returncode=1)
 
 
+def _answer(action: Action, run: TaskRun, options: dict[str, Any]) -> Answer:
+    if options.get("fresh"):
+        return run_actions.retry(run, fresh=True)
+    return act_on_one(action, run)
+
+
 def _refuse_what_does_not_fit(options: dict[str, Any], meant: RunFilter) -> None:
     if options["ids"] and not meant.is_empty:
         raise CommandError("Give the ids of runs or a filter, not both.", returncode=2)
@@ -130,6 +133,8 @@ def _refuse_what_does_not_fit(options: dict[str, Any], meant: RunFilter) -> None
         )
     if options["ids"] and options["dry_run"]:
         raise CommandError("--dry-run goes with a filter.", returncode=2)
+    if options.get("fresh") and (not options["ids"] or options.get("set")):
+        raise CommandError("--fresh goes with the ids of runs, without --set.", returncode=2)
     if options.get("set") and len(options["ids"]) != 1:
         raise CommandError("--set goes with the id of one run.", returncode=2)
 
@@ -214,7 +219,12 @@ def _change(text: str) -> tuple[str, Any]:
     return path, meant_by(value)
 
 
-def _add_set(add: Any) -> None:
+def _add_set_and_fresh(add: Any) -> None:
+    add(
+        "--fresh",
+        action="store_true",
+        help="With IDs: forget the steps that they have recorded, and the events sent to them.",
+    )
     add(
         "--set",
         action="append",
@@ -229,7 +239,9 @@ def _add_where(add: Any) -> None:
     add("--to-priority", type=integer, metavar="N", help="The priority, from -100 to 100.")
 
 
-RETRY = RunAction("Run failed or cancelled runs again, under their ids.", Verb.RETRY, _add_set)
+RETRY = RunAction(
+    "Run failed or cancelled runs again, under their ids.", Verb.RETRY, _add_set_and_fresh
+)
 CANCEL = RunAction("Cancel waiting runs, and stop those that are running.", Verb.CANCEL)
 RUN_NOW = RunAction("Make runs ready that wait for their time.", Verb.RUN_NOW)
 MOVE_RUNS = RunAction(

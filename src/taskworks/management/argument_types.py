@@ -18,6 +18,7 @@ from taskworks.exceptions import InvalidTask, InvalidTaskBackend, TaskNotFound
 from taskworks.framework import Task
 from taskworks.models import RunState
 from taskworks.options.tasks_setting import backend_of, unusable
+from taskworks.workflows.workflow_result import WorkflowStatus
 
 MAX_DAYS = 36_500  # a hundred years
 
@@ -69,6 +70,16 @@ def worker_label(text: str) -> str:
     return text
 
 
+def address(text: str) -> tuple[str, int]:
+    """A port from 0 to 65535, which may follow a host and a colon; "" is every host."""
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or int(port) > 65_535:
+        raise argparse.ArgumentTypeError(
+            f"must be a port, or a host and a port such as 127.0.0.1:8000, not {text!r}"
+        )
+    return host, int(port)
+
+
 def names(text: str) -> tuple[str, ...]:
     """Names separated by commas."""
     given = tuple(name.strip() for name in text.split(","))
@@ -98,6 +109,28 @@ def worker_id(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be the id of a worker, not {text!r}") from None
+
+
+def workflow_status(text: str) -> WorkflowStatus:
+    """The status of a workflow."""
+    try:
+        return WorkflowStatus(text)
+    except ValueError:
+        hint = nearest(text, [status.value for status in WorkflowStatus])
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not the status of a workflow.{hint}"
+        ) from None
+
+
+def workflow_id(text: str) -> UUID:
+    """The full id of a workflow."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be the full id of a workflow, such as 01a1f8df-5ec6-7cde-b965-e85c13a6d376, "
+            f"not {text!r}"
+        ) from None
 
 
 def run_id(text: str) -> UUID:
@@ -174,6 +207,20 @@ def _as_stored(moment: datetime) -> datetime:
     if timezone.is_aware(moment) == settings.USE_TZ:
         return moment
     return timezone.make_aware(moment) if settings.USE_TZ else timezone.make_naive(moment)
+
+
+def json_value(text: str) -> Any:
+    """Any JSON."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(
+            f"""must be JSON, such as '{{"approved": true}}' or '"yes"', not {text!r}: {error}"""
+        ) from None
+
+
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
 
 
 def json_list(text: str) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from taskworks import control
-from taskworks.actions import failure_actions
+from taskworks.actions import audit, failure_actions
 from taskworks.actions.failure_actions import Retried, Seen
 from taskworks.management.argument_types import point_in_time, positive_integer, seconds
 from taskworks.management.output import add_json, print_json, print_line, print_table
@@ -117,7 +117,9 @@ def _acted(options: dict[str, Any]) -> tuple[list[Seen], Retried | None]:
     if options["retry"]:
         within = options["within"]
         retried = control.retry_failures(
-            name, within=None if within is None else timedelta(seconds=within)
+            name,
+            within=None if within is None else timedelta(seconds=within),
+            by=audit.login(),
         )
     return [failure_actions.seen(failure_actions.group_of(name))], retried
 

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand
 from taskworks.actions import steps_shown
 from taskworks.actions.steps_shown import StepShown
 from taskworks.actions.waiting import why_waiting
+from taskworks.log_lines import LOGGER, lines_of, messages_of
 from taskworks.management.action_commands import find_runs
 from taskworks.management.argument_types import run_id
 from taskworks.management.output import (
@@ -39,7 +40,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     steps = steps_shown.of(store(), found)
     if options["json"]:
         more = {"why_waiting": why_waiting(found), "steps": [step._asdict() for step in steps]}
-        print_json(command, keyed(found, DETAILS) | more)
+        print_json(command, _with_lines_apart(keyed(found, DETAILS)) | more)
     else:
         _print(command, found, steps)
 
@@ -52,8 +53,11 @@ def _print(command: BaseCommand, run: TaskRun, steps: Sequence[StepShown]) -> No
     if reason := why_waiting(run):
         print_line(command, f"{'why_waiting':<20} {reason}")
     _print_list(command, "steps", [step.in_words for step in steps])
-    told = (f"{entry['at']} {entry['level']}: {entry['text']}" for entry in run.messages)
+    told = (
+        f"{entry['at']} {entry['level']}: {entry['text']}" for entry in messages_of(run.messages)
+    )
     _print_list(command, "messages", [*told])
+    _print_list(command, "log", [*map(_line, lines_of(run.messages))])
     for entry in run.errors:
         worker = entry["worker_id"] or "no worker"
         print_line(command)
@@ -66,6 +70,18 @@ def _print_list(command: BaseCommand, title: str, lines: Sequence[str]) -> None:
         print_lines(command, f"\n{title}")
     for line in lines:
         print_line(command, f"  {line}")
+
+
+def _with_lines_apart(shown: dict[str, Any]) -> dict[str, Any]:
+    entries = shown["messages"]
+    if isinstance(entries, str):  # it cannot be read
+        return shown | {"log_lines": []}
+    return shown | {"messages": messages_of(entries), "log_lines": lines_of(entries)}
+
+
+def _line(line: dict[str, Any]) -> str:
+    attempt = f"attempt {line['attempt']} " if "attempt" in line else ""
+    return f"{line['at']} {attempt}{line['level']} {line[LOGGER]}: {line['text']}"
 
 
 def _is_shown(run: TaskRun, name: str, value: Any) -> bool:

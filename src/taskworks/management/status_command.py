@@ -10,16 +10,22 @@ from django.core.management.base import BaseCommand, CommandError
 from taskworks import control
 from taskworks.durations import in_words
 from taskworks.logs import visible
+from taskworks.management.health_command import problem_keyed
 from taskworks.management.output import add_json, print_json, print_line, print_table
 from taskworks.management.queue_commands import keyed, names_of
 from taskworks.management.reach import check_reachable
 from taskworks.models import Pause, RunState
+from taskworks.problems import RULES, look
 from taskworks.store import stats, store
-from taskworks.store.stats import Tally, Working
+from taskworks.store.stats import Working
+from taskworks.store.surveying import Counted
 
 HELP = "Count the runs of each queue, and list what is paused, and the workers."
 RECENT = timedelta(days=1)  # older finished runs are not counted: there may be very many
 NEEDS_A_WORKER = 4  # the exit code
+# What it says in words of its own: these are not asked for a second time.
+TOLD = {"queue_without_worker", "silent_worker", "paused"}
+OTHER_RULES = [rule for rule in RULES if rule.id not in TOLD]
 TITLES = ("WORKER", "HOST", "PID", "HEARTBEAT", "RUNS IN HAND")
 
 
@@ -29,25 +35,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
     check_reachable()
-    tallies = stats.tallies(store(), RECENT)
-    wait = stats.longest_wait(store())
+    ready = store().survey()
+    tallies = stats.tallies(store(), ready, RECENT)
+    wait = stats.longest_wait(ready)
     workers = stats.workers(store())
     pauses = control.pauses()
     unattended = stats.unattended(tallies, workers, {pause.scope for pause in pauses})
+    findings = look(store(), rules=OTHER_RULES)
     if options["json"]:
-        more = {"pauses": [*map(_pause_keyed, pauses)], "unattended_queues": [*unattended]}
+        more = {
+            "pauses": [*map(_pause_keyed, pauses)],
+            "unattended_queues": [*unattended],
+            "problems": [*map(problem_keyed, findings.problems)],
+        }
         print_json(command, _keyed(tallies, wait, workers) | more)
     else:
         _print_runs(command, tallies)
         for pause in pauses:
             print_line(command, f"The {pause.scope} is {pause.in_words}")
         print_line(command, _about_waiting(wait))
+        for problem in findings.problems:
+            print_line(command, f"{problem.severity.upper()} {problem.id}: {problem.sentence}")
         print_line(command)
         _print_workers(command, workers)
     _complain(workers, unattended)
 
 
-def _keyed(tallies: list[Tally], wait: timedelta | None, workers: list[Working]) -> dict[str, Any]:
+def _keyed(
+    tallies: list[Counted], wait: timedelta | None, workers: list[Working]
+) -> dict[str, Any]:
     return {
         "runs": [_tally_keyed(tally) for tally in tallies],
         "finished_within_seconds": RECENT.total_seconds(),
@@ -71,12 +87,13 @@ def _keyed(tallies: list[Tally], wait: timedelta | None, workers: list[Working])
     }
 
 
-def _tally_keyed(tally: Tally) -> dict[str, Any]:
+def _tally_keyed(tally: Counted) -> dict[str, Any]:
     return {
         "backend": tally.backend,
         "queue_name": tally.queue_name,
         "state": tally.state,
         "count": tally.number,
+        "is_capped": tally.is_capped,
     }
 
 
@@ -84,15 +101,15 @@ def _pause_keyed(pause: Pause) -> dict[str, Any]:
     return {**names_of(pause.scope), **keyed(pause)}
 
 
-def _print_runs(command: BaseCommand, tallies: list[Tally]) -> None:
+def _print_runs(command: BaseCommand, tallies: list[Counted]) -> None:
     if not tallies:
         print_line(
             command, "No runs are waiting or running, and none finished in the last 24 hours."
         )
         return
-    counts: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-    for backend, queue, state, number in tallies:
-        counts[backend, queue][state] = number
+    counts: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    for backend, queue, state, number, is_capped in tallies:
+        counts[backend, queue][state] = f"{number}{'+' * is_capped}"
     print_table(
         command,
         ("BACKEND", "QUEUE", *map(str.upper, RunState.values)),
@@ -102,6 +119,8 @@ def _print_runs(command: BaseCommand, tallies: list[Tally]) -> None:
         ),
     )
     print_line(command, "Finished runs are counted for the last 24 hours.")
+    if any(tally.is_capped for tally in tallies):
+        print_line(command, "A number with + is too small: no more than 10,000 runs are counted.")
 
 
 def _about_waiting(wait: timedelta | None) -> str:

@@ -12,12 +12,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.core.management.color import Style
 
+from taskworks import instruments
 from taskworks.actions import limits
 from taskworks.conf import nearest
 from taskworks.execution import Attempt, Parked, Postponed, Released, Retried, Snoozed, Suspended
 from taskworks.logs import one_line
 from taskworks.management import reload
 from taskworks.management.argument_types import (
+    address,
     database_backend,
     names,
     non_negative_integer,
@@ -40,6 +42,7 @@ from taskworks.recording.events import Attempts
 from taskworks.schedules.sync import synchronize_if_possible
 from taskworks.worker import Observer, Options, Queues, Recycling, Sizes, Worker
 from taskworks.worker.default_log import CancellationLog, log_by_default
+from taskworks.worker.probes import Probes
 from taskworks.worker.supervision.lifeline import Lifeline
 
 HELP = "Run a worker, which claims runs, executes them and records their outcomes."
@@ -144,6 +147,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="The worker's label in the worker_ids of its runs (default: made of host and pid).",
     )
     add(
+        "--heartbeat-file",
+        default="",
+        metavar="FILE",
+        help="Write this file as long as the worker lives, for probes with taskworks-health; with "
+        "several --processes FILE.1, FILE.2 and so on (default: none).",
+    )
+    add(
+        "--health-port",
+        type=address,
+        metavar="[HOST:]PORT",
+        help="Answer /livez, /readyz and /startupz on this port; with several --processes, the "
+        "second on the next one, and so on (default: none).",
+    )
+    add(
         "--reload",
         action=argparse.BooleanOptionalAction,
         default=None,
@@ -211,9 +228,26 @@ def _worker(
             arguments,
             _observer(command, options),
             lifeline.announce if lifeline else None,
+            probes=_probes(options, lifeline),
         )
     except ImproperlyConfigured as error:
         raise CommandError(str(error)) from error
+
+
+def _probes(options: dict[str, Any], lifeline: Lifeline | None) -> Probes:
+    path, given = options["heartbeat_file"] or "", options["health_port"]
+    if lifeline and path:
+        path = f"{path}.{lifeline.number}"
+    if lifeline and given:
+        given = (given[0], given[1] + lifeline.number - 1)
+    try:
+        return Probes(path, given)
+    except (OSError, OverflowError) as error:
+        raise CommandError(
+            f"The worker cannot be probed: --heartbeat-file {path!r}, --health-port "
+            f"{given and given[1]}: {error}",
+            returncode=2,
+        ) from error
 
 
 def _observer(command: BaseCommand, options: dict[str, Any]) -> Observer | None:
@@ -354,6 +388,8 @@ def _exit(worker: Worker, home: str, lifeline: Lifeline | None) -> None:
     task is still executed, because its run may be another worker's by now. If the worker wants
     that, replace this process by a new worker, which ends such a task too.
     """
+    if worker.leaves_tasks_behind or worker.wants_restart:
+        instruments.flush()
     if worker.wants_restart and worker.options.max_tasks is None:
         flush()
         os.chdir(home)  # a task may have changed the directory

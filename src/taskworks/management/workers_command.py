@@ -54,7 +54,7 @@ class Workers:
         if options["json"]:
             print_json(command, [*map(_keyed, workers)])
         elif workers:
-            print_table(command, TITLES, map(_row, workers))
+            print_table(command, TITLES, map(row_of, workers))
         else:
             print_line(command, "No workers are running.")
 
@@ -101,7 +101,8 @@ def _refuse_unknown(ids: list[UUID]) -> None:
         )
 
 
-def _row(working: Working) -> tuple[Any, ...]:
+def row_of(working: Working) -> tuple[Any, ...]:
+    """Return the row of a worker under TITLES."""
     worker = working.worker
     return (
         worker.id,

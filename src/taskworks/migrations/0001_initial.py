@@ -753,6 +753,30 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Gauge",
+            fields=[
+                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ("seconds", models.PositiveIntegerField()),
+                ("since", models.BigIntegerField()),
+                ("backend", taskworks.database.fields.NameField(default="", max_length=64)),
+                ("queue_name", taskworks.database.fields.NameField(default="", max_length=128)),
+                ("samples", models.PositiveIntegerField(default=0)),
+                ("depth_sum", models.BigIntegerField(default=0)),
+                ("depth_max", models.BigIntegerField(default=0)),
+                ("oldest_max", models.FloatField(null=True)),
+                ("busy_sum", models.BigIntegerField(default=0)),
+                ("busy_max", models.BigIntegerField(default=0)),
+                ("slots_sum", models.BigIntegerField(default=0)),
+            ],
+            options={
+                "verbose_name": "gauge",
+                "verbose_name_plural": "gauges",
+                "indexes": [
+                    models.Index(fields=["seconds", "since"], name="taskworks_gauge_period")
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Workflow",
             fields=[
                 (
@@ -774,7 +798,7 @@ class Migration(migrations.Migration):
                 ),
                 ("name", taskworks.database.fields.NameField(max_length=128)),
                 ("backend", taskworks.database.fields.NameField(max_length=64)),
-                ("parent", models.UUIDField(db_index=True, null=True)),
+                ("parent", models.UUIDField(null=True)),
                 ("depth", models.PositiveSmallIntegerField(default=1)),
                 (
                     "on_failure",
@@ -803,6 +827,13 @@ class Migration(migrations.Migration):
                     ),
                     models.Index(
                         fields=["outcome", "finished_at", "id"], name="taskworks_workflow_aged"
+                    ),
+                    models.Index(fields=["parent", "id"], name="taskworks_workflow_parent"),
+                    taskworks.database.indexes.PartialIndex(
+                        fields=["owner", "id"],
+                        name="taskworks_workflow_owned",
+                        otherwise=["owner", "parent", "id"],
+                        where=models.Q(("owner__isnull", False), ("parent__isnull", True)),
                     ),
                 ],
             },
@@ -904,6 +935,19 @@ class Migration(migrations.Migration):
                 "verbose_name": "mark",
                 "verbose_name_plural": "marks",
             },
+        ),
+        migrations.CreateModel(
+            name="Dashboard",
+            fields=[],
+            options={
+                "verbose_name": "dashboard",
+                "verbose_name_plural": "dashboard",
+                "proxy": True,
+                "default_permissions": (),
+                "indexes": [],
+                "constraints": [],
+            },
+            bases=("taskworks.taskrun",),
         ),
         taskworks.database.storage.SetStorage("taskrun", taskworks.database.storage.OF_RUNS),
     ]

@@ -1,6 +1,6 @@
 """
 The tables: runs, workers, schedules, pauses, limits and buckets, edges, workflows, unique keys,
-firings, step records and events, statistics.
+firings, step records and events, statistics, gauges.
 """
 
 from taskworks.installed import refuse_without_app
@@ -8,9 +8,11 @@ from taskworks.installed import refuse_without_app
 refuse_without_app()  # or Django would, in words about one of the classes
 
 from taskworks.models.bucket import Bucket
+from taskworks.models.dashboard import Dashboard
 from taskworks.models.edge import Edge
 from taskworks.models.failure import Failure, FailureGroup
 from taskworks.models.firing import Firing
+from taskworks.models.gauge import Gauge
 from taskworks.models.limit import Limit
 from taskworks.models.mark import Mark
 from taskworks.models.pause import Pause
@@ -27,12 +29,14 @@ __all__ = [
     "FAR_FUTURE",
     "HAS_NOT_RUN",
     "Bucket",
+    "Dashboard",
     "Duty",
     "Edge",
     "Event",
     "Failure",
     "FailureGroup",
     "Firing",
+    "Gauge",
     "Kind",
     "Limit",
     "Mark",

@@ -20,6 +20,7 @@ from taskworks.discovery import resolve
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.framework import TaskError, TaskResultStatus
 from taskworks.jsonvalue import copied
+from taskworks.log_lines import messages_of
 from taskworks.models import readable
 from taskworks.options.policy import LANES, THREAD, from_stored
 from taskworks.result import TaskResult, message, snapshot
@@ -408,7 +409,7 @@ class TaskRun(models.Model):
             worker_ids=list(self.worker_ids),
             target=self.target,
             progress=self.progress,
-            messages=[message(entry) for entry in self.messages],
+            messages=[message(entry) for entry in messages_of(self.messages)],
             metadata=copied(self.metadata),
             is_cancelled=self.state == RunState.CANCELLED,
             cancel_requested=self.cancel_requested_at is not None,

@@ -40,7 +40,7 @@ class Workflow(models.Model):
     # Whose RETENTION applies to it.
     backend = NameField(max_length=64)
     # The workflow that it is a step of.
-    parent = models.UUIDField(null=True, db_index=True)
+    parent = models.UUIDField(null=True)
     depth = models.PositiveSmallIntegerField(default=1)  # 1 is that of a workflow without a parent
     on_failure = models.CharField(max_length=4, choices=OnFailure, default=OnFailure.WAIT)
     owner = NameField(max_length=255, null=True)
@@ -68,6 +68,14 @@ class Workflow(models.Model):
                 otherwise=["finished_at", "id"],
             ),
             models.Index(name="taskworks_workflow_aged", fields=["outcome", "finished_at", "id"]),
+            # Lists show those without a parent, the newest first.
+            models.Index(name="taskworks_workflow_parent", fields=["parent", "id"]),
+            PartialIndex(
+                name="taskworks_workflow_owned",
+                where=models.Q(owner__isnull=False, parent__isnull=True),
+                fields=["owner", "id"],
+                otherwise=["owner", "parent", "id"],
+            ),
         )
 
     def __str__(self) -> str:

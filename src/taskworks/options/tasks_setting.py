@@ -10,7 +10,13 @@ from taskworks.framework import BaseTaskBackend, task_backends
 from taskworks.options.policy import OPTIONS
 
 KEYS = ("BACKEND", "QUEUES", "OPTIONS")
-KEYS_OF_OPTIONS = ("TASK_DEFAULTS", "QUEUE_DEFAULTS", "RETENTION", "QUEUE_RETENTION")
+KEYS_OF_OPTIONS = (
+    "TASK_DEFAULTS",
+    "QUEUE_DEFAULTS",
+    "RETENTION",
+    "QUEUE_RETENTION",
+    "QUEUE_OBJECTIVES",
+)
 OURS = [
     "taskworks.backends.database.DatabaseBackend",
     "taskworks.backends.dummy.DummyBackend",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from taskworks import real_time as time
+from taskworks.correlation import extras_of
 from taskworks.execution import Attempt
 from taskworks.logs import steady_logger
 from taskworks.recording.batch_writer import write_what_can_be
@@ -72,7 +73,8 @@ class ProgressWriter:
             return
         written, refused = write_what_can_be(self._store.write_progress, [*attempts])
         for attempt, error in refused.items():
-            logger.error("Run %s: its progress cannot be stored: %s", attempt.run.id, error)
+            what, run = "Run %s: its progress cannot be stored: %s", attempt.run
+            logger.error(what, run.id, error, extra=extras_of(run))
         self._events.progressed([a for a in attempts if a.run.id in written])
 
     def _confirm(self, attempt: Attempt, *, changed: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import DatabaseError, DataError, IntegrityError
 
 from taskworks import real_time as time
+from taskworks.correlation import extras_of
 from taskworks.execution import Attempt, Phase, claim_lost
 from taskworks.logs import steady_logger
 from taskworks.steps.requests import Request
@@ -84,6 +85,7 @@ class StepWriter:
                     "Run %s: a row of its steps is locked by another session, and is written once "
                     "that lets go.",
                     asked.attempt.run.id,
+                    extra=extras_of(asked.attempt.run),
                 )
                 asked.at = time.monotonic() + AGAIN_AFTER
                 return False

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from django.db import Error as DatabaseError
 
+from taskworks import instruments
 from taskworks import real_time as time
-from taskworks.correlation import METADATA_KEY, correlation_of
+from taskworks.correlation import METADATA_KEY, extras_of
 from taskworks.database.notifications import MAX_RUNS_PER_NOTIFICATION, WATCHERS_CHANNEL, news_of
 from taskworks.execution import (
     Attempt,
@@ -29,8 +30,9 @@ from taskworks.execution import (
     Snoozed,
     Succeeded,
     Suspended,
+    tell_recorded,
 )
-from taskworks.logs import one_line, our_logger, steady_logger
+from taskworks.logs import our_logger, steady_logger
 from taskworks.models import TaskRun
 from taskworks.recording.events import Attempts, Subscriber
 from taskworks.signals import (
@@ -88,6 +90,14 @@ class Watchers(Subscriber):
             self._store.notify(news_of(run_ids), WATCHERS_CHANNEL)
         except DatabaseError as error:  # watchers also poll
             logger.debug("The watchers of %d runs could not be notified: %s", len(run_ids), error)
+
+
+class ToInstruments(Subscriber):
+    """Tells the instruments of this process. They come before the log, which they may read."""
+
+    def recorded(self, attempts: Attempts) -> None:
+        if instruments.in_use:
+            tell_recorded(attempts)
 
 
 class RunLog(Subscriber):
@@ -192,17 +202,13 @@ def _log(
         return
     run = attempt.run
     extra = {
-        "task_id": str(run.id),
-        "task_path": one_line(run.task_path),
-        "task_queue": one_line(run.queue_name),
-        "task_attempt": run.attempts,
+        **extras_of(run),
         "task_duration": attempt.duration,
         "task_worker": attempt.worker_id,
         "task_state": run.state,
     }
     try:
-        if correlation_id := correlation_of(run.metadata):
-            extra[METADATA_KEY] = correlation_id
+        if correlation_id := extra.get(METADATA_KEY):
             what, args = f"{what} (correlation id %s)", (*args, correlation_id)
         message = f"Run %s of %s: {what}."
         arguments = (run.id, run.called_path, *args)

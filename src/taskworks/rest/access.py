@@ -1,9 +1,10 @@
-"""Who may do what: the classes in the settings, and the runs that a user may see and change."""
+"""Who may do what: the classes in the settings, and what a user may see and change."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.permissions import IsAuthenticated
@@ -12,14 +13,16 @@ from rest_framework.settings import api_settings
 from taskworks.compat import task_api
 from taskworks.conf import conf
 from taskworks.exceptions import InvalidTask
-from taskworks.models import TaskRun
+from taskworks.models import TaskRun, Workflow
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.options.owner import ANYBODY, owner_of
 from taskworks.rest.serializers import RUN_COLUMNS
 from taskworks.store import store
+from taskworks.store.statements import chunks
 from taskworks.typed import registry
 
 VIEW, CHANGE = "taskworks.view_taskrun", "taskworks.change_taskrun"
+VIEW_WORKFLOW, CHANGE_WORKFLOW = "taskworks.view_workflow", "taskworks.change_workflow"
 
 
 def authentication_classes() -> Sequence[Any]:
@@ -50,8 +53,26 @@ def _imported(named: Iterable[Any]) -> list[Any]:
     return [import_string(one) if isinstance(one, str) else one for one in named]
 
 
+def task_paths_of(row: Workflow) -> set[str]:
+    """Return the paths of the tasks of a workflow's runs."""
+    current = store()
+    ids = [row.id, *(child.id for child in current.within(row.id))]
+    return {
+        path
+        for some in chunks(ids)
+        for path in current.runs.filter(workflow__in=some)
+        .order_by()
+        .values_list("task_path", flat=True)
+        .distinct()
+    }
+
+
+def _is_offered(row: Workflow) -> bool:
+    return all(registry.named(path) for path in task_paths_of(row))
+
+
 class Viewer:
-    """A user, and the runs that this user may see and change."""
+    """A user, and the runs and workflows that this user may see and change."""
 
     def __init__(self, user: Any) -> None:
         self._user = user
@@ -87,8 +108,43 @@ class Viewer:
             raise PermissionDenied("Runs of a task that is not offered are not yours to change.")
         return run
 
-    def _may(self, run: TaskRun, permission: str) -> bool:
-        return run.owner in (self.owner, ANYBODY) or self._is_staff_who_may(permission)
+    def run_to_send_to(self, pk: str) -> TaskRun:
+        """
+        Return the run with this id; raise as run(). Its owner may not send events to it: one may
+        be the approval of somebody else.
+        """
+        run = self.run(pk)
+        if not self._is_staff_who_may(CHANGE):
+            raise PermissionDenied("Only staff who may change runs may send events to them.")
+        return run
+
+    def workflows(self, *, mine: bool = False) -> QuerySet[Workflow]:
+        """Return the workflows in no other that the user may list: all for staff, unless mine."""
+        rows = store().workflows.filter(parent=None)
+        if not mine and self._is_staff_who_may(VIEW_WORKFLOW):
+            return rows
+        return rows.filter(owner=self.owner) if self.owner != ANYBODY else rows.none()
+
+    def workflow(self, pk: str, *, to_change: bool = False) -> Workflow:
+        """
+        Return the workflow with this id. Raise NotFound if there is none that the user may see,
+        PermissionDenied if the user may see but not change it: it has runs of a task that is not
+        offered.
+        """
+        try:
+            row = store().workflows.filter(id=UUID(pk)).first()
+        except ValueError:
+            raise NotFound from None
+        if row is None or not self._may(row, CHANGE_WORKFLOW if to_change else VIEW_WORKFLOW):
+            raise NotFound
+        if to_change and not self._is_staff_who_may(CHANGE_WORKFLOW) and not _is_offered(row):
+            raise PermissionDenied(
+                "A workflow with runs of a task that is not offered is not yours to change."
+            )
+        return row
+
+    def _may(self, row: TaskRun | Workflow, permission: str) -> bool:
+        return row.owner in (self.owner, ANYBODY) or self._is_staff_who_may(permission)
 
     def _is_staff_who_may(self, permission: str) -> bool:
         return getattr(self._user, "is_staff", False) and self._user.has_perm(permission)

@@ -1,11 +1,13 @@
 """What the API answers: a run and a page of runs, the tasks that it offers, and errors."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from rest_framework import serializers
 
 from taskworks.context import LEVELS
+from taskworks.log_lines import LOGGER, lines_of, messages_of
 from taskworks.models import RunState, TaskRun
 from taskworks.models.run import FINISHED
 from taskworks.result import TaskResult
@@ -84,6 +86,16 @@ class TaskRunMessageDetailsSerializer(serializers.Serializer):
     time = serializers.DateTimeField()
 
 
+class TaskRunLogLineSerializer(serializers.Serializer):
+    """A line that the task's code has logged."""
+
+    time = serializers.DateTimeField()
+    level = serializers.CharField()
+    logger = serializers.CharField()
+    text = serializers.CharField(allow_blank=True)
+    attempt = CountField(allow_null=True)
+
+
 class TaskRunErrorSerializer(serializers.Serializer):
     """Why a run failed: its exception, as far as users may know it."""
 
@@ -116,10 +128,23 @@ class TaskRunSerializer(serializers.Serializer):
     created = serializers.DateTimeField()
     started = serializers.DateTimeField(allow_null=True)
     finished = serializers.DateTimeField(allow_null=True)
+    log_lines = TaskRunLogLineSerializer(
+        many=True,
+        required=False,
+        help_text="What was logged, of one run; only for staff who may view runs.",
+    )
+    why_waiting = serializers.CharField(
+        required=False,
+        allow_null=True,
+        help_text="Why no worker has it; only of a single run, and for staff who may view runs.",
+    )
 
     # The fields only describe the answer: to make it from them would take several times as long.
     def to_representation(self, run: TaskRun) -> dict[str, Any]:
-        return run_as_json(run, with_detail=self.context.get("with_detail", False))
+        shown = run_as_json(run, with_detail=self.context.get("with_detail", False))
+        if self.context.get("with_lines") and (lines := lines_of(run.messages)):
+            shown["log_lines"] = [*map(_line, lines)]
+        return shown
 
 
 class TaskRunPageSerializer(serializers.Serializer):
@@ -178,6 +203,9 @@ class RefusalSerializer(serializers.Serializer):
         required=False, help_text="By the input's name, if it is about single inputs."
     )
     idempotency_key = ErrorsField(required=False)
+    from_step = ErrorsField(required=False)
+    name = ErrorsField(required=False)
+    value = ErrorsField(required=False)
     non_field_errors = ErrorsField(required=False)
 
 
@@ -188,6 +216,8 @@ class StrictSerializer(serializers.Serializer):
     """What a request gives; other keys than its fields are errors."""
 
     def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return super().to_internal_value(data)  # which refuses it
         unknown = [name for name in data if name not in self.fields][:MAX_UNKNOWN_FIELDS_NAMED]
         errors: dict[str, Any] = {name: [self.why_unknown(name)] for name in unknown}
         try:
@@ -212,6 +242,7 @@ def run_as_json(run: TaskRun, *, with_detail: bool = False) -> dict[str, Any]:
     message of its exception, which may name what is not for its users.
     """
     status = STATUS_OF[RunState(run.state)]
+    messages = messages_of(run.messages)
     return {
         "id": str(run.id),
         "uuid": str(run.id),
@@ -221,15 +252,15 @@ def run_as_json(run: TaskRun, *, with_detail: bool = False) -> dict[str, Any]:
         "target": run.target,
         "percent": _percent(run, status),
         "outputs": _outputs(run) if status == "succeeded" else {},
-        "messages": [message["text"] for message in run.messages],
-        "message_details": [_details(message) for message in run.messages],
+        "messages": [message["text"] for message in messages],
+        "message_details": [_details(message) for message in messages],
         "error": _error(run, status, with_detail) if status in ERRORS else None,
         "attempts": run.attempts,
         "cancel_requested": run.cancel_requested_at is not None,
         "queue": run.queue_name,
-        "created": _time(run.enqueued_at),
-        "started": _time(run.started_at),
-        "finished": _time(run.finished_at),
+        "created": time_as_json(run.enqueued_at),
+        "started": time_as_json(run.started_at),
+        "finished": time_as_json(run.finished_at),
     }
 
 
@@ -287,6 +318,11 @@ def _details(message: dict[str, Any]) -> dict[str, Any]:
     return {"level": message["level"], "time": message["at"]}
 
 
+def _line(line: dict[str, Any]) -> dict[str, Any]:
+    keys = {"time": "at", "level": "level", "logger": LOGGER, "text": "text", "attempt": "attempt"}
+    return {name: line.get(key) for name, key in keys.items()}
+
+
 def _error(run: TaskRun, status: str, with_detail: bool) -> dict[str, str] | None:
     # Without the traceback, which only those who may see the admin should read.
     if not run.errors:
@@ -305,7 +341,8 @@ def _told(run: TaskRun, status: str) -> str:
     return str((typed and typed.failure_message) or ERRORS[status])
 
 
-def _time(moment: datetime | None) -> str | None:
+def time_as_json(moment: datetime | None) -> str | None:
+    """Return a time in UTC."""
     if moment is None:
         return None
     if moment.tzinfo is None:

@@ -1,4 +1,4 @@
-"""The views: one class for each address."""
+"""The views of runs: one class for each address. Those of workflows are in workflow_views.py."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from django.utils.cache import (
     patch_cache_control,
 )
 from django.utils.encoding import escape_uri_path
-from rest_framework.exceptions import APIException, NotFound
+from rest_framework.exceptions import APIException, NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
@@ -22,6 +22,7 @@ from rest_framework.views import APIView, exception_handler
 
 from taskworks.actions import run_actions
 from taskworks.actions.run_actions import Verdict
+from taskworks.actions.waiting import why_waiting
 from taskworks.models import TaskRun
 from taskworks.rest import access, openapi
 from taskworks.rest.access import Viewer
@@ -34,7 +35,8 @@ from taskworks.rest.json_format import (
     BodyTooLarge,
     BoundedJSONParser,
 )
-from taskworks.rest.run_filters import RunFilters, page_of
+from taskworks.rest.list_filters import RunFilters, page_of
+from taskworks.rest.sending import SendEventSerializer
 from taskworks.rest.serializers import (
     TaskRunSerializer,
     TaskTypeSerializer,
@@ -125,7 +127,8 @@ class TaskView(APIView):
 
     def shown(self, run: Any, **options: Any) -> Any:
         """Return a run, or with ``many`` several, as this user may see them."""
-        context = {"with_detail": self.viewer.sees_details()}
+        sees = self.viewer.sees_details()
+        context = {"with_detail": sees, "with_lines": sees and not options.get("many")}
         return TaskRunSerializer(run, context=context, **options).data
 
     def run(self, pk: str, *, to_change: bool = False) -> TaskRun:
@@ -169,7 +172,8 @@ class TaskList(TaskView):
         filters.is_valid(raise_exception=True)
         given = filters.validated_data
         runs = self.viewer.runs(mine=given.get("mine", False))
-        page, cursor = page_of(runs, filters.meant, given["page_size"], given.get("cursor"))
+        found = filters.meant.narrow(runs)
+        page, cursor = page_of(found, given["page_size"], given.get("cursor"))
         next_page = cursor and replace_query_param(request.build_absolute_uri(), "cursor", cursor)
         return Response({"next": next_page, "results": self.shown(page, many=True)})
 
@@ -201,10 +205,13 @@ class TaskTypes(TaskView):
 
 
 class TaskDetail(TaskView):
-    """``/tasks/{id}/``: shows a run."""
+    """``/tasks/{id}/``: shows a run, and to staff why it waits."""
 
     def get(self, request: Request, pk: str, **captured: Any) -> Response:
-        return Response(self.shown(self.run(pk)))
+        run = self.run(pk)
+        # It may name other runs, and the person who has paused its queue.
+        more = {"why_waiting": why_waiting(run)} if self.viewer.sees_details() else {}
+        return Response({**self.shown(run), **more})
 
 
 class CancelTask(TaskView):
@@ -230,6 +237,24 @@ class RetryTask(CancelTask):
             self.admit(task)
             self.throttle(task)
         return self._answer(pk, run_actions.retry(run))
+
+
+class SendEvent(TaskView):
+    """``/tasks/{id}/send/``: sends an event to a run."""
+
+    def post(self, request: Request, pk: str, **captured: Any) -> Response:
+        run = self.viewer.run_to_send_to(pk)
+        self.check_object_permissions(request, run)
+        body = SendEventSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        name, value = body.validated_data["name"], body.validated_data["value"]
+        try:
+            verdict, reason = run_actions.send(run, name, value)
+        except (TypeError, ValueError) as error:
+            raise ValidationError({"value": [str(error)]}) from None
+        if verdict is Verdict.NOT_APPLICABLE:
+            raise Conflict(reason)
+        return Response(self.shown(self.viewer.run(pk)))
 
 
 class TaskEvents(TaskView):

@@ -16,6 +16,7 @@ from uuid import UUID
 from django.db import InterfaceError, InternalError, OperationalError, transaction
 
 from taskworks.backends.unique_tasks import unique_of
+from taskworks.correlation import extras_of
 from taskworks.database import clock
 from taskworks.database.transactions import writing
 from taskworks.definition import Task, unvalidated_copy
@@ -298,7 +299,8 @@ def _cancel(run: TaskRun) -> None:
         backend: Any = task_backends[run.backend]
         backend.cancel(str(run.id))
     except (InvalidTaskBackend, TaskResultDoesNotExist):
-        logger.warning("Run %s of a schedule cannot be cancelled from here.", run.id)
+        what = "Run %s of a schedule cannot be cancelled from here."
+        logger.warning(what, run.id, extra=extras_of(run))
 
 
 def _reason(error: BaseException) -> str:

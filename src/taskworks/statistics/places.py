@@ -21,8 +21,7 @@ class Place(NamedTuple):
     @property
     def id(self) -> UUID:
         """The id of the row, of which there is one."""
-        text = repr(tuple(self))
-        return UUID(bytes=sha256(text.encode(errors="backslashreplace")).digest()[:16], version=5)
+        return id_of(tuple(self))
 
     @property
     def of_others(self) -> "Place":
@@ -33,3 +32,9 @@ class Place(NamedTuple):
 def total_of(backend: str, queue_name: str, task_path: str) -> Place:
     """Return where all that ever became of a series is added up."""
     return Place(EVER, 0, backend, queue_name, task_path)
+
+
+def id_of(named: tuple[object, ...]) -> UUID:
+    """Return the id of the row that these numbers and texts name."""
+    text = repr(named).encode(errors="backslashreplace")
+    return UUID(bytes=sha256(text).digest()[:16], version=5)

@@ -1,5 +1,6 @@
 """What became of runs in a period, in memory."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -7,6 +8,7 @@ from taskworks.models.statistic import COUNTS, Statistic
 from taskworks.statistics.histogram import Histogram
 
 FINISHED = ("successful", "failed", "cancelled")
+COLUMNS = (*COUNTS, "wait_sum", "run_sum", "run_max", "waits", "runs")
 MOST, MOST_SECONDS = 2**63 - 1, 1e300  # that every database stores
 
 
@@ -24,10 +26,14 @@ class Tally:
     @classmethod
     def of(cls, row: Statistic) -> "Tally":
         """Return what a row says."""
+        return cls.of_columns([getattr(row, name) for name in COLUMNS])
+
+    @classmethod
+    def of_columns(cls, values: Sequence[Any]) -> "Tally":
+        """Return the same, given the values of the row's COLUMNS."""
         tally = cls()
-        tally.counts = [getattr(row, name) for name in COUNTS]
-        tally.wait_sum, tally.run_sum, tally.run_max = row.wait_sum, row.run_sum, row.run_max
-        tally.waits, tally.runs = Histogram.parse(row.waits), Histogram.parse(row.runs)
+        *tally.counts, tally.wait_sum, tally.run_sum, tally.run_max, waits, runs = values
+        tally.waits, tally.runs = Histogram.parse(waits), Histogram.parse(runs)
         return tally
 
     def __getitem__(self, name: str) -> int:

@@ -127,6 +127,21 @@ class Base(ABC):
 
     # Transactions.
 
+    @property
+    def sees_commits(self) -> bool:
+        """
+        Whether a plain read that follows a lock sees what others have committed until then. It does
+        not in a more isolated transaction: that sees what was committed when it began. In a
+        ``TestCase`` nobody else commits.
+        """
+        blocks = self.connection.atomic_blocks
+        return any(getattr(block, "_from_testcase", False) for block in blocks) or (
+            self._is_read_committed()
+        )
+
+    def _is_read_committed(self) -> bool:
+        return True  # SQLite refuses to write after a read that is not the latest
+
     def lock_to_write(self) -> None:  # noqa: B027 - most databases lock rows
         """
         Take the write lock in the caller's transaction, which may have begun without it and may not

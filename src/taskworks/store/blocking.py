@@ -5,6 +5,7 @@ is deleted, and a blocked run that has no edge is made ready.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -13,6 +14,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Subquery, Value
 from django.db.models.functions import Coalesce
 
+from taskworks import instruments
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.transactions import writing
 from taskworks.models import Edge, Pause, RunState, TaskRun, Workflow
@@ -20,6 +22,7 @@ from taskworks.models.run import FINISHED, TaskRunQuerySet
 from taskworks.store.enqueueing import Enqueueing
 from taskworks.store.finishing import STARTED
 from taskworks.store.new_runs import NewRuns
+from taskworks.store.seen_runs import seen
 from taskworks.store.statements import MAX_ROWS_PER_STATEMENT
 
 TIMES = ("enqueued_at", "available_at", "expires_at")
@@ -124,7 +127,8 @@ class Blocking(Enqueueing):
     def _insert_blocked(self, new: NewRuns) -> None:
         if new:
             new.block(self.read_clock())
-            self._insert_all(new)
+            with seen(new) if instruments.in_use else nullcontext():
+                self._insert_all(new)
 
     def park(self, runs: Sequence[TaskRun]) -> set[UUID]:
         """

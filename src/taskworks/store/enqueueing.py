@@ -6,11 +6,13 @@ from uuid import UUID
 
 from django.db import IntegrityError
 
+from taskworks import instruments
 from taskworks.database.notifications import NOTIFY_IF_DUE_WITHIN
 from taskworks.database.transactions import writing
 from taskworks.models import TaskRun, UniqueKey
 from taskworks.store.base import Base
 from taskworks.store.new_runs import NewRuns
+from taskworks.store.seen_runs import seen
 
 Insert = Callable[[], UUID]
 
@@ -38,11 +40,11 @@ class Enqueueing(Base):
         """
         if not new:
             return
-        if len(new) == 1 and new.is_due:
-            self._insert_due(new)
+        if instruments.in_use:
+            with seen(new):
+                self._insert_ready(new)
         else:
-            new.schedule(self.read_clock())
-            self._insert_all(new)
+            self._insert_ready(new)
         if new.starts_within(NOTIFY_IF_DUE_WITHIN):
             columns = new.template.columns
             # Who is told of a queue claims what is there without a limit, and looks no further.
@@ -100,6 +102,13 @@ class Enqueueing(Base):
                 f"This key was used for a different request, which started the run {run.id}."
             )
         return run
+
+    def _insert_ready(self, new: NewRuns) -> None:
+        if len(new) == 1 and new.is_due:
+            self._insert_due(new)
+        else:
+            new.schedule(self.read_clock())
+            self._insert_all(new)
 
     def _insert_due(self, new: NewRuns) -> None:
         """Insert one run that is ready now, and set its times."""

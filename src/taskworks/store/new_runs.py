@@ -16,6 +16,7 @@ from taskworks.models import RunState
 from taskworks.models.run import new_run_ids
 from taskworks.options.limits import Limit
 from taskworks.options.policy import Policy
+from taskworks.reserved_metadata import OF_INSTRUMENTS
 from taskworks.result import TaskResult, snapshot
 
 
@@ -43,6 +44,7 @@ class NewRuns:
 
     __slots__ = (
         "available_at",
+        "carried",
         "delay",
         "enqueued_at",
         "expires_at",
@@ -66,6 +68,8 @@ class NewRuns:
         runs."""
         self.template, self.texts, self.lanes = template, texts, lanes
         self.ids = new_run_ids(len(texts))  # in the order of the runs
+        # What each run has in its metadata for instruments, besides that of the template.
+        self.carried: Sequence[Mapping[str, Any]] | None = None
         self.delay = run_after if isinstance(run_after, timedelta) else None
         self.run_after = run_after if isinstance(run_after, datetime) else None
         self.wait: timedelta | None = None  # in place of both; not an option that is stored
@@ -110,7 +114,15 @@ class NewRuns:
         some.texts = [self.texts[place] for place in places]
         if self.lanes is not None:
             some.lanes = [self.lanes[place] for place in places]
+        if self.carried is not None:
+            some.carried = [self.carried[place] for place in places]
         return some
+
+    def metadata(self, index: int) -> dict[str, Any]:
+        """Return the metadata of the run at this place."""
+        shared: dict[str, Any] = self.template.columns["metadata"]
+        carried = self.carried[index] if self.carried else None
+        return {**shared, OF_INSTRUMENTS: carried} if carried else shared
 
     def schedule(self, now: datetime) -> None:
         """Set the times and the state of runs that wait for nothing but their time."""
@@ -151,7 +163,7 @@ class NewRuns:
             target=None,
             progress=None,
             messages=[],
-            metadata=copied(self.template.columns["metadata"]),
+            metadata=copied(self.metadata(index)),
             is_cancelled=False,
             cancel_requested=False,
             is_new=True,

@@ -169,3 +169,13 @@ class NewWorkflows(Blocking):
             for state, number in rows:
                 counts[RunState(state)] = counts.get(RunState(state), 0) + number
         return counts
+
+    def counts_by_workflow(self, workflows: Sequence[UUID]) -> dict[UUID, dict[str, int]]:
+        """Return how many members each of these workflows has itself in each state."""
+        counts: dict[UUID, dict[str, int]] = {}
+        for start in range(0, len(workflows), MAX_ROWS_PER_STATEMENT):
+            some = self.runs.filter(workflow__in=workflows[start : start + MAX_ROWS_PER_STATEMENT])
+            rows = some.values_list("workflow", "state").annotate(number=Count("id")).order_by()
+            for workflow, state, number in rows:
+                counts.setdefault(workflow, {})[state] = number
+        return counts

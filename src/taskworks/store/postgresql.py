@@ -66,6 +66,17 @@ class PostgreSQLStore(Store):
     uses_cursors = True
     shared_lock = "FOR SHARE"
 
+    def _is_read_committed(self) -> bool:
+        # A transaction of our own is made so, see _limit_transaction.
+        return self.connection.get_autocommit() or self._has_level_read_committed
+
+    @property
+    def _has_level_read_committed(self) -> bool:
+        from django.db.backends.postgresql.psycopg_any import IsolationLevel
+
+        connection: Any = self.connection
+        return bool(connection.isolation_level == IsolationLevel.READ_COMMITTED)
+
     def notify(self, payload: str, channel: str | None = None) -> None:
         # A transaction that notifies is flushed to disk like any other. Do not wait for the flush,
         # unless the transaction is the caller's.
@@ -77,6 +88,9 @@ class PostgreSQLStore(Store):
         return Listener(self.connection) if conf().notify else None
 
     def _limit_transaction(self, silence: timedelta, wait: timedelta | None) -> None:
+        if not self._has_level_read_committed:  # the project's; what follows a lock must see more
+            with self.connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         # For this transaction only: behind a pooler, others use the session as well.
         limits = {"idle_in_transaction_session_timeout": silence}
         if wait is not None:

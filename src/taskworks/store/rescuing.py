@@ -14,7 +14,11 @@ from taskworks.models.run import TaskRunQuerySet
 from taskworks.models.worker import Request, WorkerQuerySet
 from taskworks.options.policy import ALONE
 from taskworks.store.base import Base
-from taskworks.store.shared_duties import failures_are_due, statistics_are_due
+from taskworks.store.shared_duties import (
+    failures_are_due,
+    gauges_are_due,
+    statistics_are_due,
+)
 
 # Values of a run that was taken from its worker.
 RESCUED = {
@@ -37,6 +41,7 @@ class Overview(NamedTuple):
     workflows: bool = False  # a workflow that has not ended
     asked_to: str = ""  # what the worker is asked to do
     bookkeeping_due: bool = False  # statistics to compact, or failures to group
+    gauges_due: bool = False  # how much waits is to be sampled
 
 
 class Rescuing(Base):
@@ -75,7 +80,7 @@ class Rescuing(Base):
         blocked = self.runs.blocked().order_by("available_at", "id").values("id")
         edges = self.edges.order_by("id").values("id")
         workflows = self.workflows.filter(finished_at=None).order_by("id").values("id")
-        seen = self.workers.living().filter(id=witness)
+        seen, counts = self.workers.living().filter(id=witness), conf().statistics
         row = seen.values(
             "heartbeat_at",
             "asked_to",
@@ -86,7 +91,8 @@ class Rescuing(Base):
             scheduled=Exists(self.schedules.enabled()),
             workflow=Subquery(workflows[:1]),
             failures=failures_are_due(self.alias),
-            statistics=statistics_are_due(self.alias) if conf().statistics else Value(0),
+            statistics=statistics_are_due(self.alias) if counts else Value(0),
+            gauges=gauges_are_due(self.alias) if counts else Value(0),
         ).first()
         if row is None:
             return Overview()
@@ -99,6 +105,7 @@ class Rescuing(Base):
             workflows=row["workflow"] is not None,
             asked_to=row["asked_to"],
             bookkeeping_due=bool(row["failures"] or row["statistics"]),
+            gauges_due=bool(row["gauges"]),
         )
 
     def give_up(self, silence: timedelta, witness: UUID) -> int:

@@ -1,10 +1,11 @@
 """Schedules: which are due, what they have fired, and when each is looked at next."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator
+from abc import abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import models
 from django.db.models import Exists, F, OuterRef
@@ -13,11 +14,13 @@ from taskworks.conf import conf
 from taskworks.database import clock
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.notifications import SCHEDULE_SAVED, Notification, notify_on_commit
-from taskworks.models import Firing, Schedule
+from taskworks.models import Firing, Schedule, TaskRun
 from taskworks.models.schedule import ScheduleQuerySet
 from taskworks.store.base import Base
 
 FIRST_LOOK = 10  # schedules that an agenda reads at first, due or not
+LATEST_FIRINGS = 20  # among which a successful run is looked for
+SCHEDULES_PER_STATEMENT = 50
 MAX_CANDIDATES = 500  # due schedules in an agenda; each worker fires some of them, chosen at random
 
 # Columns that planning and firing write.
@@ -103,6 +106,30 @@ class Scheduling(Base):
         due = self._due_schedules().filter(pk=schedule_id)
         due.update(error=error, due_at=DatabaseClock(patience))
 
+    def latest_successes(self, ids: Sequence[int]) -> dict[int, float]:
+        """
+        Return when the latest successful run of each of these schedules finished, as Unix time; of
+        those that are kept of its latest LATEST_FIRINGS. Without one, a schedule is left out.
+        """
+        now, found = self.read_clock().timestamp(), dict[int, float]()
+        for start in range(0, len(ids), SCHEDULES_PER_STATEMENT):
+            statement, parameters = self._latest_successes(ids[start:][:SCHEDULES_PER_STATEMENT])
+            rows = self._fetch(statement, parameters)
+            found |= {pk: now + float(seconds) for pk, seconds in rows if seconds is not None}
+        return found
+
+    def _latest_successes(self, ids: Sequence[int]) -> tuple[str, list[Any]]:
+        firings, runs = self._quoted(Firing), self._quoted(TaskRun)
+        seconds, clock = self._seconds_until("MAX(run.finished_at)")
+        each = f"""
+            SELECT %s, {seconds} FROM (
+                SELECT run FROM {firings} WHERE schedule_id = %s
+                ORDER BY planned_at DESC LIMIT {LATEST_FIRINGS}
+            ) AS latest JOIN {runs} AS run ON run.id = latest.run
+            WHERE run.state = 'successful'"""  # noqa: S608 - names of tables, our expression
+        parameters = [value for pk in ids for value in (pk, *clock, pk)]
+        return " UNION ALL ".join([each] * len(ids)), parameters
+
     def forget_firings(self, after: int, before: timedelta, limit: int) -> int | None:
         """
         Of the next ``limit`` firings after this id that are older than ``before``, delete those
@@ -126,6 +153,10 @@ class Scheduling(Base):
         old = used_up.filter(finished_at__lt=DatabaseClock(-before)).filter(~Exists(firings))
         ids = list(old.values_list("id", flat=True)[:limit])
         return self.schedules.filter(id__in=ids, enabled=False).delete()[0] if ids else 0
+
+    @abstractmethod
+    def _seconds_until(self, moment: str) -> tuple[str, Sequence[Any]]:
+        """See ``Claiming``."""
 
     def _due_schedules(self) -> ScheduleQuerySet:
         return self.schedules.enabled().filter(due_at__lte=DatabaseClock())

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 from django.db.models import Exists, Q
 
@@ -11,7 +12,7 @@ from taskworks.models import Duty, RunState, Statistic, TaskRun
 from taskworks.models.statistic import TEN_SECONDS
 from taskworks.store.base import Base
 
-BOOKKEEPING = "bookkeeping"
+BOOKKEEPING, GAUGES = "bookkeeping", "gauges"
 # A worker that waits for the database writes a failure later than it happened. What is later than
 # this is found by the look at all failures, once an hour.
 LATEST_FAILURES = timedelta(minutes=2)
@@ -52,6 +53,11 @@ def failures_are_due(alias: str) -> Exists:
         state=RunState.FAILED, finished_at__gte=DatabaseClock(-LATEST_FAILURES)
     )
     return Exists(failed.filter(_nobody_has_begun(alias)))
+
+
+def gauges_are_due(alias: str) -> Any:
+    """Return an expression: whether nobody has begun to sample how much waits."""
+    return ~Exists(Duty.objects.using(alias).filter(_recent(), name=GAUGES))
 
 
 def _nobody_has_begun(alias: str) -> Q:

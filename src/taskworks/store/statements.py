@@ -201,8 +201,12 @@ class Rows:
     def shared(self, new: NewRuns) -> dict[str, Any]:
         """Return the values that new runs share, as parameters, without columns that are NULL."""
         times = {name: getattr(new, name) for name in TIMES_WHEN_STORED}
+        of_template = self.of_template(new.template)
+        if new.carried is not None:
+            of_template = {**of_template}
+            del of_template["metadata"]
         return {
-            **self.of_template(new.template),
+            **of_template,
             **self._initial,
             **{name: self.writer(name)(at) for name, at in times.items() if at is not None},
             "state": new.state,
@@ -210,13 +214,19 @@ class Rows:
 
     def own(self, new: NewRuns) -> list[tuple[str, ...]]:
         """Return the values of ``own_columns``, one row per run."""
-        rows = [
+        rows: list[tuple[str, ...]] = [
             (as_hex(run_id), args, kwargs)
             for run_id, (args, kwargs) in zip(new.ids, new.texts, strict=True)
         ]
-        if new.lanes is None:
-            return [*rows]
-        return [(*row, lane) for row, lane in zip(rows, new.lanes, strict=True)]
+        for values in filter(None, (new.lanes, self._own_metadata(new))):
+            rows = [(*row, value) for row, value in zip(rows, values, strict=True)]
+        return rows
+
+    def _own_metadata(self, new: NewRuns) -> list[str] | None:
+        if new.carried is None:
+            return None
+        write = self.writer("metadata")
+        return [write(new.metadata(index)) for index in range(len(new))]
 
     def insertion_of_one(
         self, new: NewRuns, clock: str, returning: str = ""
@@ -229,6 +239,8 @@ class Rows:
         shared = self.of_template(new.template)
         if new.lanes is not None:
             shared = {**shared, "lane": new.lanes[0]}
+        if own := self._own_metadata(new):
+            shared = {**shared, "metadata": own[0]}
         returned = self._expression(_field(returning)) if returning else ""
         text = self._text_of_insertion(tuple(shared), clock, returned)
         return text, [as_hex(new.ids[0]), *new.texts[0], *shared.values()]
@@ -349,7 +361,9 @@ def _stand_in(field: Field, value: Any) -> Any:
 
 def own_columns(new: NewRuns) -> tuple[str, ...]:
     """Return the columns in which these runs differ."""
-    return OWN_COLUMNS if new.lanes is None else (*OWN_COLUMNS, "lane")
+    lane = () if new.lanes is None else ("lane",)
+    metadata = () if new.carried is None else ("metadata",)
+    return (*OWN_COLUMNS, *lane, *metadata)
 
 
 def as_hex(run_id: int) -> str:

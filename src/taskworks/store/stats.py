@@ -1,33 +1,21 @@
 """Statistics for people: how many runs there are, how long they wait, and which workers live."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from datetime import timedelta
-from itertools import chain
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
-from django.db.models import Count, Min, QuerySet
+from django.db.models import Count
 
 from taskworks.conf import conf
-from taskworks.database.clock import DatabaseClock
 from taskworks.durations import in_words
-from taskworks.models import RunState, TaskRun, Worker
+from taskworks.models import RunState, Worker
 from taskworks.models.pause import QUEUE, Scope
-from taskworks.models.run import TaskRunQuerySet
+from taskworks.models.run import FINISHED, UNFINISHED
 from taskworks.store import Store
-
-Rows: TypeAlias = QuerySet[TaskRun, Any]
+from taskworks.store.surveying import Counted, QueueState
 
 TO_EXECUTE = {RunState.READY, RunState.CLAIMED, RunState.RUNNING}
-
-
-class Tally(NamedTuple):
-    """The number of runs of a queue in one state."""
-
-    backend: str
-    queue_name: str
-    state: RunState
-    number: int
 
 
 class Working(NamedTuple):
@@ -69,23 +57,26 @@ class Working(NamedTuple):
         return f"{runs} back when another worker has lived {conf().worker_timeout:g} s"
 
 
-def tallies(store: Store, finished_within: timedelta) -> list[Tally]:
+def tallies(store: Store, ready: Iterable[QueueState], finished_within: timedelta) -> list[Counted]:
     """
-    Count the runs of each queue by state; of finished runs only those that ended within
-    ``finished_within``. The cost grows with the runs counted: each state is read from its index.
+    Count the runs of each queue by state, given the ``survey`` of those that are ready; of finished
+    runs only those that ended within ``finished_within``. The cost has a bound: of each state, and
+    of each queue's ready runs, MAX_COUNTED are counted at most.
     """
-    runs = store.runs
-    recent = runs.finished().filter(finished_at__gte=DatabaseClock(-finished_within))
-    parts = [runs.blocked(), runs.scheduled(), runs.in_hand(), recent]
-    counted = [_counted(part) for part in parts]
-    return _added(chain(_of_ready(store, _counted), *counted))
+    counted = [
+        Counted(queue.backend, queue.queue_name, RunState.READY, queue.ready, queue.is_capped)
+        for queue in ready
+    ]
+    for state in UNFINISHED:
+        counted += store.count_by_queue(state) if state != RunState.READY else []
+    for state in FINISHED:
+        counted += store.count_finished(state, finished_within)
+    return sorted(counted)
 
 
-def longest_wait(store: Store) -> timedelta | None:
+def longest_wait(ready: Iterable[QueueState]) -> timedelta | None:
     """Return how long the oldest ready run has been ready; None if none is."""
-    moments = [moment for _, moment in _of_ready(store, _oldest)]
-    since = min(moments, default=None)
-    return None if since is None else max(store.read_clock() - since, timedelta())
+    return max((queue.waited for queue in ready), default=None)
 
 
 def workers(store: Store) -> list[Working]:
@@ -100,7 +91,7 @@ def workers(store: Store) -> list[Working]:
 
 
 def unattended(
-    tallies: list[Tally], workers: list[Working], paused: Collection[Scope]
+    tallies: list[Counted], workers: list[Working], paused: Collection[Scope]
 ) -> dict[str, int]:
     """
     Return the queues that have runs to execute now and that no living worker takes, with the number
@@ -117,25 +108,3 @@ def unattended(
         if tally.state in TO_EXECUTE and not (is_held or is_taken):
             work[tally.queue_name] += tally.number
     return dict(work)
-
-
-def _of_ready(store: Store, read: Callable[[TaskRunQuerySet], Rows]) -> Rows:
-    """Return what is read of the runs that are ready, in one statement from both their indexes."""
-    ready = store.runs.ready()
-    return read(ready.unlimited()).union(read(ready.limited()), all=True)
-
-
-def _counted(runs: TaskRunQuerySet) -> Rows:
-    return runs.values_list("backend", "queue_name", "state").annotate(Count("id")).order_by()
-
-
-def _oldest(runs: TaskRunQuerySet) -> Rows:
-    return runs.values_list("state").annotate(Min("available_at")).order_by()
-
-
-def _added(rows: Iterable[tuple[str, str, str, int]]) -> list[Tally]:
-    """Return the tallies of these counts; of ready runs, a queue may have two."""
-    counts: Counter[tuple[str, str, RunState]] = Counter()
-    for backend, queue_name, state, number in rows:
-        counts[backend, queue_name, RunState(state)] += number
-    return sorted(Tally(*queue_and_state, number) for queue_and_state, number in counts.items())

@@ -30,6 +30,7 @@ from taskworks.options.unique import (
     Debounce,
     Unique,
 )
+from taskworks.reserved_metadata import with_carried
 from taskworks.store import cancelling
 from taskworks.store.cancelling import Cancelling
 from taskworks.store.enqueueing import MAX_TRIES
@@ -283,6 +284,7 @@ class UniqueRuns(Cancelling):
         [(args, kwargs)] = latest.texts
         columns = {
             **{name: v for name, v in latest.template.columns.items() if name not in ALIKE},
+            "metadata": with_carried(latest.template.columns["metadata"], run.metadata),
             "owner": latest.template.columns.get("owner") or run.owner,
             "lane": latest.lanes[0] if latest.lanes else None,
             "args": decoded(args),

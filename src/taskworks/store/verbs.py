@@ -15,15 +15,16 @@ from taskworks.store.scheduling import Scheduling
 from taskworks.store.shared_duties import SharedDuties
 from taskworks.store.steering import Steering
 from taskworks.store.stepping import Stepping
+from taskworks.store.surveying import Surveying
 from taskworks.store.taking_over import TakingOver
 from taskworks.store.unique_runs import UniqueRuns
 from taskworks.store.workflow_pruning import WorkflowPruning
 
 
 class Store(
+    Surveying,
     UniqueRuns,
     TakingOver,
-    Counting,
     Claiming,
     Limiting,
     Finishing,
@@ -36,11 +37,13 @@ class Store(
     Stepping,
     Scheduling,
     Pausing,
+    Counting,
     SharedDuties,
     ABC,
 ):
     """
     All verbs: those of a run in the order of its life, which begins with enqueueing, blocking or
-    taking over, then those of a schedule, of a queue, of a workflow, and of what workers share.
+    taking over, then those of a schedule, of a queue, of a workflow, of what workers share,
+    and of what people look at.
     Each kind of database has a subclass.
     """

@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from taskworks.models import Edge, RunState, TaskRun, Workflow
+from taskworks.models import Edge, RunState, Step, TaskRun, Workflow
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.models.workflow import Kind, OnFailure
 from taskworks.store.blocking import Following, state_before
@@ -102,8 +102,9 @@ class WorkflowEnds(NewWorkflows):
     def end_workflows(self, ids: Iterable[UUID]) -> Ends:
         """
         Write that those of these workflows have ended that have, and those that they are steps of.
+        The sweep does it for a caller who cannot see whether others have added members to them.
         """
-        ends, to_do = Ends(), deque(dict.fromkeys(ids))
+        ends, to_do = Ends(), deque(dict.fromkeys(ids) if self.sees_commits else ())
         while to_do:
             workflow = to_do.popleft()
             if not self._may_have_ended(workflow):
@@ -159,12 +160,28 @@ class WorkflowEnds(NewWorkflows):
             return row
 
     def _is_to_stop_first(self, workflow: UUID) -> bool:
-        """Return whether members wait that are cancelled as soon as somebody sees the failure."""
-        if not self._blocked_members(workflow).exists():
+        """
+        Return whether members wait that are cancelled as soon as somebody sees the failure, or by
+        somebody who has begun to: if that one has died, by the sweep.
+        """
+        blocked = self._blocked_members(workflow)
+        if not blocked.exists():
             return False
+        if self._is_being_stopped(workflow):
+            return blocked.filter(~Exists(_spared())).exists()
         to_stop = self.to_stop_after_failure(workflow)
         rows = self._read(self.workflows.filter(id=to_stop, finished_at=None), 1) if to_stop else []
         return any(row.is_to_stop and not row.is_stopping for row in rows)
+
+    def _is_being_stopped(self, workflow: UUID) -> bool:
+        """Return whether this is stopping, or one that it is within, which does not spare it."""
+        here: UUID | None = workflow
+        while here and (row := self.workflows.filter(id=here).first()):
+            if row.stopping_at and not row.finished_at:
+                return True
+            is_spared = self.steps.filter(id=here, always=True).exists()
+            here = None if is_spared else row.parent
+        return False
 
     def to_stop_after_failure(self, workflow: UUID) -> UUID | None:
         """Return the workflow that is to stop because a member of this one has failed."""
@@ -300,6 +317,11 @@ class Hopes:
 def _first_of(rows: QuerySet[Any]) -> Subquery:
     """Return the id of one of these, or NULL."""
     return Subquery(rows.values("id")[:1])  # not Exists, for which PostgreSQL might read all rows
+
+
+def _spared() -> QuerySet[Step]:
+    """Return the step of a run, if that is to run whatever becomes of the others."""
+    return Step.objects.filter(id=OuterRef("id"), always=True)
 
 
 def _members(workflow: UUID | OuterRef) -> TaskRunQuerySet:

@@ -69,8 +69,8 @@ class WorkflowRetries(WorkflowStops):
     ) -> int:
         """
         Retry the members of a workflow, and of those within it, that have failed or were cancelled;
-        with ``from_step`` only that step and those that follow it, and ``again`` also the
-        successful ones of these. Return how many; 0 while it is being stopped.
+        with ``from_step`` only that step and those that follow it; with ``again`` also the
+        successful ones. Return how many; 0 while it is being stopped.
 
         A member that follows another one of these waits for it again. Raise UnknownStep.
         """
@@ -81,8 +81,8 @@ class WorkflowRetries(WorkflowStops):
                 return 0
             family = self._family(above[-1])
             chosen = self._chosen(family, workflow, from_step)
-            states = RETRIED_AGAIN if again and from_step is not None else UNSUCCESSFUL
-            members = self._members_to_retry(family, chosen, states)
+            states = RETRIED_AGAIN if again else UNSUCCESSFUL
+            members = self._members_in(family, chosen, states)
             if members:
                 for opened in self._reopen(above, members.values()) & family.workflows.keys():
                     family.workflows[opened].outcome = None
@@ -148,10 +148,10 @@ class WorkflowRetries(WorkflowStops):
             raise UnknownStep([*own])
         return family.following(own[name])
 
-    def _members_to_retry(
+    def _members_in(
         self, family: Family, chosen: set[UUID] | None, states: Iterable[str]
     ) -> dict[UUID, UUID]:
-        """Return the runs to retry, and the workflow of each."""
+        """Return the chosen runs in these states, and the workflow of each."""
         members: dict[UUID, UUID] = {}
         for some in chunks([*family.workflows]):
             rows = self.runs.filter(workflow__in=some, state__in=[*states])
@@ -203,8 +203,10 @@ class WorkflowRetries(WorkflowStops):
         chosen: set[UUID] | None,
         states: Iterable[str],
     ) -> None:
-        waiting = {} if chosen is None else self._waiting(family, chosen)
-        if RunState.SUCCESSFUL in states:
+        again = RunState.SUCCESSFUL in states
+        # Of those that wait, edges may be gone to what is executed again.
+        waiting = self._waiting(family, chosen) if again or chosen is not None else {}
+        if again:
             self._forget_steps_of_successful(members)
         edges = self._edges_again(family, members, waiting)
         self._insert_again(edges)
@@ -233,12 +235,8 @@ class WorkflowRetries(WorkflowStops):
         for few in chunks(edges):
             self.edges.bulk_create(few, ignore_conflicts=True)
 
-    def _waiting(self, family: Family, chosen: set[UUID]) -> dict[UUID, UUID]:
-        waiting: dict[UUID, UUID] = {}
-        for some in chunks([*family.workflows]):
-            rows = self.runs.filter(workflow__in=some, state=RunState.BLOCKED)
-            waiting |= {run: of for run, of in rows.values_list("id", "workflow") if of}
-        return {run: of for run, of in waiting.items() if run in chosen or of in chosen}
+    def _waiting(self, family: Family, chosen: set[UUID] | None) -> dict[UUID, UUID]:
+        return self._members_in(family, chosen, [RunState.BLOCKED])
 
     def _edges_again(
         self, family: Family, members: dict[UUID, UUID], waiting: dict[UUID, UUID]

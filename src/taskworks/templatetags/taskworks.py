@@ -1,4 +1,4 @@
-"""``{% load taskworks %}``: tags for the browser client and the progress of a run."""
+"""``{% load taskworks %}``: tags for the browser client, and the progress of a run or workflow."""
 
 from typing import Any
 
@@ -53,16 +53,20 @@ def taskworks_client(context: Context, **options: Any) -> SafeString:
 
 
 @register.simple_tag
-def taskworks_progress(run: Any, label: str = "", *, can_cancel: bool = True) -> SafeString:
+def taskworks_progress(
+    run: Any = None, label: str = "", *, workflow: Any = None, can_cancel: bool = True
+) -> SafeString:
     """
     Render a live progress bar of a run, its messages, and a button to cancel it.
 
-    ``run`` is a result, a ``TaskRun`` or an id; None if there is no run yet. The page needs
-    ``{% taskworks_client %}``.
+    ``run`` is a result, a ``TaskRun`` or an id; None if there is no run yet. With ``workflow``, a
+    result or an id, it is that of a workflow. The page needs ``{% taskworks_client %}``.
     """
+    watched = run if workflow is None else workflow
     return format_html(
-        '<taskworks-progress run="{}"{}{}></taskworks-progress>',
-        "" if run is None else getattr(run, "id", run),
+        '<taskworks-progress {}="{}"{}{}></taskworks-progress>',
+        "run" if workflow is None else "workflow",
+        "" if watched is None else getattr(watched, "id", watched),
         format_html(' label="{}"', label) if label else "",
         "" if can_cancel else format_html(" {}", "no-cancel"),
     )

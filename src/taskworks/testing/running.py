@@ -33,7 +33,7 @@ from taskworks.models import TaskRun, Worker
 from taskworks.options.policy import LANES
 from taskworks.recording.events import Attempts, RunEvents, Subscriber
 from taskworks.recording.ledger import Ledger
-from taskworks.recording.subscribers import RunLog, RunSignals
+from taskworks.recording.subscribers import RunLog, RunSignals, ToInstruments
 from taskworks.result import TaskResult
 from taskworks.steps.requests import Request
 from taskworks.store import store
@@ -99,7 +99,7 @@ class Runner(Subscriber):
         self._backend, self._queues = backend, queues
         self._store, self._id = store(), uuid4()
         self._paused: Paused = NOTHING
-        events = RunEvents([RunLog(), RunSignals(type(backend)), self])
+        events = RunEvents([ToInstruments(), RunLog(), RunSignals(type(backend)), self])
         self._ledger = Ledger(self._store, events, wake=lambda: None)
 
     @contextmanager

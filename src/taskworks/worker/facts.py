@@ -2,13 +2,11 @@
 
 import platform
 from collections.abc import Mapping
-from functools import cache
-from importlib import metadata
 from typing import Any
 
 from taskworks.memory import resident_bytes
 from taskworks.options.policy import ASYNC, PROCESS, THREAD
-from taskworks.release import release
+from taskworks.release import release, version
 from taskworks.worker.claiming.queues import Queues
 from taskworks.worker.pools import Sizes
 
@@ -20,7 +18,7 @@ def lasting_facts(backend: str, queues: Queues, sizes: Sizes) -> dict[str, Any]:
         "queues": None if queues.names is None else [*queues.names],
         "excluded_queues": sorted(queues.excluded),
         "slots": slots_of(sizes),
-        "version": _version(),
+        "version": version(),
         "release": release(),
         "python": platform.python_version()[:32],
     }
@@ -37,11 +35,3 @@ def slots_of(sizes: Sizes) -> dict[str, int]:
     """Return how many runs are executed at once, by executor."""
     slots = {THREAD: sizes.threads, ASYNC: sizes.async_slots, PROCESS: sizes.task_processes}
     return {executor: number for executor, number in slots.items() if number}
-
-
-@cache
-def _version() -> str:
-    try:
-        return metadata.version("django-taskworks")[:32]
-    except metadata.PackageNotFoundError:  # its code was put on the path
-        return ""

@@ -18,6 +18,7 @@ from uuid import UUID, uuid4
 from django.db import Error as DatabaseError
 
 from taskworks import real_time as time
+from taskworks.captured_logs import keeping_lines
 from taskworks.conf import conf
 from taskworks.database.background import BackgroundThread
 from taskworks.database.connections import reserved_connection
@@ -26,6 +27,7 @@ from taskworks.duties.bookkeeping import Bookkeeping
 from taskworks.duties.heartbeat import Heartbeat
 from taskworks.duties.housekeeping import Housekeeping
 from taskworks.duties.rescue import wait_for_receivers
+from taskworks.duties.sampling import Sampling
 from taskworks.duties.scheduler import Scheduler
 from taskworks.duties.unblock import Followers, ParkedRuns, unblock_all
 from taskworks.duties.workflows import EndedMembers
@@ -46,7 +48,7 @@ from taskworks.models.worker import Request
 from taskworks.options.retention import retention_of
 from taskworks.recording.events import Observer, RunEvents, Subscriber
 from taskworks.recording.ledger import Ledger
-from taskworks.recording.subscribers import RunLog, RunSignals, Watchers
+from taskworks.recording.subscribers import RunLog, RunSignals, ToInstruments, Watchers
 from taskworks.statistics.collector import Collector, NoCollector
 from taskworks.statistics.flushing import Flushing
 from taskworks.statistics.marks import mark_release
@@ -59,6 +61,7 @@ from taskworks.worker.claiming.sources import wake_up_source
 from taskworks.worker.facts import lasting_facts, passing_facts
 from taskworks.worker.first_starts import FirstStarts
 from taskworks.worker.pools import Done, Pools, PoolSet, Sizes
+from taskworks.worker.probes import Probes
 from taskworks.worker.registration import Registration
 from taskworks.worker.shutdown import Shutdown, Stage
 from taskworks.worker.stopping import Stopper
@@ -91,9 +94,9 @@ class Worker:
     if a task is left that cannot be stopped, and the process should execute itself anew.
 
     ``announce`` is called with each id that the worker takes, before it registers by that.
-    ``subscribers`` are told of outcomes after the engine's own. A process that embeds a worker may
-    give it other pools, and another source of wake-ups, which is made with the arguments of
-    ``NotificationListener``.
+    ``subscribers`` are told of outcomes after the engine's own, ``probes`` that it lives. A process
+    that embeds a worker may give it other pools, and another source of wake-ups, which is made with
+    the arguments of ``NotificationListener``.
     """
 
     def __init__(
@@ -106,8 +109,10 @@ class Worker:
         subscribers: Iterable[Subscriber] = (),
         make_pools: Callable[[Sizes, type, Done], PoolSet] = Pools,
         make_wake_ups: Callable[..., WakeUpSource] = wake_up_source,
+        probes: Probes | None = None,
     ) -> None:
         self.backend, self.options = backend, options
+        self._probes = probes or Probes()
         self.label = options.label or f"{platform.node()[:40]}-{os.getpid()}-{uuid4().hex[:8]}"
         self.shutdown = Shutdown()
         self._observer = observer or Observer()
@@ -143,6 +148,7 @@ class Worker:
         self._events = RunEvents(
             [
                 self._watchers,
+                ToInstruments(),
                 RunLog(),
                 RunSignals(type(self.backend)),
                 self._followers,
@@ -169,7 +175,7 @@ class Worker:
             unblocks=not self.options.batch,
         )
         self._heartbeat.asked = self._heed_request
-        self._heartbeat.beaten = self._flushing.flush_if_due
+        self._heartbeat.beaten = self._beaten
         self._heartbeat.rescued = self._collector.rescued
         self._heartbeat.made_ready = self._note_made_ready
         self._threads: list[WakeUpSource | BackgroundThread] = [self._heartbeat]
@@ -190,7 +196,9 @@ class Worker:
         housekeeping = Housekeeping(self._store, retention_of(self.backend))
         bookkeeping = Bookkeeping(self._store)
         self._heartbeat.bookkeeping_due = bookkeeping.wake
-        self._threads += [self._wake_ups, housekeeping, scheduler, bookkeeping]
+        sampling = Sampling(self._store)
+        self._heartbeat.gauges_due = sampling.wake
+        self._threads += [self._wake_ups, housekeeping, scheduler, bookkeeping, sampling]
         scheduler.wake()
 
     @property
@@ -210,11 +218,12 @@ class Worker:
 
     def run(self) -> None:
         """Work until asked to stop, or until a batch or ``max_tasks`` is done."""
-        with reserved_connection(self._store.alias):
+        with reserved_connection(self._store.alias), keeping_lines():
             self._run()
 
     def _run(self) -> None:
         self._registration.begin()
+        self._probes.begin(self.label)
         if conf().statistics:
             mark_release(self._store)
         for thread in self._threads:
@@ -230,6 +239,7 @@ class Worker:
                 thread.stop()
             self._leave()
             wait_for_receivers(RECEIVERS_WITHIN)
+            self._probes.end(goes_on=self.wants_restart)
             self.leaves_tasks_behind = not self._pools.join()
             self._observer.ended(self.released)
             logger.info("Worker %s has stopped; runs given back: %d.", self.label, self.released)
@@ -241,6 +251,7 @@ class Worker:
         self._wake()
 
     def _turn(self) -> None:
+        self._probes.turn()
         self._stop_and_release()
         try:
             self._ledger.record()
@@ -388,6 +399,7 @@ class Worker:
         """Log once that the worker stops, and what it waits for."""
         if self.shutdown.stage > Stage.WORKING and not self._has_noted_stop:
             self._has_noted_stop = True
+            self._probes.note_end()
             runs = len(self._ledger.unsettled)
             logger.info("Worker %s is stopping; runs that it has begun: %d.", self.label, runs)
 
@@ -402,6 +414,11 @@ class Worker:
         """Release what was claimed ahead and has not begun for ``longest`` seconds."""
         for attempt in [*self._pools.withdraw(longest), *self._starts.withdraw(longest)]:
             self._ledger.settle(attempt, self._intake.held_up(attempt.run) or Released())
+
+    def _beaten(self) -> None:
+        # Called in the heartbeat's thread.
+        self._flushing.flush_if_due()
+        self._probes.beat()
 
     def _given_up(self, worker: UUID) -> None:
         # Called in the heartbeat's thread.
@@ -467,6 +484,7 @@ class Worker:
         stage, over = self.shutdown.stage, time.monotonic() + seconds
         self._wait(0)  # what has ended is not to be stopped
         while self.shutdown.stage is stage and (left := over - time.monotonic()) > 0:
+            self._probes.turn()
             self._stop_and_release()
             self._wait(min(left, MAX_WAIT, self._stopper.seconds))
         leave_connections()  # they may have died, unnoticed

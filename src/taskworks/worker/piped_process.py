@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -17,11 +17,17 @@ class PipedProcess:
     process group of its own, so that Ctrl-C in a terminal does not reach it. Spawned, never forked.
     """
 
-    def __init__(self, command: Sequence[str], variable: str, **options: Any) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        variable: str,
+        environment: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> None:
         """
         Start the command, whose environment has the number of the pipe's descriptor in
-        ``variable``; ``options`` are those of ``subprocess.Popen``. Raise OSError if it cannot be
-        started.
+        ``variable``, and what ``environment`` says; ``options`` are those of ``subprocess.Popen``.
+        Raise OSError if it cannot be started.
         """
         self._sending = threading.Lock()
         self.connection, theirs = multiprocessing.Pipe()
@@ -29,7 +35,11 @@ class PipedProcess:
             with theirs:
                 self._process = subprocess.Popen(  # noqa: S603 - our own words
                     command,
-                    env={**os.environ, variable: str(theirs.fileno())},
+                    env={
+                        **os.environ,
+                        variable: str(theirs.fileno()),
+                        **(environment or {}),
+                    },
                     pass_fds=[theirs.fileno()],
                     process_group=0,
                     **options,

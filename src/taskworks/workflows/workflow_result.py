@@ -170,9 +170,9 @@ class WorkflowResult:
         Retry all runs that have failed or were cancelled, those of workflows within it included;
         return how many. What follows them waits for them again, and goes on once they succeed.
 
-        ``from_`` names a step: then only that and what follows it, and with ``again`` also the runs
-        of these that were successful, whose steps and events are forgotten. While it is being
-        cancelled, nothing is retried.
+        ``from_`` names a step: then only that and what follows it. With ``again``, also the runs
+        that were successful, whose steps and events are forgotten. While it is being cancelled,
+        nothing is retried.
 
         Raise LookupError for an unknown step.
         """
@@ -256,14 +256,15 @@ def result_of_row(row: "Row") -> WorkflowResult:
         id=str(row.id),
         name=row.name,
         backend=row.backend,
-        status=_status(row),
+        status=status_of_row(row),
         created_at=row.created_at,
         finished_at=row.finished_at,
         metadata=row.metadata,
     )
 
 
-def _status(row: "Row") -> WorkflowStatus:
+def status_of_row(row: "Row") -> WorkflowStatus:
+    """Return how far a workflow is, in a word."""
     if row.outcome:
         return WorkflowStatus(row.outcome)
     return WorkflowStatus.STOPPING if row.stopping_at else WorkflowStatus.RUNNING

@@ -392,6 +392,7 @@ def test_an_idle_worker_looks_and_beats_and_asks_nothing_else(
     monkeypatch.setattr(CursorWrapper, "execute", counted)
     wait_for(lambda: len(beats) >= 10, "it has beaten a few times")
     statements.pop("taskworks-housekeeping", None)  # once a minute, which may be now
+    assert statements.pop("taskworks-sampling", 0) <= 22  # twice a minute, by one worker of all
     of_heartbeat = statements.pop("taskworks-heartbeat")
     assert of_heartbeat <= 2 * len(beats) + 1
     assert statements.total() <= len(looks) + 1

@@ -15,6 +15,7 @@ from sourcestats.outcome import Outcome, outcome_of
 from sourcestats.processes import ProcessEndedError, sigterm_like_ctrl_c
 from sourcestats.terminal import Terminal
 from sourcestats.waiting import DeadlineError
+from taskworks.exceptions import InvalidWorkflow
 
 INTERRUPTED = 130
 
@@ -47,7 +48,7 @@ class Command(BaseCommand):
         try:
             with sigterm_like_ctrl_c():
                 outcome = self.survey(source, threads, deadline)
-        except (ProcessEndedError, DeadlineError) as problem:
+        except (InvalidWorkflow, ProcessEndedError, DeadlineError) as problem:
             raise CommandError(str(problem)) from problem
         except KeyboardInterrupt:
             sentence = "Interrupted. The remaining runs wait for the next worker."
@@ -63,7 +64,7 @@ class Command(BaseCommand):
             survey,
             threads=threads,
             deadline=deadline,
-            progress=self.terminal.progress(survey.modules.count()),
+            progress=self.terminal.progress(surveying.progress_of(survey.workflow()).modules),
         )
         seconds = time.monotonic() - started
         return outcome_of(survey, worker_exit_code=exit_code, seconds=seconds)
@@ -72,7 +73,8 @@ class Command(BaseCommand):
         started = time.monotonic()
         survey = surveying.start(source)
         seconds = time.monotonic() - started
-        self.terminal.print_line(f"{survey.modules.count()} runs enqueued in {seconds:.2f} seconds")
+        runs = sum(survey.workflow().counts().values())
+        self.terminal.print_line(f"{runs} runs enqueued in {seconds:.2f} seconds")
         return survey
 
     def show(self, outcome: Outcome) -> None:
@@ -97,7 +99,7 @@ def facts_about(outcome: Outcome) -> list[tuple[str, str]]:
     return [
         ("modules", f"{progress.modules:,}"),
         # One more for the summary.
-        ("runs", f"{progress.runs + 1:,}"),
+        ("runs", f"{progress.modules + 1:,}"),
         ("failures", f"{progress.failed:,}"),
         ("functions", f"{summary['functions']:,}"),
         ("comment share", f"{summary['comment_share']:.1%}"),

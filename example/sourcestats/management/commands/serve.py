@@ -1,4 +1,5 @@
 import time
+from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import Any
 
@@ -10,10 +11,13 @@ from sourcestats.processes import (
     ManagedProcess,
     ProcessEndedError,
     sigterm_like_ctrl_c,
+    start_shop,
     start_web_server,
     start_worker,
     stopped_at_the_end,
 )
+
+OPERATOR = "operator"  # who may do everything on the dashboard; the password is the same
 
 
 class Command(BaseCommand):
@@ -26,34 +30,48 @@ class Command(BaseCommand):
         parser.add_argument(
             "--threads", type=int, default=4, help="number of the worker's threads (default: 4)"
         )
+        parser.add_argument(
+            "--no-shop", action="store_true", help="leave out the shop that enqueues all the time"
+        )
 
-    def handle(self, *, port: int, threads: int, verbosity: int, **options: Any) -> None:
+    def handle(
+        self, *, port: int, threads: int, no_shop: bool, verbosity: int, **options: Any
+    ) -> None:
         if find_spec("uvicorn") is None:
             raise CommandError("This needs uvicorn: pip install 'django-taskworks[example]'.")
         call_command("migrate", interactive=False, verbosity=0)
-        create_user()
+        create_users()
         try:
             with sigterm_like_ctrl_c():
-                self.serve(port, threads, verbosity)
+                self.serve(port, threads, verbosity, with_shop=not no_shop)
         except KeyboardInterrupt:
             self.stdout.write("Stopped.")
         except ProcessEndedError as problem:
             raise CommandError(str(problem)) from problem
 
-    def serve(self, port: int, threads: int, verbosity: int) -> None:
-        worker = start_worker(threads=threads, verbosity=verbosity)
-        with stopped_at_the_end(worker):
-            web_server = start_web_server(port=port)
-            with stopped_at_the_end(web_server):
-                self.stdout.write(f"Open http://127.0.0.1:{port}/. Stop with Ctrl-C.")
-                self.stdout.flush()
-                watch(worker, web_server)
+    def serve(self, port: int, threads: int, verbosity: int, *, with_shop: bool) -> None:
+        with ExitStack() as children:
+
+            def started(child: ManagedProcess) -> ManagedProcess:
+                return children.enter_context(stopped_at_the_end(child))
+
+            running = [
+                started(start_worker(threads=threads, verbosity=verbosity)),
+                started(start_web_server(port=port)),
+                *([started(start_shop())] if with_shop else []),
+            ]
+            self.stdout.write(f"Open http://127.0.0.1:{port}/. Stop with Ctrl-C.")
+            self.stdout.write(f"The dashboard is at /dashboard/, for {OPERATOR} ({OPERATOR}).")
+            self.stdout.flush()
+            watch(*running)
 
 
-def create_user() -> None:
-    """Create the user; a known password is safe, because the server only listens on 127.0.0.1."""
+def create_users() -> None:
+    """Create them; known passwords are safe, because the server only listens on 127.0.0.1."""
     if not User.objects.filter(username="demo").exists():
         User.objects.create_user("demo", password="demo")  # noqa: S106
+    if not User.objects.filter(username=OPERATOR).exists():
+        User.objects.create_superuser(OPERATOR, password=OPERATOR)
 
 
 def watch(*children: ManagedProcess) -> None:

@@ -11,6 +11,7 @@ from taskworks.logs import visible
 from taskworks.management import (
     action_commands,
     failures_command,
+    health_command,
     import_schedules_command,
     limits_command,
     list_command,
@@ -18,13 +19,17 @@ from taskworks.management import (
     move_command,
     prune_command,
     queue_commands,
+    queues_command,
     run_command,
     schedules_command,
+    send_command,
     show_command,
     statistics_command,
     status_command,
+    top_command,
     worker_command,
     workers_command,
+    workflows_command,
 )
 from taskworks.management.errors_first import ErrorsFirst, exit_with_error_first
 from taskworks.management.process import replace_closed_output
@@ -46,6 +51,9 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "worker": worker_command,
     "prune": prune_command,
     "status": status_command,
+    "health": health_command,
+    "top": top_command,
+    "queues": queues_command,
     "list": list_command,
     "show": show_command,
     "run": run_command,
@@ -54,6 +62,8 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "run-now": action_commands.RUN_NOW,
     "move-runs": action_commands.MOVE_RUNS,
     "delete": action_commands.DELETE,
+    "send": send_command,
+    "workflows": workflows_command,
     "pause": queue_commands.PAUSE,
     "resume": queue_commands.RESUME,
     "clear": queue_commands.CLEAR,
@@ -74,9 +84,11 @@ _parsers: dict[tuple[Any, ...], tuple[CommandParser, dict[str, ErrorsFirst]]] = 
 
 class Command(BaseCommand):
     help = (
-        "Run workers; enqueue, show, retry, cancel, delete and move runs; pause and clear queues, "
-        "tasks and limits; drain queues; list, change and import schedules; list and change "
-        "limits; list and stop workers; list and retry groups of failures."
+        "Run workers; say what is wrong, and show queues and workers live; enqueue, show, retry, "
+        "cancel, delete and move runs, and send them events; list, show, cancel and retry "
+        "workflows; pause and clear queues, tasks and limits; drain queues; list, change and "
+        "import schedules; list and change limits; list and stop workers; list and retry groups of "
+        "failures."
     )
     # The worker runs the checks itself, once it has reached the database, which some of them query.
     requires_system_checks = ()

@@ -1,4 +1,4 @@
-"""The event streams of this process, and the runs that they show."""
+"""The event streams of this process, and the runs and workflows that they show."""
 
 import asyncio
 import threading
@@ -19,10 +19,12 @@ Run = Mapping[str, Any]
 
 
 class Subscription:
-    """A stream's place, and its access to the latest state of its run, in its event loop."""
+    """
+    A stream's place, and its access to the latest state of its run, or workflow, in its event loop.
+    """
 
-    def __init__(self, run_id: UUID, holder: Holder) -> None:
-        self.run_id, self.holder = run_id, holder
+    def __init__(self, run_id: UUID, holder: Holder, *, is_workflow: bool = False) -> None:
+        self.run_id, self.holder, self.is_workflow = run_id, holder, is_workflow
         self._loop = asyncio.get_running_loop()
         self._is_updated = asyncio.Event()
         self._latest: Run | None = None
@@ -66,10 +68,15 @@ class Hub:
         with self._lock:
             return has_place(holder, self._taken)
 
-    def subscribe(self, run_id: UUID, holder: Holder) -> Subscription | None:
-        """Return a subscription to the run, which is read at once; None if there is no place."""
+    def subscribe(
+        self, run_id: UUID, holder: Holder, *, is_workflow: bool = False
+    ) -> Subscription | None:
+        """
+        Return a subscription to the run or workflow, which is read at once; None if there is no
+        place.
+        """
         call_at_shutdown(self.end_streams)
-        subscription = Subscription(run_id, holder)
+        subscription = Subscription(run_id, holder, is_workflow=is_workflow)
         with self._lock:
             if not has_place(holder, self._taken):
                 return None
@@ -113,13 +120,23 @@ class Hub:
     def watched(self) -> list[UUID]:
         """The runs that have a stream."""
         with self._lock:
-            return list(self._subscriptions)
+            return self._of_kind(is_workflow=False)
+
+    @property
+    def watched_workflows(self) -> list[UUID]:
+        """The workflows that have a stream."""
+        with self._lock:
+            return self._of_kind(is_workflow=True)
 
     def take_new(self) -> set[UUID]:
-        """Return those of them that have got another stream since the last call."""
+        """Return those runs that have got another stream since the last call."""
         with self._lock:
-            new, self._new = self._new & self._subscriptions.keys(), set()
-            return new
+            return self._take_new({*self._of_kind(is_workflow=False)})
+
+    def take_new_workflows(self) -> set[UUID]:
+        """Return those workflows that have got another stream since the last call."""
+        with self._lock:
+            return self._take_new({*self._of_kind(is_workflow=True)})
 
     def publish(self, run_id: UUID, run: Run | None) -> None:
         """Pass a run on to its streams; None if it was deleted."""
@@ -136,6 +153,18 @@ class Hub:
                 return False
             self._watcher = None
             return True
+
+    def _of_kind(self, *, is_workflow: bool) -> list[UUID]:
+        return [
+            id_
+            for id_, some in self._subscriptions.items()
+            if any(one.is_workflow is is_workflow for one in some)
+        ]
+
+    def _take_new(self, of_kind: set[UUID]) -> set[UUID]:
+        new = self._new & of_kind
+        self._new = (self._new & self._subscriptions.keys()) - of_kind
+        return new
 
     @property
     def _all(self) -> Iterator[Subscription]:

@@ -1,4 +1,4 @@
-"""The events of one run for one browser."""
+"""The events of one run, or of one workflow, for one browser."""
 
 import asyncio
 import json
@@ -29,6 +29,7 @@ HEADERS = {
 
 # Keys with events of their own; if another key changes, the event is the whole run.
 PROGRESS_KEYS = ("progress", "target", "percent")
+WORKFLOW_PROGRESS_KEYS = (*PROGRESS_KEYS, "counts")
 MESSAGE_KEYS = ("messages", "message_details")
 Run = Mapping[str, Any]
 
@@ -40,6 +41,10 @@ def is_the_end(run: Run, last_event_id: str) -> bool:
 
 class EventStream:
     """A run's events until it ends, for at most ten minutes, or until nobody reads them."""
+
+    is_workflow = False
+    noun = "run"
+    progress_keys: tuple[str, ...] = PROGRESS_KEYS
 
     def __init__(self, run_id: UUID, known: Run, holder: Holder) -> None:
         self._run_id, self._known, self._holder = run_id, known, holder
@@ -85,7 +90,9 @@ class EventStream:
     async def _chunks(self) -> AsyncIterator[bytes]:
         if not self._has_ended:
             # There may be no place left, if many streams were opened at the same moment.
-            self._subscription = hub.subscribe(self._run_id, self._holder)
+            self._subscription = hub.subscribe(
+                self._run_id, self._holder, is_workflow=self.is_workflow
+            )
         yield f"retry: {RECONNECT_AFTER}\n\n".encode() + self._whole(self._known)
         if self._subscription:
             async for chunk in self._updates(self._subscription):
@@ -106,7 +113,8 @@ class EventStream:
             if hub.is_ending:
                 return
             if latest is None:
-                yield self._event("gone", {**self._of(), "detail": "The run has been deleted."})
+                text = f"The {self.noun} has been deleted."
+                yield self._event("gone", {**self._of(), "detail": text})
                 return
             for chunk in self._changes(latest):
                 yield chunk
@@ -117,13 +125,13 @@ class EventStream:
 
     def _changes(self, latest: Run) -> Iterator[bytes]:
         before, self._known = self._known, latest
-        details = {*PROGRESS_KEYS, *MESSAGE_KEYS}
+        details = {*self.progress_keys, *MESSAGE_KEYS}
         if any(latest[name] != before[name] for name in latest.keys() - details):
             yield self._whole(latest)
             return
-        if any(latest[name] != before[name] for name in PROGRESS_KEYS):
-            yield self._event("progress", self._of(*PROGRESS_KEYS))
-        for text, more in _added(before, latest):
+        if any(latest[name] != before[name] for name in self.progress_keys):
+            yield self._event("progress", self._of(*self.progress_keys))
+        for text, more in [] if self.is_workflow else _added(before, latest):
             yield self._event("message", {**self._of(), "message": text, "details": more})
 
     def _whole(self, run: Run) -> bytes:
@@ -138,8 +146,18 @@ class EventStream:
         return f"id: {event_id or self._number}\nevent: {name}\ndata: {written}\n\n".encode()
 
 
+class WorkflowEventStream(EventStream):
+    """The same of a workflow, which has no messages."""
+
+    is_workflow = True
+    noun = "workflow"
+    progress_keys = WORKFLOW_PROGRESS_KEYS
+
+
 def _end_of(run: Run) -> str:
-    return f"{FINAL_EVENT_PREFIX}{run['attempts']}-{run['status']}"
+    # A retry changes it: a run that ends again has had another attempt.
+    ended = run["attempts"] if "attempts" in run else run["finished"]
+    return f"{FINAL_EVENT_PREFIX}{ended}-{run['status']}"
 
 
 def _added(before: Run, latest: Run) -> Iterator[tuple[str, Any]]:

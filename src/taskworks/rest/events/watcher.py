@@ -1,5 +1,6 @@
 """
-Watches the runs that the event streams of this process show: one thread, one query for all.
+Watches the runs that the event streams of this process show: one thread, one query for all. It also
+reads the workflows, see workflow_looks.py.
 
 On PostgreSQL it asks workers to notify it of these runs, and reads them when they do. Elsewhere,
 and in case that no notification comes, it reads them once a second.
@@ -21,6 +22,7 @@ from taskworks.database.notifications import (
     asking_for,
     with_news,
 )
+from taskworks.rest.events.workflow_looks import WorkflowLooks
 from taskworks.rest.serializers import RUN_COLUMNS, run_as_json
 from taskworks.store import Store, store
 
@@ -45,6 +47,7 @@ class Watcher(BackgroundThread):
             "events", self._store.alias, "watching runs for event streams", woken=self._interrupt
         )
         self._hub = hub
+        self._workflows = WorkflowLooks(hub)
         self._changed: set[UUID] = set()
         self._unheard: set[UUID] = set()  # that workers may not have heard of yet
         self._heard_at = math.inf
@@ -86,8 +89,10 @@ class Watcher(BackgroundThread):
             is_due = now - looked >= every
             looked = now if is_due else looked
             self._look(current, watched if is_due else self._with_news(watched, new))
+            workflows_due = self._workflows.look(current)
             self.outage.clear()
-            self._wait(listener, min(looked + every, asked + ASK_INTERVAL, self._heard_at))
+            next_look = min(looked + every, asked + ASK_INTERVAL, self._heard_at, workflows_due)
+            self._wait(listener, next_look)
 
     def _note_asked(self, new: set[UUID], now: float) -> None:
         """Look once more at what workers may have written before they heard of a new run."""

@@ -12,9 +12,10 @@ from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema_field
 
 from taskworks.context import LEVELS
+from taskworks.rest.list_filters import RunFilters
 from taskworks.rest.openapi import start_task  # noqa: F401 - importing it registers its extension
 from taskworks.rest.openapi.names import component_name, reference
-from taskworks.rest.run_filters import RunFilters
+from taskworks.rest.sending import SendEventSerializer
 from taskworks.rest.serializers import (
     STATUSES,
     InputErrorsField,
@@ -27,6 +28,17 @@ from taskworks.rest.serializers import (
     TaskTypesSerializer,
 )
 from taskworks.rest.starting import KEY_CHARACTERS, MAX_KEY_LENGTH, StartTaskSerializer
+from taskworks.rest.workflow_json import (
+    KINDS,
+    WORKFLOW_STATUSES,
+    KindField,
+    RetryWorkflowSerializer,
+    WorkflowFilters,
+    WorkflowPageSerializer,
+    WorkflowSerializer,
+    WorkflowStatusField,
+    WorkflowStepsSerializer,
+)
 
 TEXT = {"type": "string"}
 TEXTS = {"type": "array", "items": TEXT}
@@ -67,6 +79,16 @@ class LevelExtension(EnumExtension):  # type: ignore[no-untyped-call]
     name, values = "Level", LEVELS
 
 
+class WorkflowStatusExtension(EnumExtension):  # type: ignore[no-untyped-call]
+    target_class = WorkflowStatusField
+    name, values = "WorkflowStatus", WORKFLOW_STATUSES
+
+
+class KindExtension(EnumExtension):  # type: ignore[no-untyped-call]
+    target_class = KindField
+    name, values = "StepKind", KINDS
+
+
 class Operation(NamedTuple):
     """What a view does with a method, what it takes, and what it answers besides ``REFUSALS``."""
 
@@ -94,8 +116,28 @@ def _refusal(description: str) -> OpenApiResponse:
 
 
 RUN = OpenApiResponse(TaskRunSerializer, "The run.")
+WORKFLOW = OpenApiResponse(WorkflowSerializer, "The workflow.")
 NOT_FOUND = {404: _problem("There is no such run, or it is another user's.")}
+NO_WORKFLOW = {404: _problem("There is no such workflow, or it is another user's.")}
 CONFLICT = {409: _problem("The run's status does not allow it.")}
+
+BODY_REFUSALS = {
+    400: _refusal("The body is invalid."),
+    413: _problem("The body is too large."),
+    415: _problem("The body is not JSON."),
+}
+LAST_EVENT_ID = _header(
+    "Last-Event-ID", {**TEXT, "pattern": r"^[!-~]*$"}, "The last event received."
+)
+
+
+def _streamed(what: str) -> dict[Any, OpenApiResponse]:
+    return {
+        (200, "text/event-stream"): OpenApiResponse(TEXT, f"The events, until the {what} ends."),
+        204: OpenApiResponse(description="The client has already received the last event."),
+        406: _problem(f"This server does not stream events: get the {what} instead."),
+    }
+
 
 # Of every operation.
 REFUSALS = {
@@ -161,19 +203,52 @@ OPERATIONS = {
         "Make a failed or cancelled run ready again.",
         {200: RUN, **NOT_FOUND, **CONFLICT},
     ),
+    ("SendEvent", "POST"): Operation(
+        "send",
+        "Send an event to a run, which waits for it now or later. For staff who may change runs.",
+        {200: RUN, **BODY_REFUSALS, **NOT_FOUND, 409: _problem("The event counts no more.")},
+        request={"application/json": SendEventSerializer},
+    ),
     ("TaskEvents", "GET"): Operation(
         "events",
         "The progress of a run, as server-sent events: status (the whole run), progress, message, "
         "gone.",
+        {**_streamed("run"), **NOT_FOUND},
+        parameters=(LAST_EVENT_ID,),
+    ),
+    ("WorkflowList", "GET"): Operation(
+        "workflows",
+        "The workflows of the user, the newest first; staff who may view workflows see all.",
         {
-            (200, "text/event-stream"): OpenApiResponse(TEXT, "The events, until the run ends."),
-            204: OpenApiResponse(description="The client has already received the last event."),
-            406: _problem("This server does not stream events: get the run instead."),
-            **NOT_FOUND,
+            200: OpenApiResponse(WorkflowPageSerializer, "A page of workflows."),
+            400: _refusal("A filter is invalid, or there is no such filter."),
         },
-        parameters=(
-            _header("Last-Event-ID", {**TEXT, "pattern": r"^[!-~]*$"}, "The last event received."),
-        ),
+        parameters=(WorkflowFilters,),
+    ),
+    ("WorkflowDetail", "GET"): Operation("workflow", "A workflow.", {200: WORKFLOW, **NO_WORKFLOW}),
+    ("WorkflowSteps", "GET"): Operation(
+        "workflow_steps",
+        "The steps of a workflow, each followed by those within it.",
+        {200: OpenApiResponse(WorkflowStepsSerializer, "The first 500."), **NO_WORKFLOW},
+    ),
+    ("CancelWorkflow", "POST"): Operation(
+        "workflow_cancel",
+        "Cancel the runs of a workflow that wait, and have those stopped that are running.",
+        {200: WORKFLOW, **NO_WORKFLOW, **CONFLICT},
+    ),
+    ("RetryWorkflow", "POST"): Operation(
+        "workflow_retry",
+        "Execute the runs of a workflow again that have failed or were cancelled. The body may be "
+        "left out.",
+        {200: WORKFLOW, **BODY_REFUSALS, **NO_WORKFLOW, **CONFLICT},
+        request={"application/json": RetryWorkflowSerializer},
+    ),
+    ("WorkflowEvents", "GET"): Operation(
+        "workflow_events",
+        "How far a workflow is, as server-sent events: status (the whole workflow), progress, "
+        "gone.",
+        {**_streamed("workflow"), **NO_WORKFLOW},
+        parameters=(LAST_EVENT_ID,),
     ),
     ("TaskSchema", "GET"): Operation(
         "schema",

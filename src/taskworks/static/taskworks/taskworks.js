@@ -51,10 +51,10 @@ export class RequestError extends Error {
   }
 }
 
-/** The run failed or was cancelled. The error has the `run`, and also each of its properties. */
+/** The run or workflow failed or was cancelled. The error has the `run`, and also each of its properties. */
 export class RunError extends Error {
   constructor(run) {
-    super(failureOf(run) || `The run ${run.id} is ${run.status}.`);
+    super(failureOf(run) || `The ${run.counts ? 'workflow' : 'run'} ${run.id} is ${run.status}.`);
     this.name = 'RunError';
     Object.assign(this, run);
     Object.defineProperty(this, 'run', { value: run });
@@ -101,11 +101,27 @@ export async function cancel(id, given = {}) {
   return request(pathOf(id, 'cancel/'), settings, { method: 'POST' });
 }
 
+/** Watch a workflow until it is over, as `attach` watches a run; a workflow has no outputs and messages. */
+export function attachWorkflow(id, given = {}) {
+  const settings = { ...options, ...given };
+  return settle(() => new Watch(id, settings, WORKFLOWS).untilOver(), settings);
+}
+
+/** Request the cancellation of a workflow, and resolve with it; its runs may take a moment to stop. */
+export async function cancelWorkflow(id, given = {}) {
+  const settings = { ...options, ...given };
+  return request(pathOf(id, 'cancel/', WORKFLOWS), settings, { method: 'POST' });
+}
+
 /** Resolve with the offered tasks, each with the JSON Schema of its inputs and of its outputs. */
 export async function types(given = {}) {
   const { results } = await request('types/', { ...options, ...given });
   return results;
 }
+
+// Where workflows are, below the base URL; runs are there.
+const RUNS = '';
+const WORKFLOWS = 'workflows/';
 
 // --- Settling -------------------------------------------------------------------------------------
 
@@ -187,10 +203,11 @@ let openStreams = 0;
 // The base URLs of servers that have said that they have no streams.
 const withoutStreams = new Set();
 
-/** Watches one run: by its stream of events if possible, otherwise by polling. */
+/** Watches one run, or one workflow: by its stream of events if possible, otherwise by polling. */
 class Watch {
-  constructor(id, settings) {
+  constructor(id, settings, place = RUNS) {
     this.id = id;
+    this.place = place;
     this.settings = settings;
     this.run = null;
     this.interval = settings.pollInterval;
@@ -211,7 +228,7 @@ class Watch {
 
   /** Fetch the run, with retries. */
   async fetchRun() {
-    const path = pathOf(this.id);
+    const path = pathOf(this.id, '', this.place);
     const get = () => request(path, this.settings).then(asRun);
     return withRetries(get, this.settings, isTemporary);
   }
@@ -252,7 +269,7 @@ class Watch {
     let hasStarted = false;
     let hasChanged = false;
     try {
-      const response = await fetch(urlOf(pathOf(this.id, 'events/'), settings), {
+      const response = await fetch(urlOf(pathOf(this.id, 'events/', this.place), settings), {
         ...modeOf(settings),
         headers: await headersOf(settings, { Accept: 'text/event-stream' }, limit.signal),
         cache: 'no-store',
@@ -465,11 +482,12 @@ function urlOf(path, { baseURL }) {
 }
 
 /** Return the path of a run. An id from elsewhere must not lead to another one: even encoded, `..` would. */
-function pathOf(id, rest = '') {
+function pathOf(id, rest = '', place = RUNS) {
   if (!/^[\w-]+$/.test(id ?? '')) {
-    throw new TypeError(`The id of a run has only letters, digits, - and _, unlike ${JSON.stringify(id)}.`);
+    const what = place === RUNS ? 'run' : 'workflow';
+    throw new TypeError(`The id of a ${what} has only letters, digits, - and _, unlike ${JSON.stringify(id)}.`);
   }
-  return `${id}/${rest}`;
+  return `${place}${id}/${rest}`;
 }
 
 function parse(text) {
@@ -636,14 +654,14 @@ export const TaskworksProgress =
 
 function makeElement(Base) {
   return class TaskworksProgress extends Base {
-    static observedAttributes = ['run', 'label'];
+    static observedAttributes = ['run', 'workflow', 'label'];
 
     #parts = null;
     #watch = null;
     #run = null;
     #shownMessages = [];
 
-    /** The latest state of the run, or null. */
+    /** The latest state of the run or workflow, or null. */
     get current() {
       return this.#run;
     }
@@ -659,8 +677,8 @@ function makeElement(Base) {
 
     attributeChangedCallback(name, before, value) {
       if (!this.#parts || before === value) return;
-      if (name === 'run') this.#start();
-      else this.#showLabel();
+      if (name === 'label') this.#showLabel();
+      else this.#start();
     }
 
     #draw() {
@@ -686,12 +704,13 @@ function makeElement(Base) {
     async #start() {
       this.#stop();
       this.#clear();
-      const id = this.getAttribute('run');
+      const workflow = this.getAttribute('workflow');
+      const id = workflow || this.getAttribute('run');
       if (!id) return;
       const watch = (this.#watch = new AbortController());
       const onProgress = (run) => watch.signal.aborted || this.#show(run);
       try {
-        await attach(id, { onProgress, signal: watch.signal });
+        await (workflow ? attachWorkflow : attach)(id, { onProgress, signal: watch.signal });
       } catch (error) {
         if (!watch.signal.aborted && !(error instanceof RunError)) this.#showError(error);
       }
@@ -792,7 +811,7 @@ function makeElement(Base) {
       this.dispatchEvent(new CustomEvent(`taskworks-${name}`, { detail, bubbles: true, composed: true }));
     }
 
-    /** Cancel the run, as the button does. */
+    /** Cancel the run or workflow, as the button does. */
     async cancel() {
       const { cancel: button, error } = this.#parts;
       const { signal } = this.#watch ?? {};
@@ -800,7 +819,8 @@ function makeElement(Base) {
       setBusy(button, true);
       error.hidden = true;
       try {
-        const run = await cancel(this.getAttribute('run'), { signal });
+        const workflow = this.getAttribute('workflow');
+        const run = await (workflow ? cancelWorkflow(workflow, { signal }) : cancel(this.getAttribute('run'), { signal }));
         // The watch may have received a newer state, in which the run is over.
         if (!signal?.aborted && !isOver(this.#run ?? run)) this.#show(run);
       } catch (problem) {
@@ -861,7 +881,9 @@ function readOptions() {
   Object.assign(options.texts, texts);
 }
 
-const client = { run, start, attach, cancel, types, options, isOver, RequestError, RunError, LostError };
+const client = {
+  run, start, attach, cancel, attachWorkflow, cancelWorkflow, types, options, isOver, RequestError, RunError, LostError,
+};
 export default client;
 
 if (typeof document !== 'undefined') {

@@ -25,6 +25,13 @@ class MySQLStore(LimitedClaims, HeldKeys, RowsByKey):
     max_queues = 50  # each costs a look a statement, and a claim one per executor
     max_closed_lanes = 100  # each costs a claim a statement
 
+    def _is_read_committed(self) -> bool:
+        # A transaction of our own begins with a lock, and InnoDB makes its view of the data later,
+        # at the first plain read.
+        connection: Any = self.connection
+        levels = ("read committed", "read uncommitted")
+        return connection.get_autocommit() or connection.isolation_level in levels
+
     def pause(self, scope: Scope, **options: Any) -> Pause:
         return self._despite_deadlocks(partial(super().pause, scope, **options))
 

@@ -11,7 +11,6 @@ from taskworks.database.clock import DatabaseClock
 from taskworks.models import Pause, RunState, TaskRun
 from taskworks.models.run import claim_order
 from taskworks.store.claiming import Lane, Outlook, outlook_of
-from taskworks.store.counting import Queue
 from taskworks.store.mysql.lock_waits import LockWaits
 
 
@@ -35,15 +34,6 @@ class ClaimsByLock(LockWaits):
         ready = self.runs.ready().filter(limit_name=None, backend=backend)
         while name := ready.filter(queue_name__gt=name).aggregate(name=Min("queue_name"))["name"]:
             yield name
-
-    def ready_heads(self, backends: Sequence[str], most: int) -> dict[Queue, float | None]:
-        # As for ready_queues, and without the times: that would be a query for each priority.
-        found = (
-            ((backend, name), None)
-            for backend in backends
-            for name in self._ready_queues_after("", backend)
-        )
-        return dict(islice(found, most))
 
     def outlook(self, backend: str, after: str | None = None, limit: int | None = None) -> Outlook:
         due_in, clock = self._seconds_until("MIN(available_at)")

@@ -20,6 +20,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from taskworks import real_time as time
+from taskworks.captured_logs import keeping_lines
 from taskworks.execution import (
     Attempt,
     Cancelled,
@@ -68,7 +69,8 @@ def work(descriptor: int, exit_timeout: float) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         # Its worker decides. Not SIG_IGN, which programs that a task starts would inherit.
         signal.signal(number, lambda *_: child.leave_if_orphaned())
-    child.work()
+    with keeping_lines():
+        child.work()
     connection.close()
     _limit_the_exit(exit_timeout)
     leave_connections()
@@ -161,7 +163,8 @@ class ChildMain:
             self._send_progress()
             self._send_requests()  # of a task that was interrupted while it asked
             self._current = None
-            self._connection.send(AttemptEnded(_portable(outcome), resident_bytes()))
+            seen_by = current.attempt.seen_by
+            self._connection.send(AttemptEnded(_portable(outcome), resident_bytes(), seen_by))
 
     def _ask(self, asked: StepAsked) -> None:
         # In the task's thread, which may be interrupted: so another one sends it.

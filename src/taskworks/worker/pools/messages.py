@@ -86,7 +86,11 @@ class StepAsked:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """The outcome of the attempt, and the child's memory in bytes after it."""
+    """
+    The outcome of the attempt, the child's memory in bytes after it, and which instruments have
+    surrounded it there.
+    """
 
     outcome: Outcome
     memory: int
+    seen_by: frozenset[str]

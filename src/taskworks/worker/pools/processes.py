@@ -302,9 +302,9 @@ class Slot:
                 case StepAsked(asked_by, request, asked):
                     if asked_by == number:
                         attempt.ask(asked, partial(child.answer, number, request))
-                case AttemptEnded(outcome, memory):
+                case AttemptEnded(outcome, memory, seen_by):
                     child.tasks += 1
-                    child.memory = memory
+                    child.memory, attempt.seen_by = memory, seen_by
                     return outcome
 
     def _replace_if_due(self, child: "TaskProcess") -> None:

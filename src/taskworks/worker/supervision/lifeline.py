@@ -11,7 +11,8 @@ from taskworks.logs import steady_logger
 
 logger = steady_logger(__name__)
 
-PIPE_VARIABLE = "TASKWORKS_LIFELINE"  # in the environment: the number of the pipe's descriptor
+# In the environment: the number of the pipe's descriptor, and which of the processes it is.
+PIPE_VARIABLE, NUMBER_VARIABLE = "TASKWORKS_LIFELINE", "TASKWORKS_PROCESS_NUMBER"
 
 
 class Lifeline:
@@ -21,10 +22,12 @@ class Lifeline:
 
     A signal from elsewhere asks once too, and no more often: whoever stops a service may send a
     signal to all of its processes, and the supervisor passes on its own.
+
+    ``number`` is 1 for the first process that it supervises.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        self._connection = Connection(descriptor)
+    def __init__(self, descriptor: int, number: int = 1) -> None:
+        self._connection, self.number = Connection(descriptor), number
         self._not_yet_asked = {1, 2}  # the first time, the second time
         self._stop: Callable[[], None] = lambda: None
         # Programs that a task leaves behind must not hold the pipe open.
@@ -36,7 +39,8 @@ class Lifeline:
         """Return the lifeline that a supervisor has given to this process; None without one."""
         # Taken out of the environment, because what a task starts has no supervisor.
         descriptor = os.environ.pop(PIPE_VARIABLE, None)
-        return cls(int(descriptor)) if descriptor else None
+        number = os.environ.pop(NUMBER_VARIABLE, "1")
+        return cls(int(descriptor), int(number)) if descriptor else None
 
     def announce(self, worker: UUID) -> None:
         """Send that the worker lives by this id from now on."""
@@ -56,6 +60,7 @@ class Lifeline:
         """Leave it to the program that this process is about to execute in its own place."""
         os.set_inheritable(self._connection.fileno(), True)
         os.environ[PIPE_VARIABLE] = str(self._connection.fileno())
+        os.environ[NUMBER_VARIABLE] = str(self.number)
 
     def _listen(self) -> None:
         try:

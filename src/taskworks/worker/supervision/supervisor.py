@@ -25,7 +25,7 @@ from taskworks.statistics.collector import Collector, NoCollector
 from taskworks.statistics.flushing import Flushing
 from taskworks.store import store
 from taskworks.worker.piped_process import PipedProcess, exit_in_words
-from taskworks.worker.supervision.lifeline import PIPE_VARIABLE
+from taskworks.worker.supervision.lifeline import NUMBER_VARIABLE, PIPE_VARIABLE
 
 SHORT_LIFE = 10.0  # seconds; a worker that dies within them is replaced ever more slowly
 SHORTEST_RESTART_PAUSE, LONGEST_RESTART_PAUSE = 0.5, 30.0  # seconds between two such workers
@@ -45,7 +45,7 @@ class Supervisor:
     def __init__(self, command: Sequence[str], number: int, *, end_by_themselves: bool) -> None:
         self._command = command
         self._end_by_themselves = end_by_themselves
-        self._slots = [WorkerSlot() for _ in range(number)]
+        self._slots = [WorkerSlot(one) for one in range(1, number + 1)]
         self._rescuer = Rescuer()
         self._times_asked = 0
         self._deadline = math.inf
@@ -151,9 +151,10 @@ class Supervisor:
 
 
 class WorkerSlot:
-    """A place for one worker process after another."""
+    """A place for one worker process after another; they have a number in common."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: int = 1) -> None:
+        self._number = number
         self.process: WorkerProcess | None = None
         self.is_open = True
         self.starts_at = 0.0
@@ -168,7 +169,7 @@ class WorkerSlot:
     def start(self, command: Sequence[str]) -> None:
         """Start a process, or plan another try if the system has none left."""
         try:
-            self.process = WorkerProcess(command)
+            self.process = WorkerProcess(command, self._number)
         except OSError as error:
             pause = self.plan(0.0)
             logger.warning("No worker process could be started: %s; again in %g s.", error, pause)
@@ -194,12 +195,12 @@ class WorkerProcess(PipedProcess):
     been asked to stop.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], number: int = 1) -> None:
         self.worker: UUID | None = None
         self.is_heard = True
         self._times_asked = 0
         self._began = time.monotonic()
-        super().__init__(command, PIPE_VARIABLE)
+        super().__init__(command, PIPE_VARIABLE, {NUMBER_VARIABLE: str(number)})
 
     @property
     def age(self) -> float:

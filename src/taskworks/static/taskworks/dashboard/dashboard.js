@@ -54,10 +54,11 @@
     window.htmx.trigger(live, "tw-refresh");
   };
 
-  // Whoever types, or has something open, is not disturbed.
+  // Whoever types is not disturbed, nor is who has ticked rows: none moves away.
   const isInUse = () =>
-    live.contains(document.activeElement) &&
-    document.activeElement.matches("input:not([type=checkbox]), textarea, select");
+    live.querySelector("[data-tw-row]:checked") ||
+    (live.contains(document.activeElement) &&
+      document.activeElement.matches("input:not([type=checkbox]), textarea, select"));
 
   const show = (text) => {
     banner.textContent = text || "";
@@ -201,12 +202,20 @@
     target?.scrollIntoView({ block: "nearest" });
     target?.querySelector("a")?.focus();
   };
+  const press = (verb) => {
+    if (!find("[data-tw-row]:checked")) {
+      rows()[here()]?.querySelector("[data-tw-row]")?.click();
+    }
+    find(`[data-tw-do="${verb}"]`)?.click();
+  };
   const act = {
     "/": () => find("[data-tw-search]")?.focus(),
     "?": () => dialog?.showModal(),
     t: nextTheme,
     j: () => move(1),
     k: () => move(-1),
+    e: () => press("retry"),
+    c: () => press("cancel"),
     x: () => rows()[here()]?.querySelector("[data-tw-row]")?.click(),
     p: () => {
       if (chooser) {

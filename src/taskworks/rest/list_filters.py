@@ -1,24 +1,25 @@
-"""Which runs a list has: its filters, and a page that begins after a run's id."""
+"""Which runs or workflows a list has: its filters, and a page that begins after an id."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Model, QuerySet
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
 
 from taskworks.filtering import RunFilter
-from taskworks.models import RunState, TaskRun
-from taskworks.models.run import TaskRunQuerySet
+from taskworks.models import RunState
 from taskworks.rest.serializers import STATUSES, StatusField, StrictSerializer, states_of
 from taskworks.typed import registry
 
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 50, 100  # runs
 CONDITIONS = ("tasks", "states", "queues", "enqueued_since", "enqueued_until")
 MAX_NAME_LENGTH = 512  # characters
+Row = TypeVar("Row", bound=Model)
 MAX_SHOWN_LENGTH = 100  # characters of the name of an unknown parameter, in an error
 
 
@@ -91,48 +92,31 @@ class DigitsFilter(serializers.IntegerField):
         return int(super().to_internal_value(data))
 
 
-class RunFilters(StrictSerializer):
+class ListFilters(StrictSerializer):
     """
     The query of a list. Its validated data are ``mine``, ``page_size`` and ``cursor``, and the
-    others as conditions of a ``RunFilter``. Other parameters, and one that is given twice, are
-    errors: to ignore a filter would be to answer with other runs.
+    others as conditions. Other parameters, and one that is given twice, are errors: to ignore a
+    filter would be to answer with other rows.
     """
 
-    task = TaskFilter(source="tasks", required=False, help_text="Runs of this task.")
-    status = StatusFilter(source="states", required=False, help_text="Runs with this status.")
-    queue = NameFilter(source="queues", required=False, help_text="Runs of this queue.")
-    created_after = TimeFilter(
-        source="enqueued_since", required=False, help_text="Enqueued then or later."
-    )
-    created_before = TimeFilter(
-        source="enqueued_until", required=False, help_text="Enqueued before then."
-    )
-    mine = FlagFilter(required=False, help_text="Only the user's own runs; for staff.")
+    mine = FlagFilter(required=False, help_text="Only the user's own; for staff.")
     page_size = DigitsFilter(
         min_value=1,
         max_value=MAX_PAGE_SIZE,
         default=DEFAULT_PAGE_SIZE,
-        help_text="How many runs a page has at most.",
+        help_text="How many a page has at most.",
     )
     cursor = serializers.UUIDField(
         required=False,
         error_messages={"invalid": "Not a cursor: follow the link in next."},
-        help_text="Runs after this one in the list; the link in next has it.",
+        help_text="Those after this one in the list; the link in next has it.",
     )
 
     @classmethod
-    def of(cls, query: QueryDict) -> "RunFilters":
+    def of(cls, query: QueryDict) -> Self:
         """Return the filters in the query of a request."""
         # As a dict: in a QueryDict a flag that is not given is false.
         return cls(data=query.dict(), context={"query": query})
-
-    @property
-    def meant(self) -> RunFilter:
-        """The filter, once it is valid."""
-        given = self.validated_data
-        conditions = {name: given[name] for name in CONDITIONS if name in given}
-        several = {"tasks", "queues"} & {*conditions}
-        return RunFilter(**conditions | {name: (conditions[name],) for name in several})
 
     def why_unknown(self, name: str) -> str:
         known = ", ".join(sorted(self.fields))
@@ -146,13 +130,34 @@ class RunFilters(StrictSerializer):
         return values
 
 
+class RunFilters(ListFilters):
+    """The query of a list of runs, whose conditions are those of a ``RunFilter``."""
+
+    task = TaskFilter(source="tasks", required=False, help_text="Runs of this task.")
+    status = StatusFilter(source="states", required=False, help_text="Runs with this status.")
+    queue = NameFilter(source="queues", required=False, help_text="Runs of this queue.")
+    created_after = TimeFilter(
+        source="enqueued_since", required=False, help_text="Enqueued then or later."
+    )
+    created_before = TimeFilter(
+        source="enqueued_until", required=False, help_text="Enqueued before then."
+    )
+
+    @property
+    def meant(self) -> RunFilter:
+        """The filter, once it is valid."""
+        given = self.validated_data
+        conditions = {name: given[name] for name in CONDITIONS if name in given}
+        several = {"tasks", "queues"} & {*conditions}
+        return RunFilter(**conditions | {name: (conditions[name],) for name in several})
+
+
 def page_of(
-    runs: TaskRunQuerySet, meant: RunFilter, page_size: int, cursor: UUID | None = None
-) -> tuple[list[TaskRun], UUID | None]:
-    """Return the newest of these runs, and the cursor of the next page; None on the last one."""
-    found_all = meant.narrow(runs)
+    rows: QuerySet[Row], page_size: int, cursor: UUID | None = None
+) -> tuple[list[Row], UUID | None]:
+    """Return the newest of these rows, and the cursor of the next page; None on the last one."""
     if cursor is not None:
-        found_all = found_all.filter(id__lt=cursor)
-    found = list(found_all.order_by("-id")[: page_size + 1])
+        rows = rows.filter(id__lt=cursor)
+    found: list[Any] = list(rows.order_by("-id")[: page_size + 1])
     page = found[:page_size]
     return page, page[-1].id if len(found) > len(page) else None

@@ -1,0 +1,4 @@
+TASKWORKS = {
+    # ...
+    "METRICS_TASK_LABEL": False,
+}

@@ -1,0 +1,6 @@
+import os
+
+TASKWORKS = {
+    # ...
+    "METRICS_TOKEN": os.environ.get("METRICS_TOKEN", ""),
+}

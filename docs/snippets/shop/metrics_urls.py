@@ -1,0 +1,6 @@
+from django.urls import path
+from taskworks.prometheus import metrics
+
+urlpatterns = [
+    path("metrics", metrics),
+]

@@ -1,0 +1,6 @@
+from django.urls import path
+from taskworks.health.views import health
+
+urlpatterns = [
+    path("health/", health),
+]

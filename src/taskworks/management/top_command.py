@@ -1,0 +1,95 @@
+"""``manage.py taskworks top``: what is wrong, queues and workers, live in the terminal."""
+
+import argparse
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseError
+from django.db import connections
+
+from taskworks import real_time as time
+from taskworks.management.argument_types import seconds
+from taskworks.management.output import print_line, print_table
+from taskworks.management.queues_command import print_queues
+from taskworks.management.reach import check_reachable
+from taskworks.management.workers_command import TITLES as WORKER_TITLES
+from taskworks.management.workers_command import row_of
+from taskworks.overview import Overview, overview
+from taskworks.store import store, store_alias
+
+HELP = "Show what is wrong, the queues and the workers, again and again."
+CLEAR = "\x1b[H\x1b[2J"  # the screen of a terminal
+SHORTEST = 0.5  # seconds
+MAX_ROWS = 30  # of a table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--interval",
+        type=seconds,
+        default=2.0,
+        metavar="SECONDS",
+        help="How long to wait between two looks, 0.5 or more (default: 2).",
+    )
+    parser.add_argument(
+        "--once", action="store_true", help="Look once, as it does where there is no terminal."
+    )
+
+
+def run(command: BaseCommand, options: dict[str, Any]) -> None:
+    """Show it until Ctrl-C; an outage of the database is shown, and waited for."""
+    check_reachable()
+    is_live = command.stdout.isatty() and not options["once"]
+    try:
+        while True:
+            _show(command, is_live=is_live)
+            if not is_live:
+                return
+            time.sleep(max(SHORTEST, options["interval"]))
+    except KeyboardInterrupt:
+        return
+
+
+def _show(command: BaseCommand, *, is_live: bool) -> None:
+    try:
+        seen = overview(store())
+    except DatabaseError as error:
+        sentence = f"The database {store_alias()!r} does not answer: {str(error).strip()}"
+        if not is_live:
+            raise CommandError(sentence) from error
+        connections[store_alias()].close()
+        command.stdout.write(CLEAR, ending="")
+        print_line(command, sentence)
+        return
+    if is_live:
+        command.stdout.write(CLEAR, ending="")
+    _print(command, seen)
+    command.stdout.flush()
+
+
+def _print(command: BaseCommand, seen: Overview) -> None:
+    print_line(command, f"{seen.at:%Y-%m-%d %H:%M:%S}")
+    for problem in seen.findings.problems[:MAX_ROWS]:
+        print_line(command, f"{problem.severity.upper()} {problem.sentence}")
+    for unknown in seen.findings.unknown:
+        print_line(command, f"UNKNOWN {unknown.sentence}")
+    if not any(seen.findings):
+        print_line(command, "Nothing is wrong.")
+    print_line(command)
+    if seen.queues:
+        deepest = sorted(seen.queues, key=lambda queue: -queue.state.ready)[:MAX_ROWS]
+        print_queues(command, deepest)
+        _say_more(command, len(seen.queues), "queues")
+    else:
+        print_line(command, "Nothing waits or runs in any queue.")
+    print_line(command)
+    if seen.workers:
+        print_table(command, WORKER_TITLES, map(row_of, seen.workers[:MAX_ROWS]))
+        _say_more(command, len(seen.workers), "workers")
+    else:
+        print_line(command, "No workers are running.")
+
+
+def _say_more(command: BaseCommand, number: int, of: str) -> None:
+    if number > MAX_ROWS:
+        print_line(command, f"... and {number - MAX_ROWS} more {of}")

@@ -1,0 +1,79 @@
+"""When a queue will be empty, or what it takes that it does not grow for ever."""
+
+import math
+from datetime import timedelta
+from typing import NamedTuple
+
+from taskworks.durations import in_words
+
+STEADY = 0.05  # of what is finished: a smaller difference is none
+LONGEST = timedelta(days=30)
+
+
+class Flow(NamedTuple):
+    """What is known of a queue."""
+
+    depth: int  # ready runs now
+    depth_before: float | None  # and ``minutes`` ago; None if nobody knows
+    minutes: float
+    finished: float  # runs that have finished since
+    run_seconds: float  # that an attempt takes, on average
+    slots: int  # of the living workers that take the queue
+
+
+class Forecast(NamedTuple):
+    """What will become of a queue if all goes on as in the latest minutes."""
+
+    finished_per_minute: float
+    enqueued_per_minute: float | None  # None if nobody knows
+    empty_in: timedelta | None = None  # None if it does not become empty
+    more_slots: int = 0  # that would keep it from growing
+
+    @property
+    def in_words(self) -> str:
+        """The forecast as a few words; "" if there is nothing to say."""
+        if self.empty_in is not None:
+            return f"empty in {in_words(self.empty_in, decimals=0)}" if self.empty_in else ""
+        if self.enqueued_per_minute is None:
+            return ""
+        growth = self.enqueued_per_minute - self.finished_per_minute
+        if growth <= STEADY * self.enqueued_per_minute:
+            return "steady"
+        grows = f"grows by {_number(growth)} a minute"
+        if not self.more_slots:
+            return grows
+        slots = f"{self.more_slots} more slot{'' if self.more_slots == 1 else 's'}"
+        return f"{grows}: {slots} would hold it"
+
+
+def forecast(flow: Flow) -> Forecast:
+    """
+    Return the forecast. What is enqueued is what is finished, and what the queue has grown by. By
+    Little's law, as many slots are busy as runs come in a second times the seconds that one takes.
+    """
+    per_minute = flow.finished / flow.minutes
+    if flow.depth == 0:
+        return Forecast(per_minute, _enqueued(flow), timedelta())
+    enqueued = _enqueued(flow)
+    if enqueued is None:
+        return Forecast(per_minute, None)
+    falls_by = per_minute - enqueued
+    if falls_by > STEADY * max(per_minute, enqueued):
+        left = timedelta(minutes=min(flow.depth / falls_by, LONGEST.total_seconds() / 60))
+        return Forecast(per_minute, enqueued, left)
+    return Forecast(per_minute, enqueued, None, _more_slots(flow, enqueued))
+
+
+def _enqueued(flow: Flow) -> float | None:
+    if flow.depth_before is None:
+        return None
+    return max(0.0, (flow.finished + flow.depth - flow.depth_before) / flow.minutes)
+
+
+def _more_slots(flow: Flow, enqueued: float) -> int:
+    needed = enqueued / 60 * flow.run_seconds
+    return max(0, math.ceil(needed) - flow.slots) if flow.run_seconds else 0
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}" if value < 10 else f"{value:,.0f}"

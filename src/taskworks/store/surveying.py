@@ -1,0 +1,205 @@
+"""Count what waits, at a cost that has a bound however much it is."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from itertools import islice
+from typing import Any, NamedTuple
+
+from taskworks.models import RunState, TaskRun
+from taskworks.models.run import IN_HAND
+from taskworks.options.policy import LANES
+from taskworks.store.claiming import Claiming
+from taskworks.store.limited_names import LimitedNames
+
+MAX_COUNTED = 10_000  # runs of one queue, or of one state
+MAX_COUNTED_IN_ALL = 200_000  # ready runs of all queues
+MAX_QUEUES = 2000  # of one backend, and of all limits, that a look finds
+PER_STATEMENT = 100  # queues
+
+
+class QueueState(NamedTuple):
+    """The ready runs of a queue."""
+
+    backend: str
+    queue_name: str
+    ready: int = 0
+    is_capped: bool = False  # there are that many, or more
+    waited: timedelta = timedelta()  # since the oldest was ready
+    executors: frozenset[str] = frozenset()  # some of those that they have
+
+    @property
+    def ready_in_words(self) -> str:
+        """The number, and that it may be too small."""
+        return f"{self.ready:,}{' or more' if self.is_capped else ''}"
+
+    def _plus(self, other: "QueueState") -> "QueueState":
+        return self._replace(
+            ready=self.ready + other.ready,
+            is_capped=self.is_capped or other.is_capped,
+            waited=max(self.waited, other.waited),
+            executors=self.executors | other.executors,
+        )
+
+
+class Counted(NamedTuple):
+    """How many runs of a queue are in a state."""
+
+    backend: str
+    queue_name: str
+    state: RunState
+    number: int
+    is_capped: bool = False  # there are that many, or more
+
+
+class _Part(NamedTuple):
+    """Ready runs whose entries in an index stand side by side."""
+
+    backend: str
+    queue_name: str
+    limit: str | None = None
+
+
+class Surveying(Claiming, LimitedNames):
+    """Look at all queues for people, charts and alarms."""
+
+    def survey(
+        self, cap: int = MAX_COUNTED, in_all: int = MAX_COUNTED_IN_ALL, queues: int = MAX_QUEUES
+    ) -> list[QueueState]:
+        """
+        Return the queues that have ready runs, in the order of their names: of each backend up to
+        ``queues``, and as many of limits. Of each queue ``cap`` runs are counted, or fewer so that
+        it is not many more than ``in_all`` together. The oldest of runs with a limit is looked for
+        among as many.
+        """
+        parts = [*self._unlimited_parts(queues), *self._limited_parts(queues)]
+        each = max(1, min(cap, in_all // max(1, len(parts))))
+        states: dict[tuple[str, str], QueueState] = {}
+        for part, state in self._counted_parts(parts, each):
+            key = part.backend, part.queue_name
+            states[key] = states[key]._plus(state) if key in states else state
+        return [states[key] for key in sorted(states)]
+
+    def count_by_queue(self, state: RunState, cap: int = MAX_COUNTED) -> list[Counted]:
+        """
+        Return how many runs each queue has in a state that is neither ready nor an end. ``cap``
+        runs are counted together: those that have waited longest, or are due next.
+        """
+        if state in IN_HAND:  # as the condition of the index has it, or SQLite does not use that
+            condition = f"state IN ('claimed', 'running') AND state = '{state.value}'"
+        else:
+            condition = f"state = '{state.value}' ORDER BY available_at, id"
+        return self._grouped(state, condition, [], cap)
+
+    def count_finished(
+        self, state: RunState, within: timedelta, cap: int = MAX_COUNTED
+    ) -> list[Counted]:
+        """Return how many runs of each queue have ended so of late; the latest ``cap`` of all."""
+        since = self.connection.ops.adapt_datetimefield_value(self.read_clock() - within)
+        condition = (
+            f"state = '{state.value}' AND finished_at IS NOT NULL AND finished_at >= %s "
+            "ORDER BY finished_at DESC"
+        )
+        return self._grouped(state, condition, [since], cap)
+
+    def _grouped(
+        self, state: RunState, condition: str, parameters: Sequence[Any], cap: int
+    ) -> list[Counted]:
+        statement = f"""
+            SELECT backend, queue_name, COUNT(*) FROM (
+                SELECT backend, queue_name FROM {self._quoted(TaskRun)}
+                WHERE {condition} LIMIT {int(cap) + 1}
+            ) AS counted GROUP BY backend, queue_name"""  # noqa: S608 - names, and our conditions
+        rows = self._fetch(statement, parameters)
+        is_capped = sum(number for *_, number in rows) > cap
+        return [Counted(backend, queue, state, n, is_capped) for backend, queue, n in rows]
+
+    # What is ready.
+
+    def _unlimited_parts(self, most: int) -> Iterator[_Part]:
+        backend: str | None = ""
+        while (backend := self._next_backend(backend or "")) is not None:
+            for name in self.ready_queues(backend, limit=most):
+                yield _Part(backend, name)
+
+    def _next_backend(self, after: str) -> str | None:
+        ready = f"FROM {self._quoted(TaskRun)} WHERE state = 'ready' AND {self._unlimited}"
+        [(name,)] = self._fetch(f"SELECT MIN(backend) {ready} AND backend > %s", [after])
+        return name  # type: ignore[no-any-return]
+
+    def _limited_parts(self, most: int) -> Iterable[_Part]:
+        names = islice(self.every_limited_name(), most)
+        return dict.fromkeys(_Part(name.backend, name.queue, name.limit) for name in names)
+
+    def _counted_parts(
+        self, parts: Sequence[_Part], cap: int
+    ) -> Iterator[tuple[_Part, QueueState]]:
+        for start in range(0, len(parts), PER_STATEMENT):
+            some = parts[start : start + PER_STATEMENT]
+            rows = defaultdict(list)
+            for place, *row in self._count_some(some, cap):
+                rows[place].append(row)
+            for place, part in enumerate(some):
+                yield part, self._state_of(part, rows[place], cap)
+
+    def _count_some(self, parts: Sequence[_Part], cap: int) -> list[tuple[Any, ...]]:
+        """Return rows of a part's place, an executor, a number and the seconds of the oldest."""
+        seconds, clock = self._seconds_until("MIN(available_at)")
+        statements, parameters = [], list[Any]()
+        for place, part in enumerate(parts):
+            condition, values = self._condition(part)
+            statements.append(f"""
+                SELECT {place}, executor, COUNT(*), {seconds} FROM (
+                    SELECT executor, available_at FROM {self._quoted(TaskRun)}
+                    WHERE {condition} {self._in_order(part)} LIMIT {int(cap) + 1}
+                ) AS counted GROUP BY executor""")  # noqa: S608 - names, and our conditions
+            parameters += [*clock, *values]
+        return self._fetch(" UNION ALL ".join(statements), parameters)
+
+    def _state_of(self, part: _Part, rows: Iterable[Sequence[Any]], cap: int) -> QueueState:
+        number = sum(count for _, count, _ in rows)
+        oldest = {executor: -float(seconds) for executor, _, seconds in rows}
+        is_capped = number > cap
+        if is_capped and part.limit is None:
+            oldest = self._oldest_of(part)
+        return QueueState(
+            part.backend,
+            part.queue_name,
+            min(number, cap),
+            is_capped,
+            timedelta(seconds=round(max([0.0, *oldest.values()]), 3)),  # SQLite's are not exact
+            frozenset(oldest),
+        )
+
+    def _oldest_of(self, part: _Part) -> dict[str, float]:
+        """Return the age of the oldest run by executor, with a probe of the index for each rank."""
+        seconds, clock = self._seconds_until("MIN(available_at)")
+        condition, values = self._condition(part)
+        rank = self.connection.ops.quote_name("rank")
+        ready = f"FROM {self._quoted(TaskRun)} WHERE {condition} AND executor = %s AND {rank}"
+        oldest: dict[str, float] = {}
+        for executor in LANES:
+            known = [*values, executor]
+            lowest = -(2**15)
+            while True:
+                [(lowest,)] = self._fetch(f"SELECT MIN({rank}) {ready} > %s", [*known, lowest])
+                if lowest is None:
+                    break
+                [(left,)] = self._fetch(f"SELECT {seconds} {ready} = %s", [*clock, *known, lowest])
+                if left is not None:
+                    oldest[executor] = max(oldest.get(executor, 0.0), -float(left))
+        return oldest
+
+    def _condition(self, part: _Part) -> tuple[str, list[Any]]:
+        values = [part.backend, part.queue_name]
+        of_queue = "backend = %s AND queue_name = %s"
+        if part.limit is None:
+            return f"state = 'ready' AND {self._unlimited} AND {of_queue}", values
+        limited = f"state = 'ready' AND {self._limited} AND limit_name = %s"
+        return f"{limited} AND {of_queue}", [part.limit, *values]
+
+    def _in_order(self, part: _Part) -> str:
+        """Return SQL for the order of the index, without which PostgreSQL may read the table."""
+        if self.connection.vendor == "mysql":  # which may sort instead, and needs no hint
+            return ""
+        return "ORDER BY executor, rank" if part.limit is None else "ORDER BY executor, lane, rank"

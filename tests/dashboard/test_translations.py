@@ -1,0 +1,89 @@
+"""The German texts are complete, and what is read of them is what is written."""
+
+import ast
+import gettext
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from django.utils import translation
+from django.utils.translation.template import templatize
+
+import taskworks
+from tests.dashboard.conftest import place
+
+pytestmark = pytest.mark.any_database
+
+SOURCES = Path(taskworks.__file__).parent
+CATALOG = SOURCES / "locale" / "de" / "LC_MESSAGES" / "django.po"
+FUNCTIONS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext"}
+IN_TEMPLATES = re.compile(r"\b(?:_|gettext|ngettext)\(u?(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')")
+ENTRY = re.compile(
+    r'^msgid ((?:".*"\n)+)(?:msgid_plural ((?:".*"\n)+))?((?:msgstr(?:\[\d\])? (?:".*"\n?)+)+)',
+    re.MULTILINE,
+)
+PLACEHOLDER = re.compile(r"%\(\w+\)s")
+
+
+def written() -> dict[str, list[str]]:
+    """Return the translations in the catalog, by the text that they translate."""
+    entries: dict[str, list[str]] = {}
+    for text, _, translated in ENTRY.findall(CATALOG.read_text()):
+        parts = re.split(r"^msgstr(?:\[\d\])? ", translated, flags=re.MULTILINE)[1:]
+        entries[_joined(text)] = [_joined(part) for part in parts]
+    return entries
+
+
+def _joined(lines: str) -> str:
+    return "".join(ast.literal_eval(line) for line in lines.strip().splitlines())
+
+
+def marked() -> Iterator[str]:
+    """Yield what is marked for translation in code and templates."""
+    for path in SOURCES.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and _name(node.func) in FUNCTIONS and node.args:
+                given = node.args[0]
+                if isinstance(given, ast.Constant) and isinstance(given.value, str):
+                    yield given.value
+    for path in SOURCES.rglob("*.html"):
+        for text in IN_TEMPLATES.findall(templatize(path.read_text())):
+            yield ast.literal_eval(text)
+
+
+def _name(function: ast.expr) -> str:
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def test_every_text_is_translated() -> None:
+    translations = written()
+    missing = {text for text in marked() if not all(translations.get(text, [""]))}
+    assert not missing, "run makemessages -l de in src/taskworks, and translate what is new"
+
+
+def test_translations_name_the_same_values() -> None:
+    for text, translations in written().items():
+        if text and len(translations) == 1:
+            values = [{*PLACEHOLDER.findall(one)} for one in (text, translations[0])]
+            assert values[0] == values[1], (text, translations)
+    assert "fuzzy" not in CATALOG.read_text()
+
+
+def test_the_compiled_catalog_is_that_of_the_texts() -> None:
+    with CATALOG.with_suffix(".mo").open("rb") as file:
+        compiled = gettext.GNUTranslations(file)
+    for text, translations in written().items():
+        if text and len(translations) == 1:
+            assert compiled.gettext(text) == translations[0], "run compilemessages -l de"
+
+
+@pytest.mark.django_db
+def test_pages_speak_german(root: Client) -> None:
+    with translation.override("de"):
+        text = root.get(place("queues")).content.decode()
+    assert '<html lang="de"' in text
+    assert "<h1>Warteschlangen</h1>" in text
+    assert "Warteschlange anhalten" in text
+    assert "Pause the queue" not in text

@@ -1,0 +1,1 @@
+"""Traces and reports, span by span and event by event, as exporters and transports get them."""
