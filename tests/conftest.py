@@ -57,11 +57,11 @@ NOT_EVERY_DAY = [
 THOROUGH_ON_SERVERS = [
     ROOT / "conformance",
     ROOT / "dashboard",
-    ROOT / "dashboard",
     ROOT / "docs",
     ROOT / "faces",
     ROOT / "processes",
     ROOT / "testing",
+    ROOT / "traces",
     ROOT / "typed",
 ]
 # They say nothing of this Python or Django, and so run with the first pair alone.
