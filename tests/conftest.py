@@ -61,6 +61,7 @@ THOROUGH_ON_SERVERS = [
     ROOT / "faces",
     ROOT / "processes",
     ROOT / "testing",
+    ROOT / "traces",
     ROOT / "typed",
 ]
 # They say nothing of this Python or Django, and so run with the first pair alone.
@@ -75,6 +76,7 @@ ONCE = [
 # and pages are the same on any other.
 ON_ONE_SERVER = [
     ROOT / "conformance",
+    ROOT / "traces",
     ROOT / "docs",
     ROOT / "faces",
     ROOT / "processes" / "test_closed_output.py",

@@ -226,6 +226,7 @@ class TestRaces:
         assert TaskRun.objects.filter(state="ready", queue_name="default").count() == 0
 
 
+@pytest.mark.thorough_on_servers
 class TestBadInput:
     def test_an_empty_filter_is_refused(self) -> None:
         make("failed")
@@ -282,6 +283,7 @@ class TestBadInput:
             control.preview_runs("retry", to_queue="mail", state="failed")
 
 
+@pytest.mark.thorough_on_servers
 class TestPreview:
     def test_it_counts_up_to_a_bound_and_writes_nothing(self) -> None:
         entry = {
@@ -305,6 +307,7 @@ class TestPreview:
         assert states() == {"failed": 8}
 
 
+@pytest.mark.thorough_on_servers
 class TestInTheBackground:
     @pytest.fixture(autouse=True)
     def _small_chunks(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -380,6 +383,7 @@ class TestInTheBackground:
             bulk_run.start(RETRY, FAILED, backend="default")
 
 
+@pytest.mark.thorough_on_servers
 class TestAudit:
     def test_one_entry_has_the_filter_and_the_count(self, caplog: pytest.LogCaptureFixture) -> None:
         user = get_user_model().objects.create_user("Ada\n[forged]")
@@ -433,6 +437,7 @@ def test_a_group_is_retried_by_its_index_and_each_run_once(now: datetime) -> Non
     assert states() == {"ready": 3, "failed": 1}
 
 
+@pytest.mark.thorough_on_servers
 class TestAuditOfTheAdmin:
     def test_one_run_has_it_in_its_history_and_several_are_one_entry(self, client: Any) -> None:
         user = get_user_model().objects.create_superuser("Ada")

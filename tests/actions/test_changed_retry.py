@@ -104,6 +104,7 @@ class TestNewRun:
             assert changed_of(metadata) == ()
 
 
+@pytest.mark.thorough_on_servers
 class TestArguments:
     def test_they_are_changed_by_name_or_position(self) -> None:
         run = TaskRun(
@@ -144,6 +145,7 @@ class TestArguments:
         assert differences(run, [1], {"amount": True}) == []
 
 
+@pytest.mark.thorough_on_servers
 class TestBadInput:
     def test_what_enqueue_refuses_is_refused(self) -> None:
         result = typed_charge.enqueue(order=5, amount=30)

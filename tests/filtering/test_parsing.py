@@ -137,7 +137,7 @@ def test_words_say_what_is_meant() -> None:
     )
 
 
-@effort(deadline=None, max_examples=100)
+@effort(deadline=None, max_examples=50)
 @given(
     st.dictionaries(st.sampled_from([*NAMES, "else"]), st.lists(st.text(max_size=30), max_size=3))
 )

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client, override_settings
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from taskworks.conf import conf
 from taskworks.prometheus import metrics, open_metrics
 from taskworks.prometheus.__main__ import main
 from taskworks.store import Store
 from tests.prometheus.conftest import TOKEN, Settings
+from tests.statistics.conftest import Flushed
 
 pytestmark = pytest.mark.any_database
 
@@ -56,13 +58,19 @@ def test_the_token_opens_it_and_the_open_view_needs_none(store: Store) -> None:
     assert get("/open").status_code == 200
 
 
-def test_the_header_chooses_the_format(store: Store) -> None:
+def test_the_header_chooses_the_format(store: Store, flushed: Flushed) -> None:
+    flushed('it\'s "a\\task"\n', successful=3, attempts=4, took=[0.1, 5.0])
     plain = get("/open")
     assert plain.headers["Content-Type"].startswith("text/plain; version=")
     assert not plain.content.endswith(b"# EOF\n")
     answer = get("/open", Accept="application/openmetrics-text; version=1.0.0")
     assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
     assert answer.content.endswith(b"# EOF\n")
+    # Its parser is strict.
+    families = [*text_string_to_metric_families(answer.content.decode())]
+    values = {s.name: s.value for one in families for s in one.samples if "task" in s.labels}
+    assert values["taskworks_attempts_started_total"] == 4
+    assert values["taskworks_run_seconds_count"] == 2
     for nonsense in ("", "*/*", "text/html", "\xff;;q=x", "application/openmetrics-text;version=x"):
         assert get("/open", Accept=nonsense).status_code == 200
 

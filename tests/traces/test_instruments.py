@@ -12,6 +12,7 @@ import pytest
 from django.db import transaction
 
 from taskworks import instruments
+from taskworks.execution import seen_attempts
 from taskworks.execution.outcome import Outcome
 from taskworks.execution.seen_attempts import WORDS
 from taskworks.instruments import EnqueuedRuns, ExecutedAttempt, Instrument
@@ -81,6 +82,9 @@ def test_what_an_instrument_sees(notes: Notes) -> None:
     assert last.error is not None
     assert last.error["exception_class_path"] == "tests.traces.shelf.Broken"
     assert last.began_at <= last.ended_at
+    for one in (enqueued, last):
+        with pytest.raises(TypeError):
+            one.metadata["a"] = 1  # type: ignore[index]
     assert last.size == enqueued.sizes[0]
     recorded = notes.recorded
     assert [one.outcome for one in recorded] == ["retried", "failed"]
@@ -168,6 +172,23 @@ def test_an_instrument_that_fails_changes_nothing(
     assert len(notes.enqueued) == len(notes.attempts) == len(notes.recorded) == 1
     [attempt] = notes.attempts
     assert attempt.outcome == "successful"
+
+
+@pytest.mark.any_database
+def test_a_run_that_cannot_be_described(
+    notes: Notes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse_one(attempt: Any) -> float:
+        if attempt.run.task_path == tasks.add.module_path:
+            raise TypeError("of a row that somebody has written")
+        return 0.0
+
+    monkeypatch.setattr(seen_attempts, "_waited", refuse_one)
+    other = tasks.noop.enqueue()
+    assert executed(tasks.add.enqueue(1, 2)).return_value == 3
+    assert [one.run_id for one in notes.attempts] == [other.id]
+    assert [one.run_id for one in notes.recorded] == [other.id]
+    assert "cannot be described to instruments" in caplog.text
 
 
 @pytest.mark.any_database

@@ -159,7 +159,7 @@ def charts_of(past: History) -> Iterable[Chart]:
         _("How many runs waited, on average"),
         times,
         [Series(label=_("ready"), style="muted", values=[depths.get(at, 0) for at in times])],
-        text=lambda value: str(localize(round(value, 1))),
+        text=lambda value: str(localize(round(value) if value >= 10 else round(value, 1))),
         marks=marks,
     )
     yield charts.curves(

@@ -92,7 +92,7 @@ def duration(value: Any) -> str:
     length = value if isinstance(value, timedelta) else timedelta(seconds=value)
     seconds = length.total_seconds()
     if 0 < seconds < 1:
-        return f"{localize(round(seconds * 1000, 1 if seconds < 0.01 else 0))} ms"
+        return f"{localize(_rounded(seconds * 1000))} ms"
     return in_words(length)
 
 
@@ -121,8 +121,12 @@ def percent(share: float | None) -> str:
     """Return a share as a percentage; "—" for None."""
     if share is None:
         return "—"
-    value = 100 * share
-    return f"{localize(round(value, 1 if 0 < value < 10 else 0))} %"
+    return f"{localize(_rounded(100 * share))} %"
+
+
+def _rounded(value: float) -> float:
+    """Return a number without digits that say nothing."""
+    return round(value, 1) if 0 < value < 10 else round(value)
 
 
 @register.filter

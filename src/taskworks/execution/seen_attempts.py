@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from types import MappingProxyType
 
 from taskworks import instruments
 from taskworks import real_time as time
@@ -26,7 +27,10 @@ from taskworks.execution.outcome import (
     Suspended,
 )
 from taskworks.instruments import ExecutedAttempt, unix_time
+from taskworks.logs import steady_logger
 from taskworks.models import RunState
+
+logger = steady_logger(__name__)
 
 WORDS: dict[type, str] = {
     Succeeded: "successful",
@@ -52,7 +56,12 @@ See = Callable[[Outcome], Outcome]  # notes the outcome, and returns it
 @contextmanager
 def seen(attempt: Attempt) -> Iterator[See]:
     """Surround an attempt whose task is about to be called, until the block ends."""
-    described = _described(attempt)
+    try:
+        described = _described(attempt)
+    except Exception:  # of what somebody has written into its row
+        logger.exception("Run %s cannot be described to instruments.", attempt.run.id)
+        yield _unseen
+        return
 
     def see(outcome: Outcome) -> Outcome:
         _add_outcome(described, attempt, outcome)
@@ -63,9 +72,21 @@ def seen(attempt: Attempt) -> Iterator[See]:
     attempt.seen_by = names
 
 
+def _unseen(outcome: Outcome) -> Outcome:
+    return outcome
+
+
 def tell_recorded(attempts: Sequence[Attempt]) -> None:
     """Tell instruments of outcomes that are written."""
-    instruments.recording([_recorded(attempt) for attempt in attempts])
+    instruments.recording([*_recorded_among(attempts)])
+
+
+def _recorded_among(attempts: Sequence[Attempt]) -> Iterator[ExecutedAttempt]:
+    for attempt in attempts:
+        try:
+            yield _recorded(attempt)
+        except Exception:  # as above
+            logger.exception("Run %s cannot be described to instruments.", attempt.run.id)
 
 
 def _recorded(attempt: Attempt) -> ExecutedAttempt:
@@ -90,7 +111,7 @@ def _described(attempt: Attempt) -> ExecutedAttempt:
         executor=attempt.policy.executor,
         worker=attempt.worker_id,
         waited=_waited(attempt),
-        metadata=run.metadata,
+        metadata=MappingProxyType(run.metadata),
         arguments=(run.args, run.kwargs),
         errors=run.errors,
         seen_by=attempt.seen_by,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import django
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from taskworks.models import RunState
+from taskworks.models import RunState, Worker
 from taskworks.prometheus.facts import Facts, Queue
 from taskworks.prometheus.labels import QUEUE, Labels, clean
 from taskworks.prometheus.latest import Reading
@@ -115,24 +115,23 @@ def _of_queues(facts: Facts | None) -> Iterator[Metric]:
     paused = _Gauge("taskworks_queue_paused", "1 if the queue is paused.", QUEUE)
     attended = _Gauge("taskworks_queue_workers", "Living workers that take the queue.", QUEUE)
     if facts:
+        shown = {*facts.queues}
+        claiming = [worker for worker in facts.heard_workers if not worker.asked_to]
         for queue in facts.queues:
             oldest.add(queue, 0.0)
             paused.add(queue, float(queue in facts.paused))
-            attended.add(queue, _number_of_takers(facts, queue))
+            attended.add(queue, _number_of_takers(claiming, queue))
         for one in facts.ready:
-            if (one.backend, one.queue_name) in facts.queues:
+            if (one.backend, one.queue_name) in shown:
                 oldest.set_highest([one.backend, one.queue_name], one.waited.total_seconds())
         for queue, seconds in facts.objectives.items():
             objective.set_highest(queue, seconds)
     yield from (oldest.filled(), objective.filled(), paused.filled(), attended.filled())
 
 
-def _number_of_takers(facts: Facts, queue: Queue) -> int:
+def _number_of_takers(workers: Sequence[Worker], queue: Queue) -> int:
     backend, name = queue
-    return sum(
-        worker.backend == backend and worker.takes(name) and not worker.asked_to
-        for worker in facts.heard_workers
-    )
+    return sum(worker.backend == backend and worker.takes(name) for worker in workers)
 
 
 def _of_workers(facts: Facts | None) -> Iterator[Metric]:

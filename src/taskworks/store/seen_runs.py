@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import MappingProxyType
 
 from taskworks import instruments
 from taskworks.instruments import EnqueuedRuns
@@ -18,7 +19,7 @@ def seen(new: NewRuns) -> Iterator[None]:
         queue_name=columns["queue_name"],
         backend=columns["backend"],
         sizes=[len(args) + len(kwargs) for args, kwargs in new.texts],
-        metadata=columns["metadata"],
+        metadata=MappingProxyType(columns["metadata"]),
     )
     with instruments.enqueuing(runs):
         if any(runs.carried):
