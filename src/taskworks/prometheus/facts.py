@@ -18,7 +18,8 @@ from taskworks.statistics import reading
 from taskworks.statistics.reading import Key
 from taskworks.statistics.tally import Tally
 from taskworks.store import Store
-from taskworks.store.surveying import Counted, QueueState
+from taskworks.store.counting import Counted
+from taskworks.store.surveying import QueueState
 
 TIME_LIMIT = 5.0  # seconds that a statement may take
 MAX_QUEUES = 500  # of which what waits is shown, besides those that TASKS names
