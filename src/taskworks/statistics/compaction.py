@@ -10,6 +10,7 @@ from django.db.models import Count, Q
 from taskworks.models import Statistic
 from taskworks.models.statistic import EVER, HOUR, MINUTE, TEN_MINUTES, TEN_SECONDS
 from taskworks.statistics.places import MAX_SERIES, Place
+from taskworks.statistics.stored_rows import delete_rows, rows_with
 from taskworks.statistics.tally import Tally
 from taskworks.store import Store
 from taskworks.store.shared_duties import BOOKKEEPING
@@ -23,7 +24,6 @@ KEPT_FOR = {
 COMPACTED_AFTER = 120  # seconds; by then nobody repeats a flush
 FAR_AHEAD = 600  # seconds; rows from before a clock was set back
 CHUNK = 300  # rows of ten seconds that one transaction adds up
-IDS_PER_QUERY = 500
 
 
 def compact(store: Store) -> int:
@@ -46,13 +46,13 @@ def merge(store: Store, tallies: dict[Place, Tally], instead_of: Sequence[UUID] 
     period has no room for is added to its row for others.
     """
     places = {*tallies} | {place.of_others for place in tallies}
-    stored = {row.id: row for row in _rows(store, {place.id for place in places})}
+    stored = {row.id: row for row in rows_with(store, Statistic, {place.id for place in places})}
     merged: dict[Place, Tally] = {}
     for place, tally in _with_room(store, tallies, {*stored}).items():
         merged[place] = tally
         if row := stored.get(place.id):
             tally.add(Tally.of(row))
-    _delete(store, [*instead_of, *({place.id for place in merged} & {*stored})])
+    delete_rows(store, Statistic, [*instead_of, *({place.id for place in merged} & {*stored})])
     rows = [tally.row(place.id, **place._asdict()) for place, tally in merged.items()]
     Statistic.objects.using(store.alias).bulk_create(sorted(rows, key=lambda row: row.id))
 
@@ -64,7 +64,7 @@ def forget_statistics(store: Store, limit: int) -> int:
         old |= Q(seconds=seconds, since__lt=now - kept_for.total_seconds())
     rows = Statistic.objects.using(store.alias).filter(old).order_by()
     ids = [*rows.values_list("id", flat=True)[:limit]]
-    _delete(store, ids)
+    delete_rows(store, Statistic, ids)
     return len(ids)
 
 
@@ -122,19 +122,3 @@ def _room(store: Store, periods: set[tuple[int, int]]) -> Counter[tuple[int, int
         }
     )
     return Counter({period: MAX_SERIES[period[0]] - taken[period] for period in periods})
-
-
-def _rows(store: Store, ids: Iterable[UUID]) -> Iterable[Statistic]:
-    for some in _chunks([*ids]):
-        yield from Statistic.objects.using(store.alias).filter(id__in=some)
-
-
-def _delete(store: Store, ids: Iterable[UUID]) -> None:
-    # In this order: a flush may insert one of them, and would wait for another.
-    for some in _chunks(sorted(ids)):
-        Statistic.objects.using(store.alias).filter(id__in=some)._raw_delete(store.alias)
-
-
-def _chunks(ids: Sequence[UUID]) -> Iterable[Sequence[UUID]]:
-    for start in range(0, len(ids), IDS_PER_QUERY):
-        yield ids[start : start + IDS_PER_QUERY]

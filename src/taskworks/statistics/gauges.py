@@ -12,17 +12,18 @@ from taskworks.models.statistic import MINUTE, OTHERS
 from taskworks.statistics.compaction import FAR_AHEAD, KEPT_FOR, unix_time
 from taskworks.statistics.places import id_of
 from taskworks.statistics.reading import period_for
+from taskworks.statistics.stored_rows import delete_rows, rows_with
 from taskworks.store import Store
 from taskworks.store.shared_duties import GAUGES
 
 MAX_QUEUES = 200  # that a period tells apart
 MAX_DEPTH = 100_000  # ready runs of a queue that are counted
-IDS_PER_QUERY = 500
 MOST = 2**63 - 1
 SUMS = ("samples", "depth_sum", "busy_sum", "slots_sum")
 
 Queue = tuple[str, str]  # a backend and a queue; two empty texts stand for all queues
 EVERY_QUEUE: Queue = ("", "")
+DepthsBefore = tuple[timedelta, dict[Queue, float]] | None  # how long ago, and of each queue
 
 
 class Sample(NamedTuple):
@@ -88,7 +89,7 @@ def gauges(
     ]
 
 
-def depths_before(store: Store, duration: timedelta) -> tuple[timedelta, dict[Queue, float]] | None:
+def depths_before(store: Store, duration: timedelta) -> DepthsBefore:
     """
     Return how many runs were ready in each queue about a ``duration`` ago, up to 200 minutes, and
     how long ago that exactly was; if no worker lived then, somewhat later. None if none did.
@@ -113,7 +114,7 @@ def forget_gauges(store: Store, limit: int) -> int:
     old |= Q(since__gt=now + FAR_AHEAD)  # from before a clock was set back
     rows = Gauge._default_manager.using(store.alias).filter(old).order_by()
     ids = [*rows.values_list("id", flat=True)[:limit]]
-    _delete(store, ids)
+    delete_rows(store, Gauge, ids)
     return len(ids)
 
 
@@ -175,10 +176,10 @@ def _add(store: Store, read: dict[Queue, Sample]) -> None:
         for queue, one in _with_room(store, period, read).items():
             row = _row(period, queue, one)
             rows[row.id] = row
-    stored = [*_rows(store, rows)]
+    stored = [*rows_with(store, Gauge, rows)]
     for old in stored:
         _merge(rows[old.id], old)
-    _delete(store, [old.id for old in stored])
+    delete_rows(store, Gauge, [old.id for old in stored])
     ordered = sorted(rows.values(), key=lambda row: row.id)
     Gauge._default_manager.using(store.alias).bulk_create(ordered)
 
@@ -230,18 +231,3 @@ def _merge(row: Gauge, old: Gauge) -> None:
     row.busy_max = max(row.busy_max, old.busy_max)
     oldest = [one for one in (row.oldest_max, old.oldest_max) if one is not None]
     row.oldest_max = max(oldest, default=None)
-
-
-def _rows(store: Store, ids: Iterable[UUID]) -> Iterable[Gauge]:
-    for some in _chunks([*ids]):
-        yield from Gauge._default_manager.using(store.alias).filter(id__in=some)
-
-
-def _delete(store: Store, ids: list[UUID]) -> None:
-    for some in _chunks(sorted(ids)):
-        Gauge._default_manager.using(store.alias).filter(id__in=some)._raw_delete(store.alias)
-
-
-def _chunks(ids: list[UUID]) -> Iterable[list[UUID]]:
-    for start in range(0, len(ids), IDS_PER_QUERY):
-        yield ids[start : start + IDS_PER_QUERY]
