@@ -9,9 +9,9 @@ from taskworks.models import Pause
 from taskworks.models.pause import QUEUE
 from taskworks.options.objectives import Objective, objectives
 from taskworks.problems.looking import Findings, look
-from taskworks.problems.situation import LATELY, Situation
+from taskworks.problems.situation import Situation
 from taskworks.statistics.attainment import Attainment, attainment
-from taskworks.statistics.forecast import Flow, Forecast, forecast
+from taskworks.statistics.forecast import LATELY, Flow, Forecast, forecast
 from taskworks.statistics.gauges import depths_before
 from taskworks.statistics.reading import Counts
 from taskworks.store import Store
@@ -75,28 +75,14 @@ def queues(store: Store, situation: Situation | None = None) -> list[QueueOvervi
     for name in sorted(names):
         state, counted = states.get(name, QueueState(*name)), counts.get(name, Counts())
         slots = sum(worker.all_slots for worker in situation.attending(state))
-        expected = _expected(state, slots, counted, before) if conf().statistics else None
+        flow = Flow.of(state, slots, counted, before)
+        expected = forecast(flow) if conf().statistics else None
         pause = pauses.get(name)
         attained = _attained(store, name, wanted.get(name))
         found.append(
             QueueOverview(state, in_hand.get(name, 0), slots, counted, expected, pause, attained)
         )
     return found
-
-
-def _expected(
-    state: QueueState,
-    slots: int,
-    counts: Counts,
-    before: tuple[timedelta, dict[Queue, float]] | None,
-) -> Forecast:
-    ago, depths = before or (LATELY, {})
-    is_known = before is not None and not state.is_capped
-    depth_before = depths.get((state.backend, state.queue_name), 0.0) if is_known else None
-    minutes = ago.total_seconds() / 60
-    finished = counts.finished * ago / LATELY
-    seconds = counts.run_sum / counts.attempts if counts.attempts else 0.0
-    return forecast(Flow(state.ready, depth_before, minutes, finished, seconds, slots))
 
 
 def _attained(store: Store, name: Queue, objective: Objective | None) -> Attainment | None:

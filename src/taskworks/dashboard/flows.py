@@ -1,23 +1,22 @@
 """Queues with what goes in and out of them: read once for all pages of this process."""
 
-from datetime import timedelta
 from typing import NamedTuple
 
 from taskworks.dashboard import charts
-from taskworks.dashboard.history import RATE_WINDOW, History, history
+from taskworks.dashboard.history import History, history
 from taskworks.dashboard.reading import read
 from taskworks.dashboard.shared import Shared
 from taskworks.dashboard.snapshot import QueueNow, Snapshot
-from taskworks.statistics import forecast, gauges
-from taskworks.statistics.forecast import Forecast
+from taskworks.statistics import gauges
+from taskworks.statistics.forecast import LATELY, Flow, Forecast, forecast
+from taskworks.statistics.gauges import DepthsBefore
+from taskworks.statistics.reading import Counts
 from taskworks.statistics.tally import Tally
 from taskworks.store import store
 from taskworks.store.surveying import QueueState
 
 KEPT_FOR = 10.0  # seconds
 NOTHING = Tally()
-
-Depths = tuple[timedelta, dict[tuple[str, str], float]] | None
 
 
 class QueueLine(NamedTuple):
@@ -47,7 +46,7 @@ class QueueLine(NamedTuple):
 def queue_lines(now: Snapshot) -> list[QueueLine]:
     """Return a line for each queue: those with runs that wait first."""
     past = history("1h")
-    hour, lately, before = past.by_queue(), past.by_queue(RATE_WINDOW), _depths.get()
+    hour, lately, before = past.by_queue(), past.by_queue(LATELY), _depths.get()
     lines = [
         QueueLine(
             queue,
@@ -68,24 +67,12 @@ def _with_those_before(now: Snapshot, past: History) -> list[QueueNow]:
     return [*queues, *(QueueNow(QueueState(*key), 0, 0, 0, None) for key in before)]
 
 
-def _forecast(queue: QueueNow, lately: Tally, before: Depths) -> Forecast:
-    is_known = before is not None and not queue.state.is_capped
-    ago, depths = before or (RATE_WINDOW, {})
-    begun = lately.runs.total
-    return forecast.forecast(
-        forecast.Flow(
-            queue.ready,
-            depths.get(queue.key, 0.0) if is_known else None,
-            ago.total_seconds() / 60,
-            lately.finished * (ago / RATE_WINDOW),
-            lately.run_sum / begun if begun else 0.0,
-            queue.slots,
-        )
-    )
+def _forecast(queue: QueueNow, lately: Tally, before: DepthsBefore) -> Forecast:
+    return forecast(Flow.of(queue.state, queue.slots, Counts.of(lately), before))
 
 
-def _depths_before() -> Depths:
-    return read(lambda: gauges.depths_before(store(), RATE_WINDOW)).value
+def _depths_before() -> DepthsBefore:
+    return read(lambda: gauges.depths_before(store(), LATELY)).value
 
 
 _depths = Shared(_depths_before, KEPT_FOR)

@@ -18,7 +18,6 @@ from taskworks.statistics.tally import Tally
 from taskworks.store import store
 
 MOST_SECONDS = 1.0  # that its statements may take: the result is kept for a while
-RATE_WINDOW = timedelta(minutes=15)
 
 
 class Window(NamedTuple):

@@ -10,7 +10,7 @@ from taskworks.durations import in_words
 from taskworks.management.output import add_json, print_json, print_line, print_table
 from taskworks.management.reach import check_reachable
 from taskworks.overview import QueueOverview, queues
-from taskworks.problems.situation import LATELY
+from taskworks.statistics.forecast import LATELY
 from taskworks.store import store
 
 HELP = "List the queues: what waits, for how long, how fast it is worked off, and until when."

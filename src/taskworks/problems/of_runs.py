@@ -7,7 +7,8 @@ from taskworks.database.clock import DatabaseClock
 from taskworks.execution.judgement import MAX_CRASHES
 from taskworks.models import RunState
 from taskworks.problems.problem import Problem, Severity
-from taskworks.problems.situation import LATELY, Situation
+from taskworks.problems.situation import Situation
+from taskworks.statistics.forecast import LATELY
 
 FAILING = 0.05  # the share of failures from which on it is a problem
 FEW = 20  # ended runs, of which no share is told

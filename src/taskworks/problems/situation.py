@@ -1,18 +1,17 @@
 """What the rules look at, read when the first of them asks."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 
 from taskworks.conf import conf
 from taskworks.models import Pause, Worker
 from taskworks.models.pause import QUEUE, Scope
 from taskworks.statistics import reading
+from taskworks.statistics.forecast import LATELY
 from taskworks.statistics.reading import Counts, Key
 from taskworks.store import Store, stats
 from taskworks.store.stats import Working
 from taskworks.store.surveying import QueueState
-
-LATELY = timedelta(minutes=15)  # for which shares of failures and rates are told
 
 
 class Situation:

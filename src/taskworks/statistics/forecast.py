@@ -5,7 +5,11 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from taskworks.durations import in_words
+from taskworks.statistics.gauges import DepthsBefore
+from taskworks.statistics.reading import Counts
+from taskworks.store.surveying import QueueState
 
+LATELY = timedelta(minutes=15)  # for which rates and shares of failures are told
 STEADY = 0.05  # of what is finished: a smaller difference is none
 LONGEST = timedelta(days=30)
 
@@ -19,6 +23,20 @@ class Flow(NamedTuple):
     finished: float  # runs that have finished since
     run_seconds: float  # that an attempt takes, on average
     slots: int  # of the living workers that take the queue
+
+    @classmethod
+    def of(cls, queue: QueueState, slots: int, lately: Counts, before: DepthsBefore) -> "Flow":
+        """Return what is known if so much became of its runs ``LATELY``."""
+        ago, depths = before or (LATELY, {})
+        is_known = before is not None and not queue.is_capped
+        return cls(
+            queue.ready,
+            depths.get((queue.backend, queue.queue_name), 0.0) if is_known else None,
+            ago.total_seconds() / 60,
+            lately.finished * (ago / LATELY),
+            lately.run_sum / lately.attempts if lately.attempts else 0.0,
+            slots,
+        )
 
 
 class Forecast(NamedTuple):

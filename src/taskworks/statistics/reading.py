@@ -43,6 +43,11 @@ class Counts(NamedTuple):
     cancelled: int = 0
     run_sum: float = 0.0
 
+    @classmethod
+    def of(cls, tally: Tally) -> "Counts":
+        """Return those of a tally."""
+        return cls._make([*(tally[name] for name in cls._fields[:-1]), tally.run_sum])
+
     @property
     def finished(self) -> int:
         """How many runs have finished."""
