@@ -11,10 +11,10 @@ from taskworks.actions.verbs import Verb
 from taskworks.dashboard.access import Action
 from taskworks.dashboard.page import ActionView, Page
 from taskworks.dashboard.reading import read
-from taskworks.dashboard.redaction import masked_text
 from taskworks.dashboard.snapshot import forget_snapshot
 from taskworks.dashboard.until import DURATIONS, given_end
 from taskworks.filtering import RunFilter
+from taskworks.masking import masked_text
 from taskworks.models import Failure, FailureGroup, TaskRun
 from taskworks.store import store
 
