@@ -228,12 +228,14 @@ class RelativesPage(PartPage):
 
     def part(self, run: TaskRun) -> Mapping[str, Any]:
         relatives = relatives_of(store(), run)
+        parent = next(iter(seen_by(self.access, filter(None, [relatives.parent]))), None)
         return {
+            "hides_parent": relatives.parent is not None and parent is None,
             "relatives": relatives._replace(
-                parent=next(iter(seen_by(self.access, filter(None, [relatives.parent]))), None),
+                parent=parent,
                 children=seen_by(self.access, relatives.children),
                 of_request=seen_by(self.access, relatives.of_request),
-            )
+            ),
         }
 
 
