@@ -61,20 +61,24 @@ THOROUGH_ON_SERVERS = [
     ROOT / "faces",
     ROOT / "processes",
     ROOT / "testing",
+    ROOT / "traces",
     ROOT / "typed",
 ]
 # They say nothing of this Python or Django, and so run with the first pair alone.
 ONCE = [
     ROOT / "client" / "test_in_node.py",
     ROOT / "client" / "test_on_a_page.py",
+    ROOT / "conformance" / "celery",
     ROOT / "dashboard" / "test_in_browser.py",
     ROOT / "dashboard" / "runs" / "test_in_browser.py",
     ROOT / "faces" / "test_admin_in_browser.py",
+    ROOT / "moving" / "test_guides.py",
 ]
 # What even a thorough run shows on PostgreSQL alone of the servers: signals, pipes, child processes
 # and pages are the same on any other.
 ON_ONE_SERVER = [
     ROOT / "conformance",
+    ROOT / "traces",
     ROOT / "docs",
     ROOT / "faces",
     ROOT / "processes" / "test_closed_output.py",

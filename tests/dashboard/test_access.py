@@ -1,7 +1,9 @@
 """Who may open the dashboard, and what becomes of everybody else."""
 
+import re
 from typing import Any
 
+import django
 import pytest
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
@@ -80,3 +82,22 @@ def test_a_fragment_that_is_known_is_not_sent_again(root: Client) -> None:
     again = {"HX-Request": "true", "If-None-Match": first["ETag"]}
     second = root.get(place("overview"), headers=again)
     assert (second.status_code, second.content) == (304, b"")
+
+
+@pytest.mark.skipif(django.VERSION < (6, 0), reason="Django writes no policy before 6.0")
+def test_the_policy_of_the_project_is_in_force(root: Client, settings: Any) -> None:
+    from django.utils.csp import CSP
+
+    settings.SECURE_CSP = {
+        "default-src": [CSP.NONE],
+        "script-src": [CSP.NONCE, CSP.STRICT_DYNAMIC],
+        "style-src": [CSP.NONCE],
+    }
+    middleware = "django.middleware.csp.ContentSecurityPolicyMiddleware"
+    settings.MIDDLEWARE = [middleware, *settings.MIDDLEWARE]
+    response = root.get(place("overview"))
+    [nonce] = {*re.findall(r"'nonce-([^']+)'", response["Content-Security-Policy"])}
+    text = response.content.decode()
+    scripts = re.findall(r"<(?:script|link rel=\"stylesheet\")[^>]*>", text)
+    assert len(scripts) >= 5
+    assert all(f'nonce="{nonce}"' in one for one in scripts)

@@ -1,13 +1,16 @@
 """The pages in a browser: they keep the policy, complain of nothing, and fit on a phone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.staticfiles.handlers import StaticFilesHandler
+from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.test.testcases import LiveServerThread
+from django.utils.functional import SimpleLazyObject
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
@@ -35,8 +38,8 @@ REQUESTS = """
 """
 
 
-@pytest.fixture
-def site() -> Iterator[str]:
+@contextmanager
+def live_site() -> Iterator[str]:
     server = LiveServerThread("127.0.0.1", StaticFilesHandler)
     server.daemon = True
     server.start()
@@ -45,6 +48,12 @@ def site() -> Iterator[str]:
     yield f"http://127.0.0.1:{server.port}"
     server.terminate()
     server.join()
+
+
+@pytest.fixture
+def site() -> Iterator[str]:
+    with live_site() as site:
+        yield site
 
 
 @pytest.fixture(scope="module")
@@ -180,3 +189,35 @@ def test_keys_lead_to_pages(site: str, browser: webdriver.Chrome) -> None:
     dialog.find_element(By.CSS_SELECTOR, "form button").click()
     browser.find_element(By.TAG_NAME, "body").send_keys("go")
     assert browser.current_url.endswith(place("queues"))
+
+
+class StrictPolicy:
+    """Writes the policy of a project, which trusts nothing without the nonce of the request."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request._csp_nonce = SimpleLazyObject(lambda: "n0nce")  # type: ignore[attr-defined]
+        response = self.get_response(request)
+        response["Content-Security-Policy"] = (
+            "default-src 'none'; script-src 'nonce-n0nce' 'strict-dynamic'; "
+            "style-src 'nonce-n0nce'; img-src 'self' data:; connect-src 'self'; form-action 'self'"
+        )
+        return response
+
+
+def test_pages_keep_a_policy_of_nonces(
+    browser: webdriver.Chrome, client: Client, settings: Any, patience: None
+) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.StrictPolicy"]
+    assert "strict-dynamic" in client.get(place("overview"))["Content-Security-Policy"]
+    with live_site() as strict:
+        hostile.fill()
+        for name, ids in hostile.pages().items():
+            browser.get(f"{strict}{place(name, *ids)}")
+            assert browser.execute_script("return window.violations") == [], name
+            assert browser.execute_script("return Boolean(window.htmx)"), name
+        browser.execute_script("htmx.trigger('#tw-live', 'tw-refresh')")
+        wait_for(lambda: "Updated at" in text_of(browser), "the page is refreshed")
+        assert browser.execute_script("return window.violations") == []

@@ -16,6 +16,7 @@ from django.core.management import CommandError, call_command
 
 import taskworks_health
 from taskworks import task_backends
+from taskworks.models import TaskRun
 from taskworks.models import Worker as WorkerRow
 from taskworks.worker import Options, Queues, Worker
 from taskworks.worker.heartbeat_file import HeartbeatFile
@@ -65,7 +66,11 @@ def answer(port: int, path: str, method: str = "GET") -> tuple[int, str]:
 
 @pytest.mark.thorough_on_servers
 @pytest.mark.django_db(transaction=True)
-def test_a_worker_that_lives_says_so_until_it_ends(tmp_path: Path, capsys: Capture) -> None:
+def test_a_worker_that_lives_says_so_until_it_ends(
+    tmp_path: Path, capsys: Capture, settings: Any
+) -> None:
+    unhurried = {"WORKER_TIMEOUT": 600.0, "SHUTDOWN_TIMEOUT": 600.0}
+    settings.TASKWORKS = {**settings.TASKWORKS, **unhurried}
     path = tmp_path / "worker.json"
     probes = Probes(str(path), (LOCAL, 0))
     assert probes.server
@@ -90,7 +95,7 @@ def test_a_worker_that_lives_says_so_until_it_ends(tmp_path: Path, capsys: Captu
         assert answer(port, "/admin")[0] == 404
         assert answer(port, "/livez", "POST")[0] == 501
         tasks.wait_for_gate.enqueue()
-        wait_for(lambda: worker._ledger.unsettled, "it executes")
+        wait_for(lambda: TaskRun.objects.filter(state="running").exists(), "it executes")
         worker.stop()
         wait_for(lambda: answer(port, "/readyz") == (503, "the worker is stopping"), "it drains")
         assert answer(port, "/livez") == (200, "alive")
@@ -132,6 +137,12 @@ def test_a_file_that_cannot_be_written(tmp_path: Path, caplog: Any) -> None:
     assert error.value.returncode == 2
     assert "--heartbeat-file" in str(error.value)
     assert "No such file or directory" in str(error.value)
+    victim, path = tmp_path / "victim", tmp_path / "f"
+    victim.write_text("theirs")
+    (tmp_path / f"f.{os.getpid()}.new").symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic links"):
+        HeartbeatFile(str(path), Pulse())
+    assert victim.read_text() == "theirs"
     pulse = Pulse()
     folder = tmp_path / "gone"
     folder.mkdir()

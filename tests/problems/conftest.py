@@ -1,11 +1,13 @@
 """Rows as they are when something is wrong."""
 
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 
+from taskworks.database.clock import DatabaseClock
 from taskworks.models import TaskRun, Worker
 from taskworks.problems import RULES, Problem, look
 from taskworks.store import Store
@@ -26,6 +28,14 @@ def _database(transactional_db: None) -> None:
 def _as_in_a_project(settings: Any) -> None:
     """A worker is silent after half a minute; the tests' settings say a second."""
     settings.TASKWORKS = {**settings.TASKWORKS, "WORKER_TIMEOUT": 30.0}
+
+
+@pytest.fixture
+def time_stands_still(_server_s_clock: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The database's as well, so that sentences have the same numbers however slow the machine."""
+    monkeypatch.setattr(DatabaseClock, "is_python_s", True)
+    with time_machine.travel(datetime.now(UTC), tick=False):
+        yield
 
 
 @pytest.fixture

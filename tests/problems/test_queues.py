@@ -16,6 +16,8 @@ from tests import tasks
 from tests.problems.conftest import Enqueue, Register, asked, the_one
 from tests.statistics.conftest import Flushed
 
+pytestmark = pytest.mark.usefixtures("time_stands_still")
+
 
 def test_a_queue_that_nobody_takes(enqueue: Enqueue, register: Register) -> None:
     register("elsewhere", queues=["reports"])

@@ -17,6 +17,8 @@ from taskworks.store import Store
 from tests.problems.conftest import Enqueue, Register, asked, the_one
 from tests.statistics.conftest import Flushed
 
+pytestmark = pytest.mark.usefixtures("time_stands_still")
+
 
 def test_a_task_of_whose_runs_many_fail(flushed: Flushed, settings: Any) -> None:
     flushed("shop.charge", ago=300, successful=60, failed=20, queue_name="a")
@@ -62,7 +64,7 @@ def test_a_worker_that_seems_dead(register: Register, enqueue: Enqueue) -> None:
 
 def test_workers_of_an_old_release(register: Register) -> None:
     for number in range(2):
-        register(f"old-{number}", started=9000, release="v11", version="1.0")
+        register(f"old-{number}", started=9000 - number, release="v11", version="1.0")
     register("new", started=500, release="v12", version="1.0")
     assert asked("worker_of_another_release") == []  # they are being restarted, one by one
     register("new too", started=1000, release="v12", version="1.0")

@@ -121,10 +121,11 @@ FAILING = (
 )
 IN_HEALTH = (
     *FAILING,
-    "No living worker takes the queue 'mail', in which 12 runs are ready; the oldest has waited "
-    "3 h 0 min. web-1 was last heard 3 h 0 min ago.",
+    "No living worker takes the queue 'mail', in which 12 runs are ready; the oldest has",
+    "web-1 was last heard 3 h ",
     "The worker web-1 (",
-    "seems to be dead: silent for 3 h 0 min; its 1 run comes back when another worker has lived",
+    "seems to be dead: silent for 3 h ",
+    "its 1 run comes back when another worker has lived",
     "The queue 'imports' of the backend 'default' is paused by anna: Their disk is full.",
     "Meanwhile 7 runs are ready in it.",
     "CRITICAL stuck_transaction: ",
@@ -134,7 +135,7 @@ IN_HEALTH = (
 )
 IN_STATUS = (
     *FAILING,
-    "The worker web-1 seems to be dead: silent for 3 h 0 min",
+    "The worker web-1 seems to be dead: silent for 3 h ",
     "No living worker takes these queues, which have runs to execute: 'mail' (13)",
     "The queue 'imports' of the backend 'default' is paused by anna: Their disk is full.",
     *(() if connection.vendor == "sqlite" else ("CRITICAL stuck_transaction: A transaction of",)),

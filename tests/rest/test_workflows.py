@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -12,7 +12,9 @@ from taskworks import TaskContext, TaskResult, Workflow, WorkflowResult, task
 from taskworks.control import pause
 from taskworks.models import RunState, TaskRun
 from taskworks.models import Workflow as Row
-from taskworks.rest.events.hub import hub
+from taskworks.rest.events import workflow_looks
+from taskworks.rest.events.hub import Hub, hub
+from taskworks.store import store
 from taskworks.testing.running import run_tasks
 from tests.rest import TASKS, address, offered
 from tests.rest.browsers import Browser, browsing
@@ -288,6 +290,40 @@ def test_runs_and_workflows_are_followed_together(
     client.post(of(first, "cancel"))
     for reading in readings:
         assert reading.wait_for_the_end()[-1][1]["status"] == "cancelled"
+
+
+class Watched(Hub):
+    """A hub with a stream of this workflow."""
+
+    def __init__(self, workflow: UUID) -> None:
+        super().__init__()
+        self._workflow = workflow
+
+    @property
+    def watched_workflows(self) -> list[UUID]:
+        return [self._workflow]
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize(("takes", "rests"), [(0.01, 1.0), (3.0, 27.0)])
+def test_what_is_slow_to_read_is_read_rarely(
+    monkeypatch: pytest.MonkeyPatch, takes: float, rests: float
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(workflow_looks.time, "monotonic", lambda: now[0])
+    looks, reads = workflow_looks.WorkflowLooks(Watched(uuid4())), list[float]()
+
+    def read(*args: Any) -> None:
+        reads.append(now[0])
+        now[0] += takes
+
+    monkeypatch.setattr(looks, "_read", read)
+    assert looks.look(store()) == pytest.approx(100 + takes + rests)
+    now[0] += rests / 2
+    looks.look(store())
+    now[0] += rests / 2 + 0.01
+    looks.look(store())
+    assert reads == [100.0, pytest.approx(100 + takes + rests + 0.01)]
 
 
 # Events that are sent to runs, and why a run waits.

@@ -414,6 +414,20 @@ def test_each_state_is_counted_in_its_index(store: Store) -> None:
         assert_no_scan(plan.replace("filesort", ""))  # of what is counted
 
 
+def test_all_states_are_counted_in_their_indexes(store: Store, limited: None) -> None:
+    with no_scan_of_most_rows():
+        [plan] = plans(lambda: store.count_states(1000), "COUNT(*)")
+    assert "taskworks_run_finished" in plan
+    assert_no_scan(plan)
+
+
+def test_open_failures_are_counted_by_their_group(store: Store, limited: None) -> None:
+    with no_scan_of_most_rows():
+        [plan] = plans(lambda: store.count_open(["a", "b"], 100), "COUNT(*)")
+    assert "taskworks_failure_group" in plan
+    assert_no_scan(plan)
+
+
 LISTS = (
     RunFilter(),
     RunFilter(tasks=("tests.tasks.other",)),

@@ -167,7 +167,7 @@ class Surveying(Claiming, LimitedNames):
             part.queue_name,
             min(number, cap),
             is_capped,
-            timedelta(seconds=max([0.0, *oldest.values()])),
+            timedelta(seconds=round(max([0.0, *oldest.values()]), 3)),  # SQLite's are not exact
             frozenset(oldest),
         )
 

@@ -60,10 +60,15 @@ class HeartbeatFile:
     def _replace(self, text: str) -> None:
         beside = f"{self._path}.{os.getpid()}.new"
         try:
-            with open(beside, "w", encoding="utf-8") as file:
+            with open(beside, "w", encoding="utf-8", opener=_not_through_a_link) as file:
                 file.write(text)
             os.replace(beside, self._path)
         except OSError:
             with suppress(OSError):
                 os.remove(beside)
             raise
+
+
+def _not_through_a_link(path: str, flags: int) -> int:
+    # In a directory that others may write to, somebody may have put a link there.
+    return os.open(path, flags | os.O_NOFOLLOW, 0o644)
