@@ -110,7 +110,6 @@ class WorkflowPage(Page):
         addresses = {one.id: self._address_of(one) for one in steps}
         return {
             "workflow": self.workflow,
-            "now": read(store().read_clock),
             "counts": _in_order(shown.counts),
             "graph": graph(steps, addresses) if hidden.value is not None else "",
             "steps": [StepRow(one, addresses[one.id]) for one in steps],
