@@ -517,7 +517,7 @@ def preview_runs(
     """
     from taskworks.actions import bulk
     from taskworks.actions.verbs import action_of
-    from taskworks.filtering.given import filter_of
+    from taskworks.filtering.from_python import filter_of
 
     return bulk.preview(action_of(action, to_queue, to_priority), filter_of(conditions))
 
@@ -544,7 +544,7 @@ def act_in_background(
     """
     from taskworks.actions import bulk_run
     from taskworks.actions.verbs import action_of
-    from taskworks.filtering.given import filter_of
+    from taskworks.filtering.from_python import filter_of
 
     meant = filter_of(conditions)
     return bulk_run.start(action_of(action, to_queue, to_priority), meant, by=by)
@@ -599,7 +599,7 @@ def _act(
 ) -> "Done":
     from taskworks.actions import bulk
     from taskworks.actions.verbs import action_of
-    from taskworks.filtering.given import filter_of
+    from taskworks.filtering.from_python import filter_of
 
     return bulk.carry_out(action_of(verb, queue, priority), filter_of(conditions), by)
 

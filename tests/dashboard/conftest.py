@@ -8,8 +8,8 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from taskworks.dashboard.flows import forget_depths
 from taskworks.dashboard.history import forget_history
+from taskworks.dashboard.queue_lines import forget_depths
 from taskworks.dashboard.snapshot import forget_snapshot
 from tests.faces.conftest import failed_run, make_run, patience, worker
 

@@ -19,7 +19,7 @@ from taskworks.management.output import DETAILS, SUMMARY
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import new_run_id
 from taskworks.signals import task_cancelled
-from taskworks.store import stats, store
+from taskworks.store import census, store
 from tests.behavior import raising, received, run_worker, unique
 from tests.behavior.test_worker import refusal
 from tests.faces.conftest import MakeRun
@@ -174,8 +174,8 @@ class TestStatus:
             make_run(state, claimed_by=worker.id)
         with CaptureQueriesContext(connection) as captured:
             ready = store().survey()
-            stats.tallies(store(), ready, timedelta(days=1))
-            stats.workers(store())
+            census.tallies(store(), ready, timedelta(days=1))
+            census.workers(store())
         # Some ask for the time; MySQL and MariaDB find the names of queues one by one.
         assert len(captured) <= {"mysql": 30}.get(connection.vendor, 16)
 

@@ -7,8 +7,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from taskworks import control
+from taskworks.management.queues_shown import queues_shown
 from taskworks.models import TaskRun, Worker
-from taskworks.overview import queues
 from taskworks.problems import Severity, look
 from taskworks.problems.of_queues import MAX_TOLD
 from taskworks.store import Store
@@ -129,13 +129,13 @@ def test_too_few_began_in_time(flushed: Flushed, settings: Any, store: Store) ->
     flushed(ago=600, waits="28:500", attempts=500, queue_name="reports")
     sentence = the_one("objective_missed").sentence
     assert sentence.startswith("Of 30 attempts in the queue 'mail' in the last hour, 80.0% began")
-    [mail] = [one for one in queues(store) if one.state.queue_name == "mail"]
+    [mail] = [one for one in queues_shown(store) if one.state.queue_name == "mail"]
     assert mail.attained is not None
     assert mail.attained.share == pytest.approx(0.8)
     assert mail.attained.burn_rate == pytest.approx(2.0)
     settings.TASKWORKS = {**settings.TASKWORKS, "STATISTICS": False}
     assert asked("objective_missed") == []
-    assert [one.attained for one in queues(store)] == [None] * len(queues(store))
+    assert [one.attained for one in queues_shown(store)] == [None] * len(queues_shown(store))
 
 
 @pytest.mark.any_database

@@ -25,8 +25,8 @@ from taskworks.models.pause import Scope, scopes_of
 from taskworks.options.retention import Rule
 from taskworks.store import Store
 from taskworks.store import store as store_of
+from taskworks.store.census import tallies
 from taskworks.store.limiting import Line
-from taskworks.store.stats import tallies
 from tests.new_runs import new_runs
 from tests.store.tidying import tidy
 

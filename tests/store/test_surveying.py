@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from taskworks.models import RunState, TaskRun
-from taskworks.store import Store, stats
+from taskworks.store import Store, census
 from taskworks.store import store as store_of
 from taskworks.store.surveying import QueueState
 
@@ -35,8 +35,8 @@ def fill(number: int, **columns: Any) -> None:
 
 def test_nothing_waits(store: Store) -> None:
     assert store.survey() == []
-    assert stats.tallies(store, [], timedelta(days=1)) == []
-    assert stats.longest_wait([]) is None
+    assert census.tallies(store, [], timedelta(days=1)) == []
+    assert census.longest_wait([]) is None
 
 
 def test_of_each_queue_all_that_is_ready(store: Store) -> None:
@@ -100,7 +100,7 @@ def test_every_state_is_counted_by_queue(store: Store) -> None:
         fill(place, state=state)
     fill(2, state="failed", queue_name="other")
     fill(5, state="successful", ago=90_000)
-    counted = stats.tallies(store, store.survey(), timedelta(days=1))
+    counted = census.tallies(store, store.survey(), timedelta(days=1))
     assert {(one.queue_name, one.state): one.number for one in counted} == {
         ("other", "failed"): 2,
         **{("mail", state): place for place, state in enumerate(RunState.values, 1)},

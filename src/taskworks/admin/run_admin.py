@@ -37,7 +37,7 @@ from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import FINISHED, TaskRunQuerySet
 from taskworks.reserved_metadata import made_by
 from taskworks.store import store, store_alias
-from taskworks.store.stats import Working
+from taskworks.store.census import Working
 from taskworks.tracebacks import summary_of
 
 if TYPE_CHECKING:

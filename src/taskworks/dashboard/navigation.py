@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from taskworks.dashboard.access import Access, Action
-from taskworks.dashboard.places import address
+from taskworks.dashboard.page_addresses import address
 
 
 class Entry(NamedTuple):

@@ -9,10 +9,10 @@ from django.utils.translation import gettext_lazy
 
 from taskworks.dashboard import charts
 from taskworks.dashboard.charts import Chart, Series
-from taskworks.dashboard.flows import queue_lines
 from taskworks.dashboard.history import WINDOWS, History, history
 from taskworks.dashboard.page import Page
-from taskworks.dashboard.problems import problems, unknown
+from taskworks.dashboard.problems_shown import problems, unknown
+from taskworks.dashboard.queue_lines import queue_lines
 from taskworks.dashboard.snapshot import Snapshot, snapshot
 from taskworks.dashboard.tags import duration
 from taskworks.database.clock import as_aware

@@ -26,7 +26,7 @@ from taskworks.actions.verbs import Verb
 from taskworks.dashboard import navigation
 from taskworks.dashboard.access import Access, Action
 from taskworks.dashboard.headers import add_headers, nonce_of
-from taskworks.dashboard.places import address
+from taskworks.dashboard.page_addresses import address
 from taskworks.dashboard.rendering import render
 from taskworks.database.time_limit import TookTooLong
 from taskworks.exceptions import InvalidTaskBackend
@@ -89,7 +89,7 @@ class DashboardView(View):
         return audit.actor_of(user) if user is not None and user.is_authenticated else Actor()
 
     def address(self, name: str, *ids: Any, **query: Any) -> str:
-        """Return the address of a page of this dashboard; see ``places.address``."""
+        """Return the address of a page of this dashboard; see ``page_addresses.address``."""
         return address(self.request, name, *ids, **query)
 
     @property

@@ -9,8 +9,8 @@ from django.utils.translation import gettext as _
 from taskworks.actions import clearing, pausing, scopes
 from taskworks.actions.verbs import Verb
 from taskworks.dashboard.access import Action
-from taskworks.dashboard.flows import QueueLine, queue_lines
 from taskworks.dashboard.page import REFUSALS, ActionView, Page, Refused
+from taskworks.dashboard.queue_lines import QueueLine, queue_lines
 from taskworks.dashboard.reading import read
 from taskworks.dashboard.snapshot import forget_snapshot, snapshot
 from taskworks.dashboard.until import DURATIONS, given_end

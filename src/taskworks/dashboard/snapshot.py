@@ -19,8 +19,8 @@ from taskworks.dashboard.shared import Shared
 from taskworks.models import Pause, RunState, Worker
 from taskworks.models.pause import QUEUE, Scope
 from taskworks.store import Store, store
+from taskworks.store.census import Working
 from taskworks.store.counting import InHand
-from taskworks.store.stats import Working
 from taskworks.store.surveying import QueueState
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from taskworks.dashboard import places
+from taskworks.dashboard import page_addresses
 from taskworks.durations import in_words
 from taskworks.logs import one_line
 from taskworks.models import RunState
@@ -40,7 +40,7 @@ SHAPES: dict[str, str] = {
 def address(context: Context, name: str, *ids: Any, **query: Any) -> str:
     """``{% address "run" run.id %}``: where a page is, in this inclusion; "" if there is none."""
     request: HttpRequest = context["request"]
-    return places.address(request, name, *ids, **query)
+    return page_addresses.address(request, name, *ids, **query)
 
 
 @register.simple_tag

@@ -17,7 +17,7 @@ from taskworks.database.clock import as_aware
 from taskworks.models import TaskRun
 from taskworks.models.worker import Request
 from taskworks.store import store
-from taskworks.store.stats import Working
+from taskworks.store.census import Working
 
 MOST_RUNS = 1000  # in hand, that are shown
 MOST_RUNS_EACH = 10  # of one worker

@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand
 
 from taskworks.durations import in_words
 from taskworks.management.output import add_json, print_json, print_line, print_table
+from taskworks.management.queues_shown import QueueShown, queues_shown
 from taskworks.management.reach import check_reachable
-from taskworks.overview import QueueOverview, queues
 from taskworks.statistics.forecast import LATELY
 from taskworks.store import store
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
     check_reachable()
-    found = queues(store())
+    found = queues_shown(store())
     if options["json"]:
         print_json(command, [*map(_keyed, found)])
     elif found:
@@ -44,12 +44,12 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         print_line(command, "Nothing waits or runs in any queue.")
 
 
-def print_queues(command: BaseCommand, found: Iterable[QueueOverview]) -> None:
+def print_queues(command: BaseCommand, found: Iterable[QueueShown]) -> None:
     """Print a table of queues."""
     print_table(command, TITLES, map(_row, found))
 
 
-def _row(queue: QueueOverview) -> tuple[Any, ...]:
+def _row(queue: QueueShown) -> tuple[Any, ...]:
     state = queue.state
     return (
         state.backend,
@@ -65,7 +65,7 @@ def _row(queue: QueueOverview) -> tuple[Any, ...]:
     )
 
 
-def _in_time(queue: QueueOverview) -> str | None:
+def _in_time(queue: QueueShown) -> str | None:
     attained = queue.attained
     if attained is None or attained.share is None:
         return None
@@ -78,7 +78,7 @@ def _rate(per_minute: float) -> str | None:
     return f"{per_minute:.1f}" if per_minute < 10 else f"{per_minute:,.0f}"
 
 
-def _outlook(queue: QueueOverview) -> str | None:
+def _outlook(queue: QueueShown) -> str | None:
     if queue.pause:
         return queue.pause.in_words
     if queue.state.ready and not queue.slots:
@@ -86,7 +86,7 @@ def _outlook(queue: QueueOverview) -> str | None:
     return queue.forecast.in_words if queue.forecast else None
 
 
-def _keyed(queue: QueueOverview) -> dict[str, Any]:
+def _keyed(queue: QueueShown) -> dict[str, Any]:
     state, expected = queue.state, queue.forecast
     empty_in = expected.empty_in if expected else None
     return {

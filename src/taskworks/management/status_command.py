@@ -16,9 +16,9 @@ from taskworks.management.queue_commands import keyed, names_of
 from taskworks.management.reach import check_reachable
 from taskworks.models import Pause, RunState
 from taskworks.problems import RULES, look
-from taskworks.store import stats, store
+from taskworks.store import census, store
+from taskworks.store.census import Working
 from taskworks.store.counting import Counted
-from taskworks.store.stats import Working
 
 HELP = "Count the runs of each queue, and list what is paused, and the workers."
 RECENT = timedelta(days=1)  # older finished runs are not counted: there may be very many
@@ -36,11 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
     check_reachable()
     ready = store().survey()
-    tallies = stats.tallies(store(), ready, RECENT)
-    wait = stats.longest_wait(ready)
-    workers = stats.workers(store())
+    tallies = census.tallies(store(), ready, RECENT)
+    wait = census.longest_wait(ready)
+    workers = census.workers(store())
     pauses = control.pauses()
-    unattended = stats.unattended(tallies, workers, {pause.scope for pause in pauses})
+    unattended = census.unattended(tallies, workers, {pause.scope for pause in pauses})
     findings = look(store(), rules=OTHER_RULES)
     if options["json"]:
         more = {

@@ -1,7 +1,8 @@
 """``manage.py taskworks top``: what is wrong, queues and workers, live in the terminal."""
 
 import argparse
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
@@ -11,16 +12,28 @@ from taskworks import real_time as time
 from taskworks.management.argument_types import seconds
 from taskworks.management.output import print_line, print_table
 from taskworks.management.queues_command import print_queues
+from taskworks.management.queues_shown import QueueShown, queues_shown
 from taskworks.management.reach import check_reachable
 from taskworks.management.workers_command import TITLES as WORKER_TITLES
 from taskworks.management.workers_command import row_of
-from taskworks.overview import Overview, overview
-from taskworks.store import store, store_alias
+from taskworks.problems import Findings, look
+from taskworks.problems.situation import Situation
+from taskworks.store import Store, store, store_alias
+from taskworks.store.census import Working
 
 HELP = "Show what is wrong, the queues and the workers, again and again."
 CLEAR = "\x1b[H\x1b[2J"  # the screen of a terminal
 SHORTEST = 0.5  # seconds
 MAX_ROWS = 30  # of a table
+
+
+class Look(NamedTuple):
+    """What was seen at a moment."""
+
+    at: datetime
+    findings: Findings
+    queues: list[QueueShown]
+    workers: list[Working]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +65,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
 
 def _show(command: BaseCommand, *, is_live: bool) -> None:
     try:
-        seen = overview(store())
+        seen = _look_around(store())
     except DatabaseError as error:
         sentence = f"The database {store_alias()!r} does not answer: {str(error).strip()}"
         if not is_live:
@@ -67,7 +80,14 @@ def _show(command: BaseCommand, *, is_live: bool) -> None:
     command.stdout.flush()
 
 
-def _print(command: BaseCommand, seen: Overview) -> None:
+def _look_around(store: Store) -> Look:
+    """Look at everything, with some twenty statements, whose cost has a bound."""
+    situation = Situation(store)
+    findings = look(store, situation=situation)
+    return Look(situation.now, findings, queues_shown(store, situation), situation.workers)
+
+
+def _print(command: BaseCommand, seen: Look) -> None:
     print_line(command, f"{seen.at:%Y-%m-%d %H:%M:%S}")
     for problem in seen.findings.problems[:MAX_ROWS]:
         print_line(command, f"{problem.severity.upper()} {problem.sentence}")

@@ -12,8 +12,8 @@ from taskworks.management.output import add_json, print_json, print_line, print_
 from taskworks.management.reach import check_reachable
 from taskworks.models import Worker
 from taskworks.models.worker import Request
-from taskworks.store import stats, store
-from taskworks.store.stats import Working
+from taskworks.store import census, store
+from taskworks.store.census import Working
 
 TITLES = ("ID", "LABEL", "QUEUES", "BUSY", "MEMORY", "RELEASE", "HEARTBEAT", "ASKED TO")
 # The JSON keys of a worker, which are its columns. Public: do not rename them.
@@ -50,7 +50,7 @@ class Workers:
     def run(self, command: BaseCommand, options: dict[str, Any]) -> None:
         """Print a table, or JSON."""
         check_reachable()
-        workers = stats.workers(store())
+        workers = census.workers(store())
         if options["json"]:
             print_json(command, [*map(_keyed, workers)])
         elif workers:

@@ -9,8 +9,8 @@ from taskworks.models.pause import QUEUE, Scope
 from taskworks.statistics import reading
 from taskworks.statistics.forecast import LATELY
 from taskworks.statistics.reading import Counts, Key
-from taskworks.store import Store, stats
-from taskworks.store.stats import Working
+from taskworks.store import Store, census
+from taskworks.store.census import Working
 from taskworks.store.surveying import QueueState
 
 
@@ -33,7 +33,7 @@ class Situation:
     @cached_property
     def workers(self) -> list[Working]:
         """All that have a row."""
-        return stats.workers(self.store)
+        return census.workers(self.store)
 
     @cached_property
     def living(self) -> list[Worker]:

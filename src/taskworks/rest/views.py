@@ -35,7 +35,7 @@ from taskworks.rest.json_format import (
     BodyTooLarge,
     BoundedJSONParser,
 )
-from taskworks.rest.list_filters import RunFilters, page_of
+from taskworks.rest.list_query import RunListQuery, page_of
 from taskworks.rest.sending import SendEventSerializer
 from taskworks.rest.serializers import (
     TaskRunSerializer,
@@ -168,7 +168,7 @@ class TaskList(TaskView):
     """``/tasks/``: lists the user's runs, and starts tasks."""
 
     def get(self, request: Request, **captured: Any) -> Response:
-        filters = RunFilters.of(request.query_params)
+        filters = RunListQuery.of(request.query_params)
         filters.is_valid(raise_exception=True)
         given = filters.validated_data
         runs = self.viewer.runs(mine=given.get("mine", False))

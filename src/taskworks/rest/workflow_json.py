@@ -10,7 +10,7 @@ from taskworks.actions import workflows_shown
 from taskworks.actions.workflows_shown import Counts, StepShown, WorkflowShown
 from taskworks.models import Workflow
 from taskworks.models.workflow import MAX_NAME
-from taskworks.rest.list_filters import ListFilters, NameFilter, TimeFilter
+from taskworks.rest.list_query import ListQuery, NameFilter, TimeFilter
 from taskworks.rest.serializers import (
     STATUS_OF,
     STATUSES,
@@ -125,7 +125,7 @@ class WorkflowStatusFilter(WorkflowStatusField):
         return {"outcome": next(one for one, of in WORKFLOW_STATUS_OF.items() if of == status)}
 
 
-class WorkflowFilters(ListFilters):
+class WorkflowListQuery(ListQuery):
     """The query of a list of workflows. ``status`` is lookups itself."""
 
     name = NameFilter(required=False, help_text="Workflows with this name.")

@@ -16,11 +16,11 @@ from taskworks.rest import access
 from taskworks.rest.events.hub import hub
 from taskworks.rest.events.places import holder_of
 from taskworks.rest.events.stream import WorkflowEventStream, is_the_end
-from taskworks.rest.list_filters import page_of
+from taskworks.rest.list_query import page_of
 from taskworks.rest.views import STREAM_RETRY_AFTER, Conflict, NotStreamed, TaskView
 from taskworks.rest.workflow_json import (
     RetryWorkflowSerializer,
-    WorkflowFilters,
+    WorkflowListQuery,
     page_as_json,
     steps_as_json,
     workflow_as_json,
@@ -50,7 +50,7 @@ class WorkflowList(WorkflowView):
     """``/tasks/workflows/``: lists the user's workflows."""
 
     def get(self, request: Request, **captured: Any) -> Response:
-        filters = WorkflowFilters.of(request.query_params)
+        filters = WorkflowListQuery.of(request.query_params)
         filters.is_valid(raise_exception=True)
         given = filters.validated_data
         found = self.viewer.workflows(mine=given.get("mine", False)).filter(**filters.lookups)

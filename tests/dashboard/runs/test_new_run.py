@@ -25,7 +25,7 @@ def ship(order: int, address: str = "here", api_key: str = "") -> None:
 def _offered(monkeypatch: Any) -> None:
     """As if this were a tasks module of an installed app."""
     monkeypatch.setattr(
-        "taskworks.dashboard.runs.known_tasks.offered", lambda: {NOOP: None, TYPED: None}
+        "taskworks.dashboard.runs.startable_tasks.offered", lambda: {NOOP: None, TYPED: None}
     )
 
 

@@ -16,7 +16,7 @@ from taskworks.dashboard.access import Action
 from taskworks.dashboard.page import Page
 from taskworks.dashboard.runs.acting import forget
 from taskworks.dashboard.runs.form_page import FormPage
-from taskworks.dashboard.runs.known_tasks import startable, startable_task
+from taskworks.dashboard.runs.startable_tasks import startable, startable_task
 from taskworks.dashboard.runs.task_forms import TaskForm, form_of
 from taskworks.definition import as_our_task
 from taskworks.exceptions import AlreadyEnqueued, InvalidInputs, InvalidTask

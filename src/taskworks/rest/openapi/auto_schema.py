@@ -12,7 +12,7 @@ from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema_field
 
 from taskworks.context import LEVELS
-from taskworks.rest.list_filters import RunFilters
+from taskworks.rest.list_query import RunListQuery
 from taskworks.rest.openapi import start_task  # noqa: F401 - importing it registers its extension
 from taskworks.rest.openapi.names import component_name, reference
 from taskworks.rest.sending import SendEventSerializer
@@ -33,7 +33,7 @@ from taskworks.rest.workflow_json import (
     WORKFLOW_STATUSES,
     KindField,
     RetryWorkflowSerializer,
-    WorkflowFilters,
+    WorkflowListQuery,
     WorkflowPageSerializer,
     WorkflowSerializer,
     WorkflowStatusField,
@@ -155,7 +155,7 @@ OPERATIONS = {
             200: OpenApiResponse(TaskRunPageSerializer, "A page of runs."),
             400: _refusal("A filter is invalid, or there is no such filter."),
         },
-        parameters=(RunFilters,),
+        parameters=(RunListQuery,),
     ),
     ("TaskList", "POST"): Operation(
         "start",
@@ -223,7 +223,7 @@ OPERATIONS = {
             200: OpenApiResponse(WorkflowPageSerializer, "A page of workflows."),
             400: _refusal("A filter is invalid, or there is no such filter."),
         },
-        parameters=(WorkflowFilters,),
+        parameters=(WorkflowListQuery,),
     ),
     ("WorkflowDetail", "GET"): Operation("workflow", "A workflow.", {200: WORKFLOW, **NO_WORKFLOW}),
     ("WorkflowSteps", "GET"): Operation(

@@ -1,4 +1,4 @@
-"""Statistics for people: how many runs there are, how long they wait, and which workers live."""
+"""How many runs there are, how long they wait, and which workers live: for people."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable

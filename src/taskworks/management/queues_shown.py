@@ -1,28 +1,26 @@
-"""One look at everything that people want to see at a glance: what is wrong, queues, workers."""
+"""What the commands say of each queue, put together from what is known of it."""
 
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import NamedTuple
 
 from taskworks.conf import conf
 from taskworks.models import Pause
 from taskworks.models.pause import QUEUE
 from taskworks.options.objectives import Objective, objectives
-from taskworks.problems.looking import Findings, look
 from taskworks.problems.situation import Situation
 from taskworks.statistics.attainment import Attainment, attainment
 from taskworks.statistics.forecast import LATELY, Flow, Forecast, forecast
 from taskworks.statistics.gauges import depths_before
 from taskworks.statistics.reading import Counts
 from taskworks.store import Store
-from taskworks.store.stats import Working
 from taskworks.store.surveying import QueueState
 
 Queue = tuple[str, str]  # a backend and a queue
 AN_HOUR = timedelta(hours=1)  # of which objectives are told
 
 
-class QueueOverview(NamedTuple):
+class QueueShown(NamedTuple):
     """A queue: what waits in it, what workers do about it, and what will become of it."""
 
     state: QueueState
@@ -40,26 +38,7 @@ class QueueOverview(NamedTuple):
         return self.counts.failed / ended if ended else None
 
 
-class Overview(NamedTuple):
-    """How it was at a moment."""
-
-    at: datetime
-    findings: Findings
-    queues: list[QueueOverview]
-    workers: list[Working]
-
-
-def overview(store: Store) -> Overview:
-    """
-    Look at everything, with some twenty statements, whose cost has a bound. Raise a database error
-    if the database does not answer.
-    """
-    situation = Situation(store)
-    findings = look(store, situation=situation)
-    return Overview(situation.now, findings, queues(store, situation), situation.workers)
-
-
-def queues(store: Store, situation: Situation | None = None) -> list[QueueOverview]:
+def queues_shown(store: Store, situation: Situation | None = None) -> list[QueueShown]:
     """
     Return the queues in which something waits or runs, or that are paused, or in which something
     finished in the latest minutes, in the order of their names.
@@ -80,7 +59,7 @@ def queues(store: Store, situation: Situation | None = None) -> list[QueueOvervi
         pause = pauses.get(name)
         attained = _attained(store, name, wanted.get(name))
         found.append(
-            QueueOverview(state, in_hand.get(name, 0), slots, counted, expected, pause, attained)
+            QueueShown(state, in_hand.get(name, 0), slots, counted, expected, pause, attained)
         )
     return found
 

@@ -92,7 +92,7 @@ class DigitsFilter(serializers.IntegerField):
         return int(super().to_internal_value(data))
 
 
-class ListFilters(StrictSerializer):
+class ListQuery(StrictSerializer):
     """
     The query of a list. Its validated data are ``mine``, ``page_size`` and ``cursor``, and the
     others as conditions. Other parameters, and one that is given twice, are errors: to ignore a
@@ -130,7 +130,7 @@ class ListFilters(StrictSerializer):
         return values
 
 
-class RunFilters(ListFilters):
+class RunListQuery(ListQuery):
     """The query of a list of runs, whose conditions are those of a ``RunFilter``."""
 
     task = TaskFilter(source="tasks", required=False, help_text="Runs of this task.")

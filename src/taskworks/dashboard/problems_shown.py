@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from django.http import HttpRequest
 
-from taskworks.dashboard.places import address
+from taskworks.dashboard.page_addresses import address
 from taskworks.dashboard.shared import Shared
 from taskworks.dashboard.snapshot import made_of_it, snapshot
 from taskworks.problems import Findings, Problem, Severity, look
