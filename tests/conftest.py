@@ -68,9 +68,11 @@ THOROUGH_ON_SERVERS = [
 ONCE = [
     ROOT / "client" / "test_in_node.py",
     ROOT / "client" / "test_on_a_page.py",
+    ROOT / "conformance" / "celery",
     ROOT / "dashboard" / "test_in_browser.py",
     ROOT / "dashboard" / "runs" / "test_in_browser.py",
     ROOT / "faces" / "test_admin_in_browser.py",
+    ROOT / "moving" / "test_guides.py",
 ]
 # What even a thorough run shows on PostgreSQL alone of the servers: signals, pipes, child processes
 # and pages are the same on any other.

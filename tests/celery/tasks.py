@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from taskworks import Unique
-from taskworks.celery import App, shared_task
+from taskworks.celery import App, group, shared_task
 from taskworks.celery.exceptions import SoftTimeLimitExceeded
 from taskworks.celery.utils.log import get_task_logger
 
@@ -188,6 +188,11 @@ def missing(key: Any) -> None:
 @shared_task
 def waiting_for_another() -> Any:
     return add.delay(1).get(timeout=1)
+
+
+@shared_task
+def waiting_for_others() -> Any:
+    return group(add.s(1), add.s(2)).delay().get(timeout=1)
 
 
 @shared_task

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import django
 import pytest
 from django.core import mail
 from django.core.cache import cache
@@ -254,6 +255,7 @@ def test_without_celery_the_sentence_says_what_to_install() -> None:
 # Packages from PyPI.
 
 
+@pytest.mark.skipif(django.VERSION >= (6, 0), reason="it does not support Django 6.0")
 def test_django_celery_email(settings: Any) -> None:
     """It is a mail backend that sends by a task, which retries itself with what is left."""
     settings.CELERY_EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

@@ -106,6 +106,15 @@ def test_retry_at_a_moment() -> None:
     assert executed(result).get() == "done"
 
 
+def test_retry_at_a_moment_that_is_over_or_has_no_time_zone() -> None:
+    over = tasks.later.delay((timezone.now() - timedelta(days=3)).isoformat())
+    naive = tasks.later.delay("2100-01-01T12:00:00")
+    run_worker()
+    assert executed(over).get() == "done"
+    with pytest.raises(ValueError, match=r"eta of retry\(\) has no time zone: 2100-01-01T12:00"):
+        naive.get()
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
@@ -251,6 +260,10 @@ def test_get_in_a_task() -> None:
     run_worker()
     with pytest.raises(RuntimeError, match="within a task"):
         result.get()
+    of_a_group = tasks.waiting_for_others.delay()
+    run_worker()
+    with pytest.raises(RuntimeError, match="within a task"):
+        of_a_group.get()
 
 
 def test_coroutine_functions_and_child_processes() -> None:

@@ -22,22 +22,23 @@ class SdistUnavailableError(Exception):
     """Django's source distribution is neither in the cache nor to be had."""
 
 
-def fetch(version: str) -> Path:
+def fetch(version: str, project: str = "Django") -> Path:
     """Return the source archive of this Django, downloaded unless it is in the cache."""
-    archive = CACHE / f"django-{version}.tar.gz"
+    archive = CACHE / f"{project.lower()}-{version}.tar.gz"
     if not archive.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as folder:
             # A rename is atomic: runs that download at the same time never see half a file.
-            _download(version, Path(folder)).replace(archive)
+            _download(project, version, Path(folder)).replace(archive)
     return archive
 
 
-def _download(version: str, folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", f"Django=={version}", "--dest", str(folder)]
+def _download(project: str, version: str, folder: Path) -> Path:
+    what = f"{project}=={version}"
+    command = [sys.executable, "-m", "pip", "download", what, "--dest", str(folder)]
     # Only the archive is wanted: no wheel, no dependencies, and on any Python, since what is
     # read from it are tests that an older Python runs as well.
-    command += ["--no-binary", "Django", "--no-deps", "--ignore-requires-python"]
+    command += ["--no-binary", project, "--no-deps", "--ignore-requires-python"]
     try:
         subprocess.run(
             [*command, "--quiet", "--no-input"],
@@ -47,11 +48,9 @@ def _download(version: str, folder: Path) -> Path:
             timeout=DOWNLOAD_SECONDS,
         )
     except subprocess.CalledProcessError as error:
-        raise SdistUnavailableError(
-            f"pip could not download Django {version}: {error.stderr}"
-        ) from None
+        raise SdistUnavailableError(f"pip could not download {what}: {error.stderr}") from None
     except subprocess.TimeoutExpired as error:
-        raise SdistUnavailableError(f"pip did not download Django {version} in time") from error
+        raise SdistUnavailableError(f"pip did not download {what} in time") from error
     (archive,) = folder.glob("*.tar.gz")
     return archive
 

@@ -253,7 +253,7 @@ class TestList:
 class TestShow:
     def test_tells_all_of_a_run(self, failed_run: TaskRun) -> None:
         told = taskworks_json("show", failed_run.id)
-        assert tuple(told) == (*DETAILS, "why_waiting", "steps")
+        assert tuple(told) == (*DETAILS, "log_lines", "why_waiting", "steps")
         assert told["errors"] == failed_run.errors
         assert told["args"] == []
 

@@ -50,14 +50,27 @@ CRONTABS = {
     "odd days": ("0 12 */2 * *", "UTC"),
     "first Monday": ("0 9 1-7 * mon", "America/New_York"),
     "every value": ("0-59 * 1-31 1-12 0-6", "UTC"),
+    "every other minute at night": ("*/2 1-4 * * *", "Europe/London"),
+    "twice a day": ("5 6,18 * * *", "America/Los_Angeles"),
+    "on working days": ("45 8 * * 1-5", "Europe/Paris"),
+    "every fifth hour": ("0 */5 * * *", "Pacific/Auckland"),
+    "a range with steps": ("10-50/20 * * * *", "Asia/Kathmandu"),
+    "last month of a quarter": ("30 23 28 3,6,9,12 *", "Europe/Berlin"),
+    "in summer": ("0 12 * jun-aug *", "UTC"),
+    "second Tuesday": ("0 9 8-14 * tue", "Europe/Berlin"),
+    "before midnight": ("59 23 * * *", "America/Sao_Paulo"),
+    "every minute of an hour": ("* 12 * * sat", "Australia/Lord_Howe"),
 }
 INTERVALS = {
-    "every second": (1, "seconds"),
-    "every 90 seconds": (90, "seconds"),
-    "every 7 minutes": (7, "minutes"),
-    "every 25 hours": (25, "hours"),
-    "every 3 days": (3, "days"),
-    "every two seconds, in small parts": (2_000_000, "microseconds"),
+    f"every {every} {period}": (every, period)
+    for period, numbers in {
+        "seconds": (1, 2, 7, 45, 90, 3600),
+        "minutes": (1, 5, 7, 15, 59, 90),
+        "hours": (1, 5, 12, 23, 25, 36),
+        "days": (1, 2, 3, 7, 14, 30),
+        "microseconds": (1_000_000, 1_500_000, 2_000_000, 61_250_000, 90_000_000, 3_600_000_000),
+    }.items()
+    for every in numbers
 }
 
 
@@ -145,19 +158,29 @@ def without_the_repeated_hour(
     return theirs[: len(kept)], [one.astimezone(UTC) for one in kept]
 
 
-@pytest.mark.parametrize("name", [*INTERVALS])
-def test_intervals_fire_when_beat_says(name: str) -> None:
-    made = row(name, interval=interval(*INTERVALS[name]))
+def test_intervals_fire_when_beat_says() -> None:
+    made = {name: row(name, interval=interval(*every)) for name, every in INTERVALS.items()}
     last = timezone.now().replace(microsecond=0) - timedelta(seconds=5)
     beat.PeriodicTask.objects.update(last_run_at=last)
-    made.refresh_from_db()
-    assert imported()[name] == ("added", "")
-    schedule = Schedule.objects.get(label=name)
-    every = made.schedule.run_every
-    first = schedule.next_run
-    assert first is not None
-    assert (first - last) % every == timedelta()
-    assert schedule.upcoming(20, first) == times_of_beat(made, first)
+    assert imported() == dict.fromkeys(made, ("added", ""))
+    for name, one in made.items():
+        one.refresh_from_db()
+        schedule = Schedule.objects.get(label=name)
+        every = one.schedule.run_every
+        first = schedule.next_run
+        assert first is not None
+        assert (first - last) % every == timedelta(), name
+        assert schedule.upcoming(20, first) == times_of_beat(one, first), name
+
+
+def test_moments_are_those_of_beat() -> None:
+    start = timezone.now().replace(microsecond=0)
+    moments = {f"in {n} days": start + timedelta(days=n * 13, minutes=n * 37) for n in range(1, 31)}
+    for name, moment in moments.items():
+        row(name, clocked=clocked(moment), one_off=True)
+    assert imported() == dict.fromkeys(moments, ("added", ""))
+    for schedule in Schedule.objects.all():
+        assert schedule.upcoming(20) == [moments[schedule.label]]
 
 
 def test_the_hour_that_is_skipped_and_the_hour_that_is_repeated_differ() -> None:

@@ -44,6 +44,7 @@ OF_A_MESSAGE = frozenset(
     ]
 )
 
+OF_DJANGO = "celery.contrib.django.task:DjangoTask"  # with delay_on_commit
 NOT_GIVEN: tuple[Any, ...] = (None, [], {}, ())
 
 _current: "Celery | None" = None
@@ -57,6 +58,8 @@ class Celery(celery.Celery):  # type: ignore[misc]
     Raise ImproperlyConfigured for a second one, because a run is executed by the tasks of one app.
     """
 
+    task_cls: Any
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         global _current  # noqa: PLW0603 - as Celery has a current app
         if _current is not None:
@@ -66,6 +69,8 @@ class Celery(celery.Celery):  # type: ignore[misc]
                 "needed."
             )
         super().__init__(*args, **kwargs)
+        if self.task_cls == celery.Celery.task_cls:  # subclasses did not get it before Celery 5.7
+            self.task_cls = OF_DJANGO
         self._adopted: dict[str, Adopted] = {}
         _current = self
         also_find(self._found)

@@ -19,7 +19,7 @@ from taskworks.actions.bulk import CHUNK, Preview
 from taskworks.actions.verbs import Action as Deed
 from taskworks.actions.verbs import Done, Verb
 from taskworks.dashboard.reading import read
-from taskworks.dashboard.runs.acting import actor_of, forget
+from taskworks.dashboard.runs.acting import forget
 from taskworks.dashboard.runs.deeds import ACTION_OF, LABELS, offered_for
 from taskworks.dashboard.runs.form_page import FormPage
 from taskworks.dashboard.runs.meant import Meant, Texts, meant_by
@@ -168,7 +168,7 @@ class MatchingPage(FormPage):
 
     def _begun(self, deed: Deed, meant: RunFilter) -> str:
         """Have a run do it, and return the address of that run."""
-        result = bulk_run.start(deed, meant, by=actor_of(self.request))
+        result = bulk_run.start(deed, meant, by=self.actor)
         said = _("This run does it. Cancel it to stop; what is done stays done.")
         messages.success(self.request, said, fail_silently=True)
         return self.address("run", result.id)
@@ -198,7 +198,7 @@ class MatchingPage(FormPage):
             for some in bulk.act_on_all(seen.target):
                 done = done.plus(some)
         finally:
-            bulk.record_done(actor_of(self.request), seen.target, done)
+            bulk.record_done(self.actor, seen.target, done)
             forget()
         add = messages.warning if done.not_applicable else messages.success
         add(self.request, done.in_words(deed.verb), fail_silently=True)

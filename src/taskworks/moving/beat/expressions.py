@@ -85,6 +85,8 @@ def _values_of_part(part: str, text: str, field: _Field) -> list[int]:
     first = _number(found["first"], text, field)
     if found["last"] is None:
         return [first]
+    if field is DAY_OF_WEEK and found["last"] == str(SUNDAY):
+        return [day % SUNDAY for day in range(first, SUNDAY + 1)[::step]]
     last = _number(found["last"], text, field)
     if last >= first:
         return [*range(first, last + 1)][::step]

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
-from django.db import router, transaction
+from django.db import IntegrityError, router, transaction
 
 from taskworks import discovery
 from taskworks.database.tables import has_table
@@ -75,8 +75,22 @@ def import_schedules(
     """
     discovery.task_modules()  # which know the names of their tasks
     everything = [*_read(sources)]
-    done = Imported()
     old = sources.tables if disable_old else None
+    try:
+        return _import_all(everything, mapped, old, disable_old=disable_old, dry_run=dry_run)
+    except IntegrityError:  # another session has imported a schedule of this name in this moment
+        return _import_all(everything, mapped, old, disable_old=disable_old, dry_run=dry_run)
+
+
+def _import_all(
+    everything: "list[Entry | tuple[str, str]]",
+    mapped: Mapping[str, str],
+    old: str | None,
+    *,
+    disable_old: bool,
+    dry_run: bool,
+) -> Imported:
+    done = Imported()
     # The inner transaction is that of the schedules: if beat's tables are on another alias, beat
     # goes on firing until they are stored.
     with _writing(old or _alias(), dry_run=dry_run):
