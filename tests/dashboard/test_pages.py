@@ -8,7 +8,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from taskworks.dashboard.redaction import MASK
+from taskworks.masking import MASK
 from tests.dashboard import hostile
 from tests.dashboard.conftest import SignIn, forget_everything, place
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from taskworks import task
-from taskworks.dashboard.redaction import MASK, is_secret, masked, outline, redacted
+from taskworks.dashboard.redaction import redacted
+from taskworks.masking import MASK, is_secret, masked, outline
 from taskworks.models import TaskRun
 
 pytestmark = pytest.mark.any_database

@@ -16,7 +16,8 @@ from django.urls import reverse
 
 from taskworks import Workflow, WorkflowResult
 from taskworks.actions.workflows_shown import StepShown
-from taskworks.admin import workflow_admin, workflow_graph
+from taskworks.admin import workflow_admin
+from taskworks.dashboard import workflow_graph
 from taskworks.models import RunState, TaskRun
 from taskworks.models import Workflow as Row
 from tests.faces.test_workflows_command import nightly, work

@@ -35,15 +35,24 @@ ROWS = int(os.environ.get("TASKWORKS_TEST_ROWS", "5000"))
 LANES = min(ROWS // 10, 10_000)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _database(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """One large table for all of them: each changes a few of its rows at most."""
+@pytest.fixture(scope="module")
+def db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """
+    Instead of pytest-django's, without a transaction for each test. It has to have this name: only
+    for tests that ask for it by this name is a database made.
+    """
     with django_db_blocker.unblock():
-        _fill()
         yield
-        for model in (Edge, TaskRun, Worker, Limit):
-            _empty(model)
-            tidy(model)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _database(db: None) -> Iterator[None]:
+    """One large table for all of them: each changes a few of its rows at most."""
+    _fill()
+    yield
+    for model in (Edge, TaskRun, Worker, Limit):
+        _empty(model)
+        tidy(model)
 
 
 def _empty(model: type[Model]) -> None:
@@ -104,59 +113,57 @@ def _fill() -> None:
 
 
 @pytest.fixture(scope="module")
-def blocked(_database: None, django_db_blocker: DjangoDbBlocker) -> list[TaskRun]:
+def blocked(_database: None) -> list[TaskRun]:
     """Thousands of runs, of which each waits for two others."""
-    with django_db_blocker.unblock():
-        moment = store_of().read_clock()
-        others = TaskRun.objects.ready().values_list("id", flat=True)[:1000]
-        runs = [
+    moment = store_of().read_clock()
+    others = TaskRun.objects.ready().values_list("id", flat=True)[:1000]
+    runs = [
+        TaskRun(
+            backend="default",
+            queue_name="queue 0",
+            task_path="tests.tasks.noop",
+            state="blocked",
+            enqueued_at=moment,
+            available_at=moment + timedelta(seconds=number // 10),
+        )
+        for number in range(2000)
+    ]
+    TaskRun.objects.bulk_create(runs, batch_size=2000)
+    Edge.objects.bulk_create(
+        Edge(run=run.id, after=others[(number + turn) % 1000])
+        for number, run in enumerate(runs)
+        for turn in (0, 1)
+    )
+    tidy(TaskRun)
+    tidy(Edge)
+    return runs
+
+
+@pytest.fixture(scope="module")
+def limited(_database: None) -> None:
+    """Thousands of runs in hundreds of lanes; in some of them one is in hand."""
+    made = max(5_000, 2 * LANES)
+    moment = store_of().read_clock()
+    TaskRun.objects.bulk_create(
+        (
             TaskRun(
                 backend="default",
                 queue_name="queue 0",
                 task_path="tests.tasks.noop",
-                state="blocked",
+                limit_name=f"limit {number % 2}",
+                lane=f"lane {number % LANES:05}",
+                state="ready" if number >= 40 else "claimed",
                 enqueued_at=moment,
-                available_at=moment + timedelta(seconds=number // 10),
+                available_at=moment,
             )
-            for number in range(2000)
-        ]
-        TaskRun.objects.bulk_create(runs, batch_size=2000)
-        Edge.objects.bulk_create(
-            Edge(run=run.id, after=others[(number + turn) % 1000])
-            for number, run in enumerate(runs)
-            for turn in (0, 1)
-        )
-        tidy(TaskRun)
-        tidy(Edge)
-        return runs
-
-
-@pytest.fixture(scope="module")
-def limited(_database: None, django_db_blocker: DjangoDbBlocker) -> None:
-    """Thousands of runs in hundreds of lanes; in some of them one is in hand."""
-    made = max(5_000, 2 * LANES)
-    with django_db_blocker.unblock():
-        moment = store_of().read_clock()
-        TaskRun.objects.bulk_create(
-            (
-                TaskRun(
-                    backend="default",
-                    queue_name="queue 0",
-                    task_path="tests.tasks.noop",
-                    limit_name=f"limit {number % 2}",
-                    lane=f"lane {number % LANES:05}",
-                    state="ready" if number >= 40 else "claimed",
-                    enqueued_at=moment,
-                    available_at=moment,
-                )
-                for number in range(made)
-            ),
-            batch_size=2000,
-        )
-        _multiply(TaskRun.objects.ready().limited(), made)
-        numbers = {"at_once": 1, "total": 1000}
-        Limit.objects.create(name="limit 0", declared=numbers, **numbers)
-        tidy(TaskRun)
+            for number in range(made)
+        ),
+        batch_size=2000,
+    )
+    _multiply(TaskRun.objects.ready().limited(), made)
+    numbers = {"at_once": 1, "total": 1000}
+    Limit.objects.create(name="limit 0", declared=numbers, **numbers)
+    tidy(TaskRun)
 
 
 def test_a_claim_of_limited_runs_reads_their_indexes(
@@ -308,7 +315,6 @@ def test_a_claim_reads_the_index_of_what_is_ready(store: Store, worker: UUID, qu
         assert_no_scan(plan)
 
 
-@pytest.mark.django_db  # or there would be no database when this file alone is named
 @pytest.mark.parametrize("part", [(), ("queue 0", 1000)])
 def test_finding_the_queues_probes_the_index_of_what_is_ready(
     store: Store, part: tuple[object, ...]

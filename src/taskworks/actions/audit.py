@@ -1,6 +1,6 @@
 """
-Who has done what to runs: a line of the logger ``taskworks.audit``, and an entry in the history of
-Django's admin, if that is installed and a user has done it.
+Who has done what to runs and other rows: a line of the logger ``taskworks.audit``, and an entry in
+the history of Django's admin, if that is installed and a user has done it.
 """
 
 import getpass
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.apps import apps
+from django.db import models
 
 from taskworks.logs import one_line, our_logger
 from taskworks.models import TaskRun
@@ -53,8 +54,7 @@ def record(
     subject = about or f"run {run}"
     extra = {"by": actor.name, "action": what, "run": run and str(run), **facts}
     logger.info("%s: %s, %s", actor.name or "somebody", what, subject, extra=extra)
-    if actor.user is not None and apps.is_installed("django.contrib.admin"):
-        _enter(actor, f"{what}: {subject}", run)
+    _enter(actor, f"{what}: {subject}", TaskRun, run, str(run or "runs"))
 
 
 def record_each(actor: Actor, what: str, runs: Sequence[UUID]) -> None:
@@ -68,15 +68,28 @@ def record_each(actor: Actor, what: str, runs: Sequence[UUID]) -> None:
         record(actor, what, about=f"{len(runs):,} runs: {named}{more}", runs=ids, count=len(runs))
 
 
-def _enter(actor: Actor, text: str, run: UUID | str | None) -> None:
+def record_of(actor: Actor, row: models.Model | type[models.Model], what: str) -> None:
+    """Record that this was done to a row, or to rows of a model, for which its class stands."""
+    is_row = isinstance(row, models.Model)
+    name = str(row if is_row else row._meta.verbose_name_plural)
+    extra = {"by": actor.name, "action": what}
+    logger.info("%s: %s (%s)", actor.name or "somebody", what, one_line(name), extra=extra)
+    _enter(actor, what, row, row.pk if is_row else None, name)
+
+
+def _enter(
+    actor: Actor, text: str, row: models.Model | type[models.Model], id_: Any, name: str
+) -> None:
+    if actor.user is None or not apps.is_installed("django.contrib.admin"):
+        return
     from django.contrib.admin.models import CHANGE, LogEntry
     from django.contrib.contenttypes.models import ContentType
 
     LogEntry.objects.create(
         user_id=actor.user,
-        content_type=ContentType.objects.get_for_model(TaskRun),
-        object_id=None if run is None else str(run),
-        object_repr=one_line(str(run or "runs"))[:MAX_REPR],
+        content_type=ContentType.objects.get_for_model(row),
+        object_id=None if id_ is None else str(id_),
+        object_repr=one_line(name)[:MAX_REPR],
         action_flag=CHANGE,
         change_message=one_line(text),
     )

@@ -120,8 +120,8 @@ def record_done(actor: Actor, target: Target, done: Done, run: str | None = None
         actor,
         str(target.action),
         run=run,
-        about=f"{target.meant}. {done.in_words(target.action.verb)}",
-        filter=as_texts(target.meant),
+        about=f"{target.meant.masked}. {done.in_words(target.action.verb)}",
+        filter=as_texts(target.meant.masked),
         count=done.done,
     )
 

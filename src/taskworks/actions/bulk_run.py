@@ -51,8 +51,8 @@ def start(
         by=actor.name,
         count=None if seen.is_capped else seen.count,
     )
-    about = f"{seen.count_in_words}: {target.meant}"
-    facts = {"filter": as_texts(target.meant), "count": seen.count}
+    about = f"{seen.count_in_words}: {target.meant.masked}"
+    facts = {"filter": as_texts(target.meant.masked), "count": seen.count}
     record(actor, f"{action}", run=result.id, about=about, **facts)
     return cast("TaskResult[..., Any]", result)
 

@@ -23,7 +23,7 @@ from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.admin.links import link
 from taskworks.admin.page_actions import PageActions
 from taskworks.admin.run_admin import ReadOnlyAdmin, as_json
-from taskworks.admin.workflow_graph import graph
+from taskworks.dashboard.workflow_graph import graph
 from taskworks.durations import in_words
 from taskworks.models import RunState, Workflow
 from taskworks.store import store

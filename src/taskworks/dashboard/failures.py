@@ -11,10 +11,11 @@ from taskworks.actions.verbs import Verb
 from taskworks.dashboard.access import Action
 from taskworks.dashboard.page import ActionView, Page
 from taskworks.dashboard.reading import read
-from taskworks.dashboard.redaction import masked_text
+from taskworks.dashboard.runs.rows import seen_by
 from taskworks.dashboard.snapshot import forget_snapshot
 from taskworks.dashboard.until import DURATIONS, given_end
 from taskworks.filtering import RunFilter
+from taskworks.masking import masked_text
 from taskworks.models import Failure, FailureGroup, TaskRun
 from taskworks.store import store
 
@@ -99,7 +100,7 @@ class FailureGroupPage(Page):
         ids = [*failures.order_by("-at").values_list("run", flat=True)[:LATEST_RUNS]]
         columns = ("id", "state", "attempts", "finished_at", "queue_name")
         runs = store().runs.filter(id__in=ids).only(*columns)
-        return sorted(runs, key=lambda run: ids.index(run.id))
+        return sorted(seen_by(self.access, runs), key=lambda run: ids.index(run.id))
 
 
 def _group(fingerprint: str) -> FailureGroup:
@@ -161,4 +162,4 @@ class AnnotateGroup(GroupAction):
         note = self.request.POST.get("note", "").replace("\r\n", "\n").strip()
         failure_actions.annotate(group.fingerprint, note)
         self.record(group, "changed the note")
-        return _("The note is written.")
+        return _("The note is saved.")

@@ -27,11 +27,18 @@ class QueueLine(NamedTuple):
     forecast: Forecast
     tally: Tally  # of the last hour
     strip: str  # the path of a small chart of the last hour
+    is_counted: bool  # whether it is known what has ended
+
+    @property
+    def ended_a_minute(self) -> float | None:
+        """How many runs have ended in a minute of late; None if nobody knows."""
+        return self.forecast.finished_per_minute if self.is_counted else None
 
     @property
     def outlook(self) -> str:
-        """When it will be empty; nothing of one that is paused."""
-        return "" if self.queue.pause else self.forecast.in_words
+        """When it will be empty; nothing of one that is paused, or of which too little is known."""
+        is_known = self.queue.is_counted and self.is_counted
+        return self.forecast.in_words if is_known and not self.queue.pause else ""
 
     @property
     def waits(self) -> float | None:
@@ -54,6 +61,7 @@ def queue_lines(now: Snapshot) -> list[QueueLine]:
             _forecast(queue, lately.get(queue.key, NOTHING), before),
             hour.get(queue.key, NOTHING),
             charts.strip(past.strip_of(queue.key)) if queue.key in hour else "",
+            not past.problem,
         )
         for queue in _with_those_before(now, past)
     ]
@@ -65,7 +73,7 @@ def _with_those_before(now: Snapshot, past: History) -> list[QueueNow]:
     queues = [*(now.queues.value or ())]
     known = {queue.key for queue in queues}
     before = sorted(key for key in past.by_queue() if key not in known)
-    return [*queues, *(QueueNow(QueueState(*key), 0, 0, 0, None) for key in before)]
+    return [*queues, *(now.queue(QueueState(*key)) for key in before)]
 
 
 def _forecast(queue: QueueNow, lately: Tally, before: Depths) -> Forecast:
@@ -74,7 +82,7 @@ def _forecast(queue: QueueNow, lately: Tally, before: Depths) -> Forecast:
     begun = lately.runs.total
     return forecast.forecast(
         forecast.Flow(
-            queue.ready,
+            queue.state.ready,
             depths.get(queue.key, 0.0) if is_known else None,
             ago.total_seconds() / 60,
             lately.finished * (ago / RATE_WINDOW),

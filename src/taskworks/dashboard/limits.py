@@ -49,7 +49,8 @@ class Limits(Page):
         return _("Limits")
 
     def context(self, **ids: Any) -> Mapping[str, Any]:
-        found = read(lambda: limits.uses_of(store().limits.order_by("name")[:MOST_LIMITS]))
+        found = read(lambda: limits.uses_of(store().limits.order_by("name")[: MOST_LIMITS + 1]))
+        uses = found.value or []
         pauses = read(lambda: [*store().pauses.in_force().filter(kind=LIMIT)[:MOST_LIMITS]])
         paused = {pause.scope: pause for pause in pauses.value or ()}
         rows = [
@@ -59,11 +60,13 @@ class Limits(Page):
                 place,
                 use.limit.declared is not None and self.access.may(Action.CHANGE_LIMIT, use.limit),
             )
-            for place, use in enumerate(found.value or ())
+            for place, use in enumerate(uses[:MOST_LIMITS])
         ]
         return {
             "rows": rows,
             "has_actions": any(row.may_change for row in rows),
+            "has_more": len(uses) > MOST_LIMITS,
+            "most": MOST_LIMITS,
             "problems": [*filter(None, [found.problem, pauses.problem])],
         }
 

@@ -94,6 +94,7 @@ class _Workers(NamedTuple):
     """All workers in one line."""
 
     living: int
+    living_in_words: str
     silent: int
     busy: int
     slots: int
@@ -104,6 +105,7 @@ class _Workers(NamedTuple):
         silent = [one for one in now.workers.value or () if one.is_silent]
         return cls(
             len(living),
+            f"{localize(len(living))}{'+' if now.has_more_workers else ''}",
             len(silent),
             sum(worker.busy for worker in living),
             sum(worker.all_slots for worker in living),

@@ -1,5 +1,6 @@
 """What our views share: who may open them, what they answer, and what each page has."""
 
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, ClassVar
@@ -19,10 +20,11 @@ from django.utils.translation import gettext_noop
 from django.views import View
 from django.views.decorators.csrf import csrf_protect
 
-from taskworks.actions import bulk_run
+from taskworks.actions import audit, bulk_run
+from taskworks.actions.audit import Actor
 from taskworks.actions.verbs import Action as BulkAction
 from taskworks.actions.verbs import Verb
-from taskworks.dashboard import audit, navigation
+from taskworks.dashboard import navigation
 from taskworks.dashboard.access import Access, Action
 from taskworks.dashboard.headers import add_headers, nonce_of
 from taskworks.dashboard.places import address
@@ -33,6 +35,8 @@ from taskworks.filtering import RunFilter
 from taskworks.logs import steady_logger
 
 logger = steady_logger(__name__)
+
+TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="\w+"')
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not an error
@@ -67,7 +71,7 @@ class DashboardView(View):
 
     def record(self, row: Any, what: str) -> None:
         """Note in the audit that the user has done this to a row, or to rows of a model."""
-        audit.record(self.request, row, what)
+        audit.record_of(self.actor, row, what)
 
     def tell(self, text: str, *, is_error: bool = False) -> None:
         """Show the user this on the next page."""
@@ -76,18 +80,16 @@ class DashboardView(View):
 
     def in_background(self, verb: Verb, meant: RunFilter) -> str:
         """Start a run that does this to all runs of the filter; return a sentence that says so."""
-        user = getattr(self.request, "user", None)
-        by = user if user is not None and user.is_authenticated else ""
-        started = bulk_run.start(BulkAction(verb), meant, by=by)
+        started = bulk_run.start(BulkAction(verb), meant, by=self.actor)
         return _("This is done in the background, by the run %(run)s. Cancel it to stop.") % {
             "run": started.id
         }
 
     @property
-    def by(self) -> str:
-        """The name of the user."""
+    def actor(self) -> Actor:
+        """Who acts, for the record: nobody's name if the project lets anybody in."""
         user = getattr(self.request, "user", None)
-        return user.get_username() if user is not None and user.is_authenticated else ""
+        return audit.actor_of(user) if user is not None and user.is_authenticated else Actor()
 
     def address(self, name: str, *ids: Any, **query: Any) -> str:
         """Return the address of a page of this dashboard; see ``places.address``."""
@@ -201,11 +203,16 @@ class Page(DashboardView):
 
     def _unless_known(self, text: str) -> HttpResponse:
         """Return the text, or only that it is what the script has got before."""
-        tag = f'"{sha256(text.encode()).hexdigest()[:32]}"'
+        tag = f'"{self._digest_of(text)}"'
         known = self.request.headers.get("If-None-Match") == tag
         response = HttpResponse(status=304) if known else HttpResponse(text)
         response["ETag"] = tag
         return response
+
+    def _digest_of(self, text: str) -> str:
+        """Return what tells a text from others, whatever tokens its forms have."""
+        secret = str(self.request.META.get("CSRF_COOKIE", ""))
+        return sha256((TOKEN.sub("", text) + secret).encode()).hexdigest()[:32]
 
 
 class May:

@@ -83,7 +83,7 @@ class PauseQueue(QueueAction):
             scope,
             until=given_end(given.get("minutes", ""), given.get("until", "")),
             reason=given.get("reason", "").strip(),
-            by=self.by[: pausing.MAX_BY],
+            by=self.actor.name[: pausing.MAX_BY],
             wait=False,
         )
         forget_snapshot()

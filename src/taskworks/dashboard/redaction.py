@@ -1,58 +1,22 @@
 """
-Mask what looks like a secret before anybody sees it.
-
-Values of keys such as "password" or "api_key" are masked at any depth, and so are passwords in
-addresses. A function of the project may mask more, see ``redacted``.
+What people may see of a run: secrets are masked, and a function of the project may mask more.
 """
 
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from taskworks.actions.bulk_run import act_in_background
 from taskworks.conf import conf
 from taskworks.dashboard.access import function_named
 from taskworks.discovery import resolve
 from taskworks.exceptions import TaskException
+from taskworks.filtering.parsing import masked_texts
+from taskworks.masking import MASK, is_secret, masked
 from taskworks.models import TaskRun
 
-MASK = "********"
-DEEPEST = 50  # levels that are shown
-TOO_DEEP = "…"
-
-# What Django hides in its error pages, and more. "pin" and the like only as words.
-SECRET = re.compile(
-    r"api|auth|token|key|secret|pass|signature|cookie|credential|card|iban"
-    r"|(?<![a-z])(?:ssn|pwd|pin|cvv|cvc|otp|jwt|session_?id)(?![a-z])",
-    re.IGNORECASE,
-)
-# Words that only contain one of these.
-INNOCENT = re.compile(
-    r"authors?(?![a-z])|passengers?|passages?|pass(?:ed|es|ing|ive)|compass|bypass|rapid|capital\w*"
-    r"|keyboards?|keywords?|monkeys?|turkeys?|cardinal\w*|cardboard|discard\w*|wildcards?"
-    r"|postcards?|scorecards?",
-    re.IGNORECASE,
-)
-HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-PASSWORD_IN_ADDRESS = re.compile(r"(?<=://)([^\s/@:]*):[^\s/@]+(?=@)")
-
 PARTS = ("args", "kwargs", "return_value", "metadata", "options")
-
-
-def is_secret(name: str) -> bool:
-    """Return whether what has this name is masked."""
-    words = HUMPS.sub("_", name)
-    return bool(SECRET.search(INNOCENT.sub("", words)))
-
-
-def masked(value: Any) -> Any:
-    """Return a decoded value with what looks like a secret replaced by asterisks."""
-    return _masked(value, DEEPEST)
-
-
-def masked_text(text: str) -> str:
-    """Return a text with the passwords in addresses masked."""
-    return PASSWORD_IN_ADDRESS.sub(rf"\1:{MASK}", text) if "@" in text else text
+MOST_DIGITS = 4  # of the position of an argument
 
 
 def redacted(run: TaskRun, part: str) -> Any:
@@ -62,29 +26,27 @@ def redacted(run: TaskRun, part: str) -> Any:
     ``TASKWORKS["DASHBOARD_REDACT"]``, if there is one, is called with the run, the name of the
     part, and the masked value, and its return value is shown.
     """
-    value = _masked_args(run) if part == "args" else masked(getattr(run, part))
-    hook = function_named("DASHBOARD_REDACT", conf().dashboard_redact)
-    return value if hook is None else _answer(hook, run, part, value)
+    match part:
+        case "args":
+            value = _masked_args(run)
+        case "kwargs":
+            value = _masked_kwargs(run)
+        case _:
+            value = masked(getattr(run, part))
+    return _as_the_project_shows(run, part, value)
 
 
-def outline(value: Any) -> Any:
-    """Return only the keys and types of a value, for those who may not see it."""
-    return _outline(value, DEEPEST)
+def redacted_argument(run: TaskRun, name: str, value: Any) -> Any:
+    """Return a value that an argument of the run has or had; the name may be a position."""
+    shown = masked({_name_of_argument(run, name): value})
+    [known] = shown
+    answer = _as_the_project_shows(run, "kwargs", shown)
+    return answer.get(known, MASK) if isinstance(answer, Mapping) else answer
 
 
-def _masked(value: Any, depth: int) -> Any:
-    if isinstance(value, str):
-        return masked_text(value)
-    if not isinstance(value, Mapping | list):
-        return value
-    if depth == 0:
-        return TOO_DEEP
-    if isinstance(value, list):
-        return [_masked(item, depth - 1) for item in value]
-    return {
-        key: MASK if is_secret(str(key)) and item is not None else _masked(item, depth - 1)
-        for key, item in value.items()
-    }
+def name_at(path: str, position: int) -> str:
+    """Return the name of the parameter of a task at this position, "" if it is not known."""
+    return _names_of_args(path, position + 1)[position]
 
 
 def _masked_args(run: TaskRun) -> Any:
@@ -96,6 +58,20 @@ def _masked_args(run: TaskRun) -> Any:
         MASK if is_secret(name) and item is not None else masked(item)
         for name, item in zip(names, args, strict=True)
     ]
+
+
+def _masked_kwargs(run: TaskRun) -> Any:
+    """Return the keyword arguments; of a run that acts on others, its filter has arguments too."""
+    kwargs = masked(run.kwargs)
+    if run.task_path == act_in_background.module_path and isinstance(kwargs, dict):
+        return {**kwargs, "texts": masked_texts(kwargs.get("texts"))}
+    return kwargs
+
+
+def _name_of_argument(run: TaskRun, name: str) -> str:
+    if not (name.isascii() and name.isdecimal() and len(name) <= MOST_DIGITS):
+        return name
+    return name_at(run.called_path, int(name)) or name
 
 
 def _names_of_args(path: str, number: int) -> list[str]:
@@ -112,25 +88,13 @@ def _names_of_args(path: str, number: int) -> list[str]:
     return [names[place] if place < len(names) else last for place in range(number)]
 
 
+def _as_the_project_shows(run: TaskRun, part: str, value: Any) -> Any:
+    hook = function_named("DASHBOARD_REDACT", conf().dashboard_redact)
+    return value if hook is None else _answer(hook, run, part, value)
+
+
 def _answer(hook: Callable[..., Any], run: TaskRun, part: str, value: Any) -> Any:
     try:
         return hook(run, part, value)
     except Exception as error:  # noqa: BLE001 - what cannot be masked is not shown
         return f"Not shown: DASHBOARD_REDACT has raised {type(error).__name__}."
-
-
-def _outline(value: Any, depth: int) -> Any:
-    if depth and isinstance(value, Mapping):
-        return {key: _outline(item, depth - 1) for key, item in value.items()}
-    if depth and isinstance(value, list):
-        return [_outline(item, depth - 1) for item in value]
-    return f"({NAMES_OF_TYPES.get(type(value), type(value).__name__)})"
-
-
-NAMES_OF_TYPES: dict[type, str] = {
-    str: "text",
-    int: "integer",
-    float: "number",
-    bool: "boolean",
-    type(None): "null",
-}

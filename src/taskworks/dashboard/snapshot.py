@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
+from django.utils.formats import localize
+
 from taskworks.backends.database import database_backends
 from taskworks.dashboard.reading import Read, read_into
 from taskworks.dashboard.shared import Shared
@@ -29,11 +31,15 @@ MOST_WORKERS = 500  # that are shown
 
 
 class QueueNow(NamedTuple):
-    """A queue: how many of its runs are ready and in hand, and who would take them."""
+    """
+    A queue: how many of its runs are ready and in hand, and who would take them; None for what
+    could not be read.
+    """
 
     state: QueueState
-    in_hand: int
-    workers: int  # that take its runs
+    is_counted: bool  # whether the state is known
+    in_hand: int | None
+    workers: int | None  # that take its runs
     slots: int  # of these workers, which take others too
     pause: Pause | None
 
@@ -51,13 +57,20 @@ class QueueNow(NamedTuple):
         return self.backend, self.name
 
     @property
-    def ready(self) -> int:
+    def ready(self) -> int | None:
         """How many of its runs are ready, as far as they were counted."""
-        return self.state.ready
+        return self.state.ready if self.is_counted else None
+
+    @property
+    def ready_in_words(self) -> str:
+        """The number, and whether there are more."""
+        if self.is_counted and self.state.is_capped:
+            return f"{localize(self.state.ready)}+"
+        return "—" if self.ready is None else str(localize(self.ready))
 
     @property
     def waited(self) -> timedelta | None:
-        """For how long the first of them has been ready; None if none is."""
+        """For how long the first of them has been ready; None if none is, or nobody knows."""
         return self.state.waited if self.state.ready else None
 
 
@@ -91,6 +104,16 @@ class Snapshot:
         return [*dict.fromkeys(part.problem for part in parts if part.problem)]
 
     @property
+    def shown_workers(self) -> list[Working]:
+        """The first MOST_WORKERS."""
+        return (self.workers.value or [])[:MOST_WORKERS]
+
+    @property
+    def has_more_workers(self) -> bool:
+        """Whether there are more."""
+        return len(self.workers.value or ()) > MOST_WORKERS
+
+    @property
     def living(self) -> list[Working]:
         """The workers that are neither given up nor silent."""
         return [one for one in self.workers.value or () if one.is_living]
@@ -104,7 +127,7 @@ class Snapshot:
         now, in_hand = self._now(store), Counter[UUID]()
         for held in self.held.value or ():
             in_hand[held.worker] += held.number
-        rows = store.workers.order_by("started_at", "id")[:MOST_WORKERS]
+        rows = store.workers.order_by("started_at", "id")[: MOST_WORKERS + 1]
         return [
             Working(worker, max(now - worker.heartbeat_at, timedelta()), in_hand[worker.id])
             for worker in rows
@@ -126,7 +149,7 @@ class Snapshot:
             *((scope.backend, scope.name) for scope in paused if scope.kind == QUEUE),
         }
         return [
-            self._queue(
+            self.queue(
                 ready.get(key) or QueueState(*key),
                 in_hand[key],
                 paused.get(Scope(QUEUE, key[1], key[0])),
@@ -134,10 +157,17 @@ class Snapshot:
             for key in sorted(known)
         ]
 
-    def _queue(self, state: QueueState, in_hand: int, pause: Pause | None) -> QueueNow:
+    def queue(self, state: QueueState, in_hand: int = 0, pause: Pause | None = None) -> QueueNow:
+        """Return a queue as it is now, without what could not be read."""
         takers = self._takers(state.backend, state.queue_name)
-        slots = sum(worker.all_slots for worker in takers)
-        return QueueNow(state, in_hand, len(takers), slots, pause)
+        return QueueNow(
+            state,
+            self.survey.value is not None,
+            None if self.held.value is None else in_hand,
+            None if self.workers.value is None else len(takers),
+            sum(worker.all_slots for worker in takers),
+            pause,
+        )
 
     def _takers(self, backend: str, name: str) -> list[Worker]:
         living = (one.worker for one in self.living if not one.worker.asked_to)

@@ -1,5 +1,6 @@
 """The tags and filters of our templates; they need not be loaded."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.template import Context, Library
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.formats import localize
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -19,6 +20,8 @@ from taskworks.logs import one_line
 from taskworks.models import RunState
 
 register = Library()
+
+WBR = SafeString("<wbr>")  # where a line may break
 
 # The shape of each state, so that nobody needs to see colors.
 SHAPES: dict[str, str] = {
@@ -114,6 +117,13 @@ def ago(at: datetime | None, now: datetime | None) -> str:
 def line(text: Any) -> str:
     """Return a text in one line, with control characters escaped."""
     return one_line(str(text))
+
+
+@register.filter
+def path(text: str) -> SafeString:
+    """Return the dotted path of a task, which may break after a dot."""
+    parts = re.split(r"(?<=\.)", one_line(text))
+    return format_html_join(WBR, "{}", ((part,) for part in parts))
 
 
 @register.filter

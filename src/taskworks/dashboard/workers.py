@@ -11,7 +11,8 @@ from taskworks.actions import worker_actions
 from taskworks.dashboard.access import Action
 from taskworks.dashboard.page import ActionView, Page, Refused
 from taskworks.dashboard.reading import read
-from taskworks.dashboard.snapshot import forget_snapshot, snapshot
+from taskworks.dashboard.runs.rows import seen_by
+from taskworks.dashboard.snapshot import MOST_WORKERS, forget_snapshot, snapshot
 from taskworks.database.clock import as_aware
 from taskworks.models import TaskRun
 from taskworks.models.worker import Request
@@ -42,11 +43,12 @@ class Workers(Page):
     def context(self, **ids: Any) -> Mapping[str, Any]:
         now, runs = snapshot(), read(_in_hand)
         by_worker: dict[UUID, list[TaskRun]] = defaultdict(list)
-        for run in runs.value or ():
+        for run in seen_by(self.access, runs.value or ()):
             by_worker[run.claimed_by].append(run)  # type: ignore[index] # they are in hand
         return {
             "now": now,
-            "rows": [self._row(one, by_worker[one.worker.id]) for one in now.workers.value or ()],
+            "rows": [self._row(one, by_worker[one.worker.id]) for one in now.shown_workers],
+            "most": MOST_WORKERS,
             "problems": [*filter(None, [*now.problems, runs.problem])],
         }
 

@@ -1,32 +1,39 @@
 """Workflows: what has become of their members; cancel or retry one."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Count
 from django.http import Http404
 from django.utils.translation import gettext as _
 
-from taskworks.actions import workflow_actions
+from taskworks.actions import workflow_actions, workflows_shown
 from taskworks.actions.run_actions import Verdict
+from taskworks.actions.workflows_shown import (
+    GONE,
+    MAX_STEPS_SHOWN,
+    RUN,
+    Counts,
+    StepShown,
+    WorkflowShown,
+)
 from taskworks.dashboard.access import Action
 from taskworks.dashboard.page import ActionView, Page, Refused
 from taskworks.dashboard.reading import read
+from taskworks.dashboard.runs.rows import seen_by
 from taskworks.dashboard.snapshot import forget_snapshot
-from taskworks.models import RunState, Step, Workflow
+from taskworks.dashboard.workflow_graph import graph
+from taskworks.models import RunState, Workflow
 from taskworks.store import store
+from taskworks.store.statements import chunks
 
 MOST_WORKFLOWS = 50  # on the page
-MOST_STEPS = 500  # on the page of one
 IN_ORDER = [*RunState]
-
-Counts = dict[str, int]
 
 
 class Row(NamedTuple):
-    """A workflow, and how many of its own members are in each state."""
+    """A workflow, and how many of its runs are in each state."""
 
     workflow: Workflow
     counts: list[tuple[str, int]]
@@ -43,7 +50,7 @@ class Workflows(Page):
     def context(self, **ids: Any) -> Mapping[str, Any]:
         found = read(self._workflows)
         shown = (found.value or [])[:MOST_WORKFLOWS]
-        counted = read(lambda: _counts([one.id for one in shown]))
+        counted = read(lambda: workflows_shown.counts_of(store(), shown))
         counts = counted.value or {}
         return {
             "now": read(store().read_clock),
@@ -70,13 +77,20 @@ class Workflows(Page):
         return self.address("workflows", state=state, before=shown[-1].id)
 
 
-class StepShown(NamedTuple):
-    """A step, and what has become of it."""
+class StepRow(NamedTuple):
+    """A step as the page lists it."""
 
-    step: Step
-    state: str  # of its run, or the outcome of its workflow; "" if it has none yet
-    path: str
-    is_run: bool
+    shown: StepShown
+    address: str  # of the page of its run or workflow; "" if it was deleted
+
+    @property
+    def took(self) -> timedelta | None:
+        started, finished = self.shown.started_at, self.shown.finished_at
+        return finished - started if started and finished else None
+
+    @property
+    def follows(self) -> str:
+        return ", ".join(self.shown.names_before)
 
 
 class WorkflowPage(Page):
@@ -89,32 +103,37 @@ class WorkflowPage(Page):
 
     def context(self, **ids: Any) -> Mapping[str, Any]:
         self.workflow = _workflow(ids["workflow"])
-        counted = read(lambda: _counts([self.workflow.id]))
-        steps = read(self._steps)
+        found = read(lambda: workflows_shown.shown(store(), self.workflow))
+        shown = found.value or WorkflowShown(self.workflow, {})
+        hidden = read(lambda: self._hidden(shown))
+        steps = [one for one in shown.steps if one.id not in (hidden.value or ())]
+        addresses = {one.id: self._address_of(one) for one in steps}
         return {
             "workflow": self.workflow,
-            "now": read(store().read_clock),
-            "counts": _in_order((counted.value or {}).get(self.workflow.id, {})),
-            "steps": steps.value or [],
+            "counts": _in_order(shown.counts),
+            "graph": graph(steps, addresses) if hidden.value is not None else "",
+            "steps": [StepRow(one, addresses[one.id]) for one in steps],
+            "has_more": shown.has_more,
+            "most": MAX_STEPS_SHOWN,
             "may_cancel": not self.workflow.finished_at
             and self.access.may(Action.CANCEL, self.workflow),
             "may_retry": self.workflow.outcome in (RunState.FAILED, RunState.CANCELLED)
             and self.access.may(Action.RETRY, self.workflow),
-            "problems": [*filter(None, [counted.problem, steps.problem])],
+            "problems": [*filter(None, [found.problem, hidden.problem])],
         }
 
-    def _steps(self) -> list[StepShown]:
-        steps = [*store().steps.filter(workflow=self.workflow.id).order_by("position")[:MOST_STEPS]]
-        ids = [step.id for step in steps]
-        runs = store().runs.filter(id__in=ids).only("id", "state", "task_path", "callable_path")
-        by_id = {run.id: run for run in runs}
-        others = {one.id: one for one in store().workflows.filter(id__in={*ids} - {*by_id})}
-        return [
-            StepShown(step, run.state, run.called_path, is_run=True)
-            if (run := by_id.get(step.id))
-            else StepShown(step, _outcome(others.get(step.id)), "", is_run=False)
-            for step in steps
-        ]
+    def _hidden(self, shown: WorkflowShown) -> set[UUID]:
+        """Return the ids of those runs of its steps that this person may not see."""
+        if not self.access.is_by_row:
+            return set()
+        ids = [one.id for one in shown.steps if one.kind == RUN]
+        runs = [run for some in chunks(ids) for run in store().runs.filter(id__in=some)]
+        return {*ids} - {run.id for run in seen_by(self.access, runs)}
+
+    def _address_of(self, step: StepShown) -> str:
+        if step.kind == GONE:
+            return ""
+        return self.address("run" if step.kind == RUN else "workflow", step.id)
 
 
 class WorkflowAction(ActionView):
@@ -160,24 +179,8 @@ def _workflow(workflow: UUID) -> Workflow:
     return found
 
 
-def _counts(workflows: Sequence[UUID]) -> dict[UUID, Counts]:
-    """Return how many runs of each workflow are in each state, without those of its groups."""
-    runs = store().runs.filter(workflow__in=workflows)
-    counts: dict[UUID, Counts] = defaultdict(dict)
-    rows = runs.values_list("workflow", "state").annotate(Count("id")).order_by()
-    for workflow, state, number in rows if workflows else ():
-        counts[workflow][state] = number
-    return dict(counts)
-
-
 def _in_order(counts: Counts) -> list[tuple[str, int]]:
     return [(state, counts[state]) for state in IN_ORDER if counts.get(state)]
-
-
-def _outcome(workflow: Workflow | None) -> str:
-    if workflow is None:
-        return ""
-    return workflow.outcome or RunState.RUNNING
 
 
 def _uuid(text: str) -> UUID | None:

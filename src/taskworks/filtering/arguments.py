@@ -11,6 +11,7 @@ from django.db.models import Q
 from taskworks.discovery import resolve
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.jsonvalue import as_text, decode
+from taskworks.masking import MASK, is_secret, masked
 from taskworks.models import TaskRun
 
 MISSING = object()
@@ -29,6 +30,23 @@ class Argument:
 
     def __str__(self) -> str:
         return f"{self.path}={self.value}"
+
+    @property
+    def masked(self) -> "Argument":
+        """The same with asterisks in place of what looks like a secret."""
+        if any(map(is_secret, self._steps)):
+            return Argument(self.path, MASK)
+        meant = meant_by(self.value)
+        shown = masked(meant)
+        if shown == meant:
+            return self
+        return Argument(self.path, shown if isinstance(shown, str) else as_text(shown))
+
+    @property
+    def position(self) -> int | None:
+        """The position with which the path begins, None if it begins with a name."""
+        first = self._steps[0]
+        return int(first) if _is_position(first) else None
 
     def condition(self, args: str, kwargs: str) -> Q:
         """Return what SQL can say of the texts of the arguments; it may find too much."""

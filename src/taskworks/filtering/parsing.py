@@ -14,11 +14,12 @@ from taskworks.backends.database import MAX_ALIAS, MAX_QUEUE_NAME, MAX_TASK_PATH
 from taskworks.conf import nearest
 from taskworks.database import clock
 from taskworks.filtering.arguments import Argument
+from taskworks.filtering.offered_tasks import offered_task
 from taskworks.filtering.run_filter import Moment, RunFilter
 from taskworks.jsonvalue import can_be_stored
+from taskworks.masking import MASK
 from taskworks.models import RunState
 from taskworks.options.names import is_name
-from taskworks.typed import registry
 
 MAX_VALUES = 100  # of one condition
 MAX_TEXT = 500  # characters
@@ -69,6 +70,20 @@ def as_texts(meant: RunFilter) -> dict[str, list[str]]:
     """Return the texts of which ``parse`` makes this filter."""
     texts = {name: _written(condition, meant) for name, condition in NAMES.items()}
     return {name: values for name, values in texts.items() if values}
+
+
+def masked_texts(texts: Any) -> Any:
+    """Return stored texts of a filter, whatever they hold, with what looks like a secret masked."""
+    if not (isinstance(texts, Mapping) and isinstance(texts.get("arg"), list)):
+        return texts
+    return {**texts, "arg": [_masked_argument(one) for one in texts["arg"]]}
+
+
+def _masked_argument(text: Any) -> Any:
+    try:
+        return str(_argument(text).masked) if isinstance(text, str) else text
+    except ValueError:
+        return MASK
 
 
 def _read(name: str, values: list[str]) -> dict[str, Any]:
@@ -142,7 +157,7 @@ def _id(text: str) -> UUID:
 
 def _task(text: str) -> str:
     """The path of a task, or the name of one that is offered."""
-    offered = registry.find(text)
+    offered = offered_task(text)
     return offered.module_path if offered else _name(MAX_TASK_PATH)(text)
 
 

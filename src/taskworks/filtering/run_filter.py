@@ -79,6 +79,11 @@ class RunFilter:
         """Return it with other conditions."""
         return replace(self, **changes)
 
+    @property
+    def masked(self) -> "RunFilter":
+        """The same with what looks like a secret masked, for people to read."""
+        return replace(self, arguments=tuple(one.masked for one in self.arguments))
+
     def at(self, now: datetime) -> "RunFilter":
         """Return it with fixed times, as they are when the database's clock says ``now``."""
         names = ("since", "until", "enqueued_since", "enqueued_until")

@@ -17,8 +17,8 @@ from taskworks.management.reach import check_reachable
 from taskworks.models import Pause, RunState
 from taskworks.problems import RULES, look
 from taskworks.store import stats, store
+from taskworks.store.counting import Counted
 from taskworks.store.stats import Working
-from taskworks.store.surveying import Counted
 
 HELP = "Count the runs of each queue, and list what is paused, and the workers."
 RECENT = timedelta(days=1)  # older finished runs are not counted: there may be very many

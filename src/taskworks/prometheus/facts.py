@@ -13,11 +13,13 @@ from taskworks.models import RunState, Schedule, Worker
 from taskworks.models.pause import QUEUE
 from taskworks.options.objectives import objectives
 from taskworks.problems import RULES, look
+from taskworks.problems.situation import Situation
 from taskworks.statistics import reading
 from taskworks.statistics.reading import Key
 from taskworks.statistics.tally import Tally
 from taskworks.store import Store
-from taskworks.store.surveying import Counted, QueueState
+from taskworks.store.counting import Counted
+from taskworks.store.surveying import QueueState
 
 TIME_LIMIT = 5.0  # seconds that a statement may take
 MAX_QUEUES = 500  # of which what waits is shown, besides those that TASKS names
@@ -60,15 +62,21 @@ class Facts(NamedTuple):
 
 def read_facts(store: Store) -> Facts:
     """Read everything; raise a ``django.db.Error``, or TookTooLong."""
-    problems = _problems(store)  # which has limits of its own
+    situation = Situation(store)
+    facts = _read(store, situation)
+    return facts._replace(problems=_problems(situation))  # which has limits of its own
+
+
+def _read(store: Store, situation: Situation) -> Facts:
+    """Read all but the problems, whose rules find in the situation what is read here."""
     with reading_at_most(store.alias, TIME_LIMIT):
         totals = reading.totals(store)
-        ready = store.survey(queues=MAX_QUEUES)
+        ready = situation.queues
         counted = [row for state in WAITING for row in store.count_by_queue(state)]
         paused = _paused_queues(store)
         schedules = [*store.schedules.order_by("id")[:MAX_SCHEDULES]]
         return Facts(
-            at=store.read_clock(),
+            at=situation.now,
             totals=totals,
             queues=_queues(ready, counted, paused, totals),
             ready=ready,
@@ -78,14 +86,14 @@ def read_facts(store: Store) -> Facts:
             schedules=schedules,
             succeeded_at=store.latest_successes([schedule.pk for schedule in schedules]),
             objectives=_objectives(),
-            problems=problems,
+            problems={},
             database=store.connection.vendor,
         )
 
 
-def _problems(store: Store) -> dict[str, int]:
+def _problems(situation: Situation) -> dict[str, int]:
     """Return how many problems there are by the id of the rule that finds them."""
-    findings = look(store)
+    findings = look(situation.store, situation=situation)
     numbers = Counter(problem.id for problem in findings.problems)
     unknown = {one.id for one in findings.unknown}
     asked = {rule.id for rule in RULES if not rule.is_thorough} - unknown

@@ -5,6 +5,7 @@ Count what people look at all the time, at a cost that has a bound: beyond so ma
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from django.db.models import Count
@@ -13,7 +14,9 @@ from taskworks.models import Failure, RunState, TaskRun
 from taskworks.models.run import IN_HAND
 from taskworks.store.base import Base
 
-# The conditions of the indexes, as they spell them.
+MAX_COUNTED = 10_000  # runs of one queue, or of one state
+
+# The conditions of the indexes, as they spell them, or SQLite does not use these.
 IN_INDEX = {
     RunState.BLOCKED: "state = 'blocked'",
     RunState.SCHEDULED: "state = 'scheduled'",
@@ -23,6 +26,16 @@ IN_INDEX = {
     RunState.FAILED: "state = 'failed' AND finished_at IS NOT NULL",
     RunState.CANCELLED: "state = 'cancelled' AND finished_at IS NOT NULL",
 }
+
+
+class Counted(NamedTuple):
+    """How many runs of a queue are in a state."""
+
+    backend: str
+    queue_name: str
+    state: RunState
+    number: int
+    is_capped: bool = False  # there are that many, or more
 
 
 class InHand(NamedTuple):
@@ -36,7 +49,7 @@ class InHand(NamedTuple):
 
 
 class Counting(Base):
-    """Counts for pages."""
+    """Counts for pages, commands and metrics."""
 
     def count_states(self, most: int) -> dict[RunState, int]:
         """Return how many runs are in each state; of each, ``most`` at most. One statement."""
@@ -55,6 +68,34 @@ class Counting(Base):
         for state, number in self._fetch(statement, [most] * len(parts)):
             counts[RunState(state)] += number
         return {state: min(counts[state], most) for state in RunState}
+
+    def count_by_queue(self, state: RunState, cap: int = MAX_COUNTED) -> list[Counted]:
+        """
+        Return how many runs each queue has in a state that is neither ready nor an end. ``cap``
+        runs are counted together: those that have waited longest, or are due next.
+        """
+        order = "" if state in IN_HAND else "ORDER BY available_at, id"
+        return self._grouped(state, order, [], cap)
+
+    def count_finished(
+        self, state: RunState, within: timedelta, cap: int = MAX_COUNTED
+    ) -> list[Counted]:
+        """Return how many runs of each queue have ended so of late; the latest ``cap`` of all."""
+        since = self.connection.ops.adapt_datetimefield_value(self.read_clock() - within)
+        of_late = "AND finished_at >= %s ORDER BY finished_at DESC"
+        return self._grouped(state, of_late, [since], cap)
+
+    def _grouped(
+        self, state: RunState, more: str, parameters: Sequence[Any], cap: int
+    ) -> list[Counted]:
+        statement = f"""
+            SELECT backend, queue_name, COUNT(*) FROM (
+                SELECT backend, queue_name FROM {self._quoted(TaskRun)}
+                WHERE {IN_INDEX[state]} {more} LIMIT {int(cap) + 1}
+            ) AS counted GROUP BY backend, queue_name"""  # noqa: S608 - names, and our conditions
+        rows = self._fetch(statement, parameters)
+        is_capped = sum(number for *_, number in rows) > cap
+        return [Counted(backend, queue, state, n, is_capped) for backend, queue, n in rows]
 
     def held(self) -> list[InHand]:
         """Return how many runs of each queue each worker has; there are as many as slots."""

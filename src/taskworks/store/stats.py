@@ -13,7 +13,8 @@ from taskworks.models import RunState, Worker
 from taskworks.models.pause import QUEUE, Scope
 from taskworks.models.run import FINISHED, UNFINISHED
 from taskworks.store import Store
-from taskworks.store.surveying import Counted, QueueState
+from taskworks.store.counting import Counted
+from taskworks.store.surveying import QueueState
 
 TO_EXECUTE = {RunState.READY, RunState.CLAIMED, RunState.RUNNING}
 

@@ -1,4 +1,7 @@
-"""Count what waits, at a cost that has a bound however much it is."""
+"""
+Look at each queue that has ready runs: how many, and how long they have waited. The cost has a
+bound however many queues and runs there are.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,13 +9,12 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
-from taskworks.models import RunState, TaskRun
-from taskworks.models.run import IN_HAND
+from taskworks.models import TaskRun
 from taskworks.options.policy import LANES
 from taskworks.store.claiming import Claiming
+from taskworks.store.counting import MAX_COUNTED
 from taskworks.store.limited_names import LimitedNames
 
-MAX_COUNTED = 10_000  # runs of one queue, or of one state
 MAX_COUNTED_IN_ALL = 200_000  # ready runs of all queues
 MAX_QUEUES = 2000  # of one backend, and of all limits, that a look finds
 PER_STATEMENT = 100  # queues
@@ -42,16 +44,6 @@ class QueueState(NamedTuple):
         )
 
 
-class Counted(NamedTuple):
-    """How many runs of a queue are in a state."""
-
-    backend: str
-    queue_name: str
-    state: RunState
-    number: int
-    is_capped: bool = False  # there are that many, or more
-
-
 class _Part(NamedTuple):
     """Ready runs whose entries in an index stand side by side."""
 
@@ -79,42 +71,6 @@ class Surveying(Claiming, LimitedNames):
             key = part.backend, part.queue_name
             states[key] = states[key]._plus(state) if key in states else state
         return [states[key] for key in sorted(states)]
-
-    def count_by_queue(self, state: RunState, cap: int = MAX_COUNTED) -> list[Counted]:
-        """
-        Return how many runs each queue has in a state that is neither ready nor an end. ``cap``
-        runs are counted together: those that have waited longest, or are due next.
-        """
-        if state in IN_HAND:  # as the condition of the index has it, or SQLite does not use that
-            condition = f"state IN ('claimed', 'running') AND state = '{state.value}'"
-        else:
-            condition = f"state = '{state.value}' ORDER BY available_at, id"
-        return self._grouped(state, condition, [], cap)
-
-    def count_finished(
-        self, state: RunState, within: timedelta, cap: int = MAX_COUNTED
-    ) -> list[Counted]:
-        """Return how many runs of each queue have ended so of late; the latest ``cap`` of all."""
-        since = self.connection.ops.adapt_datetimefield_value(self.read_clock() - within)
-        condition = (
-            f"state = '{state.value}' AND finished_at IS NOT NULL AND finished_at >= %s "
-            "ORDER BY finished_at DESC"
-        )
-        return self._grouped(state, condition, [since], cap)
-
-    def _grouped(
-        self, state: RunState, condition: str, parameters: Sequence[Any], cap: int
-    ) -> list[Counted]:
-        statement = f"""
-            SELECT backend, queue_name, COUNT(*) FROM (
-                SELECT backend, queue_name FROM {self._quoted(TaskRun)}
-                WHERE {condition} LIMIT {int(cap) + 1}
-            ) AS counted GROUP BY backend, queue_name"""  # noqa: S608 - names, and our conditions
-        rows = self._fetch(statement, parameters)
-        is_capped = sum(number for *_, number in rows) > cap
-        return [Counted(backend, queue, state, n, is_capped) for backend, queue, n in rows]
-
-    # What is ready.
 
     def _unlimited_parts(self, most: int) -> Iterator[_Part]:
         backend: str | None = ""

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from taskworks.actions import audit
-from taskworks.actions.audit import Actor
 from taskworks.actions.run_actions import Verdict
 from taskworks.actions.verbs import Action as Deed
 from taskworks.actions.verbs import Verb, act_on_one
@@ -29,7 +27,7 @@ class ActOnRun(ActionView):
         verdict, reason = act_on_one(Deed(wanted), run)
         if verdict == Verdict.NOT_APPLICABLE:
             raise Refused(reason)
-        audit.record(actor_of(self.request), wanted.value, run=run.id)
+        audit.record(self.actor, wanted.value, run=run.id)
         forget()
         return _done(verdict)
 
@@ -49,9 +47,3 @@ def forget() -> None:
     """Have the next page show what was done."""
     forget_counts()
     forget_snapshot()
-
-
-def actor_of(request: HttpRequest) -> Actor:
-    """Return who acts, for the record: nobody's name if the project lets anybody in."""
-    user = getattr(request, "user", None)
-    return audit.actor_of(user) if user is not None and user.is_authenticated else Actor()

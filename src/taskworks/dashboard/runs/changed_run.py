@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from taskworks.actions.changed_retry import retry_with
 from taskworks.dashboard.access import Action
 from taskworks.dashboard.redaction import redacted
-from taskworks.dashboard.runs.acting import actor_of, forget
+from taskworks.dashboard.runs.acting import forget
 from taskworks.dashboard.runs.form_page import FormPage
 from taskworks.dashboard.runs.run_page import run_with
 from taskworks.dashboard.runs.task_forms import TaskForm, form_of_call
@@ -50,7 +50,7 @@ class ChangedRunPage(FormPage):
             return self.again(self._context_of(None, [str(error)]))
         try:
             args, kwargs = form.arguments()
-            result = retry_with(self.run, args, kwargs, by=actor_of(request))
+            result = retry_with(self.run, args, kwargs, by=self.actor)
         except InvalidInputs as error:
             return self.again(self._context_of(*form.with_errors(error.errors)))
         except (AlreadyEnqueued, InvalidTask, InvalidTaskBackend, TypeError, ValueError) as error:

@@ -19,7 +19,7 @@ from taskworks.actions.bulk import CHUNK, Preview
 from taskworks.actions.verbs import Action as Deed
 from taskworks.actions.verbs import Done, Verb
 from taskworks.dashboard.reading import read
-from taskworks.dashboard.runs.acting import actor_of, forget
+from taskworks.dashboard.runs.acting import forget
 from taskworks.dashboard.runs.deeds import ACTION_OF, LABELS, offered_for
 from taskworks.dashboard.runs.form_page import FormPage
 from taskworks.dashboard.runs.meant import Meant, Texts, meant_by
@@ -82,7 +82,7 @@ class MatchingPage(FormPage):
             return self._again(wanted, wanted.problems or [_("Choose what to do.")])
         try:
             seen = bulk.preview(deed, meant)
-            if seen.count > ASKED_ABOVE and _digits("typed", request) != _digits("count", request):
+            if seen.count > ASKED_ABOVE and not _is_confirmed(request):
                 return self._again(wanted, [_("Type the number of runs, to confirm that.")])
             is_large = seen.count > CHUNK or seen.is_capped
             if self.access.is_by_row:
@@ -147,6 +147,8 @@ class MatchingPage(FormPage):
             "now": now,
             "by_task": [*seen.by_task.items()][:MAX_LISTED],
             "by_error": [*seen.by_error.items()][:MAX_LISTED],
+            "other_tasks": max(0, len(seen.by_task) - MAX_LISTED),
+            "other_errors": max(0, len(seen.by_error) - MAX_LISTED),
             "asks": seen.count > ASKED_ABOVE,
             "in_background": seen.count > CHUNK or seen.is_capped,
             # Not what comes meanwhile, and not a "two hours ago" that has moved on.
@@ -168,7 +170,7 @@ class MatchingPage(FormPage):
 
     def _begun(self, deed: Deed, meant: RunFilter) -> str:
         """Have a run do it, and return the address of that run."""
-        result = bulk_run.start(deed, meant, by=actor_of(self.request))
+        result = bulk_run.start(deed, meant, by=self.actor)
         said = _("This run does it. Cancel it to stop; what is done stays done.")
         messages.success(self.request, said, fail_silently=True)
         return self.address("run", result.id)
@@ -198,7 +200,7 @@ class MatchingPage(FormPage):
             for some in bulk.act_on_all(seen.target):
                 done = done.plus(some)
         finally:
-            bulk.record_done(actor_of(self.request), seen.target, done)
+            bulk.record_done(self.actor, seen.target, done)
             forget()
         add = messages.warning if done.not_applicable else messages.success
         add(self.request, done.in_words(deed.verb), fail_silently=True)
@@ -239,6 +241,11 @@ def _priority(text: str | None) -> int | None:
         raise ValueError(
             _("A priority is a whole number, not %(text)s.") % {"text": repr(text)}
         ) from None
+
+
+def _is_confirmed(request: HttpRequest) -> bool:
+    typed = _digits("typed", request)
+    return typed != "" and typed == _digits("count", request)
 
 
 def _digits(name: str, request: HttpRequest) -> str:

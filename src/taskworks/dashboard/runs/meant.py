@@ -7,10 +7,12 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 
 from taskworks.dashboard.access import Access, Action
-from taskworks.dashboard.redaction import is_secret
+from taskworks.dashboard.redaction import name_at
 from taskworks.dashboard.runs.search_text import texts_of
 from taskworks.filtering import FilterError, RunFilter, parse
+from taskworks.filtering.arguments import Argument
 from taskworks.filtering.parsing import MAX_TEXT, as_texts
+from taskworks.masking import is_secret
 
 TYPED = "q"  # the parameter for what was typed into the search
 OURS = {TYPED, "after", "do", "page"}  # parameters that are not conditions
@@ -76,6 +78,17 @@ def _not_for_them(found: RunFilter, access: Access) -> Iterator[str]:
         yield _("You may not see arguments, and so cannot search in them.")
         return
     for argument in found.arguments:
-        if secret := [step for step in argument.path.split(".") if is_secret(step)]:
+        if argument.masked != argument:
             text = _("The values of %(name)s are hidden, and so cannot be searched.")
-            yield text % {"name": repr(secret[0][:MAX_SHOWN])}
+            yield text % {"name": repr(_hidden_name(argument)[:MAX_SHOWN])}
+        elif argument.position is not None and _may_be_hidden(found, argument.position):
+            yield _("What stands at a position may be hidden: search by the name of the argument.")
+
+
+def _hidden_name(argument: Argument) -> str:
+    return next(filter(is_secret, argument.path.split(".")), argument.path)
+
+
+def _may_be_hidden(found: RunFilter, position: int) -> bool:
+    """Return whether what tasks are given at a position may be masked: of any, nobody knows."""
+    return not found.tasks or any(is_secret(name_at(path, position)) for path in found.tasks)

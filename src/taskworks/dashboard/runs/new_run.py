@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from taskworks.actions import audit
 from taskworks.dashboard.access import Action
 from taskworks.dashboard.page import Page
-from taskworks.dashboard.runs.acting import actor_of, forget
+from taskworks.dashboard.runs.acting import forget
 from taskworks.dashboard.runs.form_page import FormPage
 from taskworks.dashboard.runs.known_tasks import startable, startable_task
 from taskworks.dashboard.runs.task_forms import TaskForm, form_of
@@ -114,7 +114,7 @@ class NewRunOfTaskPage(FormPage):
             raise Http404(str(error)) from None
 
     def _started(self, path: str, result: Any) -> HttpResponse:
-        audit.record(actor_of(self.request), f"start {path}", run=result.id)
+        audit.record(self.actor, f"start {path}", run=result.id)
         forget()
         if result.is_new is False:
             said = _("Nothing was started: this run has the same unique key.")

@@ -11,10 +11,11 @@ from django.db.models.lookups import LessThanOrEqual
 from django.utils.translation import gettext as _
 
 from taskworks.dashboard.access import Access, Action
-from taskworks.dashboard.redaction import masked_text, outline, redacted
+from taskworks.dashboard.redaction import redacted
 from taskworks.database.clock import as_aware
 from taskworks.database.fields import Unreadable
 from taskworks.logs import one_line
+from taskworks.masking import masked_text, outline
 from taskworks.models import RunState, TaskRun
 from taskworks.models.run import FINISHED
 from taskworks.store import Store

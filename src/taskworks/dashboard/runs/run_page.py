@@ -16,7 +16,6 @@ from taskworks.correlation import correlation_of
 from taskworks.dashboard.access import Access, Action
 from taskworks.dashboard.page import DashboardView, Page
 from taskworks.dashboard.reading import read
-from taskworks.dashboard.redaction import masked, masked_text
 from taskworks.dashboard.runs import error_frames
 from taskworks.dashboard.runs.form_fields import as_json
 from taskworks.dashboard.runs.relations import MAX_SHOWN, relatives_of, strip_of
@@ -24,8 +23,10 @@ from taskworks.dashboard.runs.rows import seen_by
 from taskworks.dashboard.runs.timeline import earlier_in_words, timeline_of
 from taskworks.dashboard.runs.values import PARTS, changes_in, text_of, values_of
 from taskworks.database.fields import Unreadable
+from taskworks.database.time_limit import TookTooLong
 from taskworks.log_lines import LOGGER, MAX_LINES, lines_of, messages_of
 from taskworks.logs import one_line, visible
+from taskworks.masking import MASK, is_secret, masked, masked_text
 from taskworks.models import RunState, TaskRun
 from taskworks.models.run import FINISHED
 from taskworks.reserved_metadata import changed_of, changes_of, made_by, parent_of
@@ -59,10 +60,10 @@ class Said(NamedTuple):
 
 
 def run_with(run_id: UUID, access: Access) -> TaskRun:
-    """Return the run; raise Http404 if there is none, PermissionDenied if it is not theirs."""
+    """Return the run; raise Http404 if there is none, PermissionDenied or TookTooLong."""
     found = read(lambda: store().runs.filter(id=run_id).first())
     if found.problem:
-        raise Http404(found.problem)
+        raise TookTooLong(found.problem)
     if found.value is None:
         raise Http404(_("There is no run %(id)s. It may have been deleted.") % {"id": run_id})
     access.demand(Action.SEE, found.value)
@@ -211,6 +212,8 @@ def _as_seen(step: StepShown, may_see: bool) -> StepShown:
     """Return the step without what is secret: of a value that was cut, nobody knows."""
     if step.value is None:
         return step
+    if is_secret(step.name):
+        return step._replace(value=MASK if may_see else None)
     try:
         value = as_json(masked(jsonvalue.decode(step.value)))
     except (ValueError, RecursionError):
@@ -226,12 +229,14 @@ class RelativesPage(PartPage):
 
     def part(self, run: TaskRun) -> Mapping[str, Any]:
         relatives = relatives_of(store(), run)
+        parent = next(iter(seen_by(self.access, filter(None, [relatives.parent]))), None)
         return {
+            "hides_parent": relatives.parent is not None and parent is None,
             "relatives": relatives._replace(
-                parent=next(iter(seen_by(self.access, filter(None, [relatives.parent]))), None),
+                parent=parent,
                 children=seen_by(self.access, relatives.children),
                 of_request=seen_by(self.access, relatives.of_request),
-            )
+            ),
         }
 
 

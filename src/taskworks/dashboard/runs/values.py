@@ -8,12 +8,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from taskworks.dashboard.access import Access, Action
-from taskworks.dashboard.redaction import masked, masked_text, outline, redacted
+from taskworks.dashboard.redaction import redacted, redacted_argument
 from taskworks.dashboard.runs.form_fields import as_json
 from taskworks.dashboard.runs.rows import cut
 from taskworks.database.fields import Unreadable
 from taskworks.jsonvalue import printable
 from taskworks.logs import one_line, visible
+from taskworks.masking import masked_text, outline
 from taskworks.models import RunState, TaskRun
 from taskworks.reserved_metadata import OF_CHANGES, changes_of
 
@@ -71,14 +72,13 @@ def changes_in(run: TaskRun, access: Access) -> list[Change]:
         return []
     may_see = access.may(Action.SEE_ARGUMENTS, run)
     return [
-        Change(one_line(cut(name)), *(_changed(name, value, may_see) for value in values))
+        Change(one_line(cut(name)), *(_changed(run, name, one, may_see) for one in values))
         for name, *values in repeated.arguments
     ]
 
 
-def _changed(name: str, value: Any, may_see: bool) -> str:
-    shown = masked({name.rpartition(".")[2]: masked({name: value})[name]})
-    [value] = shown.values()
+def _changed(run: TaskRun, name: str, value: Any, may_see: bool) -> str:
+    value = redacted_argument(run, name, value)
     return one_line(cut(as_json(value if may_see else outline(value))))
 
 

@@ -123,7 +123,7 @@
 
   const button = find("[data-tw-theme]");
   const showTheme = () => {
-    button.textContent = button.dataset[document.documentElement.dataset.theme];
+    button.title = button.dataset[document.documentElement.dataset.theme];
   };
   const nextTheme = () => {
     const now = THEMES.indexOf(document.documentElement.dataset.theme);
