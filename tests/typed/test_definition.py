@@ -208,6 +208,7 @@ def app(
     (app / "tasks.py").write_text("")
     settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "app_of_a_test"]
     monkeypatch.setattr(discovery, "failed", {})
+    monkeypatch.setattr(registry, "_cache", (None, {}))  # made before the app was installed
     yield (app / "tasks.py").write_text
     for name in [name for name in sys.modules if name.startswith("app_of_a_test")]:
         del sys.modules[name]
