@@ -114,6 +114,26 @@ def test_pages_keep_the_policy_and_fit(
                 assert complaints == [], name
 
 
+def test_the_navigation_is_one_line_and_words_are_not_broken(
+    site: str, browser: webdriver.Chrome, make_run: MakeRun
+) -> None:
+    make_run(queue_name="imports")
+    browser.get(f"{site}{place('queues')}")
+    tops = browser.execute_script(
+        "return [...document.querySelectorAll('.tw-nav li')].map((entry) => entry.offsetTop)"
+    )
+    assert len({*tops}) == 1
+    assert browser.find_element(By.CSS_SELECTOR, "[data-tw-theme]").text == "Theme"
+    heights = browser.execute_script("""
+        return [...document.querySelectorAll("tbody th")].map((cell) => {
+            const range = document.createRange();
+            range.selectNodeContents(cell);
+            return range.getClientRects().length;
+        })
+    """)
+    assert {*heights} == {1}  # a name is in one line
+
+
 def test_a_page_shows_what_has_changed_without_losing_what_is_open(
     site: str, browser: webdriver.Chrome, make_run: MakeRun
 ) -> None:

@@ -1,6 +1,8 @@
 """Pages say no more than is known: of what was not read, was cut, or is not for everybody."""
 
+from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -8,6 +10,8 @@ from django.utils import timezone
 
 from taskworks import Workflow
 from taskworks.dashboard import history, overview, snapshot
+from taskworks.dashboard.reading import Read
+from taskworks.dashboard.runs import run_page
 from taskworks.dashboard.tags import path
 from taskworks.database.time_limit import TookTooLong
 from taskworks.models import Failure, FailureGroup, TaskRun, Worker
@@ -139,3 +143,42 @@ def test_runs_that_somebody_may_not_see_are_on_no_page(
 
 def test_the_path_of_a_task_breaks_after_its_dots() -> None:
     assert path("shop.tasks.<b>") == "shop.<wbr>tasks.<wbr>&lt;b&gt;"
+
+
+def test_a_run_that_takes_too_long_to_read_is_not_called_missing(
+    root: Client, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run()
+    monkeypatch.setattr(run_page, "read", lambda call: Read(None, "It took too long."))
+    response = root.get(place("run", run.id))
+    assert (response.status_code, "It took too long." in response.content.decode()) == (503, True)
+
+
+def test_a_page_with_buttons_that_has_not_changed_is_not_sent_again(root: Client) -> None:
+    where, fragment = place("queues"), {"HX-Request": "true"}
+    first = root.get(where, headers=fragment)
+    assert b"csrfmiddlewaretoken" in first.content
+    again = root.get(where, headers={**fragment, "If-None-Match": first["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    root.cookies.pop("csrftoken", None)
+    other = root.get(where, headers={**fragment, "If-None-Match": first["ETag"]})
+    assert other.status_code == 200  # or the page would keep tokens that are of no use
+
+
+def test_a_mute_has_a_button_that_ends_it(root: Client) -> None:
+    now = timezone.now()
+    FailureGroup.objects.create(
+        fingerprint="f" * 16,
+        task_path="a.b",
+        exception="x.Y",
+        first_at=now,
+        last_at=now,
+        count=1,
+        sample=uuid4(),
+        muted_until=now + timedelta(days=1),
+    )
+    page = place("failure_group", "f" * 16)
+    assert "End the mute" in text_of(root.get(page))
+    root.post(place("mute_group", "f" * 16))
+    assert "End the mute" not in text_of(root.get(page))
+    assert FailureGroup.objects.get().muted_until is None

@@ -166,4 +166,6 @@ def test_a_sample_of_an_idle_database_takes_few_statements(store: Store) -> None
     with CaptureQueriesContext(connection) as captured:
         sample(store)
     assert len(captured) <= 25
+    asked = [query["sql"] for query in captured if query["sql"].startswith("SELECT")]
+    assert len([sql for sql in asked if "taskworks_gauge" in sql]) == 2, "for all periods at once"
     assert wait_for(lambda: Gauge.objects.get(seconds=MINUTE).samples == 2, "both are added")

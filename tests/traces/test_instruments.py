@@ -260,19 +260,21 @@ def test_every_outcome_has_a_word() -> None:
 # Who has none pays nothing.
 
 
-def calls_of(function: Any) -> list[str]:
-    """Return the names of functions of Python that it calls."""
+def calls_of(function: Any, *, in_each_thread: bool = False) -> list[str]:
+    """Return the names of functions of Python that it calls, also in threads that it starts."""
     called: list[str] = []
 
     def note(frame: Any, event: str, argument: Any) -> None:
         if event == "call":
-            called.append(f"{frame.f_globals.get('__name__')}.{frame.f_code.co_name}")
+            called.append(f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}")
 
     sys.setprofile(note)
+    threading.setprofile(note if in_each_thread else None)
     try:
         function()
     finally:
         sys.setprofile(None)
+        threading.setprofile(None)
     return called
 
 
@@ -281,16 +283,28 @@ def test_an_enqueue_without_instruments_calls_nothing_of_them() -> None:
     tasks.noop.enqueue()
     called = calls_of(tasks.noop.enqueue)
     assert not [one for one in called if "instruments" in one or "seen" in one]
-    assert [one for one in called if one.endswith("._insert_ready")], "one call more than before"
+    assert not [one for one in called if one.endswith(("._own_metadata", ".NewRuns.metadata"))]
+    assert [one for one in called if one.endswith("._insert_due")]
+
+
+def test_an_attempt_without_instruments_calls_nothing_of_them() -> None:
+    tasks.add_async.enqueue(1, 2)
+    called = calls_of(run_worker, in_each_thread=True)
+    assert not [one for one in called if "_seen" in one or "instruments.executing" in one]
+    ours = [one for one in called if one == "taskworks.execution.executor.aexecute"]
+    assert len(ours) == 1, "it is no coroutine around another, which would be resumed as often"
 
 
 @pytest.mark.any_database
 def test_nothing_is_imported_that_nobody_asks_for() -> None:
     script = (
         "import sys, taskworks, taskworks.instruments\n"
+        "from django.conf import settings; settings.configure(INSTALLED_APPS=['taskworks'])\n"
         "import django; django.setup()\n"
         "import taskworks.worker, taskworks.backends.database, taskworks.testing\n"
-        "print([one for one in sys.modules if one.startswith(('opentelemetry', 'sentry_sdk'))])"
+        "import taskworks.management.commands.taskworks\n"
+        "unasked = 'opentelemetry', 'sentry_sdk', 'pydantic', 'http.server', 'taskworks.typed'\n"
+        "print([one for one in sys.modules if one.startswith(unasked)])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False

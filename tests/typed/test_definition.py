@@ -208,6 +208,7 @@ def app(
     (app / "tasks.py").write_text("")
     settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "app_of_a_test"]
     monkeypatch.setattr(discovery, "failed", {})
+    monkeypatch.setattr(registry, "_cache", (None, {}))  # made before the app was installed
     yield (app / "tasks.py").write_text
     for name in [name for name in sys.modules if name.startswith("app_of_a_test")]:
         del sys.modules[name]
@@ -340,3 +341,24 @@ def test_a_project_is_refused_at_its_start(
     if reason.startswith("("):
         assert "T.run does not accept the input 'a'" in done.stderr
         assert "nowhere.T" in done.stderr
+
+
+WITHOUT_PYDANTIC = """
+import sys
+sys.modules["pydantic"] = None
+import django
+from django.conf import settings
+of_django = ["django.contrib.auth", "django.contrib.contenttypes"]
+settings.configure(INSTALLED_APPS=[*of_django, "taskworks"])
+django.setup()
+import taskworks.dashboard.urls, taskworks.management.commands.taskworks
+from taskworks.filtering import parse
+print(parse({"task": "shop.tasks.send"}).tasks)
+"""
+
+
+def test_commands_filters_and_pages_do_without_pydantic() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PYDANTIC], capture_output=True, text=True, check=False
+    )
+    assert "shop.tasks.send" in done.stdout, done.stderr

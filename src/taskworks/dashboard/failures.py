@@ -162,4 +162,4 @@ class AnnotateGroup(GroupAction):
         note = self.request.POST.get("note", "").replace("\r\n", "\n").strip()
         failure_actions.annotate(group.fingerprint, note)
         self.record(group, "changed the note")
-        return _("The note is written.")
+        return _("The note is saved.")

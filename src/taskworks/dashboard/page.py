@@ -1,5 +1,6 @@
 """What our views share: who may open them, what they answer, and what each page has."""
 
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, ClassVar
@@ -34,6 +35,8 @@ from taskworks.filtering import RunFilter
 from taskworks.logs import steady_logger
 
 logger = steady_logger(__name__)
+
+TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="\w+"')
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not an error
@@ -200,11 +203,16 @@ class Page(DashboardView):
 
     def _unless_known(self, text: str) -> HttpResponse:
         """Return the text, or only that it is what the script has got before."""
-        tag = f'"{sha256(text.encode()).hexdigest()[:32]}"'
+        tag = f'"{self._digest_of(text)}"'
         known = self.request.headers.get("If-None-Match") == tag
         response = HttpResponse(status=304) if known else HttpResponse(text)
         response["ETag"] = tag
         return response
+
+    def _digest_of(self, text: str) -> str:
+        """Return what tells a text from others, whatever tokens its forms have."""
+        secret = str(self.request.META.get("CSRF_COOKIE", ""))
+        return sha256((TOKEN.sub("", text) + secret).encode()).hexdigest()[:32]
 
 
 class May:

@@ -6,7 +6,7 @@ wherever it runs. Whatever a task raises, these return an outcome.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -69,15 +69,21 @@ def execute(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
         return see(_execute(attempt, guard, sender))
 
 
-async def aexecute(
+def aexecute(
     attempt: Attempt, guard: CoroutineGuard, sender: type, places: ConnectionPlaces
-) -> Outcome:
+) -> Awaitable[Outcome]:
     """
     Execute a coroutine function on this event loop. It has a thread, and so database connections,
     of its own for ``sync_to_async``; while it has any, it has one of the places.
     """
     if not instruments.in_use or attempt.is_cancelled:
-        return await _aexecute(attempt, guard, sender, places)
+        return _aexecute(attempt, guard, sender, places)
+    return _aexecute_seen(attempt, guard, sender, places)
+
+
+async def _aexecute_seen(
+    attempt: Attempt, guard: CoroutineGuard, sender: type, places: ConnectionPlaces
+) -> Outcome:
     with seen(attempt) as see:
         return see(await _aexecute(attempt, guard, sender, places))
 

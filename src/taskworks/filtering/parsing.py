@@ -14,12 +14,12 @@ from taskworks.backends.database import MAX_ALIAS, MAX_QUEUE_NAME, MAX_TASK_PATH
 from taskworks.conf import nearest
 from taskworks.database import clock
 from taskworks.filtering.arguments import Argument
+from taskworks.filtering.offered_tasks import offered_task
 from taskworks.filtering.run_filter import Moment, RunFilter
 from taskworks.jsonvalue import can_be_stored
 from taskworks.masking import MASK
 from taskworks.models import RunState
 from taskworks.options.names import is_name
-from taskworks.typed import registry
 
 MAX_VALUES = 100  # of one condition
 MAX_TEXT = 500  # characters
@@ -157,7 +157,7 @@ def _id(text: str) -> UUID:
 
 def _task(text: str) -> str:
     """The path of a task, or the name of one that is offered."""
-    offered = registry.find(text)
+    offered = offered_task(text)
     return offered.module_path if offered else _name(MAX_TASK_PATH)(text)
 
 

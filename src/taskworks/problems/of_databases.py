@@ -7,8 +7,6 @@ from pkgutil import iter_modules
 from uuid import uuid4
 
 from django.db import connections
-from django.db.migrations.loader import MigrationLoader
-from django.db.migrations.recorder import MigrationRecorder
 
 from taskworks import real_time as time
 from taskworks.conf import conf
@@ -31,6 +29,10 @@ DEAD_SHARE = 0.5  # of the rows that live; the server vacuums at 0.2
 
 def unmigrated(situation: Situation) -> Iterator[Problem]:
     """Find migrations of this release that the database does not have."""
+    # A worker imports the commands, and needs nothing of migrations.
+    from django.db.migrations.loader import MigrationLoader
+    from django.db.migrations.recorder import MigrationRecorder
+
     connection = connections[situation.store.alias]
     module, _ = MigrationLoader.migrations_module("taskworks")
     if module is None:  # the project has switched its migrations off

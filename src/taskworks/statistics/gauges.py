@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Count, Q
 
 from taskworks.models import Gauge, Worker
 from taskworks.models.statistic import MINUTE, OTHERS
@@ -21,6 +21,7 @@ MAX_DEPTH = 100_000  # ready runs of a queue that are counted
 MOST = 2**63 - 1
 SUMS = ("samples", "depth_sum", "busy_sum", "slots_sum")
 
+Period = tuple[int, int]  # how many seconds it has, and the Unix time when it began
 Queue = tuple[str, str]  # a backend and a queue; two empty texts stand for all queues
 EVERY_QUEUE: Queue = ("", "")
 DepthsBefore = tuple[timedelta, dict[Queue, float]] | None  # how long ago, and of each queue
@@ -171,9 +172,11 @@ def _told_apart(read: dict[Queue, Sample]) -> dict[Queue, Sample]:
 def _add(store: Store, read: dict[Queue, Sample]) -> None:
     now = unix_time(store)
     periods = [(seconds, now // seconds * seconds) for seconds in KEPT_FOR]
-    rows: dict[UUID, Gauge] = {}
+    numbers, rows = _numbers_of_rows(store, periods), dict[UUID, Gauge]()
     for period in periods:
-        for queue, one in _with_room(store, period, read).items():
+        has_room = len(read) + numbers.get(period[0], 0) <= MAX_QUEUES  # as nearly always
+        fitting = read if has_room else _fitting(store, period, read)
+        for queue, one in fitting.items():
             row = _row(period, queue, one)
             rows[row.id] = row
     stored = [*rows_with(store, Gauge, rows)]
@@ -184,14 +187,19 @@ def _add(store: Store, read: dict[Queue, Sample]) -> None:
     Gauge._default_manager.using(store.alias).bulk_create(ordered)
 
 
-def _with_room(
-    store: Store, period: tuple[int, int], read: dict[Queue, Sample]
-) -> dict[Queue, Sample]:
+def _numbers_of_rows(store: Store, periods: Iterable[Period]) -> dict[int, int]:
+    """Return how many rows each period has, by its seconds."""
+    now = Q()
+    for seconds, since in periods:
+        now |= Q(seconds=seconds, since=since)
+    rows = Gauge._default_manager.using(store.alias).filter(now).order_by()
+    return dict(rows.values_list("seconds").annotate(Count("id")))
+
+
+def _fitting(store: Store, period: Period, read: dict[Queue, Sample]) -> dict[Queue, Sample]:
     """Return the samples, with those for which the period has no room added to others."""
     seconds, since = period
     rows = Gauge._default_manager.using(store.alias).filter(seconds=seconds, since=since)
-    if len(read) + rows.count() <= MAX_QUEUES:  # as nearly always
-        return read
     stored = {*rows.values_list("backend", "queue_name")}
     room = max(0, MAX_QUEUES - len(stored))
     fitting: dict[Queue, Sample] = {}
@@ -207,7 +215,7 @@ def _with_room(
     return fitting
 
 
-def _row(period: tuple[int, int], queue: Queue, one: Sample) -> Gauge:
+def _row(period: Period, queue: Queue, one: Sample) -> Gauge:
     return Gauge(
         id=id_of(("gauge", *period, *queue)),
         seconds=period[0],

@@ -40,11 +40,13 @@ class Enqueueing(Base):
         """
         if not new:
             return
+        is_one = len(new) == 1 and new.is_due
+        insert = self._insert_due if is_one else self._insert_at_their_times
         if instruments.in_use:
             with seen(new):
-                self._insert_ready(new)
+                insert(new)
         else:
-            self._insert_ready(new)
+            insert(new)
         if new.starts_within(NOTIFY_IF_DUE_WITHIN):
             columns = new.template.columns
             # Who is told of a queue claims what is there without a limit, and looks no further.
@@ -103,12 +105,9 @@ class Enqueueing(Base):
             )
         return run
 
-    def _insert_ready(self, new: NewRuns) -> None:
-        if len(new) == 1 and new.is_due:
-            self._insert_due(new)
-        else:
-            new.schedule(self.read_clock())
-            self._insert_all(new)
+    def _insert_at_their_times(self, new: NewRuns) -> None:
+        new.schedule(self.read_clock())
+        self._insert_all(new)
 
     def _insert_due(self, new: NewRuns) -> None:
         """Insert one run that is ready now, and set its times."""

@@ -147,6 +147,7 @@ class NewRuns:
     def result(self, index: int, task: Task) -> TaskResult[..., Any]:
         """Return a run's result as it is now."""
         args, kwargs = self.texts[index]
+        shared = self.template.columns["metadata"]
         return snapshot(
             task=task,
             id=str(UUID(int=self.ids[index])),
@@ -163,7 +164,7 @@ class NewRuns:
             target=None,
             progress=None,
             messages=[],
-            metadata=copied(self.metadata(index)),
+            metadata=copied(shared if self.carried is None else self.metadata(index)),
             is_cancelled=False,
             cancel_requested=False,
             is_new=True,

@@ -218,13 +218,12 @@ class Rows:
             (as_hex(run_id), args, kwargs)
             for run_id, (args, kwargs) in zip(new.ids, new.texts, strict=True)
         ]
-        for values in filter(None, (new.lanes, self._own_metadata(new))):
+        metadata = None if new.carried is None else self._own_metadata(new)
+        for values in filter(None, (new.lanes, metadata)):
             rows = [(*row, value) for row, value in zip(rows, values, strict=True)]
         return rows
 
-    def _own_metadata(self, new: NewRuns) -> list[str] | None:
-        if new.carried is None:
-            return None
+    def _own_metadata(self, new: NewRuns) -> list[str]:
         write = self.writer("metadata")
         return [write(new.metadata(index)) for index in range(len(new))]
 
@@ -239,8 +238,9 @@ class Rows:
         shared = self.of_template(new.template)
         if new.lanes is not None:
             shared = {**shared, "lane": new.lanes[0]}
-        if own := self._own_metadata(new):
-            shared = {**shared, "metadata": own[0]}
+        if new.carried is not None:
+            [metadata] = self._own_metadata(new)
+            shared = {**shared, "metadata": metadata}
         returned = self._expression(_field(returning)) if returning else ""
         text = self._text_of_insertion(tuple(shared), clock, returned)
         return text, [as_hex(new.ids[0]), *new.texts[0], *shared.values()]

@@ -1,8 +1,12 @@
 """What tells others on this machine that a worker lives: its file, and its port."""
 
-from taskworks.worker.health_server import HealthServer
+from typing import TYPE_CHECKING
+
 from taskworks.worker.heartbeat_file import HeartbeatFile
 from taskworks.worker.pulse import Pulse
+
+if TYPE_CHECKING:
+    from taskworks.worker.health_server import HealthServer
 
 
 class Probes:
@@ -14,10 +18,8 @@ class Probes:
     def __init__(self, path: str = "", address: tuple[str, int] | None = None) -> None:
         self._pulse = Pulse()
         self._file = HeartbeatFile(path, self._pulse) if path else None
-        self.server = HealthServer(*address, self._pulse) if address else None
+        self.server = _started_server(address, self._pulse) if address else None
         self.turn = self._pulse.turn
-        if self.server:
-            self.server.start()
 
     def begin(self, worker: str) -> None:
         """Note that the worker of this name is registered."""
@@ -41,3 +43,11 @@ class Probes:
             self._file.remove()
         if self.server:
             self.server.stop()
+
+
+def _started_server(address: tuple[str, int], pulse: Pulse) -> "HealthServer":
+    from taskworks.worker.health_server import HealthServer  # most workers have none
+
+    server = HealthServer(*address, pulse)
+    server.start()
+    return server

@@ -233,3 +233,11 @@ def test_no_way_out_of_the_site(root: Client) -> None:
         response = root.post(place("run_act", run.id, "retry"), {"next": wanted})
         assert "evil" not in response["Location"]
         assert response["Location"].startswith("/")
+
+
+def test_a_number_that_was_not_typed_confirms_nothing(root: Client, monkeypatch: Any) -> None:
+    monkeypatch.setattr(matching_page, "ASKED_ABOVE", 1)
+    runs = [make(state=RunState.FAILED) for _ in range(2)]
+    given = {"state": "failed", "do": "retry"}
+    assert root.post(place("runs_matching"), given).status_code == 400
+    assert {state_of(run) for run in runs} == {"failed"}

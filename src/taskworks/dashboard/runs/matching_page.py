@@ -82,7 +82,7 @@ class MatchingPage(FormPage):
             return self._again(wanted, wanted.problems or [_("Choose what to do.")])
         try:
             seen = bulk.preview(deed, meant)
-            if seen.count > ASKED_ABOVE and _digits("typed", request) != _digits("count", request):
+            if seen.count > ASKED_ABOVE and not _is_confirmed(request):
                 return self._again(wanted, [_("Type the number of runs, to confirm that.")])
             is_large = seen.count > CHUNK or seen.is_capped
             if self.access.is_by_row:
@@ -147,6 +147,8 @@ class MatchingPage(FormPage):
             "now": now,
             "by_task": [*seen.by_task.items()][:MAX_LISTED],
             "by_error": [*seen.by_error.items()][:MAX_LISTED],
+            "other_tasks": max(0, len(seen.by_task) - MAX_LISTED),
+            "other_errors": max(0, len(seen.by_error) - MAX_LISTED),
             "asks": seen.count > ASKED_ABOVE,
             "in_background": seen.count > CHUNK or seen.is_capped,
             # Not what comes meanwhile, and not a "two hours ago" that has moved on.
@@ -239,6 +241,11 @@ def _priority(text: str | None) -> int | None:
         raise ValueError(
             _("A priority is a whole number, not %(text)s.") % {"text": repr(text)}
         ) from None
+
+
+def _is_confirmed(request: HttpRequest) -> bool:
+    typed = _digits("typed", request)
+    return typed != "" and typed == _digits("count", request)
 
 
 def _digits(name: str, request: HttpRequest) -> str:

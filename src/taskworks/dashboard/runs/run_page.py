@@ -23,6 +23,7 @@ from taskworks.dashboard.runs.rows import seen_by
 from taskworks.dashboard.runs.timeline import earlier_in_words, timeline_of
 from taskworks.dashboard.runs.values import PARTS, changes_in, text_of, values_of
 from taskworks.database.fields import Unreadable
+from taskworks.database.time_limit import TookTooLong
 from taskworks.log_lines import LOGGER, MAX_LINES, lines_of, messages_of
 from taskworks.logs import one_line, visible
 from taskworks.masking import MASK, is_secret, masked, masked_text
@@ -59,10 +60,10 @@ class Said(NamedTuple):
 
 
 def run_with(run_id: UUID, access: Access) -> TaskRun:
-    """Return the run; raise Http404 if there is none, PermissionDenied if it is not theirs."""
+    """Return the run; raise Http404 if there is none, PermissionDenied or TookTooLong."""
     found = read(lambda: store().runs.filter(id=run_id).first())
     if found.problem:
-        raise Http404(found.problem)
+        raise TookTooLong(found.problem)
     if found.value is None:
         raise Http404(_("There is no run %(id)s. It may have been deleted.") % {"id": run_id})
     access.demand(Action.SEE, found.value)

@@ -7,16 +7,14 @@ from taskworks.backends.database import DatabaseBackend
 from taskworks.conf import nearest
 from taskworks.dashboard.access import Access, Action
 from taskworks.exceptions import InvalidTask, InvalidTaskBackend, TaskNotFound
+from taskworks.filtering.offered_tasks import offered_tasks
 from taskworks.options.tasks_setting import backend_of
 from taskworks.timetables.choices import offered
-from taskworks.typed import registry
 
 
 def startable(access: Access) -> dict[str, Any]:
     """Return, by path, the tasks that this person may start, in the order of their paths."""
-    by_name: dict[str, Any] = {}
-    [*registry.survey(by_name)]  # what is wrong with them, the checks say
-    tasks = {task.module_path: task for task in by_name.values()}
+    tasks: dict[str, Any] = {task.module_path: task for task in offered_tasks()}
     for path in offered():
         if (task := _task_at(path)) is not None:
             tasks[path] = task
