@@ -3,14 +3,12 @@
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import Exists, OuterRef, QuerySet
-
 from taskworks.actions import bulk
 from taskworks.actions.given import Until, refuse_bad_text, stored_end
 from taskworks.actions.verbs import Action, Verb
 from taskworks.conf import nearest
 from taskworks.filtering import RunFilter
-from taskworks.models import Failure, FailureGroup, RunState
+from taskworks.models import FailureGroup
 from taskworks.models.failure import FailureGroupQuerySet
 from taskworks.store import store
 
@@ -56,7 +54,8 @@ def latest(limit: int, *, muted: bool = False) -> list[Seen]:
 
 def seen(group: FailureGroup) -> Seen:
     """Return the group with how many of its runs are failed now."""
-    return Seen(group, _open(group.fingerprint).values("run")[:MAX_COUNTED].count())
+    counts = store().count_open([group.fingerprint], MAX_COUNTED)
+    return Seen(group, counts[group.fingerprint])
 
 
 def retry(fingerprint: str, *, within: timedelta | None = None, by: Any = "") -> Retried:
@@ -87,14 +86,6 @@ def _changed(fingerprint: str, **columns: object) -> FailureGroup:
     group_of(fingerprint)
     _groups().filter(fingerprint=fingerprint).update(**columns)
     return group_of(fingerprint)
-
-
-def _open(fingerprint: str) -> "QuerySet[Failure]":
-    """Those whose runs have failed, and not been retried since."""
-    failed = store().runs.filter(
-        id=OuterRef("run"), state=RunState.FAILED, finished_at=OuterRef("at")
-    )
-    return Failure.objects.using(store().alias).filter(Exists(failed), fingerprint=fingerprint)
 
 
 def _groups() -> FailureGroupQuerySet:
