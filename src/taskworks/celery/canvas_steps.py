@@ -12,7 +12,7 @@ from taskworks.celery.result import AsyncResult
 from taskworks.celery.values import ResultOf
 from taskworks.task_call import TaskCall
 from taskworks.workflows import Group, Step, Workflow, WorkflowResult
-from taskworks.workflows.builder import workflows_of
+from taskworks.workflows.builder import free_name, workflows_of
 
 Result = AsyncResult[Any] | GroupResult
 
@@ -61,7 +61,7 @@ def _placed(
 def _one_run(
     part: Signature[Any], workflow: Workflow, before: _Placed | None, given: Given
 ) -> _Placed:
-    name = _free_name(workflow, part.type.func.__name__)
+    name = free_name(workflow, part.type.func.__name__)
     step = workflow.add(name, _call(part, before, given), after=_after(before))
 
     def results(stored: _Stored) -> Result:
@@ -92,7 +92,7 @@ def _group_of_runs(
     part: group, workflow: Workflow, before: _Placed | None, given: Given
 ) -> _Placed:
     """Add a group of runs of one task, which the others follow as one."""
-    name = _free_name(workflow, "group")
+    name = free_name(workflow, "group")
     calls = [_call(one, before, given) for one in part._signatures()]
     step = Group(name=name, after=tuple(_after(before)), calls=calls)
     workflow._added(step)
@@ -127,14 +127,6 @@ def _call(part: Signature[Any], before: _Placed | None, given: Given) -> TaskCal
 
 def _after(before: _Placed | None) -> tuple[Step, ...]:
     return () if before is None else before.steps
-
-
-def _free_name(workflow: Workflow, name: str) -> str:
-    number, free = 1, name
-    while free in workflow.steps:
-        number += 1
-        free = f"{name} {number}"
-    return free
 
 
 def _result(

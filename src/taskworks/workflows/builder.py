@@ -233,7 +233,7 @@ def chain(*tasks: TaskCall | framework.Task | Workflow, name: str = "chain") -> 
     workflow = Workflow(name)
     before: Step | None = None
     for task in tasks:
-        step_name = _free_name(workflow, _name_of(task))
+        step_name = free_name(workflow, _name_of(task))
         before = workflow.add(step_name, task, after=before)
     return workflow
 
@@ -245,7 +245,8 @@ def _name_of(task: Any) -> str:
     return str(getattr(getattr(task, "func", None), "__name__", "step"))
 
 
-def _free_name(workflow: Workflow, name: str) -> str:
+def free_name(workflow: Workflow, name: str) -> str:
+    """Return the name, or with a number behind it if a step of the workflow has it."""
     number, free = 1, name
     while free in workflow.steps:
         number += 1
