@@ -176,7 +176,7 @@ class TestStatus:
             ready = store().survey()
             census.tallies(store(), ready, timedelta(days=1))
             census.workers(store())
-        # Some ask for the time; MySQL and MariaDB find the names of queues one by one.
+        # Two ask for the time; MySQL and MariaDB find the names of queues one by one.
         assert len(captured) <= {"mysql": 30}.get(connection.vendor, 16)
 
 

@@ -112,9 +112,10 @@ def test_states_are_not_counted_to_the_end(store: Store) -> None:
     fill(8, state="scheduled")
     fill(8, state="successful")
     assert store.count_by_queue(RunState.SCHEDULED, cap=5)[0].is_capped
-    [finished] = store.count_finished(RunState.SUCCESSFUL, timedelta(days=1), cap=5)
+    yesterday = store.read_clock() - timedelta(days=1)
+    [finished] = store.count_finished(RunState.SUCCESSFUL, yesterday, cap=5)
     assert finished.is_capped
-    [running] = store.count_finished(RunState.SUCCESSFUL, timedelta(days=1), cap=8)
+    [running] = store.count_finished(RunState.SUCCESSFUL, yesterday, cap=8)
     assert (running.number, running.is_capped) == (8, False)
 
 

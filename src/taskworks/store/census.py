@@ -70,8 +70,9 @@ def tallies(store: Store, ready: Iterable[QueueState], finished_within: timedelt
     ]
     for state in UNFINISHED:
         counted += store.count_by_queue(state) if state != RunState.READY else []
+    since = store.read_clock() - finished_within
     for state in FINISHED:
-        counted += store.count_finished(state, finished_within)
+        counted += store.count_finished(state, since)
     return sorted(counted)
 
 

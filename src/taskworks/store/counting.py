@@ -5,7 +5,7 @@ Count what people look at all the time, at a cost that has a bound: beyond so ma
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db.models import Count
@@ -78,12 +78,12 @@ class Counting(Base):
         return self._grouped(state, order, [], cap)
 
     def count_finished(
-        self, state: RunState, within: timedelta, cap: int = MAX_COUNTED
+        self, state: RunState, since: datetime, cap: int = MAX_COUNTED
     ) -> list[Counted]:
-        """Return how many runs of each queue have ended so of late; the latest ``cap`` of all."""
-        since = self.connection.ops.adapt_datetimefield_value(self.read_clock() - within)
+        """Return how many runs of each queue have ended so since; the latest ``cap`` of all."""
+        moment = self.connection.ops.adapt_datetimefield_value(since)
         of_late = "AND finished_at >= %s ORDER BY finished_at DESC"
-        return self._grouped(state, of_late, [since], cap)
+        return self._grouped(state, of_late, [moment], cap)
 
     def _grouped(
         self, state: RunState, more: str, parameters: Sequence[Any], cap: int
