@@ -1,6 +1,7 @@
 """Which tests run on which database, and how its tables are emptied between them."""
 
 import gc
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
 from taskworks.database.clock import DatabaseClock
+from taskworks.problems import of_databases
 from tests.effort import EVERY_CASE, IN_THE_MATRIX, THOROUGH, is_of_this_part
 from tests.hurry import hurry
 from tests.leftovers import drop_leftovers
@@ -135,6 +137,12 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 def _server_s_clock(_python_s_clock: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The database's own, as in production, except where the test kit itself is tested."""
     monkeypatch.setattr(DatabaseClock, "is_python_s", False)
+
+
+@pytest.fixture(autouse=True)
+def _dead_rows_are_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What tests delete stays in the tables where the server's autovacuum is off."""
+    monkeypatch.setattr(of_databases, "MANY_DEAD", math.inf)
 
 
 def _delete_all_rows(test: Any) -> None:

@@ -17,7 +17,7 @@ from taskworks.logs import visible
 from taskworks.problems.problem import Problem, Severity
 from taskworks.problems.situation import Situation
 from taskworks.store import Store, server_state
-from taskworks.store.server_state import OpenTransaction
+from taskworks.store.server_state import DeadRows, OpenTransaction
 
 SKEW = timedelta(seconds=2)
 STUCK = timedelta(minutes=5)
@@ -25,6 +25,7 @@ STUCK_ON_SQLITE = 5.0  # seconds for which the write lock cannot be had
 ARRIVES_WITHIN = 3.0  # seconds
 MANY_DEAD = 20_000  # rows
 DEAD_SHARE = 0.5  # of the rows that live; the server vacuums at 0.2
+VACUUMED_WITHIN = timedelta(minutes=10)  # a busy table has many dead rows a minute after a vacuum
 
 
 def unmigrated(situation: Situation) -> Iterator[Problem]:
@@ -126,23 +127,35 @@ def _arrives(store: Store, listener: Listener) -> bool:
 def not_vacuumed(situation: Situation) -> Iterator[Problem]:
     """Find out whether dead rows pile up in the table of runs."""
     rows = server_state.dead_rows(situation.store)
-    if rows is None or rows.dead < MANY_DEAD or rows.dead < DEAD_SHARE * rows.living:
+    if rows is None or rows.dead < max(MANY_DEAD, DEAD_SHARE * rows.living):
+        return
+    if rows.vacuumed is not None and rows.vacuumed < VACUUMED_WITHIN:
         return
     ago = "never" if rows.vacuumed is None else f"{in_words(rows.vacuumed)} ago"
-    remedy = (
-        "See which transaction holds the vacuum back, and whether the server has too few vacuum "
-        "workers."
-        if rows.is_automatic
-        else "Switch autovacuum on for the table: ALTER TABLE taskworks_taskrun SET "
-        "(autovacuum_enabled = true)"
-    )
     yield Problem(
         "not_vacuumed",
         Severity.WARNING,
         "the table of runs",
         f"The table of runs has {rows.dead:,} dead rows beside {rows.living:,} living ones. Its "
         f"last vacuum: {ago}.",
-        remedy,
+        _how_to_vacuum(rows),
+    )
+
+
+def _how_to_vacuum(rows: DeadRows) -> str:
+    if not rows.table_allows:
+        return (
+            "Switch autovacuum on for the table: ALTER TABLE taskworks_taskrun SET "
+            "(autovacuum_enabled = true)"
+        )
+    if not rows.server_does:
+        return (
+            "Switch autovacuum on for the server: ALTER SYSTEM SET autovacuum = on; "
+            "SELECT pg_reload_conf()"
+        )
+    return (
+        "See which transaction holds the vacuum back, and whether the server has too few vacuum "
+        "workers."
     )
 
 

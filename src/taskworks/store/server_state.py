@@ -31,7 +31,8 @@ class DeadRows(NamedTuple):
     dead: int
     living: int
     vacuumed: timedelta | None  # ago; None if it never was
-    is_automatic: bool  # whether the server vacuums the table on its own
+    table_allows: bool  # that the server vacuums it on its own
+    server_does: bool  # so with any table
 
 
 def open_transactions(store: Store, longer_than: timedelta) -> list[OpenTransaction]:
@@ -122,14 +123,15 @@ def dead_rows(store: Store) -> DeadRows | None:
             EXTRACT(EPOCH FROM CLOCK_TIMESTAMP() - GREATEST(last_vacuum, last_autovacuum)),
             NOT COALESCE(
                 ARRAY_TO_STRING(reloptions, ',') ~ 'autovacuum_enabled=(false|off|no|0)', FALSE
-            ) AND CURRENT_SETTING('autovacuum')::bool
+            ),
+            CURRENT_SETTING('autovacuum')::bool
         FROM pg_stat_user_tables JOIN pg_class ON pg_class.oid = relid
         WHERE relid = %s::regclass""",
         [store._quoted(TaskRun)],
     )
-    for dead, living, seconds, is_automatic in rows:
+    for dead, living, seconds, *is_automatic in rows:
         ago = None if seconds is None else timedelta(seconds=float(seconds))
-        return DeadRows(dead, living, ago, is_automatic)
+        return DeadRows(dead, living, ago, *is_automatic)
     return None
 
 
