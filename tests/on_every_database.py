@@ -3,8 +3,8 @@
 A database that is not there is left out, loudly and by name. It is an error where it was asked for:
 by its name, or by CI=true, which asks for all of them, and for MySQL if MYSQL_HOST is set.
 
-The tests of a database are shared by two or three processes, each with a database of its own, so
-that no core is idle when the others have ended. All these parts wait in one line, of which a few
+The tests of a database are shared by two processes, in CI by four, each with a database of its own,
+so that no core is idle when the others have ended. All these parts wait in one line, of which a few
 run at once. Nothing is shared if something is said to pytest, unless --parts asks for it.
 
 In CI, if nothing is said to pytest, a few tests that have failed beside others are run once more,
@@ -36,7 +36,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import ConnectionHandler, Error
 
 from tests.databases import NAMES, PREFIX, database
-from tests.effort import THOROUGH
 
 ROOT = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI") == "true"
@@ -44,7 +43,7 @@ CONNECT_SECONDS = 3
 AT_ONCE = 4  # processes; the tests of one wait as much as they compute
 SECONDS_BETWEEN_SIGNS = 60.0
 PERCENTAGE = re.compile(r"\[ *(\d+)%\]$", re.MULTILINE)
-PARTS = 3 if THOROUGH else 2  # processes that share the tests of a database
+PARTS = 4 if IN_CI else 2  # processes that share the tests of a database
 MOST_SECOND_TRIES = 5  # tests of a database; more have not failed for want of time
 
 _running: list[subprocess.Popen[bytes]] = []
