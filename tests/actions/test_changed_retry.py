@@ -103,6 +103,12 @@ class TestNewRun:
             assert changes_of(metadata) is None
             assert changed_of(metadata) == ()
 
+    def test_metadata_that_is_no_object_is_replaced(self) -> None:
+        run = failed(charge, 5, 30)
+        TaskRun.objects.filter(id=run.id).update(metadata=["x"])
+        new = retry_with(TaskRun.objects.get(id=run.id), [5, 3], {})
+        assert changed_of(TaskRun.objects.get(id=run.id).metadata) == (UUID(new.id),)
+
 
 @pytest.mark.thorough_on_servers
 class TestArguments:

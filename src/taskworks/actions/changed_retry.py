@@ -86,12 +86,13 @@ def retry_with(
         task, run_after=None, owner=run.owner, metadata={**own, OF_CHANGES: note}
     )
     with writing(store().alias):
-        if store().locked_end(run.id) is None:
+        ended = store().locked_end(run.id)
+        if ended is None:
             raise ValueError("Only a run that has ended can be run again with other arguments.")
         result: Any = task.enqueue(*args, **kwargs)
         if result.is_new is False:
             raise ValueError(f"The run {result.id} has the same unique key.")
-        store().note(run.id, OF_CHANGED, result.id)
+        store().note(ended, OF_CHANGED, result.id)
     names = ", ".join(one.path for one in differing)
     what = f"retry with other arguments ({names}) as run {result.id}"
     record(actor_of(by), what, run=run.id, new_run=result.id)

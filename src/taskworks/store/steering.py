@@ -56,13 +56,11 @@ class Steering(Pruning):
         self.delete_with_traces(ids, meant)
         return there.difference(self.runs.filter(id__in=ids).values_list("id", flat=True))
 
-    def note(self, run_id: UUID, key: str, value: Any) -> None:
-        """Add a value to a list in the metadata of a run that ``locked_end`` has locked."""
-        run = self.runs.only("metadata").get(id=run_id)
-        noted = run.metadata.get(key) if isinstance(run.metadata, dict) else None
+    def note(self, run: TaskRun, key: str, value: Any) -> None:
+        """Add a value to a list in the metadata of a run as ``locked_end`` has returned it."""
+        noted = run.metadata.get(key)
         values = [*(noted if isinstance(noted, list) else []), value]
-        ended = self._in(self.runs.filter(id=run_id), *FINISHED)
-        ended.update(metadata={**run.metadata, key: values})
+        self.runs.filter(id=run.id).update(metadata={**run.metadata, key: values})
 
     def locked_end(self, run_id: UUID) -> TaskRun | None:
         """Lock a run that has ended, in the caller's transaction; None if there is no such one."""
