@@ -17,8 +17,10 @@ KEYS_OF_OPTIONS = (
     "QUEUE_RETENTION",
     "QUEUE_OBJECTIVES",
 )
+DATABASE = "taskworks.backends.database.DatabaseBackend"
 OURS = [
-    "taskworks.backends.database.DatabaseBackend",
+    "taskworks.backends.celery.CeleryBackend",
+    DATABASE,
     "taskworks.backends.dummy.DummyBackend",
     "taskworks.backends.immediate.ImmediateBackend",
 ]
@@ -70,7 +72,7 @@ def _validate_entry(place: str, entry: Any) -> None:
         raise InvalidTaskBackend(f"{place} must be a dict with the key 'BACKEND', not {entry!r}.")
     if not isinstance(entry.get("BACKEND"), str):
         raise InvalidTaskBackend(
-            f"{place}['BACKEND'] must be the dotted path of a backend's class, such as {OURS[0]!r}"
+            f"{place}['BACKEND'] must be the dotted path of a backend's class, such as {DATABASE!r}"
             f"{_instead(entry)}."
         )
     queues, options = entry.get("QUEUES", []), entry.get("OPTIONS", {})
@@ -99,9 +101,10 @@ def unknown_keys(alias: str) -> Iterator[str]:
     entry = task_backends.settings[alias]
     place = f"TASKS[{alias!r}]"
     in_options = f"{place}['OPTIONS']"
+    keys_of_options = (*KEYS_OF_OPTIONS, *getattr(task_backends[alias], "keys_of_options", ()))
     places = {
         **dict.fromkeys(KEYS, place),
-        **dict.fromkeys(KEYS_OF_OPTIONS, in_options),
+        **dict.fromkeys(keys_of_options, in_options),
         **{
             name: f"@task({name}=...), or in {in_options}['TASK_DEFAULTS'] for every task"
             for name in OPTIONS
@@ -111,7 +114,7 @@ def unknown_keys(alias: str) -> Iterator[str]:
     yield from (
         _unknown(key, in_options, places)
         for key in entry.get("OPTIONS", {})
-        if key not in KEYS_OF_OPTIONS
+        if key not in keys_of_options
     )
 
 
