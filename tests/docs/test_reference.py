@@ -19,9 +19,9 @@ from taskworks.conf import Conf
 from taskworks.correlation import EXTRAS
 from taskworks.framework import BaseTaskBackend
 from taskworks.management import filter_options
-from taskworks.management.commands.taskworks import SUBCOMMANDS
 from taskworks.management.output import DETAILS, SUMMARY
 from taskworks.management.schedules_command import KEYS
+from taskworks.management.subcommands import SUBCOMMANDS
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.options.policy import Policy
 from taskworks.problems import RULES

@@ -352,6 +352,8 @@ of_django = ["django.contrib.auth", "django.contrib.contenttypes"]
 settings.configure(INSTALLED_APPS=[*of_django, "taskworks"])
 django.setup()
 import taskworks.dashboard.urls, taskworks.management.commands.taskworks
+from taskworks.management.subcommands import SUBCOMMANDS
+assert all(subcommand.load() for subcommand in SUBCOMMANDS.values())
 from taskworks.filtering import parse
 print(parse({"task": "shop.tasks.send"}).tasks)
 """

@@ -43,7 +43,6 @@ SHOWN = 10  # tasks, or classes of errors
 class RunAction:
     """A subcommand that takes the ids of runs, or a filter, and acts on these runs."""
 
-    HELP: str
     verb: Verb
     add_more: Callable[[Any], None] = lambda add: None
     asks: bool = False  # before it acts on all that a filter means
@@ -239,15 +238,11 @@ def _add_where(add: Any) -> None:
     add("--to-priority", type=integer, metavar="N", help="The priority, from -100 to 100.")
 
 
-RETRY = RunAction(
-    "Run failed or cancelled runs again, under their ids.", Verb.RETRY, _add_set_and_fresh
-)
-CANCEL = RunAction("Cancel waiting runs, and stop those that are running.", Verb.CANCEL)
-RUN_NOW = RunAction("Make runs ready that wait for their time.", Verb.RUN_NOW)
-MOVE_RUNS = RunAction(
-    "Give runs that wait another queue or another priority.", Verb.MOVE, _add_where
-)
-DELETE = RunAction("Delete runs that have ended.", Verb.DELETE, asks=True)
+RETRY = RunAction(Verb.RETRY, _add_set_and_fresh)
+CANCEL = RunAction(Verb.CANCEL)
+RUN_NOW = RunAction(Verb.RUN_NOW)
+MOVE_RUNS = RunAction(Verb.MOVE, _add_where)
+DELETE = RunAction(Verb.DELETE, asks=True)
 
 
 def find_runs(ids: Sequence[UUID]) -> list[TaskRun]:

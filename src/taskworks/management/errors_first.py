@@ -1,9 +1,9 @@
-"""A parser whose errors come first, before a usage of one line."""
+"""The parser of a subcommand, whose errors come first, before a usage of one line."""
 
 import argparse
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from django.core.management.base import CommandError, CommandParser
@@ -12,10 +12,26 @@ from taskworks.conf import close_to
 
 
 class ErrorsFirst(CommandParser):
-    """The parser of a subcommand, which also refuses what it does not know."""
+    """
+    The parser of a subcommand, which refuses what it does not know. It gets its arguments when it
+    is used: the module that adds them is not imported before.
+    """
+
+    _add_arguments: Callable[["ErrorsFirst"], None] | None = None
+
+    def add_later(self, add_arguments: Callable[["ErrorsFirst"], None]) -> None:
+        """Call this once there is something to parse."""
+        self._add_arguments = add_arguments
+
+    def complete(self) -> None:
+        """Add the arguments now, unless they are there."""
+        add_arguments, self._add_arguments = self._add_arguments, None
+        if add_arguments:
+            add_arguments(self)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse all arguments, or end with an error."""
+        self.complete()
         known, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}.{self._hint(unknown)}")

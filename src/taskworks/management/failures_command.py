@@ -15,7 +15,6 @@ from taskworks.management.output import add_json, print_json, print_line, print_
 from taskworks.management.reach import check_reachable
 from taskworks.models import FailureGroup
 
-HELP = "List groups of failures, the latest first, or retry, mute or annotate one."
 TITLES = (
     "GROUP",
     "TASK",

@@ -11,7 +11,6 @@ from taskworks.management.output import add_json, print_json, print_line
 from taskworks.problems import Findings, Problem, Severity, look
 from taskworks.store import store, store_alias
 
-HELP = "Say what is wrong, in sentences, and what to do about it."
 NOT_HEALTHY, CANNOT_TELL = 1, 2  # exit codes
 
 

@@ -12,7 +12,6 @@ from taskworks.moving.beat import tables
 from taskworks.moving.beat.entries import CannotImport
 from taskworks.moving.beat.importing import Imported, Sources, import_schedules
 
-HELP = "Import the schedules of Celery's beat, from its tables and from the settings."
 TABLES, SETTINGS = "tables", "settings"
 
 

@@ -13,7 +13,6 @@ from taskworks.models import Limit
 from taskworks.options.limits import NUMBERS, Number
 from taskworks.store import store
 
-HELP = "List limits, or change the numbers of one."
 TITLES = ("NAME", "AT ONCE", "TOTAL", "RATE", "TOTAL RATE", "IN HAND", "WAITING", "DECLARED")
 NONE = "none"
 OF_RATES = (

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from taskworks.filtering import RunFilter
-from taskworks.filtering.reading import Page, page_of
+from taskworks.filtering.matching_runs import Page, page_of
 from taskworks.management.argument_types import positive_integer
 from taskworks.management.filter_options import add_filter, filter_of
 from taskworks.management.output import (
@@ -22,7 +22,6 @@ from taskworks.management.reach import check_reachable
 from taskworks.models import TaskRun
 from taskworks.store import store
 
-HELP = "List runs, the newest first."
 TITLES = ("ID", "STATE", "TASK", "QUEUE", "ATTEMPTS", "PROGRESS", "ENQUEUED", "FINISHED")
 COLUMNS = (
     *(key for key in SUMMARY if key not in ("called_path", "priority", "status")),

@@ -10,8 +10,6 @@ from taskworks.management.reach import check_reachable
 from taskworks.statistics.marks import mark
 from taskworks.store import store
 
-HELP = "Mark this moment, for example as a deploy, beside the statistics."
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("label", metavar="LABEL", help="What has happened, such as 'v12'.")

@@ -15,7 +15,6 @@ from taskworks.moving.django_tasks_rq import DjangoTasksRQ
 from taskworks.moving.move import Moved, move
 from taskworks.moving.waiting import CannotMove, Left, Source
 
-HELP = "Move runs that wait in django-tasks-db or django-tasks-rq."
 DB, RQ = "django-tasks-db", "django-tasks-rq"
 NAMED_IDS = 3  # of those that were left for one reason
 

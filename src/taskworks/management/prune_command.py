@@ -12,8 +12,6 @@ from taskworks.management.argument_types import database_backend, days, names
 from taskworks.options.retention import Rule, retention_of
 from taskworks.store import store
 
-HELP = "Delete runs that finished long ago."
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument

@@ -32,7 +32,6 @@ ANSWER = "yes"
 class QueueAction:
     """A subcommand that takes the name of a queue, and its backend."""
 
-    HELP: str
     add_more: Callable[[Any], None]
     act: Callable[[BaseCommand, Scope, dict[str, Any]], dict[str, Any]]
     backend_type: Callable[[str], Any] = database_backend
@@ -210,20 +209,17 @@ def _runs(count: int) -> str:
 
 
 PAUSE = QueueAction(
-    "Keep workers from beginning runs of a queue, a task, a limit or a key.",
     _add_pause_options,
     _pause,
     interrupted="Stopped. What was done before stands, such as a pause.",
 )
-RESUME = QueueAction("End a pause.", lambda add: None, _resume, backend_type=str)
+RESUME = QueueAction(lambda add: None, _resume, backend_type=str)
 CLEAR = QueueAction(
-    "Cancel the runs that wait of a queue, a task, a limit or a key.",
     _add_clear_options,
     _clear,
     interrupted="Stopped. Runs that were cancelled before stay cancelled.",
 )
 DRAIN = QueueAction(
-    "Wait until no run of a queue is ready or in hand.",
     _add_drain_options,
     _drain,
     interrupted="Stopped waiting for the queue. Nothing was changed.",

@@ -13,7 +13,6 @@ from taskworks.management.reach import check_reachable
 from taskworks.statistics.forecast import LATELY
 from taskworks.store import store
 
-HELP = "List the queues: what waits, for how long, how fast it is worked off, and until when."
 TITLES = (
     "BACKEND",
     "QUEUE",

@@ -20,7 +20,6 @@ from taskworks.management.reach import check_reachable
 from taskworks.result import wait_for
 from taskworks.tracebacks import summary_of
 
-HELP = "Enqueue a run of a task."
 INTERRUPTED = 130  # the exit code of a command that was ended by Ctrl-C
 TIMED_OUT = 3  # the exit code when the wait is over
 

@@ -14,7 +14,6 @@ from taskworks.models.schedule import Schedule
 from taskworks.schedules import sync
 from taskworks.store import store
 
-HELP = "List schedules, or enable, disable, run or preview them."
 TITLES = ("LABEL", "CALLABLE", "WHEN", "NEXT RUN", "LAST RUN", "STATE")
 # The JSON keys of a schedule, in the order in which they are printed. Public: do not rename them.
 KEYS = (

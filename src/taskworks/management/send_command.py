@@ -12,8 +12,6 @@ from taskworks.management.argument_types import json_value, run_id
 from taskworks.management.output import add_json, print_json, print_line
 from taskworks.management.reach import check_reachable
 
-HELP = "Send an event to a run, which waits for it now or later."
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", type=run_id, metavar="RUN", help="The id of the run, in full.")

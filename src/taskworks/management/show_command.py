@@ -25,7 +25,6 @@ from taskworks.management.reach import check_reachable
 from taskworks.models import RunState, TaskRun
 from taskworks.store import store
 
-HELP = "Show everything about a run."
 PRINTED_LAST = ("messages", "errors")
 
 

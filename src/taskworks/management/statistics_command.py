@@ -17,7 +17,6 @@ from taskworks.statistics.rebuild import BusyError, rebuild
 from taskworks.statistics.tally import Tally
 from taskworks.store import store
 
-HELP = "Show what became of the runs of each task of late, or rebuild statistics from the record."
 TITLES = ("TASK", "SUCCESSFUL", "FAILED", "RETRIED", "WAIT P95", "RUN P50", "RUN P95", "RUN MAX")
 REBUILD = "rebuild"
 KEPT = (

@@ -20,7 +20,6 @@ from taskworks.store import census, store
 from taskworks.store.census import Working
 from taskworks.store.counting import Counted
 
-HELP = "Count the runs of each queue, and list what is paused, and the workers."
 RECENT = timedelta(days=1)  # older finished runs are not counted: there may be very many
 NEEDS_A_WORKER = 4  # the exit code
 # What it says in words of its own: these are not asked for a second time.

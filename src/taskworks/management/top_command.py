@@ -21,7 +21,6 @@ from taskworks.problems.situation import Situation
 from taskworks.store import Store, store, store_alias
 from taskworks.store.census import Working
 
-HELP = "Show what is wrong, the queues and the workers, again and again."
 CLEAR = "\x1b[H\x1b[2J"  # the screen of a terminal
 SHORTEST = 0.5  # seconds
 MAX_ROWS = 30  # of a table

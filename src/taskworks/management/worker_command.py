@@ -45,7 +45,6 @@ from taskworks.worker.default_log import CancellationLog, log_by_default
 from taskworks.worker.probes import Probes
 from taskworks.worker.supervision.lifeline import Lifeline
 
-HELP = "Run a worker, which claims runs, executes them and records their outcomes."
 UNSUCCESSFUL = (RunState.FAILED, RunState.CANCELLED)
 EVERY_QUEUE = ("*",)
 EXIT_TIMEOUT = 5.0  # seconds for threads that tasks have started, and for atexit handlers

@@ -41,8 +41,6 @@ KEYS = (
 class Workers:
     """List the workers."""
 
-    HELP = "List the workers: what they take, how busy they are, and what they run."
-
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add ``--json``."""
         add_json(parser)
@@ -61,8 +59,6 @@ class Workers:
 
 class StopWorker:
     """Ask workers to end."""
-
-    HELP = "Have workers end, wherever they run, as by SIGTERM or once their tasks have ended."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add the ids, ``--drain`` and ``--json``."""

@@ -16,7 +16,6 @@ from taskworks.models import Workflow
 from taskworks.store import store
 from taskworks.workflows.workflow_result import status_of_row
 
-HELP = "List workflows, the newest first, or show, cancel or retry one."
 TITLES = ("ID", "NAME", "STATUS", "PROGRESS", "CREATED", "FINISHED")
 STEP_TITLES = ("STEP", "STATE", "PROGRESS", "WAITS FOR")
 

@@ -1,83 +1,16 @@
-"""``manage.py taskworks``, with one module per subcommand."""
+"""``manage.py taskworks``, whose subcommands are listed in ``taskworks.management.subcommands``."""
 
 import argparse
 from copy import copy
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from taskworks.logs import visible
-from taskworks.management import (
-    action_commands,
-    failures_command,
-    health_command,
-    import_schedules_command,
-    limits_command,
-    list_command,
-    mark_command,
-    move_command,
-    prune_command,
-    queue_commands,
-    queues_command,
-    run_command,
-    schedules_command,
-    send_command,
-    show_command,
-    statistics_command,
-    status_command,
-    top_command,
-    worker_command,
-    workers_command,
-    workflows_command,
-)
 from taskworks.management.errors_first import ErrorsFirst, exit_with_error_first
 from taskworks.management.process import replace_closed_output
-
-
-class Subcommand(Protocol):
-    """What a module of a subcommand has."""
-
-    HELP: str
-
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add the arguments of the subcommand."""
-
-    def run(self, command: BaseCommand, options: dict[str, Any]) -> None:
-        """Execute the subcommand."""
-
-
-SUBCOMMANDS: dict[str, Subcommand] = {
-    "worker": worker_command,
-    "prune": prune_command,
-    "status": status_command,
-    "health": health_command,
-    "top": top_command,
-    "queues": queues_command,
-    "list": list_command,
-    "show": show_command,
-    "run": run_command,
-    "retry": action_commands.RETRY,
-    "cancel": action_commands.CANCEL,
-    "run-now": action_commands.RUN_NOW,
-    "move-runs": action_commands.MOVE_RUNS,
-    "delete": action_commands.DELETE,
-    "send": send_command,
-    "workflows": workflows_command,
-    "pause": queue_commands.PAUSE,
-    "resume": queue_commands.RESUME,
-    "clear": queue_commands.CLEAR,
-    "drain": queue_commands.DRAIN,
-    "schedules": schedules_command,
-    "limits": limits_command,
-    "failures": failures_command,
-    "statistics": statistics_command,
-    "mark": mark_command,
-    "workers": workers_command.WORKERS,
-    "stop-worker": workers_command.STOP_WORKER,
-    "move": move_command,
-    "import-schedules": import_schedules_command,
-}
+from taskworks.management.subcommands import SUBCOMMANDS, Subcommand
 
 _parsers: dict[tuple[Any, ...], tuple[CommandParser, dict[str, ErrorsFirst]]] = {}
 
@@ -122,20 +55,28 @@ class Command(BaseCommand):
         self.subparsers = {}
         for name, subcommand in SUBCOMMANDS.items():
             subparser = subparsers.add_parser(
-                name, help=subcommand.HELP, description=subcommand.HELP
+                name, help=subcommand.help, description=subcommand.help
             )
-            subcommand.add_arguments(subparser)
-            _accept_here_too(django_options, subparser)
+            subparser.add_later(partial(_add_arguments, subcommand, django_options))
+            if not parser.called_from_command_line:  # call_command() looks at those of all
+                subparser.complete()
             self.subparsers[name] = subparser
 
     def handle(self, *args: Any, **options: Any) -> None:
         name = options["subcommand"]
         try:
-            SUBCOMMANDS[name].run(self, options | _validated(options, self.subparsers[name]))
+            SUBCOMMANDS[name].load().run(self, options | _validated(options, self.subparsers[name]))
         except CommandError as error:
             if type(error) is CommandError:  # a check's is colored
                 error.args = (visible(str(error)),)
             raise
+
+
+def _add_arguments(
+    subcommand: Subcommand, django_options: list[argparse.Action], parser: ErrorsFirst
+) -> None:
+    subcommand.load().add_arguments(parser)
+    _accept_here_too(django_options, parser)
 
 
 def _accept_here_too(actions: list[argparse.Action], subparser: argparse.ArgumentParser) -> None:
