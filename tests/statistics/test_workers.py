@@ -17,13 +17,13 @@ from django.test.utils import CaptureQueriesContext
 from taskworks import Retry, Snooze, task, task_backends
 from taskworks.duties.bookkeeping import Bookkeeping
 from taskworks.duties.rescue import rescue
-from taskworks.execution import Attempt, Settled
+from taskworks.execution import Attempt, Fenced, Outcome, Settled
 from taskworks.models import Statistic, TaskRun, Worker
 from taskworks.models.statistic import OTHERS
 from taskworks.recording.events import Attempts, Subscriber
 from taskworks.statistics import flushing as module
 from taskworks.statistics import reading
-from taskworks.statistics.collector import COUNTED, MAX_SERIES, Collector, Series
+from taskworks.statistics.collector import MAX_SERIES, PLACES, Collector, Series
 from taskworks.statistics.flushing import Flushing
 from taskworks.statistics.places import total_of
 from taskworks.statistics.tally import Tally
@@ -32,13 +32,15 @@ from taskworks.worker import Options, Queues, Sizes
 from taskworks.worker import Worker as WorkerOfRuns
 from tests import tasks
 from tests.behavior import run_worker
+from tests.clocks import Clock
 from tests.connections import begin_elsewhere, held_elsewhere
 from tests.statistics.conftest import counted, of_tasks
 from tests.waiting import wait_for
 
 
 def test_every_outcome_is_counted_as_something() -> None:
-    assert {*get_args(Settled)} <= {*COUNTED}
+    assert {*PLACES} == {*get_args(Outcome), type(None)}
+    assert [outcome for outcome in get_args(Settled) if not PLACES[outcome]] == [Fenced]
 
 
 @task
@@ -158,14 +160,6 @@ def test_totals_that_were_seen_are_not_remembered_without_end(
 
 
 # When it is written.
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture

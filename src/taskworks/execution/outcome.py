@@ -1,4 +1,7 @@
-"""What became of an attempt, as a value."""
+"""
+What became of an attempt, as a value: the verb that writes it, the word by which instruments know
+it, and the counts of statistics that it raises.
+"""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,6 +38,8 @@ class Succeeded:
     """The task returned a value that can be stored."""
 
     verb: ClassVar = Verb.FINISH
+    word: ClassVar = "successful"
+    counts: ClassVar[tuple[str, ...]] = ("successful",)
 
     return_value: Any
 
@@ -46,6 +51,8 @@ class Failed:
     """
 
     verb: ClassVar = Verb.FINISH
+    word: ClassVar = "failed"
+    counts: ClassVar[tuple[str, ...]] = ("failed",)
 
     exception: BaseException
     entry: dict[str, str]  # what is stored of the exception
@@ -56,6 +63,8 @@ class Retried:
     """The attempt failed, and another one follows after the delay."""
 
     verb: ClassVar = Verb.REQUEUE
+    word: ClassVar = "retried"
+    counts: ClassVar[tuple[str, ...]] = ("retried",)
 
     exception: BaseException
     entry: dict[str, str]
@@ -70,6 +79,8 @@ class Snoozed:
     """
 
     verb: ClassVar = Verb.REQUEUE
+    word: ClassVar = "snoozed"
+    counts: ClassVar[tuple[str, ...]] = ("snoozed",)
 
     delay: timedelta
     holds_key: bool = False
@@ -83,6 +94,8 @@ class Suspended:
     """
 
     verb: ClassVar = Verb.SUSPEND
+    word: ClassVar = "snoozed"
+    counts: ClassVar[tuple[str, ...]] = ("snoozed",)
 
     delay: timedelta
     seen: frozenset[str]
@@ -93,6 +106,8 @@ class Cancelled:
     """The run was cancelled."""
 
     verb: ClassVar = Verb.FINISH
+    word: ClassVar = "cancelled"
+    counts: ClassVar[tuple[str, ...]] = ("cancelled",)
 
     exception: BaseException
     entry: dict[str, str]
@@ -103,6 +118,8 @@ class Released:
     """The worker gives the run back before its end; the attempt does not count."""
 
     verb: ClassVar = Verb.RELEASE
+    word: ClassVar = "released"
+    counts: ClassVar[tuple[str, ...]] = ("released",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +127,8 @@ class Parked:
     """The run's task is paused: it waits for the end of this pause, in its place."""
 
     verb: ClassVar = Verb.PARK
+    word: ClassVar = "released"
+    counts: ClassVar[tuple[str, ...]] = ("released",)
 
     pause: UUID
 
@@ -122,6 +141,8 @@ class Postponed:
     """
 
     verb: ClassVar = Verb.REQUEUE
+    word: ClassVar = "postponed"
+    counts: ClassVar[tuple[str, ...]] = ("postponed",)
 
     delay: timedelta
     reason: Exception
@@ -132,6 +153,8 @@ class Crashed:
     """The run was executed alone, and its process died. That is not a failure."""
 
     verb: ClassVar = Verb.REQUEUE
+    word: ClassVar = "crashed"
+    counts: ClassVar[tuple[str, ...]] = ("crashed",)
 
     exception: BaseException
     entry: dict[str, str]
@@ -142,6 +165,8 @@ class Poisoned:
     """The run was executed alone and its process has died too often: it has failed for good."""
 
     verb: ClassVar = Verb.POISON
+    word: ClassVar = "failed"
+    counts: ClassVar[tuple[str, ...]] = ("failed", "crashed")
 
     exception: BaseException
     entry: dict[str, str]
@@ -152,6 +177,8 @@ class Lost:
     """An at-most-once run had begun, and nobody knows how far it got."""
 
     verb: ClassVar = Verb.FINISH
+    word: ClassVar = "lost"
+    counts: ClassVar[tuple[str, ...]] = ("failed", "lost")
 
     exception: BaseException
     entry: dict[str, str]
@@ -162,6 +189,8 @@ class Committed:
     """The task returned, and its own transaction has stored the result."""
 
     verb: ClassVar = Verb.NONE_IS_COMMITTED
+    word: ClassVar = "successful"
+    counts: ClassVar[tuple[str, ...]] = ("successful",)
 
     return_value: Any
     finished_at: datetime
@@ -172,6 +201,8 @@ class Fenced:
     """The run belongs to another worker by now: nothing is written."""
 
     verb: ClassVar = Verb.NONE_IS_FENCED
+    word: ClassVar = "released"
+    counts: ClassVar[tuple[str, ...]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +211,9 @@ class InDoubt:
     The answer to the COMMIT of the task's own transaction was lost. The run's row tells whether it
     went through; if it did not, the outcome is ``otherwise``.
     """
+
+    word: ClassVar = "unknown"
+    counts: ClassVar[tuple[str, ...]] = ()
 
     otherwise: "Settled"
 

@@ -8,47 +8,12 @@ from types import MappingProxyType
 from taskworks import instruments
 from taskworks import real_time as time
 from taskworks.execution.attempt import Attempt
-from taskworks.execution.outcome import (
-    Cancelled,
-    Committed,
-    Crashed,
-    Failed,
-    Fenced,
-    InDoubt,
-    Lost,
-    Outcome,
-    Parked,
-    Poisoned,
-    Postponed,
-    Released,
-    Retried,
-    Snoozed,
-    Succeeded,
-    Suspended,
-)
+from taskworks.execution.outcome import Failed, Outcome, Retried
 from taskworks.instruments import ExecutedAttempt, unix_time
 from taskworks.logs import steady_logger
 from taskworks.models import RunState
 
 logger = steady_logger(__name__)
-
-WORDS: dict[type, str] = {
-    Succeeded: "successful",
-    Committed: "successful",
-    Failed: "failed",
-    Poisoned: "failed",
-    Lost: "lost",
-    Cancelled: "cancelled",
-    Retried: "retried",
-    Crashed: "crashed",
-    Snoozed: "snoozed",
-    Suspended: "snoozed",
-    Postponed: "postponed",
-    Released: "released",
-    Parked: "released",
-    Fenced: "released",
-    InDoubt: "unknown",
-}
 
 See = Callable[[Outcome], Outcome]  # notes the outcome, and returns it
 
@@ -138,7 +103,7 @@ def _add_outcome(described: ExecutedAttempt, attempt: Attempt, outcome: Outcome)
     now = time.monotonic()
     described.began_at = unix_time(attempt.began, now)
     described.ended_at = unix_time(attempt.ended or now, now)
-    described.outcome = WORDS[type(outcome)]
+    described.outcome = outcome.word
     # Not every outcome has these.
     described.exception = getattr(outcome, "exception", getattr(outcome, "reason", None))
     described.error = getattr(outcome, "entry", None)

@@ -4,29 +4,12 @@ import threading
 from collections.abc import Iterable
 from datetime import datetime
 from math import ceil, log2
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from taskworks import real_time as time
 from taskworks.database.clock import as_stored, python_s_time
 from taskworks.exceptions import TaskTimeout
-from taskworks.execution import (
-    Attempt,
-    Cancelled,
-    Committed,
-    Crashed,
-    Failed,
-    Fenced,
-    InDoubt,
-    Lost,
-    Parked,
-    Poisoned,
-    Postponed,
-    Released,
-    Retried,
-    Snoozed,
-    Succeeded,
-    Suspended,
-)
+from taskworks.execution import Attempt, Failed, Outcome, Retried
 from taskworks.models import RunState, TaskRun
 from taskworks.models.statistic import COUNTS, OTHERS, TEN_SECONDS
 from taskworks.recording.events import Attempts, Subscriber
@@ -36,26 +19,10 @@ from taskworks.statistics.tally import Tally
 MAX_SERIES = 200  # pairs of a queue and a task that are told apart in one flush
 MAX_QUEUES = 2 * MAX_SERIES  # then queues are not told apart either
 
-# Which counts an outcome raises.
-COUNTED: dict[type, tuple[str, ...]] = {
-    Succeeded: ("successful",),
-    Committed: ("successful",),
-    Failed: ("failed",),
-    Poisoned: ("failed", "crashed"),
-    Lost: ("failed", "lost"),
-    Cancelled: ("cancelled",),
-    Retried: ("retried",),
-    Snoozed: ("snoozed",),
-    Suspended: ("snoozed",),
-    Postponed: ("postponed",),
-    Crashed: ("crashed",),
-    Released: ("released",),
-    Parked: ("released",),
-    Fenced: (),
-    InDoubt: (),
-    type(None): (),
-}
-PLACES = {outcome: tuple(map(COUNTS.index, names)) for outcome, names in COUNTED.items()}
+# Of the counts that an outcome raises. An attempt may have no outcome.
+PLACES: dict[type, tuple[int, ...]] = {
+    outcome: tuple(map(COUNTS.index, outcome.counts)) for outcome in get_args(Outcome)
+} | {type(None): ()}
 ATTEMPTS, TIMED_OUT = COUNTS.index("attempts"), COUNTS.index("timed_out")
 TIMEOUT = f"{TaskTimeout.__module__}.{TaskTimeout.__qualname__}"
 PATH = "exception_class_path"
