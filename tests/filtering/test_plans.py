@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker
 
 from taskworks.filtering import RunFilter, parse, sources
-from taskworks.filtering.reading import all_of, page_of
+from taskworks.filtering.matching_runs import all_of, page_of
 from taskworks.models import Failure, RunState, TaskRun
 from taskworks.store import store as store_of
 from tests.store.test_plans import plan

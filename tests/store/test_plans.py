@@ -19,7 +19,7 @@ from taskworks.dashboard.runs.relations import relatives_of, strip_of
 from taskworks.dashboard.runs.rows import COLUMNS
 from taskworks.filtering import RunFilter, sources
 from taskworks.filtering.arguments import Argument
-from taskworks.filtering.reading import page_of
+from taskworks.filtering.matching_runs import page_of
 from taskworks.models import Edge, Limit, Pause, RunState, TaskRun, Worker
 from taskworks.models.pause import Scope, scopes_of
 from taskworks.options.retention import Rule

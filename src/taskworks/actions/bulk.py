@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from taskworks.actions.audit import Actor, actor_of, record
 from taskworks.actions.verbs import READ, Action, Done, Verb, act
 from taskworks.filtering import RunFilter
+from taskworks.filtering.matching_runs import all_of
 from taskworks.filtering.parsing import as_texts
-from taskworks.filtering.reading import all_of
 from taskworks.models import RunState, TaskRun
 from taskworks.store import store
 

@@ -4,7 +4,8 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from taskworks.actions import bulk
-from taskworks.actions.given import Until, refuse_bad_text, stored_end
+from taskworks.actions.texts import refuse_bad_text
+from taskworks.actions.until import Until, stored_end
 from taskworks.actions.verbs import Action, Verb
 from taskworks.conf import nearest
 from taskworks.filtering import RunFilter

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from taskworks import real_time
 from taskworks.actions import scopes
-from taskworks.actions.given import Until, refuse_bad_text, stored_end
+from taskworks.actions.texts import refuse_bad_text
+from taskworks.actions.until import Until, stored_end
 from taskworks.models import Pause
 from taskworks.models.pause import Scope
 from taskworks.polling import Timeout

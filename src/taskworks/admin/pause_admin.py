@@ -10,8 +10,8 @@ from django.db import models
 from django.http import HttpRequest
 
 from taskworks.actions import pausing
-from taskworks.actions.given import stored_end
 from taskworks.actions.scopes import demand, demand_room_for_key, scope_of
+from taskworks.actions.until import stored_end
 from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.backends.database import database_backends
 from taskworks.models import Pause

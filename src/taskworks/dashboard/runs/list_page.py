@@ -20,7 +20,7 @@ from taskworks.dashboard.shared import Shared
 from taskworks.dashboard.snapshot import KEPT_FOR, MOST_COUNTED
 from taskworks.dashboard.tags import capped
 from taskworks.filtering import RunFilter
-from taskworks.filtering.reading import page_of
+from taskworks.filtering.matching_runs import page_of
 from taskworks.models import RunState
 from taskworks.store import store
 from taskworks.timetables.choices import offered

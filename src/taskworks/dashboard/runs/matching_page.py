@@ -26,8 +26,8 @@ from taskworks.dashboard.runs.meant import Meant, Texts, meant_by
 from taskworks.dashboard.runs.rows import COLUMNS, rows_of
 from taskworks.exceptions import InvalidTask, InvalidTaskBackend
 from taskworks.filtering import RunFilter
+from taskworks.filtering.matching_runs import all_of
 from taskworks.filtering.parsing import as_texts
-from taskworks.filtering.reading import all_of
 from taskworks.store import store
 
 ASKED_ABOVE = 1_000  # runs, whose number has to be typed

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from taskworks.filtering import RunFilter, parse, sources
-from taskworks.filtering.reading import Page, all_of, page_of
+from taskworks.filtering.matching_runs import Page, all_of, page_of
 from taskworks.models import Failure, Firing, RunState, Schedule, TaskRun, Worker
 from taskworks.store import store as store_of
 from tests.tasks import noop
@@ -258,8 +258,8 @@ class TestPages:
     def test_what_has_to_be_read_is_read_in_portions(
         self, now: datetime, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("taskworks.filtering.reading.READ_TO_DECIDE", 2)
-        monkeypatch.setattr("taskworks.filtering.reading.MAX_READ_TO_DECIDE", 4)
+        monkeypatch.setattr("taskworks.filtering.matching_runs.READ_TO_DECIDE", 2)
+        monkeypatch.setattr("taskworks.filtering.matching_runs.MAX_READ_TO_DECIDE", 4)
         wanted = [
             make(now, "failed", number, args=[[7], number] if number % 6 == 0 else [7, number]).id
             for number in range(14)

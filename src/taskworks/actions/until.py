@@ -1,4 +1,4 @@
-"""What people give with an action: until when, and a text of their own."""
+"""Until when something that a person does holds, such as a pause."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,7 +7,6 @@ from django.conf import settings
 from django.utils import timezone
 
 from taskworks.database import clock
-from taskworks.jsonvalue import can_be_stored
 from taskworks.store import store
 
 Until = datetime | timedelta | None
@@ -37,12 +36,3 @@ def _as_stored(until: Any) -> datetime:
     if settings.USE_TZ:
         raise ValueError(f"until must have a time zone, because USE_TZ is on: {until}.")
     return until
-
-
-def refuse_bad_text(name: str, text: Any, most: int) -> None:
-    if not isinstance(text, str):
-        raise TypeError(f"{name} must be a string, not {text!r}.")
-    if len(text) > most:
-        raise ValueError(f"{name} must be at most {most} characters long, not {len(text)}.")
-    if not can_be_stored(text):
-        raise ValueError(f"{name} must not contain NUL or half of a surrogate pair: {text!r}.")
