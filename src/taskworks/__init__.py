@@ -1,7 +1,8 @@
 """Taskworks: background tasks for Django, on the project's own database."""
 
 from taskworks.context import TaskContext, current_context
-from taskworks.definition import Task, task
+from taskworks.decorator import task
+from taskworks.definition import Task
 from taskworks.exceptions import (
     AlreadyEnqueued,
     TaskCancelled,

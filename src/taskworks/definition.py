@@ -1,43 +1,27 @@
 """
-``@task`` and ``Task``: the standard's, the same on every version of Django, with more options.
+``Task``: the standard's, the same on every version of Django, with more options.
 
-Each option is a field of ``Task``; the decorator, ``using()``, pickling and the refusal of unknown
-names follow from that. What an option means, and its default, is in ``options.policy``.
+Each option is a field; the decorator, ``using()``, pickling and the refusal of unknown names follow
+from that. What an option means, and its default, is in ``options.policy``.
 """
 
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from functools import partial
-from inspect import iscoroutinefunction
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Concatenate,
-    Generic,
-    Literal,
-    ParamSpec,
-    Protocol,
-    Self,
-    TypeVar,
-    cast,
-    overload,
-)
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, cast
 
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from taskworks import framework, jsonvalue
 from taskworks.conf import nearest
-from taskworks.context import TaskContext, current_context, entered
 from taskworks.discovery import resolve
-from taskworks.exceptions import InvalidInputs, InvalidTask, TaskNotFound
+from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.framework import (
     DEFAULT_TASK_BACKEND_ALIAS,
     DEFAULT_TASK_PRIORITY,
     DEFAULT_TASK_QUEUE_NAME,
-    task_backends,
 )
 from taskworks.options import limits, policy
 from taskworks.options.owner import owner_of
@@ -45,7 +29,15 @@ from taskworks.options.unique import Unique, validate_unique
 from taskworks.reserved_metadata import refuse_reserved
 from taskworks.result import TaskResult
 from taskworks.retry import Backoff, BackoffFunction
-from taskworks.task_call import TaskCall
+from taskworks.task_call import (
+    TaskCall,
+    acalled,
+    called,
+    encoded,
+    item_arguments,
+    unchanged,
+    with_our_context,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -60,8 +52,6 @@ else:
     class _Standard(framework.Task, Generic[P, R]):
         __slots__ = ()
 
-
-AnyTask = TypeVar("AnyTask", bound="Task[..., Any]")
 
 Classes = type[BaseException] | Iterable[type[BaseException]]
 Duration = float | timedelta
@@ -157,7 +147,7 @@ class Task(_Standard[P, R]):
         """
         changes = {name: value for name, value in options.items() if value is not None}
         refuse_unknown_options(type(self), changes, fixed={"func", "takes_context"})
-        _refuse_reserved_metadata(changes, self)
+        refuse_reserved_metadata(changes, self)
         return replace(self, **changes)
 
     def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
@@ -176,7 +166,7 @@ class Task(_Standard[P, R]):
     async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
         """See enqueue()."""
         backend = self.get_backend()
-        encode = sync_to_async(encoded) if self.typed else _unchanged
+        encode = sync_to_async(encoded) if self.typed else unchanged
         given = await encode(self, args, kwargs)
         result: Any = await backend.aenqueue(_with_run_after_for(backend, self), *given)
         return cast(TaskResult[P, R], result)
@@ -191,7 +181,7 @@ class Task(_Standard[P, R]):
         All are written in one transaction, or none if an item is refused. Raise what ``enqueue``
         raises; the errors name the item.
         """
-        given = (_item_arguments(self, item, index) for index, item in enumerate(arguments))
+        given = (item_arguments(self, item, index) for index, item in enumerate(arguments))
         backend = self.get_backend()
         task = _with_run_after_for(backend, self)
         if hasattr(backend, "enqueue_many"):
@@ -252,136 +242,13 @@ class Task(_Standard[P, R]):
 
     def call(self, /, *args: Any, **kwargs: Any) -> R:
         """Call the function immediately, whether it is async or not."""
-        with _with_context(self, args) as given:
-            return _called(self.func, given, kwargs)
+        with with_our_context(self, args) as given:
+            return called(self.func, given, kwargs)
 
     async def acall(self, /, *args: Any, **kwargs: Any) -> R:
         """See call()."""
-        with _with_context(self, args) as given:
-            return await _acalled(self.func, given, kwargs)
-
-
-class _Decorator(Protocol):
-    """The type of ``@task(...)`` without takes_context: keeps parameters and return type."""
-
-    @overload
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
-
-
-class _ContextDecorator(Protocol):
-    """The same with takes_context=True: leaves out the context, which the worker passes."""
-
-    @overload
-    def __call__(
-        self, function: Callable[Concatenate[TaskContext, P], Coroutine[Any, Any, R]], /
-    ) -> Task[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[Concatenate[TaskContext, P], R], /) -> Task[P, R]: ...
-
-
-@overload
-def task(function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
-@overload
-def task(function: Callable[P, R], /) -> Task[P, R]: ...
-@overload
-def task(
-    *,
-    priority: int = ...,
-    queue_name: str = ...,
-    backend: str = ...,
-    takes_context: Literal[True],
-    typed: bool = ...,
-    max_attempts: int | None = ...,
-    backoff: Duration | Backoff | BackoffFunction | None = ...,
-    retry_on: Classes | None = ...,
-    give_up_on: Classes | None = ...,
-    timeout: Duration | None = ...,
-    expires: Duration | None = ...,
-    executor: str | None = ...,
-    delivery: str | None = ...,
-    transactional: bool | None = ...,
-    metadata: dict[str, Any] | None = ...,
-    unique: Unique | None = ...,
-    limit: limits.Limit | str | None = ...,
-    **options: Any,
-) -> _ContextDecorator: ...
-@overload
-def task(
-    *,
-    priority: int = ...,
-    queue_name: str = ...,
-    backend: str = ...,
-    takes_context: Literal[False] = ...,
-    typed: bool = ...,
-    max_attempts: int | None = ...,
-    backoff: Duration | Backoff | BackoffFunction | None = ...,
-    retry_on: Classes | None = ...,
-    give_up_on: Classes | None = ...,
-    timeout: Duration | None = ...,
-    expires: Duration | None = ...,
-    executor: str | None = ...,
-    delivery: str | None = ...,
-    transactional: bool | None = ...,
-    metadata: dict[str, Any] | None = ...,
-    unique: Unique | None = ...,
-    limit: limits.Limit | str | None = ...,
-    **options: Any,
-) -> _Decorator: ...
-def task(
-    function: Callable[..., Any] | None = None,
-    *,
-    priority: int = DEFAULT_TASK_PRIORITY,
-    queue_name: str = DEFAULT_TASK_QUEUE_NAME,
-    backend: str = DEFAULT_TASK_BACKEND_ALIAS,
-    takes_context: bool = False,
-    typed: bool = False,
-    **options: Any,
-) -> Any:
-    """
-    Make a module-level function a task. The arguments are the standard's and the options of
-    ``Task``. With ``typed``, the annotations declare inputs and outputs, which are validated.
-
-    Raise InvalidTask if the backend refuses the task, TypeError for an unknown option or for
-    ``run_after``, which can only be set with ``using()``.
-    """
-    if "run_after" in options:
-        raise TypeError(
-            "run_after cannot be defined statically with the @task decorator. "
-            "Use .using(run_after=...) to set it dynamically."
-        )
-
-    _refuse_reserved_metadata(options)
-
-    def define(function: Callable[..., Any]) -> Task[..., Any]:
-        return defined(
-            task_class(backend),
-            _typed(function, takes_context) if typed else function,
-            priority=priority,
-            queue_name=queue_name,
-            backend=backend,
-            takes_context=takes_context,
-            **options,
-        )
-
-    return define(function) if function else define
-
-
-def defined(kind: type[AnyTask], function: Callable[..., Any], **options: Any) -> AnyTask:
-    """Return a task of this class, whose limit is declared, or noted if it is a name."""
-    task = kind(func=function, **options)
-    if isinstance(task.limit, limits.Limit):
-        limits.declare(task.limit)
-    elif task.limit is not None:
-        limits.note_name(task.limit, task.module_path)
-    return task
-
-
-def _typed(function: Callable[..., Any], takes_context: bool) -> Callable[..., Any]:
-    from taskworks.parameters.annotations import typed_function  # needs an extra
-
-    return typed_function(function, takes_context)
+        with with_our_context(self, args) as given:
+            return await acalled(self.func, given, kwargs)
 
 
 def policy_of(task: framework.Task) -> policy.Policy:
@@ -413,87 +280,14 @@ def _validate_metadata(metadata: Any) -> None:
         raise InvalidTask(f"metadata must be a dict, not {metadata!r}.")
 
 
-def _refuse_reserved_metadata(options: Mapping[str, Any], task: Task | None = None) -> None:
+def refuse_reserved_metadata(options: Mapping[str, Any], task: Task | None = None) -> None:
+    """Raise InvalidTask if the metadata among these options has a key that is ours."""
     metadata = options.get("metadata")
     if isinstance(metadata, Mapping):
         try:
             refuse_reserved(metadata, known=(task and task.metadata) or {})
         except ValueError as error:
             raise InvalidTask(str(error)) from None
-
-
-@contextmanager
-def _with_context(task: Task, args: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    """Replace the standard's context, which a backend of another package passes, by ours."""
-    if not task.takes_context or not args or type(args[0]) is not framework.TaskContext:
-        yield args
-        return
-    outer = current_context()
-    if outer and outer.task_result is args[0].task_result:
-        yield (outer, *args[1:])
-        return
-    with entered(TaskContext(task_result=args[0].task_result)) as context:
-        yield (context, *args[1:])
-
-
-# A task's keywords may have any name, so they must not meet the parameters, such as ``self``, of
-# Django's ``call()`` or of asgiref's objects.
-
-
-def _called(function: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
-    if iscoroutinefunction(function):
-        call: Any = partial(function, *args, **kwargs)
-        returned: R = async_to_sync(call)()
-        return returned
-    return function(*args, **kwargs)
-
-
-async def _acalled(function: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
-    call: Any = partial(function, *args, **kwargs)
-    returned: R = await (call() if iscoroutinefunction(function) else sync_to_async(call)())
-    return returned
-
-
-Arguments = tuple[list[Any], dict[str, Any]]
-
-
-def encoded(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-    """Return the arguments to store; those of a typed task are validated, and all keywords."""
-    return ([], task.typed.encoded(args, kwargs)) if task.typed else ([*args], kwargs)
-
-
-async def _unchanged(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-    return [*args], kwargs
-
-
-def _item_arguments(task: Task, item: Any, index: int) -> Arguments:
-    args, kwargs = call_arguments(item, f"Item {index} of enqueue_many()")
-    try:
-        return encoded(task, tuple(args), kwargs)
-    except InvalidInputs as error:
-        raise InvalidInputs(
-            {f"item {index}: {name}": e for name, e in error.errors.items()}
-        ) from None
-
-
-def call_arguments(item: Any, what: str) -> Arguments:
-    """Return the arguments of an item; raise TypeError, which says ``what`` it is."""
-    match item:
-        case tuple() | list():
-            return [*item], {}
-        case Mapping():
-            return [], dict(item)
-        case _:
-            raise TypeError(
-                f"{what} is {item!r}: it must be a tuple or a list of "
-                "positional arguments, or a dict of keyword arguments."
-            )
-
-
-def task_class(backend: str) -> type[Task]:
-    """Return the class of this backend's tasks if it derives from ``Task``, else ``Task``."""
-    task_class = task_backends[backend].task_class
-    return task_class if issubclass(task_class, Task) else Task
 
 
 def refuse_unknown_options(

@@ -18,7 +18,8 @@ from taskworks.celery.request import Request, executing, request_of
 from taskworks.celery.result import OF_CELERY, AsyncResult, EagerResult
 from taskworks.celery.values import encoded
 from taskworks.context import current_context
-from taskworks.definition import Task, defined
+from taskworks.decorator import defined
+from taskworks.definition import Task
 from taskworks.exceptions import TaskCancelled
 from taskworks.framework import ImmediateBackend
 from taskworks.options.policy import MAX_ATTEMPTS

@@ -8,7 +8,7 @@ from typing import Any
 from taskworks import framework
 from taskworks.backends.unique_tasks import refuse_to_replace_followers, unique_of
 from taskworks.context import current_context
-from taskworks.definition import task_class
+from taskworks.decorator import task_class
 from taskworks.endpoints.decorators import DeferrableEndpointTask
 from taskworks.endpoints.resource_reference import Reference, afetch, fetch
 from taskworks.exceptions import InvalidEndpoint, InvalidTask, ResourceNotFound

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from asgiref.sync import sync_to_async
 
 from taskworks.context import TaskContext, current_context
-from taskworks.definition import Task, task_class
+from taskworks.decorator import task_class
+from taskworks.definition import Task
 from taskworks.exceptions import InvalidTask
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS
 from taskworks.parameters import Fields, Parameter, Typed

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from taskworks import framework
-from taskworks.definition import Task, as_our_task, call_arguments, encoded
+from taskworks.definition import Task, as_our_task
 from taskworks.exceptions import InvalidWorkflow
-from taskworks.task_call import TaskCall
+from taskworks.task_call import TaskCall, call_arguments, encoded
 
 if TYPE_CHECKING:
     from taskworks.workflows.builder import Workflow
