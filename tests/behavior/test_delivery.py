@@ -2,8 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -18,29 +17,14 @@ from taskworks.exceptions import InvalidTask
 from taskworks.models import TaskRun, Worker
 from taskworks.signals import task_finished, task_lost, task_rescued, task_started
 from taskworks.store import store
-from taskworks.worker import Options, Queues, Sizes
-from taskworks.worker import Worker as WorkerOfTheTest
 from tests import tasks
 from tests.behavior import deadly, received, rewrite, run_of, run_worker
-from tests.connections import begin_elsewhere
+from tests.stopping.runs import working
 from tests.waiting import wait_for
 
 with_database = pytest.mark.django_db(transaction=True)
 ALL = {"thread": 10, "process": 10, "async": 10, "alone": 10}
 StartsTasks = Callable[..., None]
-
-
-@contextmanager
-def working(**sizes: Any) -> Iterator[WorkerOfTheTest]:
-    """While this lasts, a worker of this process works."""
-    options = Options(queues=Queues(), interval=0.02, sizes=Sizes(**sizes))
-    worker = WorkerOfTheTest(task_backends["default"], options)
-    running = begin_elsewhere(worker.run)
-    try:
-        yield worker
-    finally:
-        worker.stop()
-        running.result(timeout=60)
 
 
 def bury(*, started: bool = True) -> list[TaskRun]:

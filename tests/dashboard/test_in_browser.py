@@ -1,15 +1,12 @@
 """The pages in a browser: they keep the policy, complain of nothing, and fit on a phone."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.contrib.staticfiles.handlers import StaticFilesHandler
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
-from django.test.testcases import LiveServerThread
 from django.utils.functional import SimpleLazyObject
 from selenium import webdriver
 from selenium.webdriver.common.by import By
@@ -21,6 +18,7 @@ from tests.client.absent import skip_or_fail
 from tests.dashboard import hostile
 from tests.dashboard.conftest import forget_everything, place
 from tests.faces.conftest import MakeRun
+from tests.live_site import live_site
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.any_database, pytest.mark.django_db(transaction=True)]
@@ -36,18 +34,6 @@ REQUESTS = """
     return performance.getEntriesByType("resource")
         .filter((entry) => entry.initiatorType === "xmlhttprequest").length
 """
-
-
-@contextmanager
-def live_site() -> Iterator[str]:
-    server = LiveServerThread("127.0.0.1", StaticFilesHandler)
-    server.daemon = True
-    server.start()
-    server.is_ready.wait()
-    assert server.error is None
-    yield f"http://127.0.0.1:{server.port}"
-    server.terminate()
-    server.join()
 
 
 @pytest.fixture

@@ -23,22 +23,13 @@ from taskworks.worker import Worker as WorkerOfRuns
 from tests import tasks
 from tests.behavior import run_worker
 from tests.black_hole import BlackHole
+from tests.clocks import Clock
 from tests.connections import begin_elsewhere
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 INTERVAL, TIMEOUT = 0.2, 1.0  # as in tests.settings
 MINUTE = timedelta(minutes=1)
-
-
-class Clock:
-    """A monotonic clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
 
 from taskworks import TaskResult
 from taskworks.models import Edge, RunState, TaskRun, Worker
@@ -30,6 +32,20 @@ def make_run() -> MakeRun:
         return TaskRun.objects.get(id=result.id)
 
     return make_run
+
+
+@pytest.fixture
+def admin_client(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("root"))
+    return client
+
+
+def client_of_reader(client: Client, permission: str) -> Client:
+    """Somebody who may only look, as the permission says."""
+    user = User.objects.create_user("reader", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename=permission))
+    client.force_login(user)
+    return client
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from taskworks.models.run import new_run_id
 from taskworks.signals import task_cancelled
 from tests import tasks
 from tests.behavior import executed, raising, received
-from tests.faces.conftest import MakeRun
+from tests.faces.conftest import MakeRun, client_of_reader
 
 pytestmark = pytest.mark.django_db
 
@@ -32,18 +32,8 @@ SCHEDULES = "/admin/taskworks/schedule/"
 
 
 @pytest.fixture
-def admin_client(client: Client) -> Client:
-    client.force_login(User.objects.create_superuser("root"))
-    return client
-
-
-@pytest.fixture
 def reader(client: Client) -> Client:
-    """Somebody who may only look."""
-    user = User.objects.create_user("reader", is_staff=True)
-    user.user_permissions.add(Permission.objects.get(codename="view_taskrun"))
-    client.force_login(user)
-    return client
+    return client_of_reader(client, "view_taskrun")
 
 
 def page(client: Client, url: str = LIST, **query: Any) -> str:

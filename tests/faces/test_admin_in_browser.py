@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.contrib.staticfiles.handlers import StaticFilesHandler
 from django.test import Client
-from django.test.testcases import LiveServerThread
 from django.urls import reverse
 from selenium import webdriver
 from selenium.webdriver.common.by import By
@@ -17,6 +15,7 @@ from taskworks.models import RunState, Schedule, TaskRun, Worker
 from tests.chromium import chromium, programs
 from tests.client.absent import skip_or_fail
 from tests.faces.conftest import LONG_AGO, MakeRun
+from tests.live_site import live_site
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.any_database, pytest.mark.django_db(transaction=True)]
@@ -35,14 +34,8 @@ OVERFLOWS = """
 
 @pytest.fixture
 def site() -> Iterator[str]:
-    server = LiveServerThread("127.0.0.1", StaticFilesHandler)
-    server.daemon = True
-    server.start()
-    server.is_ready.wait()
-    assert server.error is None
-    yield f"http://127.0.0.1:{server.port}"
-    server.terminate()
-    server.join()
+    with live_site() as site:
+        yield site
 
 
 @pytest.fixture

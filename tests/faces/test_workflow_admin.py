@@ -7,7 +7,7 @@ from uuid import uuid4
 from xml.etree import ElementTree
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.contrib.messages import get_messages
 from django.db import connection
 from django.test import Client
@@ -20,6 +20,7 @@ from taskworks.admin import workflow_admin
 from taskworks.dashboard import workflow_graph
 from taskworks.models import RunState, TaskRun
 from taskworks.models import Workflow as Row
+from tests.faces.conftest import client_of_reader
 from tests.faces.test_workflows_command import nightly, work
 from tests.workflows import tasks
 from tests.workflows.tasks import step
@@ -37,18 +38,8 @@ def _nothing_fails() -> Any:
 
 
 @pytest.fixture
-def admin_client(client: Client) -> Client:
-    client.force_login(User.objects.create_superuser("root"))
-    return client
-
-
-@pytest.fixture
 def reader(client: Client) -> Client:
-    """Somebody who may only look."""
-    user = User.objects.create_user("reader", is_staff=True)
-    user.user_permissions.add(Permission.objects.get(codename="view_workflow"))
-    client.force_login(user)
-    return client
+    return client_of_reader(client, "view_workflow")
 
 
 def page(client: Client, url: str = LIST, **query: Any) -> str:

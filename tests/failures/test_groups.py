@@ -1,8 +1,7 @@
 """Failed runs are in their groups, once each, and groups are retried as one."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from io import StringIO
@@ -11,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError, connection, connections
+from django.db import DatabaseError, connection
 from django.test.utils import CaptureQueriesContext
 
 from taskworks import control, task, task_backends
@@ -24,7 +23,8 @@ from taskworks.store import store as store_of
 from taskworks.store.shared_duties import failures_are_due
 from taskworks.worker import Options, Queues, Sizes, Worker
 from tests.behavior import run_worker
-from tests.connections import begin_elsewhere, elsewhere
+from tests.connections import begin_elsewhere
+from tests.killed import killed_between
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -173,44 +173,13 @@ def test_a_worker_groups_by_itself_without_statistics(store: Store, settings: An
 # Kills and races.
 
 
-class Killed(BaseException):
-    """What happens to a process between two statements."""
-
-
-@contextmanager
-def killed_before(statement: int) -> Iterator[None]:
-    sent: list[str] = []
-
-    def execute(run: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        if len(sent) == statement:
-            raise Killed
-        sent.append(sql)
-        return run(sql, params, many, context)
-
-    with connection.execute_wrapper(execute):
-        yield
-
-
-def group_and_be_killed(store: Store, statement: int) -> bool:
-    try:
-        with killed_before(statement):
-            group(store)
-    except Killed:
-        connections["default"].close()
-        return True
-    return False
-
-
 def test_killed_between_any_two_statements_each_counts_once(store: Store) -> None:
     failed("value")
     group(store)
     failed("value", "type")
-    statement = 0
-    while elsewhere(partial(group_and_be_killed, store, statement)):
+    for _ in killed_between(lambda: group(store), at_least=6):
         # MySQL and MariaDB are told something after the commit.
         assert counts() in ({"ValueError": 1}, {"ValueError": 2, "TypeError": 1})
-        statement += 1
-    assert statement > 5
     assert counts() == {"ValueError": 2, "TypeError": 1}
 
 

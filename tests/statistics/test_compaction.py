@@ -1,12 +1,7 @@
 """Rows are added up, once each: whoever is killed, and whoever else writes."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
-from typing import Any
-
 import pytest
-from django.db import connection, connections
+from django.db import connection
 
 from taskworks.models import Duty, Statistic
 from taskworks.models.statistic import EVER, HOUR, MINUTE, OTHERS, TEN_MINUTES, TEN_SECONDS
@@ -14,7 +9,8 @@ from taskworks.statistics import compaction, flushing, reading
 from taskworks.statistics.compaction import COMPACTED_AFTER, compact
 from taskworks.store import Store
 from taskworks.store.shared_duties import BOOKKEEPING, statistics_are_due
-from tests.connections import begin_elsewhere, elsewhere, held_elsewhere
+from tests.connections import begin_elsewhere, held_elsewhere
+from tests.killed import killed_between
 from tests.statistics.conftest import Flushed, counted, of_tasks
 
 LONG_AGO = COMPACTED_AFTER + 60
@@ -133,47 +129,15 @@ def test_no_count_falls_when_what_is_new_turns_out_to_have_no_room(
 # Who is killed in the middle.
 
 
-class Killed(BaseException):
-    """What happens to a process between two statements."""
-
-
-@contextmanager
-def killed_before(statement: int) -> Iterator[list[str]]:
-    """The session ends without a word before its statement with this number."""
-    sent: list[str] = []
-
-    def execute(run: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        if len(sent) == statement:
-            raise Killed
-        sent.append(sql)
-        return run(sql, params, many, context)
-
-    with connection.execute_wrapper(execute):
-        yield sent
-
-
-def compact_and_be_killed(store: Store, statement: int) -> bool:
-    """Return whether it was killed; its session is closed as the server closes a dead one's."""
-    try:
-        with killed_before(statement):
-            compact(store)
-    except Killed:
-        connections["default"].close()
-        return True
-    return False
-
-
 def test_killed_between_any_two_statements_nothing_is_lost_or_counted_twice(
     store: Store, flushed: Flushed
 ) -> None:
     for number in range(6):
         flushed(f"task {number % 3}", ago=LONG_AGO + number, successful=2, took=[1.0])
-    expected, statement = counted(store), 0
-    while elsewhere(partial(compact_and_be_killed, store, statement)):
+    expected = counted(store)
+    for _ in killed_between(lambda: compact(store), at_least=7):
         assert counted(store) == expected
         assert sum(t.runs.total for t in reading.totals(store).values()) == 6
-        statement += 1
-    assert statement > 6
     assert counted(store) == expected
     assert not Statistic.objects.filter(seconds=TEN_SECONDS).exists()
 

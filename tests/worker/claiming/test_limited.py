@@ -31,11 +31,11 @@ from taskworks.worker.claiming.poll_schedule import LOOK_AGAIN_AFTER
 from taskworks.worker.pools import Pools
 from tests import limited, tasks
 from tests.behavior import run_worker
+from tests.clocks import Clock
 from tests.connections import held_elsewhere
 from tests.new_runs import new_runs
 from tests.waiting import wait_for
 from tests.worker.claiming.idleness import RARELY, StartWorker, idle, wait_until_executed
-from tests.worker.claiming.test_poll_schedule import Clock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

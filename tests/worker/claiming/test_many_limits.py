@@ -18,10 +18,10 @@ from taskworks.worker.claiming import NoWakeUps, openings
 from taskworks.worker.claiming import limited as module
 from taskworks.worker.claiming.intake import Intake
 from taskworks.worker.claiming.limit_parts import MAX_LINES, part_of
+from tests.clocks import Clock
 from tests.connections import held_elsewhere
 from tests.new_runs import NOOP
 from tests.worker.claiming.idleness import RARELY
-from tests.worker.claiming.test_poll_schedule import Clock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

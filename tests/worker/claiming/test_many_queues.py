@@ -21,10 +21,10 @@ from taskworks.worker.claiming import NoWakeUps, cursor, intake, poll_schedule
 from taskworks.worker.claiming.intake import Intake
 from tests import tasks
 from tests.behavior import run_worker
+from tests.clocks import Clock
 from tests.connections import begin_elsewhere
 from tests.waiting import wait_for
 from tests.worker.claiming.test_pauses import WakeUps
-from tests.worker.claiming.test_poll_schedule import Clock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

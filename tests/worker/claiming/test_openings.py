@@ -20,10 +20,10 @@ from taskworks.worker.claiming.intake import Intake
 from taskworks.worker.claiming.openings import MAX_LOOKS, SOON, Openings
 from taskworks.worker.claiming.slots import FreedSlots
 from tests import rated, tasks
+from tests.clocks import Clock
 from tests.connections import held_elsewhere
 from tests.waiting import wait_for
 from tests.worker.claiming.idleness import RARELY, StartWorker, idle, wait_until_executed
-from tests.worker.claiming.test_poll_schedule import Clock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LINE = Line("slow", "default", ("default",), "thread")

@@ -21,10 +21,10 @@ from taskworks.worker.claiming import intake as module
 from taskworks.worker.claiming import poll_schedule
 from taskworks.worker.claiming.intake import SURVEY_INTERVAL, Intake
 from tests import limited, tasks
+from tests.clocks import Clock
 from tests.connections import begin_elsewhere, elsewhere
 from tests.waiting import wait_for
 from tests.worker.claiming.idleness import StartWorker, idle, wait_until_executed
-from tests.worker.claiming.test_poll_schedule import Clock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,18 +11,9 @@ from taskworks.worker.claiming.poll_schedule import (
     POLL_INTERVAL_IF_NOTIFIED,
     PollSchedule,
 )
+from tests.clocks import Clock
 
 ROOM = {"thread": 2}
-
-
-class Clock:
-    """A monotonic clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture
