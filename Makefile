@@ -22,7 +22,7 @@ without_stubs = MYPYPATH=src .venv/bin/mypy --strict --config-file= \
 IN_CI = [ "$$CI" = true ]
 
 .PHONY: help demo example docs test bench faults soak lint types imports migrations matrix lowest lowest-on-sqlite \
-	lowest-on-servers check together $(MATRIX)
+	lowest-on-servers check environments $(MATRIX)
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -86,11 +86,12 @@ lowest-on-servers: .venvs/lowest/.installed
 
 with_lowest = TASKWORKS_TEST_THOROUGHLY=false .venvs/lowest/bin/python -m tests.on_every_database
 
-check: together test matrix lowest ## Run all checks, as CI does
-
-# Each uses one core at most, and pip waits for the network. What one says is printed when it ends.
-together:
-	@$(MAKE) --jobs=3 --output-sync=target lint types imports migrations docs $(ENVIRONMENTS)
+# The tests take turns (tests/turns.py): each run of them begins while the one before it ends. Beside
+# them the other checks use what is left of two cores, and pip waits for the network.
+check: .venv/.installed .venv/.mysqlclient ## Run all checks, as CI does
+	@turns=$$(mktemp -d) && trap 'rm -r "$$turns"' EXIT && \
+		TASKWORKS_TEST_TURNS="$$turns" $(MAKE) --jobs=4 test lint types imports migrations docs \
+			$(ENVIRONMENTS) $(MATRIX) lowest-on-sqlite lowest-on-servers
 
 # --- The environments ---
 
@@ -98,9 +99,15 @@ together:
 python_of = $(patsubst py%,%,$(firstword $(subst -django, ,$(1))))
 django_of = $(lastword $(subst -django, ,$(1)))
 
-# Those of the matrix, as far as there is their Python, and that of the lowest versions.
-ENVIRONMENTS = $(foreach one,$(MATRIX),$(if $(call find_python,$(call python_of,$(one))), \
-	.venvs/$(one)/.installed .venvs/$(one)/.mysqlclient)) .venvs/lowest/.installed
+# $(1) is one of the matrix. It has none if there is no such Python.
+environment_of = $(if $(call find_python,$(call python_of,$(1))), \
+	.venvs/$(1)/.installed .venvs/$(1)/.mysqlclient)
+ENVIRONMENTS = $(foreach one,$(MATRIX),$(call environment_of,$(one))) .venvs/lowest/.installed
+
+# Those that need no C compiler, which .ci/run installs meanwhile.
+environments:
+	@$(MAKE) --jobs=3 .venv/.installed .venvs/docs/.installed \
+		$(filter-out .venvs/lowest/% %/.mysqlclient,$(ENVIRONMENTS))
 
 # $(1) is the environment. The database is read, but not changed.
 check_migrations = files=$$(mktemp -d) && trap 'rm -r "$$files"' EXIT && \
@@ -112,17 +119,17 @@ pip_install = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
 # $(1) is the environment, $(2) its Python, $(3) its Django.
 define install
 @echo "Setting up $(1) with $(2) and Django $(3), which takes a minute."
-@test -x $(1)/bin/python || $(2) -m venv --clear $(1)
+@test -x $(1)/bin/pip || $(2) -m venv --clear $(1)
 @$(call pip_install,$(1)) --editable ".[dev,example,openapi,postgresql,rest,typed]" "Django==$(3).*"
 @touch $@
 endef
 
-$(MATRIX):
+.SECONDEXPANSION:
+$(MATRIX): $$(call environment_of,$$@)
 	@if [ -z "$(call find_python,$(call python_of,$@))" ]; then \
 		echo "NOT TESTED: $@: no python$(call python_of,$@) on the PATH or in pyenv" >&2; \
 		! $(IN_CI); \
 	else \
-		$(MAKE) .venvs/$@/.installed .venvs/$@/.mysqlclient && \
 		($(call check_migrations,.venvs/$@)) && \
 		TASKWORKS_TEST_THOROUGHLY=false .venvs/$@/bin/python -m tests.on_every_database; \
 	fi
@@ -139,7 +146,7 @@ $(MATRIX):
 
 .venvs/lowest/.installed: pyproject.toml tests/lowest.py
 	@echo "Setting up .venvs/lowest with the lowest versions, which takes a minute."
-	@test -x .venvs/lowest/bin/python || $(PYTHON) -m venv --clear .venvs/lowest
+	@test -x .venvs/lowest/bin/pip || $(PYTHON) -m venv --clear .venvs/lowest
 	@$(PYTHON) -m tests.lowest >.venvs/lowest/constraints.txt
 	@$(call pip_install,.venvs/lowest) --constraint .venvs/lowest/constraints.txt \
 		--editable ".[dev,example,mysql,openapi,postgresql,rest,typed]"
@@ -147,7 +154,7 @@ $(MATRIX):
 
 .venvs/docs/.installed: pyproject.toml
 	@echo "Setting up .venvs/docs with Sphinx, which takes half a minute."
-	@test -x .venvs/docs/bin/python || $(DOCS_PYTHON) -m venv --clear .venvs/docs
+	@test -x .venvs/docs/bin/pip || $(DOCS_PYTHON) -m venv --clear .venvs/docs
 	@$(call pip_install,.venvs/docs) --editable ".[docs]"
 	@touch $@
 
@@ -157,7 +164,7 @@ DOCS_PYTHON = $(or $(call find_python,3.12),$(PYTHON))
 # Install each peer that can be installed; the benchmark names the missing ones.
 .venvs/bench/.installed: pyproject.toml benchmarks/requirements.txt
 	@echo "Setting up .venvs/bench with the peers, which takes a minute."
-	@test -x .venvs/bench/bin/python || $(BENCH_PYTHON) -m venv --clear .venvs/bench
+	@test -x .venvs/bench/bin/pip || $(BENCH_PYTHON) -m venv --clear .venvs/bench
 	@$(BENCH_INSTALL) --requirement benchmarks/requirements.txt || \
 		sed '/^#/d' benchmarks/requirements.txt | while read -r peer; do \
 			$(BENCH_INSTALL) "$$peer" </dev/null || echo "NOT INSTALLED: $$peer" >&2; \

@@ -15,9 +15,10 @@ from pytest_django import DjangoDbBlocker
 
 from taskworks.database.clock import DatabaseClock
 from taskworks.problems import of_databases
-from tests.effort import EVERY_CASE, IN_THE_MATRIX, THOROUGH, is_of_this_part
+from tests.effort import EVERY_CASE, IN_THE_MATRIX, THOROUGH
 from tests.hurry import hurry
 from tests.leftovers import drop_leftovers
+from tests.sharing import PART, PARTS, dealt_out, part_of, seconds_on
 
 ROOT = Path(__file__).parent
 # They do not depend on the database, and so run with SQLite alone. A test elsewhere says so by the
@@ -188,8 +189,10 @@ def _execute_all(vendor: str, cursor: Any, statements: list[str]) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Do not even import what is left out."""
-    is_test = collection_path.is_dir() or collection_path.name.startswith("test_")
-    return True if is_test and _is_path_left_out(config, collection_path) else None
+    if collection_path.is_dir():
+        return True if _is_path_left_out(config, collection_path) else None
+    is_test = collection_path.name.startswith("test_")
+    return True if is_test and _is_file_left_out(config, collection_path) else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -204,12 +207,28 @@ def pytest_collection_finish() -> None:
 
 
 def _is_left_out(config: pytest.Config, item: pytest.Item) -> bool:
-    return _is_path_left_out(config, item.path) or _is_marked_left_out(config, item)
+    return _is_file_left_out(config, item.path) or _is_marked_left_out(config, item)
+
+
+@cache
+def _is_file_left_out(config: pytest.Config, file: Path) -> bool:
+    part = part_of(_relative(file), _dealt_out(config), PARTS)
+    return part != PART or _is_path_left_out(config, file)
+
+
+@cache
+def _dealt_out(config: pytest.Config) -> dict[str, int]:
+    """The parts of the long files that this run has."""
+    seconds = {
+        file: taken
+        for file, taken in seconds_on(settings.DATABASE).items()
+        if _is_asked_for(config, ROOT.parent / file)
+        and not _is_path_left_out(config, ROOT.parent / file)
+    }
+    return dealt_out(seconds, PARTS)
 
 
 def _is_path_left_out(config: pytest.Config, path: Path) -> bool:
-    if path.is_file() and not is_of_this_part(path.relative_to(ROOT.parent)):
-        return True
     if (IN_THE_MATRIX and _is_in(ONCE, path)) or (_on_server() and _is_in(ANY_DATABASE, path)):
         return True
     if is_named(config, path):
@@ -260,5 +279,16 @@ def is_named(config: pytest.Config, path: Path) -> bool:
     """Whether a person names it on the command line, or a folder that it is in."""
     if IN_THE_MATRIX:
         return False
-    named = [Path(argument.partition("::")[0]).resolve() for argument in config.args]
-    return any(one != ROOT and one in _with_parents(path) for one in named)
+    return any(one != ROOT and one in _with_parents(path) for one in _arguments(config))
+
+
+def _is_asked_for(config: pytest.Config, path: Path) -> bool:
+    return any(one in _with_parents(path) for one in _arguments(config))
+
+
+def _arguments(config: pytest.Config) -> list[Path]:
+    return [Path(argument.partition("::")[0]).resolve() for argument in config.args]
+
+
+def _relative(path: Path) -> str:
+    return path.relative_to(ROOT.parent).as_posix()

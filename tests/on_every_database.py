@@ -5,7 +5,8 @@ by its name, or by CI=true, which asks for all of them, and for MySQL if MYSQL_H
 
 The tests of a database are shared by two processes, in CI by four, each with a database of its own,
 so that no core is idle when the others have ended. All these parts wait in one line, of which a few
-run at once. Nothing is shared if something is said to pytest, unless --parts asks for it.
+run at once (tests/turns.py). Nothing is shared if something is said to pytest, unless --parts asks
+for it.
 
 In CI, if nothing is said to pytest, a few tests that have failed beside others are run once more,
 with the machine to themselves. Those that pass then are named loudly, for each of them is to be
@@ -22,12 +23,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import BoundedSemaphore, Event
-from typing import Any
+from typing import IO, Any
 from xml.etree import ElementTree
 
 import django
@@ -36,6 +37,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import ConnectionHandler, Error
 
 from tests.databases import NAMES, PREFIX, database
+from tests.effort import IN_THE_MATRIX
+from tests.sharing import write_seconds
+from tests.turns import Turns, turns_of_this_run
 
 ROOT = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI") == "true"
@@ -47,8 +51,6 @@ PARTS = 4 if IN_CI else 2  # processes that share the tests of a database
 MOST_SECOND_TRIES = 5  # tests of a database; more have not failed for want of time
 
 _running: list[subprocess.Popen[bytes]] = []
-_turns = BoundedSemaphore(AT_ONCE)  # whoever waits first has its turn first
-_stopped = Event()  # by a person: no other part begins
 
 
 class NotThereError(Exception):
@@ -97,9 +99,19 @@ class Part:
         return files / f"{self.database}-{self.number}.{ending}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A part that has run."""
+
+    part: Part
+    code: int
+    began: float
+    ended: float
+
+
 def main() -> int:
     """Run what the command line names; the exit code tells how it went."""
-    names, parts, pytest_args = _parse(sys.argv[1:])
+    names, options, pytest_args = _parse(sys.argv[1:])
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     django.setup()
     demanded = {*names, *(_demanded_by_ci() if IN_CI else ())}
@@ -107,69 +119,113 @@ def main() -> int:
     # inherits that SIGINT and SIGQUIT are ignored, which the processes under test must not.
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    with (
-        tempfile.TemporaryDirectory(prefix="taskworks-test-") as files,
-        ThreadPoolExecutor(len(NAMES)) as executor,
-    ):
-        tests = [
-            executor.submit(
-                _test, _parts(name, parts), Path(files), pytest_args, demanded=name in demanded
-            )
-            for name in names or NAMES
+    with tempfile.TemporaryDirectory(prefix="taskworks-test-") as folder:
+        files = Path(folder)
+        turns = turns_of_this_run(otherwise=files / "turns", at_once=AT_ONCE)
+        titles, verdicts = _probed(names or NAMES, demanded, files)
+        ended = _run_in_turn(_in_line([*titles], options.parts), turns, files, pytest_args)
+        ended_on = {name: [one for one in ended if one.part.database == name] for name in titles}
+        verdicts += [
+            _verdict(titles[name], ran, files, pytest_args) for name, ran in ended_on.items()
         ]
-        verdicts = _verdicts(tests)
+        if options.write_seconds:
+            write_seconds({name: _reports(ran, files) for name, ran in ended_on.items()})
         if IN_CI and not pytest_args:
-            verdicts = [_after_second_try(verdict, Path(files)) for verdict in verdicts]
+            verdicts = [_after_second_try(verdict, turns, files) for verdict in verdicts]
     _summarize(verdicts)
     return 0 if all(verdict.ok for verdict in verdicts) else 1
 
 
-def _verdicts(tests: list[Future[Verdict]]) -> list[Verdict]:
-    try:
-        return [test.result() for test in tests]
-    except KeyboardInterrupt:
-        _stopped.set()
-        for process in _running:
-            process.send_signal(signal.SIGINT)
-        raise
-
-
-def _parse(arguments: list[str]) -> tuple[list[str], int, list[str]]:
+def _parse(arguments: list[str]) -> tuple[list[str], argparse.Namespace, list[str]]:
     split = arguments.index("--") if "--" in arguments else len(arguments)
     parser = argparse.ArgumentParser(
         prog="python -m tests.on_every_database", epilog="What follows -- is for pytest."
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--parts", type=int, help="processes that share the tests of a database")
+    parser.add_argument(
+        "--write-seconds", action="store_true", help="write tests/seconds.json from this run"
+    )
     options = parser.parse_args(arguments[:split])
     names, pytest_args = options.names, arguments[split + 1 :]
     if unknown := set(names).difference(NAMES):
         parser.error(f"no such database: {', '.join(sorted(unknown))}")
-    return names, options.parts or (1 if pytest_args else PARTS), pytest_args
+    options.parts = options.parts or (1 if pytest_args else PARTS)
+    return names, options, pytest_args
 
 
-def _parts(name: str, parts: int) -> list[Part]:
-    return [Part(database=name, number=number + 1, parts=parts) for number in range(parts)]
+def _in_line(names: list[str], parts: int) -> list[Part]:
+    """Beside each other are parts of several databases, so that no server has all the work."""
+    shared = [(name, _parts(name, parts)) for name in names]
+    return sorted(
+        (
+            Part(database=name, number=number + 1, parts=many)
+            for name, many in shared
+            for number in range(many)
+        ),
+        key=lambda part: part.number / part.parts,
+    )
+
+
+def _parts(name: str, parts: int) -> int:
+    """On the servers, the other Pythons and Djangos run little: a process would mostly begin."""
+    return 1 if IN_THE_MATRIX and name != "sqlite" else parts
 
 
 def _demanded_by_ci() -> set[str]:
     return {name for name in NAMES if name != "mysql" or "MYSQL_HOST" in os.environ}
 
 
-def _test(parts: list[Part], files: Path, pytest_args: list[str], *, demanded: bool) -> Verdict:
-    name = parts[0].database
-    try:
-        title = f"{name} {_probe(name, files)}"
-    except NotThereError as error:
-        print(f"\nNOT TESTED: {name}: {error}", flush=True)
-        return Verdict(
-            name=name, title=name, word="NOT TESTED", details=str(error), ok=not demanded
-        )
-    print(f"\n=== {_platform()}, {title}: begins ===", flush=True)
-    began = time.monotonic()
-    codes = _run_parts(parts, title, files, pytest_args)
-    counts = _counts([part.file(files, "xml") for part in parts])
-    details = f"{counts}, {time.monotonic() - began:.0f} s"
+def _probed(
+    names: Iterable[str], demanded: set[str], files: Path
+) -> tuple[dict[str, str], list[Verdict]]:
+    """The databases that are there, with their versions, and a verdict on each other one."""
+    titles, absent = {}, []
+    for name in names:
+        try:
+            titles[name] = f"{name} {_probe(name, files)}"
+        except NotThereError as error:
+            print(f"\nNOT TESTED: {name}: {error}", flush=True)
+            ok = name not in demanded
+            absent.append(
+                Verdict(name=name, title=name, word="NOT TESTED", details=str(error), ok=ok)
+            )
+    return titles, absent
+
+
+def _run_in_turn(
+    parts: list[Part], turns: Turns, files: Path, pytest_args: list[str]
+) -> list[Ended]:
+    """Run all of them, a few at once; what one has said is printed when it has ended."""
+    with ThreadPoolExecutor(AT_ONCE) as executor:
+        try:
+            running: list[Future[Ended]] = []
+            with turns.first_in_line():
+                for part in parts:
+                    turn = turns.take()
+                    running.append(executor.submit(_run_part, part, turn, files, pytest_args))
+            return [one.result() for one in running]
+        except KeyboardInterrupt:
+            for process in _running:
+                process.send_signal(signal.SIGINT)
+            raise
+
+
+def _run_part(part: Part, turn: IO[str], files: Path, pytest_args: list[str]) -> Ended:
+    with closing(turn):
+        print(f"\n=== {_platform()}, {part.title}: begins ===", flush=True)
+        began = time.monotonic()
+        code, output = _run_pytest(part, files, pytest_args)
+        print(f"\n=== {_platform()}, {part.title} ===\n{output}", flush=True)
+        return Ended(part=part, code=code, began=began, ended=time.monotonic())
+
+
+def _verdict(title: str, ended: list[Ended], files: Path, pytest_args: list[str]) -> Verdict:
+    name = ended[0].part.database
+    codes = [one.code for one in ended]
+    counts = _counts(_reports(ended, files))
+    seconds = max(one.ended for one in ended) - min(one.began for one in ended)
+    details = f"{counts}, {seconds:.0f} s"
     if codes == [pytest.ExitCode.NO_TESTS_COLLECTED] and pytest_args:
         return Verdict(name=name, title=title, word="no tests", details=details, ok=True)
     ok = not any(codes)
@@ -179,34 +235,22 @@ def _test(parts: list[Part], files: Path, pytest_args: list[str], *, demanded: b
         word="passed" if ok else "FAILED",
         details=details,
         ok=ok,
-        failed=_failed(parts, codes, files) if IN_CI else [],
+        failed=_failed(ended, files) if IN_CI else [],
     )
 
 
-def _run_parts(parts: list[Part], title: str, files: Path, pytest_args: list[str]) -> list[int]:
-    """Their exit codes. What they have said is printed when all have ended, one after another."""
-    with ThreadPoolExecutor(len(parts)) as executor:
-        ended = [*executor.map(lambda part: _run_in_turn(part, files, pytest_args), parts)]
-    for part, (_, output) in zip(parts, ended, strict=True):
-        of_which = part.title.removeprefix(part.database)
-        print(f"\n=== {_platform()}, {title}{of_which} ===\n{output}", flush=True)
-    return [code for code, _ in ended]
+def _reports(ended: list[Ended], files: Path) -> list[Path]:
+    return [one.part.file(files, "xml") for one in ended]
 
 
-def _run_in_turn(part: Part, files: Path, pytest_args: list[str]) -> tuple[int, str]:
-    with _turns:
-        if _stopped.is_set():
-            raise KeyboardInterrupt
-        return _run_pytest(part, files, pytest_args)
-
-
-def _after_second_try(verdict: Verdict, files: Path) -> Verdict:
+def _after_second_try(verdict: Verdict, turns: Turns, files: Path) -> Verdict:
     """The verdict once a few tests that have failed were run again, and nothing beside them."""
     if not 0 < len(verdict.failed) <= MOST_SECOND_TRIES:
         return verdict
-    print(f"\n=== {_platform()}, {verdict.title}: the second try begins ===", flush=True)
     alone = Part(database=verdict.name)
-    code, output = _run_pytest(alone, files, verdict.failed)
+    with turns.alone():
+        print(f"\n=== {_platform()}, {verdict.title}: the second try begins ===", flush=True)
+        code, output = _run_pytest(alone, files, verdict.failed)
     print(output, flush=True)
     report = _counts([alone.file(files, "xml")])
     if code != 0 or report != f"{len(verdict.failed)} passed":  # one that is skipped has not passed
@@ -292,7 +336,7 @@ def _wait_for(process: "subprocess.Popen[bytes]", part: Part, said: Path) -> int
         except subprocess.TimeoutExpired:
             minutes = round((time.monotonic() - began) / 60)
             progress = progress_in(said.read_text(errors="replace"))
-            print(f"{part.title}: {progress} after {minutes} min", flush=True)
+            print(f"{_platform()}, {part.title}: {progress} after {minutes} min", flush=True)
 
 
 def progress_in(output: str) -> str:
@@ -301,15 +345,15 @@ def progress_in(output: str) -> str:
     return f"{percentages[-1]} % of the tests" if percentages else "begins"
 
 
-def _failed(parts: list[Part], codes: list[int], files: Path) -> list[str]:
+def _failed(ended: list[Ended], files: Path) -> list[str]:
     """The tests that have failed; none if something else has, for which no second try is enough."""
-    if {*codes} - {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+    if {one.code for one in ended} - {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
         return []
     return [
         test
-        for part, code in zip(parts, codes, strict=True)
-        if code
-        for test in json.loads(_last_failed(part, files).read_text())
+        for one in ended
+        if one.code
+        for test in json.loads(_last_failed(one.part, files).read_text())
     ]
 
 

@@ -1,13 +1,18 @@
 """The commands that run the tests."""
 
+import fcntl
+import json
+import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests import conftest
-from tests.effort import is_of_part
+from tests import conftest, sharing
 from tests.lowest import lowest_versions
 from tests.on_every_database import Part, progress_in
+from tests.sharing import dealt_out, part_of, write_seconds
+from tests.turns import Turns
 
 pytestmark = pytest.mark.any_database
 
@@ -59,14 +64,66 @@ def test_what_is_listed_is_there(which: str) -> None:
     assert [path for path in listed if not path.exists()] == []
 
 
-def test_each_file_of_tests_is_of_one_part_and_no_part_is_much_larger() -> None:
+@pytest.mark.parametrize("parts", [1, 2, 4])
+def test_the_parts_share_the_files_of_tests_evenly(parts: int) -> None:
     root = Path(__file__).parent
-    found = [path.relative_to(root.parent) for path in root.rglob("test_*.py")]
-    parts = [{path for path in found if is_of_part(part, path)} for part in ("1/2", "2/2")]
-    assert parts[0] | parts[1] == {*found}
-    assert not parts[0] & parts[1]
-    assert all(len(part) > len(found) / 3 for part in parts)
-    assert all(is_of_part("1/1", path) for path in found)
+    files = [path.relative_to(root.parent).as_posix() for path in root.rglob("test_*.py")]
+    shares = Counter(part_of(file, {}, parts) for file in files)
+    assert {*shares} == {*range(1, parts + 1)}
+    assert min(shares.values()) > len(files) / parts / 2
+
+
+def test_long_files_are_dealt_out_by_how_long_they_take() -> None:
+    seconds = {"long": 50.0, "half": 25.0, "the other half": 25.0, "short": 4.0}
+    dealt = dealt_out(seconds, 2)
+    assert dealt == {"long": 1, "half": 2, "the other half": 2, "short": 1}
+    assert [part_of(file, dealt, 2) for file in dealt] == [*dealt.values()]
+    assert {*dealt_out(seconds, 1).values()} == {1}
+
+
+def test_how_long_files_took_is_written_from_the_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharing, "SECONDS", tmp_path / "seconds.json")
+    (tmp_path / "seconds.json").write_text('{"sqlite": {"tests/a.py": 5}, "mariadb": {"b": 9}}')
+    cases = [("tests.test_conf", 3), ("tests.test_conf.TestClass", 2), ("tests.test_logs", 1)]
+    for number, (name, taken) in enumerate(cases):
+        case = f'<testcase classname="{name}" time="{taken}"/>'
+        (tmp_path / f"{number}.xml").write_text(f"<testsuites>{case}</testsuites>")
+    write_seconds({"sqlite": tmp_path.glob("*.xml")})
+    written = json.loads((tmp_path / "seconds.json").read_text())
+    assert written == {"sqlite": {"tests/test_conf.py": 5.0}, "mariadb": {"b": 9}}
+
+
+def test_who_finds_no_turn_waits_until_another_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_one_run, of_another = Turns(tmp_path, 2), Turns(tmp_path, 2)
+    first, _second = of_one_run.take(), of_one_run.take()
+    monkeypatch.setattr(time, "sleep", lambda seconds: first.close())
+    with of_another.take():
+        assert first.closed
+
+
+def test_nobody_else_has_a_turn_or_a_place_in_line_while_one_is_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = Turns(tmp_path, 2)
+    other = turns.take()
+    monkeypatch.setattr(time, "sleep", lambda seconds: other.close())
+    with turns.alone():
+        assert other.closed
+        assert [_is_free(tmp_path / name) for name in ("line", "turn-0", "turn-1")] == [False] * 3
+    assert [_is_free(tmp_path / name) for name in ("line", "turn-0", "turn-1")] == [True] * 3
+
+
+def _is_free(file: Path) -> bool:
+    with file.open() as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
 
 def test_parts_of_a_database_share_no_file_and_no_database() -> None:
