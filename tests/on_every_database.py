@@ -119,6 +119,7 @@ def main() -> int:
     # inherits that SIGINT and SIGQUIT are ignored, which the processes under test must not.
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    before = _processor_times()
     with tempfile.TemporaryDirectory(prefix="taskworks-test-") as folder:
         files = Path(folder)
         turns = turns_of_this_run(otherwise=files / "turns", at_once=AT_ONCE)
@@ -133,6 +134,7 @@ def main() -> int:
         if IN_CI and not pytest_args:
             verdicts = [_after_second_try(verdict, turns, files) for verdict in verdicts]
     _summarize(verdicts)
+    _tell_idle(before)
     return 0 if all(verdict.ok for verdict in verdicts) else 1
 
 
@@ -378,6 +380,21 @@ def _summarize(verdicts: list[Verdict]) -> None:
     print(f"\n=== {_platform()} ===")
     for verdict in verdicts:
         print(f"{verdict.title:<20} {verdict.word:<10} {verdict.details}")
+
+
+def _processor_times() -> list[int]:
+    """Of all processors since the machine started: user, nice, system, idle, iowait, ..."""
+    with suppress(OSError):
+        line, *_ = Path("/proc/stat").read_text().splitlines()
+        return [int(time) for time in line.split()[1:]]
+    return []
+
+
+def _tell_idle(before: list[int]) -> None:
+    """How much of the machine was not used, for whoever wants to make the tests faster."""
+    passed = [now - then for then, now in zip(before, _processor_times(), strict=False)]
+    if sum(passed):
+        print(f"The processors were idle for {sum(passed[3:5]) / sum(passed):.0%} of the time.")
 
 
 def _platform() -> str:

@@ -1,6 +1,5 @@
 """Four processes drain a full queue: each run is executed once, and each worker takes part."""
 
-import os
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -12,11 +11,12 @@ from django.db import transaction
 from taskworks.models import TaskRun, Worker
 from taskworks.store import store
 from tests import tasks
+from tests.effort import EVERY_CASE
 from tests.new_runs import new_runs
 from tests.processes.conftest import WorkerProcess
 from tests.waiting import wait_for
 
-RUNS = 20_000 if os.environ.get("CI") == "true" else 2_000
+RUNS = 20_000 if EVERY_CASE else 5_000
 WORKERS, THREADS = 4, 5
 PATIENT = {"DJANGO_SETTINGS_MODULE": "tests.processes.patient"}
 

@@ -32,6 +32,12 @@ def wait_for_state(result: TaskResult, state: str) -> TaskRun:
     return run_of(result)
 
 
+def in_thread_and_coroutine(gate: Path) -> list[TaskResult]:
+    """Two runs that wait for the gate, one of each kind."""
+    waiting = (tasks.wait_for_file, tasks.wait_for_file_async)
+    return [task.enqueue(str(gate)) for task in waiting]
+
+
 def test_a_batch_prints_a_line_a_run_and_exits_with_0(start_worker: StartWorker) -> None:
     results = [tasks.add.enqueue(1, 2), tasks.add_async.enqueue(3, 4), tasks.fail.enqueue()]
     worker = start_worker("--batch").wait_until_up()
@@ -52,40 +58,41 @@ def test_an_idle_worker_stops_at_once(start_worker: StartWorker, number: signal.
 
 
 @pytest.mark.parametrize("number", POLITE)
-@pytest.mark.parametrize("task", [tasks.wait_for_file, tasks.wait_for_file_async])
 def test_the_first_signal_lets_runs_finish_and_takes_no_more(
-    start_worker: StartWorker, tmp_path: Path, task: Task, number: signal.Signals
+    start_worker: StartWorker, tmp_path: Path, number: signal.Signals
 ) -> None:
-    result = task.enqueue(str(tmp_path / "go"))
+    results = in_thread_and_coroutine(tmp_path / "go")
     worker = start_worker("--worker-id", "the-label", **UNHURRIED).wait_until_up()
-    assert wait_for_state(result, "running").worker_ids == ["the-label"]
+    for result in results:
+        assert wait_for_state(result, "running").worker_ids == ["the-label"]
     worker.send(number)
-    worker.wait_for_line("Shutting down: waiting for 1 running task")
+    worker.wait_for_line("Shutting down: waiting for 2 running tasks")
     later = tasks.noop.enqueue()
     (tmp_path / "go").touch()
     assert worker.wait() == 0
-    result.refresh()
-    assert (result.status, result.return_value) == (TaskResultStatus.SUCCESSFUL, "found")
+    for result in results:
+        result.refresh()
+        assert (result.status, result.return_value) == (TaskResultStatus.SUCCESSFUL, "found")
     assert run_of(later).state == "ready"
 
 
-@pytest.mark.parametrize("task", [tasks.wait_for_file, tasks.wait_for_file_async])
 def test_the_second_signal_releases_what_runs_without_counting_it(
-    start_worker: StartWorker, tmp_path: Path, task: Task
+    start_worker: StartWorker, tmp_path: Path
 ) -> None:
-    result = task.enqueue(str(tmp_path / "never"))
+    results = in_thread_and_coroutine(tmp_path / "never")
     worker = start_worker(**UNHURRIED).wait_until_up()
-    wait_for_state(result, "running")
+    for result in results:
+        wait_for_state(result, "running")
     worker.send(signal.SIGINT)
-    worker.wait_for_line("Shutting down: waiting for 1 running task")
+    worker.wait_for_line("Shutting down: waiting for 2 running tasks")
     worker.send(signal.SIGINT)
     assert worker.wait() == 0
-    run = run_of(result)
-    assert (run.state, run.attempts, run.worker_ids, run.errors) == ("ready", 0, [], [])
-    assert run.started_at is None
+    for run in map(run_of, results):
+        assert (run.state, run.attempts, run.worker_ids, run.errors) == ("ready", 0, [], [])
+        assert run.started_at is None
     (tmp_path / "never").touch()
     start_worker("--batch").wait()
-    assert wait_for_state(result, "successful").attempts == 1
+    assert [wait_for_state(result, "successful").attempts for result in results] == [1, 1]
 
 
 def test_signals_in_a_storm_are_one_release(start_worker: StartWorker, tmp_path: Path) -> None:
@@ -230,7 +237,6 @@ def test_a_reloading_worker_stops_as_politely(
     assert not Worker.objects.exists()
 
 
-@pytest.mark.parametrize(("how", "code"), [("returns", 0), ("exits", 3), ("raises", 1)])
 @pytest.mark.parametrize(
     "task",
     [
@@ -241,18 +247,19 @@ def test_a_reloading_worker_stops_as_politely(
     ids=["thread", "coroutine", "process"],
 )
 def test_the_child_of_a_task_that_forks_executes_nothing_else(
-    start_worker: StartWorker, tmp_path: Path, task: Task, how: str, code: int
+    start_worker: StartWorker, tmp_path: Path, task: Task
 ) -> None:
     """It has all that its parent has at hand, the next runs too; its end is its own."""
     worker = start_worker("--threads", "1").wait_until_up()
-    for result in tasks.noop.enqueue_many([()] * 100):  # so that it claims ahead
-        wait_for_state(result, "successful")
-    with transaction.atomic():
-        forking = task.enqueue(how)
-        others = deadly.sign.enqueue_many([(str(tmp_path / "signed"),)] * 20)
-    assert wait_for_state(forking, "successful").return_value == code
-    for result in others:
-        wait_for_state(result, "successful")
+    for how, code in (("returns", 0), ("exits", 3), ("raises", 1)):
+        for result in tasks.noop.enqueue_many([()] * 100):  # so that it claims ahead
+            wait_for_state(result, "successful")
+        with transaction.atomic():
+            forking = task.enqueue(how)
+            others = deadly.sign.enqueue_many([(str(tmp_path / "signed"),)] * 20)
+        assert wait_for_state(forking, "successful").return_value == code
+        for result in others:
+            wait_for_state(result, "successful")
     worker.send(signal.SIGTERM)
     worker.wait()
-    assert (tmp_path / "signed").read_text().split() == [str(worker.process.pid)] * 20
+    assert (tmp_path / "signed").read_text().split() == [str(worker.process.pid)] * 60
