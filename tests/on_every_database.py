@@ -165,7 +165,7 @@ def _in_line(names: list[str], parts: int) -> list[Part]:
             for name, many in shared
             for number in range(many)
         ),
-        key=lambda part: part.number / part.parts,
+        key=lambda part: (part.number - 1) / part.parts,
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import conftest, sharing
+from tests import conftest, on_every_database, sharing
 from tests.lowest import lowest_versions
 from tests.on_every_database import Part, progress_in
 from tests.sharing import dealt_out, part_of, write_seconds
@@ -124,6 +124,21 @@ def _is_free(file: Path) -> bool:
         except BlockingIOError:
             return False
         return True
+
+
+@pytest.mark.parametrize(
+    ("is_in_the_matrix", "line"),
+    [
+        (False, ["sqlite 1/2", "mariadb 1/2", "sqlite 2/2", "mariadb 2/2"]),
+        (True, ["sqlite 1/2", "mariadb 1/1", "sqlite 2/2"]),
+    ],
+)
+def test_each_database_has_a_part_that_begins_at_once(
+    monkeypatch: pytest.MonkeyPatch, is_in_the_matrix: bool, line: list[str]
+) -> None:
+    monkeypatch.setattr(on_every_database, "IN_THE_MATRIX", is_in_the_matrix)
+    parts = on_every_database._in_line(["sqlite", "mariadb"], 2)
+    assert [f"{part.database} {part.variable}" for part in parts] == line
 
 
 def test_parts_of_a_database_share_no_file_and_no_database() -> None:
