@@ -45,6 +45,8 @@ def contenders(
     gap: Callable[[str, str, str], None],
     variant: str = "",
     options: Mapping[str, str] | None = None,
+    *,
+    source: str = "",
 ) -> Iterator[list[Contender]]:
     """Yield the contenders that can be measured; call ``gap`` for each of the others."""
     with ExitStack() as stack:
@@ -56,6 +58,7 @@ def contenders(
                 files=str(files),
                 variant=variant,
                 options=(options or {}).get(system.name, ""),
+                source=source,
             )
             try:
                 ready.append(stack.enter_context(_prepared(system, place)))

@@ -17,6 +17,7 @@ class Place:
     files: str
     variant: str = ""  # of the database, if a system needs two
     options: str = ""  # further ones, for its worker
+    source: str = ""  # a folder with another version of the package
 
     @classmethod
     def here(cls) -> "Place":
@@ -41,4 +42,5 @@ class Place:
     @property
     def environ(self) -> dict[str, str]:
         """The environment of its processes."""
-        return {**os.environ, VARIABLE: json.dumps(asdict(self))}
+        other = {"PYTHONPATH": self.source} if self.source else {}
+        return {**os.environ, **other, VARIABLE: json.dumps(asdict(self))}

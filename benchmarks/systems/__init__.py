@@ -13,11 +13,12 @@ from benchmarks.systems.huey import Huey
 from benchmarks.systems.pgqueuer import PgQueuer
 from benchmarks.systems.procrastinate import Procrastinate
 from benchmarks.systems.system import System
-from benchmarks.systems.taskworks import Taskworks, TaskworksAsync
+from benchmarks.systems.taskworks import Taskworks, TaskworksAsync, TaskworksWithoutStatistics
 
 ALL: tuple[type[System], ...] = (
     Taskworks,
     TaskworksAsync,
+    TaskworksWithoutStatistics,
     Bare,
     BareToday,
     DjangoTasksDB,

@@ -46,3 +46,10 @@ class TaskworksAsync(Taskworks):
     setting = "`taskworks worker` with default settings; a coroutine function"
     parts = ("drain", "latency")
     task = "noop_async"
+
+
+class TaskworksWithoutStatistics(Taskworks):
+    name = "taskworks-without-statistics"
+    setting = "`taskworks worker` that counts nothing; a function"
+    parts = ()
+    settings = {"TASKWORKS": {"STATISTICS": False}}
