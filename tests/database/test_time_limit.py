@@ -69,6 +69,27 @@ def test_it_can_be_part_of_a_transaction(execute: Any) -> None:
         assert execute("SELECT 1") == (1,)
 
 
+def test_one_within_another_leaves_it_in_force(execute: Any) -> None:
+    def read_twice() -> None:
+        with reading_at_most("default", 0.1):
+            with reading_at_most("default", 60):
+                execute("SELECT 1")
+            execute(SLOW[connection.vendor])
+
+    before = limit_in_force(execute)
+    with pytest.raises(TookTooLong):
+        read_twice()
+    assert execute("SELECT 1") == (1,)
+    assert limit_in_force(execute) == before
+
+
+def test_a_connection_that_is_closed_within_it_is_opened_again(execute: Any) -> None:
+    with reading_at_most("default", 60):
+        if connection.vendor != "postgresql":  # there it is a transaction
+            connection.close()
+        assert execute("SELECT 1") == (1,)
+
+
 def test_other_errors_are_what_they_are(execute: Any) -> None:
     with pytest.raises(Exception, match="nowhere") as caught, reading_at_most("default", 1):
         execute("SELECT 1 FROM nowhere")

@@ -13,6 +13,8 @@ from django.utils.translation import gettext
 from taskworks import real_time as time
 
 SQLITE_STEPS = 1000  # of its virtual machine, between two looks at the clock
+# Attributes of Django's connections.
+HANDLER, DEPTH = "_taskworks_progress_handler", "_taskworks_limits"
 QUERY_CANCELED = "57014"  # of PostgreSQL
 # Of MySQL and MariaDB: a statement has taken too long, or was killed for it.
 TIMED_OUT = (3024, 1969)
@@ -92,12 +94,15 @@ def _on_mariadb(connection: Any, seconds: float) -> Iterator[None]:
 @contextmanager
 def _variable(connection: Any, name: str, value: float) -> Iterator[None]:
     """Set a variable of the session, and give it its old value in the end."""
-    saved = f"@taskworks_{name}"
+    depth = getattr(connection, DEPTH, 0)
+    saved = f"@taskworks_{name}_{depth}"  # each of nested limits has its own
     with connection.cursor() as cursor:
         cursor.execute(f"SET {saved} = @@SESSION.{name}, SESSION {name} = %s", [value])
+    setattr(connection, DEPTH, depth + 1)
     try:
         yield
     finally:
+        setattr(connection, DEPTH, depth)
         try:
             with connection.cursor() as cursor:
                 cursor.execute(f"SET SESSION {name} = {saved}")
@@ -110,18 +115,29 @@ def _variable(connection: Any, name: str, value: float) -> Iterator[None]:
 def _on_sqlite(connection: Any, seconds: float) -> Iterator[None]:
     connection.ensure_connection()
     raw, ends_at = connection.connection, float("inf")
+    outer = getattr(connection, HANDLER, None)
 
     def begin(execute: Any, sql: Any, parameters: Any, many: Any, context: Any) -> Any:
         nonlocal ends_at
         ends_at = time.monotonic() + seconds
         return execute(sql, parameters, many, context)
 
-    raw.set_progress_handler(lambda: time.monotonic() > ends_at, SQLITE_STEPS)
+    def is_over() -> bool:
+        return time.monotonic() > ends_at or bool(outer and outer())
+
+    _handle_progress(connection, raw, is_over)
     try:
         with connection.execute_wrapper(begin):
             yield
     finally:
-        raw.set_progress_handler(None, 0)
+        _handle_progress(connection, raw, outer)
+
+
+def _handle_progress(connection: Any, raw: Any, is_over: Callable[[], bool] | None) -> None:
+    """Have SQLite, which has one handler, and does not tell which, ask this one."""
+    setattr(connection, HANDLER, is_over)
+    if connection.connection is raw:  # else it was closed meanwhile, and the handler is gone
+        raw.set_progress_handler(is_over, SQLITE_STEPS if is_over else 0)
 
 
 def _row(connection: Any, statement: str, parameters: list[Any]) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from django.db import Error as DatabaseError
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from taskworks.database.foreign_errors import foreign_errors_as_database_errors
 from taskworks.database.time_limit import TookTooLong, reading_at_most
@@ -155,7 +156,7 @@ class _Answers:
                     self._ask(rule)
             except (DatabaseError, TookTooLong) as error:
                 self.unknown.append(Unknown(rule.id, f"{rule.id} could not be asked: {error}"))
-                connections[alias].close_if_unusable_or_obsolete()
+                _close_if_unusable(connections[alias])
 
     def _ask(self, rule: Rule) -> None:
         if any(problem.id == "unmigrated" for problem in self.problems):
@@ -167,6 +168,13 @@ class _Answers:
         except Exception as error:
             logger.exception("The rule %s of problems has failed.", rule.id)
             self.unknown.append(Unknown(rule.id, f"{rule.id} has failed: {error!r}"))
+
+
+def _close_if_unusable(connection: BaseDatabaseWrapper) -> None:
+    # Not for its age, as Django does between requests: whoever asks us may be using it.
+    if connection.connection is None or connection.in_atomic_block or connection.is_usable():
+        return
+    connection.close()
 
 
 def _demand_an_answer(store: Store) -> None:
