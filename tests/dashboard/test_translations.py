@@ -12,7 +12,10 @@ from django.utils import translation
 from django.utils.translation.template import templatize
 
 import taskworks
+from taskworks import control
+from taskworks.models import RunState, TaskRun
 from tests.dashboard.conftest import place
+from tests.faces.conftest import MakeRun
 
 pytestmark = pytest.mark.any_database
 
@@ -87,3 +90,21 @@ def test_pages_speak_german(root: Client) -> None:
     assert "<h1>Warteschlangen</h1>" in text
     assert "Warteschlange anhalten" in text
     assert "Pause the queue" not in text
+
+
+@pytest.mark.django_db
+def test_sentences_of_commands_are_german_on_pages(root: Client, make_run: MakeRun) -> None:
+    run = make_run(queue_name="imports")
+    TaskRun.objects.filter(id=run.id).update(available_at="2026-01-01T00:00Z")
+    control.pause("mail", reason="of a test", by="anna")
+    with translation.override("de"):
+        overview = root.get(place("overview")).content.decode()
+        waiting = root.get(place("run", run.id)).content.decode()
+    assert "Kein lebender Worker nimmt die Warteschlange" in overview
+    assert "Starten Sie einen Worker: manage.py taskworks worker --queues imports" in overview
+    assert "angehalten von anna: of a test." in overview
+    assert "No living worker" not in overview
+    assert "Kein Worker läuft." in waiting
+    assert RunState(run.state) == RunState.READY
+    text = root.get(place("overview")).content.decode()  # of the same findings, in English
+    assert "No living worker takes the queue" in text

@@ -9,7 +9,7 @@ import time_machine
 
 from taskworks.database.clock import DatabaseClock
 from taskworks.models import TaskRun, Worker
-from taskworks.problems import RULES, Problem, look
+from taskworks.problems import RULES, Problem, look, looking
 from taskworks.store import Store
 from taskworks.store import store as store_of
 from tests import tasks
@@ -28,6 +28,12 @@ def _database(transactional_db: None) -> None:
 def _as_in_a_project(settings: Any) -> None:
     """A worker is silent after half a minute; the tests' settings say a second."""
     settings.TASKWORKS = {**settings.TASKWORKS, "WORKER_TIMEOUT": 30.0}
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statement may take its time where the machine is slow."""
+    monkeypatch.setattr(looking, "READ_FOR", 60.0)
 
 
 @pytest.fixture

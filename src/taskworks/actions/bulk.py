@@ -7,12 +7,15 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
+from django.utils.translation import gettext_noop as _
+
 from taskworks.actions.audit import Actor, actor_of, record
 from taskworks.actions.verbs import READ, Action, Done, Verb, act
 from taskworks.filtering import RunFilter
 from taskworks.filtering.matching_runs import all_of
 from taskworks.filtering.parsing import as_texts
 from taskworks.models import RunState, TaskRun
+from taskworks.sentences import Sentence, counted, sentence
 from taskworks.store import store
 
 CHUNK = 500  # runs in one transaction
@@ -42,10 +45,11 @@ class Preview:
     sample: list[TaskRun]
 
     @property
-    def count_in_words(self) -> str:
+    def count_in_words(self) -> Sentence:
         """The number of runs, which may be too small."""
-        runs = f"{self.count:,}{' or more' if self.is_capped else ''} run"
-        return runs if self.count == 1 and not self.is_capped else f"{runs}s"
+        if self.is_capped:
+            return sentence(_("%(number)s or more runs"), number=self.count)
+        return counted(self.count, _("%(number)s run"), _("%(number)s runs"))
 
 
 def target_of(action: Action, meant: RunFilter) -> Target:

@@ -3,9 +3,12 @@
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from django.utils.translation import gettext_noop as _
+
 from taskworks.exceptions import InvalidTaskBackend, TaskResultDoesNotExist
-from taskworks.models import RunState, TaskRun
+from taskworks.models import TaskRun
 from taskworks.options.tasks_setting import backend_of
+from taskworks.sentences import sentence
 
 
 class Verdict(StrEnum):
@@ -35,10 +38,10 @@ def cancel(run: TaskRun) -> Answer:
         return backend
     try:
         if not backend.cancel(str(run.id)):
-            return _not_applicable("It had finished before.")
+            return _not_applicable(sentence(_("It had finished before.")))
         is_cancelled = backend.get_result(str(run.id)).is_cancelled
     except TaskResultDoesNotExist:
-        return _not_applicable("It has been deleted.")
+        return _not_applicable(sentence(_("It has been deleted.")))
     return Answer(Verdict.CANCELLED if is_cancelled else Verdict.ASKED_TO_STOP)
 
 
@@ -53,10 +56,10 @@ def retry(run: TaskRun, *, fresh: bool = False) -> Answer:
     try:
         retried = backend.retry(str(run.id), **({"fresh": True} if fresh else {}))
     except TaskResultDoesNotExist:
-        return _not_applicable("It has been deleted.")
+        return _not_applicable(sentence(_("It has been deleted.")))
     if retried:
         return Answer(Verdict.RETRIED)
-    return _not_applicable(f"Only a {RunState.FAILED} or {RunState.CANCELLED} run can be retried.")
+    return _not_applicable(sentence(_("Only a failed or cancelled run can be retried.")))
 
 
 def send(run: TaskRun, name: str, value: Any = None) -> Answer:
@@ -70,7 +73,7 @@ def send(run: TaskRun, name: str, value: Any = None) -> Answer:
     try:
         sent = backend.send(str(run.id), name, value)
     except TaskResultDoesNotExist:
-        return _not_applicable("It has been deleted.")
+        return _not_applicable(sentence(_("It has been deleted.")))
     if sent:
         return Answer(Verdict.SENT)
     return _not_applicable(

@@ -5,8 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from django.utils.translation import gettext_noop as _
+
 from taskworks.models import Edge, RunState, TaskRun, Workflow
 from taskworks.models.run import FINISHED
+from taskworks.sentences import Sentence, counted, joined, sentence
 from taskworks.store import Store
 from taskworks.store.blocking import holds
 from taskworks.store.statements import chunks
@@ -39,26 +42,30 @@ class WaitsOfSteps:
         """Return the name of a step; its id if that is not among those that were read."""
         return self._names.get(step, str(step))
 
-    def in_words(self, state: str | None, after: Sequence[Rule], run: TaskRun | None) -> str | None:
+    def in_words(
+        self, state: str | None, after: Sequence[Rule], run: TaskRun | None
+    ) -> Sentence | None:
         """Return what a step in this state waits for; None if it waits for nothing."""
         match state:
             case RunState.BLOCKED if run and run.is_parked:
-                return "It waits for the end of its task's pause."
+                return sentence(_("It waits for the end of its task's pause."))
             case RunState.BLOCKED:
                 return self._why_blocked(after)
             case RunState.SCHEDULED if run:
                 return self._why_scheduled(run)
             case RunState.READY if run:
-                place = f", or for a place of the limit {run.limit_name!r}"
-                return f"It waits for a worker{place if run.limit_name else ''}."
+                return _why_ready(run)
             case _:
                 return None
 
-    def _why_blocked(self, after: Sequence[Rule]) -> str:
+    def _why_blocked(self, after: Sequence[Rule]) -> Sentence:
         before = [rule for rule in after if not self._holds(rule)]
         if not before:
-            return "It waits for no other step any more, and becomes ready in a moment."
-        return f"It waits for {_listed([self._wanted(rule) for rule in before])}."
+            return sentence(
+                _("It waits for no other step any more, and becomes ready in a moment.")
+            )
+        wanted = [self._wanted(rule) for rule in before]
+        return sentence(_("It waits for %(what)s."), what=_listed(wanted))
 
     def _holds(self, rule: Rule) -> bool:
         before, wanted = rule
@@ -69,26 +76,46 @@ class WaitsOfSteps:
         before, wanted = rule
         name, state = repr(self.name_of(before)), self._states.get(before)
         if wanted == ANY_END:
-            return f"the end of {name}"
+            return sentence(_("the end of %(name)s"), name=name)
         if wanted == FAILURE:
-            return f"a failure of {name}"
+            return sentence(_("a failure of %(name)s"), name=name)
         if state is None and before not in self._names:
             return name
         if state is None:
-            return f"{name}, which was deleted"
-        if state in FINISHED:
-            became = "has failed" if state == RunState.FAILED else "was cancelled"
-            return f"{name}, which {became} and can be retried"
-        return name
+            return sentence(_("%(name)s, which was deleted"), name=name)
+        return _with_fate(name, state)
 
-    def _why_scheduled(self, run: TaskRun) -> str:
+    def _why_scheduled(self, run: TaskRun) -> Sentence:
+        at = _moment(run.available_at)
         if run.missing_since:
-            at = _moment(run.available_at)
-            return f"Its task could not be imported; that is tried again at {at}."
+            return sentence(
+                _("Its task could not be imported; that is tried again at %(time)s."), time=at
+            )
         if names := self._events.get(run.id):
-            events = f"event{'s' if len(names) > 1 else ''} {_listed([*map(repr, names)])}"
-            return f"It waits for the {events}."
-        return f"It is due at {_moment(run.available_at)}."
+            return counted(
+                len(names),
+                _("It waits for the event %(names)s."),
+                _("It waits for the events %(names)s."),
+                names=_listed([*map(repr, names)]),
+            )
+        return sentence(_("It is due at %(time)s."), time=at)
+
+
+def _with_fate(name: str, state: str) -> str:
+    if state not in FINISHED:
+        return name
+    failed = _("%(name)s, which has failed and can be retried")
+    cancelled = _("%(name)s, which was cancelled and can be retried")
+    return sentence(failed if state == RunState.FAILED else cancelled, name=name)
+
+
+def _why_ready(run: TaskRun) -> Sentence:
+    if not run.limit_name:
+        return sentence(_("It waits for a worker."))
+    return sentence(
+        _("It waits for a worker, or for a place of the limit %(name)s."),
+        name=repr(run.limit_name),
+    )
 
 
 def _open_events(store: Store, runs: Iterable[TaskRun]) -> dict[UUID, list[str]]:
@@ -106,11 +133,13 @@ def _listed(words: Sequence[str]) -> str:
     """Return such as "a, b and 3 more"."""
     named, others = [*words[:MAX_NAMED]], len(words) - MAX_NAMED
     if others > 0:
-        named.append(f"{others} more")
-    return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
+        named.append(sentence(_("%(number)s more"), number=others))
+    if len(named) == 1:
+        return named[0]
+    return sentence(_("%(names)s and %(last)s"), names=joined(*named[:-1], by=", "), last=named[-1])
 
 
 def _moment(moment: datetime | None) -> str:
     if moment is None:  # somebody has written nonsense into the row
-        return "an unknown time"
+        return sentence(_("an unknown time"))
     return f"{moment:%Y-%m-%d %H:%M:%S %Z}".rstrip()

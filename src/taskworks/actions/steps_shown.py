@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 
 from django.db import models
 from django.db.models.functions import Left, Length
+from django.utils.translation import gettext_noop as _
 
 from taskworks.database.clock import as_aware
 from taskworks.models import TaskRun
+from taskworks.sentences import Sentence, counted, sentence
 from taskworks.steps.requests import RecordKind
 from taskworks.store import Store
 
@@ -40,7 +42,7 @@ def of(store: Store, run: TaskRun) -> list[StepShown]:
     return sorted(shown, key=lambda one: (one.state == "waiting", *_sort_key(one)))
 
 
-def suspended(store: Store, run: TaskRun) -> str | None:
+def suspended(store: Store, run: TaskRun) -> Sentence | None:
     """Return, in a sentence, for what a scheduled run waits; None if it does not sleep or wait."""
     at = run.available_at
     if at is None:  # somebody has written nonsense into the row
@@ -53,11 +55,28 @@ def suspended(store: Store, run: TaskRun) -> str | None:
         if is_for_good or (until is not None and not _is_after(until, at))
     ]
     if names:
-        events = f"event{'s' if len(names) > 1 else ''} {', '.join(map(repr, names))}"
-        return f"It waits for the {events}{'' if is_for_good else f', until {_moment(at)}'}."
+        return _waits_for(names, None if is_for_good else _moment(at))
     sleeps = store.step_records.filter(run=run.id, kind=RecordKind.SLEEP, ended_at__lte=at)
     asleep = sleeps.filter(ended_at__gt=at - timedelta(seconds=60)).order_by("-ended_at").first()
-    return f"It sleeps in {asleep.name!r}, until {_moment(at)}." if asleep else None
+    if asleep is None:
+        return None
+    return sentence(
+        _("It sleeps in %(name)s, until %(time)s."), name=repr(asleep.name), time=_moment(at)
+    )
+
+
+def _waits_for(names: list[str], until: str | None) -> Sentence:
+    listed = ", ".join(map(repr, names))
+    if until is None:
+        for_good = _("It waits for the event %(names)s."), _("It waits for the events %(names)s.")
+        return counted(len(names), *for_good, names=listed)
+    return counted(
+        len(names),
+        _("It waits for the event %(names)s, until %(time)s."),
+        _("It waits for the events %(names)s, until %(time)s."),
+        names=listed,
+        time=until,
+    )
 
 
 def _records(store: Store, run: TaskRun) -> Iterator[StepShown]:

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+from django.utils.translation import gettext_noop as _
+
 from taskworks.actions import run_actions
 from taskworks.actions.run_actions import Answer, Verdict
 from taskworks.backends.database import (
@@ -21,6 +23,7 @@ from taskworks.models import RunState, TaskRun
 from taskworks.models.run import FINISHED, UNFINISHED
 from taskworks.options.names import is_name
 from taskworks.options.tasks_setting import backend_of
+from taskworks.sentences import Sentence, counted, joined, sentence
 from taskworks.signals import announce_cancelled, is_cancellation_heard
 from taskworks.store import store
 from taskworks.store.cancelling import WAITING
@@ -62,6 +65,14 @@ _PAST = {
     Verb.RUN_NOW: "made ready",
     Verb.MOVE: "moved",
     Verb.DELETE: "deleted",
+}
+# Of one run, and of any other number.
+_SAID = {
+    Verb.RETRY: (_("Retried %(number)s run"), _("Retried %(number)s runs")),
+    Verb.CANCEL: (_("Cancelled %(number)s run"), _("Cancelled %(number)s runs")),
+    Verb.RUN_NOW: (_("Made ready %(number)s run"), _("Made ready %(number)s runs")),
+    Verb.MOVE: (_("Moved %(number)s run"), _("Moved %(number)s runs")),
+    Verb.DELETE: (_("Deleted %(number)s run"), _("Deleted %(number)s runs")),
 }
 
 
@@ -122,14 +133,22 @@ class Done(NamedTuple):
             other.reason or self.reason,
         )
 
-    def in_words(self, verb: Verb) -> str:
+    def in_words(self, verb: Verb) -> Sentence:
         """Return a sentence or two."""
-        runs = f"{self.done:,} run{'' if self.done == 1 else 's'}"
-        said = f"{verb.past.capitalize()} {runs}"
-        said += f", {self.asked:,} of which a worker has and will stop." if self.asked else "."
-        if self.not_applicable:
-            said += f" Not applicable to {self.not_applicable:,}: {self.reason}"
-        return said
+        done = counted(self.done, *_SAID[verb])
+        if self.asked:
+            asked = _("%(done)s, %(number)s of which a worker has and will stop.")
+            done = sentence(asked, done=done, number=self.asked)
+        else:
+            done = joined(done, ".", by="")
+        if not self.not_applicable:
+            return done
+        but = sentence(
+            _("Not applicable to %(number)s: %(reason)s"),
+            number=self.not_applicable,
+            reason=self.reason,
+        )
+        return joined(done, but)
 
 
 def act(action: Action, runs: Sequence[TaskRun], before: datetime) -> Done:
@@ -177,7 +196,8 @@ def _cancel(action: Action, runs: Sequence[TaskRun], before: datetime) -> Done:
 
 def _run_now(action: Action, runs: Sequence[TaskRun], before: datetime) -> Done:
     made_ready = store().run_now([run.id for run in runs], before)
-    return _but_for(made_ready, runs, "Only a run that waits for its time can be made to run now.")
+    reason = sentence(_("Only a run that waits for its time can be made to run now."))
+    return _but_for(made_ready, runs, reason)
 
 
 def _move(action: Action, runs: Sequence[TaskRun], before: datetime) -> Done:
@@ -185,18 +205,18 @@ def _move(action: Action, runs: Sequence[TaskRun], before: datetime) -> Done:
     there = {alias: _why_not_there(alias, action.queue) for alias in {run.backend for run in runs}}
     meant = [run.id for run in runs if not there[run.backend]]
     moved = store().move(meant, action.queue, rank)
-    reason = next(filter(None, there.values()), "Only a run that waits can be moved.")
+    only = sentence(_("Only a run that waits can be moved."))
+    reason = next(filter(None, there.values()), only)
     return _but_for(moved, runs, reason)
 
 
 def _delete(action: Action, runs: Sequence[TaskRun], before: datetime) -> Done:
     deleted = store().delete([run.id for run in runs])
-    return _but_for(
-        deleted,
-        runs,
-        "Only a run that has ended can be deleted, is not a step of a "
-        "workflow, and is not waited for.",
+    reason = _(
+        "Only a run that has ended can be deleted, is not a step of a workflow, and is not waited "
+        "for."
     )
+    return _but_for(deleted, runs, sentence(reason))
 
 
 _ACTS: dict[Verb, Callable[[Action, Sequence[TaskRun], datetime], Done]] = {

@@ -17,6 +17,7 @@ from taskworks.dashboard.until import DURATIONS, given_end
 from taskworks.filtering import RunFilter
 from taskworks.masking import masked_text
 from taskworks.models import Failure, FailureGroup, TaskRun
+from taskworks.sentences import translated
 from taskworks.store import store
 
 MOST_GROUPS = 100  # on the page
@@ -137,7 +138,7 @@ class RetryGroup(GroupAction):
             return _("Retried: %(done)s. Not retried: %(not_done)s. %(reason)s") % {
                 "done": retried.retried,
                 "not_done": retried.not_applicable,
-                "reason": retried.reason,
+                "reason": translated(retried.reason),
             }
         return _("Retried: %(done)s.") % {"done": retried.retried}
 

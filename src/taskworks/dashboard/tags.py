@@ -18,6 +18,7 @@ from taskworks.dashboard import page_addresses
 from taskworks.durations import in_words
 from taskworks.logs import one_line
 from taskworks.models import RunState
+from taskworks.sentences import translated
 
 register = Library()
 
@@ -111,6 +112,12 @@ def ago(at: datetime | None, now: datetime | None) -> str:
         f"{at:%Y-%m-%d %H:%M:%S} {at.tzname() or ''}".rstrip(),
         _("%(duration)s ago") % {"duration": in_words(length, decimals=0)},
     )
+
+
+@register.filter
+def said(text: Any) -> str:
+    """Return a sentence that commands share in the language of the page."""
+    return translated(text) if text else ""
 
 
 @register.filter

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
 from taskworks.filtering.run_filter import RunFilter
 from taskworks.filtering.sources import (
@@ -17,6 +18,7 @@ from taskworks.filtering.sources import (
     sources_to_show,
 )
 from taskworks.models import RunState, TaskRun
+from taskworks.sentences import sentence
 from taskworks.store import Store
 
 READ_TO_DECIDE = 500  # runs at once, of those that have to be read
@@ -123,10 +125,14 @@ def _merged(
 
 def _searched(sources: Sequence[Source], looks: Sequence[_Look], *, is_first: bool) -> str:
     """Return which runs were searched."""
-    which = "newest" if is_first else "next"
     if any(look.end is not None and not look.is_window for look in looks):
-        return f"the {which} {MAX_READ_TO_DECIDE:,} that may match"
-    return f"the {which} {sources[0].window:,} runs"
+        newest, later = (
+            _("the newest %(number)s that may match"),
+            _("the next %(number)s that may match"),
+        )
+        return sentence(newest if is_first else later, number=MAX_READ_TO_DECIDE)
+    newest, later = _("the newest %(number)s runs"), _("the next %(number)s runs")
+    return sentence(newest if is_first else later, number=sources[0].window)
 
 
 # Cursors.

@@ -7,13 +7,20 @@ from uuid import uuid4
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.fields import NameField
 from taskworks.models.run import TaskRun, TaskRunQuerySet
+from taskworks.sentences import Sentence, joined, sentence
 
 QUEUE, TASK, LIMIT = "queue", "task", "limit"
 SENTENCE_ENDS = (".", "!", "?", "…")
+_OF_KIND = {
+    QUEUE: gettext_noop("queue %(name)s"),
+    TASK: gettext_noop("task %(name)s"),
+    LIMIT: gettext_noop("limit %(name)s"),
+}
 
 
 class Scope(NamedTuple):
@@ -25,10 +32,28 @@ class Scope(NamedTuple):
     key: str = ""  # the lane of a key; "" is not one
 
     def __str__(self) -> str:
-        words = f"{self.kind} {self.name!r}"
+        return self.in_words
+
+    @property
+    def in_words(self) -> Sentence:
+        """What it is and its name, such as "queue 'mail'"."""
+        words = sentence(_OF_KIND[self.kind], name=repr(self.name))
         if self.backend:
-            return f"{words} of the backend {self.backend!r}"
-        return f"key {self.key!r} of the {words}" if self.key else words
+            return sentence(
+                gettext_noop("%(words)s of the backend %(backend)s"),
+                words=words,
+                backend=repr(self.backend),
+            )
+        if not self.key:
+            return words
+        return sentence(
+            gettext_noop("key %(key)s of the %(words)s"), key=repr(self.key), words=words
+        )
+
+    @property
+    def named(self) -> Sentence:
+        """The same with an article."""
+        return sentence(gettext_noop("the %(words)s"), words=self.in_words)
 
     def of(self, runs: TaskRunQuerySet) -> TaskRunQuerySet:
         """Return those of these runs that it holds up."""
@@ -109,13 +134,23 @@ class Pause(models.Model):
         return Scope(self.kind, self.name, self.backend, self.key)
 
     @property
-    def in_words(self) -> str:
+    def in_words(self) -> Sentence:
         """
         Until when it is paused, by whom and why, as the end of a sentence, such as "paused by anna:
         The provider is down."
         """
-        until = f" until {self.until:%Y-%m-%d %H:%M:%S %Z}".rstrip() if self.until else ""
-        by = f" by {self.by}" if self.by else ""
-        why = f": {self.reason.rstrip()}" if self.reason.strip() else ""
-        words = f"paused{until}{by}{why}"
-        return words if words.endswith(SENTENCE_ENDS) else f"{words}."
+        words = joined(sentence(gettext_noop("paused")), self._until_when, self._by_whom)
+        if self.reason.strip():
+            words = joined(words, self.reason.rstrip(), by=": ")
+        return words if words.endswith(SENTENCE_ENDS) else joined(words, ".", by="")
+
+    @property
+    def _until_when(self) -> str:
+        if not self.until:
+            return ""
+        at = f"{self.until:%Y-%m-%d %H:%M:%S %Z}".rstrip()
+        return sentence(gettext_noop("until %(time)s"), time=at)
+
+    @property
+    def _by_whom(self) -> str:
+        return sentence(gettext_noop("by %(name)s"), name=self.by) if self.by else ""

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from taskworks.conf import conf
 from taskworks.database.clock import DatabaseClock
@@ -14,6 +15,7 @@ from taskworks.database.fields import JSONTextField, NameField
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS
 from taskworks.models import readable
 from taskworks.options.policy import ALONE
+from taskworks.sentences import sentence
 
 
 class Request(models.TextChoices):
@@ -99,9 +101,14 @@ class Worker(models.Model):
     @property
     def queues_in_words(self) -> str:
         """The queues that it takes, such as "every queue except mail"."""
-        names = "every queue" if self.queues is None else ", ".join(self.queues)
+        every = sentence(gettext_noop("every queue"))
+        names = every if self.queues is None else ", ".join(self.queues)
+        if not self.excluded_queues:
+            return names
         excluded = ", ".join(self.excluded_queues)
-        return f"{names} except {excluded}" if excluded else names
+        return sentence(
+            gettext_noop("%(queues)s except %(excluded)s"), queues=names, excluded=excluded
+        )
 
     def _slots(self, executor: str) -> int:
         # Somebody may have written anything into the row.

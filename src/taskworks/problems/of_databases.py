@@ -7,15 +7,16 @@ from pkgutil import iter_modules
 from uuid import uuid4
 
 from django.db import connections
+from django.utils.translation import gettext_noop as _
 
 from taskworks import real_time as time
 from taskworks.conf import conf
 from taskworks.database.clock import DatabaseClock, as_aware
 from taskworks.database.notifications import Listener, PipeEvent, own_payload
-from taskworks.durations import in_words
 from taskworks.logs import visible
 from taskworks.problems.problem import Problem, Severity
 from taskworks.problems.situation import Situation
+from taskworks.sentences import Sentence, counted, joined, sentence
 from taskworks.store import Store, server_state
 from taskworks.store.server_state import DeadRows, OpenTransaction
 
@@ -35,19 +36,28 @@ def unmigrated(situation: Situation) -> Iterator[Problem]:
     from django.db.migrations.recorder import MigrationRecorder
 
     connection = connections[situation.store.alias]
-    module, _ = MigrationLoader.migrations_module("taskworks")
+    module = MigrationLoader.migrations_module("taskworks")[0]
     if module is None:  # the project has switched its migrations off
         return
     applied = MigrationRecorder(connection).applied_migrations()
     if missing := [name for name in _migrations(module) if ("taskworks", name) not in applied]:
-        number = f"{len(missing)} migration{'' if len(missing) == 1 else 's'}"
         yield Problem(
             "unmigrated",
             Severity.CRITICAL,
-            f"the database {connection.alias!r}",
-            f"The database {connection.alias!r} lacks {number} of Taskworks: {', '.join(missing)}.",
-            "Apply them: manage.py migrate taskworks",
+            _about(connection.alias),
+            counted(
+                len(missing),
+                _("The database %(name)s lacks %(number)s migration of Taskworks: %(missing)s."),
+                _("The database %(name)s lacks %(number)s migrations of Taskworks: %(missing)s."),
+                name=repr(connection.alias),
+                missing=", ".join(missing),
+            ),
+            sentence(_("Apply them: %(command)s"), command="manage.py migrate taskworks"),
         )
+
+
+def _about(alias: str) -> Sentence:
+    return sentence(_("the database %(name)s"), name=repr(alias))
 
 
 def _migrations(module: str) -> list[str]:
@@ -64,15 +74,19 @@ def clock_skew(situation: Situation) -> Iterator[Problem]:
     here, there = datetime.now(UTC) + DatabaseClock.moved, as_aware(situation.store.read_clock())
     took = timedelta(seconds=time.monotonic() - before)
     if abs(there - here) > SKEW + took:
-        skew = in_words(abs(there - here))
-        direction = "ahead of" if there > here else "behind"
+        ahead = _("The clock of the database is %(skew)s ahead of the one of this machine.")
+        behind = _("The clock of the database is %(skew)s behind the one of this machine.")
         yield Problem(
             "clock_skew",
             Severity.WARNING,
-            f"the database {situation.store.alias!r}",
-            f"The clock of the database is {skew} {direction} the one of this machine.",
-            "Set the clocks of both machines by NTP. Taskworks uses the database's clock; times "
-            "that your code makes are this machine's.",
+            _about(situation.store.alias),
+            sentence(ahead if there > here else behind, skew=abs(there - here)),
+            sentence(
+                _(
+                    "Set the clocks of both machines by NTP. Taskworks uses the database's clock; "
+                    "times that your code makes are this machine's."
+                )
+            ),
         )
     yield from _heartbeats_ahead(situation)
 
@@ -84,11 +98,20 @@ def _heartbeats_ahead(situation: Situation) -> Iterator[Problem]:
     yield Problem(
         "clock_skew",
         Severity.WARNING,
-        "the heartbeats of workers",
-        f"A worker has sent a heartbeat that lies {in_words(latest - situation.now)} ahead of the "
-        "database's clock, which somebody has set back.",
-        "Set the clock by NTP. Workers notice that it was set back, and give up that worker if it "
-        "is dead.",
+        sentence(_("the heartbeats of workers")),
+        sentence(
+            _(
+                "A worker has sent a heartbeat that lies %(skew)s ahead of the database's clock, "
+                "which somebody has set back."
+            ),
+            skew=latest - situation.now,
+        ),
+        sentence(
+            _(
+                "Set the clock by NTP. Workers notice that it was set back, and give up that "
+                "worker if it is dead."
+            )
+        ),
     )
 
 
@@ -103,11 +126,21 @@ def notifications_do_not_arrive(situation: Situation) -> Iterator[Problem]:
     yield Problem(
         "notifications_do_not_arrive",
         Severity.WARNING,
-        f"the database {situation.store.alias!r}",
-        f"A notification of the database did not arrive within {ARRIVES_WITHIN:g} s, so workers "
-        "poll, and begin runs later.",
-        "Connect the workers to the server itself, or through a pooler in session mode; or set "
-        "TASKWORKS['NOTIFY'] to False.",
+        _about(situation.store.alias),
+        sentence(
+            _(
+                "A notification of the database did not arrive within %(seconds)s s, so workers "
+                "poll, and begin runs later."
+            ),
+            seconds=f"{ARRIVES_WITHIN:g}",
+        ),
+        sentence(
+            _(
+                "Connect the workers to the server itself, or through a pooler in session mode; "
+                "or set %(setting)s to False."
+            ),
+            setting="TASKWORKS['NOTIFY']",
+        ),
     )
 
 
@@ -131,31 +164,41 @@ def not_vacuumed(situation: Situation) -> Iterator[Problem]:
         return
     if rows.vacuumed is not None and rows.vacuumed < VACUUMED_WITHIN:
         return
-    ago = "never" if rows.vacuumed is None else f"{in_words(rows.vacuumed)} ago"
+    never = sentence(_("never"))
+    ago = never if rows.vacuumed is None else sentence(_("%(time)s ago"), time=rows.vacuumed)
     yield Problem(
         "not_vacuumed",
         Severity.WARNING,
-        "the table of runs",
-        f"The table of runs has {rows.dead:,} dead rows beside {rows.living:,} living ones. Its "
-        f"last vacuum: {ago}.",
+        sentence(_("the table of runs")),
+        sentence(
+            _(
+                "The table of runs has %(dead)s dead rows beside %(living)s living ones. Its last "
+                "vacuum: %(ago)s."
+            ),
+            dead=rows.dead,
+            living=rows.living,
+            ago=ago,
+        ),
         _how_to_vacuum(rows),
     )
 
 
-def _how_to_vacuum(rows: DeadRows) -> str:
+def _how_to_vacuum(rows: DeadRows) -> Sentence:
     if not rows.table_allows:
-        return (
-            "Switch autovacuum on for the table: ALTER TABLE taskworks_taskrun SET "
-            "(autovacuum_enabled = true)"
+        return sentence(
+            _("Switch autovacuum on for the table: %(command)s"),
+            command="ALTER TABLE taskworks_taskrun SET (autovacuum_enabled = true)",
         )
     if not rows.server_does:
-        return (
-            "Switch autovacuum on for the server: ALTER SYSTEM SET autovacuum = on; "
-            "SELECT pg_reload_conf()"
+        return sentence(
+            _("Switch autovacuum on for the server: %(command)s"),
+            command="ALTER SYSTEM SET autovacuum = on; SELECT pg_reload_conf()",
         )
-    return (
-        "See which transaction holds the vacuum back, and whether the server has too few vacuum "
-        "workers."
+    return sentence(
+        _(
+            "See which transaction holds the vacuum back, and whether the server has too few "
+            "vacuum workers."
+        )
     )
 
 
@@ -165,26 +208,42 @@ def stuck_transaction(situation: Situation) -> Iterator[Problem]:
         yield Problem(
             "stuck_transaction",
             Severity.CRITICAL,
-            f"the session {visible(one.session)}",
-            f"A transaction of {visible(one.session)} ({visible(one.whose)}) has been open for "
-            f"{in_words(one.open_for)} and is {one.does}. {_why_that_matters(situation)}",
+            sentence(_("the session %(name)s"), name=visible(one.session)),
+            joined(
+                sentence(
+                    _(
+                        "A transaction of %(session)s (%(whose)s) has been open for %(time)s and "
+                        "is %(what)s."
+                    ),
+                    session=visible(one.session),
+                    whose=visible(one.whose),
+                    time=one.open_for,
+                    what=one.does,
+                ),
+                _why_that_matters(situation),
+            ),
             _how_to_end(situation, one),
         )
 
 
-def _why_that_matters(situation: Situation) -> str:
+def _why_that_matters(situation: Situation) -> Sentence:
     if situation.store.connection.vendor == "postgresql":
-        return "Until it ends, no vacuum removes rows that died since, and claims slow down."
-    return "Until it ends, others wait for what it has locked, and old row versions pile up."
+        return sentence(
+            _("Until it ends, no vacuum removes rows that died since, and claims slow down.")
+        )
+    return sentence(
+        _("Until it ends, others wait for what it has locked, and old row versions pile up.")
+    )
 
 
-def _how_to_end(situation: Situation, one: OpenTransaction) -> str:
-    kind, _, number = one.session.partition(" ")
+def _how_to_end(situation: Situation, one: OpenTransaction) -> Sentence:
+    kind, *number = one.session.split(" ", 1)
+    command = f"SELECT pg_terminate_backend({''.join(number)})"
     if situation.store.connection.vendor == "mysql":
-        return f"End it if nobody needs it: KILL {number}"
-    if kind == "prepared":
-        return f"End it if nobody needs it: ROLLBACK PREPARED '{number}'"
-    return f"End it if nobody needs it: SELECT pg_terminate_backend({number})"
+        command = f"KILL {''.join(number)}"
+    elif kind == "prepared":
+        command = f"ROLLBACK PREPARED '{''.join(number)}'"
+    return sentence(_("End it if nobody needs it: %(command)s"), command=command)
 
 
 def write_locked(situation: Situation) -> Iterator[Problem]:
@@ -195,8 +254,13 @@ def write_locked(situation: Situation) -> Iterator[Problem]:
         yield Problem(
             "stuck_transaction",
             Severity.CRITICAL,
-            f"the database {situation.store.alias!r}",
-            f"The write lock of the database could not be had for {STUCK_ON_SQLITE:g} s: another "
-            "process has a transaction open, and until it ends nobody can write.",
-            "Find the process that has the file open, with fuser or lsof, and end it.",
+            _about(situation.store.alias),
+            sentence(
+                _(
+                    "The write lock of the database could not be had for %(seconds)s s: another "
+                    "process has a transaction open, and until it ends nobody can write."
+                ),
+                seconds=f"{STUCK_ON_SQLITE:g}",
+            ),
+            sentence(_("Find the process that has the file open, with fuser or lsof, and end it.")),
         )

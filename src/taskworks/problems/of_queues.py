@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
+from django.utils.translation import gettext_noop as _
+
 from taskworks.conf import conf
-from taskworks.durations import in_words
 from taskworks.logs import visible
 from taskworks.models.pause import QUEUE, Scope
 from taskworks.options.objectives import objectives
 from taskworks.problems.problem import Problem, Severity
 from taskworks.problems.situation import Situation
+from taskworks.sentences import Sentence, counted, joined, sentence
 from taskworks.statistics.attainment import attainment
 from taskworks.store.surveying import QueueState
 
@@ -43,9 +45,22 @@ def _without_worker(situation: Situation, queue: QueueState) -> Problem:
         "queue_without_worker",
         Severity.CRITICAL,
         _named(queue),
-        f"No living worker takes {_named(queue)}, in which {_ready(queue)}; the oldest has waited "
-        f"{in_words(queue.waited)}.{_last_heard(situation, queue)}",
-        f"Start a worker: manage.py taskworks worker{_options(queue)}",
+        joined(
+            sentence(
+                _(
+                    "No living worker takes %(queue)s, in which %(ready)s; the oldest has waited "
+                    "%(waited)s."
+                ),
+                queue=_named(queue),
+                ready=_ready(queue),
+                waited=queue.waited,
+            ),
+            _last_heard(situation, queue),
+        ),
+        sentence(
+            _("Start a worker: %(command)s"),
+            command=f"manage.py taskworks worker{_options(queue)}",
+        ),
     )
 
 
@@ -53,9 +68,13 @@ def _more_without_worker(more: int) -> Problem:
     return Problem(
         "queue_without_worker",
         Severity.CRITICAL,
-        "other queues",
-        f"No living worker takes {more:,} more queue{'' if more == 1 else 's'} with ready runs.",
-        "List them: manage.py taskworks queues",
+        sentence(_("other queues")),
+        counted(
+            more,
+            _("No living worker takes %(number)s more queue with ready runs."),
+            _("No living worker takes %(number)s more queues with ready runs."),
+        ),
+        sentence(_("List them: %(command)s"), command="manage.py taskworks queues"),
     )
 
 
@@ -63,11 +82,24 @@ def _without_slots(queue: QueueState, executor: str) -> Problem:
     return Problem(
         "queue_without_worker",
         Severity.CRITICAL,
-        f"{_named(queue)}, executor {executor!r}",
-        f"Runs of the executor {executor!r} wait in {_named(queue)}, and no living worker of that "
-        f"queue has slots for them. In the queue, {_ready(queue)}.",
-        "Start a worker with such slots: see its options --threads, --async-slots and "
-        "--task-processes.",
+        sentence(
+            _("%(queue)s, executor %(executor)s"), queue=_named(queue), executor=repr(executor)
+        ),
+        sentence(
+            _(
+                "Runs of the executor %(executor)s wait in %(queue)s, and no living worker of that "
+                "queue has slots for them. In the queue, %(ready)s."
+            ),
+            executor=repr(executor),
+            queue=_named(queue),
+            ready=_ready(queue),
+        ),
+        sentence(
+            _(
+                "Start a worker with such slots: see its options --threads, --async-slots and "
+                "--task-processes."
+            )
+        ),
     )
 
 
@@ -82,8 +114,16 @@ def _last_heard(situation: Situation, queue: QueueState) -> str:
         return ""
     last = min(took, key=lambda one: one.silence)
     if last.worker.asked_to:
-        return f" {visible(last.worker.label)} was asked to {last.worker.asked_to}."
-    return f" {visible(last.worker.label)} was last heard {in_words(last.silence)} ago."
+        return sentence(
+            _("%(worker)s was asked to %(what)s."),
+            worker=visible(last.worker.label),
+            what=last.worker.asked_to,
+        )
+    return sentence(
+        _("%(worker)s was last heard %(silence)s ago."),
+        worker=visible(last.worker.label),
+        silence=last.silence,
+    )
 
 
 def oldest_beyond_objective(situation: Situation) -> Iterator[Problem]:
@@ -96,11 +136,23 @@ def oldest_beyond_objective(situation: Situation) -> Iterator[Problem]:
                 "oldest_beyond_objective",
                 Severity.CRITICAL,
                 _named(queue),
-                f"The oldest ready run of {_named(queue)} has waited {in_words(queue.waited)}; the "
-                f"objective is to begin within {in_words(objective.start_within)}. In the queue, "
-                f"{_ready(queue)}.",
-                "Start more workers for the queue, or give them more slots; 'manage.py taskworks "
-                "queues' says how many would hold it.",
+                sentence(
+                    _(
+                        "The oldest ready run of %(queue)s has waited %(waited)s; the objective is "
+                        "to begin within %(within)s. In the queue, %(ready)s."
+                    ),
+                    queue=_named(queue),
+                    waited=queue.waited,
+                    within=objective.start_within,
+                    ready=_ready(queue),
+                ),
+                sentence(
+                    _(
+                        "Start more workers for the queue, or give them more slots; %(command)s "
+                        "says how many would hold it."
+                    ),
+                    command="'manage.py taskworks queues'",
+                ),
             )
 
 
@@ -119,10 +171,18 @@ def objective_missed(situation: Situation) -> Iterator[Problem]:
             "objective_missed",
             Severity.WARNING,
             queue,
-            f"Of {attained.attempts:,} attempts in {queue} in the last hour, {attained.share:.1%} "
-            f"began within {in_words(objective.start_within)}; the objective is "
-            f"{objective.share:.1%}.",
-            "Start more workers for the queue, or give them more slots.",
+            sentence(
+                _(
+                    "Of %(number)s attempts in %(queue)s in the last hour, %(share)s began within "
+                    "%(within)s; the objective is %(objective)s."
+                ),
+                number=attained.attempts,
+                queue=queue,
+                share=f"{attained.share:.1%}",
+                within=objective.start_within,
+                objective=f"{objective.share:.1%}",
+            ),
+            sentence(_("Start more workers for the queue, or give them more slots.")),
         )
 
 
@@ -131,24 +191,40 @@ def paused(situation: Situation) -> Iterator[Problem]:
     ready = {(queue.backend, queue.queue_name): queue for queue in situation.queues}
     for pause in situation.pauses[:MAX_TOLD]:
         queue = ready.get((pause.backend, pause.name)) if pause.kind == QUEUE else None
-        since = in_words(max(situation.now - pause.at, timedelta()))
-        wait = f" Meanwhile {_ready(queue)} in it." if queue else ""
+        wait = sentence(_("Meanwhile %(ready)s in it."), ready=_ready(queue)) if queue else ""
         yield Problem(
             "paused",
             Severity.NOTICE,
-            f"the {pause.scope}",
-            f"The {pause.scope} is {pause.in_words} It was paused {since} ago.{wait}",
-            f"Resume it once that is over: manage.py taskworks resume {_target(pause.scope)}",
+            pause.scope.named,
+            joined(
+                sentence(
+                    _("The %(scope)s is %(paused)s It was paused %(since)s ago."),
+                    scope=pause.scope.in_words,
+                    paused=pause.in_words,
+                    since=max(situation.now - pause.at, timedelta()),
+                ),
+                wait,
+            ),
+            sentence(
+                _("Resume it once that is over: %(command)s"),
+                command=f"manage.py taskworks resume {_target(pause.scope)}",
+            ),
         )
 
 
-def _named(queue: QueueState) -> str:
-    name = f"the queue {queue.queue_name!r}"
-    return name if queue.backend == "default" else f"{name} of the backend {queue.backend!r}"
+def _named(queue: QueueState) -> Sentence:
+    name = repr(queue.queue_name)
+    if queue.backend == "default":
+        return sentence(_("the queue %(name)s"), name=name)
+    return sentence(
+        _("the queue %(name)s of the backend %(backend)s"), name=name, backend=repr(queue.backend)
+    )
 
 
-def _ready(queue: QueueState) -> str:
-    return f"{queue.ready_in_words} run{' is' if queue.ready == 1 else 's are'} ready"
+def _ready(queue: QueueState) -> Sentence:
+    if queue.is_capped:
+        return sentence(_("%(number)s or more runs are ready"), number=queue.ready)
+    return counted(queue.ready, _("%(number)s run is ready"), _("%(number)s runs are ready"))
 
 
 def _options(queue: QueueState) -> str:

@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
+from django.utils.translation import gettext_noop as _
+
 from taskworks.database.clock import DatabaseClock
 from taskworks.execution.judgement import MAX_CRASHES
 from taskworks.models import RunState
 from taskworks.problems.problem import Problem, Severity
 from taskworks.problems.situation import Situation
+from taskworks.sentences import Sentence, counted, sentence
 from taskworks.statistics.forecast import LATELY
 
 FAILING = 0.05  # the share of failures from which on it is a problem
@@ -33,10 +36,19 @@ def failing_task(situation: Situation) -> Iterator[Problem]:
         yield Problem(
             "failing_task",
             Severity.WARNING,
-            f"the task {path}",
-            f"{failed:,} of the {ended:,} runs of {path} that ended in the last {minutes} minutes "
-            f"have failed ({failed / ended:.0%}).",
-            "See why: manage.py taskworks failures",
+            _named(path),
+            sentence(
+                _(
+                    "%(failed)s of the %(ended)s runs of %(task)s that ended in the last "
+                    "%(minutes)s minutes have failed (%(share)s)."
+                ),
+                failed=failed,
+                ended=ended,
+                task=path,
+                minutes=minutes,
+                share=f"{failed / ended:.0%}",
+            ),
+            sentence(_("See why: %(command)s"), command="manage.py taskworks failures"),
         )
 
 
@@ -51,12 +63,29 @@ def poison(situation: Situation) -> Iterator[Problem]:
     for run, path in poisonous:
         by_task.setdefault(path, []).append(run)
     for path, runs in [*by_task.items()][:MAX_TOLD]:
-        number = f"{len(runs):,} run{'' if len(runs) == 1 else 's'}"
         yield Problem(
             "poison",
             Severity.WARNING,
-            f"the task {path}",
-            f"{number} of {path} failed in the last 24 hours after killing the process "
-            f"{MAX_CRASHES} times each; the latest is {runs[0]}.",
-            f"See how it died: manage.py taskworks show {runs[0]}",
+            _named(path),
+            counted(
+                len(runs),
+                _(
+                    "%(number)s run of %(task)s failed in the last 24 hours after killing the "
+                    "process %(times)s times each; the latest is %(run)s."
+                ),
+                _(
+                    "%(number)s runs of %(task)s failed in the last 24 hours after killing the "
+                    "process %(times)s times each; the latest is %(run)s."
+                ),
+                task=path,
+                times=MAX_CRASHES,
+                run=runs[0],
+            ),
+            sentence(
+                _("See how it died: %(command)s"), command=f"manage.py taskworks show {runs[0]}"
+            ),
         )
+
+
+def _named(path: str) -> Sentence:
+    return sentence(_("the task %(path)s"), path=path)

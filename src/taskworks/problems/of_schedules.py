@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from taskworks.durations import in_words
+from django.utils.translation import gettext_noop as _
+
 from taskworks.logs import visible
 from taskworks.models import Schedule
 from taskworks.models.planning import not_planned
 from taskworks.problems.problem import Problem, Severity
 from taskworks.problems.situation import Situation
+from taskworks.sentences import Sentence, joined, sentence
 
 LATE = timedelta(minutes=1)
 MAX_TOLD = 10  # schedules
@@ -21,19 +23,34 @@ def schedule_late(situation: Situation) -> Iterator[Problem]:
         yield Problem(
             "schedule_late",
             Severity.CRITICAL,
-            f"the schedule {visible(schedule.label)!r}",
+            _about(schedule),
             _late(situation, schedule),
-            "Start a worker: every worker fires schedules, of whatever queue. If one lives, see "
-            "its log.",
+            sentence(
+                _(
+                    "Start a worker: every worker fires schedules, of whatever queue. If one "
+                    "lives, see its log."
+                )
+            ),
         )
 
 
-def _late(situation: Situation, schedule: Schedule) -> str:
-    name = f"The schedule {visible(schedule.label)!r}"
-    nobody = "" if situation.living else " No worker lives."
+def _late(situation: Situation, schedule: Schedule) -> Sentence:
+    nobody = "" if situation.living else sentence(_("No worker lives."))
+    return joined(_lateness(situation, schedule), nobody)
+
+
+def _lateness(situation: Situation, schedule: Schedule) -> Sentence:
+    name = repr(visible(schedule.label))
     if schedule.due_at <= not_planned():
-        return f"{name} is enabled, and no worker has planned it.{nobody}"
-    return f"{name} is {in_words(situation.now - schedule.due_at)} late.{nobody}"
+        return sentence(
+            _("The schedule %(name)s is enabled, and no worker has planned it."), name=name
+        )
+    late = situation.now - schedule.due_at
+    return sentence(_("The schedule %(name)s is %(late)s late."), name=name, late=late)
+
+
+def _about(schedule: Schedule) -> Sentence:
+    return sentence(_("the schedule %(name)s"), name=repr(visible(schedule.label)))
 
 
 def schedule_unable(situation: Situation) -> Iterator[Problem]:
@@ -43,8 +60,14 @@ def schedule_unable(situation: Situation) -> Iterator[Problem]:
         yield Problem(
             "schedule_unable",
             Severity.CRITICAL,
-            f"the schedule {visible(schedule.label)!r}",
-            f"The schedule {visible(schedule.label)!r} cannot fire: {visible(schedule.error)}",
-            "Deploy the code that it calls, or disable it: manage.py taskworks schedules "
-            f"{visible(schedule.label)!r} --disable",
+            _about(schedule),
+            sentence(
+                _("The schedule %(name)s cannot fire: %(error)s"),
+                name=repr(visible(schedule.label)),
+                error=visible(schedule.error),
+            ),
+            sentence(
+                _("Deploy the code that it calls, or disable it: %(command)s"),
+                command=f"manage.py taskworks schedules {visible(schedule.label)!r} --disable",
+            ),
         )

@@ -6,13 +6,14 @@ from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.translation import gettext_noop as _
 
-from taskworks.durations import in_words
 from taskworks.logs import visible
 from taskworks.models import Worker
 from taskworks.options.policy import ASYNC, THREAD
 from taskworks.problems.problem import Problem, Severity
 from taskworks.problems.situation import Situation
+from taskworks.sentences import Sentence, counted, sentence
 
 ROLLING = timedelta(minutes=10)  # for which workers of two releases may live beside each other
 DEFAULT_POOL = {"postgresql": 4, "mysql": 5}  # connections, of the drivers' pools
@@ -27,10 +28,19 @@ def silent_worker(situation: Situation) -> Iterator[Problem]:
         yield Problem(
             "silent_worker",
             Severity.CRITICAL,
-            f"the worker {visible(worker.label)}",
-            f"The worker {visible(str(worker))} seems to be dead: {working.outlook}.",
-            "See whether its process lives, and why it does not reach the database. If no other "
-            "worker lives, start one, which takes over its runs: manage.py taskworks worker",
+            _about(worker),
+            sentence(
+                _("The worker %(worker)s seems to be dead: %(outlook)s."),
+                worker=visible(str(worker)),
+                outlook=working.outlook,
+            ),
+            sentence(
+                _(
+                    "See whether its process lives, and why it does not reach the database. If no "
+                    "other worker lives, start one, which takes over its runs: %(command)s"
+                ),
+                command="manage.py taskworks worker",
+            ),
         )
 
 
@@ -51,25 +61,49 @@ def _outdated(situation: Situation, workers: list[Worker]) -> Iterator[Problem]:
     if not others or since < ROLLING:
         return
     labels = ", ".join(visible(worker.label) for worker in others[:MAX_TOLD])
-    lives = "One living worker runs" if len(others) == 1 else f"{len(others)} living workers run"
     yield Problem(
         "worker_of_another_release",
         Severity.WARNING,
-        f"the backend {latest.backend!r}",
-        f"{lives} {_named(others[0])}, although {_named(latest)} has been running for "
-        f"{in_words(since)}: {labels}.",
-        "Restart them: manage.py taskworks stop-worker ID, and let the service manager start them "
-        "again.",
+        sentence(_("the backend %(name)s"), name=repr(latest.backend)),
+        counted(
+            len(others),
+            _(
+                "One living worker runs %(old)s, although %(new)s has been running for %(since)s: "
+                "%(workers)s."
+            ),
+            _(
+                "%(number)s living workers run %(old)s, although %(new)s has been running for "
+                "%(since)s: %(workers)s."
+            ),
+            old=_named(others[0]),
+            new=_named(latest),
+            since=since,
+            workers=labels,
+        ),
+        sentence(
+            _("Restart them: %(command)s, and let the service manager start them again."),
+            command="manage.py taskworks stop-worker ID",
+        ),
     )
+
+
+def _about(worker: Worker) -> Sentence:
+    return sentence(_("the worker %(name)s"), name=visible(worker.label))
 
 
 def _code_of(worker: Worker) -> tuple[str, str]:
     return worker.release, worker.version
 
 
-def _named(worker: Worker) -> str:
-    release = f"the release {visible(worker.release)!r}" if worker.release else "no named release"
-    return f"{release} with Taskworks {worker.version}" if worker.version else release
+def _named(worker: Worker) -> Sentence:
+    release = sentence(_("no named release"))
+    if worker.release:
+        release = sentence(_("the release %(name)s"), name=repr(visible(worker.release)))
+    if not worker.version:
+        return release
+    return sentence(
+        _("%(release)s with Taskworks %(version)s"), release=release, version=worker.version
+    )
 
 
 def pool_too_small(situation: Situation) -> Iterator[Problem]:
@@ -83,18 +117,37 @@ def pool_too_small(situation: Situation) -> Iterator[Problem]:
             yield Problem(
                 "pool_too_small",
                 Severity.WARNING,
-                f"the worker {visible(worker.label)}",
-                f"The worker {visible(worker.label)} executes {threads} functions at once"
-                f"{_coroutines(worker)}, whose connections to the database {connection.alias!r} "
-                f"come from a pool of {size}.",
-                f"Give DATABASES[{connection.alias!r}]['OPTIONS'] a pool of at least {threads}, or "
-                "the worker fewer threads.",
+                _about(worker),
+                sentence(
+                    _(
+                        "The worker %(worker)s executes %(what)s, whose connections to the "
+                        "database %(database)s come from a pool of %(size)s."
+                    ),
+                    worker=visible(worker.label),
+                    what=_executed(threads, _slots(worker, ASYNC)),
+                    database=repr(connection.alias),
+                    size=size,
+                ),
+                sentence(
+                    _(
+                        "Give %(setting)s a pool of at least %(threads)s, or the worker fewer "
+                        "threads."
+                    ),
+                    setting=f"DATABASES[{connection.alias!r}]['OPTIONS']",
+                    threads=threads,
+                ),
             )
 
 
-def _coroutines(worker: Worker) -> str:
-    slots = _slots(worker, ASYNC)
-    return f" and {slots} coroutine functions" if slots else ""
+def _executed(functions: int, coroutines: int) -> Sentence:
+    at_once = sentence(_("%(number)s functions at once"), number=functions)
+    if not coroutines:
+        return at_once
+    return sentence(
+        _("%(functions)s and %(number)s coroutine functions"),
+        functions=at_once,
+        number=coroutines,
+    )
 
 
 def _slots(worker: Worker, executor: str) -> int:

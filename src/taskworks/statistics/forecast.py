@@ -4,7 +4,10 @@ import math
 from datetime import timedelta
 from typing import NamedTuple
 
+from django.utils.translation import gettext_noop as _
+
 from taskworks.durations import in_words
+from taskworks.sentences import counted, sentence
 from taskworks.statistics.gauges import DepthsBefore
 from taskworks.statistics.reading import Counts
 from taskworks.store.surveying import QueueState
@@ -51,17 +54,22 @@ class Forecast(NamedTuple):
     def in_words(self) -> str:
         """The forecast as a few words; "" if there is nothing to say."""
         if self.empty_in is not None:
-            return f"empty in {in_words(self.empty_in, decimals=0)}" if self.empty_in else ""
+            left = in_words(self.empty_in, decimals=0)
+            return sentence(_("empty in %(time)s"), time=left) if self.empty_in else ""
         if self.enqueued_per_minute is None:
             return ""
         growth = self.enqueued_per_minute - self.finished_per_minute
         if growth <= STEADY * self.enqueued_per_minute:
-            return "steady"
-        grows = f"grows by {_number(growth)} a minute"
+            return sentence(_("steady"))
+        grows = sentence(_("grows by %(number)s a minute"), number=_number(growth))
         if not self.more_slots:
             return grows
-        slots = f"{self.more_slots} more slot{'' if self.more_slots == 1 else 's'}"
-        return f"{grows}: {slots} would hold it"
+        return counted(
+            self.more_slots,
+            _("%(grows)s: %(number)s more slot would hold it"),
+            _("%(grows)s: %(number)s more slots would hold it"),
+            grows=grows,
+        )
 
 
 def forecast(flow: Flow) -> Forecast:

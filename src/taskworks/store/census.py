@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from django.db.models import Count
+from django.utils.translation import gettext_noop as _
 
 from taskworks.conf import conf
-from taskworks.durations import in_words
 from taskworks.models import RunState, Worker
 from taskworks.models.pause import QUEUE, Scope
 from taskworks.models.run import FINISHED, UNFINISHED
+from taskworks.sentences import Sentence, counted, sentence
 from taskworks.store import Store
 from taskworks.store.counting import Counted
 from taskworks.store.surveying import QueueState
@@ -42,20 +43,29 @@ class Working(NamedTuple):
         return not (self.is_given_up or self.is_silent)
 
     @property
-    def outlook(self) -> str:
+    def outlook(self) -> Sentence:
         """What is known of its life, and what becomes of its runs if it is silent."""
         if self.is_given_up:
-            return "given up"
+            return sentence(_("given up"))
         if not self.is_silent:
-            return f"{in_words(self.silence)} ago"
-        silent = f"silent for {in_words(self.silence)}"
-        return f"{silent}; {self._return_of_runs}" if self.runs_in_hand else silent
+            return sentence(_("%(time)s ago"), time=self.silence)
+        silent = sentence(_("silent for %(time)s"), time=self.silence)
+        return self._with_return_of_runs(silent) if self.runs_in_hand else silent
 
-    @property
-    def _return_of_runs(self) -> str:
-        one = self.runs_in_hand == 1
-        runs = "its 1 run comes" if one else f"its {self.runs_in_hand} runs come"
-        return f"{runs} back when another worker has lived {conf().worker_timeout:g} s"
+    def _with_return_of_runs(self, silent: Sentence) -> Sentence:
+        return counted(
+            self.runs_in_hand,
+            _(
+                "%(silent)s; its %(number)s run comes back when another worker has lived "
+                "%(seconds)s s"
+            ),
+            _(
+                "%(silent)s; its %(number)s runs come back when another worker has lived "
+                "%(seconds)s s"
+            ),
+            silent=silent,
+            seconds=f"{conf().worker_timeout:g}",
+        )
 
 
 def tallies(store: Store, ready: Iterable[QueueState], finished_within: timedelta) -> list[Counted]:

@@ -13,6 +13,7 @@ from taskworks.dashboard.runs.deeds import ACTION_OF
 from taskworks.dashboard.runs.list_page import forget_counts
 from taskworks.dashboard.runs.run_page import run_with
 from taskworks.dashboard.snapshot import forget_snapshot
+from taskworks.sentences import translated
 
 
 class ActOnRun(ActionView):
@@ -26,7 +27,7 @@ class ActOnRun(ActionView):
         self.access.demand(ACTION_OF[wanted], run)
         verdict, reason = act_on_one(Deed(wanted), run)
         if verdict == Verdict.NOT_APPLICABLE:
-            raise Refused(reason)
+            raise Refused(translated(reason))
         audit.record(self.actor, wanted.value, run=run.id)
         forget()
         return _done(verdict)

@@ -28,6 +28,7 @@ from taskworks.exceptions import InvalidTask, InvalidTaskBackend
 from taskworks.filtering import RunFilter
 from taskworks.filtering.matching_runs import all_of
 from taskworks.filtering.parsing import as_texts
+from taskworks.sentences import translated
 from taskworks.store import store
 
 ASKED_ABOVE = 1_000  # runs, whose number has to be typed
@@ -203,7 +204,7 @@ class MatchingPage(FormPage):
             bulk.record_done(self.actor, seen.target, done)
             forget()
         add = messages.warning if done.not_applicable else messages.success
-        add(self.request, done.in_words(deed.verb), fail_silently=True)
+        add(self.request, translated(done.in_words(deed.verb)), fail_silently=True)
 
     def _next(self, deed: Deed, texts: Texts) -> str:
         """Return the page of the run if it is one and is left, else a list of the same states."""

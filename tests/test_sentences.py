@@ -1,0 +1,34 @@
+"""Sentences are English for commands, and in the language of their reader on pages."""
+
+import json
+from datetime import timedelta
+
+from django.utils import translation
+from django.utils.translation import gettext_noop as _
+
+from taskworks.sentences import Sentence, counted, joined, sentence, translated
+
+
+def runs(number: int) -> Sentence:
+    return counted(number, _("%(number)s run"), _("%(number)s runs"))
+
+
+def test_a_sentence_is_an_english_text() -> None:
+    with translation.override("de"):
+        made = sentence("%(runs)s, %(share)s", runs=runs(12_345), share="7%")
+        assert made == "12,345 runs, 7%"
+        assert json.dumps({"said": made}) == '{"said": "12,345 runs, 7%"}'
+        assert runs(1) == "1 run"
+
+
+def test_it_is_said_in_the_language_that_is_active_then() -> None:
+    made = joined(runs(12_345), "", "%", sentence(_("steady")), by=" / ")
+    assert made == "12,345 runs / % / steady"
+    with translation.override("de"):
+        assert translated(made) == "12.345 Läufe / % / gleichbleibend"
+    assert translated(made) == made
+    assert translated("as it is") == "as it is"
+
+
+def test_durations_are_in_words() -> None:
+    assert sentence("after %(time)s", time=timedelta(minutes=3)) == "after 3 min 0 s"
