@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from taskworks.dashboard.reading import read
 from taskworks.dashboard.shared import Shared
@@ -13,9 +13,12 @@ from taskworks.database.clock import as_aware
 from taskworks.models import Mark
 from taskworks.statistics import gauges, marks, reading
 from taskworks.statistics.gauges import GaugePoint
-from taskworks.statistics.reading import Point, TooManyRows
+from taskworks.statistics.reading import Key, Point, TooManyRows
 from taskworks.statistics.tally import Tally
 from taskworks.store import store
+
+K = TypeVar("K")
+Queue = tuple[str, str]  # a backend and a name
 
 MOST_SECONDS = 1.0  # that its statements may take: the result is kept for a while
 
@@ -28,6 +31,19 @@ class Window(NamedTuple):
     kept_for: float
 
 
+class About(NamedTuple):
+    """Of which task and of which queue something is told; "" is every one."""
+
+    task: str = ""
+    queue: str = ""
+
+    def has(self, key: Key) -> bool:
+        """Return whether what is counted of this is told."""
+        is_of_task = not self.task or key.task_path == self.task
+        return is_of_task and (not self.queue or key.queue_name == self.queue)
+
+
+ABOUT_ALL = About()
 WINDOWS = {
     "1h": Window("1h", timedelta(hours=1), 10),
     "24h": Window("24h", timedelta(days=1), 60),
@@ -46,6 +62,7 @@ class History:
         self.gauges: Sequence[GaugePoint] = ()
         self.at = as_aware(snapshot().at.value or datetime.now(UTC))
         self._points = self._read()
+        self._by_queue: dict[timedelta | None, dict[Queue, Tally]] = {}
 
     @cached_property
     def times(self) -> list[datetime]:
@@ -55,41 +72,53 @@ class History:
         begins = range(end - (number - 1) * self.seconds, end + 1, self.seconds)
         return [datetime.fromtimestamp(one, UTC) for one in begins]
 
-    def tallies(self) -> dict[datetime, Tally]:
-        """Return what was counted of all queues and tasks, by period."""
-        return {point.at: _sum(point.tallies.values()) for point in self._points}
+    def tallies(self, about: About = ABOUT_ALL) -> dict[datetime, Tally]:
+        """Return what was counted of all queues and tasks, or of one, by period."""
+        if about == ABOUT_ALL:
+            return self._tallies
+        return {
+            point.at: _sum(tally for key, tally in point.tallies.items() if about.has(key))
+            for point in self._points
+        }
 
-    def by_queue(self, within: timedelta | None = None) -> dict[tuple[str, str], Tally]:
+    def by_queue(self, within: timedelta | None = None) -> dict[Queue, Tally]:
         """Return what was counted of each queue, in all of the window or the end of it."""
-        added: dict[tuple[str, str], Tally] = defaultdict(Tally)
-        first = None if within is None else self.at.timestamp() - within.total_seconds()
-        for point in self._points:
-            if first is None or point.at.timestamp() >= first:
-                for key, tally in point.tallies.items():
-                    added[key.backend, key.queue_name].add(tally)
-        return dict(added)
-
-    def by_task(self) -> dict[str, Tally]:
-        """Return what was counted of each task."""
-        added: dict[str, Tally] = defaultdict(Tally)
-        for point in self._points:
-            for key, tally in point.tallies.items():
-                added[key.task_path].add(tally)
-        return dict(added)
-
-    def strip_of(self, key: tuple[str, str]) -> list[float]:
-        """Return how many runs of a queue have finished in each period."""
-        counts = self._finished.get(key, {})
-        return [counts.get(at, 0.0) for at in self.times]
+        if within not in self._by_queue:
+            parts = (
+                queues
+                for at, queues in self._queues.items()
+                if within is None or at >= self.at - within
+            )
+            self._by_queue[within] = _added(item for part in parts for item in part.items())
+        return self._by_queue[within]
 
     @cached_property
-    def _finished(self) -> dict[tuple[str, str], dict[datetime, float]]:
-        finished: dict[tuple[str, str], dict[datetime, float]] = defaultdict(dict)
-        for point in self._points:
-            for key, tally in point.tallies.items():
-                counts = finished[key.backend, key.queue_name]
-                counts[point.at] = counts.get(point.at, 0.0) + tally.finished
-        return dict(finished)
+    def by_task(self) -> dict[str, Tally]:
+        """What was counted of each task."""
+        return _added(
+            (key.task_path, tally) for point in self._points for key, tally in point.tallies.items()
+        )
+
+    def strip_of(self, queue: Queue) -> list[float]:
+        """Return how many runs of a queue have finished in each period."""
+        tallies = (self._queues.get(at, {}).get(queue) for at in self.times)
+        return [float(tally.finished) if tally else 0.0 for tally in tallies]
+
+    # Each is made once, however often pages ask while this is kept.
+
+    @cached_property
+    def _tallies(self) -> dict[datetime, Tally]:
+        return {at: _sum(queues.values()) for at, queues in self._queues.items()}
+
+    @cached_property
+    def _queues(self) -> dict[datetime, dict[Queue, Tally]]:
+        """What was counted in each period, by queue."""
+        return {
+            point.at: _added(
+                ((key.backend, key.queue_name), tally) for key, tally in point.tallies.items()
+            )
+            for point in self._points
+        }
 
     def _read(self) -> Sequence[Point]:
         try:
@@ -104,6 +133,14 @@ class History:
         self.marks = marks.marks(store(), self.window.duration)
         self.gauges = gauges.gauges(store(), self.window.duration)
         return reading.series(store(), self.window.duration, by=reading.by_all)
+
+
+def _added(items: Iterable[tuple[K, Tally]]) -> dict[K, Tally]:
+    """Add up what has the same key."""
+    added: dict[K, Tally] = defaultdict(Tally)
+    for key, tally in items:
+        added[key].add(tally)
+    return dict(added)
 
 
 def _sum(tallies: Iterable[Tally]) -> Tally:
@@ -125,7 +162,7 @@ def history(window: str) -> History:
     return _shared.get(window, _shared["1h"]).get()
 
 
-def forget_history() -> None:
-    """Have the next page read everything anew."""
-    for shared in _shared.values():
-        shared.forget()
+def forget_history(*windows: str) -> None:
+    """Have the next page read everything anew, or what is of these windows."""
+    for window in windows or WINDOWS:
+        _shared[window].forget()

@@ -1,6 +1,7 @@
 """The first page: what is wrong, and how things are."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.utils.formats import localize
@@ -9,7 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from taskworks.dashboard import charts
 from taskworks.dashboard.charts import Chart, Series
-from taskworks.dashboard.history import WINDOWS, History, history
+from taskworks.dashboard.history import WINDOWS, About, History, history
 from taskworks.dashboard.page import Page
 from taskworks.dashboard.problems_shown import problems, unknown
 from taskworks.dashboard.queue_lines import queue_lines
@@ -21,6 +22,7 @@ from taskworks.statistics.tally import Tally
 
 MOST_TASKS = 20  # that take the most time
 MOST_QUEUES = 50
+LONGEST = 512  # characters of a name
 SHARES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
 LABELS = {
     "1h": gettext_lazy("1 hour"),
@@ -68,7 +70,9 @@ class Overview(Page):
             "queues_left_out": max(0, len(lines) - MOST_QUEUES),
             "windows": self._windows,
             "past": past,
-            "charts": [*charts_of(past)],
+            "about": self._about,
+            "about_all": self.address("overview", window=self._window),
+            "charts": [*charts_of(past, self._about)],
             "tasks": busiest_tasks(past),
             "workers": _Workers.of(now),
         }
@@ -79,11 +83,17 @@ class Overview(Page):
         return wanted if wanted in WINDOWS else "1h"
 
     @property
+    def _about(self) -> About:
+        """Of what the charts are."""
+        given = self.request.GET
+        return About(given.get("task", "")[:LONGEST], given.get("queue", "")[:LONGEST])
+
+    @property
     def _windows(self) -> list[dict[str, Any]]:
         return [
             {
                 "label": LABELS[name],
-                "address": self.address("overview", window=name),
+                "address": self.address("overview", **self._about._asdict(), window=name),
                 "is_current": name == self._window,
             }
             for name in WINDOWS
@@ -114,13 +124,13 @@ class _Workers(NamedTuple):
 
 def busiest_tasks(past: History) -> list[TaskLine]:
     """Return the tasks whose runs have taken the most time, those first."""
-    lines = (TaskLine(*item) for item in past.by_task().items())
+    lines = (TaskLine(*item) for item in past.by_task.items())
     return sorted(lines, key=lambda line: -line.tally.run_sum)[:MOST_TASKS]
 
 
-def charts_of(past: History) -> Iterable[Chart]:
+def charts_of(past: History, about: About) -> Iterable[Chart]:
     """Return what came of the runs in the window, how long they waited, and how long they took."""
-    times, tallies = past.times, past.tallies()
+    times, tallies = past.times, past.tallies(about)
     marks = [(as_aware(mark.at), mark.label) for mark in past.marks]
 
     def counts(name: str) -> list[float | None]:
@@ -155,15 +165,21 @@ def charts_of(past: History) -> Iterable[Chart]:
     yield charts.curves(
         "wait", _("How long runs waited"), times, shares("waits"), text=duration, marks=marks
     )
-    depths = {point.at: point.depth for point in past.gauges}
-    yield charts.bars(
-        "depth",
-        _("How many runs waited, on average"),
-        times,
-        [Series(label=_("ready"), style="muted", values=[depths.get(at, 0) for at in times])],
-        text=lambda value: str(localize(round(value) if value >= 10 else round(value, 1))),
-        marks=marks,
-    )
+    if not any(about):  # it is sampled of all together
+        yield _depth(past, marks)
     yield charts.curves(
         "run", _("How long attempts took"), times, shares("runs"), text=duration, marks=marks
+    )
+
+
+def _depth(past: History, marks: list[tuple[datetime, str]]) -> Chart:
+    depths = {point.at: point.depth for point in past.gauges}
+    values: list[float | None] = [depths.get(at, 0) for at in past.times]
+    return charts.bars(
+        "depth",
+        _("How many runs waited, on average"),
+        past.times,
+        [Series(label=_("ready"), style="muted", values=values)],
+        text=lambda value: str(localize(round(value) if value >= 10 else round(value, 1))),
+        marks=marks,
     )

@@ -136,12 +136,14 @@ def series(
     given = {"backend": backend, "queue_name": queue_name, "task_path": task_path}
     wanted = {name: value for name, value in given.items() if value is not None}
     rows = _statistics(store).filter(seconds__in=[seconds, TEN_SECONDS], since__gte=first, **wanted)
-    added: dict[int, dict[Key, Tally]] = defaultdict(lambda: defaultdict(Tally))
+    added: dict[int, dict[Key, Tally]] = defaultdict(dict)
     for row in _bounded(rows):
-        added[row.since // seconds * seconds][by(_key(row))].add(Tally.of(row))
-    return [
-        Point(datetime.fromtimestamp(since, UTC), dict(added[since])) for since in sorted(added)
-    ]
+        tallies, key, tally = added[row.since // seconds * seconds], by(_key(row)), Tally.of(row)
+        if key in tallies:
+            tallies[key].add(tally)
+        else:
+            tallies[key] = tally
+    return [Point(datetime.fromtimestamp(since, UTC), added[since]) for since in sorted(added)]
 
 
 def counts(store: Store, duration: timedelta) -> dict[Key, Counts]:

@@ -20,6 +20,7 @@ from taskworks.dashboard.runs import error_frames
 from taskworks.dashboard.runs.form_fields import as_json
 from taskworks.dashboard.runs.relations import MAX_SHOWN, relatives_of, strip_of
 from taskworks.dashboard.runs.rows import seen_by
+from taskworks.dashboard.runs.streaming import is_streamed
 from taskworks.dashboard.runs.timeline import earlier_in_words, timeline_of
 from taskworks.dashboard.runs.values import PARTS, changes_in, text_of, values_of
 from taskworks.database.fields import Unreadable
@@ -112,7 +113,13 @@ class RunPage(Page):
             "has_begun": run.last_attempted_at is not None,
             "can": self._what_can_be_done(run),
             "parts": PARTS,
+            "events": self._events(run),
         }
+
+    def _events(self, run: TaskRun) -> str:
+        """Return where the changes of the run are told; "" if nowhere, or if it has ended."""
+        is_told = run.state not in FINISHED and is_streamed(self.request)
+        return self.address("run_events", run.id) if is_told else ""
 
     def _what_can_be_done(self, run: TaskRun) -> dict[str, bool]:
         """Return which buttons there are: what applies, and the user may."""

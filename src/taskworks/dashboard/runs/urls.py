@@ -8,6 +8,7 @@ from taskworks.dashboard.runs.changed_run import ChangedRunPage
 from taskworks.dashboard.runs.list_page import RunsPage
 from taskworks.dashboard.runs.matching_page import MatchingPage
 from taskworks.dashboard.runs.new_run import NewRunOfTaskPage, NewRunPage
+from taskworks.dashboard.runs.run_events import RunEvents
 from taskworks.dashboard.runs.run_page import (
     RelativesPage,
     RunPage,
@@ -30,6 +31,7 @@ urlpatterns = [
     path("runs/matching/", MatchingPage.as_view(), name="runs_matching"),
     path("runs/<uuid:run_id>/", RunPage.as_view(), name="run"),
     path("runs/<uuid:run_id>/steps/", StepsPage.as_view(), name="run_steps"),
+    path("runs/<uuid:run_id>/events/", RunEvents.as_view(), name="run_events"),
     path("runs/<uuid:run_id>/strip/", StripPage.as_view(), name="run_strip"),
     path("runs/<uuid:run_id>/related/", RelativesPage.as_view(), name="run_relatives"),
     path("runs/<uuid:run_id>/text/<slug:part>/", TextView.as_view(), name="run_text"),

@@ -4,6 +4,7 @@
 (() => {
   const INTERVAL = "taskworks.interval";
   const KEYS = "taskworks.keys";
+  const SOON = 100; // milliseconds, in which more may change
   const THEMES = ["auto", "light", "dark"];
   const find = (selector) => document.querySelector(selector);
   const findAll = (selector) => [...document.querySelectorAll(selector)];
@@ -37,8 +38,26 @@
 
   const plan = () => {
     clearTimeout(timer);
+    listen();
     if (live && seconds() && !document.hidden) {
       timer = setTimeout(refresh, seconds() * 1000);
+    }
+  };
+
+  // A run's page is told at once where the server streams events; a hidden page listens to none.
+  let events = null;
+  let soon = 0;
+  const listen = () => {
+    const where = live && seconds() && !document.hidden && live.dataset.twEvents;
+    if (where && !events) {
+      events = new EventSource(where);
+      events.addEventListener("changed", () => {
+        clearTimeout(soon);
+        soon = setTimeout(refresh, SOON);
+      });
+    } else if (!where && events) {
+      events.close();
+      events = null;
     }
   };
 
