@@ -36,8 +36,8 @@ def counted(number: int, one: str, more: str, **values: Any) -> Sentence:
     return sentence(one if number == 1 else more, number=number, **values)
 
 
-def joined(*parts: str, by: str = " ") -> Sentence:
-    """Return the parts that are not empty as one."""
+def joined(*parts: str | None, by: str = " ") -> Sentence:
+    """Return the parts that are not empty, nor None, as one."""
     values = {f"part{place}": part for place, part in enumerate(filter(None, parts))}
     return sentence(by.replace("%", "%%").join(f"%({name})s" for name in values), **values)
 
