@@ -82,7 +82,7 @@ def moment(at: datetime | None) -> str:
         return str(at)
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
-        at.isoformat(),
+        at.isoformat(timespec="seconds"),
         f"{there:%Y-%m-%d %H:%M:%S} UTC" if timezone.is_aware(at) else "",
         f"{here:%Y-%m-%d %H:%M:%S}",
     )

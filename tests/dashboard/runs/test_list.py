@@ -173,6 +173,14 @@ def test_no_query_is_an_error_of_ours(root: Client, query: dict[str, list[str]])
         assert response.status_code in (200, 302, 400), response.content.decode()
 
 
+def test_a_page_of_fifty_runs_is_small(root: Client) -> None:
+    for number in range(50):
+        make(state=RunState.FAILED, errors=[error()], kwargs={"order": number, "country": "CH"})
+    response = root.get(place("runs"))
+    assert text_of(response).count("data-tw-row") == 50
+    assert len(response.content) <= 60_000
+
+
 def test_looking_changes_nothing(root: Client) -> None:
     run = make(state=RunState.FAILED)
     before = [*TaskRun.objects.values()]
