@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from multiprocessing.connection import wait
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from django.db import Error as DatabaseError
@@ -29,6 +29,7 @@ from taskworks.logs import steady_logger
 CHANNEL = "taskworks"
 WATCHERS_CHANNEL = "taskworks_watched"
 MAX_RUNS_PER_NOTIFICATION = 150  # ids; a payload has room for 8,000 bytes
+LATEST_CALLS = 2  # that an enqueue leaves for a commit: a notification, and a message by a broker
 NOTIFY_INTERVAL = 0.02  # seconds between two notifications of a queue by one process
 MAX_QUEUES_REMEMBERED = 1000  # of which this process knows when it last sent a notification
 # Runs due sooner than this are notified like ready ones; idle workers find later ones on their own.
@@ -37,6 +38,8 @@ NOTIFY_IF_DUE_WITHIN = timedelta(seconds=10)
 SCHEDULE_SAVED = json.dumps({"schedules": True})
 # To workers this says that runs of any queue may be ready: they look at what is paused as well.
 PAUSES_CHANGED = json.dumps([None, None])
+
+Call = TypeVar("Call", bound=Callable[[], Any])
 
 logger = steady_logger(__name__)
 
@@ -75,21 +78,21 @@ def notify_on_commit(notification: Notification, connection: BaseDatabaseWrapper
     """
     if not connection.in_atomic_block:
         notification()
-    elif not _is_of_a_test(connection) and not _is_last_on_commit(notification, connection):
+    elif not is_of_a_test(connection) and not awaiting_commit(notification, connection):
         transaction.on_commit(notification, using=connection.alias, robust=True)
 
 
-def _is_of_a_test(connection: BaseDatabaseWrapper) -> bool:
+def is_of_a_test(connection: BaseDatabaseWrapper) -> bool:
     """Return whether the transaction ends with a rollback."""
     return any(getattr(block, "_from_testcase", False) for block in connection.atomic_blocks)
 
 
-def _is_last_on_commit(notification: Notification, connection: BaseDatabaseWrapper) -> bool:
-    """Return whether the last call that awaits this commit sends the same."""
-    if not connection.run_on_commit:
-        return False
-    savepoints, call, *_ = connection.run_on_commit[-1]
-    return call == notification and savepoints <= {*connection.savepoint_ids}
+def awaiting_commit(call: Call, connection: BaseDatabaseWrapper) -> Call | None:
+    """Return an equal call among the last ones that await this commit."""
+    for savepoints, waiting, *_ in connection.run_on_commit[-LATEST_CALLS:]:
+        if waiting == call and savepoints <= {*connection.savepoint_ids}:
+            return waiting
+    return None
 
 
 # Payloads. Any role of the database may send any text, which is ignored if it is not one of these.

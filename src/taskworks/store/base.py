@@ -6,6 +6,7 @@ The runs given to such a verb carry the values to write.
 """
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from django.db.models import Value
 from django.db.models.functions import Coalesce, Concat
 
 from taskworks.conf import conf
-from taskworks.database import clock
+from taskworks.database import clock, messengers
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.notifications import Listener, Notification, notify_on_commit
 from taskworks.database.transactions import writing
@@ -28,6 +29,7 @@ from taskworks.models.run import TaskRunQuerySet
 from taskworks.models.schedule import ScheduleQuerySet
 from taskworks.models.worker import WorkerQuerySet
 from taskworks.store.new_runs import NewRuns
+from taskworks.store.ready_runs import ready
 from taskworks.store.statements import (
     Change,
     Rows,
@@ -94,11 +96,25 @@ class Base(ABC):
 
     # Notify workers that there is something to claim; on databases that cannot, they look.
 
-    def notify_workers(self, backend: str | None = None, queue_name: str | None = None) -> None:
-        """Notify workers after the commit that runs of a queue, or of any queue, are ready."""
+    def notify_workers(
+        self,
+        backend: str | None = None,
+        queue_name: str | None = None,
+        runs: NewRuns | Sequence[TaskRun] = (),
+        *,
+        count: int = 1,
+        are_limited: bool = False,
+    ) -> None:
+        """
+        Notify workers after the commit that so many runs of a queue, or of any queue, are ready;
+        ``runs`` are these, if they are known.
+        """
         if self.can_notify and conf().notify:
-            notification = Notification(self.alias, backend, queue_name, self.notify)
-            notify_on_commit(notification, self.connection)
+            # Who is told of a queue claims what is there without a limit, and looks no further.
+            named = None if are_limited else queue_name
+            notify_on_commit(Notification(self.alias, backend, named, self.notify), self.connection)
+        if messengers.in_use:
+            messengers.tell_on_commit(self.connection, backend, queue_name, ready(runs), count)
 
     def notify(self, payload: str, channel: str | None = None) -> None:
         """Send a notification at once, by default on the workers' channel."""
@@ -317,18 +333,17 @@ class Base(ABC):
     def _notify_if_any(self, count: int) -> int:
         """Notify workers if runs have become ready; return the count."""
         if count:
-            self.notify_workers()
+            self.notify_workers(count=count)
         return count
 
     def _notify_queues_of(self, runs: Sequence[TaskRun], written: set[UUID]) -> set[UUID]:
         """Notify workers of the queues of the runs that were written."""
-        of_queues = {
-            (run.backend, run.queue_name if run.limit_name is None else None)
-            for run in runs
-            if run.id in written
-        }
-        for backend, name in of_queues:
-            self.notify_workers(backend, name)
+        of_queues = defaultdict[tuple[str, str, bool], list[TaskRun]](list)
+        for run in runs:
+            if run.id in written:
+                of_queues[run.backend, run.queue_name, run.limit_name is not None].append(run)
+        for (backend, name, are_limited), some in of_queues.items():
+            self.notify_workers(backend, name, some, count=len(some), are_limited=are_limited)
         return written
 
     def _fetch(self, statement: str, parameters: Any) -> list[tuple[Any, ...]]:

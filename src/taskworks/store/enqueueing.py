@@ -49,9 +49,13 @@ class Enqueueing(Base):
             insert(new)
         if new.starts_within(NOTIFY_IF_DUE_WITHIN):
             columns = new.template.columns
-            # Who is told of a queue claims what is there without a limit, and looks no further.
-            queue_name = columns["queue_name"] if new.lanes is None else None
-            self.notify_workers(columns["backend"], queue_name)
+            self.notify_workers(
+                columns["backend"],
+                columns["queue_name"],
+                new,
+                count=len(new),
+                are_limited=new.lanes is not None,
+            )
 
     def enqueue_once(
         self, new: NewRuns, once: Once, insert: Insert | None = None

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from taskworks.conf import conf
+from taskworks.database import messengers
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.notifications import PAUSES_CHANGED
 from taskworks.database.transactions import writing
@@ -51,6 +52,7 @@ class Pausing(Base):
             resumed = bool(self.pauses.of(scope).in_force().delete()[0])
             if resumed:
                 self._notify_of_pauses()
+                messengers.tell_on_commit(self.connection, scope.backend or None)
         return resumed
 
     def forget_ended_pauses(self) -> int:

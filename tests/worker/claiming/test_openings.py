@@ -137,7 +137,7 @@ def test_a_run_that_ends_makes_room_only_where_places_are_counted(
     intake: Intake, worker: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = []
-    monkeypatch.setattr(type(store()), "notify_workers", lambda self, *of: told.append(1))
+    monkeypatch.setattr(type(store()), "notify_workers", lambda self, *of, **more: told.append(1))
     freed = FreedSlots(store(), intake.has_slots)
     for numbers, frees in (({}, False), ({"at_once": 5}, True), ({"at_once": None}, False)):
         limits.change("slow", rate="1000/s", **numbers) if numbers else None
