@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 
@@ -23,8 +25,20 @@ class TaskworksConfig(AppConfig):
             import taskworks.typed  # noqa: F401
 
         checks_of_settings.register()
+        _make_backends()
         post_migrate.connect(sync.synchronize_after_migrate, sender=self)
         post_migrate.connect(limits.synchronize_after_migrate, sender=self)
+
+
+def _make_backends() -> None:
+    """Make what TASKS names, because one of Celery's tells workers of what others make ready."""
+    from taskworks.exceptions import InvalidTaskBackend
+    from taskworks.options.tasks_setting import aliases, backend_of
+
+    with suppress(InvalidTaskBackend):  # which a check reports
+        for alias in aliases():
+            with suppress(InvalidTaskBackend):
+                backend_of(alias)
 
 
 def _offers_tasks() -> bool:
