@@ -33,6 +33,8 @@ ANY_DATABASE = [
     ROOT / "parameters",
     ROOT / "processes" / "test_worker_process.py",
     ROOT / "rest" / "test_schemathesis.py",
+    ROOT / "tickets" / "test_checks.py",
+    ROOT / "tickets" / "test_trouble.py",
     ROOT / "timetables",
     ROOT / "worker" / "pools",
     ROOT / "worker" / "claiming" / "test_poll_schedule.py",
@@ -66,6 +68,7 @@ THOROUGH_ON_SERVERS = [
     ROOT / "faces",
     ROOT / "processes",
     ROOT / "testing",
+    ROOT / "tickets",
     ROOT / "traces",
     ROOT / "typed",
 ]
@@ -78,6 +81,7 @@ ONCE = [
     ROOT / "dashboard" / "runs" / "test_in_browser.py",
     ROOT / "faces" / "test_admin_in_browser.py",
     ROOT / "moving" / "test_guides.py",
+    ROOT / "tickets" / "test_trouble.py",
 ]
 # What even a thorough run shows on PostgreSQL alone of the servers: signals, pipes, child processes
 # and pages are the same on any other.
@@ -96,6 +100,7 @@ ON_ONE_SERVER = [
     ROOT / "stopping" / "test_odd_ends.py",
     ROOT / "stopping" / "test_shutdown.py",
     ROOT / "testing",
+    ROOT / "tickets",
     ROOT / "typed",
 ]
 # What the pairs of Python and Django after the first run on the servers: what lies nearest to

@@ -39,6 +39,7 @@ def test_a_block_is_the_whole_of_its_file(block: Block) -> None:
 def test_every_file_is_on_a_page_and_is_executed() -> None:
     for module in (
         "test_howto",
+        "test_celery",
         "test_logging",
         "test_rest",
         "test_testing",

@@ -25,6 +25,7 @@ def observed() -> dict[str, Any]:
         "TASKWORKS": {one.name.upper(): one.default for one in fields(inside.Conf)},
         "keys of a backend": sorted(inside.KEYS),
         "OPTIONS of a backend": sorted(inside.KEYS_OF_OPTIONS),
+        "OPTIONS of a CeleryBackend": sorted(inside.KEYS_OF_CELERY),
         "TASK_DEFAULTS": {one.name: _plain(one.default) for one in fields(inside.Policy)},
         "RETENTION": {name: _plain(age) for name, age in inside.RETENTION.items()},
         "settings of other packages": sorted({*_texts(OF_OTHERS.fullmatch)}),

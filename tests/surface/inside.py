@@ -1,5 +1,7 @@
 """All that these tests import of the inside; when a module moves, only this file changes."""
 
+from taskworks.backends.celery.options import KEYS as KEYS_OF_CELERY
+from taskworks.backends.celery.ticket import TASK_NAME
 from taskworks.conf import Conf
 from taskworks.database.notifications import (
     CHANNEL,
@@ -23,9 +25,11 @@ __all__ = [
     "BACKPORT_LOGGER",
     "CHANNEL",
     "KEYS",
+    "KEYS_OF_CELERY",
     "KEYS_OF_OPTIONS",
     "RETENTION",
     "SCHEDULE_SAVED",
+    "TASK_NAME",
     "WATCHERS_CHANNEL",
     "Conf",
     "Notification",

@@ -46,6 +46,7 @@ WRITTEN = [
     "taskworks.admin.ScheduleAdmin",
     "taskworks.admin.TaskRunAdmin",
     "taskworks.apps.TaskworksConfig",
+    "taskworks.backends.celery.CeleryBackend",
     "taskworks.backends.database.DatabaseBackend",
     "taskworks.backends.dummy.DummyBackend",
     "taskworks.backends.immediate.ImmediateBackend",

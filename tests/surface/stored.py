@@ -163,6 +163,7 @@ def _notifications() -> dict[str, Any]:
         "a schedule was saved": inside.SCHEDULE_SAVED,
         "tell of this run": inside.asking_for([UUID(int=7)]),
         "news of this run": inside.news_of([UUID(int=7)]),
+        "the task of a ticket": inside.TASK_NAME,
     }
 
 
