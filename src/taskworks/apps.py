@@ -15,6 +15,7 @@ class TaskworksConfig(AppConfig):
         from taskworks import checks as checks_of_settings
         from taskworks import feature_checks  # noqa: F401
         from taskworks.actions import limit_checks, limits, pause_checks  # noqa: F401
+        from taskworks.celery_worker import join_celery_workers
         from taskworks.compat.sisy import receivers as receivers_for_sisy  # noqa: F401
         from taskworks.dashboard import checks as checks_of_dashboard  # noqa: F401
         from taskworks.health import checks as checks_of_problems  # noqa: F401
@@ -26,6 +27,7 @@ class TaskworksConfig(AppConfig):
 
         checks_of_settings.register()
         _make_backends()
+        join_celery_workers()
         post_migrate.connect(sync.synchronize_after_migrate, sender=self)
         post_migrate.connect(limits.synchronize_after_migrate, sender=self)
 

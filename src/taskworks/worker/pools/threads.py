@@ -58,12 +58,19 @@ class ThreadPool(Pool):
     def _work(self) -> None:
         is_called = True
         while is_called:
-            while attempt := self._next_or_rest():
-                outcome = self._execute(attempt)
-                self.vacate()
-                self._done(attempt, outcome)
-                del attempt, outcome
+            while self._execute_next():
+                pass
             is_called = self._calls.get()
+
+    def _execute_next(self) -> bool:
+        """Execute the first attempt that waits; return False if none does."""
+        attempt = self._next_or_rest()
+        if attempt is None:
+            return False
+        outcome = self._execute(attempt)
+        self.vacate()
+        self._done(attempt, outcome)
+        return True
 
     def _next_or_rest(self) -> Attempt | None:
         # With the lock, or an attempt may come while this thread falls asleep, and find it awake.
@@ -78,7 +85,7 @@ class ThreadPool(Pool):
         if self._is_stale(attempt):
             return Released()
         forget_queries()
-        guard = attempt.guarded_by(ThreadGuard())
+        guard = attempt.guarded_by(self._new_guard())
         try:
             # A context of its own: what a task sets (a language, a log's context) ends with it.
             return contextvars.Context().run(execute, attempt, guard, self._sender)
@@ -86,3 +93,6 @@ class ThreadPool(Pool):
             return judge(attempt, guard.reason.exception() if guard.reason else error)
         finally:
             guard.disarm()
+
+    def _new_guard(self) -> ThreadGuard:
+        return ThreadGuard()

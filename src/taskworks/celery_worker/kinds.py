@@ -1,0 +1,40 @@
+"""Which of Celery's pools can execute runs, and how."""
+
+from functools import partial
+from typing import Any
+
+from taskworks.celery_worker.main_thread import MainThread
+from taskworks.celery_worker.pools import MakeThreads
+from taskworks.celery_worker.sharing import MakeRequest
+from taskworks.celery_worker.threads import CelerySolo, CeleryThreads
+
+THREADS, SOLO = "threads", "solo"
+KINDS = {"celery.concurrency.thread": THREADS, "celery.concurrency.solo": SOLO}
+
+
+def kind_of(celery_worker: Any) -> str:
+    """Return which pool it has; raise SystemExit, with a sentence, if that cannot execute runs."""
+    module = type(celery_worker.pool).__module__
+    kind = KINDS.get(module)
+    if kind is None:
+        raise SystemExit(
+            f"This worker has the pool {module.rpartition('.')[2]!r}, which cannot execute the "
+            "runs of a taskworks.backends.celery.CeleryBackend: start it with --pool threads or "
+            "--pool solo."
+        )
+    if kind == SOLO and celery_worker.hub is None:
+        raise SystemExit(
+            f"With the broker {celery_worker._conninfo.as_uri()}, Celery has no event loop, and "
+            "without that --pool solo cannot execute the runs of a "
+            "taskworks.backends.celery.CeleryBackend: start this worker with --pool threads."
+        )
+    return kind
+
+
+def how_to_make_threads(
+    celery_worker: Any, main_thread: MainThread, make_request: MakeRequest
+) -> MakeThreads:
+    """Return what makes the pool for functions, out of Celery's."""
+    if kind_of(celery_worker) == SOLO:
+        return partial(CelerySolo, main_thread, celery_worker, make_request)
+    return partial(CeleryThreads, celery_worker, make_request)

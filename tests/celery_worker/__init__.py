@@ -1,0 +1,1 @@
+"""Runs that are executed by real Celery workers, on the brokers that are there."""

@@ -1,0 +1,50 @@
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.test import TransactionTestCase
+
+from tests.celery_worker.brokers import OwnRedis, own_redis, rabbitmq
+from tests.celery_worker.processes import CeleryWorker, StartCelery
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[OwnRedis]:
+    with own_redis() as server:
+        yield server
+
+
+@pytest.fixture(params=["rabbitmq", "redis"])
+def broker(request: pytest.FixtureRequest) -> str:
+    """The address of each of them."""
+    if request.param == "rabbitmq":
+        return rabbitmq()
+    return request.getfixturevalue("redis_server").url
+
+
+@pytest.fixture(params=["threads", "solo"])
+def pool(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def start_celery(transactional_db: None) -> Iterator[StartCelery]:
+    workers: list[CeleryWorker] = []
+
+    def start_celery(*arguments: Any, **options: Any) -> CeleryWorker:
+        workers.append(CeleryWorker(*arguments, **options))
+        return workers[-1]
+
+    yield start_celery
+    for worker in workers:
+        worker.end()
+
+
+@pytest.fixture(scope="module")
+def lasting_database(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """For tests that share a worker: what they write stays until the last of them has ended."""
+    with django_db_blocker.unblock():
+        yield
+        TransactionTestCase._fixture_teardown(TransactionTestCase())
+        connections.close_all()

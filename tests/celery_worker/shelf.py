@@ -1,0 +1,48 @@
+"""Tasks for Celery workers to execute."""
+
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from taskworks import TaskContext, task
+
+
+@task(takes_context=True)
+def report_and_wait(context: TaskContext, go: str) -> str:
+    """Say how far it is, and go on once there is the file."""
+    context.metadata["half"] = True
+    context.save_metadata()
+    while not Path(go).exists():
+        time.sleep(0.01)
+    return "found"
+
+
+@task
+def nap() -> None:
+    """Sleep, but not for so long at once that a thread could not be interrupted."""
+    while True:
+        time.sleep(0.05)
+
+
+@task
+def sleep_for_ever() -> None:
+    time.sleep(3600)
+
+
+@task
+def count_for_ever() -> None:
+    while True:
+        sum(range(100))
+
+
+@task
+def add_line(path: str, line: str) -> None:
+    with Path(path).open("a") as file:
+        file.write(f"{line}\n")
+
+
+@task
+def swallow_interruptions() -> None:
+    while True:
+        with suppress(BaseException):
+            time.sleep(0.01)

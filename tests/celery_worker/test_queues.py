@@ -1,0 +1,27 @@
+"""The queues that a worker takes follow what it consumes at its broker."""
+
+import pytest
+from celery import Celery
+
+from tests import tasks
+from tests.celery_worker.brokers import OwnRedis
+from tests.celery_worker.processes import StartCelery
+from tests.stopping.runs import finished
+
+pytestmark = [pytest.mark.not_every_day, pytest.mark.thorough_on_servers]
+
+
+def test_add_consumer_and_cancel_consumer_are_followed(
+    start_celery: StartCelery, redis_server: OwnRedis
+) -> None:
+    worker = start_celery(redis_server.url).wait_until_connected()
+    mail = tasks.send_mail.enqueue("a")
+    with Celery("asking", broker=redis_server.url, set_as_current=False) as app:
+        here = {"destination": [worker.name], "reply": True, "timeout": 10}
+        app.control.add_consumer(f"{worker.queue}-mail", **here)
+        assert finished(mail)[0].state == "successful"
+        app.control.cancel_consumer(f"{worker.queue}-mail", **here)
+    left = tasks.send_mail.enqueue("b")
+    finished(*(tasks.noop.enqueue() for _ in range(20)))
+    left.refresh()
+    assert left.status == "READY"

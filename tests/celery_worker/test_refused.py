@@ -1,0 +1,27 @@
+"""A worker that could not execute runs does not start, and says so in a sentence."""
+
+import pytest
+
+from tests.celery_worker.processes import StartCelery
+
+pytestmark = [pytest.mark.not_every_day, pytest.mark.thorough_on_servers]
+
+
+def last_line(log: str) -> str:
+    return log.strip().splitlines()[-1]
+
+
+def test_solo_without_an_event_loop(start_celery: StartCelery) -> None:
+    worker = start_celery("memory://", pool="solo")
+    assert worker.wait() == 1
+    assert "Celery has no event loop" in last_line(worker.log)
+    assert "start this worker with --pool threads." in last_line(worker.log)
+    assert "Traceback" not in worker.log
+
+
+def test_threads_without_an_event_loop_work(start_celery: StartCelery) -> None:
+    from tests import tasks
+    from tests.stopping.runs import finished
+
+    start_celery("memory://", pool="threads").wait_until_up()
+    assert finished(tasks.add.enqueue(1, 2))[0].return_value == 3
