@@ -24,6 +24,7 @@ ROOT = Path(__file__).parent
 # They do not depend on the database, and so run with SQLite alone. A test elsewhere says so by the
 # marker `any_database`.
 ANY_DATABASE = [
+    ROOT / "celery_worker" / "test_stopping.py",
     ROOT / "client",
     ROOT / "example",
     ROOT / "execution",
@@ -42,6 +43,7 @@ ANY_DATABASE = [
 ]
 # They take minutes, or half of one, and so run in a thorough run alone.
 SLOW = [
+    ROOT / "celery_worker" / "test_stopping.py",
     ROOT / "stopping",
     ROOT / "faults",
     ROOT / "processes" / "test_deaths.py",
@@ -62,6 +64,7 @@ NOT_EVERY_DAY = [
 # they run every day, with the servers in a thorough run. So does what is marked
 # `thorough_on_servers`.
 THOROUGH_ON_SERVERS = [
+    ROOT / "celery_worker",
     ROOT / "conformance",
     ROOT / "dashboard",
     ROOT / "docs",
@@ -74,6 +77,7 @@ THOROUGH_ON_SERVERS = [
 ]
 # They say nothing of this Python or Django, and so run with the first pair alone.
 ONCE = [
+    ROOT / "celery_worker",
     ROOT / "client" / "test_in_node.py",
     ROOT / "client" / "test_on_a_page.py",
     ROOT / "conformance" / "celery",

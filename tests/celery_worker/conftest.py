@@ -7,6 +7,7 @@ from django.test import TransactionTestCase
 
 from tests.celery_worker.brokers import OwnRedis, own_redis, rabbitmq
 from tests.celery_worker.processes import CeleryWorker, StartCelery
+from tests.on_request import on_request
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +16,7 @@ def redis_server() -> Iterator[OwnRedis]:
         yield server
 
 
-@pytest.fixture(params=["rabbitmq", "redis"])
+@pytest.fixture(params=["redis", pytest.param("rabbitmq", marks=on_request)])
 def broker(request: pytest.FixtureRequest) -> str:
     """The address of each of them."""
     if request.param == "rabbitmq":

@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests import tasks
 from tests.celery_worker.own_tasks import send_own
 from tests.celery_worker.processes import StartCelery
+from tests.on_request import on_request
 from tests.stopping.runs import finished, run_of
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.not_every_day, pytest.mark.thorough_on_servers]
+pytestmark = on_request
 
 
 def test_runs_leave_room_for_tasks_of_celery(

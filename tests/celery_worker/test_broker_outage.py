@@ -7,10 +7,11 @@ import pytest
 from tests import tasks
 from tests.celery_worker.brokers import OwnRedis, own_redis
 from tests.celery_worker.processes import StartCelery
+from tests.on_request import on_request
 from tests.stopping.runs import finished, run_of
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.not_every_day, pytest.mark.thorough_on_servers]
+pytestmark = on_request
 
 
 @pytest.fixture

@@ -12,11 +12,12 @@ from tests import tasks
 from tests.celery_worker import shelf
 from tests.celery_worker.brokers import rabbitmq
 from tests.celery_worker.processes import CeleryWorker
+from tests.on_request import on_request
 from tests.stopping.runs import cancel_under_way, error_of, finished, wait_until
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("worker")]
 
-OTHERS = [("threads", "rabbitmq"), ("solo", "redis"), ("solo", "rabbitmq")]
+OTHERS = [("threads", "rabbitmq"), ("solo", "rabbitmq")]
 
 
 @pytest.fixture
@@ -28,7 +29,8 @@ def _django_db_helper() -> None:
     scope="module",
     params=[
         ("threads", "redis"),
-        *(pytest.param(one, marks=pytest.mark.not_every_day) for one in OTHERS),
+        pytest.param(("solo", "redis"), marks=pytest.mark.not_every_day),
+        *(pytest.param(one, marks=on_request) for one in OTHERS),
     ],
     ids="-".join,
 )

@@ -3,14 +3,13 @@
 import os
 import signal
 
-import pytest
-
 from taskworks.models import TaskRun
 from tests import tasks
 from tests.celery_worker.processes import StartCelery
+from tests.on_request import on_request
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.not_every_day, pytest.mark.thorough_on_servers]
+pytestmark = on_request
 
 RUNS = int(os.environ.get("TASKWORKS_TEST_CELERY_RUNS", "600"))
 

@@ -1,14 +1,14 @@
 """The queues that a worker takes follow what it consumes at its broker."""
 
-import pytest
 from celery import Celery
 
 from tests import tasks
 from tests.celery_worker.brokers import OwnRedis
 from tests.celery_worker.processes import StartCelery
+from tests.on_request import on_request
 from tests.stopping.runs import finished
 
-pytestmark = [pytest.mark.not_every_day, pytest.mark.thorough_on_servers]
+pytestmark = on_request
 
 
 def test_add_consumer_and_cancel_consumer_are_followed(

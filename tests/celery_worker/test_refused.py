@@ -1,10 +1,11 @@
 """A worker that could not execute runs does not start, and says so in a sentence."""
 
-import pytest
-
+from tests import tasks
 from tests.celery_worker.processes import StartCelery
+from tests.on_request import on_request
+from tests.stopping.runs import finished
 
-pytestmark = [pytest.mark.not_every_day, pytest.mark.thorough_on_servers]
+pytestmark = on_request
 
 
 def last_line(log: str) -> str:
@@ -20,8 +21,5 @@ def test_solo_without_an_event_loop(start_celery: StartCelery) -> None:
 
 
 def test_threads_without_an_event_loop_work(start_celery: StartCelery) -> None:
-    from tests import tasks
-    from tests.stopping.runs import finished
-
     start_celery("memory://", pool="threads").wait_until_up()
     assert finished(tasks.add.enqueue(1, 2))[0].return_value == 3

@@ -8,10 +8,11 @@ from celery import Celery
 
 from tests import tasks
 from tests.celery_worker.processes import CeleryWorker, StartCelery
+from tests.on_request import on_request
 from tests.stopping.runs import wait_until
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.not_every_day, pytest.mark.thorough_on_servers]
+pytestmark = on_request
 
 
 @pytest.fixture

@@ -3,18 +3,15 @@
 import signal
 from pathlib import Path
 
-import pytest
-
 from taskworks import TaskResult
 from taskworks.models import Worker
 from tests import tasks
 from tests.celery_worker import shelf
 from tests.celery_worker.own_tasks import send_own
 from tests.celery_worker.processes import StartCelery
+from tests.on_request import on_request
 from tests.stopping.runs import error_of, run_of, wait_until
 from tests.waiting import wait_for
-
-pytestmark = [pytest.mark.not_every_day, pytest.mark.thorough_on_servers]
 
 PATIENT = {"TASKWORKS_TEST_SHUTDOWN_TIMEOUT": "600"}
 
@@ -25,6 +22,7 @@ def is_given_back(result: TaskResult) -> None:
     assert run.claimed_by is None
 
 
+@on_request
 def test_idle_it_stops_at_once(start_celery: StartCelery, pool: str, broker: str) -> None:
     worker = start_celery(broker, pool=pool).wait_until_connected()
     wait_for(Worker.objects.exists, "it has registered")
@@ -51,6 +49,7 @@ def test_warm_lets_a_run_end_and_gives_back_what_waits(
     assert not Worker.objects.exists()
 
 
+@on_request
 def test_warm_gives_back_what_takes_too_long(
     start_celery: StartCelery, pool: str, broker: str
 ) -> None:
@@ -75,6 +74,7 @@ def test_cold_gives_back_at_once(
     assert not Worker.objects.exists()
 
 
+@on_request
 def test_cold_after_warm(start_celery: StartCelery, pool: str, tmp_path: Path, broker: str) -> None:
     worker = start_celery(broker, pool=pool, size=1, **PATIENT).wait_until_connected()
     result = tasks.wait_for_file.enqueue(str(tmp_path / "never"))
@@ -113,6 +113,7 @@ def test_a_task_of_celery_that_is_executed_meanwhile_comes_to_its_end(
     assert (tmp_path / "done").exists()
 
 
+@on_request
 def test_who_is_asked_through_the_database_stops_celery_too(
     start_celery: StartCelery, pool: str, broker: str
 ) -> None:
