@@ -224,13 +224,14 @@ def _run_part(part: Part, turn: IO[str], files: Path, pytest_args: list[str]) ->
 
 def _verdict(title: str, ended: list[Ended], files: Path, pytest_args: list[str]) -> Verdict:
     name = ended[0].part.database
-    codes = [one.code for one in ended]
+    # Of what is named there may be nothing for one of several processes.
+    codes = [one.code for one in ended if one.code != pytest.ExitCode.NO_TESTS_COLLECTED]
     counts = _counts(_reports(ended, files))
     seconds = max(one.ended for one in ended) - min(one.began for one in ended)
     details = f"{counts}, {seconds:.0f} s"
-    if codes == [pytest.ExitCode.NO_TESTS_COLLECTED] and pytest_args:
+    if not codes and pytest_args:
         return Verdict(name=name, title=title, word="no tests", details=details, ok=True)
-    ok = not any(codes)
+    ok = bool(codes) and not any(codes)
     return Verdict(
         name=name,
         title=title,
@@ -349,12 +350,13 @@ def progress_in(output: str) -> str:
 
 def _failed(ended: list[Ended], files: Path) -> list[str]:
     """The tests that have failed; none if something else has, for which no second try is enough."""
-    if {one.code for one in ended} - {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+    code = pytest.ExitCode
+    if {one.code for one in ended} - {code.OK, code.TESTS_FAILED, code.NO_TESTS_COLLECTED}:
         return []
     return [
         test
         for one in ended
-        if one.code
+        if one.code == code.TESTS_FAILED
         for test in json.loads(_last_failed(one.part, files).read_text())
     ]
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests import conftest, on_every_database, sharing
 from tests.lowest import lowest_versions
-from tests.on_every_database import Part, progress_in
+from tests.on_every_database import Ended, Part, progress_in
 from tests.sharing import dealt_out, part_of, write_seconds
 from tests.turns import Turns
 
@@ -139,6 +139,34 @@ def test_each_database_has_a_part_that_begins_at_once(
     monkeypatch.setattr(on_every_database, "IN_THE_MATRIX", is_in_the_matrix)
     parts = on_every_database._in_line(["sqlite", "mariadb"], 2)
     assert [f"{part.database} {part.variable}" for part in parts] == line
+
+
+@pytest.mark.parametrize(
+    ("codes", "arguments", "word"),
+    [
+        ((0, 0), [], "passed"),
+        ((0, 1), [], "FAILED"),
+        ((0, 5), [], "passed"),  # nothing was left for the second one
+        ((5, 1), [], "FAILED"),
+        ((5, 5), ["tests/none"], "no tests"),
+        ((5, 5), [], "FAILED"),
+    ],
+)
+def test_the_verdict_on_a_database_is_that_of_its_parts(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    codes: tuple[int, int],
+    arguments: list[str],
+    word: str,
+) -> None:
+    monkeypatch.setattr(on_every_database, "IN_CI", False)  # nothing is tried again
+    ended = []
+    for number, code in enumerate(codes, start=1):
+        part = Part(database="sqlite", number=number, parts=2)
+        part.file(tmp_path, "xml").write_text('<testsuites><testsuite tests="1"/></testsuites>')
+        ended.append(Ended(part=part, code=code, began=0.0, ended=1.0))
+    verdict = on_every_database._verdict("sqlite 3", ended, tmp_path, arguments)
+    assert (verdict.word, verdict.ok) == (word, word != "FAILED")
 
 
 def test_parts_of_a_database_share_no_file_and_no_database() -> None:
