@@ -37,7 +37,7 @@ def test_a_worker_executes_what_is_ready(closed: str, processes: str) -> None:
         ["/bin/sh", "-c", f"exec {shlex.join([*command, '--processes', processes])} {closed}"],
         cwd=conftest.ROOT,
         env={**os.environ, **conftest.test_database()},
-        timeout=60,
+        timeout=240,
         check=False,
     )
     states = {str(run.id): run.state for run in TaskRun.objects.all()}
