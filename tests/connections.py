@@ -76,7 +76,12 @@ def wait_until_blocked(count: int = 1) -> None:
     """Wait until so many connections wait for locks. SQLite does not tell."""
     if connection.vendor != "sqlite":
         # In another connection: within a transaction, PostgreSQL gives the same answer again.
-        wait_for(lambda: elsewhere(_blocked) >= count, f"{count} connections wait for locks")
+        wait_for(lambda: are_blocked(count), f"{count} connections wait for locks")
+
+
+def are_blocked(count: int = 1) -> bool:
+    """Whether so many connections wait for locks. SQLite does not tell."""
+    return connection.vendor != "sqlite" and elsewhere(_blocked) >= count
 
 
 def _blocked() -> int:

@@ -47,7 +47,8 @@ class Workflow(models.Model):
     metadata = JSONTextField(default=dict, holds=readable.metadata)
 
     created_at = models.DateTimeField()
-    # Since when it gets no more members from its creator. Until then it does not end.
+    # Since when it gets no more members from its creator. Until then it does not end. NULL again
+    # once it is being deleted, because it ended long ago.
     closed_at = models.DateTimeField(null=True)
     # Since when its members are being cancelled.
     stopping_at = models.DateTimeField(null=True)

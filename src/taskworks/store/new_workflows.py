@@ -114,7 +114,7 @@ class NewWorkflows(Blocking):
         with writing(self.alias):
             self.lock_to_write()
             now = self.read_clock()
-            rows = self.workflows.filter(id=workflow, closed_at=None)
+            rows = self.workflows.filter(id=workflow, closed_at=None, finished_at=None)
             return bool(rows.update(closed_at=now))
 
     # Read.

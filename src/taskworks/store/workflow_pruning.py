@@ -1,5 +1,6 @@
 """Delete workflows that ended long ago, with their members: a member is not deleted before."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from taskworks.database.clock import DatabaseClock
 from taskworks.models import Edge, RunState, Workflow
 from taskworks.models.run import FINISHED
 from taskworks.options.retention import Rule
+from taskworks.store.statements import chunks
 from taskworks.store.workflow_retries import WorkflowRetries
 
 WITHOUT_A_WORKER = (*FINISHED, RunState.BLOCKED)
@@ -44,6 +46,8 @@ class WorkflowPruning(WorkflowRetries):
             if not locked.select_for_update(skip_locked=True).first():
                 return Pruned(0, row)
             runs, has_more = self._delete_members(row, limit)
+            if has_more:  # from now on, nothing of it is retried
+                self.workflows.filter(id=row.id).update(closed_at=None)
         return Pruned(runs, after if has_more else row)
 
     def old_workflows(self, rule: Rule) -> QuerySet[Workflow]:
@@ -62,11 +66,10 @@ class WorkflowPruning(WorkflowRetries):
 
     def _delete_members(self, row: Workflow, limit: int) -> tuple[int, bool]:
         """Return how many runs were deleted, and whether it goes on."""
-        families = [row.id, *(child.id for child in self.within(row.id))]
-        members = self.runs.filter(workflow__in=families)
-        ids = [*members.values_list("id", flat=True)[:limit]]
+        family = [row.id, *(child.id for child in self.within(row.id))]
+        ids = self._some_members_of(family, limit)
         if not ids:
-            self._delete_rows(families)
+            self._delete_rows(family)
             return 0, False
         followed = Exists(Edge.objects.filter(after=OuterRef("id")))
         meant = self.runs.filter(state__in=WITHOUT_A_WORKER)
@@ -74,8 +77,21 @@ class WorkflowPruning(WorkflowRetries):
         deleted = self._delete(ids, meant)
         kept = {*self.runs.filter(id__in=ids).values_list("id", flat=True)}
         self.edges.filter(run__in={*ids} - kept).delete()
+        if deleted == len(ids) < limit:
+            self._delete_rows(family)
+            return deleted, False
         return deleted, deleted > 0
 
-    def _delete_rows(self, ids: list[UUID]) -> None:
-        self.steps.filter(workflow__in=ids).delete()
-        self.workflows.filter(id__in=ids).delete()
+    def _some_members_of(self, family: Sequence[UUID], limit: int) -> list[UUID]:
+        found: list[UUID] = []
+        for some in chunks(family):
+            members = self.runs.filter(workflow__in=some).values_list("id", flat=True)
+            found += members[: limit - len(found)]
+            if len(found) == limit:
+                break
+        return found
+
+    def _delete_rows(self, family: Sequence[UUID]) -> None:
+        for some in chunks(family):
+            self.steps.filter(workflow__in=some).delete()
+            self.workflows.filter(id__in=some).delete()

@@ -14,7 +14,7 @@ from taskworks.models import Edge, RunState, Step, TaskRun, Workflow
 from taskworks.models.workflow import Kind
 from taskworks.store.blocking import holds
 from taskworks.store.statements import chunks
-from taskworks.store.workflow_ends import UNSUCCESSFUL
+from taskworks.store.workflow_hopes import UNSUCCESSFUL
 from taskworks.store.workflow_stops import WorkflowStops
 
 ANY_END, FAILURE, SUCCESS = "any_end", "failure", "success"  # the rules in Step.after
@@ -77,7 +77,7 @@ class WorkflowRetries(WorkflowStops):
         with writing(self.alias):
             self.lock_to_write()
             above = self._locked_path(workflow)
-            if not above or any(row.stopping_at and not row.finished_at for row in above):
+            if not above or any(map(_cannot_be_retried, above)):
                 return 0
             family = self._family(above[-1])
             chosen = self._chosen(family, workflow, from_step)
@@ -101,7 +101,7 @@ class WorkflowRetries(WorkflowStops):
         with writing(self.alias):
             self.lock_to_write()
             above = self._locked_path(run.workflow)
-            if any(row.stopping_at and not row.finished_at for row in above):
+            if any(map(_cannot_be_retried, above)):
                 return False
             if not self.retry(run.id, executor, fresh=fresh):
                 return False
@@ -260,6 +260,13 @@ class WorkflowRetries(WorkflowStops):
         for some in chunks(sorted(ids)):
             rows = self._in(self.runs.filter(id__in=some), *states)
             rows.update(state=state, available_at=available_at, **AGAIN)
+
+
+def _cannot_be_retried(row: Workflow) -> bool:
+    """Return whether a workflow is being stopped, or deleted because it is too old."""
+    if row.finished_at:
+        return row.closed_at is None
+    return row.stopping_at is not None
 
 
 RETRIED_AGAIN = (*UNSUCCESSFUL, RunState.SUCCESSFUL)
