@@ -1,6 +1,6 @@
 """Cancel and retry a workflow, all of it or from a step on, and single runs of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -378,15 +378,15 @@ def test_a_failure_in_the_moment_before_a_group_ends_stops_the_rest(
     runs = {one.name: one.task_result.id for one in result.steps() if one.task_result}
     failed = {"state": RunState.FAILED, "finished_at": DatabaseClock()}
     group = UUID(result.step("group").workflow.id)
-    look, changed = Store._waits_in_hope, []
+    look, changed = Store._near_failures, []
 
-    def fail_after_it_has_looked(self: Store, of: UUID) -> bool:
-        found = look(self, of)
-        if of == group and not changed:
+    def fail_after_it_has_looked(self: Store, ids: Sequence[UUID]) -> list[UUID]:
+        found = look(self, ids)
+        if group in ids and not changed:
             changed.append(elsewhere(lambda: TaskRun.objects.filter(id=runs["a"]).update(**failed)))
         return found
 
-    monkeypatch.setattr(Store, "_waits_in_hope", fail_after_it_has_looked)
+    monkeypatch.setattr(Store, "_near_failures", fail_after_it_has_looked)
     end_workflows(store, [group])
     assert changed == [1]
     assert Row.objects.get(id=group).finished_at is None

@@ -28,7 +28,7 @@ def end_workflows(store: Store, ids: Iterable[UUID], until: float = math.inf) ->
     Write that those of these workflows have ended that have, and stop those that do not outlive
     their failure. Return how many have ended, and how many runs became ready.
     """
-    ends = store.end_workflows(ids)
+    ends = store.end_workflows(ids, until)
     changed = ends.unblocked + len(ends.finished)
     for row in ends.finished:
         announce_end(row)
@@ -72,7 +72,7 @@ def _cancel_members(store: Store, workflow: UUID, until: float) -> int:
             for run in store.runs.filter(id__in=ids):
                 if sender := _sender(run.backend):
                     announce_cancelled(sender, run.to_result())
-        unblocked += store.pass_on(store.followers(ids)) if ids else 0
+        unblocked += store.unblock_after([*ids], until)
         if time.monotonic() >= until:
             break
     return unblocked

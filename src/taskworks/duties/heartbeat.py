@@ -15,7 +15,10 @@ from taskworks.duties.workflows import WorkflowSweep
 from taskworks.store import Store
 from taskworks.store.rescuing import Overview
 
-SWEEPING = 0.05  # of the time between two heartbeats, for blocked runs if there are very many
+# Of the time between two heartbeats:
+SWEEPING = 0.05  # for blocked runs, if there are very many
+MENDING = 0.2  # for workflows, if there are many whose end nobody has written
+MAX_SWEEP = 0.25  # for each sweep, or the next heartbeat would come late
 
 
 class Heartbeat(BackgroundThread):
@@ -117,10 +120,7 @@ class Heartbeat(BackgroundThread):
     def _sweep(self, overview: Overview) -> bool:
         """Go on with the sweeps of what waits; return whether a run became ready."""
         has_unblocked = overview.blocked and self._has_unblocked()
-        if overview.workflows:
-            self._workflows.step(within=conf().heartbeat_interval)
-            has_unblocked |= self._workflows.has_changed
-        return has_unblocked
+        return (overview.workflows and self._has_ended_workflows()) or has_unblocked
 
     def _rescue(self) -> int:
         return rescue(self._store, within=conf().heartbeat_interval, tell=self.rescued)
@@ -133,10 +133,24 @@ class Heartbeat(BackgroundThread):
         interval = conf().heartbeat_interval
         until, has_unblocked = time.monotonic() + interval * SWEEPING, False
         while True:
-            has_more = self._unblocking.step(within=interval)
+            has_more = self._unblocking.step(within=interval * MAX_SWEEP)
             has_unblocked |= self._unblocking.has_unblocked
             if not has_more or self.is_stopping or time.monotonic() >= until:
                 return has_unblocked
+
+    def _has_ended_workflows(self) -> bool:
+        """
+        Go on with the sweep of workflows: by one step, or as long as it finds something, for a
+        share of the time; return whether it has.
+        """
+        interval = conf().heartbeat_interval
+        until, has_changed = time.monotonic() + interval * MENDING, False
+        while True:
+            has_more = self._workflows.step(within=interval * MAX_SWEEP)
+            has_changed |= self._workflows.has_changed
+            is_idle = not (has_more and self._workflows.has_changed)
+            if is_idle or self.is_stopping or time.monotonic() >= until:
+                return has_changed
 
     def _note_beat(self) -> None:
         now = time.monotonic()

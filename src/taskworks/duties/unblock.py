@@ -6,14 +6,13 @@ A worker does so as soon as it has written the outcome of a run that others may 
 cannot, or dies first, the sweep that comes with every few heartbeats does it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterable
 from uuid import UUID
 
 from taskworks import real_time as time
 from taskworks.correlation import extras_of
 from taskworks.duties.sender import sender_of
-from taskworks.duties.workflows import look_after_all
+from taskworks.duties.workflows import MAX_LOOK, look_after_all
 from taskworks.execution import Attempt, cancellation
 from taskworks.logs import steady_logger
 from taskworks.models.run import FINISHED
@@ -25,32 +24,51 @@ from taskworks.store.blocking import Blocked, Following
 
 CHUNK = 1000  # edges, or runs
 
-T = TypeVar("T")
-
 logger = steady_logger(__name__)
 
 
 class Followers(Subscriber):
     """
-    Unblocks what follows the runs whose outcomes this worker has written.
+    Unblocks what follows the runs whose outcomes this worker has written: if very much does, a part
+    of it between other work.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._ended: set[UUID] = set()
+        self._looked_at: list[UUID] = []  # whose edges are being looked at
+        self._last_edge = 0  # the last of these that was
+
+    @property
+    def may_have_more(self) -> bool:
+        """True if some are left."""
+        return bool(self._ended or self._looked_at)
 
     def recorded(self, attempts: Attempts) -> None:
         self._ended |= {attempt.run.id for attempt in attempts if _is_followed(attempt)}
 
     def unblock(self) -> bool:
-        """Unblock what can be; return whether a run became ready. Free if none is followed."""
-        if not self._ended:
-            return False
-        unblocked = False
-        for ended in _chunks([*self._ended]):
-            unblocked |= self._store.pass_on(self._store.followers(ended)) > 0
-        self._ended = set()  # unless it raised: then the next call tries again
+        """
+        Unblock what can be within a moment; return whether a run became ready. Free if none is
+        followed.
+        """
+        unblocked, until = False, time.monotonic() + MAX_LOOK
+        while self.may_have_more:
+            unblocked |= self._unblock_some()
+            if time.monotonic() >= until:
+                break
         return unblocked
+
+    def _unblock_some(self) -> bool:
+        if not self._looked_at:
+            self._looked_at = [*self._ended][:CHUNK]
+            self._ended.difference_update(self._looked_at)
+        edges = self._store.followers(self._looked_at, self._last_edge, CHUNK)
+        unblocked = self._store.pass_on(edges)
+        self._last_edge = edges[-1].id if len(edges) == CHUNK else 0
+        if not self._last_edge:  # and it has not raised: then the next call tries again
+            self._looked_at = []
+        return unblocked > 0
 
 
 class ParkedRuns:
@@ -76,7 +94,7 @@ class ParkedRuns:
     def unblock(self) -> bool:
         """Unblock the next ones; return whether one became ready. Free if there are none."""
         for pause, last in self._last_edges.items():
-            edges = self._store.edges_since(last, CHUNK, after=pause)
+            edges = self._store.followers([pause], last, CHUNK)
             unblocked = self._store.pass_on(edges) > 0
             if len(edges) == CHUNK:
                 self._last_edges[pause] = edges[-1].id
@@ -165,8 +183,3 @@ def _cancel(store: Store, edge: Following) -> None:
         if sender := sender_of(run):
             announce_cancelled(sender, run.to_result())
     store.delete_edges([edge])
-
-
-def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), CHUNK):
-        yield items[start : start + CHUNK]

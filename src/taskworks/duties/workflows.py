@@ -19,6 +19,7 @@ from taskworks.store import Store
 from taskworks.store.workflow_ends import Unfinished
 
 CHUNK = 1000  # workflows
+ENDED_AT_ONCE = 100  # of these, between two looks at the time
 MAX_LOOK = 1.0  # seconds between writes of outcomes; the sweep does what is left
 
 
@@ -68,25 +69,35 @@ class WorkflowSweep:
         Look at the next chunk, for about ``within`` seconds at most; return whether there may be
         more before the end.
         """
-        until = time.monotonic() + within
+        until, self.has_changed = time.monotonic() + within, False
         rows = self._store.unfinished_workflows(self._last, CHUNK)
-        self._last, self.has_changed = None, False
         # All that are to stop come first: or what is within one would end with members that wait.
-        for look in (self._stop, self._end):
-            for number, row in enumerate(rows, 1):
-                self.has_changed |= look(row, until) > 0
-                if number == CHUNK or time.monotonic() >= until:
-                    self._last = row.id
-                    break
-        return self._last is not None
+        looked_at = self._end(self._stop(rows, until), until)
+        is_cut = len(looked_at) < len(rows) or len(rows) == CHUNK
+        self._last = looked_at[-1].id if is_cut else None
+        return is_cut
 
-    def _stop(self, row: Unfinished, until: float) -> int:
-        if row.is_stopping:
-            return stop_workflow(self._store, row.id, patient=False, until=until) or 0
-        return stop_after_failure(self._store, row.id, until) if row.is_to_stop else 0
+    def _stop(self, rows: list[Unfinished], until: float) -> list[Unfinished]:
+        """Stop those that are to be; return the rows that were looked at until then."""
+        for number, row in enumerate(rows, 1):
+            if row.is_stopping:
+                stopped = stop_workflow(self._store, row.id, patient=False, until=until)
+                self.has_changed |= bool(stopped)
+            elif row.is_to_stop:
+                self.has_changed |= stop_after_failure(self._store, row.id, until) > 0
+            if time.monotonic() >= until:
+                return rows[:number]
+        return rows
 
-    def _end(self, row: Unfinished, until: float) -> int:
-        return end_workflows(self._store, [row.id], until) if row.may_be_over else 0
+    def _end(self, rows: list[Unfinished], until: float) -> list[Unfinished]:
+        """Write the ends of those that have ended; return as above."""
+        for start in range(0, len(rows), ENDED_AT_ONCE):
+            some = rows[start : start + ENDED_AT_ONCE]
+            over = [row.id for row in some if row.may_be_over]
+            self.has_changed |= end_workflows(self._store, over, until) > 0
+            if time.monotonic() >= until:
+                return rows[: start + ENDED_AT_ONCE]
+        return rows
 
 
 def look_after_all(store: Store) -> bool:

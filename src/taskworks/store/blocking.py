@@ -3,8 +3,9 @@ Runs that wait for others, or for workflows. What a run waits for are its edges:
 is deleted, and a blocked run that has no edge is made ready.
 """
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from django.db.models import Exists, OuterRef, Subquery, Value
 from django.db.models.functions import Coalesce
 
 from taskworks import instruments
+from taskworks import real_time as time
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.transactions import writing
 from taskworks.models import Edge, Pause, RunState, TaskRun, Workflow
@@ -23,7 +25,7 @@ from taskworks.store.enqueueing import Enqueueing
 from taskworks.store.finishing import STARTED
 from taskworks.store.new_runs import NewRuns
 from taskworks.store.seen_runs import seen
-from taskworks.store.statements import MAX_ROWS_PER_STATEMENT
+from taskworks.store.statements import MAX_ROWS_PER_STATEMENT, chunks
 
 TIMES = ("enqueued_at", "available_at", "expires_at")
 EDGES_AT_ONCE = 1000
@@ -144,14 +146,16 @@ class Blocking(Enqueueing):
 
     # Read edges and blocked runs.
 
-    def followers(self, after: Iterable[UUID]) -> list[Following]:
-        """Return the edges to these runs, or workflows."""
-        return self._following(self.edges.filter(after__in=list(after)))
-
-    def edges_since(self, last: int, limit: int, *, after: UUID | None = None) -> list[Following]:
-        """Return the next edges, or those to one run or pause, by their ids, after the last."""
-        edges = self.edges.filter(id__gt=last, **{} if after is None else {"after": after})
+    def followers(
+        self, after: Collection[UUID], last: int = 0, limit: int = EDGES_AT_ONCE
+    ) -> list[Following]:
+        """Return the next edges to these runs, workflows or pauses, after the last by its id."""
+        edges = self.edges.filter(after__in=[*after], id__gt=last)
         return self._following(edges.order_by("id")[:limit])
+
+    def edges_since(self, last: int, limit: int) -> list[Following]:
+        """Return the next edges, by their ids, after the last."""
+        return self._following(self.edges.filter(id__gt=last).order_by("id")[:limit])
 
     def blocked_since(self, last: Blocked | None, limit: int) -> list[Blocked]:
         """Return the next blocked runs, after the last."""
@@ -184,6 +188,21 @@ class Blocking(Enqueueing):
         return [Following._make(row) for row in rows.values_list(*columns)]
 
     # Unblock, or cancel.
+
+    def unblock_after(self, ended: Sequence[UUID], until: float = math.inf) -> int:
+        """
+        Pass on the edges to these runs or workflows, some at a time; return how many runs became
+        ready. ``until``, by time.monotonic(), is when to leave the rest to the sweep.
+        """
+        unblocked = 0
+        for some in chunks(ended):
+            last = 0
+            while edges := self.followers(some, last):
+                unblocked += self.pass_on(edges)
+                last = edges[-1].id
+                if len(edges) < EDGES_AT_ONCE or time.monotonic() >= until:
+                    break
+        return unblocked
 
     def pass_on(self, edges: Sequence[Following]) -> int:
         """

@@ -6,8 +6,8 @@ read may change in the next moment, so the end is written by one who has locked 
 and has looked again since. Every step of it may be repeated, by anybody.
 """
 
-from collections import defaultdict, deque
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -15,16 +15,14 @@ from uuid import UUID
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from taskworks.models import Edge, RunState, Step, TaskRun, Workflow
-from taskworks.models.run import TaskRunQuerySet
+from taskworks import real_time as time
+from taskworks.models import RunState, Step, Workflow
 from taskworks.models.workflow import Kind, OnFailure
-from taskworks.store.blocking import Following, state_before
-from taskworks.store.new_workflows import NewWorkflows
-from taskworks.store.statements import MAX_ROWS_PER_STATEMENT
+from taskworks.store.workflow_hopes import UNSUCCESSFUL, WorkflowHopes, first_of, members_of
 
 ACTIVE = (RunState.SCHEDULED, RunState.READY, RunState.CLAIMED, RunState.RUNNING)
+AT_ONCE = 500  # workflows that are ended in one transaction
 MOST_HOPELESS = 100  # workflows that are looked at when a member has failed
-UNSUCCESSFUL = (RunState.FAILED, RunState.CANCELLED)
 
 
 @dataclass(slots=True)
@@ -55,7 +53,7 @@ class Unfinished(NamedTuple):
         return self.is_stopping or (self.stops_on_failure and self.has_failed)
 
 
-class WorkflowEnds(NewWorkflows):
+class WorkflowEnds(WorkflowHopes):
     """Write that workflows have ended, and make ready what has waited for them."""
 
     def unfinished_workflows(self, last: UUID | None, limit: int) -> list[Unfinished]:
@@ -73,10 +71,10 @@ class WorkflowEnds(NewWorkflows):
             "closed_at",
             "stopping_at",
             "on_failure",
-            _first_of(_members(me).filter(state__in=ACTIVE)),
-            _first_of(children.filter(finished_at=None)),
-            _first_of(_members(me).filter(is_new, state__in=UNSUCCESSFUL)),
-            _first_of(children.filter(is_new, outcome__in=UNSUCCESSFUL)),
+            first_of(members_of(me).filter(state__in=ACTIVE)),
+            first_of(children.filter(finished_at=None)),
+            first_of(members_of(me).filter(is_new, state__in=UNSUCCESSFUL)),
+            first_of(children.filter(is_new, outcome__in=UNSUCCESSFUL)),
         )
         return [
             Unfinished(
@@ -99,25 +97,45 @@ class WorkflowEnds(NewWorkflows):
             ) in columns[:limit]
         ]
 
-    def end_workflows(self, ids: Iterable[UUID]) -> Ends:
+    def end_workflows(self, ids: Iterable[UUID], until: float = math.inf) -> Ends:
         """
         Write that those of these workflows have ended that have, and those that they are steps of.
-        The sweep does it for a caller who cannot see whether others have added members to them.
+        ``until``, by time.monotonic(), is when to leave the others to the sweep. It does so too for
+        a caller who cannot see whether others have added members to them.
         """
-        ends, to_do = Ends(), deque(dict.fromkeys(ids) if self.sees_commits else ())
-        while to_do:
-            workflow = to_do.popleft()
-            if not self._may_have_ended(workflow):
-                continue
+        ends, remaining = Ends(), dict.fromkeys(ids if self.sees_commits else ())
+        while remaining:
+            some = [*remaining][:AT_ONCE]
+            for id_ in some:
+                del remaining[id_]
+            finished = self._end_some_of(some, ends, until)
+            ends.finished += finished
+            ends.unblocked += self.unblock_after([row.id for row in finished], until)
+            remaining |= dict.fromkeys(self._to_look_at_after(finished))
+            if time.monotonic() >= until:
+                break
+        return ends
+
+    def _end_some_of(self, ids: Sequence[UUID], ends: Ends, until: float) -> list[Workflow]:
+        # Without a lock: almost always, a member is not ready yet.
+        idle = self._idle(ids)
+        finished = self._end_all([id_ for id_, waits in idle.items() if not waits])
+        for workflow in self._near_failures([id_ for id_, waits in idle.items() if waits]):
             if self._released(workflow):
                 ends.unblocked += self._release(workflow)
-            elif row := self._end(workflow):
-                ends.finished.append(row)
-                ends.unblocked += self.pass_on(self.followers([row.id]))
-                if row.parent and row.outcome != RunState.SUCCESSFUL:
-                    to_do += self.hopeless_within(row.parent)
-                to_do += [row.parent] if row.parent else []
-        return ends
+            else:
+                finished += self._end_in_vain(workflow)
+            if time.monotonic() >= until:
+                break
+        return finished
+
+    def _to_look_at_after(self, finished: Iterable[Workflow]) -> list[UUID]:
+        """Return the workflows that may have ended since these have."""
+        failed = dict.fromkeys(
+            row.parent for row in finished if row.parent and row.outcome != RunState.SUCCESSFUL
+        )
+        within = [id_ for parent in failed for id_ in self.hopeless_within(parent)]
+        return [*within, *(row.parent for row in finished if row.parent)]
 
     def hopeless_within(self, workflow: UUID) -> list[UUID]:
         """
@@ -132,32 +150,73 @@ class WorkflowEnds(NewWorkflows):
             found = [*level, *found]
         return found
 
-    def _may_have_ended(self, workflow: UUID) -> bool:
-        """Look without a lock: almost always, a member is not ready yet."""
-        row = self.workflows.filter(id=workflow, finished_at=None, closed_at__isnull=False)
-        return row.filter(*self._is_idle(workflow)).exists()
+    def _idle(self, ids: Sequence[UUID]) -> dict[UUID, bool]:
+        """
+        Return those of these workflows in which no member can go on, and whether some wait. In one
+        statement: one that waits may be ready in the next moment.
+        """
+        return {
+            id_: waits is not None for id_, waits, *active in self._activity(ids) if not any(active)
+        }
 
-    @staticmethod
-    def _is_idle(workflow: UUID) -> tuple[Q, Q]:
-        active = _members(workflow).filter(state__in=ACTIVE)
-        unfinished = Workflow.objects.filter(parent=workflow, finished_at=None)
-        return ~Q(Exists(active)), ~Q(Exists(unfinished))
+    def _activity(self, ids: Sequence[UUID], *more: Subquery) -> Iterable[tuple[Any, ...]]:
+        """Return the ids of workflows that may end, of members that wait, and of what goes on."""
+        me = OuterRef("id")
+        rows = self.workflows.filter(id__in=ids, finished_at=None, closed_at__isnull=False)
+        return rows.values_list(
+            "id",
+            first_of(members_of(me).filter(state=RunState.BLOCKED)),
+            first_of(members_of(me).filter(state__in=ACTIVE)),
+            first_of(Workflow.objects.filter(parent=me, finished_at=None)),
+            *more,
+        )
 
-    def _end(self, workflow: UUID) -> Workflow | None:
-        """Write the end of a workflow, and return its row, if nothing has come in between."""
+    def _is_over(self, workflow: UUID) -> bool:
+        """Return whether no member can go on, nor could if the pause of its task ended."""
+        blocked = members_of(OuterRef("id")).filter(state=RunState.BLOCKED)
+        parked = first_of(blocked.filter(claimed_at__isnull=False))
+        return any(not any(active) for _, _, *active in self._activity([workflow], parked))
+
+    def _end_all(self, ids: Sequence[UUID]) -> list[Workflow]:
+        """Write the ends of these workflows, of which no member waits; return those that ended."""
+        if not ids:
+            return []
         with self.locking():
-            locked = self.workflows.filter(id=workflow, finished_at=None)
-            row = locked.select_for_update(skip_locked=True).first()
+            rows = self._lock_free_workflows(ids)
             # In a statement of its own: this one sees what was committed before the lock.
-            if row is None or not self._may_have_ended(workflow) or self._waits_in_hope(workflow):
-                return None
+            idle = self._idle([row.id for row in rows])
+            over = [row for row in rows if idle.get(row.id) is False]
+            self._write_ends(over)
+        return over
+
+    def _end_in_vain(self, workflow: UUID) -> list[Workflow]:
+        """Write the end of a workflow, and return it, if all members that wait do so in vain."""
+        with self.locking():
+            rows = self._lock_free_workflows([workflow])
+            # What waits in hope may be ready in the next moment, so whether something can go on is
+            # asked later. Nothing begins to wait in between, unless its task is paused.
+            if not rows or self._waits_in_hope(workflow) or not self._is_over(workflow):
+                return []
             if self._is_to_stop_first(workflow):
-                return None
-            row.outcome, row.finished_at = self._outcome(row), self.read_clock()
-            self.workflows.filter(id=workflow).update(
-                outcome=row.outcome, finished_at=row.finished_at
-            )
-            return row
+                return []
+            self._write_ends(rows)
+        return rows
+
+    def _lock_free_workflows(self, ids: Sequence[UUID]) -> list[Workflow]:
+        """Lock the unfinished ones of these that no other session has locked; return them."""
+        # By the primary key: see _lock_free_rows.
+        rows = self.workflows.filter(id__in=ids).select_for_update(skip_locked=True)
+        return [row for row in rows if row.finished_at is None]
+
+    def _write_ends(self, rows: Sequence[Workflow]) -> None:
+        if not rows:
+            return
+        outcomes, now = self._outcomes(rows), self.read_clock()
+        for row in rows:
+            row.outcome, row.finished_at = outcomes[row.id], now
+        for outcome in {*outcomes.values()}:
+            ids = [row.id for row in rows if row.outcome == outcome]
+            self.workflows.filter(id__in=ids).update(outcome=outcome, finished_at=now)
 
     def _is_to_stop_first(self, workflow: UUID) -> bool:
         """
@@ -192,137 +251,39 @@ class WorkflowEnds(NewWorkflows):
             return None
         return row.id
 
-    def _outcome(self, row: Workflow) -> str:
-        members, children = _members(row.id), Workflow.objects.filter(parent=row.id)
-        [(failed, failed_child, cancelled, cancelled_child, waits)] = self.workflows.filter(
-            id=row.id
-        ).values_list(
-            Exists(members.filter(state=RunState.FAILED)),
-            Exists(children.filter(outcome=RunState.FAILED)),
-            Exists(members.filter(state=RunState.CANCELLED)),
-            Exists(children.filter(outcome=RunState.CANCELLED)),
-            Exists(members.filter(state=RunState.BLOCKED)),
+    def _outcomes(self, rows: Iterable[Workflow]) -> dict[UUID, str]:
+        me = OuterRef("id")
+        members, children = members_of(me), Workflow.objects.filter(parent=me)
+        columns = self.workflows.filter(id__in=[row.id for row in rows]).values_list(
+            "id",
+            "stopping_at",
+            *(
+                first_of(ended)
+                for outcome in (RunState.FAILED, RunState.CANCELLED)
+                for ended in (members.filter(state=outcome), children.filter(outcome=outcome))
+            ),
+            first_of(members.filter(state=RunState.BLOCKED)),
         )
-        if failed or failed_child:
-            return RunState.FAILED.value
-        if cancelled or cancelled_child or row.stopping_at:
-            return RunState.CANCELLED.value
-        return (RunState.FAILED if waits else RunState.SUCCESSFUL).value
-
-    # What waits.
-
-    def _waits_in_hope(self, workflow: UUID) -> bool:
-        """
-        Return whether a blocked member of an idle workflow waits for something that may come.
-        """
-        blocked = self._blocked_members(workflow)
-        if not blocked.exists():
-            return False
-        if blocked.filter(~Exists(self._discouraging_edges())).exists():
-            return True
-        return not self._hopes(workflow).all_is_lost
-
-    def _released(self, workflow: UUID) -> list[Following]:
-        """
-        Return the edges of blocked members that wait for the end of what never begins: whatever
-        becomes of the others, these are to run.
-        """
-        blocked = self._blocked_members(workflow)
-        if not blocked.filter(Exists(Edge.objects.filter(run=OuterRef("id"), any_end=True))):
-            return []
-        return self._hopes(workflow).released
+        outcomes = {}
+        for id_, stopping, failed, failed_child, cancelled, cancelled_child, waits in columns:
+            state = RunState.FAILED if waits else RunState.SUCCESSFUL
+            if cancelled or cancelled_child or stopping:
+                state = RunState.CANCELLED
+            if failed or failed_child:
+                state = RunState.FAILED
+            outcomes[id_] = state.value
+        return outcomes
 
     def _release(self, workflow: UUID) -> int:
         """Make these runs ready, unless a retry has given hope again to what they wait for."""
         with self.locking():
-            locked = self.workflows.filter(id=workflow, finished_at=None)
-            row = locked.select_for_update(skip_locked=True).first()
-            # In statements of their own, as in _end.
-            is_idle = row is not None and self._may_have_ended(workflow)
-            edges = self._released(workflow) if is_idle else []
+            edges = self._released(workflow) if self._lock_free_workflows([workflow]) else []
+            if not edges or not self._is_over(workflow):  # asked later: see _end_in_vain
+                return 0
             self.delete_edges(edges)
         return self.unblock({edge.run for edge in edges})
-
-    def _hopes(self, workflow: UUID) -> "Hopes":
-        """Read what the blocked members wait for, and what that waits for."""
-        members = {*self._blocked_members(workflow).values_list("id", flat=True)}
-        edges: dict[UUID, list[Following]] = defaultdict(list)
-        remaining = [*members]
-        while remaining:
-            some, remaining = remaining[:MAX_ROWS_PER_STATEMENT], remaining[MAX_ROWS_PER_STATEMENT:]
-            for edge in self._following(self.edges.filter(run__in=some)):
-                is_new = edge.after not in edges and edge.after not in members
-                if edge.state_before == RunState.BLOCKED and is_new:
-                    edges[edge.after] = []
-                    remaining.append(edge.after)
-                edges[edge.run].append(edge)
-        return Hopes(members, edges)
-
-    def _blocked_members(self, workflow: UUID) -> TaskRunQuerySet:
-        return self.runs.filter(workflow=workflow, state=RunState.BLOCKED)
-
-    @staticmethod
-    def _discouraging_edges() -> QuerySet[Edge]:
-        """Return the edges of a run to what has failed, or is blocked itself."""
-        edges = Edge.objects.filter(run=OuterRef("id")).annotate(before=state_before())
-        has_failed = Q(before__in=UNSUCCESSFUL, any_end=False, only_failed=False)
-        return edges.filter(has_failed | Q(before=RunState.BLOCKED))
-
-
-class Hopes:
-    """
-    Which blocked runs never begin, unless somebody has another one retried: those that follow what
-    has failed, or another one of these.
-    """
-
-    def __init__(self, members: set[UUID], edges: dict[UUID, list[Following]]) -> None:
-        self._members, self._edges = members, edges
-        self._lost = self._without_hope()
-
-    @property
-    def all_is_lost(self) -> bool:
-        """True if none of the members may begin."""
-        return self._members <= self._lost
-
-    @property
-    def released(self) -> list[Following]:
-        """The edges of members that only wait for the ends of runs that never begin."""
-        return [
-            edge
-            for member in self._members - self._lost
-            if (edges := self._edges[member]) and all(map(self._never_ends, edges))
-            for edge in edges
-        ]
-
-    def _never_ends(self, edge: Following) -> bool:
-        return edge.any_end and edge.after in self._lost
-
-    def _without_hope(self) -> set[UUID]:
-        followers: dict[UUID, list[UUID]] = defaultdict(list)
-        lost: set[UUID] = set()
-        for run, edges in self._edges.items():
-            for edge in edges:
-                if not edge.any_end:
-                    followers[edge.after].append(run)
-                    if edge.state_before in UNSUCCESSFUL and not edge.only_failed:
-                        lost.add(run)
-        remaining = [*lost]
-        while remaining:
-            new = {*followers[remaining.pop()]} - lost
-            lost |= new
-            remaining += new
-        return lost
-
-
-def _first_of(rows: QuerySet[Any]) -> Subquery:
-    """Return the id of one of these, or NULL."""
-    return Subquery(rows.values("id")[:1])  # not Exists, for which PostgreSQL might read all rows
 
 
 def _spared() -> QuerySet[Step]:
     """Return the step of a run, if that is to run whatever becomes of the others."""
     return Step.objects.filter(id=OuterRef("id"), always=True)
-
-
-def _members(workflow: UUID | OuterRef) -> TaskRunQuerySet:
-    return TaskRun.objects.filter(workflow=workflow)

@@ -458,7 +458,7 @@ class Worker:
 
     def _seconds_to_wait(self) -> float:
         return min(
-            0.0 if self._parked.may_have_more else MAX_WAIT,
+            0.0 if self._parked.may_have_more or self._followers.may_have_more else MAX_WAIT,
             self._intake.seconds(self._room()),
             self._ledger.seconds,
             self._stopper.seconds if len(self._ledger) else math.inf,

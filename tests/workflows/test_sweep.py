@@ -1,0 +1,107 @@
+"""The sweep ends workflows whose last member has ended, and whose worker died before it looked."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from taskworks import Workflow
+from taskworks.duties import heartbeat as beats
+from taskworks.duties.heartbeat import Heartbeat
+from taskworks.duties.workflows import WorkflowSweep
+from taskworks.models import Edge, TaskRun, Worker
+from taskworks.models import Workflow as Row
+from taskworks.store import Store
+from tests.on_request import on_request
+from tests.workflows.conftest import Work
+from tests.workflows.missed import TABLES, missed, with_a_callback, without
+from tests.workflows.tasks import step
+
+KINDS = pytest.mark.parametrize("kind", [with_a_callback, without])
+
+
+@KINDS
+def test_it_takes_as_many_statements_for_many_as_for_few(
+    store: Store, kind: Callable[[], Workflow]
+) -> None:
+    counts = []
+    for number in (10, 80):
+        missed(kind(), number)
+        sweep = WorkflowSweep(store)
+        with CaptureQueriesContext(connection) as queries:
+            assert not sweep.step()
+        assert sweep.has_changed
+        assert not Row.objects.filter(finished_at=None, parent__isnull=False).exists()
+        counts.append(len(queries))
+        for model in TABLES:
+            model._default_manager.all().delete()
+    assert counts[0] == counts[1] < 35
+
+
+def test_groups_that_wait_cost_nothing_more(store: Store) -> None:
+    """Of many imports that have begun, each has a group that waits for its first step."""
+    counts = []
+    for number in (5, 40):
+        for _ in range(number):
+            flow = Workflow("import")
+            flow.add("fetch", step, "fetch")
+            flow.each("load", step, [["a"], ["b"]], after="fetch")
+            flow.add("tidy", step, "tidy", after="load", any_end=True)
+            flow.enqueue()
+        sweep = WorkflowSweep(store)
+        with CaptureQueriesContext(connection) as queries:
+            assert not sweep.step()
+        assert not sweep.has_changed
+        counts.append(len(queries))
+    assert counts[0] == counts[1] < 6
+
+
+def test_a_heartbeat_goes_on_as_long_as_it_finds_some(
+    store: Store, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskworks.duties.workflows.CHUNK", 4)
+    monkeypatch.setattr(beats, "MENDING", 100.0)
+    missed(without(), 10)
+    heartbeat_of(store).beat()
+    assert not Row.objects.filter(finished_at=None).exists()
+
+
+@on_request
+@KINDS
+def test_10_000_are_mended_within_a_minute(
+    store: Store, settings: Any, kind: Callable[[], Workflow], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not counting how long this machine takes, which is printed."""
+    settings.TASKWORKS = {**settings.TASKWORKS, "HEARTBEAT_INTERVAL": 5.0}
+    missed(kind(), 10_000)
+    rows = Row.objects.count()
+    heartbeat, took, statements = heartbeat_of(store), [], 0
+    ends = Row.objects.filter(finished_at=None)
+    callbacks = Edge.objects.all()
+    while (ends.filter(parent__isnull=False) if kind is with_a_callback else ends).exists():
+        began = time.monotonic()
+        with CaptureQueriesContext(connection) as queries:
+            heartbeat.beat()
+        took.append(time.monotonic() - began)
+        statements += len(queries)
+    assert not callbacks.exists()
+    assert len(took) <= rows // 1000 + 1
+    if kind is with_a_callback:
+        assert TaskRun.objects.ready().unlimited().count() == 10_000
+    with capsys.disabled():
+        print(
+            f"\n{connection.vendor}, {kind.__name__}: {len(took)} heartbeats, {statements} "
+            f"statements, of {sum(took):.1f} s, the longest {max(took):.1f} s; "
+            f"{5 * len(took) + sum(took):.0f} s in all"
+        )
+
+
+def heartbeat_of(store: Store) -> Heartbeat:
+    row = Worker(id=uuid4(), label="of a test", hostname="here", pid=1)
+    store.register(row)
+    worker: UUID = row.id
+    return Heartbeat(store, lambda: worker, lambda given_up: None)
