@@ -6,6 +6,7 @@ from taskworks import TaskContext, task
 
 executed: list[str] = []  # the labels of the attempts, in order
 failing: set[str] = set()  # the labels of steps that fail
+returned: Any = None  # by a step that returns something odd
 
 
 @task(takes_context=True)

@@ -22,6 +22,11 @@ from tests.workflows.tasks import read, step
 def only_one() -> None: ...
 
 
+@task
+def returns() -> Any:
+    return tasks.returned
+
+
 @pytest.fixture(autouse=True)
 def _nothing_is_written() -> Iterator[None]:
     yield
@@ -115,6 +120,52 @@ def test_it_says_what_and_where(
         build(flow)
     for part in parts:
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("add", "error", "parts"),
+    [
+        (lambda result: result.add("b", len), InvalidWorkflow, ["Step 'b'", "@task"]),
+        (lambda result: result.add("", step, "b"), InvalidWorkflow, ["1 to 128"]),
+        (
+            lambda result: result.add("b", step, "b", after=[str(n) for n in range(1001)]),
+            InvalidWorkflow,
+            ["1,001", "1,000", "group"],
+        ),
+        (lambda result: result.add("b", step, "b", after=7), InvalidWorkflow, ["not 7"]),
+        (lambda result: result.add("deep", nested(5)), InvalidWorkflow, ["6 levels", "5"]),
+        (lambda result: result.add("b", Workflow("c"), 1), InvalidWorkflow, ["no arguments"]),
+        (lambda result: result.add("b", step, object()), TypeError, ["step 'b'", "args"]),
+        (lambda result: result.each("b", print, [[1]]), InvalidWorkflow, ["item 0", "@task"]),
+        (lambda result: result.each("b", step, ["b"]), TypeError, ["Item 0 of group 'b'"]),
+        (lambda result: result.add("b", only_one), InvalidWorkflow, ["unique", "only_one"]),
+    ],
+)
+def test_what_is_added_to_one_that_is_stored(
+    add: Callable[[Any], Any], error: type[Exception], parts: list[str], work: Work
+) -> None:
+    flow = Workflow("stored")
+    flow.add("a", step, "a")
+    result = flow.enqueue()
+    with pytest.raises(error) as caught:
+        add(result)
+    for part in parts:
+        assert part in str(caught.value)
+    assert [one.name for one in result.steps()] == ["a"]
+    assert work() == ["a"]
+
+
+@pytest.mark.parametrize("value", [object(), "x" * 2_000_000], ids=["no JSON", "too large"])
+def test_a_result_that_cannot_be_stored_fails_its_step(value: Any, work: Work) -> None:
+    tasks.returned = value
+    flow = Workflow("odd")
+    flow.add("a", returns)
+    flow.add("b", step, "b", after="a")
+    flow.add("tidy", step, "tidy", after="b", any_end=True)
+    result = flow.enqueue()
+    assert work() == ["tidy"]
+    result.refresh()
+    assert (result.status, result.counts()["failed"]) == ("failed", 1)
 
 
 def test_five_levels_are_possible(work: Work) -> None:

@@ -6,6 +6,7 @@ import pytest
 from django.db import connection, transaction
 
 from taskworks import Batch
+from taskworks.backends.workflow_ends import end_workflows
 from taskworks.duties.workflows import look_after_all
 from taskworks.exceptions import InvalidWorkflow, WorkflowFinished
 from taskworks.models import RunState, TaskRun
@@ -14,6 +15,7 @@ from taskworks.models import Workflow as Row
 from taskworks.store import Store
 from taskworks.workflows import batch as batches
 from tests.connections import begin_elsewhere, held_elsewhere
+from tests.on_request import on_request
 from tests.workflows import tasks
 from tests.workflows.conftest import Work
 from tests.workflows.tasks import gather, step
@@ -151,6 +153,30 @@ def test_the_last_finish_while_it_is_being_closed(store: Store) -> None:
     assert Row.objects.get(id=jobs.id).outcome == "successful"
     assert TaskRun.objects.get(id=StepRow.objects.get(name="then").id).state == "ready"
     assert not StepRow.objects.filter(name="failed").exists()
+
+
+@on_request
+def test_a_thousand_last_finishes_while_it_is_being_closed(store: Store) -> None:
+    """Case 31."""
+    for number in range(1000):
+        batch = opened_batch(str(number))
+        [jobs] = Row.objects.filter(parent=UUID(batch.result.id))
+
+        def finish(jobs: Row = jobs) -> None:
+            TaskRun.objects.filter(workflow=jobs.id).update(
+                state=RunState.SUCCESSFUL, finished_at=store.read_clock()
+            )
+            end_workflows(store, [jobs.id])
+
+        finished = begin_elsewhere(finish)
+        batch.__exit__(None, None, None)
+        finished.result(timeout=60)
+        look_after_all(store)
+        then = batch.result.step("then").task_result
+        assert then
+        assert TaskRun.objects.get(id=then.id).state == "ready"
+        assert [one.name for one in batch.result.steps()] == ["jobs", "then"]
+        assert TaskRun.objects.filter(workflow=UUID(batch.result.id)).count() == 1
 
 
 def test_many_end_it_at_once_and_one_writes_it(store: Store) -> None:

@@ -8,7 +8,7 @@ from django.db import connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
-from taskworks import Snooze, Task, TaskContext, Workflow, task
+from taskworks import Limit, Snooze, Task, TaskContext, Workflow, task
 from taskworks.duties.prune import prunable, prune
 from taskworks.duties.unblock import unblock_all
 from taskworks.duties.workflows import EndedMembers
@@ -43,6 +43,13 @@ def snoozes_once(context: TaskContext) -> None:
     context.save_metadata()
     if not has_snoozed:
         raise Snooze(after=3600)
+
+
+@task(limit=Limit("held steps", by="label", at_once=1), takes_context=True)
+def holds_once(context: TaskContext, label: str) -> None:
+    tasks.executed.append(label)
+    if len(tasks.executed) == 1:
+        context.hold(0)
 
 
 def flow_of(*labels: str) -> Workflow:
@@ -103,6 +110,17 @@ def test_an_attempt_that_is_followed_by_another_is_no_end(first: Task, work: Wor
     assert result.status == "successful"
 
 
+def test_a_hold_is_no_end(work: Work) -> None:
+    """Case 30."""
+    flow = Workflow("flow")
+    flow.add("first", holds_once, "first")
+    flow.add("then", step, "then", after="first")
+    result = flow.enqueue()
+    assert work() == ["first", "first", "then"]
+    result.refresh()
+    assert result.status == "successful"
+
+
 def test_a_delay_counts_from_when_it_need_not_wait(work: Work) -> None:
     flow = flow_of("a")
     flow.add("b", step.using(run_after=timedelta(hours=1)), "b", after="a")
@@ -155,6 +173,27 @@ def test_steps_cost_a_constant_number_of_statements() -> None:
             flow_of(*map(str, range(number))).enqueue()
         counts.append(len(queries))
     assert max(counts) <= 10
+
+
+def test_what_a_step_is_stored_with_does_not_grow_with_its_workflow(work: Work) -> None:
+    """Case 27: neither with what is around it, nor with what others have returned."""
+    sizes = set()
+    for depth in (1, 5):
+        flow = flow_of("a", "b", "c")
+        flow.add("large", step, "x" * 10_000)
+        for _ in range(depth - 1):
+            outer = Workflow("outer")
+            outer.add("before", step, "before")
+            outer.add("inner", flow, after="before")
+            flow = outer
+        result = flow.enqueue()
+        work()
+        [last] = [run for run in TaskRun.objects.all() if run.args == ["c"]]
+        sizes.add(len(repr([last.args, last.kwargs, last.options, last.metadata])))
+        result.refresh()
+        assert result.status == "successful"
+        TaskRun.objects.all().delete()
+    assert len(sizes) == 1
 
 
 def test_members_are_pruned_with_their_workflow_and_not_before(store: Store, work: Work) -> None:

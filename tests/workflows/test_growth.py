@@ -1,6 +1,7 @@
 """Steps that are added while a workflow runs: from inside, from outside, and too late."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -40,6 +41,47 @@ def test_from_inside(work: Work) -> None:
     result.refresh()
     assert result.status == "successful"
     assert [one.name for one in result.steps()] == ["grow", "last", "g more", "g group"]
+
+
+@pytest.mark.parametrize("position", ["first", "middle", "last", "group", "nested", "callback"])
+def test_in_each_position(position: str, work: Work) -> None:
+    """Case 26."""
+    flow, inner = Workflow("growing"), Workflow("inner")
+
+    def call(place: str) -> Any:
+        return grow.step("g") if place == position else step.step(place)
+
+    inner.add("inner", call("nested"))
+    for place in ("first", "middle", "last"):
+        flow.add(place, call(place))
+    in_group = call("group")
+    flow.each("group", in_group.task, [in_group.args], after="middle")
+    flow.add("nested", inner, after="group")
+    flow.add("callback", call("callback"), after="nested")
+    result = flow.enqueue()
+    executed = work()
+    assert {"g", "g more", "g a", "g b"} < {*executed}
+    assert len(executed) == len({*executed})
+    result.refresh()
+    assert result.status == "successful"
+    if position == "nested":
+        assert executed[-1] == "callback", "the workflow within has ended before it had grown"
+
+
+def test_what_is_after_a_run_that_somebody_has_deleted_is_cancelled(work: Work) -> None:
+    """Case 32: pruning does not delete it before its workflow, but a person may."""
+    flow = Workflow("growing")
+    flow.add("a", step, "a")
+    flow.add("later", step.using(run_after=timedelta(hours=1)), "later")
+    result = flow.enqueue()
+    assert work() == ["a"]
+    TaskRun.objects.filter(state="successful").delete()
+    added = result.add("b", step, "b", after="a")
+    assert work() == []
+    assert added.task_result
+    added.task_result.refresh()
+    assert TaskRun.objects.get(id=added.task_result.id).state == "cancelled"
+    assert "is gone, and had not succeeded" in added.task_result.errors[0].traceback
 
 
 def test_an_attempt_that_is_repeated_adds_nothing_twice(work: Work) -> None:

@@ -29,7 +29,7 @@ def test_it_takes_as_many_statements_for_many_as_for_few(
     store: Store, kind: Callable[[], Workflow]
 ) -> None:
     counts = []
-    for number in (10, 80):
+    for number in (10, 40):
         missed(kind(), number)
         sweep = WorkflowSweep(store)
         with CaptureQueriesContext(connection) as queries:
