@@ -232,4 +232,10 @@ CATALOGUE = {
         what="`kill -9` of a worker every second while four of them share a rate",
         promise="in no time t, more than rate x t + burst runs are claimed; all are executed",
     ),
+    47: Fault(
+        what="`kill -9`, SIGSTOP and SIGTERM of workers at random moments during 1,000 workflows "
+        "of 20 runs",
+        promise="each workflow ends once, as it should; each callback is one run; no step is "
+        "repeated once it is recorded; nothing waits without a reason",
+    ),
 }

@@ -14,13 +14,17 @@ from tests.waiting import wait_for
 
 class Havoc:
     """
-    Strikes are done to workers that have runs in hand, evenly spread over the runs; whoever ends is
-    replaced at once. One is spared: to give up others takes a worker that has lived for as long as
-    they must be silent.
+    Strikes are done to workers that have runs in hand, evenly spread over the runs, or at random
+    with a ``schedule``; whoever ends is replaced at once. One is spared: to give up others takes a
+    worker that has lived for as long as they must be silent.
     """
 
-    def __init__(self, scene: Scene, workers: int, *arguments: str) -> None:
+    def __init__(
+        self, scene: Scene, workers: int, *arguments: str, schedule: random.Random | None = None
+    ) -> None:
         self.scene, self._arguments = scene, arguments
+        self._schedule = schedule
+        self._frozen: list[tuple[FaultyWorker, str, float]] = []  # its row, and when it wakes
         self._labels = count(1)
         self._begin()
         self._working = [self._begin() for _ in range(workers - 1)]
@@ -41,14 +45,28 @@ class Havoc:
         self.scene.happens(f"SIGTERM of worker {worker.label}")
         self._replace(worker)
 
+    def freeze(self) -> None:
+        """SIGSTOP of one that has runs in hand, until before its rescue, or after it."""
+        worker, row = self._busy_one()
+        worker.freeze()
+        self.scene.strikes(f"SIGSTOP of worker {worker.label}")
+        self._left_behind[row] = now = time.monotonic()
+        self._working.remove(worker)
+        self._working.append(self._begin())
+        wakes_at = now + 2 * PACE.rescue * (self._schedule or random.Random()).random()
+        self._frozen.append((worker, row, wakes_at))
+
     def until(self, done: Callable[[], int], total: int, strikes: list[Callable[[], None]]) -> None:
         """Strike in this order while the runs are done, until all are."""
         due = [(index + 1) * total // (len(strikes) + 1) for index in range(len(strikes))]
+        if self._schedule:
+            due = sorted(self._schedule.sample(range(total), len(strikes)))
         for threshold, strike in zip(due, strikes, strict=True):
             self._wait(lambda threshold=threshold: done() >= threshold, f"{threshold} are done")
             strike()
         self._wait(lambda: done() >= total, f"all {total} are done")
         self._wait(lambda: not self._left_behind, "the runs of all that were killed are claimable")
+        self._wait(lambda: not self._frozen, "all that were frozen go on")
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
         def met() -> bool:
@@ -60,6 +78,12 @@ class Havoc:
     def _look_at_what_is_left(self) -> None:
         """None may be left with one that was killed for longer than a rescue takes."""
         now = time.monotonic()
+        for frozen in [one for one in self._frozen if now >= one[-1]]:
+            self._frozen.remove(frozen)
+            worker, row, _ = frozen
+            self._left_behind.pop(row, None)
+            worker.wake()
+            self.scene.happens(f"SIGCONT of worker {worker.label}")
         for row, killed in [*self._left_behind.items()]:
             if TaskRun.objects.in_hand().filter(claimed_by=row).exists():
                 late = now - killed - PACE.rescue - SLACK
