@@ -16,6 +16,7 @@ from taskworks.options.objectives import objectives_of
 from taskworks.options.policy import Policy, defaults_of
 from taskworks.options.retention import retention_of
 from taskworks.options.tasks_setting import aliases, backend_of, unknown_keys
+from taskworks.wakeup.address import client_of
 
 READ_COMMITTED = "read committed"
 
@@ -29,6 +30,7 @@ def register() -> None:
 def check_backends(**kwargs: Any) -> Iterator[checks.CheckMessage]:
     """Check TASKWORKS, and every backend in TASKS that can be used; say why others cannot."""
     yield from _check_settings()
+    yield from _check_wakeup()
     try:
         configured = aliases()
     except InvalidTaskBackend as error:
@@ -51,6 +53,23 @@ def _check_settings() -> Iterator[checks.CheckMessage]:
             str(error),
             hint=f"The keys and their units: {page('reference/settings', 'taskworks')}",
             id="taskworks.E004",
+        )
+
+
+def _check_wakeup() -> Iterator[checks.CheckMessage]:
+    """Check the address, and that redis-py is there; not that Redis answers, which may change."""
+    try:
+        address = conf().wakeup
+    except ImproperlyConfigured:  # reported as taskworks.E004
+        return
+    try:
+        if address:
+            client_of(address).close()
+    except ImproperlyConfigured as error:
+        yield checks.Error(
+            str(error),
+            hint=f"How workers are woken through Redis: {page('howto/wake-workers-by-redis')}",
+            id="taskworks.E010",
         )
 
 

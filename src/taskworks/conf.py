@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
 
@@ -26,6 +26,7 @@ class Conf:
     max_message_length: int = 1_000  # characters kept of a message
     capture_logs: bool = False  # keep what tasks log with their runs
     notify: bool = True  # notify workers of new runs, on PostgreSQL
+    wakeup: str = field(default="", repr=False)  # address of a Redis that wakes workers
     endpoint_tasks_synchronous: bool = False  # execute deferrable tasks in the request
     api_tasks: tuple[str, ...] = ()  # dotted paths of typed tasks that the REST API offers
     api_authentication_classes: tuple[str, ...] = ()  # dotted paths; empty: the project's
@@ -60,7 +61,7 @@ def conf() -> Conf:
 def _validated(given: Any) -> Conf:
     if not isinstance(given, dict):
         raise ImproperlyConfigured(f"TASKWORKS must be a dict, not {given!r}.")
-    defaults = {field.name.upper(): field.default for field in fields(Conf)}
+    defaults = {one.name.upper(): one.default for one in fields(Conf)}
     for key, value in given.items():
         if key not in defaults:
             raise ImproperlyConfigured(
@@ -108,7 +109,8 @@ def _validate_number(key: str, value: Any, *, is_integer: bool) -> None:
 
 def _validate_text(key: str, value: Any) -> None:
     if not isinstance(value, str):
-        raise ImproperlyConfigured(f"TASKWORKS[{key!r}] must be a string, not {value!r}.")
+        shown = type(value).__name__ if key == "WAKEUP" else repr(value)  # it may have a password
+        raise ImproperlyConfigured(f"TASKWORKS[{key!r}] must be a string, not {shown}.")
     if key.endswith("_TOKEN") and not VISIBLE.fullmatch(value):  # which is not shown
         raise ImproperlyConfigured(
             f"TASKWORKS[{key!r}] must be letters, digits and punctuation of ASCII, without spaces: "

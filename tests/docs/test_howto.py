@@ -25,6 +25,7 @@ from django.utils.module_loading import import_string
 
 from taskworks.actions import limits
 from taskworks.backends.database import DatabaseBackend
+from taskworks.conf import conf
 from taskworks.control import pause, pauses, why_waiting
 from taskworks.models import Limit, TaskRun, Workflow
 from taskworks.signals import (
@@ -769,3 +770,11 @@ def test_a_saga_with_compensation(capsys: Capture, monkeypatch: pytest.MonkeyPat
     assert capsys.readouterr().out == "cancel flight\n"
     result.refresh()
     assert result.return_value == "There is no car, so nothing is booked."
+
+
+@executes("shop/wakeup_settings.py", "shop/wakeup_settings_behind_a_pooler.py")
+@pytest.mark.parametrize("file", ["wakeup_settings", "wakeup_settings_behind_a_pooler"])
+def test_redis_wakes_workers(settings: Settings, file: str) -> None:
+    settings.TASKWORKS = run(f"shop/{file}.py")["TASKWORKS"]
+    assert [message for message in run_checks() if message.is_serious()] == []
+    assert conf().notify is (file == "wakeup_settings")

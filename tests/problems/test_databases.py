@@ -21,6 +21,7 @@ from taskworks.store.server_state import dead_rows
 from tests.connections import elsewhere, held_elsewhere
 from tests.faults.pooler import pooler
 from tests.problems.conftest import Enqueue, Register, asked, the_one
+from tests.redis_server import redis_server
 from tests.waiting import wait_for
 
 IS_SQLITE = connection.vendor == "sqlite"
@@ -165,6 +166,20 @@ def test_notifications_do_not_arrive_through_a_pooler(monkeypatch: pytest.Monkey
     with pooler() as pool, _connecting(HOST="127.0.0.1", PORT=str(pool.port)):
         problem = the_one("notifications_do_not_arrive", thoroughly=True)
     assert "did not arrive within 0.5 s" in problem.sentence
+
+
+def test_redis_wakes_workers(settings: Any) -> None:
+    assert asked("wake_ups_do_not_arrive", thoroughly=True) == []
+    with redis_server("--requirepass", "hunter2") as server:
+        address = server.address.replace("//", "//:hunter2@")
+        settings.TASKWORKS = {**settings.TASKWORKS, "WAKEUP": address}
+        assert asked("wake_ups_do_not_arrive", thoroughly=True) == []
+        settings.TASKWORKS = {**settings.TASKWORKS, "WAKEUP": address.replace("2@", "3@")}
+        refused = the_one("wake_ups_do_not_arrive", thoroughly=True)
+    gone = the_one("wake_ups_do_not_arrive", thoroughly=True)
+    assert "so they poll, and begin runs later: " in gone.sentence
+    assert "hunter" not in f"{refused}{gone}"
+    assert asked("wake_ups_do_not_arrive") == []
 
 
 @contextmanager

@@ -75,7 +75,7 @@ class HostPools:
 class HostWakeUps:
     """Wakes the worker when the host says so."""
 
-    works = True
+    works = misses_nothing = True
 
     def __init__(
         self, store: Any, backend: str, queues: Queues, wake: Callable[[], None], **callbacks: Any

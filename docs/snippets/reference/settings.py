@@ -10,6 +10,7 @@ TASKWORKS = {
     "MAX_MESSAGE_LENGTH": 1_000,
     "CAPTURE_LOGS": False,
     "NOTIFY": True,
+    "WAKEUP": "",
     "ENDPOINT_TASKS_SYNCHRONOUS": False,
     "API_TASKS": (),
     "API_AUTHENTICATION_CLASSES": (),

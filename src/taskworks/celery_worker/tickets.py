@@ -71,6 +71,10 @@ class TicketSource:
     def works(self) -> bool:
         return self._beside.works or self._are_enough()
 
+    @property
+    def misses_nothing(self) -> bool:
+        return (self._beside.works and self._beside.misses_nothing) or self._are_enough()
+
     def start(self) -> None:
         self._beside.start()
 

@@ -8,6 +8,7 @@ watches costs no notification.
 
 import json
 import multiprocessing
+import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ WATCHERS_CHANNEL = "taskworks_watched"
 MAX_RUNS_PER_NOTIFICATION = 150  # ids; a payload has room for 8,000 bytes
 LATEST_CALLS = 2  # that an enqueue leaves for a commit: a notification, and a message by a broker
 NOTIFY_INTERVAL = 0.02  # seconds between two notifications of a queue by one process
+LONGEST_NAME = 128  # characters, of a queue or a backend
+SURROGATES = re.compile("[\ud800-\udfff]")  # which cannot be encoded
 MAX_QUEUES_REMEMBERED = 1000  # of which this process knows when it last sent a notification
 # Runs due sooner than this are notified like ready ones; idle workers find later ones on their own.
 NOTIFY_IF_DUE_WITHIN = timedelta(seconds=10)
@@ -106,10 +109,17 @@ def own_payload(token: str) -> str:
 def ready_queue(payload: str) -> tuple[str | None, str | None] | None:
     """Return the backend and the queue of a notification of ready runs; None for any other."""
     match _parsed(payload):
-        case [str() | None as backend, str() | None as queue_name]:
+        case [backend, queue_name] if _may_be_name(backend) and _may_be_name(queue_name):
             return backend, queue_name
         case _:
             return None
+
+
+def _may_be_name(name: Any) -> bool:
+    """Return whether it names nothing, or something that a database can be asked for."""
+    if not isinstance(name, str):
+        return name is None
+    return len(name) <= LONGEST_NAME and "\0" not in name and not SURROGATES.search(name)
 
 
 def asking_for(run_ids: Sequence[UUID]) -> str:

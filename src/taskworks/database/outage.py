@@ -1,4 +1,4 @@
-"""What to do while the database is unreachable: wait, log it once a minute, and try again."""
+"""What to do while a server is unreachable: wait, log it once a minute, and try again."""
 
 import random
 
@@ -30,22 +30,29 @@ class GrowingPause:
 
 class Outage:
     """
-    How long to wait after a database error, with jitter, and what is logged about it. ``activity``
-    names what fails, as in "firing schedules".
+    How long to wait after an error of a server, with jitter, and what is logged about it.
+    ``activity`` names what fails, as in "firing schedules".
     """
 
-    def __init__(self, activity: str = "claiming and recording runs") -> None:
-        self._activity = activity
-        self._pause = GrowingPause(SHORTEST_RETRY_PAUSE, LONGEST_RETRY_PAUSE)
+    def __init__(
+        self,
+        activity: str = "claiming and recording runs",
+        server: str = "the database",
+        shortest: float = SHORTEST_RETRY_PAUSE,
+        longest: float = LONGEST_RETRY_PAUSE,
+    ) -> None:
+        self._activity, self._server = activity, server
+        self._pause = GrowingPause(shortest, longest)
         self._logged_at = float("-inf")
         self._is_logged = False
         self.is_on = False  # whether the last try has failed
 
-    def note_error(self, error: Exception) -> float:
-        """Note a database error; return the seconds to wait before the next try."""
+    def note_error(self, error: object) -> float:
+        """Note an error of the server; return the seconds to wait before the next try."""
         if time.monotonic() - self._logged_at > LOG_INTERVAL:
             self._logged_at, self._is_logged = time.monotonic(), True
-            logger.warning("Database error while %s; retrying: %s", self._activity, error)
+            name = _capitalized(self._server.removeprefix("the "))
+            logger.warning("%s error while %s; retrying: %s", name, self._activity, error)
         return self.next_pause()
 
     def next_pause(self) -> float:
@@ -59,4 +66,8 @@ class Outage:
         self._pause.reset()
         if self._is_logged:
             self._is_logged = False
-            logger.warning("The database answers again: %s.", self._activity)
+            logger.warning("%s answers again: %s.", _capitalized(self._server), self._activity)
+
+
+def _capitalized(text: str) -> str:
+    return text[0].upper() + text[1:]

@@ -12,7 +12,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from taskworks.database.foreign_errors import foreign_errors_as_database_errors
 from taskworks.database.time_limit import TookTooLong, reading_at_most
 from taskworks.logs import steady_logger
-from taskworks.problems import of_databases, of_queues, of_runs, of_schedules, of_workers
+from taskworks.problems import (
+    of_databases,
+    of_queues,
+    of_runs,
+    of_schedules,
+    of_wakeups,
+    of_workers,
+)
 from taskworks.problems.problem import Problem, Severity, Unknown
 from taskworks.problems.situation import Situation
 from taskworks.store import Store
@@ -77,6 +84,13 @@ RULES = (
         "notifications_do_not_arrive",
         of_databases.notifications_do_not_arrive,
         "notifications do not arrive",
+        is_thorough=True,
+        at_deploy=True,
+    ),
+    Rule(
+        "wake_ups_do_not_arrive",
+        of_wakeups.wake_ups_do_not_arrive,
+        "Redis does not wake workers",
         is_thorough=True,
         at_deploy=True,
     ),

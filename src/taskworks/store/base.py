@@ -38,6 +38,7 @@ from taskworks.store.statements import (
     per_statement,
     rows_of,
 )
+from taskworks.wakeup.sender import wake
 
 MAX_LOCK_WAIT = timedelta(seconds=1)  # that a worker's write waits for another session's lock
 MAX_SILENCE_WITH_LOCKS = timedelta(seconds=10)  # then the database ends the transaction
@@ -94,7 +95,7 @@ class Base(ABC):
         """Return the database's time, as Django would read it from a column."""
         return clock.read(self.connection)
 
-    # Notify workers that there is something to claim; on databases that cannot, they look.
+    # Notify workers that there is something to claim; where nothing can, they look.
 
     def notify_workers(
         self,
@@ -109,12 +110,24 @@ class Base(ABC):
         Notify workers after the commit that so many runs of a queue, or of any queue, are ready;
         ``runs`` are these, if they are known.
         """
-        if self.can_notify and conf().notify:
-            # Who is told of a queue claims what is there without a limit, and looks no further.
-            named = None if are_limited else queue_name
-            notify_on_commit(Notification(self.alias, backend, named, self.notify), self.connection)
+        # Who is told of a queue claims what is there without a limit, and looks no further.
+        self._tell_on_commit(backend, None if are_limited else queue_name, self._tell)
         if messengers.in_use:
             messengers.tell_on_commit(self.connection, backend, queue_name, ready(runs), count)
+
+    def _tell_on_commit(
+        self, backend: str | None, queue_name: str | None, tell: Callable[[str], None]
+    ) -> None:
+        if conf().wakeup or (self.can_notify and conf().notify):
+            notification = Notification(self.alias, backend, queue_name, tell)
+            notify_on_commit(notification, self.connection)
+
+    def _tell(self, payload: str) -> None:
+        """Send to workers at once, in each way that there is: one may work where another fails."""
+        if conf().wakeup:
+            wake(self.alias, payload)
+        if self.can_notify and conf().notify:
+            self.notify(payload)
 
     def notify(self, payload: str, channel: str | None = None) -> None:
         """Send a notification at once, by default on the workers' channel."""

@@ -1,7 +1,10 @@
 """Pause and resume, and tell whether something is in use."""
 
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
+
+from django.db import transaction
 
 from taskworks.conf import conf
 from taskworks.database import messengers
@@ -11,6 +14,7 @@ from taskworks.database.transactions import writing
 from taskworks.models import Pause, TaskRun
 from taskworks.models.pause import LIMIT, PauseQuerySet, Scope
 from taskworks.store.base import Base
+from taskworks.wakeup.sender import wake
 
 UNIQUE = ["backend", "kind", "name", "key"]
 WRITTEN = ["until", "reason", "by", "at"]
@@ -87,6 +91,10 @@ class Pausing(Base):
         # who has been told of the pause is told after it of whatever is ready later.
         if self.can_notify and conf().notify:
             self.notify(PAUSES_CHANGED)
+        if conf().wakeup:  # which cannot be recalled if this is rolled back
+            transaction.on_commit(
+                partial(wake, self.alias, PAUSES_CHANGED), using=self.alias, robust=True
+            )
 
     @property
     def _names_what_conflicts(self) -> bool:

@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 from django.db import models
 from django.db.models import Exists, F, OuterRef
 
-from taskworks.conf import conf
 from taskworks.database import clock
 from taskworks.database.clock import DatabaseClock
-from taskworks.database.notifications import SCHEDULE_SAVED, Notification, notify_on_commit
+from taskworks.database.notifications import SCHEDULE_SAVED
 from taskworks.models import Firing, Schedule, TaskRun
 from taskworks.models.schedule import ScheduleQuerySet
 from taskworks.store.base import Base
@@ -50,12 +49,8 @@ class Scheduling(Base):
         return Firing.objects.using(self.alias)
 
     def notify_schedulers(self) -> None:
-        """Have workers look at the schedules once this is committed, if the database can."""
-        if self.can_notify and conf().notify:
-            notify_on_commit(
-                Notification(self.alias, "", "schedules", self._notify_of_schedules),
-                self.connection,
-            )
+        """Have workers look at the schedules once this is committed, if they can be notified."""
+        self._tell_on_commit("", "schedules", lambda _: self._tell(SCHEDULE_SAVED))
 
     def schedule_agenda(self) -> Agenda:
         """Return up to MAX_CANDIDATES schedules that are due, and when the next one is."""
@@ -160,6 +155,3 @@ class Scheduling(Base):
 
     def _due_schedules(self) -> ScheduleQuerySet:
         return self.schedules.enabled().filter(due_at__lte=DatabaseClock())
-
-    def _notify_of_schedules(self, payload: str) -> None:
-        self.notify(SCHEDULE_SAVED)

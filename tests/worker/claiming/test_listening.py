@@ -428,7 +428,8 @@ def cut_off_listeners() -> None:
 @pytest.mark.parametrize(
     "payload",
     ["", "x", "{", "5", "null", "[" * 5000, '"ab"', "[]", "[1, 2]", '[{}, []]', '{"watch": 5}',
-     '{"watch": [5, null, "x", {}]}', '{"watch": ["5"]}', '{"schedules": false}'],
+     '{"watch": [5, null, "x", {}]}', '{"watch": ["5"]}', '{"schedules": false}',
+     r'[null, "a\u0000b"]', r'["default", "\ud800"]', json.dumps([None, "x" * 129])],
     ids=lambda payload: f"{payload:.20}",
 )  # fmt: skip
 def test_a_payload_of_somebody_else_is_none_of_ours(payload: str) -> None:
@@ -441,7 +442,8 @@ def test_a_payload_of_somebody_else_is_none_of_ours(payload: str) -> None:
 def test_a_worker_ignores_what_any_role_may_send(
     idle_worker: Worker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for payload in ("nonsense", "[{}, 5]", '{"watch": ["x"]}', "[" * 5000):
+    no_name = r'["default", "a\u0000b"]'
+    for payload in ("nonsense", "[{}, 5]", '{"watch": ["x"]}', "[" * 5000, no_name):
         store().notify(payload)
     wait_until_executed(tasks.noop.enqueue())  # it still hears
     assert idle_worker._wake_ups.works

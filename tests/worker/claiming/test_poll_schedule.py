@@ -2,6 +2,7 @@
 
 import pytest
 
+from taskworks.models import TaskRun
 from taskworks.worker.claiming import poll_schedule as module
 from taskworks.worker.claiming.poll_schedule import (
     ACTIVE_FOR,
@@ -140,3 +141,71 @@ def test_nobody_looks_for_what_has_no_room(clock: Clock) -> None:
     schedule.wake()
     assert schedule.room_due({"thread": 0}) == {}
     assert schedule.seconds({"thread": 0}) == float("inf")
+
+
+# Who is told of some runs.
+
+
+def told(clock: Clock, interval: float = 1.0) -> PollSchedule:
+    """A schedule of a worker that rests, and may miss a run."""
+    schedule = PollSchedule(interval, is_notified=lambda: True, misses_nothing=lambda: False)
+    assert pauses(schedule, clock, 4)[-1] == pytest.approx(interval, rel=0.21)
+    return schedule
+
+
+def look(schedule: PollSchedule, *found: str) -> None:
+    assert schedule.room_due(ROOM) == ROOM
+    schedule.plan(ROOM, [TaskRun(executor=executor) for executor in found])
+
+
+def test_who_may_miss_a_run_polls_at_the_interval(clock: Clock) -> None:
+    told(clock)
+    told(clock, 60.0)
+    clock.now += ACTIVE_FOR
+    told(clock)
+
+
+def test_who_finds_by_a_poll_what_nobody_told_of_polls_as_usual_for_a_while(clock: Clock) -> None:
+    schedule = told(clock)
+    look(schedule, "thread")
+    assert schedule.seconds(ROOM) <= MIN_POLL_INTERVAL
+    clock.now += MIN_POLL_INTERVAL
+    assert max(pauses(schedule, clock, 12)) <= 0.1
+    clock.now += ACTIVE_FOR
+    assert pauses(schedule, clock, 2)[-1] == pytest.approx(1.0, rel=0.21)
+
+
+@pytest.mark.parametrize("reason", ["wake", "again", "due"])
+def test_who_finds_what_it_was_told_of_or_expected_does_not(clock: Clock, reason: str) -> None:
+    schedule = told(clock)
+    clock.now -= 0.1
+    match reason:
+        case "wake":
+            schedule.wake()
+        case "again":
+            schedule.look_again_in(0)
+        case "due":
+            schedule.expect_due_in(0)
+    clock.now += 2 * MIN_LOOK_INTERVAL
+    look(schedule, "thread")
+    assert schedule._missed_at < 0
+
+
+def test_who_takes_up_what_there_was_no_room_for_does_not(clock: Clock) -> None:
+    schedule = told(clock)
+    look(schedule)
+    schedule.wake()
+    for seconds in (2 * MIN_LOOK_INTERVAL, LOOK_AGAIN_AFTER, 30.0):
+        clock.now += seconds
+        look(schedule, "thread", "thread")
+    assert schedule._missed_at < 0
+
+
+def test_a_run_that_comes_just_after_a_look_is_no_sign(clock: Clock) -> None:
+    schedule = told(clock)
+    schedule.wake()
+    clock.now += 2 * MIN_LOOK_INTERVAL
+    look(schedule, "thread")
+    clock.now += MIN_POLL_INTERVAL
+    look(schedule, "thread")
+    assert schedule._missed_at < 0

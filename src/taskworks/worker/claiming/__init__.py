@@ -11,7 +11,13 @@ class WakeUpSource(Protocol):
 
     @property
     def works(self) -> bool:
-        """True while no new run is missed; while it is False the worker polls."""
+        """True while it hears of new runs; while it is False the worker polls."""
+
+    @property
+    def misses_nothing(self) -> bool:
+        """
+        True if it hears of every new run while it works, so that a look every few seconds will do.
+        """
 
     def start(self) -> None:
         """Begin to listen, in a thread of its own."""
@@ -29,7 +35,7 @@ class WakeUpSource(Protocol):
 class NoWakeUps:
     """The ``WakeUpSource`` of a worker that only polls."""
 
-    works = False
+    works = misses_nothing = False
 
     def start(self) -> None:
         """Do nothing."""

@@ -39,7 +39,11 @@ class Intake:
     ) -> None:
         """``interval`` are the seconds between two looks at queues that stay empty."""
         self._store, self._backend, self._queues, self._wake_ups = store, backend, queues, wake_ups
-        self._poll_schedule = PollSchedule(interval, is_notified=lambda: wake_ups.works)
+        self._poll_schedule = PollSchedule(
+            interval,
+            is_notified=lambda: wake_ups.works,
+            misses_nothing=lambda: wake_ups.misses_nothing,
+        )
         self._cursor, self._turn = ClaimCursor(), Turn[str]()
         self._limited, self._alternation = LimitedRuns(store, backend), Alternation()
         self._ready_queues: list[str] = []

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import connections
@@ -35,6 +36,8 @@ class NotificationListener(BackgroundThread):
     was saved. All are called in this thread.
     """
 
+    misses_nothing = True
+
     def __init__(
         self,
         store: Store,
@@ -44,6 +47,7 @@ class NotificationListener(BackgroundThread):
         *,
         watch: Callable[[list[UUID]], None] = lambda run_ids: None,
         wake_scheduler: Callable[[], None] = lambda: None,
+        **_of_a_watcher: Any,
     ) -> None:
         self._interrupt = PipeEvent()
         super().__init__(

@@ -22,12 +22,24 @@ class PollSchedule:
     """
     When to look for runs of each executor: at once where a look has found as many as there was room
     for; otherwise after a pause that grows. It grows to a tenth of ``interval`` seconds while there
-    was work within minutes, and to all of it afterwards. While ``is_notified`` returns True, the
-    worker is woken for new runs, and hardly polls.
+    was work within minutes, and to all of it afterwards.
+
+    While ``is_notified`` returns True, the worker is woken for new runs, and hardly polls. Unless
+    ``misses_nothing`` returns True as well, it polls every ``interval`` seconds; and as if it were
+    not notified for ACTIVE_FOR after a poll that found runs of which nobody had told.
     """
 
-    def __init__(self, interval: float, is_notified: Callable[[], bool] = lambda: False) -> None:
-        self._interval, self._is_notified = interval, is_notified
+    def __init__(
+        self,
+        interval: float,
+        is_notified: Callable[[], bool] = lambda: False,
+        misses_nothing: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._interval = interval
+        self._is_notified, self._misses_nothing = is_notified, misses_nothing
+        self._is_told = False  # that there is news, since the last look
+        self._is_untold = False  # whether the last look was a poll, after a long pause
+        self._missed_at = -math.inf
         self._interval_after_work = min(interval, max(POLL_INTERVAL_AFTER_WORK, interval / 10))
         self._pause, self._worked_at = min(MIN_POLL_INTERVAL, interval), time.monotonic()
         self._next: dict[str, float] = {}
@@ -49,6 +61,9 @@ class PollSchedule:
     def plan(self, asked: Mapping[str, int], runs: Iterable[TaskRun]) -> None:
         """Plan the next looks, after one that asked for this room and found these runs."""
         found = Counter(run.executor for run in runs)
+        if found and self._is_untold:
+            self._missed_at = time.monotonic()
+            self.hurry()
         later = time.monotonic() + self._pause * random.uniform(0.8, 1)  # noqa: S311 - jitter
         for executor, wanted in asked.items():
             self._next[executor] = 0.0 if found[executor] >= wanted else later
@@ -65,6 +80,7 @@ class PollSchedule:
         at_once = max(now, self._looked_at + MIN_LOOK_INTERVAL)
         self._next = {executor: min(at, at_once) for executor, at in self._next.items()}
         self._again_at = now + LOOK_AGAIN_AFTER
+        self._is_told = True
         self.hurry()
 
     def look_again_in(self, seconds: float) -> None:
@@ -84,6 +100,12 @@ class PollSchedule:
         return min(self._next.get(executor, 0.0), self._again_at, self._due_at)
 
     def _note_look(self, now: float, looked_for: Mapping[str, int]) -> None:
+        # Not after a short pause: of what comes just now a wake-up may be on its way.
+        is_poll = now - self._looked_at > self._interval / 2 and all(
+            self._looked_at < self._next.get(executor, 0.0) for executor in looked_for
+        )
+        is_expected = self._is_told or min(self._again_at, self._due_at) <= now
+        self._is_untold, self._is_told = is_poll and not is_expected, False
         self._looked_at = now
         if min(self._again_at, self._due_at) <= now:
             # Those that have no room now are looked for when they have.
@@ -95,7 +117,11 @@ class PollSchedule:
             self._due_at = math.inf
 
     def _longer_pause(self) -> float:
+        now = time.monotonic()
         if self._is_notified() and self._pause * 2 > NOTIFY_INTERVAL:
-            return max(POLL_INTERVAL_IF_NOTIFIED, self._interval)
-        is_active = time.monotonic() - self._worked_at < ACTIVE_FOR
+            if self._misses_nothing():
+                return max(POLL_INTERVAL_IF_NOTIFIED, self._interval)
+            if now - self._missed_at >= ACTIVE_FOR:
+                return self._interval
+        is_active = now - self._worked_at < ACTIVE_FOR
         return min(self._pause * 2, self._interval_after_work if is_active else self._interval)

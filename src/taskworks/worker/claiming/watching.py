@@ -17,6 +17,7 @@ GLANCE_INTERVAL = 0.005  # while there are new runs
 QUIET_GLANCE_INTERVAL = 0.015  # when there was none for QUIET_AFTER seconds
 BUSY_GLANCE_INTERVAL = 0.01  # while the worker is at work, and looks by itself
 LONGEST_GLANCE_INTERVAL = 0.1  # while the worker does not take what is ready: it has no room
+WOKEN_GLANCE_INTERVAL = 1.0  # while the worker is woken in another way
 QUIET_AFTER = 1.0
 
 ANY_QUEUE: list[str | None] = [None]
@@ -30,8 +31,11 @@ class CommitWatcher(BackgroundThread):
     sooner than the last look has found; ``take`` returns the queues. It does so, too, whenever it
     may have missed a commit.
 
-    It asks nothing while the worker is awake, which then calls ``take`` again and again.
+    It asks nothing while the worker is awake, which then calls ``take`` again and again, and rarely
+    while ``is_woken_otherwise`` returns True.
     """
+
+    misses_nothing = True
 
     def __init__(
         self,
@@ -39,9 +43,12 @@ class CommitWatcher(BackgroundThread):
         backend: str,
         queues: Queues,
         wake_worker: Callable[[], None],
+        *,
+        is_woken_otherwise: Callable[[], bool] = lambda: False,
         **_of_a_listener: Any,
     ) -> None:
         super().__init__("watcher", store.alias, "watching for new runs")
+        self._is_woken_otherwise = is_woken_otherwise
         self._store, self._backend, self._queues = store, backend, queues
         self._news = News(wake_worker)
         self._times_taken = self._times_seen = 0
@@ -75,7 +82,10 @@ class CommitWatcher(BackgroundThread):
             if (version := data_version()) != seen:
                 seen = version  # of before the look: what is committed meanwhile is looked at again
                 self._look()
-            time.sleep(self._pause.seconds)
+            if self._is_woken_otherwise():
+                self.woken.wait(WOKEN_GLANCE_INTERVAL)
+            else:
+                time.sleep(self._pause.seconds)
 
     def _is_at_work(self) -> bool:
         """Return whether the worker has come for news since the last call."""

@@ -1,0 +1,1 @@
+TASKWORKS = {"WAKEUP": "redis://127.0.0.1:6379/0"}
