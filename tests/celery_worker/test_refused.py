@@ -1,6 +1,9 @@
 """A worker that could not execute runs does not start, and says so in a sentence."""
 
+import signal
+
 from tests import tasks
+from tests.celery_worker.brokers import OwnRedis
 from tests.celery_worker.processes import StartCelery
 from tests.on_request import on_request
 from tests.stopping.runs import finished
@@ -23,3 +26,23 @@ def test_solo_without_an_event_loop(start_celery: StartCelery) -> None:
 def test_threads_without_an_event_loop_work(start_celery: StartCelery) -> None:
     start_celery("memory://", pool="threads").wait_until_up()
     assert finished(tasks.add.enqueue(1, 2))[0].return_value == 3
+
+
+def test_a_pool_of_processes(start_celery: StartCelery, redis_server: OwnRedis) -> None:
+    worker = start_celery(redis_server.url, pool="prefork")
+    assert worker.wait() == 1
+    assert last_line(worker.log) == (
+        "This worker has the pool 'prefork', which cannot execute the runs of a "
+        "taskworks.backends.celery.CeleryBackend: start it with --pool threads or --pool solo."
+    )
+    assert "Traceback" not in worker.log
+
+
+def test_a_worker_that_takes_no_queue_of_ours_may_have_any_pool(
+    start_celery: StartCelery, redis_server: OwnRedis
+) -> None:
+    worker = start_celery(redis_server.url, "-Q", "taskworks-others", pool="prefork", size=1)
+    worker.wait_until_connected()
+    assert "it takes runs from" not in worker.log
+    worker.send(signal.SIGTERM)
+    assert worker.wait() == 0

@@ -14,6 +14,7 @@ from taskworks.celery_worker.kinds import SOLO, how_to_make_threads, kind_of
 from taskworks.celery_worker.leaving import leave, leave_after_celery
 from taskworks.celery_worker.main_thread import MainThread
 from taskworks.celery_worker.main_thread_guard import handle_wake_ups
+from taskworks.celery_worker.queues import ConsumedQueues
 from taskworks.celery_worker.remote_control import have_revoke_cancel
 from taskworks.celery_worker.requests import RunRequest
 from taskworks.celery_worker.tickets import Ticket, TicketTask
@@ -148,10 +149,14 @@ class DeskStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no t
 
 
 def _backends_of(app: Any) -> list[CeleryBackend]:
-    """Return the backends in TASKS whose runs are for the workers of this app."""
+    """
+    Return the backends in TASKS whose runs are for the workers of this app that consume what this
+    one does.
+    """
     backends = [task_backends[alias] for alias in task_backends]
     ours = [backend for backend in backends if isinstance(backend, CeleryBackend)]
     try:
-        return [backend for backend in ours if app_of(backend) is app]
+        ours = [backend for backend in ours if app_of(backend) is app]
+        return [backend for backend in ours if ConsumedQueues(backend, app).names]
     except ImproperlyConfigured as error:
         raise SystemExit(str(error)) from error
