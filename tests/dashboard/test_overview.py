@@ -11,8 +11,10 @@ from django.test import Client
 
 from taskworks.dashboard import snapshot
 from taskworks.models import Mark, Statistic, TaskRun, Worker
+from taskworks.problems import looking
 from taskworks.store import store
 from taskworks.store.counting import Counting
+from taskworks.store.surveying import Surveying
 from tests.dashboard.conftest import forget_everything, place
 from tests.faces.conftest import MakeRun
 
@@ -95,7 +97,7 @@ def test_what_takes_too_long_is_left_out_and_said(
     assert "mail" in text  # what could be read is shown
 
 
-def _slow(self: Counting, most: int) -> Any:
+def _slow(self: Any, *arguments: Any) -> Any:
     from tests.database.test_time_limit import SLOW
 
     return self._fetch(SLOW[self.connection.vendor], None)
@@ -115,3 +117,19 @@ def test_an_outage_is_a_sentence(root: Client, monkeypatch: pytest.MonkeyPatch) 
     assert root.get(place("overview"), headers={"HX-Request": "true"}).status_code == 503
     monkeypatch.undo()
     assert root.get(place("overview")).status_code == 200
+
+
+@pytest.mark.any_database
+@pytest.mark.django_db(transaction=True)
+def test_a_slow_look_at_the_queues_leaves_the_rest(
+    root: Client, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_run(queue_name="mail")
+    monkeypatch.setattr(Surveying, "survey", _slow)
+    monkeypatch.setattr(looking, "READ_FOR", 0.1)
+    for _ in range(2):
+        forget_everything()
+        text = text_of(root.get(place("overview")))
+        assert "250 ms" in text
+        assert "queue_without_worker could not be asked" in text
+        assert "0 workers are running." in text

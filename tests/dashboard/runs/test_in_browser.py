@@ -87,6 +87,38 @@ def test_rows_are_ticked_with_shift_and_stay_so(site: str, browser: webdriver.Ch
     assert complaints_of(browser) == []
 
 
+def test_ten_refreshes_leave_everything_where_it_is(site: str, browser: webdriver.Chrome) -> None:
+    for _ in range(30):
+        make(state=RunState.FAILED)
+    filtered = f"{place('runs')}?state=failed&since=2h"
+    browser.get(f"{site}{filtered}")
+    link = browser.find_elements(By.CSS_SELECTOR, "tbody th a")[20]
+    browser.execute_script("arguments[0].focus(); scrollTo(0, 400)", link)
+    before = browser.execute_script(PLACE)
+    assert before[1] == 400
+    for number in range(10):
+        newest = make(state=RunState.FAILED, queue_name=f"q{number}")
+        browser.execute_script("htmx.trigger('#tw-live', 'tw-refresh')")
+        shown = f"return Boolean(document.getElementById('tick-{newest.id}'))"
+        wait_for(lambda shown=shown: browser.execute_script(shown), "the new run is shown")
+    after = browser.execute_script(PLACE)
+    assert (after[0], after[2]) == (before[0], before[2])
+    assert browser.execute_script("return document.activeElement.getBoundingClientRect().top") > 0
+    link = browser.switch_to.active_element
+    link.click()
+    wait_for(lambda: "Timeline" in said_on(browser), "the run is shown")
+    browser.back()
+    wait_for(lambda: "since:2h" in said_on(browser), "the same filter is shown")
+    assert browser.current_url == f"{site}{filtered}"
+
+
+# What has the focus, and how far the page is scrolled.
+PLACE = """
+    const one = document.activeElement;
+    return [one.getAttribute("href"), scrollY, one.textContent];
+"""
+
+
 def test_a_run_is_watched_and_its_parts_come(site: str, browser: webdriver.Chrome) -> None:
     run = make(
         state=RunState.RUNNING,
