@@ -39,7 +39,7 @@ docs: .venvs/docs/.installed ## Build the documentation, and check its links; do
 		--doctree-dir docs/_build/doctrees docs docs/_build/html
 	@echo "$$(find docs/_build/html -name '*.html' | wc -l) pages are in docs/_build/html."
 
-test: .venv/.installed .venv/.mysqlclient ## Run the tests on each available database
+test: .venv/.installed .venv/.mysqlclient .venv/.axe ## Run the tests on each available database
 	.venv/bin/python -m tests.on_every_database
 
 # BENCH has the options, such as "--quick"; see `.venvs/bench/bin/python -m benchmarks --help`.
@@ -174,6 +174,12 @@ DOCS_PYTHON = $(or $(call find_python,3.12),$(PYTHON))
 
 BENCH_PYTHON = $(or $(call find_python,3.13),$(call find_python,3.12),$(PYTHON))
 BENCH_INSTALL = $(call pip_install,.venvs/bench)
+
+# axe-core, which looks for faults that keep people from using pages. Of the package, only the script
+# is used, and not playwright, which it needs for the rest.
+.venv/.axe: .venv/.installed
+	@$(call pip_install,.venv) --no-deps "axe-playwright-python>=0.1.8"
+	@touch $@
 
 # The driver needs a C library to compile. Without it, everything else works.
 %/.mysqlclient: %/.installed

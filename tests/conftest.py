@@ -56,7 +56,9 @@ SLOW = [
 # marked `not_every_day`.
 NOT_EVERY_DAY = [
     ROOT / "conformance",
+    ROOT / "dashboard" / "test_accessibility.py",
     ROOT / "dashboard" / "test_in_browser.py",
+    ROOT / "dashboard" / "test_night_in_browser.py",
     ROOT / "dashboard" / "runs" / "test_in_browser.py",
     ROOT / "processes" / "test_worker_process.py",
 ]
@@ -81,7 +83,9 @@ ONCE = [
     ROOT / "client" / "test_in_node.py",
     ROOT / "client" / "test_on_a_page.py",
     ROOT / "conformance" / "celery",
+    ROOT / "dashboard" / "test_accessibility.py",
     ROOT / "dashboard" / "test_in_browser.py",
+    ROOT / "dashboard" / "test_night_in_browser.py",
     ROOT / "dashboard" / "runs" / "test_in_browser.py",
     ROOT / "faces" / "test_admin_in_browser.py",
     ROOT / "moving" / "test_guides.py",
