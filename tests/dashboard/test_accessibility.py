@@ -44,7 +44,7 @@ SMALL = """
         .filter(([, {width, height}]) => Math.min(width, height) < LEAST && width > 1)
         .map(([html, {width, height}]) => `${html} ${width} x ${height}`);
 """
-LEAST = 24  # pixels, or 13 for a box with a label, whose target is larger
+LEAST = 24  # pixels
 
 
 def axe() -> str:
