@@ -49,6 +49,7 @@ def _database(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iter
         TaskRun.objects.all().delete()
         Failure.objects.all().delete()
         tidy(TaskRun)
+        tidy(Failure)
 
 
 def _row(now: Any, number: int) -> TaskRun:
