@@ -98,6 +98,19 @@ def test_the_queues_with_ready_runs_are_found(store: Store, enqueue: Enqueue) ->
     assert store.ready_queues("default") == ["a", "b"]
 
 
+def test_a_queue_whose_name_begins_with_a_control_character_is_found(
+    store: Store, enqueue: Enqueue, worker: UUID
+) -> None:
+    """As somebody else may have written it: MariaDB has it before the empty name."""
+    names = {"\ta", "\x01", "b"}
+    for name in names:
+        enqueue(queue_name=name)
+    assert {*store.ready_queues("default")} == names
+    assert len(store.ready_queues("default", None, 2)) == 2
+    assert {*store.outlook("default").queues} == names
+    assert len(store.claim(worker, "default", [*names], {"thread": 9})) == 3
+
+
 def test_a_worker_that_was_given_up_claims_nothing(
     store: Store, enqueue: Enqueue, worker: UUID
 ) -> None:

@@ -144,7 +144,7 @@ class Limiting(LimitedNames, Rating):
 
     def undeclared_limits(self) -> list[str]:
         """Return the limits that ready runs have, but that nobody declares."""
-        names = _skipping(self.runs.ready().limited(), "limit_name")
+        names = each_value(self.runs.ready().limited(), "limit_name")
         declared = self.limits.exclude(declared=None).values_list("name", flat=True)
         return sorted({*names}.difference(declared))
 
@@ -325,7 +325,7 @@ def _columns_as_here(name: str) -> dict[str, Any]:
     return {**declared.numbers, "declared": declared.numbers} if declared else {}
 
 
-def _skipping(runs: models.QuerySet[TaskRun], column: str) -> Iterator[str]:
+def each_value(runs: models.QuerySet[TaskRun], column: str) -> Iterator[str]:
     """Yield each value of a column once, by one probe of an index for each."""
     value = ""
     while value := runs.filter(**{f"{column}__gt": value}).aggregate(next=Min(column))["next"]:

@@ -78,13 +78,24 @@ class Pausing(Base):
         """
         # The first in an index: a planner that expects many ready runs would read the table.
         of_queue = f"FROM {self._quoted(TaskRun)} WHERE backend = %s AND queue_name = %s AND state"
+        limited, its_parameters = self._has_limited(backend, name)
         statement = f"""
             SELECT
                 (SELECT MIN(executor) {of_queue} = 'ready' AND {self._unlimited}) IS NOT NULL,
-                (SELECT MIN(limit_name) {of_queue} = 'ready' AND {self._limited}) IS NOT NULL,
+                {limited} IS NOT NULL,
                 EXISTS (SELECT 1 {of_queue} IN ('claimed', 'running'))"""
-        [(ready, limited, in_hand)] = self._fetch(statement, [backend, name] * 3)
-        return Use(bool(ready or limited), bool(in_hand))
+        parameters = [backend, name, *its_parameters, backend, name]
+        [(ready, has_limited, in_hand)] = self._fetch(statement, parameters)
+        return Use(bool(ready or has_limited), bool(in_hand))
+
+    def _has_limited(self, backend: str, name: str) -> tuple[str, list[str]]:
+        """
+        Return SQL that is not NULL if a limit has ready runs in a queue, and its parameters.
+        """
+        statement = f"""(
+            SELECT MIN(limit_name) FROM {self._quoted(TaskRun)}
+            WHERE backend = %s AND queue_name = %s AND state = 'ready' AND {self._limited})"""  # noqa: S608 - names
+        return statement, [backend, name]
 
     def _notify_of_pauses(self) -> None:
         # In the transaction, unlike a notification of runs, and never left out as one too many:

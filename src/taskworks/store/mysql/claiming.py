@@ -27,13 +27,16 @@ class ClaimsByLock(LockWaits):
         self, backend: str, after: str | None = None, limit: int | None = None
     ) -> list[str]:
         # One query per queue: for a recursive query, or DISTINCT, MySQL reads everything ready.
-        return [*islice(self._ready_queues_after(after or "", backend), limit)]
+        return [*islice(self._ready_queues_after(after, backend), limit)]
 
-    def _ready_queues_after(self, name: str, backend: str) -> Iterator[str]:
-        # Without a condition on lane, which comes behind the queue's name in the index.
+    def _ready_queues_after(self, name: str | None, backend: str) -> Iterator[str]:
+        # Without a condition on lane, which comes behind the queue's name in the index. With none
+        # on the first name: one that begins with a control character is less than "".
         ready = self.runs.ready().filter(limit_name=None, backend=backend)
-        while name := ready.filter(queue_name__gt=name).aggregate(name=Min("queue_name"))["name"]:
+        later = ready if name is None else ready.filter(queue_name__gt=name)
+        while name := later.aggregate(name=Min("queue_name"))["name"]:
             yield name
+            later = ready.filter(queue_name__gt=name)
 
     def outlook(self, backend: str, after: str | None = None, limit: int | None = None) -> Outlook:
         due_in, clock = self._seconds_until("MIN(available_at)")

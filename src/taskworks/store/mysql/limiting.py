@@ -18,7 +18,7 @@ from taskworks.store.limited_names import (
     LimitedName,
     Values,
 )
-from taskworks.store.limiting import FIRST, Line, Share
+from taskworks.store.limiting import FIRST, Line, Share, each_value
 from taskworks.store.mysql.claiming import ClaimsByLock
 from taskworks.store.rating import OpenLane
 
@@ -50,6 +50,18 @@ class LimitedClaims(ClaimsByLock):
             parameters += question
         rows = self._fetch(" UNION ALL ".join(probes), parameters)
         return {questions[place]: value for place, value in rows}
+
+    def _has_limited(self, backend: str, name: str) -> tuple[str, list[str]]:
+        # The limit comes before the queue in the index, so that is probed for each, by the column
+        # behind these. A run that is put back meanwhile has a limit with a row: it was claimed.
+        names = {*self.limits.values_list("name", flat=True)}
+        names |= {*each_value(self.runs.ready().limited(), "limit_name")}
+        probe = f"""(
+            SELECT MIN(executor) FROM {self._quoted(TaskRun)}
+            WHERE state = 'ready' AND limit_name = %s AND backend = %s AND queue_name = %s)"""  # noqa: S608 - names
+        probes = ", ".join(["NULL", *[probe] * len(names)])
+        parameters = [value for limit in sorted(names) for value in (limit, backend, name)]
+        return f"COALESCE({probes})", parameters
 
     # MariaDB has no LATERAL, and both read everything ready for a recursive query. So lanes are
     # found one by one, and the slots in use are counted once for all of them.
