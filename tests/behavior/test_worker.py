@@ -3,17 +3,21 @@
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command, load_command_class
 from django.db import connection
+from django.test import override_settings
 
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.store import store
+from taskworks.worker import Worker as Loop
 from tests import tasks
-from tests.behavior import DATABASE_BACKEND, Settings, run_of, run_worker
+from tests.behavior import DATABASE_BACKEND, Settings, rewrite, run_of, run_worker
 
 ROOT = Path(__file__).resolve().parents[2]
 with_database = pytest.mark.django_db(transaction=True)
@@ -164,6 +168,45 @@ def test_max_tasks_leaves_the_rest_ready(batch: bool) -> None:
         tasks.noop.enqueue(number)
     run_worker("--max-tasks", "2", batch=batch)
     assert states() == ["successful"] * 2 + ["ready"] * 3
+
+
+@with_database
+@pytest.mark.parametrize(
+    ("queue", "backend", "limit", "waits"),
+    [
+        ("default", "default", None, True),
+        ("mail", "default", None, False),
+        ("default", "other", None, False),
+        ("mail", "other", "intake", True),
+    ],
+)
+def test_a_batch_waits_for_the_rescue_of_runs_that_concern_it(
+    queue: str, backend: str, limit: str | None, waits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own, and those that take a slot of a limit; a rescue is ten minutes away."""
+    silent = Worker(label="silent", hostname="here", pid=1)
+    store().register(silent)
+    Worker.objects.update(heartbeat_at=store().read_clock() - timedelta(hours=1))
+    lost = tasks.noop.enqueue()
+    lane = "a" if limit else None
+    rewrite(lost, queue_name=queue, backend=backend, limit_name=limit, lane=lane)
+    rewrite(lost, state="claimed", claimed_by=silent.id, claim_token=uuid4())
+    looks: list[bool] = []
+    has_nothing_to_rescue = Loop._has_nothing_to_rescue
+
+    def seen(loop: Loop) -> bool:
+        looks.append(has_nothing_to_rescue(loop))
+        if not looks[-1]:
+            Worker.objects.filter(id=silent.id).delete()  # as the rescue does with its runs
+            TaskRun.objects.filter(id=lost.id).update(state="cancelled", claim_token=None)
+        return looks[-1]
+
+    monkeypatch.setattr(Loop, "_has_nothing_to_rescue", seen)
+    tasks.noop.enqueue()
+    with override_settings(TASKWORKS={"WORKER_TIMEOUT": 600}):
+        run_worker("--queues", "default")
+    assert looks[0] is not waits
+    assert run_of(lost).state == ("cancelled" if waits else "claimed")
 
 
 @with_database

@@ -125,5 +125,5 @@ def test_a_worker_that_is_stopped_leaves_a_locked_run_to_others(
             worker.stop()
             wait_for(worker.shutdown.over.is_set, "it has ended")
             assert state_of(other) == "ready"
-        assert store().awaits_rescue(timedelta())
+        assert store().awaiting_rescue("default", timedelta()) == {("default", False)}
     (tmp_path / "never").touch()

@@ -177,10 +177,16 @@ class Rescuing(Base):
         lost = self._lost().filter(cancel_requested_at__isnull=False)
         return self._end_some(lost, limit, lambda run: self._cancelled(run, entry))
 
-    def awaits_rescue(self, silence: timedelta) -> bool:
-        """Return whether there are runs that ``give_up`` and ``rescue`` would make ready."""
+    def awaiting_rescue(self, backend: str, silence: timedelta) -> set[tuple[str, bool]]:
+        """
+        Return the queues of the runs that ``give_up`` and ``rescue`` would make ready, each with
+        whether such a run takes a slot of a limit: these of any backend, others of this one.
+        """
         heard = self._their_workers().filter(heartbeat_at__gte=DatabaseClock(-silence))
-        return self.runs.in_hand().filter(~Exists(heard)).exists()
+        lost = self.runs.in_hand().filter(~Exists(heard))
+        lost = lost.filter(Q(backend=backend) | Q(limit_name__isnull=False))
+        rows = lost.values_list("queue_name", "limit_name")
+        return {(queue_name, limit is not None) for queue_name, limit in rows}
 
     def leave(self, worker: UUID) -> None:
         """Delete a worker's row, and the rows of workers given up more than a day ago."""

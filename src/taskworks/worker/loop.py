@@ -370,9 +370,15 @@ class Worker:
             self._starts.write()
 
     def _has_nothing_to_rescue(self) -> bool:
-        """Return whether no dead worker's run is left, which a batch would have to rescue."""
+        """
+        Return whether no dead worker's run is left that a batch would have to rescue: one that it
+        would execute, or one of any queue that takes a slot of a limit.
+        """
         silence = timedelta(seconds=conf().worker_timeout)
-        return not self._store.awaits_rescue(silence)
+        lost = self._store.awaiting_rescue(self.backend.alias, silence)
+        return not any(
+            has_slot or self.options.queues.takes(queue_name) for queue_name, has_slot in lost
+        )
 
     def _release_strays(self) -> None:
         """
