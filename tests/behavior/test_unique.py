@@ -223,6 +223,7 @@ def test_a_rolled_back_one_holds_no_key() -> None:
     ],
 )
 def test_one_run(one: Callable[[], Any], other: Callable[[], Any]) -> None:
+    """Case 15: also with nested arguments, in whatever order."""
     assert one().id == other().id
 
 

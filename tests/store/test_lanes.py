@@ -173,12 +173,15 @@ def test_of_one_claim_each_lane_has_one_before_any_has_a_second(fill: Fill, clai
 
 
 def test_a_full_lane_is_passed_over_however_many_wait_in_it(fill: Fill, claim: Claim) -> None:
+    """Case 19: those that wait are not touched, so no attempt is spent waiting."""
     limit(at_once=1)
     fill(*["a"] * 50, rank=-100)
     fill("b", "z")
     assert Counter(lanes(claim(2))) == {"a": 1, "b": 1}
+    before = [*TaskRun.objects.filter(lane="a").order_by("id").values()]
     assert lanes(claim(2)) == ["z"]
     assert claim(2) == []
+    assert [*TaskRun.objects.filter(lane="a").order_by("id").values()] == before
 
 
 def test_several_queues_share_lanes_slots_and_turns(fill: Fill, claim: Claim) -> None:
@@ -195,6 +198,20 @@ def test_several_queues_share_lanes_slots_and_turns(fill: Fill, claim: Claim) ->
     ]
     assert claim(100, line) == []
     assert claim(100, LINE._replace(queues=("one",))) == []
+
+
+def test_what_waits_in_a_queue_that_nobody_takes_holds_no_slot(
+    store: Store, fill: Fill, claim: Claim
+) -> None:
+    """Case 13."""
+    limit(at_once=1, total=1)
+    fill(*"aaaa", queue_name="nobody", rank=-100)
+    fill("a", "b")
+    for lane in "ab":
+        [run] = claim()
+        assert (run.lane, run.queue_name) == (lane, "default")
+        finish(store, run)
+    assert TaskRun.objects.ready().filter(queue_name="nobody").count() == 4
 
 
 def test_other_queues_backends_executors_and_limits_are_left_alone(
@@ -306,7 +323,7 @@ def test_a_run_of_higher_priority_that_commits_in_between_is_not_one_too_many(
     store: Store, fill: Fill, new_worker: Callable[[], UUID]
 ) -> None:
     """
-    Cases 7 and 19. What a statement sees was committed when it began; a claim that counted in the
+    Case 7. What a statement sees was committed when it began; a claim that counted in the
     statement that locks would not see the other one's run, and lock a row of its own.
     """
     if connection.vendor == "sqlite":
@@ -426,7 +443,7 @@ def release(store: Store, run: TaskRun) -> None:
 
 
 def rescue(store: Store, run: TaskRun) -> None:
-    """Cases 1 and 18: nothing but the rescue frees it, and nothing else is needed."""
+    """Cases 1 and 35: nothing but the rescue frees it, and nothing else is needed."""
     start(store, run)
     Worker.objects.filter(id=run.claimed_by).delete()
     assert [one.id for one in store.rescue(10)] == [run.id]
@@ -487,6 +504,40 @@ def test_a_slot_is_free_as_soon_as_its_run_is_not_in_hand(
     [other] = claim()
     assert other.id != run.id
     assert in_hand() == 1
+
+
+def test_a_run_that_takes_long_keeps_its_slot_as_long_as_its_worker_lives(
+    store: Store, fill: Fill, claim: Claim, new_worker: Callable[[], UUID]
+) -> None:
+    """Case 18: nothing expires, however long ago it was claimed."""
+    limit(at_once=1)
+    fill("a", "a")
+    holder, witness = new_worker(), new_worker()
+    [run] = store.claim_limited(holder, LINE, 1).runs
+    start(store, run)
+    TaskRun.objects.filter(id=run.id).update(claimed_at=store.read_clock() - timedelta(days=1))
+    Worker.objects.update(started_at=store.read_clock() - timedelta(days=2))
+    assert store.heartbeat(holder)
+    assert store.give_up(timedelta(seconds=30), witness) == 0
+    assert store.rescue(10) == []
+    assert claim() == []
+    finish(store, run)
+    assert len(claim()) == 1
+
+
+def test_a_run_that_is_enqueued_while_a_slot_becomes_free_is_not_stranded(
+    store: Store, fill: Fill, claim: Claim
+) -> None:
+    """Case 4: whoever enqueues asks nothing of the limit, so the two cannot miss each other."""
+    if not connection.features.has_select_for_update_skip_locked:
+        pytest.skip("SQLite has one writer at a time: an enqueue and a finish cannot cross.")
+    limit(at_once=1)
+    fill("a")
+    [run] = claim()
+    with held_elsewhere(lambda: fill("a")) as (late,):
+        finish(store, run)
+        assert claim() == []
+    assert [one.id for one in claim()] == [late]
 
 
 def test_a_late_finish_of_a_worker_that_was_given_up_frees_no_slot(

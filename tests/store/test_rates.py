@@ -1,5 +1,6 @@
 """What a claim from a limit with a rate takes, and what keeps a key closed."""
 
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -135,6 +136,7 @@ def test_the_total_rate_is_that_of_all_keys(fill: Fill, look: Look, clock: Clock
 
 
 def test_a_rate_and_places_hold_together(fill: Fill, claim: Claim, clock: Clock) -> None:
+    """Case 8: a run gets both in one claim, and has neither while it waits for the other."""
     limit(rate="5/h", burst=5, at_once=2, total=3)
     fill(*"aaaaabbbb")
     assert Counter(claim()) == {"a": 2, "b": 1}
@@ -217,6 +219,26 @@ def test_what_waits_is_taken_as_soon_as_it_may_be(fill: Fill, look: Look, clock:
         moments += [run.claimed_at for run in look().runs]
     gaps = [after - before for before, after in pairwise(moments[2:])]  # type: ignore[operator]
     assert max(gaps) < 61 * SECOND
+
+
+def test_four_workers_that_look_when_they_are_told_use_a_rate_to_95_percent(
+    store: Store, fill: Fill, new_worker: Callable[[], UUID], clock: Clock
+) -> None:
+    """By the time that passes for the database, most of which is moved on here."""
+    limit(rate="100/h")
+    fill(*"a" * 100)
+    looks_at = {new_worker(): 0.0 for _ in range(4)}
+    now, moments = 0.0, list[datetime]()
+    while len(moments) < 100:
+        worker = min(looks_at, key=lambda one: looks_at[one])
+        clock.advance(seconds=max(looks_at[worker] - now, 0.0))
+        now = max(looks_at[worker], now)
+        claimed = store.claim_limited(worker, LINE, 4)
+        moments += [run.claimed_at for run in claimed.runs]  # type: ignore[misc]
+        looks_at[worker] = now + (claimed.opens_in if claimed.opens_in < math.inf else 0.0)
+    hours = (max(moments) - min(moments)) / HOUR
+    assert len(moments) >= 0.95 * 100 * hours
+    assert excess(moments, rate_of("100/h", None)) <= 0  # type: ignore[arg-type]
 
 
 def test_many_connections_claim_no_more_than_there_may_be(

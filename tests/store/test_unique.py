@@ -801,6 +801,7 @@ def waiting() -> list[TaskRun]:
 
 
 def test_what_is_locked_is_found_by_its_primary_key(store: Store) -> None:
+    """Case 15: a key costs the same however many there are."""
     names = [f"key {number}" for number in range(3000)]
     for start in range(0, 3000, 1000):
         enqueue_unique(*names[start : start + 1000], unique=WAITING)

@@ -225,6 +225,7 @@ def test_a_claim_that_is_under_way_elsewhere_is_tried_again_at_once(
 def test_an_idle_worker_takes_a_limited_run_as_soon_as_it_is_told(
     start_worker: StartWorker,
 ) -> None:
+    """Case 10: a limit that is not full delays nothing; the poll is ten minutes away."""
     if connection.vendor == "mysql":
         start_worker(interval=0.05)
     else:
@@ -276,6 +277,26 @@ def test_a_full_lane_holds_up_no_other_and_nothing_else(
         *imports(b=5), tasks.noop.enqueue(), tasks.noop.using(priority=-9).enqueue()
     )
     assert running("full") == 2
+
+
+def test_a_key_that_is_full_for_long_costs_a_few_statements_a_second(
+    worker: UUID, clock: Clock
+) -> None:
+    """Case 6: however many runs wait in it, and however often the worker's loop turns."""
+    limits.synchronize()
+    imports(hot=300)
+    limited_runs = LimitedRuns(store(), "default")
+    statements, claimed = 0, 0
+    for turn in range(400):  # of the loop, in ten seconds
+        clock.now += 0.025
+        with CaptureQueriesContext(connection) as captured:
+            limited_runs.survey(lambda queue: True, has_limited=True, paused=NOTHING)
+            if limited_runs.wanted:
+                claimed += len(limited_runs.claim(worker, {"thread": 4}, 4, NOTHING))
+        statements += len(captured) if turn > 10 else 0
+    assert claimed == 2
+    surveys = 10 / module.SURVEY_INTERVAL
+    assert statements < surveys * 10
 
 
 def test_workers_share_the_slots_of_a_limit(
