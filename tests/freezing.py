@@ -19,13 +19,14 @@ def freeze(pid: int) -> None:
 def _is_frozen_alone(pid: int) -> bool:
     os.kill(pid, signal.SIGSTOP)
     wait_for(lambda: states_of_threads(pid) == {"T"}, f"all threads of {pid} have stopped")
-    if connection.vendor != "sqlite" or _others_can_write():
+    if connection.vendor != "sqlite" or others_can_write():
         return True
     os.kill(pid, signal.SIGCONT)
     return False
 
 
-def _others_can_write() -> bool:
+def others_can_write() -> bool:
+    """On SQLite, whether nobody has the lock, or lets go of it in a moment."""
     name = connection.settings_dict["NAME"]
     with closing(sqlite3.connect(name, timeout=2, isolation_level=None)) as other:
         try:

@@ -238,4 +238,10 @@ CATALOGUE = {
         promise="each workflow ends once, as it should; each callback is one run; no step is "
         "repeated once it is recorded; nothing waits without a reason",
     ),
+    48: Fault(
+        what="`kill -9` and SIGSTOP at one point after another of claims, ends and enqueues with "
+        "limits, rates, keys and pauses, for ten minutes at full load",
+        promise="no limit or rate is exceeded, one run stands for a key and sees what was "
+        "committed with its enqueue, nothing paused begins, nothing is stuck; all are executed",
+    ),
 }

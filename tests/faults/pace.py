@@ -13,6 +13,7 @@ class Pace:
     shutdown_timeout: float
     outage: float  # how long a database is away when it is away for long
     storm: float  # how long something goes wrong again and again
+    points: float  # how long processes are struck at one point after another
 
     @property
     def rescue(self) -> float:
@@ -30,11 +31,21 @@ class Pace:
 
 PACES = {
     "brisk": Pace(
-        heartbeat_interval=0.5, worker_timeout=3.0, shutdown_timeout=3.0, outage=6, storm=5
+        heartbeat_interval=0.5,
+        worker_timeout=3.0,
+        shutdown_timeout=3.0,
+        outage=6,
+        storm=5,
+        points=20,
     ),
     # What a project has that sets nothing.
     "default": Pace(
-        heartbeat_interval=5.0, worker_timeout=30.0, shutdown_timeout=25.0, outage=120, storm=20
+        heartbeat_interval=5.0,
+        worker_timeout=30.0,
+        shutdown_timeout=25.0,
+        outage=120,
+        storm=20,
+        points=600,
     ),
 }
 PACE_NAME = os.environ.get("TASKWORKS_FAULTS_PACE", "brisk")

@@ -12,7 +12,7 @@ from taskworks.models import TaskRun, Worker
 from taskworks.models.run import FINISHED
 from tests.faults import shelf
 from tests.faults.ledger import Entry, Ledger
-from tests.faults.workers import FaultyWorker
+from tests.faults.workers import FaultyProcess, FaultyWorker
 from tests.waiting import wait_for
 
 MEASURED = 100  # runs that are drained to measure how fast it goes
@@ -36,6 +36,7 @@ class Scene:
     folder: Path
     ledger: Ledger
     workers: list[FaultyWorker] = field(default_factory=list)
+    callers: list[FaultyProcess] = field(default_factory=list)
     accepted: set[str] = field(default_factory=set)  # ids
     seen: list[str] = field(default_factory=list)
     recovery: float | None = None  # seconds
@@ -66,6 +67,15 @@ class Scene:
         self.workers.append(worker)
         self.happens(f"worker {label} starts as process {worker.pid}")
         return worker
+
+    def begin_caller(self, label: str, journal: Path, **environment: str) -> FaultyProcess:
+        """A process that enqueues as long as it lives."""
+        log = self.folder / f"{len(self.callers)}-{label}.log"
+        command = ["-m", "tests.faults.caller", str(journal)]
+        caller = FaultyProcess(label, log, self.ledger, command, environment)
+        self.callers.append(caller)
+        self.happens(f"caller {label} starts as process {caller.pid}")
+        return caller
 
     def _replace_the_dead(self) -> None:
         dead = [worker for worker in self.workers if not worker.is_running]
@@ -182,7 +192,8 @@ class Scene:
         ledger = [(entry.at, f"  ledger: {entry}") for entry in self.ledger.entries()[-300:]]
         lines = [f"{at - began:9.3f}  {what}" for at, what in sorted(self._happened + ledger)]
         rows = [f"  {_row(run)}" for run in self._rows()]
-        logs = [f"--- worker {worker.label}\n{_tail(worker)}" for worker in self.workers]
+        processes = [*self.workers, *self.callers]
+        logs = [f"--- {one.label}\n{_tail(one)}" for one in processes[-100:]]
         return "\n".join([*lines, "--- runs that have not ended well", *rows, *logs])
 
     def _rows(self) -> Iterable[TaskRun]:
@@ -194,8 +205,8 @@ class Scene:
             return []
 
     def end(self) -> None:
-        for worker in self.workers:
-            worker.end()
+        for process in [*self.workers, *self.callers]:
+            process.end()
 
 
 def shelf_of_bare(count: int) -> list[TaskResult]:
@@ -210,5 +221,5 @@ def _row(run: TaskRun) -> str:
     )
 
 
-def _tail(worker: FaultyWorker) -> str:
-    return "\n".join(worker.output.splitlines()[-40:])
+def _tail(process: FaultyProcess) -> str:
+    return "\n".join(process.output.splitlines()[-40:])

@@ -4,7 +4,7 @@ import os
 
 from tests.faults.pace import PACE
 from tests.settings import *  # noqa: F403
-from tests.settings import DATABASES
+from tests.settings import DATABASES, INSTALLED_APPS
 from tests.settings import TASKWORKS as USUAL
 
 TASKWORKS = {**USUAL, **PACE.settings, "INTERRUPT_GRACE": 2.0}
@@ -16,3 +16,5 @@ if "TASKWORKS_FAULTS_BUSY_TIMEOUT" in os.environ:
     DATABASES["default"]["OPTIONS"]["timeout"] = float(os.environ["TASKWORKS_FAULTS_BUSY_TIMEOUT"])
 if "TASKWORKS_FAULTS_PATIENCE" in os.environ:
     TASKWORKS["NOT_FOUND_PATIENCE"] = float(os.environ["TASKWORKS_FAULTS_PATIENCE"])
+if "TASKWORKS_FAULTS_STRIKE" in os.environ:
+    INSTALLED_APPS += ["tests.faults.points.Points"]

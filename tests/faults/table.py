@@ -1,6 +1,7 @@
 """The table of docs/explanation/guarantees.md, made of what was seen."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,41 +17,67 @@ TITLES = {"postgresql": "PostgreSQL", "mariadb": "MariaDB", "sqlite": "SQLite"}
 Line = dict[str, Any]
 
 
-def write(report: Path, circumstances: str) -> None:
-    """Put what the report has between the markers of the page; the latest line of a test counts."""
+def write(report: Path, circumstances: str, page: Path = PAGE) -> None:
+    """
+    Put what the report has between the markers of the page; the latest line of a test counts. If
+    only some faults were done, the rows of the others stay as they are.
+    """
     latest = {(line["test"], line["database"]): line for line in _read(report)}
-    text = PAGE.read_text()
-    before, _, rest = text.partition(BEGINS)
-    _, _, after = rest.partition(ENDS)
-    table = _table([*latest.values()], circumstances)
-    PAGE.write_text(f"{before}{BEGINS}\n{table}\n{ENDS}{after}")
+    before, _, rest = page.read_text().partition(BEGINS)
+    old, _, after = rest.partition(ENDS)
+    table = _table([*latest.values()], circumstances, old)
+    page.write_text(f"{before}{BEGINS}\n{table}\n{ENDS}{after}")
 
 
 def _read(report: Path) -> list[Line]:
     return [json.loads(line) for line in report.read_text().splitlines()]
 
 
-def _table(lines: Sequence[Line], circumstances: str) -> str:
-    versions = {line["database"]: line["version"] for line in lines}
-    titles = [f"{TITLES[name]} {versions.get(name, '')}".strip() for name in EVERYWHERE]
-    rows = [
-        ["", "fault", "what we promise", "what was seen", *titles],
-        ["---"] * (4 + len(titles)),
-        *(_row(number, fault, lines) for number, fault in CATALOGUE.items() if fault.databases),
-    ]
-    today = datetime.now(UTC).date()
-    said = [
-        f"Seen on {today}: {circumstances}",
-        "",
-        *("| " + " | ".join(row) + " |" for row in rows),
-    ]
+def _table(lines: Sequence[Line], circumstances: str, old: str) -> str:
+    done = {line["fault"] for line in lines}
+    kept = {number: row for number, row in _rows_of(old).items() if number not in done}
+    rows = {
+        number: kept.get(number) or _joined(_row(number, fault, lines))
+        for number, fault in CATALOGUE.items()
+        if fault.databases
+    }
     missing = [
         f"- {number}, {fault.what}: {fault.elsewhere}."
         for number, fault in CATALOGUE.items()
         if fault.elsewhere
     ]
     title = "Faults that are not tested, or not on every database:"
-    return "\n".join([*said, "", title, "", *missing, ""])
+    said = [_when(circumstances, sorted(done) if kept else [], old), "", *_head(lines, old)]
+    return "\n".join([*said, *rows.values(), "", title, "", *missing, ""])
+
+
+def _when(circumstances: str, some: Sequence[int], old: str) -> str:
+    """When the faults were done; if only some were done now, when the others were."""
+    today = datetime.now(UTC).date()
+    found = re.search(r"Seen on (\S+?)[:,]", old)
+    if not some or found is None:
+        return f"Seen on {today}: {circumstances}"
+    numbers = ", ".join(map(str, some))
+    return f"Seen on {found[1]}, and {numbers} on {today}: {circumstances}"
+
+
+def _head(lines: Sequence[Line], old: str) -> list[str]:
+    versions = {line["database"]: line["version"] for line in lines}
+    columns = [f"{TITLES[name]} {versions.get(name, '')}".strip() for name in EVERYWHERE]
+    if len(versions) < len(EVERYWHERE) and (found := re.search(r"^\|  \|.*$", old, re.MULTILINE)):
+        columns = found[0].strip("| ").split(" | ")[-len(EVERYWHERE) :]
+    head = ["", "fault", "what we promise", "what was seen", *columns]
+    return [_joined(head), _joined(["---"] * len(head))]
+
+
+def _rows_of(old: str) -> dict[int, str]:
+    """The rows of a table, by the number of the fault."""
+    rows = re.findall(r"^(\| (\d+) \|.*)$", old, re.MULTILINE)
+    return {int(number): row for row, number in rows}
+
+
+def _joined(columns: Sequence[str]) -> str:
+    return "| " + " | ".join(columns) + " |"
 
 
 def _row(number: int, fault: Fault, lines: Sequence[Line]) -> list[str]:

@@ -1,5 +1,6 @@
 """The harness itself: the catalogue is complete, and the proxy does what it says."""
 
+import json
 import os
 import re
 import socket
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults import table
 from tests.faults.catalogue import CATALOGUE
 from tests.faults.proxy import Proxy
 from tests.faults.table import PAGE
@@ -36,6 +38,21 @@ def test_make_faults_can_be_started_outside_of_a_test() -> None:
     command = [sys.executable, "-m", "tests.faults", "--help"]
     ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_the_rows_of_faults_that_are_not_done_again_stay(tmp_path: Path) -> None:
+    page, report = tmp_path / "page.md", tmp_path / "report"
+    page.write_text(PAGE.read_text())
+    before = page.read_text().splitlines()
+    line = {"fault": 48, "database": "sqlite", "version": "3", "test": "a", "kept": True}
+    report.write_text(json.dumps({**line, "seen": ["all was well"], "recovery": 2.0}) + "\n")
+    table.write(report, "Python 3.", page)
+    after = page.read_text().splitlines()
+    changed = [new for new, old in zip(after, before, strict=True) if new != old]
+    assert [row.split(" | ")[0] for row in changed if row.startswith("| ")] == ["| 48"]
+    [row] = [row for row in changed if row.startswith("| ")]
+    assert row.endswith("| all was well | not run | not run | 2.0 s |")
+    assert len(changed) == 2  # and when that was
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from taskworks.actions import limits
 from taskworks.models import TaskRun, Worker
 from taskworks.options.rates import rate_of
-from tests.faults import shelf
+from tests.faults import report, shelf
 from tests.faults.invariants import assert_invariants
 from tests.faults.pace import PACE
 from tests.faults.scene import Scene
@@ -17,6 +17,7 @@ from tests.windows import excess
 
 SECOND = timedelta(seconds=1)
 RATE = 100  # runs a second
+USED = 0.95  # of it, while nobody is killed, on a machine of its own
 
 
 @pytest.mark.fault(46)
@@ -31,6 +32,7 @@ def test_46_no_window_has_too_many_claims_whatever_dies(scene: Scene) -> None:
     wait_for(lambda: rows.successful().count() >= RATE * quiet, "nobody is killed", 60 + quiet)
     before = sorted(rows.successful().values_list("claimed_at", flat=True))
     used = len(before) / RATE / ((before[-1] - before[0]) / SECOND)
+    assert used >= USED or not report.is_written()
     moments, ends, killed = [], time.monotonic() + PACE.storm, 0
     while time.monotonic() < ends:
         worker = next(one for one in scene.workers if one.is_running)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,18 +21,17 @@ ROOT = Path(__file__).parent.parent.parent
 PREFIXES = {"postgresql": "PG", "mariadb": "MARIADB_", "mysql": "MYSQL_"}
 
 
-class FaultyWorker:
-    """A real ``manage.py taskworks worker``; what happens to it is the test's business."""
+class FaultyProcess:
+    """A process of the project; what happens to it is the test's business."""
 
     def __init__(
-        self, label: str, log: Path, ledger: Ledger, arguments: tuple[str, ...], environment: dict
+        self, label: str, log: Path, ledger: Ledger, command: Sequence[str], environment: dict
     ) -> None:
         self.label, self.log = label, log
         self.is_expendable = False  # killed by the test, or told to stop
-        command = ["manage.py", "taskworks", "worker", "--interval", "0.05", "--worker-id", label]
         with log.open("ab") as file:
             self.process = subprocess.Popen(
-                [sys.executable, *command, *arguments],
+                [sys.executable, *command],
                 cwd=ROOT,
                 env={
                     **os.environ,
@@ -58,15 +58,6 @@ class FaultyWorker:
     @property
     def output(self) -> str:
         return self.log.read_text(errors="replace")
-
-    def wait_until_up(self) -> "FaultyWorker":
-        wait_for(
-            lambda: f"Worker {self.label}" in self.output or not self.is_running,
-            f"{self.label} is up",
-            60,
-        )
-        assert self.is_running, self.output
-        return self
 
     def wait_for_line(self, part: str, timeout: float = 30) -> None:
         wait_for(lambda: part in self.output, f"{self.label} prints {part!r}", timeout)
@@ -111,6 +102,25 @@ class FaultyWorker:
             os.killpg(self.pid, signal.SIGCONT)
             os.killpg(self.pid, signal.SIGKILL)
         self.process.wait()
+
+
+class FaultyWorker(FaultyProcess):
+    """A real ``manage.py taskworks worker``."""
+
+    def __init__(
+        self, label: str, log: Path, ledger: Ledger, arguments: Sequence[str], environment: dict
+    ) -> None:
+        command = ["manage.py", "taskworks", "worker", "--interval", "0.05", "--worker-id", label]
+        super().__init__(label, log, ledger, [*command, *arguments], environment)
+
+    def wait_until_up(self) -> "FaultyWorker":
+        wait_for(
+            lambda: f"Worker {self.label}" in self.output or not self.is_running,
+            f"{self.label} is up",
+            60,
+        )
+        assert self.is_running, self.output
+        return self
 
 
 def where_the_database_is() -> dict[str, str]:
