@@ -60,7 +60,7 @@ class Havoc:
         """Strike in this order while the runs are done, until all are."""
         due = [(index + 1) * total // (len(strikes) + 1) for index in range(len(strikes))]
         if self._schedule:
-            due = sorted(self._schedule.sample(range(total), len(strikes)))
+            due = sorted(self._schedule.sample(range(total * 9 // 10), len(strikes)))
         for threshold, strike in zip(due, strikes, strict=True):
             self._wait(lambda threshold=threshold: done() >= threshold, f"{threshold} are done")
             strike()
@@ -93,7 +93,8 @@ class Havoc:
                 del self._left_behind[row]
 
     def _busy_one(self) -> tuple[FaultyWorker, str]:
-        return wait_for(self._find_busy, "a worker has runs in hand")
+        # What is left may all be with some that were killed, until its rescue.
+        return wait_for(self._find_busy, "a worker has runs in hand", 2 * PACE.rescue + 60)
 
     def _find_busy(self) -> tuple[FaultyWorker, str] | None:
         rows = {row.pid: str(row.id) for row in Worker.objects.living()}

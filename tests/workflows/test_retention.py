@@ -51,6 +51,7 @@ def retry_one(store: Store, result: WorkflowResult) -> Callable[[], Any]:
     return lambda: store.retry_member(run)
 
 
+@pytest.mark.thorough_on_servers
 @pytest.mark.parametrize("retry", [retry_all, retry_one])
 @pytest.mark.parametrize("chunk", [2, 1000])
 def test_all_of_it_is_deleted_or_nothing(
@@ -58,7 +59,7 @@ def test_all_of_it_is_deleted_or_nothing(
 ) -> None:
     monkeypatch.setattr("taskworks.duties.prune.MAX_CHUNK", chunk)
     kept = 0
-    for number in count(0, 1 if EVERY_CASE else 13):
+    for number in count(0, 1 if EVERY_CASE else 29):
         again = retry(store, failed(work))
         goes_on, retried = prune_while(store, again, number)
         left = TaskRun.objects.count()
