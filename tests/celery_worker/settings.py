@@ -10,6 +10,7 @@ QUEUE = os.environ.get("TASKWORKS_TEST_CELERY_QUEUE", "taskworks-tests")
 TASKWORKS = {
     **USUAL,
     "SHUTDOWN_TIMEOUT": float(os.environ.get("TASKWORKS_TEST_SHUTDOWN_TIMEOUT", "10")),
+    "WORKER_TIMEOUT": float(os.environ.get("TASKWORKS_TEST_WORKER_TIMEOUT", "1")),
     "INTERRUPT_GRACE": float(os.environ.get("TASKWORKS_TEST_INTERRUPT_GRACE", "5")),
 }
 

@@ -7,6 +7,7 @@ from tests.celery_worker.brokers import OwnRedis
 from tests.celery_worker.processes import StartCelery
 from tests.on_request import on_request
 from tests.stopping.runs import finished
+from tests.waiting import wait_for
 
 pytestmark = on_request
 
@@ -21,6 +22,10 @@ def test_add_consumer_and_cancel_consumer_are_followed(
         app.control.add_consumer(f"{worker.queue}-mail", **here)
         assert finished(mail)[0].state == "successful"
         app.control.cancel_consumer(f"{worker.queue}-mail", **here)
+        # It says so before it does it.
+        worker.wait_for_log(f"Canceling queue {worker.queue}-mail")
+        inspect = app.control.inspect([worker.name], timeout=10)
+        wait_for(lambda: len(inspect.active_queues()[worker.name]) == 1, "it consumes one queue")
     left = tasks.send_mail.enqueue("b")
     finished(*(tasks.noop.enqueue() for _ in range(20)))
     left.refresh()
