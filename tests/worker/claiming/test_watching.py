@@ -26,8 +26,8 @@ from taskworks.worker.claiming.watching import (
     BUSY_GLANCE_INTERVAL,
     GLANCE_INTERVAL,
     LONGEST_GLANCE_INTERVAL,
-    QUIET_AFTER,
     QUIET_GLANCE_INTERVAL,
+    QUIET_SHARE,
     CommitWatcher,
     GlancePause,
 )
@@ -48,7 +48,7 @@ class ObservedStore(SQLiteStore):
     """Counts what a watcher asks, and cuts it off on request."""
 
     glances = looks = 0
-    cuts_off = False
+    is_asking = cuts_off = False
 
     @contextmanager
     def seeing_commits(self) -> Iterator[Callable[[], Any]]:
@@ -59,7 +59,11 @@ class ObservedStore(SQLiteStore):
                     self.cuts_off = False
                     self.connection.connection.close()
                 self.glances += 1
-                return data_version()
+                self.is_asking = True
+                try:
+                    return data_version()
+                finally:
+                    self.is_asking = False
 
             yield observed
 
@@ -183,8 +187,9 @@ def test_a_run_is_seen_once_its_writer_has_committed(alias: str) -> None:
     with watching_for_runs(alias) as watch:
         with transaction.atomic(using=alias):
             run.save(using=alias, force_insert=True)
-            before = watch.store.glances
-            wait_for(lambda: watch.store.glances > before, "it asks while the lock is held")
+            store, before = watch.store, watch.store.glances
+            # If readers have to wait for the lock, it may have begun to ask a moment ago.
+            wait_for(lambda: store.is_asking or store.glances > before, "it asks meanwhile")
         wait_for(lambda: watch.times_woken, "it wakes the worker")
         wait_for(lambda: watch.watcher.works, "it has not given up")
     assert "default" in watch.watcher.take()
@@ -359,14 +364,21 @@ def test_a_watcher_asks_nothing_while_the_worker_is_at_work(
 
 
 @on_sqlite
-def test_a_watcher_glances_rarely_when_it_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watcher_glances_the_less_often_the_longer_it_is_quiet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     clock = Clock(monkeypatch)
     pause = GlancePause()
-    assert pause.seconds == QUIET_GLANCE_INTERVAL
+    assert pause.seconds == GLANCE_INTERVAL
     pause.note(has_news=True)
     assert pause.seconds == GLANCE_INTERVAL
-    clock.now += QUIET_AFTER + 0.001
+    clock.now += 3
+    assert pause.seconds == pytest.approx(3 * QUIET_SHARE)
+    clock.now += 3600
     assert pause.seconds == QUIET_GLANCE_INTERVAL
+    pause.note(has_news=False)
+    pause.note(has_news=True)
+    assert pause.seconds == GLANCE_INTERVAL
 
 
 @on_sqlite

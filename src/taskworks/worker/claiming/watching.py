@@ -14,11 +14,11 @@ from taskworks.worker.claiming.queues import Queues
 
 # Seconds between two glances at whether anybody has committed.
 GLANCE_INTERVAL = 0.005  # while there are new runs
-QUIET_GLANCE_INTERVAL = 0.015  # when there was none for QUIET_AFTER seconds
+QUIET_SHARE = 1 / 150  # of the time since the last new run, so that sparse runs cost little
+QUIET_GLANCE_INTERVAL = 0.05  # the longest while there are no new runs
 BUSY_GLANCE_INTERVAL = 0.01  # while the worker is at work, and looks by itself
 LONGEST_GLANCE_INTERVAL = 0.1  # while the worker does not take what is ready: it has no room
 WOKEN_GLANCE_INTERVAL = 1.0  # while the worker is woken in another way
-QUIET_AFTER = 1.0
 
 ANY_QUEUE: list[str | None] = [None]
 SAME_MOMENT = 0.01  # seconds; two looks at when a run is due differ by less
@@ -128,7 +128,7 @@ class GlancePause:
     def __init__(self) -> None:
         self._growing = GrowingPause(GLANCE_INTERVAL, LONGEST_GLANCE_INTERVAL)
         self._shortest = GLANCE_INTERVAL
-        self._news_at = -math.inf
+        self._news_at = time.monotonic()
 
     def note(self, *, has_news: bool) -> None:
         """Note whether a look has found ready runs, or many that are of no concern."""
@@ -140,5 +140,5 @@ class GlancePause:
 
     @property
     def seconds(self) -> float:
-        is_quiet = time.monotonic() - self._news_at > QUIET_AFTER
-        return max(self._shortest, QUIET_GLANCE_INTERVAL if is_quiet else GLANCE_INTERVAL)
+        share = (time.monotonic() - self._news_at) * QUIET_SHARE
+        return max(self._shortest, min(share, QUIET_GLANCE_INTERVAL))
