@@ -369,7 +369,7 @@ def test_a_watcher_glances_the_less_often_the_longer_it_is_quiet(
 ) -> None:
     clock = Clock(monkeypatch)
     pause = GlancePause()
-    assert pause.seconds == GLANCE_INTERVAL
+    assert pause.seconds == QUIET_GLANCE_INTERVAL
     pause.note(has_news=True)
     assert pause.seconds == GLANCE_INTERVAL
     clock.now += 3

@@ -128,7 +128,7 @@ class GlancePause:
     def __init__(self) -> None:
         self._growing = GrowingPause(GLANCE_INTERVAL, LONGEST_GLANCE_INTERVAL)
         self._shortest = GLANCE_INTERVAL
-        self._news_at = time.monotonic()
+        self._news_at = -math.inf
 
     def note(self, *, has_news: bool) -> None:
         """Note whether a look has found ready runs, or many that are of no concern."""
