@@ -181,13 +181,13 @@ def _machine(figures: Figures) -> str:
             "## The machine",
             "",
             f"- {facts['machine']}; Python {facts['python']}",
-            *_occasions(facts["parts"]),
+            *occasions(facts["parts"]),
             *servers,
         ]
     )
 
 
-def _occasions(parts: dict[str, dict[str, str]]) -> Iterator[str]:
+def occasions(parts: dict[str, dict[str, str]]) -> Iterator[str]:
     """Yield when and for which commit the parts were measured."""
     for commit in dict.fromkeys(part["commit"] for part in parts.values()):
         some = {name: part for name, part in parts.items() if part["commit"] == commit}

@@ -12,7 +12,10 @@ GROUP_NAMES = {
     "mariadb": "MariaDB",
     "sqlite": "SQLite",
 }
-SYSTEM_NAMES = {"bare-today": "bare, today's statements"}
+SYSTEM_NAMES = {
+    "bare-today": "bare, today's statements",
+    "taskworks-woken": "taskworks, woken by Redis",
+}
 STORE_NAMES = {"redis": "Redis", "rabbitmq": "RabbitMQ"}
 
 
@@ -46,7 +49,7 @@ class Table:
 
 def tables(figures: Figures, part: str) -> list[Table]:
     """Return the tables of a part, one per kind of database."""
-    if part in ("growth", "held", "variants"):
+    if part in ("growth", "held", "variants", "costs", "arrivals"):
         return _by_measure(figures, part)
     return [table for group in GROUPS if (table := _by_system(figures, part, group))]
 

@@ -1,5 +1,7 @@
 """The no-op as a Taskworks task."""
 
+import time
+
 from benchmarks.marks import Marker
 from benchmarks.place import Place
 from taskworks import task
@@ -16,4 +18,12 @@ def noop(number: int, word: str) -> int:
 @task
 async def noop_async(number: int, word: str) -> int:
     mark(number)
+    return number
+
+
+@task
+def nap(number: int, seconds: float) -> int:
+    """Take a while."""
+    mark(number)
+    time.sleep(seconds)
     return number

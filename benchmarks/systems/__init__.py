@@ -13,12 +13,18 @@ from benchmarks.systems.huey import Huey
 from benchmarks.systems.pgqueuer import PgQueuer
 from benchmarks.systems.procrastinate import Procrastinate
 from benchmarks.systems.system import System
-from benchmarks.systems.taskworks import Taskworks, TaskworksAsync, TaskworksWithoutStatistics
+from benchmarks.systems.taskworks import (
+    Taskworks,
+    TaskworksAsync,
+    TaskworksWithoutStatistics,
+    TaskworksWoken,
+)
 
 ALL: tuple[type[System], ...] = (
     Taskworks,
     TaskworksAsync,
     TaskworksWithoutStatistics,
+    TaskworksWoken,
     Bare,
     BareToday,
     DjangoTasksDB,

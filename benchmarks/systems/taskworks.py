@@ -1,8 +1,9 @@
 """Ours."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
+from benchmarks import databases
 from benchmarks.systems.django_system import DjangoSystem
 from benchmarks.systems.system import MANAGE
 
@@ -14,7 +15,17 @@ class Taskworks(DjangoSystem):
     setting = "`taskworks worker` with default settings; a function"
     drains = 20_000
     apps = ["taskworks"]
-    parts = ("enqueue", "drain", "latency", "idle", "held", "growth", "schedules")
+    parts = (
+        "enqueue",
+        "drain",
+        "latency",
+        "idle",
+        "held",
+        "growth",
+        "schedules",
+        "costs",
+        "arrivals",
+    )
     slows_down = True
     app = "taskworks"
     backend = "taskworks.backends.database.DatabaseBackend"
@@ -53,3 +64,15 @@ class TaskworksWithoutStatistics(Taskworks):
     setting = "`taskworks worker` that counts nothing; a function"
     parts = ()
     settings = {"TASKWORKS": {"STATISTICS": False}}
+
+
+class TaskworksWoken(Taskworks):
+    name = "taskworks-woken"
+    setting = "`taskworks worker` with `WAKEUP`, without notifications; a function"
+    packages = ("django-taskworks", "redis")
+    parts = ("enqueue", "latency", "idle")
+    settings: ClassVar = {"TASKWORKS": {"NOTIFY": False, "WAKEUP": f"{databases.REDIS}/0"}}
+
+    def prepare(self) -> None:
+        databases.describe_redis()  # or that it cannot be reached
+        super().prepare()
