@@ -56,7 +56,7 @@ FILES = Path(os.environ.get("TASKWORKS_TEST_FILES", "/tmp"))
 DATABASES = {
     "default": database(DATABASE, FILES),
     # For the tests that have our tables on another alias.
-    "queue": database(DATABASE, FILES, "_queue"),
+    "queue": database(os.environ.get("TASKWORKS_TEST_QUEUE", DATABASE), FILES, "_queue"),
 }
 TASKS = {
     "default": {

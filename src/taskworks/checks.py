@@ -7,9 +7,10 @@ from django.apps import apps
 from django.core import checks
 from django.core.checks.registry import registry
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
+from django.db import connections, router
 
 from taskworks.conf import conf
+from taskworks.database.shards import database_of, valid_database
 from taskworks.documentation import page
 from taskworks.framework import InvalidTaskBackend, check_tasks, task_backends
 from taskworks.options.objectives import objectives_of
@@ -94,8 +95,11 @@ def check_backend(alias: str) -> Iterator[checks.CheckMessage]:
     yield from check_entry(alias)
     yield from _check_retention(alias)
     yield from _check_objectives(alias)
-    yield from _check_database()
-    yield from _check_transactions(alias)
+    if wrong := [*_check_shard(alias)]:
+        yield from wrong
+    else:
+        yield from _check_database(alias)
+        yield from _check_transactions(alias)
 
 
 def check_entry(alias: str) -> Iterator[checks.CheckMessage]:
@@ -134,10 +138,31 @@ def _check_objectives(alias: str) -> Iterator[checks.CheckMessage]:
         )
 
 
-def _check_database() -> Iterator[checks.CheckMessage]:
-    from taskworks.store import store_alias
+def _check_shard(alias: str) -> Iterator[checks.CheckMessage]:
+    """Check that the database that OPTIONS name is there, and may have the tables."""
+    from taskworks.models import TaskRun
 
-    connection = connections[store_alias()]
+    try:
+        database = valid_database(alias, database_of(alias))
+    except ImproperlyConfigured as error:
+        yield checks.Error(
+            str(error), hint=f"What a shard is: {page('howto/shards')}", id="taskworks.E010"
+        )
+        return
+    if database and not router.allow_migrate_model(database, TaskRun):
+        yield checks.Error(
+            f"TASKS[{alias!r}]['OPTIONS']['DATABASE'] is {database!r}, but the project's routers "
+            "keep the tables of Taskworks out of that database.",
+            hint="Have allow_migrate() of DATABASE_ROUTERS return True for the app 'taskworks' "
+            f"there, and run 'manage.py migrate --database {database}'.",
+            id="taskworks.E011",
+        )
+
+
+def _check_database(alias: str) -> Iterator[checks.CheckMessage]:
+    from taskworks.store import alias_for
+
+    connection = connections[alias_for(alias)]
     if connection.vendor not in {"postgresql", "mysql", "sqlite"}:
         yield checks.Error(
             f"Runs cannot be stored in the database {connection.alias!r}: its vendor is "
@@ -156,13 +181,15 @@ def _check_database() -> Iterator[checks.CheckMessage]:
 def _check_transactions(alias: str) -> Iterator[checks.CheckMessage]:
     """Check the defaults only: options of a task are checked when it is enqueued."""
     from taskworks.execution.transaction import obstacle
+    from taskworks.store import alias_for
 
     try:
         defaults = defaults_of(task_backends[alias])
     except ImproperlyConfigured:  # reported as taskworks.E005
         return
+    database = alias_for(alias)
     policies = [Policy(**given) for given in [defaults.tasks, *defaults.queues.values()]]
-    for reason in dict.fromkeys(obstacle(p) for p in policies if p.transactional):
+    for reason in dict.fromkeys(obstacle(p, database) for p in policies if p.transactional):
         if reason:
             yield checks.Error(
                 f"The defaults in TASKS[{alias!r}]['OPTIONS'] do not work here. {reason}",

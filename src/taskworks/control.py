@@ -149,9 +149,9 @@ def resume(
     End the pause of a queue, a task, a limit or a key of it; return False if it was not paused. In
     a transaction this counts from its commit.
     """
-    from taskworks.store import store
+    from taskworks.actions import pausing
 
-    return store().resume(_scope(queue, task, limit, key, backend))
+    return pausing.resume(_scope(queue, task, limit, key, backend))
 
 
 async def aresume(
@@ -167,10 +167,10 @@ async def aresume(
 
 
 def pauses() -> "list[Pause]":
-    """Return the pauses in force, by backend, kind, name and key."""
-    from taskworks.store import store
+    """Return the pauses in force, by backend, kind, name and key; of each database in turn."""
+    from taskworks.actions import pausing
 
-    return [*store().pauses.in_force().order_by("backend", "kind", "name", "key")]
+    return pausing.pauses()
 
 
 async def apauses() -> "list[Pause]":
@@ -275,13 +275,15 @@ def _to_drain(queue: str, backend: str) -> "Scope":
 def _end_of_work(
     scope: "Scope", timeout: Timeout
 ) -> tuple[Callable[[], bool], Timeout, Callable[[str], str]]:
-    from taskworks.store import store
+    from taskworks.store import store_for
+
+    store = store_for(scope.backend)
 
     def is_drained() -> bool:
-        return not any(store().use_of_queue(scope.backend, scope.name))
+        return not any(store.use_of_queue(scope.backend, scope.name))
 
     def overdue(limit: str) -> str:
-        paused = store().pauses.in_force().of(scope).first()
+        paused = store.pauses.in_force().of(scope).first()
         remedy = f"; resume it, because it is {paused.in_words}" if paused else "."
         return f"The {scope} has work after {limit}{remedy}"
 
@@ -519,7 +521,7 @@ def preview_runs(
     from taskworks.actions.verbs import action_of
     from taskworks.filtering.from_python import filter_of
 
-    return bulk.preview(action_of(action, to_queue, to_priority), filter_of(conditions))
+    return bulk.preview_everywhere(action_of(action, to_queue, to_priority), filter_of(conditions))
 
 
 async def apreview_runs(
@@ -547,7 +549,7 @@ def act_in_background(
     from taskworks.filtering.from_python import filter_of
 
     meant = filter_of(conditions)
-    return bulk_run.start(action_of(action, to_queue, to_priority), meant, by=by)
+    return bulk_run.start_there(action_of(action, to_queue, to_priority), meant, by=by)
 
 
 async def aact_in_background(
@@ -575,9 +577,9 @@ def retry_with(
     TaskResultDoesNotExist if it was deleted, and what ``enqueue`` raises.
     """
     from taskworks.actions import changed_retry
-    from taskworks.store import store
+    from taskworks.store import store_for
 
-    run = store().runs.filter(id=result.id, backend=result.backend).first()
+    run = store_for(result.backend).runs.filter(id=result.id, backend=result.backend).first()
     if run is None:
         raise TaskResultDoesNotExist(result.id)
     return changed_retry.retry_with(run, *changed_retry.changed(run, changes), by=by)
@@ -601,7 +603,7 @@ def _act(
     from taskworks.actions.verbs import action_of
     from taskworks.filtering.from_python import filter_of
 
-    return bulk.carry_out(action_of(verb, queue, priority), filter_of(conditions), by)
+    return bulk.carry_out_everywhere(action_of(verb, queue, priority), filter_of(conditions), by)
 
 
 # Why a run waits.
@@ -616,10 +618,10 @@ def why_waiting(result: "TaskResult[..., Any]") -> str | None:
     not store runs.
     """
     from taskworks.actions import scopes, waiting
-    from taskworks.store import store
+    from taskworks.store import store_for
 
     scopes.backend_of(result.backend)
-    run = store().runs.filter(id=result.id, backend=result.backend).first()
+    run = store_for(result.backend).runs.filter(id=result.id, backend=result.backend).first()
     if run is None:
         raise TaskResultDoesNotExist(result.id)
     return waiting.why_waiting(run)

@@ -338,5 +338,5 @@ def test_the_patience_of_sqlite_is_five_seconds_unless_it_is_set(
     if connection.vendor != "sqlite":
         pytest.skip("Of SQLite.")
     monkeypatch.setitem(connections["default"].settings_dict, "OPTIONS", {})
-    assert obstacle(Policy(transactional=True, timeout=4.9)) is None
-    assert "5 s" in str(obstacle(Policy(transactional=True, timeout=5)))
+    assert obstacle(Policy(transactional=True, timeout=4.9), "default") is None
+    assert "5 s" in str(obstacle(Policy(transactional=True, timeout=5), "default"))

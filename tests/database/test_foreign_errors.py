@@ -153,7 +153,7 @@ def test_a_supervisor_forgets_no_dead_worker(monkeypatch: pytest.MonkeyPatch) ->
         given_up.append(worker)
 
     monkeypatch.setattr(supervisor, "give_up_dead", give_up_dead)
-    rescuer, worker = supervisor.Rescuer(), uuid4()
+    rescuer, worker = supervisor.Rescuer(store()), uuid4()
     rescuer.add(worker)
     rescuer.try_step()
     rescuer.try_step()

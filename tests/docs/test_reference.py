@@ -18,7 +18,7 @@ from taskworks.backends.database import DatabaseBackend
 from taskworks.conf import Conf
 from taskworks.correlation import EXTRAS
 from taskworks.framework import BaseTaskBackend
-from taskworks.management import filter_options
+from taskworks.management import filter_options, several_databases
 from taskworks.management.output import DETAILS, SUMMARY
 from taskworks.management.schedules_command import KEYS
 from taskworks.management.subcommands import SUBCOMMANDS
@@ -37,6 +37,7 @@ OF_TASKS = {
     "BACKEND",
     "QUEUES",
     "OPTIONS",
+    "DATABASE",
     "TASK_DEFAULTS",
     "QUEUE_DEFAULTS",
     "RETENTION",
@@ -133,9 +134,12 @@ FILTER = {f"--{name}" for name in filter_options.HELP}
 
 
 def own_flags(subcommand: str) -> list[argparse.Action]:
-    """The options of a subcommand without those of a filter, which have a section for all."""
+    """The options of a subcommand without those that have a section for all: of a filter, too."""
     is_filtered = {"--since", "--arg"} <= {o.option_strings[0] for o in flags(subcommand)}
-    return [o for o in flags(subcommand) if not (is_filtered and o.option_strings[0] in FILTER)]
+    shared = FILTER if is_filtered else set()
+    if subcommand not in several_databases.BY_THEMSELVES:
+        shared = {*shared, several_databases.OPTION}
+    return [option for option in flags(subcommand) if option.option_strings[0] not in shared]
 
 
 def test_every_option_of_a_filter_is_in_its_section() -> None:
@@ -144,6 +148,10 @@ def test_every_option_of_a_filter_is_in_its_section() -> None:
     )
     names = [name for line in shown for name in re.findall(r"--[\w-]+", line)]
     assert names == [f"--{name}" for name in filter_options.HELP]
+
+
+def test_the_option_that_names_a_database_is_in_its_section() -> None:
+    assert mentions(section(reference("command-line"), "Several databases"), "--database")
 
 
 @pytest.mark.parametrize("subcommand", SUBCOMMANDS)

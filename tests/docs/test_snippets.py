@@ -92,6 +92,15 @@ def test_settings_of_backends_pass_the_checks(settings: Settings, snippet: str) 
     assert [message for message in run_checks() if message.id.startswith("taskworks.")] == []
 
 
+@executes("reference/shards.py")
+@pytest.mark.any_database
+def test_the_settings_of_shards_name_a_database_that_is_there() -> None:
+    names = run("reference/shards.py")
+    options = [entry.get("OPTIONS", {}) for entry in names["TASKS"].values()]
+    [named] = [given["DATABASE"] for given in options if "DATABASE" in given]
+    assert named in names["DATABASES"]
+
+
 @executes("shop/sqlite.py")
 @pytest.mark.any_database
 @pytest.mark.django_db

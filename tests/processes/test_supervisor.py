@@ -358,6 +358,7 @@ def test_a_process_that_does_not_stop_is_killed(
     settings.TASKWORKS = {"SHUTDOWN_TIMEOUT": 0.1}
     deaf = tmp_path / "deaf"
     supervisor = module.Supervisor(
+        store(),
         [
             sys.executable,
             "-c",

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from django.utils.translation import gettext_noop as _
 
 from taskworks.actions.audit import Actor, actor_of, record
 from taskworks.actions.verbs import READ, Action, Done, Verb, act
+from taskworks.backends.shards import databases_of_backends, in_each
 from taskworks.filtering import RunFilter
 from taskworks.filtering.matching_runs import all_of
 from taskworks.filtering.parsing import as_texts
@@ -116,6 +118,29 @@ def carry_out(action: Action, meant: RunFilter, by: Any = "") -> Done:
     finally:
         record_done(actor_of(by), target, done)
     return done
+
+
+def carry_out_everywhere(action: Action, meant: RunFilter, by: Any = "") -> Done:
+    """Do so in each database that has runs, of these backends if the filter names some."""
+    where = databases_of_backends(meant.backends)
+    return reduce(Done.plus, in_each(lambda: carry_out(action, meant, by), where))
+
+
+def preview_everywhere(action: Action, meant: RunFilter) -> Preview:
+    """Return on what that would act; the target is that of the first database."""
+    where = databases_of_backends(meant.backends)
+    return reduce(_together, in_each(lambda: preview(action, meant), where))
+
+
+def _together(first: Preview, second: Preview) -> Preview:
+    return Preview(
+        first.target,
+        count=min(first.count + second.count, MAX_COUNTED),
+        is_capped=first.is_capped or second.is_capped or first.count + second.count > MAX_COUNTED,
+        by_task=dict((Counter(first.by_task) + Counter(second.by_task)).most_common()),
+        by_error=dict((Counter(first.by_error) + Counter(second.by_error)).most_common()),
+        sample=[*first.sample, *second.sample][:SAMPLE],
+    )
 
 
 def record_done(actor: Actor, target: Target, done: Done, run: str | None = None) -> None:

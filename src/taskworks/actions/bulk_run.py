@@ -7,8 +7,10 @@ from typing import Any, cast
 from taskworks.actions.audit import Actor, actor_of, record
 from taskworks.actions.bulk import Target, act_on_all, preview, record_done
 from taskworks.actions.verbs import Action, Done, Verb
-from taskworks.backends.database import DatabaseBackend, database_backends
+from taskworks.backends.database import DatabaseBackend
+from taskworks.backends.shards import backends_here, databases_of_backends
 from taskworks.context import TaskContext
+from taskworks.database.shards import using
 from taskworks.definition import unvalidated_copy, unvalidated_task
 from taskworks.exceptions import InvalidTaskBackend, TaskCancelled
 from taskworks.filtering import RunFilter, parse
@@ -16,7 +18,7 @@ from taskworks.filtering.parsing import as_texts
 from taskworks.framework import DEFAULT_TASK_QUEUE_NAME
 from taskworks.options.tasks_setting import backend_of
 from taskworks.result import TaskResult
-from taskworks.store import store
+from taskworks.store import alias_for, store, store_alias
 
 MAX_ATTEMPTS = 5  # of which each goes on where the last one ended
 LONGEST = 30 * 24 * 3600.0  # seconds, whatever TASK_DEFAULTS say
@@ -32,15 +34,17 @@ def start(
     queue: str | None = None,
 ) -> TaskResult[..., Any]:
     """
-    Enqueue a run that acts on all runs that the filter means now, and return its result. It is
-    recorded who has started it; ``by`` is a user or a name. Cancel it to stop it.
+    Enqueue a run that acts on all runs of its database that the filter means now, and return its
+    result. It is recorded who has started it; ``by`` is a user or a name. Cancel it to stop it.
 
     Raise ValueError for a filter that means all runs, or none to which the action applies,
     InvalidTaskBackend for a ``backend`` that does not store runs, and what ``enqueue`` raises, such
     as for a ``queue`` that the backend does not have.
     """
-    seen = preview(action, meant)
-    task = unvalidated_copy(act_in_background, **_place(backend, queue))
+    where = _place(backend, queue)
+    with using(alias_for(where["backend"])):
+        seen = preview(action, meant)
+    task = unvalidated_copy(act_in_background, **where)
     target, actor = seen.target, actor_of(by)
     result: Any = task.enqueue(
         verb=action.verb.value,
@@ -57,6 +61,20 @@ def start(
     return cast("TaskResult[..., Any]", result)
 
 
+def start_there(action: Action, meant: RunFilter, *, by: Any = "") -> TaskResult[..., Any]:
+    """
+    Do the same in the only database that has such runs; raise ValueError if there are several.
+    """
+    where = databases_of_backends(meant.backends)
+    if len(where) > 1:
+        raise ValueError(
+            f"Runs are in {len(where)} databases ({', '.join(where)}), and one run acts on those "
+            "of its own: name the backend."
+        )
+    with using(where[0]):
+        return start(action, meant, by=by)
+
+
 def _place(alias: str | None, queue: str | None) -> dict[str, Any]:
     """Return the backend, by default the first that stores runs, and a queue that it has."""
     backend = _database_backend(alias)
@@ -68,9 +86,12 @@ def _place(alias: str | None, queue: str | None) -> dict[str, Any]:
 
 def _database_backend(alias: str | None) -> DatabaseBackend:
     if alias is None:
-        for one in database_backends():
+        for one in backends_here():
             return one
-        raise InvalidTaskBackend("No backend in TASKS stores runs, so none can act on them.")
+        raise InvalidTaskBackend(
+            f"No backend in TASKS stores runs in the database {store_alias()!r}, so none can act "
+            "on those."
+        )
     backend = backend_of(alias)
     if not isinstance(backend, DatabaseBackend):
         raise InvalidTaskBackend(
@@ -96,10 +117,11 @@ def _act(
     done = _done_before(context)
     context.set_target(count)
     try:
-        for some in act_on_all(target):
-            done = done.plus(some)
-            _tell(context, done)
-            _stop_if_cancelled(context)
+        with using(alias_for(context.task_result.backend)):
+            for some in act_on_all(target):
+                done = done.plus(some)
+                _tell(context, done)
+                _stop_if_cancelled(context)
     except TaskCancelled:
         context.add_message(f"Stopped. {done.in_words(action.verb)}", "warning")
         raise

@@ -17,7 +17,7 @@ from taskworks.models import TaskRun
 from taskworks.options.tasks_setting import backend_of
 from taskworks.reserved_metadata import OF_CHANGED, OF_CHANGES, RESERVED
 from taskworks.result import TaskResult
-from taskworks.store import store
+from taskworks.store import store_of
 
 
 class Difference(NamedTuple):
@@ -85,14 +85,15 @@ def retry_with(
     task = unvalidated_copy(
         task, run_after=None, owner=run.owner, metadata={**own, OF_CHANGES: note}
     )
-    with writing(store().alias):
-        ended = store().locked_end(run.id)
+    store = store_of(run)
+    with writing(store.alias):
+        ended = store.locked_end(run.id)
         if ended is None:
             raise ValueError("Only a run that has ended can be run again with other arguments.")
         result: Any = task.enqueue(*args, **kwargs)
         if result.is_new is False:
             raise ValueError(f"The run {result.id} has the same unique key.")
-        store().note(ended, OF_CHANGED, result.id)
+        store.note(ended, OF_CHANGED, result.id)
     names = ", ".join(one.path for one in differing)
     what = f"retry with other arguments ({names}) as run {result.id}"
     record(actor_of(by), what, run=run.id, new_run=result.id)

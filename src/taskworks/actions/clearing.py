@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from taskworks.actions.verbs import announce
+from taskworks.backends.shards import databases_of, in_each
 from taskworks.exceptions import TaskCancelled
 from taskworks.models import RunState
 from taskworks.models.pause import Scope
@@ -17,6 +18,10 @@ CLEARED_PER_TRANSACTION = 1000
 
 def clear(scope: Scope) -> int:
     """Cancel those that waited when this began; return how many."""
+    return sum(in_each(lambda: _clear(scope), databases_of(scope)))
+
+
+def _clear(scope: Scope) -> int:
     store().lock_to_write()
     before, cleared = store().read_clock(), 0
     while ended := sum(_announced(ids) for ids in _cancel_all(store(), scope, before)):

@@ -1,12 +1,14 @@
 """Retry, mute and annotate groups of failures, for a person."""
 
 from datetime import timedelta
+from functools import reduce
 from typing import Any, NamedTuple
 
 from taskworks.actions import bulk
 from taskworks.actions.texts import refuse_bad_text
 from taskworks.actions.until import Until, stored_end
-from taskworks.actions.verbs import Action, Verb
+from taskworks.actions.verbs import Action, Done, Verb
+from taskworks.backends.shards import in_each, meant
 from taskworks.conf import nearest
 from taskworks.filtering import RunFilter
 from taskworks.models import FailureGroup
@@ -66,9 +68,9 @@ def retry(fingerprint: str, *, within: timedelta | None = None, by: Any = "") ->
 
     It is recorded that ``by`` has done so. Raise ValueError if there is no such group.
     """
-    group_of(fingerprint)
     meant = RunFilter(group=fingerprint, since=within)
-    done = bulk.carry_out(Action(Verb.RETRY), meant, by)
+    some = in_each(lambda: bulk.carry_out(Action(Verb.RETRY), meant, by), _with(fingerprint))
+    done = reduce(Done.plus, some)
     return Retried(done.done, done.not_applicable, done.reason)
 
 
@@ -84,9 +86,18 @@ def annotate(fingerprint: str, note: str) -> FailureGroup:
 
 
 def _changed(fingerprint: str, **columns: object) -> FailureGroup:
-    group_of(fingerprint)
-    _groups().filter(fingerprint=fingerprint).update(**columns)
-    return group_of(fingerprint)
+    where = _with(fingerprint)
+    in_each(lambda: _groups().filter(fingerprint=fingerprint).update(**columns), where)
+    return in_each(lambda: group_of(fingerprint), where)[0]
+
+
+def _with(fingerprint: str) -> list[str]:
+    """Return the databases that have the group; raise ValueError if there is none."""
+    has_it = in_each(lambda: _groups().filter(fingerprint=fingerprint).exists())
+    where = [alias for alias, has in zip(meant(), has_it, strict=True) if has]
+    if not where:
+        group_of(fingerprint)  # which says what there is
+    return where
 
 
 def _groups() -> FailureGroupQuerySet:

@@ -8,12 +8,12 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
 from taskworks import discovery
+from taskworks.backends.shards import with_table
 from taskworks.conf import conf
-from taskworks.database.tables import has_table
 from taskworks.documentation import page
 from taskworks.models import Limit
 from taskworks.options import limits
-from taskworks.store import store, store_alias
+from taskworks.store import store
 
 HINT = f"What a limit may be: {page('reference/tasks', 'limits')}"
 
@@ -30,15 +30,14 @@ def check_limits(**kwargs: Any) -> list[checks.CheckMessage]:
 @checks.register(checks.Tags.database)
 def check_rows(databases: Sequence[str] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:
     """Report limits of ready runs that nobody declares; runs with ``check --database``."""
-    if store_alias() not in (databases or []) or not has_table(Limit, store_alias()):
-        return []
     return [
         checks.Warning(
             f"Runs wait that have the limit {name!r}, which nobody declares: nothing limits them.",
             hint="If the limit was renamed, declare the old one too until these runs have ended.",
             id="taskworks.W060",
         )
-        for name in store().undeclared_limits()
+        for alias in with_table(Limit, databases)
+        for name in store(alias).undeclared_limits()
     ]
 
 

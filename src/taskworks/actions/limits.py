@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
 from taskworks import discovery
+from taskworks.backends.shards import databases, in_each
+from taskworks.database import shards
 from taskworks.database.foreign_errors import foreign_errors_as_database_errors
 from taskworks.database.tables import has_table
 from taskworks.exceptions import InvalidTask
@@ -42,9 +44,9 @@ class Use(NamedTuple):
 
 def synchronize(*, withdraw: bool = False) -> None:
     """
-    Write the numbers of all limits that this process knows; several may do so at once. With
-    ``withdraw``, the others limit nothing from now on, unless a module that may declare them
-    cannot be imported.
+    Write the numbers of all limits that this process knows, in one database; several may do so at
+    once. With ``withdraw``, the others limit nothing from now on, unless a module that may declare
+    them cannot be imported.
     """
     discovery.task_modules()
     declared = limits.declared_limits()
@@ -66,30 +68,47 @@ def synchronize_if_possible() -> None:
 
 def synchronize_after_migrate(using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> None:
     """A receiver of ``post_migrate``, which withdraws what is not declared any more."""
-    if using == store_alias() and has_table(Limit, using):
-        synchronize(withdraw=True)
+    if using in databases() and has_table(Limit, using):
+        with shards.using(using):
+            synchronize(withdraw=True)
 
 
 def change(name: str, **numbers: Number) -> Limit:
     """
-    Change numbers of a limit, and return its row. Raise ValueError for a number that ``Limit``
-    would refuse, and for a limit that nobody declares.
+    Change numbers of a limit, in each database, and return its row, that of the first one. Raise
+    ValueError for a number that ``Limit`` would refuse, and for a limit that nobody declares.
     """
+    in_each(lambda: _refuse(name, numbers))
+    return in_each(lambda: _changed(name, numbers))[0]
+
+
+def _refuse(name: str, numbers: dict[str, Number]) -> None:
+    row = store().limits.filter(name=name).first()
     try:
         for number, value in numbers.items():
             limits.refuse_bad_number(name, number, value)
-        if row := store().limits.filter(name=name).first():
+        if row:
             limits.refuse_bad_bursts(name, {**row.numbers, **numbers})
     except InvalidTask as error:
         raise ValueError(str(error)) from None
     if not numbers:
         raise ValueError(f"Say which number of the limit {name!r} to change.")
+    if row is None:
+        raise _not_declared(name)
+
+
+def _changed(name: str, numbers: dict[str, Number]) -> Limit:
     if not store().change_limit(name, numbers):
-        raise ValueError(
-            f"There is no limit {name!r} in the database that code or settings declare. Workers "
-            "write those that they know when they start, and so does manage.py migrate."
-        )
+        raise _not_declared(name)
     return store().limits.get(name=name)
+
+
+def _not_declared(name: str) -> ValueError:
+    return ValueError(
+        f"There is no limit {name!r} in the database {store_alias()!r} that code or settings "
+        "declare. Workers write those that they know when they start, and so does manage.py "
+        "migrate."
+    )
 
 
 def use_of(limit: Limit) -> Use:

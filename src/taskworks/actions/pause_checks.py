@@ -6,18 +6,19 @@ from typing import Any
 from django.core import checks
 
 from taskworks.actions.scopes import why_not_here
-from taskworks.database.tables import has_table
+from taskworks.backends.shards import with_table
 from taskworks.models import Pause
-from taskworks.store import store, store_alias
+from taskworks.store import store
 
 
 @checks.register(checks.Tags.database)
 def check_rows(databases: Sequence[str] | None = None, **kwargs: Any) -> list[checks.CheckMessage]:
     """Report pauses of what this code does not have; runs with ``check --database``."""
-    if store_alias() not in (databases or []) or not has_table(Pause, store_alias()):
-        return []
-    pauses = store().pauses.in_force().order_by("kind", "backend", "name", "key")
-    reasons = [(pause, why_not_here(pause.scope)) for pause in pauses]
+    reasons = [
+        (pause, why_not_here(pause.scope))
+        for alias in with_table(Pause, databases)
+        for pause in store(alias).pauses.in_force().order_by("kind", "backend", "name", "key")
+    ]
     return [
         checks.Warning(
             f"The {pause.scope} is paused, but this code does not have it, so the pause may hold "

@@ -6,6 +6,7 @@ from taskworks import real_time
 from taskworks.actions import scopes
 from taskworks.actions.texts import refuse_bad_text
 from taskworks.actions.until import Until, stored_end
+from taskworks.backends.shards import databases_of, in_each
 from taskworks.models import Pause
 from taskworks.models.pause import Scope
 from taskworks.polling import Timeout
@@ -22,11 +23,24 @@ def pause(scope: Scope, *, until: Until, reason: str, by: str, wait: bool) -> Pa
     scopes.demand(scope)
     refuse_bad_text("reason", reason, MAX_REASON)
     refuse_bad_text("by", by, MAX_BY)
-    end = stored_end(until)
-    scopes.demand_room_for_key(scope)
+    where = databases_of(scope)
+    ends = in_each(lambda: stored_end(until), where)
+    in_each(lambda: scopes.demand_room_for_key(scope), where)
     if wait:
         scopes.refuse_to_wait(scope)
-    return store().pause(scope, until=end, reason=reason, by=by)
+    end = iter(ends)  # by each database's clock
+    return in_each(lambda: store().pause(scope, until=next(end), reason=reason, by=by), where)[0]
+
+
+def resume(scope: Scope) -> bool:
+    """End the pause of this; return False if it was not paused."""
+    return any(in_each(lambda: store().resume(scope), databases_of(scope)))
+
+
+def pauses() -> list[Pause]:
+    """Return the pauses in force."""
+    found = in_each(lambda: [*store().pauses.in_force().order_by("backend", "kind", "name", "key")])
+    return [pause for some in found for pause in some]
 
 
 def end_of_runs(scope: Scope, timeout: Timeout) -> Wait:
@@ -34,7 +48,9 @@ def end_of_runs(scope: Scope, timeout: Timeout) -> Wait:
     heeded_at = real_time.monotonic() + HEEDED_WITHIN
 
     def none_is_in_hand() -> bool:
-        return real_time.monotonic() >= heeded_at and not store().has_in_hand(scope)
+        return real_time.monotonic() >= heeded_at and not any(
+            in_each(lambda: store().has_in_hand(scope), databases_of(scope))
+        )
 
     def overdue(limit: str) -> str:
         return f"The {scope} is paused, but workers still have runs of it after {limit}."

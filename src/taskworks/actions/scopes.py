@@ -10,6 +10,7 @@ from taskworks.backends.database import (
     DatabaseBackend,
     refuse_to_wait_in_a_transaction,
 )
+from taskworks.backends.shards import databases_of, in_each
 from taskworks.conf import nearest
 from taskworks.context import current_context
 from taskworks.exceptions import InvalidTask, InvalidTaskBackend, TaskNotFound
@@ -91,12 +92,14 @@ def demand_room_for_key(scope: Scope) -> None:
 
 def refuse_to_wait(scope: Scope) -> None:
     """Raise RuntimeError where the runs of this would never be seen to end."""
-    refuse_to_wait_in_a_transaction(store().alias, f"the runs of the {scope}")
+    where = databases_of(scope)
+    for alias in where:
+        refuse_to_wait_in_a_transaction(alias, f"the runs of the {scope}")
     context = current_context()
     if context is None:
         return
     run = context.task_result
-    if scope.of(store().runs.filter(id=run.id)).exists():
+    if any(in_each(lambda: scope.of(store().runs.filter(id=run.id)).exists(), where)):
         raise RuntimeError(
             f"The run {run.id} is in the {scope} itself, and would wait for its own end. Do this "
             "in a run of something else."
@@ -182,14 +185,16 @@ def _no_task(scope: Scope) -> str:
         reason = f"{type(error.reason).__name__}: {error.reason}."
     else:
         return ""
-    if store().schedules.filter(path=scope.name).exists():  # which may call any function
+    if any(in_each(lambda: store().schedules.filter(path=scope.name).exists())):  # of any function
         return ""
     return f"There is no task {scope.name!r}: {reason}"
 
 
 def _no_limit(scope: Scope) -> str:
     declared = _declared_limits()
-    if scope.name in declared or store().limits.filter(name=scope.name).exists():
+    if scope.name in declared or any(
+        in_each(lambda: store().limits.filter(name=scope.name).exists())
+    ):
         return ""
     near = nearest(scope.name, [*declared]) if declared else ""
     return f"Code and settings do not declare a limit {scope.name!r}, nor is it stored.{near}"
@@ -197,4 +202,8 @@ def _no_limit(scope: Scope) -> str:
 
 def _has_unfinished(scope: Scope) -> bool:
     """Return whether there is an unfinished run: code or TASKS may have had its name before."""
-    return scope.of(store().runs.all()).filter(state__in=UNFINISHED).exists()
+
+    def is_here() -> bool:
+        return scope.of(store().runs.all()).filter(state__in=UNFINISHED).exists()
+
+    return any(in_each(is_here, databases_of(scope)))

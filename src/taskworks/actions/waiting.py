@@ -11,7 +11,7 @@ from taskworks.models.run import FINISHED, TaskRunQuerySet
 from taskworks.models.workflow import Kind
 from taskworks.options.limits import OF_ALL
 from taskworks.sentences import Sentence, counted, joined, sentence
-from taskworks.store import Store, store
+from taskworks.store import Store, store_of
 from taskworks.store.rating import closed_until
 
 MAX_COUNTED = 1000  # runs in front of one
@@ -31,11 +31,11 @@ def why_waiting(run: TaskRun) -> Sentence | None:
     """Return why no worker has this run; None if one has, or if it has finished."""
     match run.state:
         case RunState.BLOCKED:
-            return _why_blocked(store(), run)
+            return _why_blocked(store_of(run), run)
         case RunState.SCHEDULED:
-            return joined(_why_scheduled(store(), run), _of_pause(store(), run))
+            return joined(_why_scheduled(store_of(run), run), _of_pause(store_of(run), run))
         case RunState.READY:
-            return _why_ready(store(), run)
+            return _why_ready(store_of(run), run)
         case _:
             return None
 

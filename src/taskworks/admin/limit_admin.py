@@ -8,6 +8,7 @@ from django.http import HttpRequest
 
 from taskworks.actions import limits
 from taskworks.admin.change_lists import CarefulChangeList
+from taskworks.admin.one_database import OneDatabase
 from taskworks.models import Limit
 from taskworks.options.limits import NUMBERS
 from taskworks.store import store_alias
@@ -38,7 +39,7 @@ def _use_of(limit: Limit) -> limits.Use:
 
 
 @admin.register(Limit)
-class LimitAdmin(_ModelAdmin):
+class LimitAdmin(OneDatabase, _ModelAdmin):
     """Code and settings declare limits; here their numbers can be changed."""
 
     list_display = ("name", *NUMBERS, "declared_numbers", "in_hand", "waiting")

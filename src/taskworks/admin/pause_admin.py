@@ -13,6 +13,7 @@ from taskworks.actions import pausing
 from taskworks.actions.scopes import demand, demand_room_for_key, scope_of
 from taskworks.actions.until import stored_end
 from taskworks.admin.change_lists import CarefulChangeList
+from taskworks.admin.one_database import OneDatabase
 from taskworks.backends.database import database_backends
 from taskworks.models import Pause
 from taskworks.models.pause import LIMIT, QUEUE, Scope
@@ -87,7 +88,7 @@ class PauseForm(_ModelForm):
 
 
 @admin.register(Pause)
-class PauseAdmin(_ModelAdmin):
+class PauseAdmin(OneDatabase, _ModelAdmin):
     form = PauseForm
     list_display = ("paused", "until", "reason", *SHOWN)
     ordering = ("kind", "backend", "name", "key")

@@ -25,6 +25,7 @@ from taskworks.actions.waiting import why_waiting
 from taskworks.admin import run_search
 from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.admin.links import link
+from taskworks.admin.one_database import OneDatabase
 from taskworks.admin.page_actions import PageActions
 from taskworks.backends.database import database_backends
 from taskworks.database.clock import DatabaseClock
@@ -176,7 +177,7 @@ class QueueFilter(KnownFilter):
         yield from islice(of_limits, MAX_QUEUES_OFFERED)
 
 
-class ReadOnlyAdmin(_ModelAdmin):
+class ReadOnlyAdmin(OneDatabase, _ModelAdmin):
     """Adds, changes and deletes nothing; users with the change permission may use the actions."""
 
     sortable_by = ()

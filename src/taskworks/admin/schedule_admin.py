@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from taskworks.actions import schedule_actions
 from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.admin.links import link
+from taskworks.admin.one_database import OneDatabase
 from taskworks.admin.page_actions import PageActions
 from taskworks.admin.schedule_form import OPTIONS, ScheduleForm
 from taskworks.models import TaskRun
@@ -105,7 +106,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(PageActions, _ModelAdmin):
+class ScheduleAdmin(OneDatabase, PageActions, _ModelAdmin):
     form = ScheduleForm
     list_display = ("label", "state_shown", "when_shown", "next_run", "last_run", "path")
     list_filter = (StateFilter, "kind")

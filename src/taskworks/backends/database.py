@@ -22,6 +22,7 @@ from taskworks.backends.unique_tasks import (
 )
 from taskworks.conf import conf
 from taskworks.context import current_context
+from taskworks.database.shards import DATABASE, valid_database
 from taskworks.definition import (
     Task,
     as_enqueued,
@@ -82,10 +83,11 @@ _Item = tuple[str, tuple[Any, Any]]  # how an error begins that is about it, arg
 
 
 class _Predecessor(NamedTuple):
-    """The run that a new one is to follow."""
+    """The run that a new one is to follow, in the same database."""
 
     run: UUID
     any_end: bool
+    database: str
 
     def block(self, new: "NewRuns") -> None:
         """Store runs that are to follow it."""
@@ -93,14 +95,15 @@ class _Predecessor(NamedTuple):
         from taskworks.store import store
 
         edges = [Edge(run=run, after=self.run, any_end=self.any_end) for run in new.uuids]
-        store().block(new, edges)
+        store(self.database).block(new, edges)
 
 
 class DatabaseBackend(BaseTaskBackend):
     """
     Stores runs as rows of the project's database, in the caller's transaction: a run exists if and
-    only if that commits. If a router puts the tables on another alias, runs are stored there when
-    the caller's transaction commits, unless a transaction is open on that alias as well.
+    only if that commits. If a router, or ``OPTIONS["DATABASE"]``, puts the tables on another alias,
+    runs are stored there when the caller's transaction commits, unless a transaction is open on
+    that alias as well.
     """
 
     task_class = Task
@@ -109,6 +112,20 @@ class DatabaseBackend(BaseTaskBackend):
     supports_get_result = True
     supports_priority = True
     supports_relative_run_after = True
+
+    @property
+    def database(self) -> str:
+        """
+        The alias of the database that has its runs. Raise ImproperlyConfigured for one that
+        DATABASES does not have.
+        """
+        from taskworks.store import routed_alias
+
+        return self._shard or routed_alias()
+
+    @cached_property
+    def _shard(self) -> str | None:
+        return valid_database(self.alias, self.options.get(DATABASE))
 
     def validate_task(self, task: StandardTask) -> None:
         """
@@ -171,12 +188,12 @@ class DatabaseBackend(BaseTaskBackend):
         results = EnqueuedResults(new, task, keys_of(task, new, several=False))
 
         def insert() -> UUID:
-            self._insert(results, store().enqueue, only_own=True)
+            self._insert(results, store(self.database).enqueue, only_own=True)
             return results.standing_ids[0]
 
         if once is None:
             insert()
-        elif earlier := store().enqueue_once(new, once, insert):
+        elif earlier := store(self.database).enqueue_once(new, once, insert):
             return earlier.to_result(), False
         [result] = self._announced(results)
         return result, result.is_new is not False
@@ -202,7 +219,8 @@ class DatabaseBackend(BaseTaskBackend):
         if isinstance(task.run_after, datetime):
             raise InvalidTask("The run_after of a run that follows another must be a timedelta.")
         refuse_to_replace_followers(task)
-        predecessor = _Predecessor(UUID(after.id), any_end)
+        self._refuse_other_database(after)
+        predecessor = _Predecessor(UUID(after.id), any_end, self.database)
         [result] = self._enqueued(task, [(args, kwargs)], on_commit=on_commit, after=predecessor)
         return result
 
@@ -243,9 +261,9 @@ class DatabaseBackend(BaseTaskBackend):
         from taskworks.store import store
 
         run = self._run(result_id)
-        state = store().cancel(run.id, CANCELLATION_OF_WAITING_RUN)
+        state = store(self.database).cancel(run.id, CANCELLATION_OF_WAITING_RUN)
         if state == RunState.CANCELLED:
-            run.refresh_from_db(using=store().alias)
+            run.refresh_from_db(using=self.database)
             announce_cancelled(type(self), run.to_result())
         return state is not None
 
@@ -260,7 +278,7 @@ class DatabaseBackend(BaseTaskBackend):
 
         run = self._run(result_id)
         executor = _executor_of_task(run) if run.executor == ALONE else None
-        return store().retry_member(run, executor, fresh=fresh)
+        return store(self.database).retry_member(run, executor, fresh=fresh)
 
     def send(self, result_id: str, name: str, value: Any) -> bool:
         """
@@ -274,7 +292,7 @@ class DatabaseBackend(BaseTaskBackend):
 
         validate_step_name(name)
         stored = jsonvalue.round_trip(value, f"the value of event {name!r}")
-        return store().send_event(self._run(result_id).id, name, stored)
+        return store(self.database).send_event(self._run(result_id).id, name, stored)
 
     def get_result(self, result_id: str) -> TaskResult:
         """
@@ -291,7 +309,7 @@ class DatabaseBackend(BaseTaskBackend):
         return {
             str(run.id): run.to_result()
             for ids in _chunks(result_ids)
-            for run in store().runs.filter(id__in=ids, backend=self.alias)
+            for run in store(self.database).runs.filter(id__in=ids, backend=self.alias)
         }
 
     def finished_among(self, result_ids: Iterable[str]) -> set[str]:
@@ -303,12 +321,12 @@ class DatabaseBackend(BaseTaskBackend):
         from taskworks.models.run import FINISHED
         from taskworks.store import store
 
-        refuse_to_wait_in_a_transaction(store().alias)
+        refuse_to_wait_in_a_transaction(self.database)
         ids = [UUID(result_id) for result_id in result_ids]
         unfinished = {
             str(run_id)
             for chunk in _chunks(ids)
-            for run_id in store()
+            for run_id in store(self.database)
             .runs.filter(id__in=chunk, backend=self.alias)
             .exclude(state__in=FINISHED)
             .values_list("id", flat=True)
@@ -328,12 +346,22 @@ class DatabaseBackend(BaseTaskBackend):
 
         return list(checks.check_backend(self.alias))
 
+    def _refuse_other_database(self, after: TaskResult) -> None:
+        from taskworks.store import alias_for
+
+        if (theirs := alias_for(after.backend)) != self.database:
+            raise InvalidTask(
+                f"A run cannot follow one in another database: those of the backend {self.alias!r} "
+                f"are in {self.database!r}, and the run {after.id} of {after.backend!r} is in "
+                f"{theirs!r}."
+            )
+
     def _run(self, result_id: str) -> "TaskRun":
         from taskworks.models import TaskRun
         from taskworks.store import store
 
         try:
-            return store().runs.get(id=UUID(str(result_id)), backend=self.alias)
+            return store(self.database).runs.get(id=UUID(str(result_id)), backend=self.alias)
         except (ValueError, TaskRun.DoesNotExist):
             raise TaskResultDoesNotExist(result_id) from None
 
@@ -347,13 +375,11 @@ class DatabaseBackend(BaseTaskBackend):
         after: _Predecessor | None = None,
     ) -> EnqueuedResults:
         """Validate all items, then store all runs, now or on commit."""
-        from taskworks.store import store_alias
-
         new = self.new_runs(task, arguments, several=several)
         results = EnqueuedResults(new, task, keys_of(task, new, several=several))
         if not new:
             return results
-        if alias := transaction_to_await(store_alias(), wanted=on_commit):
+        if alias := transaction_to_await(self.database, wanted=on_commit):
             refuse_conflict_on_commit(task)
             results.task = unvalidated_copy(task, run_after=None) if new.delay else task
             store = partial(self._store, results, after)
@@ -381,7 +407,7 @@ class DatabaseBackend(BaseTaskBackend):
         if parent := _parent():
             template = template.noting({OF_PARENT: parent})
         if template.policy.transactional:
-            _validate_transaction(template.policy)
+            _validate_transaction(template.policy, self.database)
         limit = conf().max_json_size
         items: Iterable[_Item] = (
             zip(names, arguments, strict=True) if names else _named(arguments, several=several)
@@ -439,7 +465,8 @@ class DatabaseBackend(BaseTaskBackend):
     def _store(self, results: EnqueuedResults, after: _Predecessor | None) -> None:
         from taskworks.store import store
 
-        self._insert(results, store().enqueue if after is None else after.block)
+        insert = store(self.database).enqueue if after is None else after.block
+        self._insert(results, insert)
         self._announced(results)
 
     def _insert(
@@ -465,7 +492,7 @@ class DatabaseBackend(BaseTaskBackend):
         entry = CANCELLATION_OF_SUPERSEDED_RUN
         call = Call(results.runs, results.keys or [], unique, entry, only_own)
         try:
-            return store().enqueue_unique(call, insert)
+            return store(self.database).enqueue_unique(call, insert)
         except KeyHeld as held:
             raise already_enqueued(held, several=len(results) > 1) from None
 
@@ -591,10 +618,10 @@ def _validate_name(what: str, name: Any, limit: int) -> None:
         )
 
 
-def _validate_transaction(policy: Policy) -> None:
+def _validate_transaction(policy: Policy, database: str) -> None:
     from taskworks.execution.transaction import obstacle
 
-    if reason := obstacle(policy):
+    if reason := obstacle(policy, database):
         raise InvalidTask(reason)
 
 

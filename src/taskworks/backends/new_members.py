@@ -191,7 +191,7 @@ class Planner:
         from taskworks.store.new_runs import Template
 
         place, task = calls[0][0], calls[0][1].task
-        _refuse_as_member(task, place)
+        _refuse_as_member(task, place, self._backend)
         backend: Any = task.get_backend()
         names = [f"{what}: " for what, _ in calls]
         try:
@@ -297,10 +297,18 @@ def _has_members(step: Step) -> bool:
     return step.number > 0 or (isinstance(step, Group) and step.is_open)
 
 
-def _refuse_as_member(task: Task[..., Any], place: str) -> None:
+def _refuse_as_member(task: Task[..., Any], place: str, backend: str) -> None:
+    from taskworks.store import alias_for
+
     if not hasattr(task.get_backend(), "workflows"):
         raise InvalidWorkflow(
             f"{place}: the backend {task.backend!r} stores no runs, so its tasks cannot be steps."
+        )
+    if (theirs := alias_for(task.backend)) != (ours := alias_for(backend)):
+        raise InvalidWorkflow(
+            f"{place}: the runs of the backend {task.backend!r} are in the database {theirs!r}, "
+            f"and the workflow is in {ours!r}, where its backend {backend!r} has its runs. All of "
+            "a workflow is in one database."
         )
     if getattr(task, "unique", None):
         raise InvalidWorkflow(

@@ -44,7 +44,13 @@ class Workflows:
     def _store(self) -> "Store":
         from taskworks.store import store
 
-        return store()
+        return store(self._database)
+
+    @property
+    def _database(self) -> str:
+        from taskworks.store import alias_for
+
+        return alias_for(self._backend.alias)
 
     # Enqueue.
 
@@ -57,11 +63,10 @@ class Workflows:
     ) -> tuple[WorkflowResult, dict[str, list[UUID]]]:
         """Do the same; return the ids of the runs of each step, too, in their order."""
         from taskworks.backends.database import transaction_to_await
-        from taskworks.store import store_alias
 
         planner = Planner(self._backend.alias)
         row = planner.plan(workflow)
-        if alias := transaction_to_await(store_alias(), wanted=False):
+        if alias := transaction_to_await(self._database, wanted=False):
             insert = partial(self._insert, planner)
             transaction.on_commit(instruments.here(insert), using=alias)
         else:
@@ -130,9 +135,8 @@ class Workflows:
     def open_batch(self, workflow: "Workflow", jobs: str) -> tuple[WorkflowResult, UUID]:
         """Store a workflow at once; return its result, and the id of the group with this name."""
         from taskworks.backends.database import transaction_to_await
-        from taskworks.store import store_alias
 
-        if alias := transaction_to_await(store_alias(), wanted=False):
+        if alias := transaction_to_await(self._database, wanted=False):
             raise InvalidWorkflow(
                 f"A batch is stored as it is filled, and not when a transaction on {alias!r} "
                 "commits. Open it outside of the transaction, or use a Workflow with each()."
@@ -270,12 +274,10 @@ class Workflows:
         row = self.row(workflow)
         return self.row(row.parent) if row.kind == Kind.GROUP and row.parent else row
 
-    @staticmethod
-    def refuse_to_wait_in_a_transaction() -> None:
+    def refuse_to_wait_in_a_transaction(self) -> None:
         from taskworks.backends.database import refuse_to_wait_in_a_transaction
-        from taskworks.store import store_alias
 
-        refuse_to_wait_in_a_transaction(store_alias(), "a workflow")
+        refuse_to_wait_in_a_transaction(self._database, "a workflow")
 
     # Change.
 

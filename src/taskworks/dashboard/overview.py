@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from taskworks.dashboard import charts
 from taskworks.dashboard.charts import Chart, Series
+from taskworks.dashboard.databases_shown import states
 from taskworks.dashboard.history import WINDOWS, About, History, history
 from taskworks.dashboard.page import Page
 from taskworks.dashboard.problems_shown import problems, unknown
@@ -65,6 +66,7 @@ class Overview(Page):
             "now": now,
             "problems": problems(self.request),
             "not_known": unknown(),
+            "states_of_databases": states(self.request),
             "states": [*(now.states.value or {}).items()],
             "rows": [{"line": line} for line in lines[:MOST_QUEUES]],
             "queues_left_out": max(0, len(lines) - MOST_QUEUES),

@@ -24,11 +24,12 @@ from taskworks.actions import audit, bulk_run
 from taskworks.actions.audit import Actor
 from taskworks.actions.verbs import Action as BulkAction
 from taskworks.actions.verbs import Verb
-from taskworks.dashboard import navigation
+from taskworks.dashboard import databases_shown, navigation
 from taskworks.dashboard.access import Access, Action
 from taskworks.dashboard.headers import add_headers, nonce_of
-from taskworks.dashboard.page_addresses import address
+from taskworks.dashboard.page_addresses import DATABASE, address
 from taskworks.dashboard.rendering import render
+from taskworks.database.shards import using
 from taskworks.database.time_limit import TookTooLong
 from taskworks.exceptions import InvalidTaskBackend
 from taskworks.filtering import RunFilter
@@ -67,7 +68,9 @@ class DashboardView(View):
     @method_decorator(csrf_protect)
     def dispatch(self, request: HttpRequest, *args: Any, **ids: Any) -> HttpResponseBase:
         self.access = Access(request)
-        return add_headers(self._answer(request, *args, **ids))
+        self._database = ids.pop(DATABASE, None)
+        with using(databases_shown.meant(self._database)):
+            return add_headers(self._answer(request, *args, **ids))
 
     def record(self, row: Any, what: str) -> None:
         """Note in the audit that the user has done this to a row, or to rows of a model."""
@@ -109,6 +112,7 @@ class DashboardView(View):
         try:
             if refusal := self._refusal(request):
                 return refusal
+            databases_shown.refuse_unknown(self._database)
             return super().dispatch(request, *args, **ids)  # type: ignore[return-value]
         except PermissionDenied as denied:
             return self._problem(403, _("You may not do this"), str(denied))
@@ -136,7 +140,8 @@ class DashboardView(View):
             "title": title,
             "text": text,
             "nonce": nonce_of(self.request),
-            "home": self.address("overview"),
+            "home": databases_shown.home(self.request),
+            "databases": databases_shown.tabs(self.request) if self.access.may(Action.SEE) else [],
         }
         return HttpResponse(render("problem.html", context, self.request), status=status)
 
@@ -196,6 +201,7 @@ class Page(DashboardView):
         return {
             "title": self.title(),
             "entries": navigation.entries(self.request, self.access, self.entry),
+            "databases": databases_shown.tabs(self.request),
             "messages": messages.get_messages(self.request),
             "nonce": nonce_of(self.request),
             "live_template": self.live_template,

@@ -51,6 +51,11 @@ def problems(request: HttpRequest) -> list[Shown]:
     ]
 
 
+def findings() -> Findings:
+    """Return what is wrong with the database that is meant."""
+    return _findings.get()
+
+
 def unknown() -> list[str]:
     """Return what could not be found out, in sentences."""
     return [one.sentence for one in _findings.get().unknown]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from taskworks import real_time as time
+from taskworks.store import store_alias
 
 T = TypeVar("T")
 
@@ -13,9 +14,27 @@ USABLE_FOR = 10.0  # seconds, while a new one is being made
 
 class Shared(Generic[T]):
     """
-    Makes something when it is asked for, unless the last one is young enough. While one thread does
-    so, others get the last one, or wait if that is too old.
+    Makes something of each database when it is asked for, unless the last one is young enough.
+    While one thread does so, others get the last one, or wait if that is too old.
     """
+
+    def __init__(self, make: Callable[[], T], seconds: float) -> None:
+        self._make, self._seconds = make, seconds
+        self._kept: dict[str, _Kept[T]] = {}
+
+    def get(self) -> T:
+        """Return the last one, or a new one; raise what making it raises."""
+        kept = self._kept.setdefault(store_alias(), _Kept(self._make, self._seconds))
+        return kept.get()
+
+    def forget(self) -> None:
+        """Make a new one next time: something was changed."""
+        for kept in [*self._kept.values()]:
+            kept.forget()
+
+
+class _Kept(Generic[T]):
+    """That of one database."""
 
     def __init__(self, make: Callable[[], T], seconds: float) -> None:
         self._make, self._seconds = make, seconds
@@ -23,7 +42,6 @@ class Shared(Generic[T]):
         self._last: tuple[float, T] | None = None
 
     def get(self) -> T:
-        """Return the last one, or a new one; raise what making it raises."""
         last = self._last
         if last and _age(last) < self._seconds:
             return last[1]
@@ -38,7 +56,6 @@ class Shared(Generic[T]):
             self._lock.release()
 
     def forget(self) -> None:
-        """Make a new one next time: something was changed."""
         self._last = None
 
     def _made(self) -> T:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.utils.formats import localize
 
-from taskworks.backends.database import database_backends
+from taskworks.backends.shards import backends_here
 from taskworks.dashboard.reading import Read, read_into
 from taskworks.dashboard.shared import Shared
 from taskworks.models import Pause, RunState, Worker
@@ -143,7 +143,7 @@ class Snapshot:
             in_hand[held.backend, held.queue_name] += held.number
         paused = {pause.scope: pause for pause in self.pauses.value or ()}
         known = {
-            *((backend.alias, name) for backend in database_backends() for name in backend.queues),
+            *((one.alias, name) for one in backends_here() for name in one.queues),
             *ready,
             *in_hand,
             *((scope.backend, scope.name) for scope in paused if scope.kind == QUEUE),

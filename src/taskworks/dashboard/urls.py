@@ -4,7 +4,7 @@ The addresses of the dashboard. A project includes them where it likes::
     path("tasks/", include("taskworks.dashboard.urls"))
 """
 
-from django.urls import path
+from django.urls import include, path
 
 from taskworks.dashboard.failures import (
     AnnotateGroup,
@@ -15,6 +15,7 @@ from taskworks.dashboard.failures import (
 )
 from taskworks.dashboard.limits import ChangeLimit, Limits
 from taskworks.dashboard.overview import Overview
+from taskworks.dashboard.page_addresses import DATABASE
 from taskworks.dashboard.queues import ClearQueue, PauseQueue, Queues, ResumeQueue
 from taskworks.dashboard.runs.urls import urlpatterns as of_runs
 from taskworks.dashboard.schedules import ScheduleAction, Schedules
@@ -23,7 +24,7 @@ from taskworks.dashboard.workflows import CancelWorkflow, RetryWorkflow, Workflo
 
 app_name = "taskworks_dashboard"
 
-urlpatterns = [
+pages = [
     path("", Overview.as_view(), name="overview"),
     path("failures/", Failures.as_view(), name="failures"),
     path("failures/<str:fingerprint>/", FailureGroupPage.as_view(), name="failure_group"),
@@ -45,4 +46,10 @@ urlpatterns = [
     path("workflows/<uuid:workflow>/retry/", RetryWorkflow.as_view(), name="retry_workflow"),
     path("limits/", Limits.as_view(), name="limits"),
     path("limits/change/", ChangeLimit.as_view(), name="change_limit"),
+]
+
+urlpatterns = [
+    *pages,
+    # Where several databases have runs, those that are not the default backend's.
+    path(f"database/<str:{DATABASE}>/", include((pages, DATABASE))),
 ]

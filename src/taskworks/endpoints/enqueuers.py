@@ -13,7 +13,6 @@ from taskworks.definition import policy_of, unvalidated_copy
 from taskworks.exceptions import InvalidEndpoint
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, TaskResultStatus, task_backends
 from taskworks.result import TaskResult, as_our_result
-from taskworks.store import store_alias
 
 Result = TaskResult[..., Any]
 
@@ -29,7 +28,7 @@ class BackgroundEnqueuer:
 
     def __init__(self, using: str) -> None:
         self._backend: Any = task_backends[DEFAULT_TASK_BACKEND_ALIAS]
-        tables = store_alias() if isinstance(self._backend, DatabaseBackend) else using
+        tables = self._backend.database if isinstance(self._backend, DatabaseBackend) else using
         self._alias = _deciding_alias(using, tables)
         self._on_commit = {"on_commit": True} if self._alias != tables else {}
 

@@ -249,7 +249,7 @@ class Attempt:
 
     def _make_channel(self) -> RunChannel:
         channel = RunChannel(self.run.messages, self.run.metadata)
-        channel.before_waiting = refuse_to_wait_in_sqlite_transaction
+        channel.before_waiting = partial(refuse_to_wait_in_sqlite_transaction, self.run.backend)
         if self.on_progress:
             channel.on_change = partial(self.on_progress, self)
         with _making_a_channel:  # the task's thread and its worker may ask at once

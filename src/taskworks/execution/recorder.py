@@ -13,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from taskworks.database.transactions import called_inside, writing
 from taskworks.exceptions import TaskLost
 from taskworks.steps.requests import Record, Request
-from taskworks.store import store, store_alias
+from taskworks.store import alias_for, store
 
 if TYPE_CHECKING:
     from taskworks.execution.attempt import Attempt
@@ -65,7 +65,8 @@ class AttemptRecorder:
         return _checked(await answer)
 
     def atomically(self, call: Callable[[], tuple[Any, Record]]) -> Any:
-        alias, run = store_alias(), self._attempt.run
+        run = self._attempt.run
+        alias = alias_for(run.backend)
         if alias != DEFAULT_DB_ALIAS:
             raise RuntimeError(
                 f"atomic=True cannot be used: runs are stored in the database {alias!r}, and tasks "

@@ -14,7 +14,7 @@ from taskworks import real_time as time
 from taskworks.database.connections import close_unusable
 from taskworks.execution.connection_state import State, is_same, state_of, state_of_new
 from taskworks.logs import steady_logger
-from taskworks.store import store_alias
+from taskworks.store import alias_for
 
 MAX_KNOWN_AGE = 1.0  # seconds for which a thread is known to have no connection
 
@@ -107,9 +107,9 @@ def drop_connections() -> set[str]:
     return left_open
 
 
-def refuse_to_wait_in_sqlite_transaction() -> None:
+def refuse_to_wait_in_sqlite_transaction(backend: str) -> None:
     """Raise RuntimeError if this thread holds the lock that keeps the worker from writing."""
-    connection = connections[store_alias()]
+    connection = connections[alias_for(backend)]
     if connection.vendor == "sqlite" and connection.in_atomic_block:
         raise RuntimeError(
             "save_metadata() cannot be used inside a transaction on SQLite, because the worker "

@@ -26,7 +26,6 @@ from taskworks.execution.outcome import (
 from taskworks.execution.settlement import settled_copy
 from taskworks.logs import steady_logger
 from taskworks.options.policy import Policy
-from taskworks.store import store_alias
 
 SQLITE_TIMEOUT = 5.0  # seconds that a writer waits for others by default
 POSTPONEMENT = timedelta(seconds=1)  # of a run whose transaction could not begin
@@ -38,9 +37,12 @@ class ClaimLost(Exception):  # noqa: N818 - only rolls back the transaction
     """The run is no longer claimed by this worker."""
 
 
-def obstacle(policy: Policy) -> str | None:
-    """Return why a task with this policy cannot be transactional here; None if it can."""
-    connection = connections[store_alias()]
+def obstacle(policy: Policy, database: str) -> str | None:
+    """
+    Return why a task with this policy cannot be transactional if its runs are in this database;
+    None if it can.
+    """
+    connection = connections[database]
     if connection.alias != DEFAULT_DB_ALIAS:
         return (
             f"transactional=True cannot be used: runs are stored in the database "

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from taskworks import control
+from taskworks.actions import pausing
 from taskworks.durations import in_words
 from taskworks.logs import visible
 from taskworks.management.health_command import problem_keyed
@@ -38,7 +38,7 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     tallies = census.tallies(store(), ready, RECENT)
     wait = census.longest_wait(ready)
     workers = census.workers(store())
-    pauses = control.pauses()
+    pauses = pausing.pauses()
     unattended = census.unattended(tallies, workers, {pause.scope for pause in pauses})
     findings = look(store(), rules=OTHER_RULES)
     if options["json"]:

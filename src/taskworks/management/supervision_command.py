@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
+from taskworks.database.shards import using
 from taskworks.management.process import (
     flush,
     ignore_signals,
@@ -17,6 +18,7 @@ from taskworks.management.process import (
     stop_on_signals,
 )
 from taskworks.management.reach import check_reachable
+from taskworks.store import store_for
 from taskworks.worker.default_log import log_by_default
 from taskworks.worker.supervision.supervisor import Supervisor
 
@@ -37,7 +39,8 @@ def supervise(command: BaseCommand, options: dict[str, Any]) -> None:
         )
     log_by_default(with_life=options["verbosity"] == 0)
     try:
-        check_reachable(options["backend"].alias)
+        with using(options["backend"].database):
+            check_reachable(options["backend"].alias)
         supervisor = _supervisor(options)
     except ImproperlyConfigured as error:
         raise CommandError(str(error)) from error
@@ -54,6 +57,7 @@ def supervise(command: BaseCommand, options: dict[str, Any]) -> None:
 
 def _supervisor(options: dict[str, Any]) -> Supervisor:
     return Supervisor(
+        store_for(options["backend"].alias),
         own_command(),
         options["processes"],
         end_by_themselves=options["batch"] or options["max_tasks"] is not None,

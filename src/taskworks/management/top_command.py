@@ -1,6 +1,7 @@
 """``manage.py taskworks top``: what is wrong, queues and workers, live in the terminal."""
 
 import argparse
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -9,6 +10,8 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from taskworks import real_time as time
+from taskworks.backends.shards import databases
+from taskworks.database.shards import using
 from taskworks.management.argument_types import seconds
 from taskworks.management.output import print_line, print_table
 from taskworks.management.queues_command import print_queues
@@ -18,7 +21,7 @@ from taskworks.management.workers_command import TITLES as WORKER_TITLES
 from taskworks.management.workers_command import row_of
 from taskworks.problems import Findings, look
 from taskworks.problems.situation import Situation
-from taskworks.store import Store, store, store_alias
+from taskworks.store import Store, store
 from taskworks.store.census import Working
 
 CLEAR = "\x1b[H\x1b[2J"  # the screen of a terminal
@@ -50,11 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
     """Show it until Ctrl-C; an outage of the database is shown, and waited for."""
-    check_reachable()
+    known = databases()
+    if len(known) == 1:
+        check_reachable()
     is_live = command.stdout.isatty() and not options["once"]
     try:
         while True:
-            _show(command, is_live=is_live)
+            _show(command, known, is_live=is_live)
             if not is_live:
                 return
             time.sleep(max(SHORTEST, options["interval"]))
@@ -62,21 +67,30 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         return
 
 
-def _show(command: BaseCommand, *, is_live: bool) -> None:
-    try:
-        seen = _look_around(store())
-    except DatabaseError as error:
-        sentence = f"The database {store_alias()!r} does not answer: {str(error).strip()}"
-        if not is_live:
-            raise CommandError(sentence) from error
-        connections[store_alias()].close()
-        command.stdout.write(CLEAR, ending="")
-        print_line(command, sentence)
-        return
+def _show(command: BaseCommand, known: Sequence[str], *, is_live: bool) -> None:
+    looks = {alias: _seen_or_why_not(alias) for alias in known}
+    silent = [one for one in looks.values() if isinstance(one, str)]
+    if silent and not is_live and len(silent) == len(looks):
+        raise CommandError(" ".join(silent))
     if is_live:
         command.stdout.write(CLEAR, ending="")
-    _print(command, seen)
+    for alias, seen in looks.items():
+        if len(looks) > 1:
+            print_line(command, f"Database {alias!r}:")
+        if isinstance(seen, str):
+            print_line(command, seen)
+        else:
+            _print(command, seen)
     command.stdout.flush()
+
+
+def _seen_or_why_not(alias: str) -> Look | str:
+    try:
+        with using(alias):
+            return _look_around(store())
+    except DatabaseError as error:
+        connections[alias].close()
+        return f"The database {alias!r} does not answer: {str(error).strip()}"
 
 
 def _look_around(store: Store) -> Look:

@@ -15,6 +15,7 @@ from django.core.management.color import Style
 from taskworks import instruments
 from taskworks.actions import limits
 from taskworks.conf import nearest
+from taskworks.database.shards import using
 from taskworks.execution import Attempt, Parked, Postponed, Released, Retried, Snoozed, Suspended
 from taskworks.logs import one_line
 from taskworks.management import reload
@@ -193,11 +194,12 @@ def _work(
     if not lifeline:
         _warn_of_unknown_queues(command, options)
     worker = _worker(command, options, arguments, lifeline)
-    check_reachable(options["backend"].alias)
-    if not options.get("skip_checks"):
-        command.check()
-    synchronize_if_possible()
-    limits.synchronize_if_possible()
+    with using(options["backend"].database):
+        check_reachable(options["backend"].alias)
+        if not options.get("skip_checks"):
+            command.check()
+        synchronize_if_possible()
+        limits.synchronize_if_possible()
     if lifeline:
         lifeline.watch(worker.stop)
     is_process = is_command_line(command)

@@ -13,10 +13,12 @@ from django.utils.translation import gettext_lazy as _
 
 from taskworks import jsonvalue
 from taskworks.compat.sisy.schedule import SisySchedule
-from taskworks.database import clock
+from taskworks.database import clock, shards
 from taskworks.database.fields import ONE, CatchUpField, JSONTextField, NameField
 from taskworks.database.indexes import PartialIndex
+from taskworks.database.shards import database_of
 from taskworks.definition import Task
+from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS
 from taskworks.models import planning, schedule_validation
 from taskworks.models.change_tracking import ChangeTracking
 from taskworks.models.planning import PLAN, TIMING, not_planned
@@ -26,6 +28,8 @@ from taskworks.timetables import callable_task, callables
 from taskworks.timetables.callables import Described
 
 MAX_LATEST_RUNS = 100  # runs of one schedule among which the unfinished ones are looked for
+# Columns that decide in which database it is to be.
+OF_ITS_PLACE = {"kind", "path", "options", "enabled"}
 # Columns that a copy of a row does not take on.
 OF_ONE_ROW = {"declared", "last_run", "fired", *PLAN}
 
@@ -150,7 +154,7 @@ class Schedule(SisySchedule, ChangeTracking):
 
         Raise ValidationError, by field, if it is not valid; nothing is written then.
         """
-        alias = using or self._alias()
+        alias = using or self._stored_in or self.database
         if self.pk is None:  # which Django inserts, as the way to copy a row
             self._state.adding = True
         if self._is_copy():
@@ -159,18 +163,20 @@ class Schedule(SisySchedule, ChangeTracking):
         changed = self._changed()
         if update_fields is not None:
             changed &= {*update_fields}
+        if alias != self.database and (adding or (self.enabled and changed & OF_ITS_PLACE)):
+            self._refuse_another_shard(alias)
         if "catch_up" in changed:  # the times to make up for are chosen anew
             self.behind_until = None
             changed.add("behind_until")
         was_enabled = self.enabled
         is_planned = self._make_ready(alias, changed, adding=adding)
         if adding:
-            super().save(force_insert=force_insert, force_update=force_update, using=using)
+            super().save(force_insert=force_insert, force_update=force_update, using=alias)
         else:
             written = changed | {"modified_at"} | (PLAN if is_planned else set())
             if self.enabled != was_enabled:
                 written.add("enabled")
-            super().save(force_update=force_update, using=using, update_fields=written)
+            super().save(force_update=force_update, using=alias, update_fields=written)
         self._note_as_it_is()
 
     # A copy of it.
@@ -253,14 +259,14 @@ class Schedule(SisySchedule, ChangeTracking):
         Return the next n times, or fewer if it ends before, in its own time zone; as if it were
         enabled.
         """
-        moment = after or clock.read(connections[self._alias()])
+        moment = after or clock.read(connections[self.database])
         return planning.upcoming(self, n, clock.as_aware(moment), self._stored_next_run())
 
     def is_over(self) -> bool:
         """Return whether its end leaves no planned time, by the database's clock."""
         if self.end_running is None:
             return False
-        now = clock.read(connections[self._alias()])
+        now = clock.read(connections[self.database])
         return planning.first_run(self, clock.as_aware(now)) is None
 
     def _stored_next_run(self) -> datetime | None:
@@ -280,11 +286,11 @@ class Schedule(SisySchedule, ChangeTracking):
         """Validate as Django does, and refuse to enable what would not fire even once."""
         super().full_clean(exclude, validate_unique, validate_constraints)
         if self._state.adding or "enabled" in self._changed():
-            schedule_validation.refuse_in_vain(self, clock.read(connections[self._alias()]))
+            schedule_validation.refuse_in_vain(self, clock.read(connections[self.database]))
 
     def validate_unique(self, exclude: Collection[str] | None = None) -> None:
         """Validate as Django does, but ask where rows are written: a replica may be late."""
-        rows = type(self)._base_manager.using(self._alias())
+        rows = type(self)._base_manager.using(self.database)
         others = rows if self._state.adding else rows.exclude(pk=self.pk)
         given = {name: getattr(self, name) for name in {"id", "label"}.difference(exclude or ())}
         taken = {
@@ -315,12 +321,37 @@ class Schedule(SisySchedule, ChangeTracking):
         in another way; raise ValidationError as ``save`` does. The label may be taken, and a
         schedule whose time is over is disabled instead of refused.
         """
-        self._make_ready(using or self._alias(), self._changed(), adding=True, anew=False)
+        self._make_ready(using or self.database, self._changed(), adding=True, anew=False)
         names = [field.attname for field in self._meta.concrete_fields if not field.primary_key]
         return {name: getattr(self, name) for name in names}
 
-    def _alias(self) -> str:
-        return router.db_for_write(type(self), instance=self)
+    @property
+    def database(self) -> str:
+        """The alias of the database of its runs, whose workers fire it."""
+        routed = router.db_for_write(type(self), instance=self)
+        return (database_of(self._backend()) or routed) if shards.named() else routed
+
+    def _backend(self) -> str:
+        try:
+            return self.task.backend
+        except Exception:  # noqa: BLE001 - importing its module may raise anything
+            return str(self.options.get("backend", DEFAULT_TASK_BACKEND_ALIAS))
+
+    @property
+    def _stored_in(self) -> str | None:
+        """The alias of the shard that has the row; None without shards, and for a replica."""
+        stored, named = self._state.db, shards.named()
+        written = {*named, router.db_for_write(type(self))} if named else set()
+        return stored if stored in written else None
+
+    def _refuse_another_shard(self, alias: str) -> None:
+        """Refuse to store it where its runs are not: no worker there could fire it."""
+        if shards.named() & {alias, self.database}:
+            raise ValidationError(
+                f"The schedule {self.label!r} fires runs of the backend {self._backend()!r}, which "
+                f"are in the database {self.database!r}, and so it cannot be in {alias!r}. Save a "
+                "new one there, and delete this one."
+            )
 
     def _make_ready(
         self, alias: str, changed: set[str], *, adding: bool, anew: bool = True

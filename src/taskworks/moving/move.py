@@ -49,7 +49,11 @@ def move(
         fitting = _fitting(source.read(keys), backend, moved.left)
         if limit is not None:
             fitting = fitting[: limit - moved.number]
-        stored = [one.found for one in fitting] if dry_run else _stored(source, fitting, moved.left)
+        stored = (
+            [one.found for one in fitting]
+            if dry_run
+            else _stored(source, fitting, backend, moved.left)
+        )
         moved.tasks.update(found.task_path for found in stored)
     return moved
 
@@ -119,13 +123,15 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def _stored(source: Source, fitting: list[_Fitting], left: list[Left]) -> list[Waiting]:
+def _stored(
+    source: Source, fitting: list[_Fitting], backend: DatabaseBackend, left: list[Left]
+) -> list[Waiting]:
     """Store those that still wait, and remove them from the source; return them."""
     if not fitting:
         return []
     with source.holding([one.found for one in fitting]) as held:
         still = [one for one in fitting if one.found.key in held]
-        here = store().take_over([(one.run, one.expires) for one in still])
+        here = store(backend.database).take_over([(one.run, one.expires) for one in still])
         stored = [one.found for one in still if one.run.id in here]
         source.remove(stored)
     others = [one.found for one in still if one.run.id not in here]

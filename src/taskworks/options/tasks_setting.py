@@ -5,12 +5,14 @@ from difflib import get_close_matches
 from typing import Any
 
 from taskworks.conf import close_to, nearest
+from taskworks.database.shards import DATABASE
 from taskworks.exceptions import InvalidTaskBackend
 from taskworks.framework import BaseTaskBackend, task_backends
 from taskworks.options.policy import OPTIONS
 
 KEYS = ("BACKEND", "QUEUES", "OPTIONS")
 KEYS_OF_OPTIONS = (
+    DATABASE,
     "TASK_DEFAULTS",
     "QUEUE_DEFAULTS",
     "RETENTION",

@@ -13,6 +13,7 @@ from taskworks.problems.problem import Problem, Severity
 from taskworks.problems.situation import Situation
 from taskworks.sentences import Sentence, counted, joined, sentence
 from taskworks.statistics.attainment import attainment
+from taskworks.store import alias_for
 from taskworks.store.surveying import QueueState
 
 GRACE = timedelta(seconds=10)  # for which a queue may wait for a worker that is being restarted
@@ -41,6 +42,8 @@ def queue_without_worker(situation: Situation) -> Iterator[Problem]:
 
 
 def _without_worker(situation: Situation, queue: QueueState) -> Problem:
+    if (home := alias_for(queue.backend)) != situation.store.alias:
+        return _left_behind(situation, queue, home)
     return Problem(
         "queue_without_worker",
         Severity.CRITICAL,
@@ -61,6 +64,19 @@ def _without_worker(situation: Situation, queue: QueueState) -> Problem:
             _("Start a worker: %(command)s"),
             command=f"manage.py taskworks worker{_options(queue)}",
         ),
+    )
+
+
+def _left_behind(situation: Situation, queue: QueueState, home: str) -> Problem:
+    return Problem(
+        "queue_without_worker",
+        Severity.CRITICAL,
+        _named(queue),
+        f"{_ready(queue).capitalize()} in {_named(queue)} in the database "
+        f"{situation.store.alias!r}, and workers look for them in {home!r}, where TASKS says that "
+        "the runs of this backend are.",
+        f"Have a backend with another name execute them, or set OPTIONS['DATABASE'] of "
+        f"{queue.backend!r} back to {situation.store.alias!r} until they have ended.",
     )
 
 

@@ -1,34 +1,65 @@
 """``TaskworksCollector``: the metrics, for a registry of prometheus_client."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from taskworks.backends.shards import databases
+from taskworks.database.shards import using
 from taskworks.prometheus.counted import counters, histograms
-from taskworks.prometheus.facts import read_facts
+from taskworks.prometheus.facts import Facts, read_facts
 from taskworks.prometheus.gauges import build_info, gauges
 from taskworks.prometheus.latest import Latest, Reading
 from taskworks.store import store
 
+DATABASE = "database"  # the label of metrics, if there are several
+
 
 class TaskworksCollector(Collector):
     """
-    Reads the metrics from the database, at most every five seconds. If that fails, it repeats what
-    it has read before. Registering it costs no query.
+    Reads the metrics from each database that has runs, at most every five seconds. If that fails,
+    it repeats what it has read before. Registering it costs no query.
     """
 
     def __init__(self) -> None:
-        self._latest = Latest(lambda: read_facts(store()))
+        self._latest: dict[str, Latest] = {}
 
     def describe(self) -> Iterator[Metric]:
         """Yield the metrics without values."""
         return families(None)
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metrics."""
-        return families(self._latest.get())
+        """Yield the metrics; if there are several databases, with the label ``database``."""
+        aliases = databases()
+        readings = {alias: self._of(alias).get() for alias in aliases}
+        if len(aliases) == 1:
+            return families(readings[aliases[0]])
+        return _together(readings)
+
+    def _of(self, alias: str) -> Latest:
+        return self._latest.setdefault(alias, Latest(partial(_read, alias)))
+
+
+def _read(alias: str) -> Facts:
+    with using(alias):
+        return read_facts(store())
+
+
+def _together(readings: Mapping[str, Reading]) -> Iterator[Metric]:
+    """Yield each metric once, with the samples of all databases."""
+    metrics: dict[str, Metric] = {}
+    for alias, reading in readings.items():
+        for metric in families(reading):
+            samples = [
+                sample._replace(labels={**sample.labels, DATABASE: alias})
+                for sample in metric.samples
+            ]
+            known = metrics.setdefault(metric.name, metric)
+            known.samples = samples if known is metric else [*known.samples, *samples]
+    yield from metrics.values()
 
 
 def families(reading: Reading | None) -> Iterator[Metric]:

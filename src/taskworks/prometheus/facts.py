@@ -17,7 +17,7 @@ from taskworks.problems.situation import Situation
 from taskworks.statistics import reading
 from taskworks.statistics.reading import Key
 from taskworks.statistics.tally import Tally
-from taskworks.store import Store
+from taskworks.store import Store, alias_for
 from taskworks.store.counting import Counted
 from taskworks.store.surveying import QueueState
 
@@ -78,14 +78,14 @@ def _read(store: Store, situation: Situation) -> Facts:
         return Facts(
             at=situation.now,
             totals=totals,
-            queues=_queues(ready, counted, paused, totals),
+            queues=_queues(store.alias, ready, counted, paused, totals),
             ready=ready,
             counted=counted,
             paused=paused,
             workers=[*store.workers.living().order_by("id")[:MAX_WORKERS]],
             schedules=schedules,
             succeeded_at=store.latest_successes([schedule.pk for schedule in schedules]),
-            objectives=_objectives(),
+            objectives=_objectives(store.alias),
             problems={},
             database=store.connection.vendor,
         )
@@ -100,8 +100,12 @@ def _problems(situation: Situation) -> dict[str, int]:
     return {rule: numbers[rule] for rule in sorted(asked)}
 
 
-def _objectives() -> dict[Queue, float]:
-    return {queue: one.start_within.total_seconds() for queue, one in objectives().items()}
+def _objectives(alias: str) -> dict[Queue, float]:
+    return {
+        queue: one.start_within.total_seconds()
+        for queue, one in objectives().items()
+        if alias_for(queue[0]) == alias
+    }
 
 
 def _paused_queues(store: Store) -> set[Queue]:
@@ -110,17 +114,19 @@ def _paused_queues(store: Store) -> set[Queue]:
 
 
 def _queues(
+    alias: str,
     ready: Sequence[QueueState],
     counted: Sequence[Counted],
     paused: Collection[Queue],
     totals: Mapping[Key, Tally],
 ) -> list[Queue]:
     """
-    Return the queues to show: those that TASKS names, and MAX_QUEUES others, of which those that
-    have runs come first. So a queue that was emptied is shown as empty.
+    Return the queues of a database to show: those that TASKS names, and MAX_QUEUES others, of which
+    those that have runs come first. So a queue that was emptied is shown as empty.
     """
-    in_tasks = ((one.alias, name) for one in database_backends() for name in one.queues)
-    named = dict.fromkeys([*in_tasks, *_objectives()])
+    here = [one for one in database_backends() if one.database == alias]
+    in_tasks = ((one.alias, name) for one in here for name in one.queues)
+    named = dict.fromkeys([*in_tasks, *_objectives(alias)])
     with_ready = [(one.backend, one.queue_name) for one in ready]
     with_others = [(one.backend, one.queue_name) for one in counted]
     counted_once = {(key.backend, key.queue_name) for key in totals}

@@ -1,25 +1,30 @@
 """Who may do what: the classes in the settings, and what a user may see and change."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 from uuid import UUID
 
+from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
 from django.utils.module_loading import import_string
-from rest_framework.exceptions import NotFound, PermissionDenied
+from rest_framework.exceptions import APIException, NotFound, PermissionDenied
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.settings import api_settings
 
+from taskworks.backends.shards import databases, first_in_each
 from taskworks.compat import task_api
 from taskworks.conf import conf
+from taskworks.database.shards import using
 from taskworks.exceptions import InvalidTask
 from taskworks.models import TaskRun, Workflow
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.options.owner import ANYBODY, owner_of
 from taskworks.rest.serializers import RUN_COLUMNS
-from taskworks.store import store
+from taskworks.store import store, store_of
 from taskworks.store.statements import chunks
 from taskworks.typed import registry
+
+T = TypeVar("T")
 
 VIEW, CHANGE = "taskworks.view_taskrun", "taskworks.change_taskrun"
 VIEW_WORKFLOW, CHANGE_WORKFLOW = "taskworks.view_workflow", "taskworks.change_workflow"
@@ -55,7 +60,7 @@ def _imported(named: Iterable[Any]) -> list[Any]:
 
 def task_paths_of(row: Workflow) -> set[str]:
     """Return the paths of the tasks of a workflow's runs."""
-    current = store()
+    current = store_of(row)
     ids = [row.id, *(child.id for child in current.within(row.id))]
     return {
         path
@@ -71,6 +76,30 @@ def _is_offered(row: Workflow) -> bool:
     return all(registry.named(path) for path in task_paths_of(row))
 
 
+class Unavailable(APIException):
+    status_code = 503
+    default_detail = "Its database does not answer: ask again later."
+    default_code = "unavailable"
+
+
+def _found(pk: str, read: Callable[[UUID], T | None]) -> T | None:
+    """
+    Return the row with this id, from any database. Raise NotFound for what is no id, Unavailable
+    if one of several databases does not answer, which may have it.
+    """
+    try:
+        id_ = UUID(pk)
+    except ValueError:
+        raise NotFound from None
+    if len(databases()) == 1:
+        with using(databases()[0]):
+            return read(id_)
+    try:
+        return first_in_each(lambda: read(id_))
+    except (OperationalError, InterfaceError):
+        raise Unavailable from None
+
+
 class Viewer:
     """A user, and the runs and workflows that this user may see and change."""
 
@@ -81,9 +110,9 @@ class Viewer:
         except InvalidTask:
             raise PermissionDenied("A user without a primary key cannot own runs.") from None
 
-    def runs(self, *, mine: bool = False) -> TaskRunQuerySet:
-        """Return the runs that the user may list: all for staff, unless ``mine``."""
-        runs = store().runs.only(*RUN_COLUMNS)
+    def runs(self, alias: str, *, mine: bool = False) -> TaskRunQuerySet:
+        """Return a database's runs that the user may list: all for staff, unless ``mine``."""
+        runs = store(alias).runs.only(*RUN_COLUMNS)
         if not mine and self._is_staff_who_may(VIEW):
             return runs
         return runs.filter(owner=self.owner) if self.owner != ANYBODY else runs.none()
@@ -97,10 +126,7 @@ class Viewer:
         Return the run with this id. Raise NotFound if there is none that the user may see, and
         PermissionDenied if the user may see but not change it.
         """
-        try:
-            run = store().runs.only(*RUN_COLUMNS).filter(id=UUID(pk)).first()
-        except ValueError:
-            raise NotFound from None
+        run = _found(pk, lambda id_: store().runs.only(*RUN_COLUMNS).filter(id=id_).first())
         if run is None or not self._may(run, CHANGE if to_change else VIEW):
             raise NotFound
         # Such as a run of an endpoint, which its owner has not chosen to start.
@@ -118,9 +144,12 @@ class Viewer:
             raise PermissionDenied("Only staff who may change runs may send events to them.")
         return run
 
-    def workflows(self, *, mine: bool = False) -> QuerySet[Workflow]:
-        """Return the workflows in no other that the user may list: all for staff, unless mine."""
-        rows = store().workflows.filter(parent=None)
+    def workflows(self, alias: str, *, mine: bool = False) -> QuerySet[Workflow]:
+        """
+        Return a database's workflows in no other that the user may list: all for staff, unless
+        mine.
+        """
+        rows = store(alias).workflows.filter(parent=None)
         if not mine and self._is_staff_who_may(VIEW_WORKFLOW):
             return rows
         return rows.filter(owner=self.owner) if self.owner != ANYBODY else rows.none()
@@ -131,10 +160,7 @@ class Viewer:
         PermissionDenied if the user may see but not change it: it has runs of a task that is not
         offered.
         """
-        try:
-            row = store().workflows.filter(id=UUID(pk)).first()
-        except ValueError:
-            raise NotFound from None
+        row = _found(pk, lambda id_: store().workflows.filter(id=id_).first())
         if row is None or not self._may(row, CHANGE_WORKFLOW if to_change else VIEW_WORKFLOW):
             raise NotFound
         if to_change and not self._is_staff_who_may(CHANGE_WORKFLOW) and not _is_offered(row):

@@ -1,16 +1,19 @@
 """Which runs or workflows a list has: its filters, and a page that begins after an id."""
 
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 from uuid import UUID
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.db.models import Model, QuerySet
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
 
+from taskworks.backends.shards import databases
 from taskworks.filtering import RunFilter
 from taskworks.models import RunState
 from taskworks.rest.serializers import STATUSES, StatusField, StrictSerializer, states_of
@@ -152,12 +155,35 @@ class RunListQuery(ListQuery):
         return RunFilter(**conditions | {name: (conditions[name],) for name in several})
 
 
-def page_of(
-    rows: QuerySet[Row], page_size: int, cursor: UUID | None = None
-) -> tuple[list[Row], UUID | None]:
-    """Return the newest of these rows, and the cursor of the next page; None on the last one."""
-    if cursor is not None:
-        rows = rows.filter(id__lt=cursor)
-    found: list[Any] = list(rows.order_by("-id")[: page_size + 1])
-    page = found[:page_size]
-    return page, page[-1].id if len(found) > len(page) else None
+class ListPage(Generic[Row]):
+    """A page of the newest rows of all databases; those that do not answer are ``unavailable``."""
+
+    def __init__(
+        self, rows_of: Callable[[str], QuerySet[Row]], page_size: int, cursor: UUID | None = None
+    ) -> None:
+        self.unavailable: list[str] = []
+        found = [*self._newest(rows_of, page_size + 1, cursor)]
+        found.sort(key=lambda row: row.pk, reverse=True)
+        self.rows = found[:page_size]
+        # Of the next page; None on the last one.
+        self.cursor: UUID | None = self.rows[-1].pk if len(found) > page_size else None
+
+    @property
+    def more(self) -> dict[str, Any]:
+        """What is to be said beside the rows."""
+        return {"unavailable": self.unavailable} if self.unavailable else {}
+
+    def _newest(
+        self, rows_of: Callable[[str], QuerySet[Row]], number: int, cursor: UUID | None
+    ) -> Iterator[Row]:
+        known = databases()
+        for alias in known:
+            rows = rows_of(alias)
+            if cursor is not None:
+                rows = rows.filter(id__lt=cursor)
+            try:
+                yield from [*rows.order_by("-id")[:number]]
+            except (OperationalError, InterfaceError):
+                self.unavailable.append(alias)
+                if len(self.unavailable) == len(known):
+                    raise

@@ -23,6 +23,7 @@ from rest_framework.views import APIView, exception_handler
 from taskworks.actions import run_actions
 from taskworks.actions.run_actions import Verdict
 from taskworks.actions.waiting import why_waiting
+from taskworks.backends.shards import databases
 from taskworks.models import TaskRun
 from taskworks.rest import access, openapi
 from taskworks.rest.access import Viewer
@@ -35,7 +36,7 @@ from taskworks.rest.json_format import (
     BodyTooLarge,
     BoundedJSONParser,
 )
-from taskworks.rest.list_query import RunListQuery, page_of
+from taskworks.rest.list_query import ListPage, RunListQuery
 from taskworks.rest.sending import SendEventSerializer
 from taskworks.rest.serializers import (
     TaskRunSerializer,
@@ -171,11 +172,16 @@ class TaskList(TaskView):
         filters = RunListQuery.of(request.query_params)
         filters.is_valid(raise_exception=True)
         given = filters.validated_data
-        runs = self.viewer.runs(mine=given.get("mine", False))
-        found = filters.meant.narrow(runs)
-        page, cursor = page_of(found, given["page_size"], given.get("cursor"))
-        next_page = cursor and replace_query_param(request.build_absolute_uri(), "cursor", cursor)
-        return Response({"next": next_page, "results": self.shown(page, many=True)})
+        viewer, mine = self.viewer, given.get("mine", False)
+        page = ListPage(
+            lambda alias: filters.meant.narrow(viewer.runs(alias, mine=mine)),
+            given["page_size"],
+            given.get("cursor"),
+        )
+        address, cursor = request.build_absolute_uri(), page.cursor
+        next_page = cursor and replace_query_param(address, "cursor", str(cursor))
+        results = self.shown(page.rows, many=True)
+        return Response({"next": next_page, "results": results, **page.more})
 
     def post(self, request: Request, **captured: Any) -> Response:
         # First, because the host may be refused.
@@ -257,6 +263,15 @@ class SendEvent(TaskView):
         return Response(self.shown(self.viewer.run(pk)))
 
 
+def refuse_to_stream_from_another_database(row: Any) -> None:
+    """Raise NotStreamed unless the row is in the database that the thread of the streams reads."""
+    if row._state.db != databases()[0]:
+        raise NotStreamed(
+            "Events are streamed from one database only, and this is in another: get it every "
+            "second instead."
+        )
+
+
 class TaskEvents(TaskView):
     """``/tasks/{id}/events/``: streams the progress of a run, as server-sent events."""
 
@@ -267,6 +282,7 @@ class TaskEvents(TaskView):
         run = self.run(pk)
         if not self.can_stream:
             raise NotStreamed
+        refuse_to_stream_from_another_database(run)
         known = run_as_json(run)
         if is_the_end(known, request.headers.get("Last-Event-ID", "")):
             return HttpResponse(status=204)

@@ -1,6 +1,7 @@
 """The views of workflows: one class for each address."""
 
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
@@ -16,8 +17,14 @@ from taskworks.rest import access
 from taskworks.rest.events.hub import hub
 from taskworks.rest.events.places import holder_of
 from taskworks.rest.events.stream import WorkflowEventStream, is_the_end
-from taskworks.rest.list_query import page_of
-from taskworks.rest.views import STREAM_RETRY_AFTER, Conflict, NotStreamed, TaskView
+from taskworks.rest.list_query import ListPage
+from taskworks.rest.views import (
+    STREAM_RETRY_AFTER,
+    Conflict,
+    NotStreamed,
+    TaskView,
+    refuse_to_stream_from_another_database,
+)
 from taskworks.rest.workflow_json import (
     RetryWorkflowSerializer,
     WorkflowListQuery,
@@ -25,7 +32,7 @@ from taskworks.rest.workflow_json import (
     steps_as_json,
     workflow_as_json,
 )
-from taskworks.store import store
+from taskworks.store import store, store_of
 from taskworks.typed import registry
 
 
@@ -43,7 +50,7 @@ class WorkflowView(TaskView):
 
     @staticmethod
     def shown_workflow(row: Workflow) -> dict[str, Any]:
-        return workflow_as_json(row, workflows_shown.counts_of(store(), [row])[row.id])
+        return workflow_as_json(row, workflows_shown.counts_of(store_of(row), [row])[row.id])
 
 
 class WorkflowList(WorkflowView):
@@ -53,12 +60,23 @@ class WorkflowList(WorkflowView):
         filters = WorkflowListQuery.of(request.query_params)
         filters.is_valid(raise_exception=True)
         given = filters.validated_data
-        found = self.viewer.workflows(mine=given.get("mine", False)).filter(**filters.lookups)
-        page, cursor = page_of(found, given["page_size"], given.get("cursor"))
-        address = request.build_absolute_uri()
+        viewer, mine = self.viewer, given.get("mine", False)
+        page = ListPage(
+            lambda alias: viewer.workflows(alias, mine=mine).filter(**filters.lookups),
+            given["page_size"],
+            given.get("cursor"),
+        )
+        address, cursor = request.build_absolute_uri(), page.cursor
         next_page = replace_query_param(address, "cursor", str(cursor)) if cursor else None
-        counts = workflows_shown.counts_of_unfinished(store(), page)
-        return Response(page_as_json(page, counts, next_page))
+        return Response({**page_as_json(page.rows, _counts_of(page.rows), next_page), **page.more})
+
+
+def _counts_of(rows: list[Workflow]) -> dict[UUID, workflows_shown.Counts]:
+    counts: dict[UUID, workflows_shown.Counts] = {}
+    for alias in dict.fromkeys(row._state.db for row in rows):
+        here = [row for row in rows if row._state.db == alias]
+        counts |= workflows_shown.counts_of_unfinished(store(alias), here)
+    return counts
 
 
 class WorkflowDetail(WorkflowView):
@@ -72,7 +90,8 @@ class WorkflowSteps(WorkflowView):
     """``/tasks/workflows/{id}/steps/``: shows its steps."""
 
     def get(self, request: Request, pk: str, **captured: Any) -> Response:
-        return Response(steps_as_json(workflows_shown.shown(store(), self.workflow(pk))))
+        row = self.workflow(pk)
+        return Response(steps_as_json(workflows_shown.shown(store_of(row), row)))
 
 
 class CancelWorkflow(WorkflowView):
@@ -120,6 +139,7 @@ class WorkflowEvents(WorkflowView):
         row = self.workflow(pk)
         if not self.can_stream:
             raise NotStreamed
+        refuse_to_stream_from_another_database(row)
         known = self.shown_workflow(row)
         if is_the_end(known, request.headers.get("Last-Event-ID", "")):
             return HttpResponse(status=204)

@@ -15,19 +15,20 @@ from uuid import UUID
 
 from django.db import InterfaceError, InternalError, OperationalError, transaction
 
+from taskworks.backends.database import DatabaseBackend
 from taskworks.backends.unique_tasks import unique_of
 from taskworks.correlation import extras_of
 from taskworks.database import clock
 from taskworks.database.transactions import writing
 from taskworks.definition import Task, unvalidated_copy
-from taskworks.exceptions import TaskResultDoesNotExist
+from taskworks.exceptions import InvalidTask, TaskResultDoesNotExist
 from taskworks.framework import ImmediateBackend, InvalidTaskBackend, task_backends
 from taskworks.logs import steady_logger
 from taskworks.models import Firing, Overlap, Schedule, TaskRun, planning
 from taskworks.reserved_metadata import OF_SCHEDULE
 from taskworks.result import TaskResult
 from taskworks.schedules.due_times import times_to_fire
-from taskworks.store import Store, store
+from taskworks.store import Store, store, store_of
 from taskworks.store.base import MAX_LOCK_WAIT
 
 SCHEDULES_PER_TRANSACTION = 50
@@ -64,12 +65,13 @@ def fire_some(store: Store, due: Sequence[int]) -> list[float]:
     return [*fired, *_fire_one_by_one(store, alone)]
 
 
-def fire(schedule_id: int) -> bool:
+def fire(schedule_id: int, using: str | None = None) -> bool:
     """
-    Fire one schedule here and now if it is due, as a worker would, in the caller's transaction if
-    there is one. Return whether it was due. What keeps it from firing is written to its ``error``.
+    Fire one schedule of a database here and now if it is due, as a worker would, in the caller's
+    transaction if there is one. Return whether it was due. What keeps it from firing is written to
+    its ``error``.
     """
-    return bool(_fire_alone(store(), schedule_id, max_wait=None))
+    return bool(_fire_alone(store(using), schedule_id, max_wait=None))
 
 
 def fire_now(schedule: Schedule) -> TaskResult[..., Any]:
@@ -79,7 +81,7 @@ def fire_now(schedule: Schedule) -> TaskResult[..., Any]:
 
     Raise what keeps it from running: TaskNotFound if its code is gone, InvalidTask.
     """
-    return _fire_now(store(), schedule)
+    return _fire_now(store_of(schedule), schedule)
 
 
 def _fire_now(store: Store, schedule: Schedule) -> TaskResult[..., Any]:
@@ -167,7 +169,7 @@ def _fire_or_mark(
         if schedule.next_run is None:
             planning.plan(schedule, clock.as_stored(now))
         times, following = times_to_fire(schedule, now)
-        task = schedule.task if times else None
+        task = _task_of(schedule, store) if times else None
     except Exception as error:  # noqa: BLE001 - importing a module may raise anything
         store.mark_schedule_error(schedule.pk, _reason(error), RETRY_AFTER)
         if schedule.error != _reason(error):
@@ -179,6 +181,18 @@ def _fire_or_mark(
     count = _fire(store, schedule, task, times, now) if task else 0
     _move_on(store, schedule, following, count, now)
     return (clock.as_aware(schedule.due_at) - now).total_seconds()
+
+
+def _task_of(schedule: Schedule, store: Store) -> Task:
+    """Return its task; raise InvalidTask if the runs would be in another database."""
+    task = schedule.task
+    backend = task.get_backend()
+    if isinstance(backend, DatabaseBackend) and backend.database != store.alias:
+        raise InvalidTask(
+            f"Its runs would be in the database {backend.database!r}, and it is in "
+            f"{store.alias!r}. Delete it here, and save it there."
+        )
+    return task
 
 
 def _move_on(

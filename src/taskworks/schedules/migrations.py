@@ -13,6 +13,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.state import ProjectState
 
+from taskworks.database import shards
 from taskworks.database.transactions import writing
 from taskworks.models.schedule import Schedule
 from taskworks.models.schedule_validation import in_a_sentence
@@ -120,7 +121,10 @@ class _DefinedSchedule(_ScheduleOperation):
     def add(self, rows: Any) -> None:
         """Make the row, or make the row that exists what it is to be."""
         known = {field.attname for field in rows.model._meta.concrete_fields}
-        columns = self._validated(self._definition(), rows.db)
+        definition = self._definition()
+        if _is_of_another_shard(definition, rows.db):
+            return
+        columns = self._validated(definition, rows.db)
         columns = {name: value for name, value in columns.items() if name in known}
         row = rows.select_for_update().first()
         if row is None:
@@ -156,6 +160,10 @@ class _DefinedSchedule(_ScheduleOperation):
                 f"{self.describe()}: label: the schedule of this label runs {row.path!r}, not "
                 f"{columns['path']!r}. Give one of them another label, or remove the old one."
             )
+
+
+def _is_of_another_shard(columns: Values, alias: str) -> bool:
+    return bool(shards.named()) and Schedule(**columns).database != alias
 
 
 class AddSchedule(_DefinedSchedule):

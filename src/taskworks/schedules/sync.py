@@ -16,10 +16,11 @@ from django.db import (
     IntegrityError,
     connections,
     models,
-    router,
 )
 
 from taskworks import discovery
+from taskworks.backends.shards import databases, with_table
+from taskworks.database import shards
 from taskworks.database.foreign_errors import foreign_errors_as_database_errors
 from taskworks.database.tables import has_table
 from taskworks.database.transactions import writing
@@ -27,6 +28,7 @@ from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.logs import steady_logger
 from taskworks.models.schedule import Schedule
 from taskworks.models.schedule_validation import in_a_sentence
+from taskworks.store import store_alias
 from taskworks.timetables.callables import find, is_gone
 from taskworks.timetables.declared import Declaration, declarations
 
@@ -58,11 +60,12 @@ SAID, WITHDRAWN, WAS_ENABLED = "said", "withdrawn", "was_enabled"
 
 def synchronize() -> None:
     """
-    Make the rows what the declarations say; several processes may do so at once. A declaration
-    that is refused is logged; an error of the database is raised.
+    Make the rows what those declarations say whose runs are in this database, see ``store_alias``;
+    several processes may do so at once. A declaration that is refused is logged; an error of the
+    database is raised.
     """
     discovery.task_modules()
-    for declaration in [*declarations.values()]:
+    for declaration in _declared_here():
         try:
             _synchronize(declaration)
         except ValidationError as error:
@@ -84,8 +87,9 @@ def synchronize_if_possible() -> None:
 
 def synchronize_after_migrate(using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> None:
     """A receiver of ``post_migrate``."""
-    if using == _alias() and has_table(Schedule, using):
-        synchronize()
+    if using in databases() and has_table(Schedule, using):
+        with shards.using(using):
+            synchronize()
 
 
 def draft(declaration: Declaration) -> Schedule:
@@ -122,18 +126,31 @@ def changes(row: Schedule) -> dict[str, Any]:
     return {name: value for name, value in said.items() if getattr(row, name) != value}
 
 
-def lost(databases: Collection[str]) -> Iterator[tuple[str, str]]:
+def lost(checked: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield the labels of enabled schedules in these databases whose code is gone, and why."""
-    if _alias() not in databases or not has_table(Schedule, _alias()):
-        return
-    for row in _rows().filter(enabled=True):
-        try:
-            find(row.described)
-        except (TaskNotFound, InvalidTask) as error:
-            yield row.label, str(error)
+    for alias in with_table(Schedule, checked):
+        for row in Schedule.objects.using(alias).filter(enabled=True):
+            try:
+                find(row.described)
+            except (TaskNotFound, InvalidTask) as error:
+                yield row.label, str(error)
 
 
 # One declaration.
+
+
+def _declared_here() -> list[Declaration]:
+    every = [*declarations.values()]
+    if not shards.named():
+        return every
+    return [one for one in every if _database_of(one) == _alias()]
+
+
+def _database_of(declaration: Declaration) -> str:
+    try:
+        return draft(declaration).database
+    except ValueError:  # which is told when it is synchronized
+        return _alias()
 
 
 def _synchronize(declaration: Declaration) -> None:
@@ -189,7 +206,8 @@ def _update(label: str, values: dict[str, Any]) -> None:
 
 
 def _rows_without_declaration() -> Iterator[Schedule]:
-    for row in _rows().exclude(declared=None).exclude(label__in=[*declarations]):
+    here = [declaration.label for declaration in _declared_here()]
+    for row in _rows().exclude(declared=None).exclude(label__in=here):
         if not is_withdrawn(row) and _is_gone(row):
             yield row
 
@@ -205,7 +223,7 @@ def _is_gone(row: Schedule) -> bool:
         return True
     except TaskNotFound:
         return is_gone(row.path)
-    return row.label not in declarations
+    return row.label not in [declaration.label for declaration in _declared_here()]
 
 
 def _withdraw(row: Schedule) -> None:
@@ -266,5 +284,4 @@ def _rows() -> Any:
     return Schedule.objects.using(_alias())
 
 
-def _alias() -> str:
-    return router.db_for_write(Schedule)
+_alias = store_alias

@@ -52,7 +52,7 @@ class Monitors:
             return {}
         options = {**self._options[schedule.label]}
         slug = options.pop("slug", None) or slugify(schedule.label)[:MAX_SLUG]
-        timing = _timing_of(schedule.id)
+        timing = _timing_of(schedule.id, runs.backend)
         return {KEY: json.dumps([slug, {**timing, **options} if timing else None])}
 
     def begin(self, attempt: ExecutedAttempt, carried: Mapping[str, str]) -> None:
@@ -107,12 +107,12 @@ def _duration(attempt: ExecutedAttempt) -> float | None:
     return attempt.ended_at - attempt.began_at
 
 
-def _timing_of(schedule_id: int) -> dict[str, Any] | None:
+def _timing_of(schedule_id: int, backend: str) -> dict[str, Any] | None:
     """Return when Sentry is to expect check-ins; None for what it cannot express."""
     from taskworks.models import Schedule
-    from taskworks.store import store_alias
+    from taskworks.store import alias_for
 
-    rows = Schedule.objects.using(store_alias()).filter(id=schedule_id)
+    rows = Schedule.objects.using(alias_for(backend)).filter(id=schedule_id)
     cron, interval, timezone = rows.values_list("cron", "interval", "timezone").get()
     schedule = _crontab(cron) if cron else _interval(interval)
     return schedule and {"schedule": schedule, "timezone": timezone}

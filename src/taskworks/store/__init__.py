@@ -4,26 +4,63 @@ from functools import cache
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
+from django.db.models import Model
 
+from taskworks.conf import nearest
+from taskworks.database.shards import database_of, in_force
+from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS
 from taskworks.store.verbs import Store
 
-__all__ = ["Store", "store", "store_alias"]
+__all__ = ["Store", "alias_for", "routed_alias", "store", "store_alias", "store_for", "store_of"]
+
+
+def store(alias: str | None = None) -> Store:
+    """
+    Return the store of a database, by default that of ``store_alias``; raise ImproperlyConfigured
+    if DATABASES does not have it, or its kind is not supported.
+    """
+    return _store_of(alias or store_alias())
+
+
+def store_for(backend: str) -> Store:
+    """Return the store that has the runs of a backend, by its alias in TASKS."""
+    return _store_of(alias_for(backend))
+
+
+def store_of(row: Model) -> Store:
+    """Return the store that has a row that was read."""
+    return store(row._state.db)
 
 
 def store_alias() -> str:
-    """Return the alias of the database that holds the tables, according to the routers."""
+    """
+    Return the alias of the database that is meant where none is named: that of the block ``using``
+    around this, else that of the default backend.
+    """
+    return in_force.get() or alias_for(DEFAULT_TASK_BACKEND_ALIAS)
+
+
+def alias_for(backend: str) -> str:
+    """
+    Return the alias of the database that has the runs of a backend: its option, or what the routers
+    say.
+    """
+    return database_of(backend) or routed_alias()
+
+
+def routed_alias() -> str:
+    """Return the alias of the database that has the tables, according to the routers."""
     from taskworks.models import TaskRun
 
     return router.db_for_write(TaskRun)
 
 
-def store(alias: str | None = None) -> Store:
-    """Return the store of a database; raise ImproperlyConfigured if its kind is not supported."""
-    return _store_of(alias or store_alias())
-
-
 @cache
 def _store_of(alias: str) -> Store:
+    if alias not in connections:
+        raise ImproperlyConfigured(
+            f"DATABASES has no database {alias!r} to store runs in.{nearest(alias, [*connections])}"
+        )
     match connections[alias].vendor:
         case "postgresql":
             from taskworks.store.postgresql import PostgreSQLStore

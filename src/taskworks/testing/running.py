@@ -97,7 +97,7 @@ class Runner(Subscriber):
     def __init__(self, backend: DatabaseBackend, queues: Queues) -> None:
         self.results: list[TaskResult[..., Any]] = []
         self._backend, self._queues = backend, queues
-        self._store, self._id = store(), uuid4()
+        self._store, self._id = store(backend.database), uuid4()
         self._paused: Paused = NOTHING
         events = RunEvents([ToInstruments(), RunLog(), RunSignals(type(backend)), self])
         self._ledger = Ledger(self._store, events, wake=lambda: None)

@@ -93,7 +93,7 @@ def assert_not_enqueued(
 def _waiting_on(alias: str) -> Results:
     backend = task_backends[alias]
     if isinstance(backend, DatabaseBackend):
-        runs = store().runs.filter(backend=alias, state__in=WAITING)
+        runs = store(backend.database).runs.filter(backend=alias, state__in=WAITING)
         return [run.to_result() for run in runs.order_by("enqueued_at", "id")]
     if isinstance(backend, framework.DummyBackend):
         return [as_our_result(result) for result in backend.results]

@@ -9,6 +9,7 @@ from django.apps import apps
 from django.db import models, router
 
 from taskworks.context import TaskContext
+from taskworks.database.shards import database_of
 from taskworks.definition import Task, as_our_task, unvalidated_copy, unvalidated_task
 from taskworks.exceptions import ResourceNotFound
 from taskworks.timetables.callables import TASK, Described, find, resolve
@@ -71,7 +72,8 @@ async def _awaited(answer: Any) -> Any:
 def _schedule(context: TaskContext) -> "Schedule":
     # Without importing models, which are above.
     model: Any = apps.get_model("taskworks.Schedule")
-    rows: models.QuerySet[Schedule] = model._base_manager.using(router.db_for_write(model))
+    alias = database_of(context.task_result.backend) or router.db_for_write(model)
+    rows: models.QuerySet[Schedule] = model._base_manager.using(alias)
     try:
         return rows.get(pk=context.schedule_id or 0)
     except model.DoesNotExist:

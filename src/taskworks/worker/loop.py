@@ -52,7 +52,7 @@ from taskworks.recording.subscribers import RunLog, RunSignals, ToInstruments, W
 from taskworks.statistics.collector import Collector, NoCollector
 from taskworks.statistics.flushing import Flushing
 from taskworks.statistics.marks import mark_release
-from taskworks.store import store
+from taskworks.store import store_for
 from taskworks.worker.claiming import NoWakeUps, WakeUpSource
 from taskworks.worker.claiming.intake import Intake
 from taskworks.worker.claiming.queues import Queues
@@ -116,7 +116,7 @@ class Worker:
         self.label = options.label or f"{platform.node()[:40]}-{os.getpid()}-{uuid4().hex[:8]}"
         self.shutdown = Shutdown()
         self._observer = observer or Observer()
-        self._store = store()
+        self._store = store_for(backend.alias)
         self._inbox: SimpleQueue[tuple[Attempt, Outcome] | None] = SimpleQueue()
         self._has_noted_stop = False
         self._has_made_ready = Event()

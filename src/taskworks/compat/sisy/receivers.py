@@ -12,5 +12,5 @@ from taskworks.schedules.firing import fire
 @receiver(wanted_at_once, dispatch_uid="taskworks.compat.sisy")
 def fire_at_once(schedule: Schedule, using: str, **kwargs: Any) -> None:
     """Fire it in the caller's transaction."""
-    if fire(schedule.pk):
+    if fire(schedule.pk, using):
         schedule.refresh_from_db(using=using)

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any, Self
 
 from django.conf import settings
-from django.db import router
 from django.dispatch import Signal
 from django.utils import timezone
 
@@ -69,7 +68,7 @@ class SisySchedule:
             iterations=iterations,
             **{"wait_for_schedule": not run_immediately, **more},
         )
-        alias = router.db_for_write(type(made))
+        alias = made.database
         with writing(alias):
             made.save()
             if run_immediately:

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 
-from taskworks.backends.database import database_backends
+from taskworks.backends.shards import backends_here
 from taskworks.dashboard.page import Page
 from taskworks.dashboard.reading import Read, read
 from taskworks.dashboard.runs.deeds import offered_for
@@ -208,9 +208,9 @@ def _fields(meant: Meant) -> Iterator[Field]:
 
 def _suggested() -> dict[str, list[str]]:
     """Return names for the form, from code and settings: no table is read for them."""
-    queues = {name for backend in database_backends() for name in backend.queues}
+    queues = {name for backend in backends_here() for name in backend.queues}
     return {
         "task": [*offered()][:MAX_SUGGESTED],
         "queue": sorted(queues)[:MAX_SUGGESTED],
-        "backend": [backend.alias for backend in database_backends()],
+        "backend": [backend.alias for backend in backends_here()],
     }

@@ -8,9 +8,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from taskworks.logs import visible
+from taskworks.management import several_databases
 from taskworks.management.errors_first import ErrorsFirst, exit_with_error_first
 from taskworks.management.process import replace_closed_output
-from taskworks.management.subcommands import SUBCOMMANDS, Subcommand
+from taskworks.management.subcommands import SUBCOMMANDS
 
 _parsers: dict[tuple[Any, ...], tuple[CommandParser, dict[str, ErrorsFirst]]] = {}
 
@@ -57,7 +58,7 @@ class Command(BaseCommand):
             subparser = subparsers.add_parser(
                 name, help=subcommand.help, description=subcommand.help
             )
-            subparser.add_later(partial(_add_arguments, subcommand, django_options))
+            subparser.add_later(partial(_add_arguments, name, django_options))
             if not parser.called_from_command_line:  # call_command() looks at those of all
                 subparser.complete()
             self.subparsers[name] = subparser
@@ -65,17 +66,17 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         name = options["subcommand"]
         try:
-            SUBCOMMANDS[name].load().run(self, options | _validated(options, self.subparsers[name]))
+            options |= _validated(options, self.subparsers[name])
+            several_databases.run(self, name, SUBCOMMANDS[name].load(), options)
         except CommandError as error:
             if type(error) is CommandError:  # a check's is colored
                 error.args = (visible(str(error)),)
             raise
 
 
-def _add_arguments(
-    subcommand: Subcommand, django_options: list[argparse.Action], parser: ErrorsFirst
-) -> None:
-    subcommand.load().add_arguments(parser)
+def _add_arguments(name: str, django_options: list[argparse.Action], parser: ErrorsFirst) -> None:
+    SUBCOMMANDS[name].load().add_arguments(parser)
+    several_databases.add_option(name, parser)
     _accept_here_too(django_options, parser)
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, router, transaction
+from django.db import IntegrityError, transaction
 
 from taskworks import discovery
 from taskworks.database.tables import has_table
@@ -21,6 +21,7 @@ from taskworks.moving.beat import tables
 from taskworks.moving.beat.drafts import NotNeeded, draft_of, remarks
 from taskworks.moving.beat.entries import CannotImport, Entry
 from taskworks.schedules import sync
+from taskworks.store import store_alias
 
 # The key in a row's userdata of what the import has said, and keys in that.
 OF_BEAT = "celery_beat"
@@ -232,5 +233,4 @@ def _rows() -> Any:
     return Schedule.objects.using(_alias())
 
 
-def _alias() -> str:
-    return router.db_for_write(Schedule)
+_alias = store_alias

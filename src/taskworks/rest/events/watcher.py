@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from taskworks import real_time as time
+from taskworks.backends.shards import databases
 from taskworks.database.background import BackgroundThread
 from taskworks.database.notifications import (
     MAX_RUNS_PER_NOTIFICATION,
@@ -42,7 +43,7 @@ class Watcher(BackgroundThread):
 
     def __init__(self, hub: "Hub") -> None:
         self._interrupt = PipeEvent()
-        self._store = store()
+        self._store = store(databases()[0])
         super().__init__(
             "events", self._store.alias, "watching runs for event streams", woken=self._interrupt
         )

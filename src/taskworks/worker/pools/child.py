@@ -40,7 +40,7 @@ from taskworks.execution import (
 from taskworks.execution.task_connections import forget_queries, leave_connections
 from taskworks.memory import resident_bytes
 from taskworks.steps.requests import Request
-from taskworks.store import store
+from taskworks.store import store_for
 from taskworks.worker.default_log import log_by_default
 from taskworks.worker.pools.carried_exception import CarriedException
 from taskworks.worker.pools.messages import (
@@ -245,7 +245,7 @@ class _Current:
         self.attempt = Attempt(order.run, order.worker_id, order.claimed)
         if order.cancel_requested:
             self.attempt.channel.cancel_requested = True
-        self.attempt.finisher = store()
+        self.attempt.finisher = store_for(order.run.backend)
         self.attempt.guard = self._guard = ThreadGuard()
         self._sender = order.sender
         self._requests = count(1)

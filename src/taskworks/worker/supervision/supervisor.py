@@ -23,7 +23,7 @@ from taskworks.duties.rescue import give_up_dead, rescue
 from taskworks.logs import steady_logger
 from taskworks.statistics.collector import Collector, NoCollector
 from taskworks.statistics.flushing import Flushing
-from taskworks.store import store
+from taskworks.store import Store
 from taskworks.worker.piped_process import PipedProcess, exit_in_words
 from taskworks.worker.supervision.lifeline import NUMBER_VARIABLE, PIPE_VARIABLE
 
@@ -42,11 +42,13 @@ class Supervisor:
     ``end_by_themselves``, and is replaced otherwise.
     """
 
-    def __init__(self, command: Sequence[str], number: int, *, end_by_themselves: bool) -> None:
+    def __init__(
+        self, store: Store, command: Sequence[str], number: int, *, end_by_themselves: bool
+    ) -> None:
         self._command = command
         self._end_by_themselves = end_by_themselves
         self._slots = [WorkerSlot(one) for one in range(1, number + 1)]
-        self._rescuer = Rescuer()
+        self._rescuer = Rescuer(store)
         self._times_asked = 0
         self._deadline = math.inf
         self._exit_code = 0
@@ -232,9 +234,9 @@ class Rescuer(BackgroundThread):
     database that does not answer keeps nobody from stopping.
     """
 
-    def __init__(self) -> None:
-        self._store = store()
-        super().__init__("rescuer", self._store.alias, "rescuing the runs of dead workers")
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        super().__init__("rescuer", store.alias, "rescuing the runs of dead workers")
         self.stop_timeout = LAST_RESCUE_TIMEOUT
         self._dead: deque[UUID] = deque()
         self._collector = Collector() if conf().statistics else NoCollector()

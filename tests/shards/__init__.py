@@ -1,0 +1,1 @@
+"""Backends whose runs are in a database of their own."""

@@ -1,0 +1,255 @@
+"""What shows runs shows those of all databases, and which of these does not answer."""
+
+import json
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from rest_framework.test import APIClient
+
+from taskworks import TaskResult, task_backends
+from taskworks.health import views as health_views
+from taskworks.models import Worker
+from taskworks.prometheus import collector
+from taskworks.store import store
+from taskworks.workflows import Workflow
+from tests import tasks
+from tests.behavior import run_worker
+from tests.prometheus.conftest import Metrics
+from tests.shards.backends import SHARD
+from tests.shards.several import counts, down
+from tests.shards.test_runs import bulk
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", SHARD])
+
+
+@pytest.fixture(autouse=True)
+def _site(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.ROOT_URLCONF = "tests.shards.urls"
+    monkeypatch.setattr(health_views, "_answers", [])
+    monkeypatch.setattr(collector, "REGISTRY", collector.new_registry())
+
+
+def command(*arguments: str, code: int = 0) -> str:
+    """What a subcommand prints, its error at the end."""
+    output = StringIO()
+    if not code:
+        call_command("taskworks", *arguments, stdout=output, stderr=output)
+        return output.getvalue()
+    with pytest.raises(CommandError) as caught:
+        call_command("taskworks", *arguments, stdout=output, stderr=output)
+    assert caught.value.returncode == code, caught.value
+    return f"{output.getvalue()}{caught.value}"
+
+
+@pytest.fixture
+def runs() -> list[TaskResult]:
+    """One in each database."""
+    return [tasks.noop.enqueue(), bulk(tasks.send_mail).enqueue("ann")]
+
+
+class TestCommands:
+    def test_lists_are_of_each_database(self, runs: list[TaskResult]) -> None:
+        printed = command("list")
+        first, second = printed.split(f"Database '{SHARD}':")
+        assert (runs[0].id in first, runs[1].id in second) == (True, True)
+        assert runs[0].id not in command("list", "--database", SHARD)
+        assert runs[0].id not in command("list", "--backend", "bulk")
+
+    def test_json_is_one_document(self, runs: list[TaskResult]) -> None:
+        listed = json.loads(command("list", "--json"))["databases"]
+        assert [*listed] == ["default", SHARD]
+        assert [run["id"] for run in listed[SHARD]] == [runs[1].id]
+        assert isinstance(json.loads(command("list", "--json", "--database", SHARD)), list)
+
+    def test_what_is_named_is_found(self, runs: list[TaskResult]) -> None:
+        assert json.loads(command("show", runs[1].id, "--json"))["backend"] == "bulk"
+        assert "cancelled" in command("cancel", *[run.id for run in runs])
+        for run in runs:
+            run.refresh()
+            assert run.is_cancelled
+        assert "no run with the id" in command("show", "0" * 32, code=2)
+
+    def test_a_filter_means_the_runs_of_all(self, runs: list[TaskResult]) -> None:
+        assert command("delete", "--state", "ready", "--no-input", code=2)
+        assert command("cancel", "--state", "ready").count("Cancelled 1 run") == 2
+
+    def test_queues_tasks_and_limits(self, runs: list[TaskResult]) -> None:
+        assert "paused" in command("pause", "mail", "--backend", "bulk")
+        assert command("pause", "--task", "tests.tasks.noop").count("paused") == 2
+        status = command("status", code=4)
+        first, second = status.split(f"Database '{SHARD}':")
+        assert ("'mail'" in first, "'mail'" in second) == (False, True)
+        command("resume", "mail", "--backend", "bulk")
+        command("resume", "--task", "tests.tasks.noop")
+
+    @pytest.mark.parametrize("name", ["health", "queues", "limits", "schedules", "failures"])
+    def test_others(self, name: str) -> None:
+        assert command(name).count("Database '") == 2
+
+    def test_top(self) -> None:
+        assert command("top", "--once").count("Database '") == 2
+
+    def test_run_goes_to_the_database_of_the_task(self) -> None:
+        command("run", "tests.tasks.noop")
+        assert counts() == (1, 0)
+
+    def test_an_unknown_database(self) -> None:
+        said = command("list", "--database", "quue", code=2)
+        assert "has its runs in the database 'quue'. Did you mean 'queue'?" in said
+
+    def test_one_that_is_down_keeps_nobody_from_the_others(self, runs: list[TaskResult]) -> None:
+        with down(SHARD):
+            said = command("list", code=1)
+            assert runs[0].id in said
+            assert f"The database '{SHARD}' cannot be reached" in said
+            assert runs[0].id in command("show", runs[0].id)
+            said = command("show", runs[1].id, code=1)
+            assert f"'{SHARD}' cannot be reached, and no other database has {runs[1].id}" in said
+            assert "cannot be reached" in command("health", code=2)
+            documents = json.loads(command("queues", "--json", code=1).rpartition("}")[0] + "}")
+            assert "error" in documents["databases"][SHARD]
+        with down("default"):
+            assert runs[1].id in command("list", code=1)
+
+    def test_a_shard_without_tables_is_told(self, settings: Any) -> None:
+        with store(SHARD).connection.schema_editor() as editor:
+            editor.execute("ALTER TABLE taskworks_taskrun RENAME TO taskworks_away")
+        try:
+            said = command("status", code=1)
+            assert f"Run 'manage.py migrate taskworks --database {SHARD}'" in said
+        finally:
+            with store(SHARD).connection.schema_editor() as editor:
+                editor.execute("ALTER TABLE taskworks_away RENAME TO taskworks_taskrun")
+
+
+class TestREST:
+    @pytest.fixture
+    def client(self, settings: Any) -> APIClient:
+        from django.contrib.auth.models import User
+
+        client = APIClient(raise_request_exception=False)
+        client.force_authenticate(User.objects.create_superuser("root"))
+        return client
+
+    def test_a_list_is_of_all_databases(self, client: APIClient) -> None:
+        both = [tasks.noop, bulk(tasks.noop)]
+        ids = [both[number % 2].enqueue().id for number in range(6)]
+        page = client.get("/api/tasks/", {"page_size": 2}).json()
+        found = [run["id"] for run in page["results"]]
+        while page["next"]:
+            page = client.get(page["next"]).json()
+            found += [run["id"] for run in page["results"]]
+        assert found == sorted(ids, reverse=True)
+
+    def test_a_run_is_found_by_its_id(self, client: APIClient, runs: list[TaskResult]) -> None:
+        for run in runs:
+            assert client.get(f"/api/tasks/{run.id}/").json()["id"] == run.id
+            assert client.post(f"/api/tasks/{run.id}/cancel/").status_code == 200
+
+    def test_workflows_are_found_too(self, client: APIClient) -> None:
+        flow = Workflow("sum")
+        flow.add("one", bulk(tasks.add), 1, 2)
+        result = flow.enqueue()
+        [listed] = client.get("/api/tasks/workflows/").json()["results"]
+        assert listed["id"] == result.id
+        assert client.get(f"/api/tasks/workflows/{result.id}/steps/").status_code == 200
+
+    def test_one_that_is_down_is_named(self, client: APIClient, runs: list[TaskResult]) -> None:
+        with down(SHARD):
+            page = client.get("/api/tasks/").json()
+            assert [run["id"] for run in page["results"]] == [runs[0].id]
+            assert page["unavailable"] == [SHARD]
+            assert client.get(f"/api/tasks/{runs[0].id}/").status_code == 200
+            assert client.get(f"/api/tasks/{runs[1].id}/").status_code == 503
+
+
+class TestPages:
+    def test_are_those_of_a_database(self, root: Client, runs: list[TaskResult]) -> None:
+        here, there = (
+            root.get("/dashboard/runs/").content.decode(),
+            root.get(f"/dashboard/database/{SHARD}/runs/").content.decode(),
+        )
+        assert (runs[0].id in here, runs[1].id in here) == (True, False)
+        assert (runs[0].id in there, runs[1].id in there) == (False, True)
+        assert f'href="/dashboard/database/{SHARD}/runs/{runs[1].id}/"' in there
+        assert 'href="/dashboard/"' in there
+
+    @pytest.mark.parametrize(
+        "page", ["", "queues/", "workers/", "schedules/", "workflows/", "limits/", "failures/"]
+    )
+    def test_each_has_one_of_a_shard(self, root: Client, page: str) -> None:
+        assert root.get(f"/dashboard/database/{SHARD}/{page}").status_code == 200
+
+    def test_actions_act_there(self, root: Client, runs: list[TaskResult]) -> None:
+        place = f"/dashboard/database/{SHARD}/runs/{runs[1].id}/"
+        assert root.get(place).status_code == 200
+        answer = root.post(f"{place}cancel/")
+        assert answer.status_code == 302
+        runs[1].refresh()
+        assert runs[1].is_cancelled
+
+    def test_one_that_is_down_is_told_and_the_others_are_shown(
+        self, root: Client, runs: list[TaskResult]
+    ) -> None:
+        with down(SHARD):
+            page = root.get("/dashboard/").content.decode()
+            assert "does not answer" in page
+            answer = root.get(f"/dashboard/database/{SHARD}/")
+            assert answer.status_code == 503
+            assert 'href="/dashboard/"' in answer.content.decode()
+
+    def test_an_unknown_database_is_no_page(self, root: Client) -> None:
+        assert root.get("/dashboard/database/nowhere/").status_code == 404
+
+    def test_the_admin_says_which_one_it_shows(self, root: Client) -> None:
+        page = root.get("/admin/taskworks/taskrun/").content.decode()
+        assert "This list is that of the database default." in page
+
+
+class TestHealthAndMetrics:
+    def test_health_is_that_of_all(self, client: Client) -> None:
+        assert client.get("/health").status_code == 200
+        with down(SHARD):
+            health_views._answers.clear()
+            answer = client.get("/health?verbose")
+            assert answer.status_code == 503
+            databases = answer.json()["databases"]
+            assert databases["default"]["database"] == "ok"
+            assert databases[SHARD]["database"] == "problem"
+
+    def test_metrics_have_the_database(self, client: Client, runs: list[TaskResult]) -> None:
+        run_worker("--backend", "bulk")
+        found = Metrics(client.get("/metrics").content.decode())
+        assert found.value("taskworks_runs", database=SHARD, state="ready", queue="mail") == 0
+        labels = {"database": SHARD, "outcome": "successful", "backend": "bulk"}
+        assert found.value("taskworks_runs_finished_total", **labels) == 1
+        for alias in ("default", SHARD):
+            assert found.value("taskworks_scrape_ok", database=alias) == 1
+
+    def test_metrics_of_one_that_is_down(self, client: Client, runs: list[TaskResult]) -> None:
+        with down(SHARD):
+            found = Metrics(client.get("/metrics").content.decode())
+        assert found.value("taskworks_scrape_ok", database="default") == 1
+        assert found.value("taskworks_scrape_ok", database=SHARD) == 0
+
+
+def test_a_worker_is_stopped_where_it_is() -> None:
+    row = Worker(label="there", hostname="here", pid=1, backend="bulk")
+    store(SHARD).register(row)
+    assert str(row.id) in command("stop-worker", str(row.id))
+    assert Worker.objects.using(SHARD).get().asked_to == "stop"
+
+
+def test_runs_that_were_left_behind_are_a_problem(settings: Any) -> None:
+    result = tasks.noop.using(backend="other", run_after=timedelta()).enqueue()
+    long_ago = store().read_clock() - timedelta(hours=1)
+    store().runs.filter(id=result.id).update(available_at=long_ago)
+    elsewhere = {**settings.TASKS["other"], "OPTIONS": {"DATABASE": SHARD}}
+    settings.TASKS = {**settings.TASKS, "other": elsewhere}
+    assert task_backends["other"].database == SHARD
+    said = command("health", code=1)
+    assert "in the database 'default', and workers look for them in 'queue'" in said

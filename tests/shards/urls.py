@@ -1,0 +1,13 @@
+from django.contrib import admin
+from django.urls import include, path
+
+from taskworks.health.views import health
+from taskworks.prometheus import open_metrics
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("dashboard/", include("taskworks.dashboard.urls")),
+    path("api/", include("taskworks.rest.urls")),
+    path("metrics", open_metrics),
+    path("health", health),
+]
