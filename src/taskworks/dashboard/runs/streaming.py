@@ -7,10 +7,14 @@ from typing import Any
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 
+from taskworks.backends.shards import databases
+from taskworks.store import store_alias
+
 
 def is_streamed(request: HttpRequest) -> bool:
-    """Return whether changes of runs are streamed here."""
-    return isinstance(request, ASGIRequest) and change_streams() is not None
+    """Return whether changes of runs are streamed here: those of the first database, if at all."""
+    can_stream = isinstance(request, ASGIRequest) and change_streams() is not None
+    return can_stream and store_alias() == databases()[0]
 
 
 @cache
