@@ -17,6 +17,7 @@ from taskworks.testing import assert_enqueued, run_tasks
 from taskworks.workflows import Workflow
 from tests import tasks
 from tests.behavior import DATABASE_BACKEND, run_worker
+from tests.settings import TASKS
 from tests.shards.backends import SHARD, SHARDED
 from tests.shards.several import counts
 from tests.steps import shelf
@@ -28,6 +29,17 @@ READY, SUCCESSFUL = TaskResultStatus.READY, TaskResultStatus.SUCCESSFUL
 
 def bulk(task: Any, **options: Any) -> Any:
     return task.using(backend="bulk", **options)
+
+
+def statements_of_an_enqueue() -> tuple[int, int]:
+    """In the database of the default backend, and in the shard."""
+    tasks.noop.enqueue()  # the first one may prepare a statement
+    with (
+        CaptureQueriesContext(connections["default"]) as here,
+        CaptureQueriesContext(connections[SHARD]) as there,
+    ):
+        tasks.noop.enqueue()
+    return len(here), len(there)
 
 
 class TestWhereRunsAre:
@@ -55,14 +67,11 @@ class TestWhereRunsAre:
             transaction.set_rollback(True)
         assert counts() == (0, 1)
 
-    def test_a_plain_enqueue_is_one_statement_and_asks_no_shard(self) -> None:
-        tasks.noop.enqueue()
-        with (
-            CaptureQueriesContext(connections["default"]) as here,
-            CaptureQueriesContext(connections[SHARD]) as there,
-        ):
-            tasks.noop.enqueue()
-        assert (len(here), len(there)) == (1, 0)
+    def test_a_plain_enqueue_is_the_same_statements_and_asks_no_shard(self, settings: Any) -> None:
+        with_shards = statements_of_an_enqueue()
+        settings.TASKS = TASKS
+        assert statements_of_an_enqueue() == with_shards
+        assert with_shards[1] == 0
 
     def test_the_default_backend_may_be_a_shard(self, settings: Any) -> None:
         settings.TASKS = {"default": SHARDED["bulk"]}

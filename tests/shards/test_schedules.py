@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
+from django.db import transaction
 
 from taskworks.models import Firing, Schedule, TaskRun
 from taskworks.schedules import cron, sync
@@ -128,5 +129,6 @@ def test_a_declaration_that_moves_is_withdrawn_where_it_was() -> None:
 def test_a_migration_adds_it_where_it_belongs() -> None:
     add = AddSchedule("added", "tests.tasks.noop", "@daily", options=OF_BULK)
     for alias in ("default", SHARD):
-        add.add(Schedule._base_manager.using(alias).filter(label="added"))
+        with transaction.atomic(using=alias):
+            add.add(Schedule._base_manager.using(alias).filter(label="added"))
     assert (labels("default"), labels(SHARD)) == ([], ["added"])
