@@ -146,7 +146,7 @@ def _check_shard(alias: str) -> Iterator[checks.CheckMessage]:
         database = valid_database(alias, database_of(alias))
     except ImproperlyConfigured as error:
         yield checks.Error(
-            str(error), hint=f"What a shard is: {page('howto/shards')}", id="taskworks.E010"
+            str(error), hint=f"What a shard is: {page('howto/shards')}", id="taskworks.E011"
         )
         return
     if database and not router.allow_migrate_model(database, TaskRun):
@@ -155,7 +155,7 @@ def _check_shard(alias: str) -> Iterator[checks.CheckMessage]:
             "keep the tables of Taskworks out of that database.",
             hint="Have allow_migrate() of DATABASE_ROUTERS return True for the app 'taskworks' "
             f"there, and run 'manage.py migrate --database {database}'.",
-            id="taskworks.E011",
+            id="taskworks.E012",
         )
 
 

@@ -26,7 +26,7 @@ def test_good_ones(settings: Any) -> None:
 @pytest.mark.parametrize("bad", ["quue", "", 5, ["queue"], True])
 def test_a_database_that_is_not_there(settings: Any, bad: Any) -> None:
     [(code, said)] = found(settings, bad)
-    assert code == "taskworks.E010"
+    assert code == "taskworks.E011"
     assert f"TASKS['bulk']['OPTIONS']['DATABASE'] is {bad!r}, but DATABASES has no such" in said
 
 
@@ -38,5 +38,5 @@ class KeepsOut:
 def test_a_router_that_keeps_the_tables_out(settings: Any) -> None:
     settings.DATABASE_ROUTERS = [f"{__name__}.KeepsOut"]
     [(code, said)] = found(settings, SHARD)
-    assert code == "taskworks.E011"
+    assert code == "taskworks.E012"
     assert "routers keep the tables of Taskworks out of that database" in said
