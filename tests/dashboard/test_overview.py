@@ -10,8 +10,10 @@ from django.db import OperationalError
 from django.test import Client
 
 from taskworks.dashboard import snapshot
+from taskworks.dashboard.history import About
 from taskworks.models import Mark, Statistic, TaskRun, Worker
 from taskworks.problems import looking
+from taskworks.statistics.reading import Key
 from taskworks.store import store
 from taskworks.store.counting import Counting
 from taskworks.store.surveying import Surveying
@@ -133,3 +135,11 @@ def test_a_slow_look_at_the_queues_leaves_the_rest(
         assert "250 ms" in text
         assert "queue_without_worker could not be asked" in text
         assert "0 workers are running." in text
+
+
+def test_charts_of_a_queue_are_those_of_its_backend() -> None:
+    about = About(queue="default", backend="reports")
+    assert about.has(Key("reports", "default", "a.b"))
+    assert not about.has(Key("default", "default", "a.b"))
+    assert About(queue="default").has(Key("default", "default", "a.b"))
+    assert not About(task="a.b").has(Key("default", "default", "a.c"))

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from taskworks import Workflow
@@ -15,7 +15,9 @@ from taskworks.duties.heartbeat import Heartbeat
 from taskworks.duties.workflows import WorkflowSweep
 from taskworks.models import Edge, TaskRun, Worker
 from taskworks.models import Workflow as Row
+from taskworks.signals import workflow_finished
 from taskworks.store import Store
+from tests.behavior import received
 from tests.on_request import on_request
 from tests.workflows.conftest import Work
 from tests.workflows.missed import TABLES, missed, with_a_callback, without
@@ -105,3 +107,30 @@ def heartbeat_of(store: Store) -> Heartbeat:
     store.register(row)
     worker: UUID = row.id
     return Heartbeat(store, lambda: worker, lambda given_up: None)
+
+
+def test_a_slow_receiver_holds_up_a_step_once(store: Store) -> None:
+    """The step of a heartbeat looks at the time after each end that somebody is told of."""
+    missed(without(), 5)
+    sweep = WorkflowSweep(store)
+    with received(workflow_finished) as sent:
+        assert sweep.step(within=0.0)
+        assert len(sent) == 1
+        assert not sweep.step()
+    assert len(sent) == 5
+    assert not Row.objects.filter(finished_at=None).exists()
+
+
+def test_an_end_that_is_written_is_told_although_what_comes_after_it_fails(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*given: Any) -> int:
+        raise OperationalError("the connection was lost")
+
+    missed(without(), 3)
+    monkeypatch.setattr(store, "unblock_after", fail)
+    with received(workflow_finished) as sent, pytest.raises(OperationalError, match="was lost"):
+        WorkflowSweep(store).step()
+    ended = [UUID(one["workflow_result"].id) for one in sent]
+    assert {*ended} == {*Row.objects.exclude(finished_at=None).values_list("id", flat=True)}
+    assert len(ended) > 0

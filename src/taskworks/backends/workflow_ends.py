@@ -15,6 +15,7 @@ from taskworks.framework import InvalidTaskBackend, task_backends
 from taskworks.models import RunState, Workflow
 from taskworks.signals import announce_cancelled, announce_workflow, is_cancellation_heard
 from taskworks.store import Store
+from taskworks.store.workflow_ends import Ends
 
 CANCELLATION = {
     "exception_class_path": f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}",
@@ -28,10 +29,14 @@ def end_workflows(store: Store, ids: Iterable[UUID], until: float = math.inf) ->
     Write that those of these workflows have ended that have, and stop those that do not outlive
     their failure. Return how many have ended, and how many runs became ready.
     """
-    ends = store.end_workflows(ids, until)
+    ends = Ends()
+    try:
+        store.end_workflows(ids, until, into=ends)
+    finally:  # what is written is told, whatever failed after it
+        for row in ends.finished:
+            announce_end(row)
     changed = ends.unblocked + len(ends.finished)
     for row in ends.finished:
-        announce_end(row)
         if row.parent and row.outcome != RunState.SUCCESSFUL:
             changed += stop_after_failure(store, row.parent, until)
     return changed

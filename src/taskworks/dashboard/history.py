@@ -32,15 +32,17 @@ class Window(NamedTuple):
 
 
 class About(NamedTuple):
-    """Of which task and of which queue something is told; "" is every one."""
+    """Of which task, and which queue of which backend, something is told; "" is every one."""
 
     task: str = ""
     queue: str = ""
+    backend: str = ""
 
     def has(self, key: Key) -> bool:
         """Return whether what is counted of this is told."""
-        is_of_task = not self.task or key.task_path == self.task
-        return is_of_task and (not self.queue or key.queue_name == self.queue)
+        told = (self.task, self.queue, self.backend)
+        own = (key.task_path, key.queue_name, key.backend)
+        return all(not name or name == other for name, other in zip(told, own, strict=True))
 
 
 ABOUT_ALL = About()

@@ -88,7 +88,7 @@ class Overview(Page):
     def _about(self) -> About:
         """Of what the charts are."""
         given = self.request.GET
-        return About(given.get("task", "")[:LONGEST], given.get("queue", "")[:LONGEST])
+        return About(*(given.get(name, "")[:LONGEST] for name in About._fields))
 
     @property
     def _windows(self) -> list[dict[str, Any]]:

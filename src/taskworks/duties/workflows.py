@@ -15,6 +15,7 @@ from taskworks.models import RunState
 from taskworks.models.run import FINISHED
 from taskworks.recording.events import Attempts, Subscriber
 from taskworks.reserved_metadata import member_of
+from taskworks.signals import workflow_finished
 from taskworks.store import Store
 from taskworks.store.workflow_ends import Unfinished
 
@@ -91,12 +92,14 @@ class WorkflowSweep:
 
     def _end(self, rows: list[Unfinished], until: float) -> list[Unfinished]:
         """Write the ends of those that have ended; return as above."""
-        for start in range(0, len(rows), ENDED_AT_ONCE):
-            some = rows[start : start + ENDED_AT_ONCE]
+        # A receiver may take long, and a heartbeat waits for it.
+        at_once = 1 if workflow_finished.receivers else ENDED_AT_ONCE
+        for start in range(0, len(rows), at_once):
+            some = rows[start : start + at_once]
             over = [row.id for row in some if row.may_be_over]
             self.has_changed |= end_workflows(self._store, over, until) > 0
             if time.monotonic() >= until:
-                return rows[: start + ENDED_AT_ONCE]
+                return rows[: start + at_once]
         return rows
 
 

@@ -97,37 +97,43 @@ class WorkflowEnds(WorkflowHopes):
             ) in columns[:limit]
         ]
 
-    def end_workflows(self, ids: Iterable[UUID], until: float = math.inf) -> Ends:
+    def end_workflows(
+        self, ids: Iterable[UUID], until: float = math.inf, into: Ends | None = None
+    ) -> Ends:
         """
         Write that those of these workflows have ended that have, and those that they are steps of.
         ``until``, by time.monotonic(), is when to leave the others to the sweep. It does so too for
-        a caller who cannot see whether others have added members to them.
+        a caller who cannot see whether others have added members to them. ``into`` has the ends
+        that were written, even if this raises.
         """
-        ends, remaining = Ends(), dict.fromkeys(ids if self.sees_commits else ())
+        ends, remaining = (
+            Ends() if into is None else into,
+            dict.fromkeys(ids if self.sees_commits else ()),
+        )
         while remaining:
             some = [*remaining][:AT_ONCE]
             for id_ in some:
                 del remaining[id_]
-            finished = self._end_some_of(some, ends, until)
-            ends.finished += finished
+            before = len(ends.finished)
+            self._end_some_of(some, ends, until)
+            finished = ends.finished[before:]
             ends.unblocked += self.unblock_after([row.id for row in finished], until)
             remaining |= dict.fromkeys(self._to_look_at_after(finished))
             if time.monotonic() >= until:
                 break
         return ends
 
-    def _end_some_of(self, ids: Sequence[UUID], ends: Ends, until: float) -> list[Workflow]:
+    def _end_some_of(self, ids: Sequence[UUID], ends: Ends, until: float) -> None:
         # Without a lock: almost always, a member is not ready yet.
         idle = self._idle(ids)
-        finished = self._end_all([id_ for id_, waits in idle.items() if not waits])
+        ends.finished += self._end_all([id_ for id_, waits in idle.items() if not waits])
         for workflow in self._near_failures([id_ for id_, waits in idle.items() if waits]):
             if self._released(workflow):
                 ends.unblocked += self._release(workflow)
             else:
-                finished += self._end_in_vain(workflow)
+                ends.finished += self._end_in_vain(workflow)
             if time.monotonic() >= until:
                 break
-        return finished
 
     def _to_look_at_after(self, finished: Iterable[Workflow]) -> list[UUID]:
         """Return the workflows that may have ended since these have."""
