@@ -13,7 +13,7 @@ KEYS = [name.upper() for name in Conf.__slots__]
 SWITCHES = [name for name in KEYS if type(getattr(Conf(), name.lower())) is bool]
 LISTS = ["API_TASKS"]
 DICTS = ["LIMITS"]
-TEXTS = ["METRICS_TOKEN", "RELEASE", "DASHBOARD_ACCESS", "DASHBOARD_REDACT"]
+TEXTS = ["METRICS_TOKEN", "RELEASE", "DASHBOARD_ACCESS", "DASHBOARD_REDACT", "WAKEUP"]
 
 
 def test_without_the_setting_the_defaults_are_in_force(settings: Settings) -> None:

@@ -84,7 +84,7 @@ def test_one_thread_asks_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go_on = threading.Event(), threading.Event()
     calls: list[None] = []
 
-    def slow() -> dict[str, str]:
+    def slow(alias: str) -> dict[str, str]:
         calls.append(None)
         begun.set()
         go_on.wait(60)
