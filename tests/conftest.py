@@ -2,6 +2,7 @@
 
 import gc
 import math
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -87,9 +88,14 @@ ONCE = [
     ROOT / "dashboard" / "test_in_browser.py",
     ROOT / "dashboard" / "test_night_in_browser.py",
     ROOT / "dashboard" / "runs" / "test_in_browser.py",
+    ROOT / "example" / "test_tenants.py",
     ROOT / "faces" / "test_admin_in_browser.py",
     ROOT / "moving" / "test_guides.py",
+    ROOT / "rest" / "test_schemathesis.py",
+    ROOT / "shards" / "test_processes.py",
     ROOT / "tickets" / "test_trouble.py",
+    ROOT / "wakeup",
+    ROOT / "worker" / "test_nonsense.py",
 ]
 # What even a thorough run shows on PostgreSQL alone of the servers: signals, pipes, child processes
 # and pages are the same on any other.
@@ -123,6 +129,20 @@ ON_SERVERS_IN_THE_MATRIX = [
     ROOT / "store",
     ROOT / "worker",
 ]
+# What a pair that is neither the first nor the last runs on SQLite besides: what Python, Django, or
+# a package that only this pair has, may break.
+BETWEEN = [
+    *ON_SERVERS_IN_THE_MATRIX,
+    ROOT / "behavior",
+    ROOT / "conformance",
+    ROOT / "endpoints",
+    ROOT / "execution",
+    ROOT / "framework",
+    ROOT / "moving",
+    ROOT / "schedules",
+    ROOT / "typed",
+]
+FIRST_PYTHON, LAST_PYTHON = (3, 11), (3, 13)
 # What Django's flush would empty, and fill again after every test.
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}
 
@@ -250,6 +270,8 @@ def _is_path_left_out(config: pytest.Config, path: Path) -> bool:
         return _on_second_server() and _is_in(ON_ONE_SERVER, path)
     if _is_in(SLOW, path) or (not IN_THE_MATRIX and _is_in(NOT_EVERY_DAY, path)):
         return True
+    if _is_between_pairs() and path.is_file() and not _is_in(BETWEEN, path):
+        return True
     return _on_server() and _is_left_to_others(path)
 
 
@@ -268,6 +290,10 @@ def _is_marked_left_out(config: pytest.Config, item: pytest.Item) -> bool:
     if not IN_THE_MATRIX and item.get_closest_marker("not_every_day"):
         return True
     return _on_server() and item.get_closest_marker("thorough_on_servers") is not None
+
+
+def _is_between_pairs() -> bool:
+    return IN_THE_MATRIX and FIRST_PYTHON < sys.version_info[:2] < LAST_PYTHON
 
 
 def _on_server() -> bool:

@@ -91,8 +91,8 @@ def test_what_is_said_twice_while_it_waits_is_sent_once(
     waiting = Sender()
     for number in [1, 2, 1, 1, 2]:
         waiting.put(("default", f"[{number}]"))
-    monkeypatch.setattr(sender, "_sender", waiting)
     with heard() as payloads:
+        monkeypatch.setattr(sender, "_sender", waiting)
         waiting.start()
     assert payloads == [[1], [2]]
 
