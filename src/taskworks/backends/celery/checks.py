@@ -1,7 +1,7 @@
 """System checks of a backend's Celery app."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any
 
 from django.core import checks
@@ -27,6 +27,9 @@ NOT_OURS = (
     "time_limit",
 )
 
+# Whether a check imports the modules of Celery's tasks: Celery then runs all checks again.
+_importing = ContextVar("importing", default=False)
+
 
 def check_celery(backend: BaseTaskBackend) -> Iterator[CheckMessage]:
     """Check the options of a backend, and the app whose workers are to take its runs."""
@@ -48,7 +51,8 @@ def check_celery(backend: BaseTaskBackend) -> Iterator[CheckMessage]:
         yield checks.Error(_sentence(backend, error), hint=hint, id="taskworks.E092")
         return
     yield from _check_queues(backend, app)
-    yield from _check_settings(app)
+    if not _importing.get():
+        yield from _check_settings(app)
 
 
 def _sentence(backend: BaseTaskBackend, error: Exception) -> str:
@@ -99,6 +103,11 @@ def _annotated(annotations: Any) -> Iterator[str]:
 
 def _has_tasks(app: Any) -> bool:
     """Return whether the app has tasks that are not Celery's, nor ours."""
-    with suppress(Exception):  # a module of tasks may raise anything, which is not for this to say
+    importing = _importing.set(True)
+    try:
         app.loader.import_default_modules()
+    except Exception:  # noqa: BLE001, S110 - of a module of tasks; not for this check to say
+        pass
+    finally:
+        _importing.reset(importing)
     return any(not name.startswith(("celery.", "taskworks.")) for name in app.tasks)
