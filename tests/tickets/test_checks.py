@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from celery.signals import import_modules
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
@@ -188,10 +189,27 @@ def test_a_result_backend_for_nothing(app: Celery) -> None:
     app.conf.result_backend = "cache+memory://"
     assert "has a result_backend, but no tasks of its own" in _only("taskworks.W092")
 
-    @app.task(name="shop.tasks.of_celery")
+    @app.task(name="shop.tasks.of_celery", shared=False)
     def of_celery() -> None: ...
 
     assert _found() == {}
+
+
+def test_they_do_not_run_themselves(app: Celery) -> None:
+    """In a project, Celery runs Django's checks when the modules of its tasks are imported."""
+    found: list[Any] = []
+
+    def check_again(**of_signal: Any) -> None:
+        if len(found) < 3:
+            found.append(_found())
+
+    app.conf.result_backend = "cache+memory://"
+    import_modules.connect(check_again, sender=app)
+    try:
+        _only("taskworks.W092")
+    finally:
+        import_modules.disconnect(check_again, sender=app)
+    assert found == [{}]
 
 
 @pytest.mark.parametrize(
