@@ -7,6 +7,8 @@ unexport PYTHONDONTWRITEBYTECODE # or each process would compile anew what it im
 # .venv has the oldest Python and Django that are supported; the matrix has the others.
 DJANGO := 5.2
 MATRIX := py3.12-django6.0 py3.13-django6.1
+# The databases of one that is between the others; each of those is tested on all.
+DATABASES_OF_py3.12-django6.0 := sqlite
 
 # Find a Python by version: on the PATH, or the newest of that version in pyenv, or nothing.
 find_python = $(shell for python in python$(1) \
@@ -131,7 +133,8 @@ $(MATRIX): $$(call environment_of,$$@)
 		! $(IN_CI); \
 	else \
 		($(call check_migrations,.venvs/$@)) && \
-		TASKWORKS_TEST_THOROUGHLY=false .venvs/$@/bin/python -m tests.on_every_database; \
+		TASKWORKS_TEST_THOROUGHLY=false .venvs/$@/bin/python -m tests.on_every_database \
+			$(DATABASES_OF_$@); \
 	fi
 
 .venv/.installed: pyproject.toml

@@ -101,8 +101,6 @@ ONCE = [
 # and pages are the same on any other.
 ON_ONE_SERVER = [
     ROOT / "conformance",
-    ROOT / "traces",
-    ROOT / "docs",
     ROOT / "faces",
     ROOT / "processes" / "test_closed_output.py",
     ROOT / "processes" / "test_default_log.py",
@@ -115,10 +113,15 @@ ON_ONE_SERVER = [
     ROOT / "stopping" / "test_shutdown.py",
     ROOT / "testing",
     ROOT / "tickets",
+]
+# What shows nothing of a server: of those with one, a thorough run has it on request alone.
+ON_NO_SERVER = [
+    ROOT / "docs",
+    ROOT / "traces",
     ROOT / "typed",
 ]
-# What the pairs of Python and Django after the first run on the servers: what lies nearest to
-# Django's own code for them. The first pair runs everything there.
+# What the last pair of Python and Django runs on the servers: what lies nearest to Django's own code
+# for them. The first pair runs everything there.
 ON_SERVERS_IN_THE_MATRIX = [
     ROOT / "behavior" / "test_on_commit.py",
     ROOT / "behavior" / "test_transactional.py",
@@ -267,12 +270,16 @@ def _is_path_left_out(config: pytest.Config, path: Path) -> bool:
     if is_named(config, path):
         return False
     if THOROUGH:
-        return _on_second_server() and _is_in(ON_ONE_SERVER, path)
+        return not EVERY_CASE and _on_server() and _is_shown_elsewhere(path)
     if _is_in(SLOW, path) or (not IN_THE_MATRIX and _is_in(NOT_EVERY_DAY, path)):
         return True
     if _is_between_pairs() and path.is_file() and not _is_in(BETWEEN, path):
         return True
     return _on_server() and _is_left_to_others(path)
+
+
+def _is_shown_elsewhere(path: Path) -> bool:
+    return _is_in(ON_NO_SERVER, path) or (_on_second_server() and _is_in(ON_ONE_SERVER, path))
 
 
 def _is_left_to_others(path: Path) -> bool:
@@ -301,7 +308,7 @@ def _on_server() -> bool:
 
 
 def _on_second_server() -> bool:
-    return settings.DATABASE in ("mariadb", "mysql") and not EVERY_CASE
+    return settings.DATABASE in ("mariadb", "mysql")
 
 
 def _is_in(paths: list[Path], path: Path) -> bool:

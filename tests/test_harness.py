@@ -57,6 +57,7 @@ def test_the_lowest_versions_are_those_of_the_project_and_its_extras_without_its
         "ON_ONE_SERVER",
         "ON_SERVERS_IN_THE_MATRIX",
         "BETWEEN",
+        "ON_NO_SERVER",
         "ONCE",
     ],
 )
