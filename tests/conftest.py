@@ -120,8 +120,8 @@ ON_NO_SERVER = [
     ROOT / "traces",
     ROOT / "typed",
 ]
-# What the last pair of Python and Django runs on the servers: what lies nearest to Django's own code
-# for them. The first pair runs everything there.
+# What the last pair of Python and Django runs on the servers: what lies nearest to Django's own
+# code for them. The first pair runs everything there.
 ON_SERVERS_IN_THE_MATRIX = [
     ROOT / "behavior" / "test_on_commit.py",
     ROOT / "behavior" / "test_transactional.py",
