@@ -6,6 +6,8 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
+from django.db import DatabaseError
+
 from taskworks.backends.database import database_backends
 from taskworks.celery import states
 from taskworks.celery.exceptions import TaskRevokedError
@@ -343,11 +345,19 @@ def _latest(run: TaskResult[..., Any] | None) -> TaskResult[..., Any] | None:
 
 
 def _found(run_id: str) -> TaskResult[..., Any] | None:
+    """Return the run, from whichever database answers; raise the error of one that does not."""
+    errors: dict[str, DatabaseError] = {}
     for backend in database_backends():
+        if backend.database in errors:
+            continue
         try:
             return backend.get_result(run_id)
         except TaskResultDoesNotExist:
             continue
+        except DatabaseError as error:
+            errors[backend.database] = error
+    if errors:
+        raise next(iter(errors.values()))
     return None
 
 

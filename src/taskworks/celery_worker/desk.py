@@ -17,10 +17,11 @@ from taskworks.celery_worker.pools import CeleryPools, MakeThreads
 from taskworks.celery_worker.queues import ConsumedQueues
 from taskworks.celery_worker.tickets import Ticket, TicketSource
 from taskworks.database.outage import Outage
+from taskworks.database.shards import using
 from taskworks.logs import steady_logger
 from taskworks.options.policy import THREAD
 from taskworks.schedules.sync import synchronize_if_possible
-from taskworks.store import Store, store
+from taskworks.store import Store
 from taskworks.worker import Options, Sizes, Worker
 from taskworks.worker.claiming import WakeUpSource
 from taskworks.worker.claiming.sources import wake_up_source
@@ -104,8 +105,9 @@ class Desk:
     def _work(self) -> None:
         try:
             if self._reaches_database():
-                synchronize_if_possible()
-                limits.synchronize_if_possible()
+                with using(self.backend.database):
+                    synchronize_if_possible()
+                    limits.synchronize_if_possible()
                 self.worker.run()
         except BaseException:
             self.has_failed = True
@@ -118,7 +120,7 @@ class Desk:
         outage = Outage("starting to work")
         while not self._is_asked.is_set():
             try:
-                connections[store().alias].ensure_connection()
+                connections[self.backend.database].ensure_connection()
             except DatabaseError as error:
                 self._is_asked.wait(outage.note_error(error))
             else:
