@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from taskworks.models import RunState, Schedule, TaskRun
+from taskworks.models import Firing, RunState, Schedule, TaskRun
+from taskworks.schedules.firing import fire_now
 from taskworks.store import store
 from taskworks.testing import clock, run_tasks
 from tests.behavior import Settings
@@ -85,6 +86,16 @@ def test_what_is_run_at_once_is_read_from_no_replica(settings: Settings) -> None
     settings.DATABASE_ROUTERS = [f"{__name__}.ReadFromTheReplica"]
     once = Schedule.run_once(bell.hear)
     assert (once.fired, once.enabled) == (1, False)
+
+
+def test_a_schedule_that_a_replica_has_shown_is_fired_where_rows_are_written(
+    settings: Settings,
+) -> None:
+    settings.DATABASE_ROUTERS = [f"{__name__}.ReadFromTheReplica"]
+    Schedule.objects.using("queue").bulk_create([scheduled()])
+    fire_now(Schedule.objects.get())
+    assert Firing.objects.using("default").get().run == TaskRun.objects.using("default").get().id
+    assert not Firing.objects.using("queue").exists()
 
 
 def test_userdata_is_saved_whatever_a_replica_says(settings: Settings) -> None:

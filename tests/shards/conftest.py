@@ -1,7 +1,9 @@
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from taskworks.timetables.declared import declarations
 from tests.dashboard.conftest import forget_everything, root, sign_in
 from tests.shards.backends import SHARDED
 
@@ -14,3 +16,12 @@ def _sharded(settings: Any) -> Any:
     forget_everything()
     yield
     forget_everything()
+
+
+@pytest.fixture
+def no_other_declarations() -> Iterator[None]:
+    before = {**declarations}
+    declarations.clear()
+    yield
+    declarations.clear()
+    declarations.update(before)

@@ -1,38 +1,42 @@
 """A schedule is where its runs are: the workers there fire it."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
-from django.db import transaction
+from django.db import connections, transaction
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
 
+from taskworks.exceptions import InvalidTask
 from taskworks.models import Firing, Schedule, TaskRun
-from taskworks.schedules import cron, sync
+from taskworks.schedules import (
+    AddSchedule,
+    ChangeSchedule,
+    RemoveSchedule,
+    cron,
+    sync,
+    taskinfo_with_label,
+)
 from taskworks.schedules.firing import fire_now
-from taskworks.schedules.migrations import AddSchedule
 from taskworks.store import store
 from taskworks.timetables.declared import declarations
 from tests import tasks
 from tests.behavior import run_worker
 from tests.schedules.firing import fire_due, scheduled
+from tests.settings import TASKS
 from tests.shards.backends import SHARD, SHARDED
 from tests.shards.several import counts
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", SHARD])
+pytestmark = [
+    pytest.mark.django_db(transaction=True, databases=["default", SHARD]),
+    pytest.mark.usefixtures("no_other_declarations"),
+]
 
 OF_BULK = {"backend": "bulk"}
-
-
-@pytest.fixture(autouse=True)
-def _no_other_declarations() -> Iterator[None]:
-    before = {**declarations}
-    declarations.clear()
-    yield
-    declarations.clear()
-    declarations.update(before)
 
 
 def labels(alias: str) -> list[str]:
@@ -88,13 +92,31 @@ def test_does_not_move_but_can_be_disabled() -> None:
     assert (labels("default"), labels(SHARD)) == (["bell"], [])
 
 
+def test_does_not_move_out_of_a_shard() -> None:
+    scheduled(tasks.noop, options=OF_BULK)
+    schedule = Schedule.objects.using(SHARD).get()
+    schedule.options = {}
+    with pytest.raises(ValidationError, match=f"'default', and so it cannot be in '{SHARD}'"):
+        schedule.save()
+    assert Schedule.objects.using(SHARD).get().options == OF_BULK
+
+
 def test_one_whose_backend_has_moved_says_so(settings: Any) -> None:
     due(options=OF_BULK)
     settings.TASKS = {**SHARDED, "bulk": SHARDED["other"]}
     assert fire_due(store(SHARD)) == 1
     error = Schedule.objects.using(SHARD).get().error
     assert "would be in the database 'default', and it is in 'queue'" in error
+    with pytest.raises(InvalidTask, match="would be in the database 'default'"):
+        fire_now(Schedule.objects.using(SHARD).get())
     assert counts() == (0, 0)
+
+
+def test_is_found_by_its_label() -> None:
+    scheduled(tasks.noop, label="there", options=OF_BULK)
+    assert taskinfo_with_label("there")["func_path"] == "tests.tasks.noop"
+    with pytest.raises(Schedule.DoesNotExist):
+        taskinfo_with_label("nowhere")
 
 
 def test_declared_ones_are_synchronized_where_they_belong() -> None:
@@ -132,3 +154,38 @@ def test_a_migration_adds_it_where_it_belongs() -> None:
         with transaction.atomic(using=alias):
             add.add(Schedule._base_manager.using(alias).filter(label="added"))
     assert (labels("default"), labels(SHARD)) == ([], ["added"])
+
+
+def migrate(operation: Operation, alias: str) -> None:
+    now = ProjectState.from_apps(apps)
+    with connections[alias].schema_editor() as editor:
+        operation.database_forwards("shop", editor, now, now)
+
+
+ADD = AddSchedule("added", "tests.tasks.noop", "@daily", options=OF_BULK)
+CHANGE = ChangeSchedule("added", before={"schedule": "@daily"}, after={"schedule": "@weekly"})
+REMOVE = RemoveSchedule("added")
+
+
+def test_a_migration_that_belongs_to_a_shard_says_so_elsewhere(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for operation in (ADD, CHANGE, REMOVE):
+        caplog.clear()
+        migrate(operation, "default")
+        assert f"{operation.describe()}: the database 'default' is unchanged" in caplog.text
+        assert f"manage.py migrate shop --database {SHARD}" in caplog.text
+    caplog.clear()
+    for operation, crons in ((ADD, ["@daily"]), (CHANGE, ["@weekly"]), (REMOVE, [])):
+        migrate(operation, SHARD)
+        assert [*Schedule.objects.using(SHARD).values_list("cron", flat=True)] == crons
+    assert caplog.text == ""
+
+
+def test_a_migration_of_a_project_without_shards_says_nothing(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.TASKS = TASKS
+    for operation in (CHANGE, REMOVE):
+        migrate(operation, "default")
+    assert caplog.text == ""

@@ -7,11 +7,14 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
+from django.utils.module_loading import import_string
 
 from taskworks.conf import nearest
-from taskworks.framework import task_backends
+from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, task_backends
 
 DATABASE = "DATABASE"  # the option
+# The class whose backends store runs; it is above, and cannot be imported here.
+STORES_RUNS = "taskworks.backends.database.DatabaseBackend"
 
 in_force: ContextVar[str | None] = ContextVar("taskworks_database", default=None)
 
@@ -30,16 +33,20 @@ def using(alias: str) -> Iterator[None]:
 
 
 def database_of(backend: str) -> str | None:
-    """Return what the option of a backend in TASKS names; None if routers decide."""
-    entries: Any = task_backends.settings
-    return _named_in(entries.get(backend)) if isinstance(entries, Mapping) else None
+    """
+    Return what the option of a backend in TASKS names; None if routers decide. What belongs to a
+    backend that stores no runs is in the first database, see ``_first``.
+    """
+    entry = _entries().get(backend)
+    if (option := _named_in(entry)) is not None or not named():
+        return option
+    return None if _stores_runs(entry) else _first()
 
 
 def named() -> set[str]:
     """Return all that such options name."""
-    entries: Any = task_backends.settings
-    values = entries.values() if isinstance(entries, Mapping) else ()
-    return {alias for alias in map(_named_in, values) if alias and isinstance(alias, str)}
+    aliases = map(_named_in, _entries().values())
+    return {alias for alias in aliases if alias and isinstance(alias, str)}
 
 
 def valid_database(backend: str, given: Any) -> str | None:
@@ -52,6 +59,31 @@ def valid_database(backend: str, given: Any) -> str | None:
     )
 
 
-def _named_in(entry: Any) -> Any:
+def _first() -> str | None:
+    """
+    Return what the option of the default backend names, or of the first one that stores runs if
+    that does not; None if one of them has its runs where routers decide.
+    """
+    entries = _entries()
+    if own := _named_in(entries.get(DEFAULT_TASK_BACKEND_ALIAS)):
+        return own
+    places = [_named_in(entry) for entry in entries.values() if _stores_runs(entry)]
+    return None if None in places else next(iter(places), None)
+
+
+def _entries() -> Mapping[str, Any]:
+    entries: Any = task_backends.settings
+    return entries if isinstance(entries, Mapping) else {}
+
+
+def _named_in(entry: Any) -> str | None:  # or anything else, which a check reports
     options = entry.get("OPTIONS") if isinstance(entry, Mapping) else None
-    return options.get(DATABASE) if isinstance(options, Mapping) else None
+    named = options.get(DATABASE) if isinstance(options, Mapping) else None
+    return named if named is not None and _stores_runs(entry) else None
+
+
+def _stores_runs(entry: Any) -> bool:
+    try:
+        return issubclass(import_string(entry["BACKEND"]), import_string(STORES_RUNS))
+    except Exception:  # noqa: BLE001 - what is wrong with it is told when it is used
+        return False

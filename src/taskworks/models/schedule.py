@@ -328,8 +328,9 @@ class Schedule(SisySchedule, ChangeTracking):
     @property
     def database(self) -> str:
         """The alias of the database of its runs, whose workers fire it."""
-        routed = router.db_for_write(type(self), instance=self)
-        return (database_of(self._backend()) or routed) if shards.named() else routed
+        if shards.named():  # of an instance, it would be that of its row, which is to move
+            return database_of(self._backend()) or router.db_for_write(type(self))
+        return router.db_for_write(type(self), instance=self)
 
     def _backend(self) -> str:
         try:

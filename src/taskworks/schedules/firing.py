@@ -85,7 +85,7 @@ def fire_now(schedule: Schedule) -> TaskResult[..., Any]:
 
 
 def _fire_now(store: Store, schedule: Schedule) -> TaskResult[..., Any]:
-    task, now = schedule.task, clock.as_aware(store.read_clock())
+    task, now = _task_of(schedule, store), clock.as_aware(store.read_clock())
     both_or_none = writing(store.alias)
     with nullcontext() if _is_executed_at_once(task) else both_or_none:
         result = _enqueue(task, schedule, now)
@@ -294,7 +294,7 @@ def _enqueue(
 
 def _firing(schedule: Schedule, planned: datetime, now: datetime, run: UUID | None) -> Firing:
     return Firing(
-        schedule=schedule,
+        schedule_id=schedule.pk,  # which a replica may have shown
         planned_at=clock.as_stored(planned),
         fired_at=clock.as_stored(now),
         run=run,

@@ -6,19 +6,24 @@ depends on ``("taskworks", "0001_initial")``. Each may be applied again, and is 
 backwards.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db import router
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.state import ProjectState
 
 from taskworks.database import shards
 from taskworks.database.transactions import writing
+from taskworks.logs import steady_logger
 from taskworks.models.schedule import Schedule
 from taskworks.models.schedule_validation import in_a_sentence
 from taskworks.timetables import arguments
 from taskworks.timetables.callables import describe
+
+logger = steady_logger(__name__)
 
 Values = dict[str, Any]
 # Columns that say what a schedule runs, and when.
@@ -43,12 +48,15 @@ class _ScheduleOperation(Operation):
             )
         self.label = label
 
-    def apply(self, rows: Any) -> None:
-        """Change the schedule, which is the only one of these rows, if it exists."""
+    def apply(self, rows: Any) -> bool:
+        """
+        Change the schedule, which is the only one of these rows, if it exists; return False if this
+        database is not that of the schedule, or does not have it.
+        """
         raise NotImplementedError
 
-    def undo(self, rows: Any) -> None:
-        """Change it back."""
+    def undo(self, rows: Any) -> bool:
+        """Change it back, likewise."""
         raise NotImplementedError
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
@@ -61,9 +69,7 @@ class _ScheduleOperation(Operation):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        if (rows := self._rows(schema_editor, to_state)) is not None:
-            with writing(rows.db):
-                self.apply(rows)
+        self._do(self.apply, app_label, self._rows(schema_editor, to_state))
 
     def database_backwards(
         self,
@@ -72,9 +78,24 @@ class _ScheduleOperation(Operation):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        if (rows := self._rows(schema_editor, from_state)) is not None:
-            with writing(rows.db):
-                self.undo(rows)
+        self._do(self.undo, app_label, self._rows(schema_editor, from_state))
+
+    def _do(self, act: Callable[[Any], bool], app_label: str, rows: Any) -> None:
+        if rows is None:
+            return
+        with writing(rows.db):
+            is_done = act(rows)
+        # Who migrates a shard knows of it; who migrates where all else is may not.
+        others = sorted(shards.named() - {rows.db})
+        if not is_done and others and rows.db == router.db_for_write(Schedule):
+            commands = [f"manage.py migrate {app_label} --database {other}" for other in others]
+            logger.warning(
+                "%s: the database %r is unchanged. If the schedule's runs are in another one, "
+                "apply the migration there too: %s",
+                self.describe(),
+                rows.db,
+                ", ".join(commands),
+            )
 
     def _rows(self, schema_editor: BaseDatabaseSchemaEditor, state: ProjectState) -> Any:
         """Return the rows with this label, None if the table is in another database."""
@@ -118,12 +139,15 @@ class _DefinedSchedule(_ScheduleOperation):
         given = {name: value for name, value in more.items() if value not in (None, {})}
         return type(self).__name__, [self.label, self.the_callable, self.schedule], given
 
-    def add(self, rows: Any) -> None:
-        """Make the row, or make the row that exists what it is to be."""
+    def add(self, rows: Any) -> bool:
+        """
+        Make the row, or make the row that exists what it is to be; return False if it belongs into
+        another database.
+        """
         known = {field.attname for field in rows.model._meta.concrete_fields}
         definition = self._definition()
         if _is_of_another_shard(definition, rows.db):
-            return
+            return False
         columns = self._validated(definition, rows.db)
         columns = {name: value for name, value in columns.items() if name in known}
         row = rows.select_for_update().first()
@@ -132,12 +156,13 @@ class _DefinedSchedule(_ScheduleOperation):
         else:
             self._refuse_another(row, columns)
             rows.update(**{n: v for n, v in columns.items() if n not in OF_A_NEW_ROW})
+        return True
 
-    def remove(self, rows: Any) -> None:
-        """Delete the row and its firings."""
+    def remove(self, rows: Any) -> bool:
+        """Delete the row and its firings; return whether there was one."""
         firings: Any = rows.model._meta.apps.get_model("taskworks", "Firing")._base_manager
         firings.using(rows.db).filter(schedule_id__in=[*rows.values_list("pk", flat=True)]).delete()
-        rows.delete()
+        return bool(rows.delete()[0])
 
     def _definition(self) -> Values:
         # The callable is looked for when it is needed: if its code is gone, later migrations go on.
@@ -254,21 +279,22 @@ class ChangeSchedule(_ScheduleOperation):
     def describe(self) -> str:
         return f"Change {', '.join(self.after)} of the schedule {self.label!r}"
 
-    def apply(self, rows: Any) -> None:
-        self._change(rows, self.columns_before, self.columns_after)
+    def apply(self, rows: Any) -> bool:
+        return self._change(rows, self.columns_before, self.columns_after)
 
-    def undo(self, rows: Any) -> None:
-        self._change(rows, self.columns_after, self.columns_before)
+    def undo(self, rows: Any) -> bool:
+        return self._change(rows, self.columns_after, self.columns_before)
 
-    def _change(self, rows: Any, old: Values, new: Values) -> None:
+    def _change(self, rows: Any, old: Values, new: Values) -> bool:
         row = rows.select_for_update().first()
         if row is None:
-            return
+            return False
         wanted = {n: v for n, v in new.items() if getattr(row, n) == _as_read(row, n, old[n])}
         if wanted:
             definition = {name: getattr(row, name) for name in DEFINITION}
             columns = self._validated(definition | wanted, rows.db)
             rows.update(**{name: columns[name] for name in {*wanted, *PLAN, "enabled"}})
+        return True
 
 
 def _columns(given: Values) -> Values:

@@ -7,7 +7,7 @@ from django.db import connections, router
 from django.db.models import Model
 
 from taskworks.conf import nearest
-from taskworks.database.shards import database_of, in_force
+from taskworks.database.shards import database_of, in_force, named
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS
 from taskworks.store.verbs import Store
 
@@ -28,8 +28,9 @@ def store_for(backend: str) -> Store:
 
 
 def store_of(row: Model) -> Store:
-    """Return the store that has a row that was read."""
-    return store(row._state.db)
+    """Return the store that has a row that was read; of a replica's row, that it is written to."""
+    alias = row._state.db
+    return store(alias if alias in named() else routed_alias())
 
 
 def store_alias() -> str:
@@ -43,7 +44,7 @@ def store_alias() -> str:
 def alias_for(backend: str) -> str:
     """
     Return the alias of the database that has the runs of a backend: its option, or what the routers
-    say.
+    say. Of a backend that stores none, it is the first database.
     """
     return database_of(backend) or routed_alias()
 

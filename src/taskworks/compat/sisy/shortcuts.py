@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from django.db import router
-
+from taskworks.backends.shards import first_in_each
 from taskworks.models.schedule import Schedule
+from taskworks.store import store_alias
 
 
 def task_with_callable(
@@ -32,7 +32,11 @@ def task_with_callable(
 
 def taskinfo_with_label(label: str) -> dict[str, Any]:
     """
-    Return what is stored of the callable of the schedule with this label, under sisy's keys. Raise
-    Schedule.DoesNotExist if there is none.
+    Return what is stored of the callable of the schedule with this label, under sisy's keys; of
+    several databases, the first that has one. Raise Schedule.DoesNotExist if none has.
     """
-    return Schedule.objects.using(router.db_for_write(Schedule)).get(label=label).funcinfo
+    rows = Schedule.objects.filter(label=label)
+    schedule = first_in_each(lambda: rows.using(store_alias()).first())
+    if schedule is None:
+        raise Schedule.DoesNotExist(f"There is no schedule {label!r}.")
+    return schedule.funcinfo
