@@ -9,13 +9,13 @@ from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from taskworks import TaskResultStatus, Unique, control, task_backends
-from taskworks.actions import steps_shown
+from taskworks.actions import limit_checks, pause_checks, steps_shown
 from taskworks.exceptions import InvalidTask, InvalidWorkflow, TaskResultDoesNotExist
 from taskworks.models import Limit, Pause, Statistic, TaskRun
 from taskworks.store import store
 from taskworks.testing import assert_enqueued, run_tasks
 from taskworks.workflows import Workflow
-from tests import tasks
+from tests import limited, tasks
 from tests.behavior import DATABASE_BACKEND, run_worker
 from tests.settings import TASKS
 from tests.shards.backends import SHARD, SHARDED
@@ -189,6 +189,16 @@ class TestAcross:
         control.change_limit("narrow", total=5)
         for alias in ("default", SHARD):
             assert Limit.objects.using(alias).get(name="narrow").in_force["total"] == 5
+
+    def test_checks_say_where_a_pause_or_a_run_is(self) -> None:
+        bulk(limited.import_file).enqueue("a")
+        TaskRun.objects.using(SHARD).update(limit_name="old")
+        now = store(SHARD).read_clock()
+        Pause.objects.using(SHARD).create(kind="task", name="nowhere.gone", at=now)
+        every = ["default", SHARD]
+        [limit], [pause] = limit_checks.check_rows(every), pause_checks.check_rows(every)
+        assert limit.msg.startswith(f"Runs wait in the database '{SHARD}' that have the limit")
+        assert f"is paused in the database '{SHARD}', but" in pause.msg
 
 
 class TestControl:

@@ -8,7 +8,7 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
 from taskworks import discovery
-from taskworks.backends.shards import with_table
+from taskworks.backends.shards import in_which, with_table
 from taskworks.conf import conf
 from taskworks.documentation import page
 from taskworks.models import Limit
@@ -32,7 +32,8 @@ def check_rows(databases: Sequence[str] | None = None, **kwargs: Any) -> list[ch
     """Report limits of ready runs that nobody declares; runs with ``check --database``."""
     return [
         checks.Warning(
-            f"Runs wait that have the limit {name!r}, which nobody declares: nothing limits them.",
+            f"Runs wait{in_which(alias)} that have the limit {name!r}, which nobody declares: "
+            "nothing limits them.",
             hint="If the limit was renamed, declare the old one too until these runs have ended.",
             id="taskworks.W060",
         )

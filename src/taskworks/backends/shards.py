@@ -96,6 +96,11 @@ def databases_of_backends(names: Iterable[str]) -> list[str]:
     return [*dict.fromkeys(map(alias_for, names))] or databases()
 
 
+def in_which(alias: str) -> str:
+    """Return words that say in which database something is; none if there is only one."""
+    return f" in the database {alias!r}" if len(databases()) > 1 else ""
+
+
 def with_table(model: type[Model], checked: Collection[str] | None) -> list[str]:
     """Return those databases that are to be checked, and have the model's table."""
     return [one for one in databases() if one in (checked or ()) and has_table(model, one)]
