@@ -5,7 +5,7 @@ one database after another. One that does not answer keeps nobody from the other
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import StringIO
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from taskworks.conf import nearest
 from taskworks.database.shards import using
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS
 from taskworks.management.output import print_json, print_line
+from taskworks.management.run_command import INTERRUPTED
 from taskworks.management.subcommands import Implementation
 from taskworks.models import FailureGroup, Schedule, TaskRun, Worker, Workflow
 from taskworks.store import alias_for
@@ -169,7 +170,7 @@ def _run_for_people(
     command: BaseCommand, subcommand: Implementation, parts: Sequence[Part]
 ) -> None:
     errors = dict[str, CommandError]()
-    for place, (alias, options) in enumerate(parts):
+    for place, (alias, options) in enumerate(_in_turn(parts, errors)):
         if place:
             print_line(command)
         print_line(command, f"Database {alias!r}:")
@@ -180,7 +181,7 @@ def _run_for_people(
 
 def _run_for_json(command: BaseCommand, subcommand: Implementation, parts: Sequence[Part]) -> None:
     documents, errors = dict[str, Any](), dict[str, CommandError]()
-    for alias, options in parts:
+    for alias, options in _in_turn(parts, errors):
         with _kept_output(command) as text:
             if error := _error_of(command, subcommand, alias, options):
                 errors[alias] = error
@@ -188,6 +189,15 @@ def _run_for_json(command: BaseCommand, subcommand: Implementation, parts: Seque
         documents[alias] = json.loads(written) if written else {"error": str(errors.get(alias))}
     print_json(command, {"databases": documents})
     _raise_together(errors)
+
+
+def _in_turn(parts: Sequence[Part], errors: dict[str, CommandError]) -> Iterator[Part]:
+    """Yield these; once Ctrl-C has stopped one, note of each of the others that it is not begun."""
+    for alias, options in parts:
+        if any(error.returncode == INTERRUPTED for error in errors.values()):
+            errors[alias] = CommandError("Not begun.", returncode=INTERRUPTED)
+        else:
+            yield alias, options
 
 
 def _error_of(
@@ -218,4 +228,5 @@ def _raise_together(errors: Mapping[str, CommandError]) -> None:
     """Raise CommandError with all of these errors, and the exit code that says most."""
     if errors:
         told = " ".join(f"{alias}: {error}" for alias, error in errors.items())
-        raise CommandError(told, returncode=min(one.returncode for one in errors.values()))
+        codes = {error.returncode for error in errors.values()}
+        raise CommandError(told, returncode=INTERRUPTED if INTERRUPTED in codes else min(codes))
