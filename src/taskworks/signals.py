@@ -29,6 +29,7 @@ from taskworks.framework import (
     task_started,
 )
 from taskworks.logs import is_read, our_logger, steady_logger
+from taskworks.meant_database import none_in_force
 
 __all__ = [
     "task_cancelled",
@@ -64,7 +65,9 @@ def announce(
     if not _is_heard(signal, level):
         return
     try:
-        signal.send_robust(sender, task_result=snapshot(), **more)
+        task_result = snapshot()
+        with none_in_force():
+            signal.send_robust(sender, task_result=task_result, **more)
     except BaseException as error:  # noqa: BLE001 - also from a log handler
         _log_error(error)
 
@@ -74,7 +77,9 @@ async def aannounce(signal: Signal, sender: type, snapshot: Snapshot) -> None:
     if not _is_heard(signal, logging.INFO):
         return
     try:
-        await signal.asend_robust(sender, task_result=snapshot())
+        task_result = snapshot()
+        with none_in_force():
+            await signal.asend_robust(sender, task_result=task_result)
     except BaseException as error:  # noqa: BLE001 - as above
         _log_error(error)
 
@@ -83,7 +88,8 @@ def announce_enqueued(sender: type, task_results: Iterable[TaskResult]) -> None:
     """Send ``task_enqueued`` for stored runs; what interrupts the caller interrupts this too."""
     if _is_heard(task_enqueued, logging.DEBUG):
         for task_result in task_results:
-            task_enqueued.send_robust(sender, task_result=task_result)
+            with none_in_force():
+                task_enqueued.send_robust(sender, task_result=task_result)
 
 
 def announce_cancelled(sender: type, task_result: TaskResult) -> None:
@@ -112,7 +118,9 @@ def announce_workflow(sender: type, snapshot: Callable[[], Any]) -> None:
     if not workflow_finished.receivers:
         return
     try:
-        workflow_finished.send_robust(sender, workflow_result=snapshot())
+        workflow_result = snapshot()
+        with none_in_force():
+            workflow_finished.send_robust(sender, workflow_result=workflow_result)
     except BaseException as error:  # noqa: BLE001 - as in announce()
         _log_error(error)
 

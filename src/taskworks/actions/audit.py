@@ -11,6 +11,7 @@ from uuid import UUID
 from django.apps import apps
 from django.db import models
 
+from taskworks.backends.shards import elsewhere
 from taskworks.logs import one_line, our_logger
 from taskworks.models import TaskRun
 
@@ -72,9 +73,13 @@ def record_of(actor: Actor, row: models.Model | type[models.Model], what: str) -
     """Record that this was done to a row, or to rows of a model, for which its class stands."""
     is_row = isinstance(row, models.Model)
     name = str(row if is_row else row._meta.verbose_name_plural)
+    id_ = row.pk if is_row else None
+    if isinstance(row, models.Model) and (alias := elsewhere(row)):
+        # In the admin, this number is that of another row, in the first database.
+        name, id_ = f"{name}, in the database {alias}", None
     extra = {"by": actor.name, "action": what}
     logger.info("%s: %s (%s)", actor.name or "somebody", what, one_line(name), extra=extra)
-    _enter(actor, what, row, row.pk if is_row else None, name)
+    _enter(actor, what, row, id_, name)
 
 
 def _enter(

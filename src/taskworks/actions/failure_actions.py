@@ -1,5 +1,6 @@
 """Retry, mute and annotate groups of failures, for a person."""
 
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import reduce
 from typing import Any, NamedTuple
@@ -8,7 +9,7 @@ from taskworks.actions import bulk
 from taskworks.actions.texts import refuse_bad_text
 from taskworks.actions.until import Until, stored_end
 from taskworks.actions.verbs import Action, Done, Verb
-from taskworks.backends.shards import in_each, meant
+from taskworks.backends.shards import in_each, prepared_in_each
 from taskworks.conf import nearest
 from taskworks.filtering import RunFilter
 from taskworks.models import FailureGroup
@@ -43,10 +44,14 @@ def group_of(fingerprint: str) -> FailureGroup:
     """Return the group; raise ValueError if there is none."""
     group = _groups().filter(fingerprint=fingerprint).first()
     if group is None:
-        known = [*_groups().order_by("-last_at").values_list("fingerprint", flat=True)[:100]]
-        hint = nearest(str(fingerprint), known) if known else ""
-        raise ValueError(f"There is no group of failures {fingerprint!r}.{hint}")
+        raise _unknown(fingerprint)
     return group
+
+
+def _unknown(fingerprint: str) -> ValueError:
+    known = [*_groups().order_by("-last_at").values_list("fingerprint", flat=True)[:100]]
+    hint = nearest(str(fingerprint), known) if known else ""
+    return ValueError(f"There is no group of failures {fingerprint!r}.{hint}")
 
 
 def latest(limit: int, *, muted: bool = False) -> list[Seen]:
@@ -69,35 +74,40 @@ def retry(fingerprint: str, *, within: timedelta | None = None, by: Any = "") ->
     It is recorded that ``by`` has done so. Raise ValueError if there is no such group.
     """
     meant = RunFilter(group=fingerprint, since=within)
-    some = in_each(lambda: bulk.carry_out(Action(Verb.RETRY), meant, by), _with(fingerprint))
+
+    def retried() -> Done | None:
+        is_here = _groups().filter(fingerprint=fingerprint).exists()
+        return bulk.carry_out(Action(Verb.RETRY), meant, by) if is_here else None
+
+    some = [done for done in in_each(retried) if done is not None]
+    if not some:
+        raise _unknown(fingerprint)
     done = reduce(Done.plus, some)
     return Retried(done.done, done.not_applicable, done.reason)
 
 
 def mute(fingerprint: str, until: Until) -> FailureGroup:
     """Leave a group out of lists until then; None ends that. Raise ValueError for no group."""
-    return _changed(fingerprint, muted_until=stored_end(until))
+    return _changed(fingerprint, lambda: {"muted_until": stored_end(until)})
 
 
 def annotate(fingerprint: str, note: str) -> FailureGroup:
     """Write a note for people, in place of the one before. Raise ValueError for no group."""
     refuse_bad_text("note", note, MAX_NOTE)
-    return _changed(fingerprint, note=note)
+    return _changed(fingerprint, lambda: {"note": note})
 
 
-def _changed(fingerprint: str, **columns: object) -> FailureGroup:
-    where = _with(fingerprint)
-    in_each(lambda: _groups().filter(fingerprint=fingerprint).update(**columns), where)
-    return in_each(lambda: group_of(fingerprint), where)[0]
+def _changed(fingerprint: str, columns: Callable[[], Mapping[str, Any]]) -> FailureGroup:
+    """Write these columns in each database that has the group, and return the first one's row."""
 
+    def written(columns: Mapping[str, Any]) -> FailureGroup | None:
+        rows = _groups().filter(fingerprint=fingerprint)
+        return rows.first() if rows.update(**columns) else None
 
-def _with(fingerprint: str) -> list[str]:
-    """Return the databases that have the group; raise ValueError if there is none."""
-    has_it = in_each(lambda: _groups().filter(fingerprint=fingerprint).exists())
-    where = [alias for alias, has in zip(meant(), has_it, strict=True) if has]
-    if not where:
-        group_of(fingerprint)  # which says what there is
-    return where
+    for group in prepared_in_each(columns, written):
+        if group is not None:
+            return group
+    raise _unknown(fingerprint)
 
 
 def _groups() -> FailureGroupQuerySet:

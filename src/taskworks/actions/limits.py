@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
 from taskworks import discovery
-from taskworks.backends.shards import databases, in_each
+from taskworks.backends.shards import databases, meant, prepared_in_each
 from taskworks.database import shards
 from taskworks.database.foreign_errors import foreign_errors_as_database_errors
 from taskworks.database.tables import has_table
@@ -75,40 +75,35 @@ def synchronize_after_migrate(using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> N
 
 def change(name: str, **numbers: Number) -> Limit:
     """
-    Change numbers of a limit, in each database, and return its row, that of the first one. Raise
-    ValueError for a number that ``Limit`` would refuse, and for a limit that nobody declares.
+    Change numbers of a limit, in each database that has it, and return its row, that of the first
+    of these. Raise ValueError for a number that ``Limit`` would refuse, and for a limit that nobody
+    declares.
     """
-    in_each(lambda: _refuse(name, numbers))
-    return in_each(lambda: _changed(name, numbers))[0]
+    changed = prepared_in_each(lambda: _refuse(name, numbers), lambda _: _changed(name, numbers))
+    for row in changed:
+        if row is not None:
+            return row
+    raise ValueError(
+        f"There is no limit {name!r} in the database {' or '.join(map(repr, meant()))} that code "
+        "or settings declare. Workers write those that they know when they start, and so does "
+        "manage.py migrate."
+    )
 
 
 def _refuse(name: str, numbers: dict[str, Number]) -> None:
-    row = store().limits.filter(name=name).first()
+    if not numbers:
+        raise ValueError(f"Say which number of the limit {name!r} to change.")
     try:
         for number, value in numbers.items():
             limits.refuse_bad_number(name, number, value)
-        if row:
+        if row := store().limits.filter(name=name).first():
             limits.refuse_bad_bursts(name, {**row.numbers, **numbers})
     except InvalidTask as error:
         raise ValueError(str(error)) from None
-    if not numbers:
-        raise ValueError(f"Say which number of the limit {name!r} to change.")
-    if row is None:
-        raise _not_declared(name)
 
 
-def _changed(name: str, numbers: dict[str, Number]) -> Limit:
-    if not store().change_limit(name, numbers):
-        raise _not_declared(name)
-    return store().limits.get(name=name)
-
-
-def _not_declared(name: str) -> ValueError:
-    return ValueError(
-        f"There is no limit {name!r} in the database {store_alias()!r} that code or settings "
-        "declare. Workers write those that they know when they start, and so does manage.py "
-        "migrate."
-    )
+def _changed(name: str, numbers: dict[str, Number]) -> Limit | None:
+    return store().limits.get(name=name) if store().change_limit(name, numbers) else None
 
 
 def use_of(limit: Limit) -> Use:

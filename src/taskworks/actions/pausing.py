@@ -1,12 +1,13 @@
 """Pause and resume for a person: what ``taskworks.control`` promises."""
 
 from collections.abc import Callable
+from datetime import datetime
 
 from taskworks import real_time
 from taskworks.actions import scopes
 from taskworks.actions.texts import refuse_bad_text
 from taskworks.actions.until import Until, stored_end
-from taskworks.backends.shards import databases_of, in_each
+from taskworks.backends.shards import databases_of, in_each, prepared_in_each
 from taskworks.models import Pause
 from taskworks.models.pause import Scope
 from taskworks.polling import Timeout
@@ -23,13 +24,18 @@ def pause(scope: Scope, *, until: Until, reason: str, by: str, wait: bool) -> Pa
     scopes.demand(scope)
     refuse_bad_text("reason", reason, MAX_REASON)
     refuse_bad_text("by", by, MAX_BY)
-    where = databases_of(scope)
-    ends = in_each(lambda: stored_end(until), where)
-    in_each(lambda: scopes.demand_room_for_key(scope), where)
     if wait:
         scopes.refuse_to_wait(scope)
-    end = iter(ends)  # by each database's clock
-    return in_each(lambda: store().pause(scope, until=next(end), reason=reason, by=by), where)[0]
+
+    def end_where_there_is_room() -> datetime | None:
+        end = stored_end(until)  # by each database's clock
+        scopes.demand_room_for_key(scope)
+        return end
+
+    def paused(end: datetime | None) -> Pause:
+        return store().pause(scope, until=end, reason=reason, by=by)
+
+    return prepared_in_each(end_where_there_is_room, paused, databases_of(scope))[0]
 
 
 def resume(scope: Scope) -> bool:

@@ -1,5 +1,6 @@
 """What a person pauses, resumes or clears: find it by its name, and refuse what is not there."""
 
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from types import EllipsisType
 from typing import Any
@@ -10,17 +11,18 @@ from taskworks.backends.database import (
     DatabaseBackend,
     refuse_to_wait_in_a_transaction,
 )
-from taskworks.backends.shards import databases_of, in_each
+from taskworks.backends.shards import databases, databases_of, first_in_each
 from taskworks.conf import nearest
 from taskworks.context import current_context
 from taskworks.exceptions import InvalidTask, InvalidTaskBackend, TaskNotFound
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, task_backends
+from taskworks.meant_database import in_force
 from taskworks.models import Pause
 from taskworks.models.pause import LIMIT, QUEUE, TASK, Scope
 from taskworks.models.run import UNFINISHED
 from taskworks.options import limits
 from taskworks.options.names import is_name
-from taskworks.store import store
+from taskworks.store import alias_for, store
 
 MAX_PATH: int = Pause._meta.get_field("name").max_length or 0
 # A claim passes by the keys of its limit that are paused, one by one.
@@ -74,6 +76,15 @@ def demand(scope: Scope) -> None:
         raise ValueError(f"{reason} Neither is there a run of it that waits or is executed.")
 
 
+def demand_here(scope: Scope) -> None:
+    """Raise ValueError in a block ``using`` a database, if the queue's runs are in another one."""
+    here, where = in_force.get(), databases_of(scope)
+    if here in databases() and here not in where:
+        raise ValueError(
+            f"The {scope} is in the database {where[0]!r}, not in {here!r}: nothing was done."
+        )
+
+
 def why_not_here(scope: Scope) -> str:
     """Return, in a sentence, that this code does not have such a queue, task or limit; or ""."""
     return {QUEUE: _no_queue, TASK: _no_task, LIMIT: _no_limit}[scope.kind](scope)
@@ -99,7 +110,8 @@ def refuse_to_wait(scope: Scope) -> None:
     if context is None:
         return
     run = context.task_result
-    if any(in_each(lambda: scope.of(store().runs.filter(id=run.id)).exists(), where)):
+    own = alias_for(run.backend)
+    if own in where and scope.of(store(own).runs.filter(id=run.id)).exists():
         raise RuntimeError(
             f"The run {run.id} is in the {scope} itself, and would wait for its own end. Do this "
             "in a run of something else."
@@ -185,16 +197,22 @@ def _no_task(scope: Scope) -> str:
         reason = f"{type(error.reason).__name__}: {error.reason}."
     else:
         return ""
-    if any(in_each(lambda: store().schedules.filter(path=scope.name).exists())):  # of any function
+
+    def is_scheduled() -> bool:  # any function may be
+        return store().schedules.filter(path=scope.name).exists()
+
+    if _is_anywhere(is_scheduled):
         return ""
     return f"There is no task {scope.name!r}: {reason}"
 
 
 def _no_limit(scope: Scope) -> str:
     declared = _declared_limits()
-    if scope.name in declared or any(
-        in_each(lambda: store().limits.filter(name=scope.name).exists())
-    ):
+
+    def is_stored() -> bool:
+        return store().limits.filter(name=scope.name).exists()
+
+    if scope.name in declared or _is_anywhere(is_stored):
         return ""
     near = nearest(scope.name, [*declared]) if declared else ""
     return f"Code and settings do not declare a limit {scope.name!r}, nor is it stored.{near}"
@@ -206,4 +224,12 @@ def _has_unfinished(scope: Scope) -> bool:
     def is_here() -> bool:
         return scope.of(store().runs.all()).filter(state__in=UNFINISHED).exists()
 
-    return any(in_each(is_here, databases_of(scope)))
+    return _is_anywhere(is_here, databases_of(scope))
+
+
+def _is_anywhere(is_here: Callable[[], bool], among: Collection[str] | None = None) -> bool:
+    """
+    Return whether it is in one of these databases, by default of all. One that does not answer
+    matters only if no other has it.
+    """
+    return bool(first_in_each(lambda: is_here() or None, among))

@@ -14,7 +14,7 @@ from taskworks.actions.scopes import demand, demand_room_for_key, scope_of
 from taskworks.actions.until import stored_end
 from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.admin.one_database import OneDatabase
-from taskworks.backends.database import database_backends
+from taskworks.backends.shards import backends_here
 from taskworks.models import Pause
 from taskworks.models.pause import LIMIT, QUEUE, Scope
 from taskworks.options.limits import OF_NONE
@@ -50,7 +50,7 @@ class PauseForm(_ModelForm):
         super().__init__(*args, **options)
         self.scope = self.instance.scope
         if "backend" in self.fields:
-            aliases = [backend.alias for backend in database_backends()]
+            aliases = [backend.alias for backend in backends_here()]
             self.fields["backend"] = forms.ChoiceField(
                 choices=[(one, one) for one in aliases],
                 help_text="Of a queue. Tasks and limits are those of every backend.",
@@ -116,11 +116,15 @@ class PauseAdmin(OneDatabase, _ModelAdmin):
             by=request.user.get_username()[: pausing.MAX_BY],
             wait=False,
         )
-        obj.pk = paused.pk
+        if not change:
+            obj.pk = paused.pk
 
     def delete_model(self, request: HttpRequest, obj: Pause) -> None:
-        """Resume, and tell the workers."""
-        store().resume(obj.scope)
+        """Resume, and tell the workers: a queue here, and what is paused in all, in all."""
+        if obj.kind == QUEUE:  # whose backend may have its runs elsewhere by now
+            store().resume(obj.scope)
+        else:
+            pausing.resume(obj.scope)
 
     def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet[Pause]) -> None:
         """Resume all of these, and tell the workers."""

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.db import models
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from taskworks.actions import schedule_actions
+from taskworks.actions import audit, schedule_actions
 from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.admin.links import link
 from taskworks.admin.one_database import OneDatabase
 from taskworks.admin.page_actions import PageActions
 from taskworks.admin.schedule_form import OPTIONS, ScheduleForm
+from taskworks.backends.shards import elsewhere
 from taskworks.models import TaskRun
 from taskworks.models.schedule import Schedule
 from taskworks.schedules import sync
@@ -147,6 +148,26 @@ class ScheduleAdmin(OneDatabase, PageActions, _ModelAdmin):
             if name not in self.get_readonly_fields(request, obj)
         ]
         return super().get_form(request, obj, change, **options)
+
+    # A new one is where its runs are, which may be another database than that shown here.
+
+    def log_addition(self, request: HttpRequest, obj: Schedule, message: Any) -> Any:
+        if elsewhere(obj):
+            return audit.record_of(audit.actor_of(request.user), obj, "added")
+        return super().log_addition(request, obj, message)
+
+    def response_add(
+        self, request: HttpRequest, obj: Schedule, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        alias = elsewhere(obj)
+        if alias is None:
+            return super().response_add(request, obj, post_url_continue)
+        added = (
+            f"The schedule {obj.label!r} was added in the database {alias!r}, which has its runs "
+            "and is not shown here."
+        )
+        self.message_user(request, added, messages.SUCCESS)
+        return self.response_post_save_add(request, obj)
 
     # Actions.
 

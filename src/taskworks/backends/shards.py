@@ -1,6 +1,6 @@
 """Go through all databases that have runs: that of the tables, and those of shards."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from typing import TypeVar
 
@@ -9,14 +9,16 @@ from django.db import Error as DatabaseError
 from django.db.models import Model
 
 from taskworks.backends.database import DatabaseBackend, database_backends
-from taskworks.database.shards import in_force, using
+from taskworks.database.shards import using
 from taskworks.database.tables import has_table
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, InvalidTaskBackend
+from taskworks.meant_database import in_force
 from taskworks.models.pause import QUEUE, Scope
 from taskworks.options.tasks_setting import aliases, backend_of
 from taskworks.store import alias_for, store_alias
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 
 def databases() -> list[str]:
@@ -25,16 +27,19 @@ def databases() -> list[str]:
     default backend comes first.
     """
     default = alias_for(DEFAULT_TASK_BACKEND_ALIAS)
-    used = sorted(dict.fromkeys(_used()), key=lambda alias: alias != default)
+    used = sorted(dict.fromkeys(_used().values()), key=lambda alias: alias != default)
     return used or [default]
 
 
-def _used() -> Iterator[str]:
+def _used() -> dict[str, str]:
+    """Return the database of each backend that has one."""
+    used = dict[str, str]()
     for alias in aliases():
         with suppress(InvalidTaskBackend, ImproperlyConfigured):  # which a check reports
             backend = backend_of(alias)
             if isinstance(backend, DatabaseBackend):
-                yield backend.database
+                used[alias] = backend.database
+    return used
 
 
 def backends_here() -> list[DatabaseBackend]:
@@ -43,31 +48,56 @@ def backends_here() -> list[DatabaseBackend]:
     return [backend for backend in database_backends() if backend.database == here]
 
 
-def in_each(do: Callable[[], T], among: Iterable[str] | None = None) -> list[T]:
+def elsewhere(row: Model) -> str | None:
+    """Return the database that has a row that was read, if it is not the first one."""
+    alias = row._state.db
+    return alias if alias in databases()[1:] else None
+
+
+def in_each(do: Callable[[], T], among: Collection[str] | None = None) -> list[T]:
     """
     Do this in each database, by default in all, and return what came of it; in a block ``using``
     one of them, there alone. If some do not answer, the others go on, and the first error is raised
     in the end.
     """
-    done, errors = list[T](), list[DatabaseError]()
-    for alias in meant(among):
-        try:
-            with using(alias):
-                done.append(do())
-        except DatabaseError as error:
-            errors.append(error)
+    return prepared_in_each(lambda: None, lambda _: do(), among)
+
+
+def prepared_in_each(
+    prepare: Callable[[], P], do: Callable[[P], T], among: Collection[str] | None = None
+) -> list[T]:
+    """
+    As ``in_each``, with what was prepared in the same database. Nothing is done in any before all
+    that answer are prepared, so what ``prepare`` refuses is done nowhere.
+    """
+    errors = list[DatabaseError]()
+    prepared = _tried(prepare, meant(among), errors)
+    done = _tried(lambda: do(prepared[store_alias()]), [*prepared], errors)
     if errors:
         raise errors[0]
+    return [*done.values()]
+
+
+def _tried(
+    do: Callable[[], T], where: Collection[str], errors: list[DatabaseError]
+) -> dict[str, T]:
+    done = dict[str, T]()
+    for alias in where:
+        try:
+            with using(alias):
+                done[alias] = do()
+        except DatabaseError as error:
+            errors.append(error)
     return done
 
 
-def first_in_each(do: Callable[[], T | None]) -> T | None:
+def first_in_each(do: Callable[[], T | None], among: Collection[str] | None = None) -> T | None:
     """
     Return the first answer that is not None, from any database. Raise the error of one that does
     not answer only if no other has an answer.
     """
     error: DatabaseError | None = None
-    for alias in meant():
+    for alias in meant(among):
         try:
             with using(alias):
                 if (answer := do()) is not None:
@@ -79,16 +109,24 @@ def first_in_each(do: Callable[[], T | None]) -> T | None:
     return None
 
 
-def meant(among: Iterable[str] | None = None) -> list[str]:
-    """Return the database of the block ``using`` around this; else these, by default all."""
-    if alias := in_force.get():
+def meant(among: Collection[str] | None = None) -> list[str]:
+    """
+    Return the database of the block ``using`` around this, if it is one of these; else all of
+    these, by default all that there are.
+    """
+    alias = in_force.get()
+    if alias and (among is None or alias in among):
         return [alias]
     return databases() if among is None else [*among]
 
 
 def databases_of(scope: Scope) -> list[str]:
-    """Return those that have its runs: that of a queue's backend; of a task or a limit, all."""
-    return [alias_for(scope.backend)] if scope.kind == QUEUE else databases()
+    """
+    Return those that have its runs: that of a queue's backend; of a task or a limit, or a queue of
+    a backend that TASKS does not have any more, all.
+    """
+    own = _used().get(scope.backend) if scope.kind == QUEUE else None
+    return [own] if own else databases()
 
 
 def databases_of_backends(names: Iterable[str]) -> list[str]:

@@ -71,6 +71,7 @@ class QueueAction(ActionView):
         given = self.request.POST
         scope = scopes.scope_of(given.get("queue", ""), backend=given.get("backend", ""))
         self.access.demand(self.action, scope)
+        scopes.demand_here(scope)
         return scope
 
 
@@ -96,7 +97,7 @@ class ResumeQueue(QueueAction):
 
     def act(self, **ids: Any) -> str:
         scope = self.scope()
-        if not store().resume(scope):
+        if not pausing.resume(scope):
             raise Refused(_("The queue %(queue)s was not paused.") % {"queue": scope.name})
         forget_snapshot()
         self.record(Pause, f"resumed the {scope}")
@@ -135,6 +136,7 @@ class ClearQueue(Page):
     def _find(self, given: Any) -> None:
         self.scope = scopes.scope_of(given.get("queue", ""), backend=given.get("backend", ""))
         self.access.demand(self.action, self.scope)
+        scopes.demand_here(self.scope)
         scopes.demand(self.scope)
 
     def _clear(self) -> str:

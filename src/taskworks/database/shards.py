@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -11,12 +10,11 @@ from django.utils.module_loading import import_string
 
 from taskworks.conf import nearest
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, task_backends
+from taskworks.meant_database import in_force
 
 DATABASE = "DATABASE"  # the option
 # The class whose backends store runs; it is above, and cannot be imported here.
 STORES_RUNS = "taskworks.backends.database.DatabaseBackend"
-
-in_force: ContextVar[str | None] = ContextVar("taskworks_database", default=None)
 
 
 @contextmanager

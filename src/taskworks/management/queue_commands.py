@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from taskworks import control, polling
 from taskworks.actions import clearing, pausing
-from taskworks.actions.scopes import demand, scope_of
+from taskworks.actions.scopes import demand, demand_here, scope_of
 from taskworks.logs import visible
 from taskworks.management.argument_types import database_backend, point_in_time, seconds
 from taskworks.management.output import add_json, print_json, print_line
@@ -62,6 +62,7 @@ class QueueAction:
         check_reachable()
         with self._errors_as_command_errors():
             scope = _scope(options)
+            demand_here(scope)
             done = self.act(command, scope, options)
         if options["json"]:
             print_json(command, {**names_of(scope), **done})
@@ -143,7 +144,7 @@ def _login() -> str:
 
 
 def _resume(command: BaseCommand, scope: Scope, options: dict[str, Any]) -> dict[str, Any]:
-    resumed = store().resume(scope)
+    resumed = pausing.resume(scope)
     _say(command, options, f"The {scope} {'is resumed' if resumed else 'was not paused'}.")
     return {"resumed": resumed}
 

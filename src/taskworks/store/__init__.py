@@ -7,8 +7,9 @@ from django.db import connections, router
 from django.db.models import Model
 
 from taskworks.conf import nearest
-from taskworks.database.shards import database_of, in_force, named
+from taskworks.database.shards import database_of, named
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS
+from taskworks.meant_database import in_force
 from taskworks.store.verbs import Store
 
 __all__ = ["Store", "alias_for", "routed_alias", "store", "store_alias", "store_for", "store_of"]

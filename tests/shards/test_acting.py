@@ -1,0 +1,277 @@
+"""What people do is done in the right databases: in those that are meant, and in no other."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.db import Error as DatabaseError
+from django.test import Client
+
+from taskworks import control
+from taskworks.actions import bulk as bulk_actions
+from taskworks.actions import clearing, scopes
+from taskworks.database.shards import using
+from taskworks.models import FailureGroup, Limit, Pause, Schedule, TaskRun
+from taskworks.signals import task_cancelled
+from taskworks.store import store
+from tests import (
+    limited,  # noqa: F401 - it declares limits
+    tasks,
+)
+from tests.schedules.test_admin import GOOD
+from tests.shards.backends import SHARD
+from tests.shards.several import down
+from tests.shards.test_faces import command
+from tests.shards.test_runs import bulk
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", SHARD])
+
+BOTH = ["default", SHARD]
+PAUSES = "/admin/taskworks/pause/"
+NOOP = "tests.tasks.noop"
+
+
+@pytest.fixture(autouse=True)
+def _site(settings: Any) -> None:
+    settings.ROOT_URLCONF = "tests.shards.urls"
+
+
+def paused() -> dict[str, list[str]]:
+    """The names of what is paused, in each database."""
+    return {
+        alias: sorted(Pause.objects.using(alias).values_list("name", flat=True)) for alias in BOTH
+    }
+
+
+NOTHING: dict[str, list[str]] = {"default": [], SHARD: []}
+
+
+class TestCtrlC:
+    """It stops a command, which does not go on with the next database."""
+
+    @pytest.fixture(autouse=True)
+    def _runs(self) -> None:
+        tasks.noop.enqueue()
+        bulk(tasks.noop).enqueue()
+
+    @pytest.mark.parametrize("more", [(), ("--json",)], ids=str)
+    @pytest.mark.parametrize(
+        "arguments",
+        [("cancel", "--state", "ready"), ("clear", "--task", NOOP, "--no-input")],
+        ids=lambda given: given[0],
+    )
+    def test_nothing_is_done_in_the_others(
+        self, arguments: tuple[str, ...], more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pressed: list[Any] = []
+
+        def once(real: Callable[[Any], Any]) -> Callable[[Any], Any]:
+            def interrupted(given: Any) -> Any:
+                if not pressed:
+                    pressed.append(given)
+                    raise KeyboardInterrupt
+                return real(given)
+
+            return interrupted
+
+        monkeypatch.setattr(bulk_actions, "act_on_all", once(bulk_actions.act_on_all))
+        monkeypatch.setattr(clearing, "clear", once(clearing.clear))
+        said = command(*arguments, *more, code=130)
+        assert f"{SHARD}: Not begun." in said
+        assert "default: Stopped." in said
+        assert [TaskRun.objects.using(one).ready().count() for one in BOTH] == [1, 1]
+
+
+class TestQueues:
+    """A queue is in the database of its backend, whatever surrounds who acts on it."""
+
+    @pytest.mark.parametrize("action", ["pause", "resume", "clear", "drain"])
+    def test_a_command_for_another_database_is_refused(self, action: str) -> None:
+        bulk(tasks.noop, queue_name="mail").enqueue()
+        named = ("mail", "--backend", "bulk", "--database", "default")
+        more = {"clear": ["--no-input"], "drain": ["--timeout", "1"]}.get(action, [])
+        said = command(action, *named, *more, code=2)
+        assert f"is in the database '{SHARD}', not in 'default'" in said
+        assert paused() == NOTHING
+        assert TaskRun.objects.using(SHARD).ready().count() == 1
+
+    def test_so_is_a_form_of_another_one_s_page(self, root: Client) -> None:
+        queue = {"queue": "mail", "backend": "bulk", "next": "/dashboard/queues/"}
+        control.pause("mail", backend="bulk")
+        for action in ("pause", "resume", "clear"):
+            root.post(f"/dashboard/queues/{action}/", queue)
+            said = root.get("/dashboard/queues/").content.decode()
+            assert f"is in the database &#x27;{SHARD}&#x27;" in said
+        assert paused() == {"default": [], SHARD: ["mail"]}
+
+    def test_code_in_a_block_of_another_database(self) -> None:
+        with using("default"):
+            control.pause("mail", backend="bulk")
+            assert paused() == {"default": [], SHARD: ["mail"]}
+            assert control.resume("mail", backend="bulk")
+        assert paused() == NOTHING
+
+    def test_one_of_a_backend_that_is_gone_is_resumed_wherever_it_is(self) -> None:
+        Pause.objects.using(SHARD).create(
+            kind="queue", name="mail", backend="gone", at=store(SHARD).read_clock()
+        )
+        assert control.resume("mail", backend="gone")
+        assert paused() == NOTHING
+
+
+def test_receivers_know_nothing_of_the_database_of_a_command() -> None:
+    def pause(**given: Any) -> None:
+        control.pause(task=tasks.add)
+        control.pause("mail", backend="bulk")
+
+    result = tasks.noop.enqueue()
+    task_cancelled.connect(pause)
+    try:
+        command("cancel", result.id)
+    finally:
+        task_cancelled.disconnect(pause)
+    assert paused() == {"default": ["tests.tasks.add"], SHARD: ["mail", "tests.tasks.add"]}
+
+
+class TestAdmin:
+    def test_what_is_paused_in_all_is_resumed_in_all(self, root: Client) -> None:
+        root.post(f"{PAUSES}add/", form(kind="task", name=NOOP))
+        assert paused() == {"default": [NOOP], SHARD: [NOOP]}
+        pause = Pause.objects.using("default").get()
+        root.post(f"{PAUSES}{pause.pk}/delete/", {"post": "yes"})
+        assert paused() == NOTHING
+
+    def test_queues_of_other_databases_are_not_offered(self, root: Client) -> None:
+        page = root.post(f"{PAUSES}add/", form(kind="queue", name="a", backend="bulk"))
+        assert "bulk is not one of the available choices" in page.content.decode()
+        assert paused() == NOTHING
+
+    def test_a_queue_whose_backend_has_moved_is_resumed_where_the_row_is(
+        self, root: Client, settings: Any
+    ) -> None:
+        pause = control.pause("mail", backend="other")
+        settings.TASKS = {**settings.TASKS, "other": settings.TASKS["bulk"]}
+        root.post(f"{PAUSES}{pause.pk}/delete/", {"post": "yes"})
+        assert paused() == NOTHING
+
+    def test_a_schedule_that_is_stored_elsewhere_is_not_linked(
+        self, root: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tasks, "noop", bulk(tasks.noop))
+        given = {**GOOD, "callable": NOOP, "args": "[]"}
+        page = root.post("/admin/taskworks/schedule/add/", given, follow=True)
+        assert page.redirect_chain == [("/admin/taskworks/schedule/", 302)]
+        assert f"added in the database &#x27;{SHARD}&#x27;" in page.content.decode()
+        assert Schedule.objects.using(SHARD).get().label == "mine"
+        assert LogEntry.objects.get().object_id is None
+
+
+def form(**given: str) -> dict[str, str]:
+    empty = {"backend": "default", "key": "", "reason": "", "until_0": "", "until_1": ""}
+    return {**empty, **given}
+
+
+@pytest.fixture(params=BOTH)
+def silent(request: Any) -> Any:
+    """The database that does not answer."""
+    return request.param
+
+
+class TestOneThatDoesNotAnswer:
+    """It is done in the other, and the error is raised."""
+
+    @pytest.mark.parametrize("until", [None, timedelta(hours=1)], ids=str)
+    def test_pause_and_resume(self, silent: str, until: timedelta | None) -> None:
+        up = {alias: [NOOP] for alias in BOTH if alias != silent}
+        with down(silent), pytest.raises(DatabaseError):
+            control.pause(task=tasks.noop, until=until)
+        assert paused() == {**NOTHING, **up}
+        with down(silent), pytest.raises(DatabaseError):
+            control.resume(task=tasks.noop)
+        assert paused() == NOTHING
+
+    def test_a_limit(self, silent: str) -> None:
+        for alias in BOTH:
+            limit(alias)
+        with down(silent), pytest.raises(DatabaseError):
+            control.change_limit("narrow", at_once=5)
+        numbers = {one: Limit.objects.using(one).get(name="narrow").at_once for one in BOTH}
+        assert numbers == {one: 2 if one == silent else 5 for one in BOTH}
+
+    def test_a_group_of_failures(self, silent: str) -> None:
+        for alias in BOTH:
+            group(alias)
+        with down(silent):
+            for change in (
+                lambda: control.annotate_failures("0123456789abcdef", "known"),
+                lambda: control.mute_failures("0123456789abcdef", until=timedelta(hours=1)),
+                lambda: control.retry_failures("0123456789abcdef"),
+            ):
+                with pytest.raises(DatabaseError):
+                    change()
+        for alias in BOTH:
+            row = FailureGroup.objects.using(alias).get()
+            assert (row.note == "known", row.muted_until is not None) == (alias != silent,) * 2
+
+
+class TestOneThatRefuses:
+    def test_a_pause_that_one_has_no_room_for_is_nowhere(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(scopes, "MAX_PAUSED_KEYS", 1)
+        with using(SHARD):
+            control.pause(limit="intake", key="1")
+        with pytest.raises(ValueError, match="1 keys of the limit 'intake' are paused"):
+            control.pause(limit="intake", key="2")
+        assert paused() == {"default": [], SHARD: ["intake"]}
+
+    @pytest.mark.parametrize("alias", BOTH)
+    def test_a_limit_that_only_one_has_is_changed_there(self, alias: str) -> None:
+        limit(alias)
+        changed = control.change_limit("narrow", at_once=5)
+        assert (changed.at_once, changed._state.db) == (5, alias)
+        with pytest.raises(ValueError, match=f"in the database 'default' or '{SHARD}'"):
+            control.change_limit("narow", at_once=5)
+
+    @pytest.mark.parametrize("alias", BOTH)
+    def test_so_is_a_group_of_failures(self, alias: str) -> None:
+        group(alias)
+        assert control.annotate_failures("0123456789abcdef", "known")._state.db == alias
+        assert control.retry_failures("0123456789abcdef").retried == 0
+        for change in (control.retry_failures, lambda one: control.annotate_failures(one, "a")):
+            with pytest.raises(ValueError, match="no group of failures 'fedc'"):
+                change("fedc")
+
+
+def limit(alias: str) -> None:
+    Limit.objects.using(alias).create(name="narrow", at_once=2, declared={"at_once": 2})
+
+
+def group(alias: str) -> None:
+    now = store(alias).read_clock()
+    FailureGroup.objects.using(alias).create(
+        fingerprint="0123456789abcdef", sample=uuid4(), first_at=now, last_at=now
+    )
+
+
+class TestAudit:
+    def test_another_database_s_row_is_named_and_in_no_history(
+        self, root: Client, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        control.pause("mail")  # which has the number that the other one will have
+        caplog.set_level("INFO", "taskworks.audit")
+        queue = {"queue": "mail", "backend": "bulk"}
+        root.post(f"/dashboard/database/{SHARD}/queues/pause/", queue)
+        [entry] = LogEntry.objects.all()
+        assert entry.object_id is None
+        assert entry.object_repr.endswith(f", in the database {SHARD}")
+        assert f"in the database {SHARD})" in caplog.text
+
+    def test_one_of_the_first_is_in_its_own(self, root: Client) -> None:
+        root.post("/dashboard/queues/pause/", {"queue": "mail", "backend": "default"})
+        [entry] = LogEntry.objects.all()
+        assert entry.object_id == str(Pause.objects.using("default").get().pk)
+        assert "in the database" not in entry.object_repr
