@@ -2,6 +2,7 @@
 
 from celery import Celery
 
+from taskworks.models import Worker
 from tests import tasks
 from tests.celery_worker.brokers import OwnRedis
 from tests.celery_worker.processes import StartCelery
@@ -21,11 +22,13 @@ def test_add_consumer_and_cancel_consumer_are_followed(
         here = {"destination": [worker.name], "reply": True, "timeout": 10}
         app.control.add_consumer(f"{worker.queue}-mail", **here)
         assert finished(mail)[0].state == "successful"
+        wait_for(lambda: Worker.objects.get().takes("mail"), "its row says so")
         app.control.cancel_consumer(f"{worker.queue}-mail", **here)
         # It says so before it does it.
         worker.wait_for_log(f"Canceling queue {worker.queue}-mail")
         inspect = app.control.inspect([worker.name], timeout=10)
         wait_for(lambda: len(inspect.active_queues()[worker.name]) == 1, "it consumes one queue")
+    wait_for(lambda: not Worker.objects.get().takes("mail"), "its row says so")
     left = tasks.send_mail.enqueue("b")
     finished(*(tasks.noop.enqueue() for _ in range(20)))
     left.refresh()

@@ -15,6 +15,7 @@ class ConsumedQueues(Queues):
     """
 
     excluded = frozenset()
+    may_change = True
     _backend: CeleryBackend
     _app: Any
 

@@ -12,10 +12,10 @@ from taskworks.worker.pools import Sizes
 
 
 def lasting_facts(backend: str, queues: Queues, sizes: Sizes) -> dict[str, Any]:
-    """Return the columns that stay as they are for as long as the worker lives."""
+    """Return the columns that it registers with, most of which stay as they are."""
     return {
         "backend": backend,
-        "queues": None if queues.names is None else [*queues.names],
+        "queues": _names_of(queues),
         "excluded_queues": sorted(queues.excluded),
         "slots": slots_of(sizes),
         "version": version(),
@@ -24,11 +24,16 @@ def lasting_facts(backend: str, queues: Queues, sizes: Sizes) -> dict[str, Any]:
     }
 
 
-def passing_facts(sizes: Sizes, empty: Mapping[str, int]) -> dict[str, Any]:
+def passing_facts(queues: Queues, sizes: Sizes, empty: Mapping[str, int]) -> dict[str, Any]:
     """Return the columns that each heartbeat writes; ``empty`` are the empty slots by lane."""
     slots = slots_of(sizes)
     busy = sum(number - empty.get(executor, number) for executor, number in slots.items())
-    return {"busy": max(0, busy), "memory": resident_bytes()}
+    facts = {"busy": max(0, busy), "memory": resident_bytes()}
+    return {**facts, "queues": _names_of(queues)} if queues.may_change else facts
+
+
+def _names_of(queues: Queues) -> list[str] | None:
+    return None if queues.names is None else [*queues.names]
 
 
 def slots_of(sizes: Sizes) -> dict[str, int]:

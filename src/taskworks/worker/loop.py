@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from queue import Empty, SimpleQueue
 from threading import Event
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import Error as DatabaseError
@@ -122,9 +123,12 @@ class Worker:
         self._has_made_ready = Event()
         self._outage = Outage()
         self._collector = Collector() if conf().statistics else NoCollector()
-        facts = lasting_facts(backend.alias, options.queues, options.sizes)
         self._registration = Registration(
-            self._store, self.label, facts, announce, self._collector.rescued
+            self._store,
+            self.label,
+            lambda: lasting_facts(backend.alias, options.queues, options.sizes),
+            announce,
+            self._collector.rescued,
         )
         self._make_ledger(subscribers)
         self._pools = make_pools(options.sizes, type(backend), self._receive)
@@ -171,7 +175,7 @@ class Worker:
             self._store,
             lambda: self._registration.living_id,
             self._given_up,
-            facts=lambda: passing_facts(self.options.sizes, self._pools.empty),
+            facts=self._passing_facts,
             unblocks=not self.options.batch,
         )
         self._heartbeat.asked = self._heed_request
@@ -420,6 +424,10 @@ class Worker:
         """Release what was claimed ahead and has not begun for ``longest`` seconds."""
         for attempt in [*self._pools.withdraw(longest), *self._starts.withdraw(longest)]:
             self._ledger.settle(attempt, self._intake.held_up(attempt.run) or Released())
+
+    def _passing_facts(self) -> dict[str, Any]:
+        # Called in the heartbeat's thread.
+        return passing_facts(self.options.queues, self.options.sizes, self._pools.empty)
 
     def _beaten(self) -> None:
         # Called in the heartbeat's thread.

@@ -22,15 +22,15 @@ class Registration:
 
     A worker that may have been given up gets a new ``id`` and is unregistered until ``renew()``;
     what it claimed under the old id is no longer its own. ``announce`` is called with each id
-    before it has a row, ``rescued`` with runs that it has rescued. ``facts`` are more columns of
-    the row.
+    before it has a row, ``rescued`` with runs that it has rescued. ``facts`` returns more columns
+    of the row.
     """
 
     def __init__(
         self,
         store: Store,
         label: str,
-        facts: Mapping[str, Any],
+        facts: Callable[[], Mapping[str, Any]],
         announce: Callable[[UUID], None] | None = None,
         rescued: Tell = lambda runs: None,
     ) -> None:
@@ -58,7 +58,7 @@ class Registration:
             hostname=platform.node(),
             pid=os.getpid(),
             asked_to=self._asked_to,
-            **self._facts,
+            **self._facts(),
         )
         try:
             self._store.register(row)

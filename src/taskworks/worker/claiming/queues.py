@@ -9,6 +9,7 @@ class Queues:
 
     names: tuple[str, ...] | None = None
     excluded: frozenset[str] = frozenset()
+    may_change = False  # which they are, while a worker lives
 
     def takes(self, name: str) -> bool:
         """Return whether this queue is one of them."""
