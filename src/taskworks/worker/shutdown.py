@@ -36,10 +36,10 @@ class Shutdown:
 
     def ask(self) -> None:
         """Ask the worker to stop; safe in a signal handler."""
+        if not self._asked:
+            self._set_deadline()  # first: a signal handler that interrupts this may ask as well
         self._asked += 1
         self.is_restart = False
-        if self._asked == 1:
-            self._set_deadline()
 
     def request(self, *, drain: bool) -> bool:
         """
