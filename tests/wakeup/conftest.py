@@ -67,5 +67,5 @@ def heard(redis: RedisServer) -> Heard:
 
 
 def _flush() -> None:
-    if sender._sender:
-        sender._sender.flush(60)
+    if living := sender._living():
+        living.flush(60)

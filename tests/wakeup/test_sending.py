@@ -97,6 +97,24 @@ def test_what_is_said_twice_while_it_waits_is_sent_once(
     assert payloads == [[1], [2]]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_one_that_has_died_is_replaced(
+    redis: RedisServer, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(wake_ups: Any) -> None:
+        raise SystemExit
+
+    wake("default", "[1]")
+    dead = the_sender()
+    monkeypatch.setattr(dead, "_send", die)
+    wake("default", "[2]")
+    dead.join(60)
+    assert not dead.is_alive()
+    with heard() as payloads:
+        wake("default", "[3]")
+    assert payloads == [[3]]
+
+
 def test_a_child_process_sends_as_well(redis: RedisServer, heard: Heard) -> None:
     with heard() as payloads:
         wake("default", "[1]")

@@ -27,7 +27,13 @@ logger = steady_logger(__name__)
 def wake(alias: str, payload: str) -> None:
     """Wake the workers of this database, soon, if Redis answers. Return at once; never fail."""
     with suppress(RuntimeError):  # no thread can be started: the process is ending
-        (_sender or _begin()).put((alias, payload))
+        (_living() or _begin()).put((alias, payload))
+
+
+def flush() -> None:
+    """Give what was said a second to be sent: the process ends."""
+    if living := _living():
+        living.flush(LAST_SECONDS)
 
 
 class Sender(threading.Thread):
@@ -108,14 +114,21 @@ _sender: Sender | None = None
 _lock = threading.Lock()
 
 
+def _living() -> "Sender | None":
+    """Return the sender; None if it has not begun, or has died."""
+    sender = _sender
+    return sender if sender is not None and sender.is_alive() else None
+
+
 def _begin() -> Sender:
     global _sender  # noqa: PLW0603 - one a process
     with _lock:
-        if _sender is None:
-            sender = Sender()
-            sender.start()
-            _sender = sender
-    return _sender
+        if living := _living():
+            return living
+        sender = Sender()
+        sender.start()
+        _sender = sender
+        return sender
 
 
 def _begin_anew() -> None:
@@ -124,10 +137,5 @@ def _begin_anew() -> None:
     _sender, _lock = None, threading.Lock()
 
 
-def _flush() -> None:
-    if _sender is not None:
-        _sender.flush(LAST_SECONDS)
-
-
 os.register_at_fork(after_in_child=_begin_anew)
-atexit.register(_flush)
+atexit.register(flush)
