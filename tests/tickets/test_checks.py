@@ -128,6 +128,14 @@ def test_settings_of_the_app_that_cannot_be_read(app: Celery) -> None:
     _enqueue()
 
 
+def test_of_an_address_that_cannot_be_read_nothing_is_shown(app: Celery) -> None:
+    """What Python says of it has a part of the password."""
+    app.config_from_object("tests.tickets.unreadable")
+    said = _only("taskworks.E092")
+    assert said.endswith("cannot be read: ValueError")
+    assert "hunter2" not in said
+
+
 def test_a_queue_that_the_app_does_not_have(app: Celery, backend: Any) -> None:
     app.conf.task_create_missing_queues = False
     app.conf.task_queues = [Queue("celery"), Queue("io", alias="input")]

@@ -107,6 +107,18 @@ def test_tickets_come_again_when_it_is_back(
     assert len(caplog.records) == 2
 
 
+def test_of_an_address_that_cannot_be_read_nothing_is_logged(
+    backend: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What Python says of it has a part of the password, whoever fails by it."""
+    caplog.set_level(logging.WARNING, "taskworks")
+    monkeypatch.setattr(celery_project, "app", new_app("amqp://me:hunter2/x@127.0.0.1//"))
+    _enqueue()
+    wait_for(lambda: "No tickets reach" in caplog.text, "somebody says so")
+    assert "look for runs by themselves: ValueError" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
 @pytest.mark.usefixtures("_tries_again_soon")
 def test_a_connection_that_the_broker_has_closed_costs_no_ticket(
     proxy: Proxy, queues: Queues, caplog: pytest.LogCaptureFixture

@@ -5,6 +5,7 @@ import socket
 from contextlib import suppress
 from typing import Any
 
+from taskworks.backends.celery.errors import said_by
 from taskworks.backends.celery.ticket import TASK_NAME, Ticket, message_of
 
 TIMEOUT = 2  # seconds to connect, to read and to write
@@ -16,7 +17,7 @@ BOUNDED = {
     "socket_timeout": TIMEOUT,
     "socket_connect_timeout": TIMEOUT,
     "max_retries": 0,  # of a connection: whoever calls tries again
-    "confirm_publish": False,  # to lose a ticket costs a second, to wait for an answer as much
+    "confirm_publish": False,  # to lose a ticket costs less than to wait for an answer
 }
 
 
@@ -80,7 +81,7 @@ class Broker:
             )
         except Exception as error:
             self._drop()
-            raise Unreachable(_said_by(error)) from error
+            raise Unreachable(said_by(error)) from error
 
     def _publish(self, queue: str, ticket: Ticket) -> None:
         app, wanted = self._app, {"queue": queue}
@@ -96,7 +97,7 @@ class Broker:
             is_down = isinstance(error, (OSError, *self._connection.connection_errors))
             self._drop()
             if is_down:
-                raise Unreachable(_said_by(error)) from error
+                raise Unreachable(said_by(error)) from error
             raise
 
     def _drop(self) -> None:
@@ -113,7 +114,3 @@ def _bounded(connection: Any) -> Any:
     """Return a copy of a connection that gives up soon."""
     options = {**(connection.transport_options or {}), **BOUNDED}
     return connection.clone(connect_timeout=TIMEOUT, heartbeat=0, transport_options=options)
-
-
-def _said_by(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

@@ -9,6 +9,7 @@ from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 
 from taskworks.backends.celery.celery_app import app_of, refuse_without_celery
+from taskworks.backends.celery.errors import said_by
 from taskworks.backends.celery.options import options_of
 from taskworks.backends.celery.queue_names import is_known, unknown_queue
 from taskworks.backends.celery.ticket import TASK_NAME
@@ -60,7 +61,7 @@ def _sentence(backend: BaseTaskBackend, error: Exception) -> str:
         return str(error)
     return (
         f"The settings of the Celery app of the backend {backend.alias!r} cannot be read: "
-        f"{type(error).__name__}: {error}"
+        f"{said_by(error)}"
     )
 
 

@@ -3,6 +3,7 @@
 from django.core.exceptions import ImproperlyConfigured
 
 from taskworks import real_time as time
+from taskworks.backends.celery.errors import said_by
 from taskworks.database.outage import LOG_INTERVAL, GrowingPause
 from taskworks.logs import steady_logger
 
@@ -41,7 +42,7 @@ class Weather:
             logger.warning(
                 "No tickets reach %s; Celery's workers look for runs by themselves: %s",
                 self._name,
-                error,
+                said_by(error) if isinstance(error, ValueError) else error,
             )
 
     def note_success(self) -> None:
