@@ -44,12 +44,14 @@ class MainThread:
             os.write(self._writer, b"\0")
 
     def make_calls(self) -> None:
-        """Make the calls that wait, in the main thread. What one raises is logged."""
+        """
+        Make the calls that wait, in the main thread. What one raises is logged. Those that they add
+        come with the next turn, after what the event loop has to do beside them.
+        """
         with suppress(BlockingIOError):
             os.read(self._reader, 4096)
-        with suppress(IndexError):
-            while True:
-                self._make(self._calls.popleft())
+        for _ in range(len(self._calls)):
+            self._make(self._calls.popleft())
 
     def _make(self, call: Callable[[], Any]) -> None:
         try:
