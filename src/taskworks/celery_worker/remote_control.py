@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from queue import Full, Queue
 from typing import Any
 
 from celery.worker.control import Panel, inspect_command
@@ -14,15 +15,16 @@ from taskworks.exceptions import TaskResultDoesNotExist
 from taskworks.logs import steady_logger
 
 REVOKING = ("revoke", "terminate")
+MAX_WAITING = 1000  # commands that wait for the database; further ones are dropped
 
 logger = steady_logger(__name__)
 
 
 def have_revoke_cancel(backends: Iterable[CeleryBackend]) -> None:
     """Have Celery's commands that revoke tasks cancel runs with these ids."""
-    backends = [*backends]
+    canceller = Canceller(backends)
     for name in REVOKING:
-        Panel.data[name] = _cancelling(Panel.data[name], backends)
+        Panel.data[name] = _cancelling(Panel.data[name], canceller)
 
 
 @inspect_command(name="taskworks")  # type: ignore[untyped-decorator] # Celery has no types
@@ -32,25 +34,46 @@ def show(state: Any, **options: Any) -> dict[str, Any]:
     return step.facts() if step else {}
 
 
-def _cancelling(command: Callable[..., Any], backends: list[CeleryBackend]) -> Callable[..., Any]:
+def _cancelling(command: Callable[..., Any], canceller: "Canceller") -> Callable[..., Any]:
     def revoke(state: Any, *arguments: Any, task_id: Any = (), **options: Any) -> Any:
-        ids = [task_id] if isinstance(task_id, str) else [*task_id]
-        # In a thread of its own: Celery's main thread does not wait for the database.
-        threading.Thread(
-            target=_cancel, args=[backends, ids], name="taskworks-revoke", daemon=True
-        ).start()
+        canceller.cancel([task_id] if isinstance(task_id, str) else [*task_id])
         return command(state, *arguments, task_id=task_id, **options)
 
     return revoke
 
 
-def _cancel(backends: list[CeleryBackend], ids: list[Any]) -> None:
-    try:
+class Canceller:
+    """Cancels runs in a thread: Celery's main thread does not wait for the database."""
+
+    def __init__(self, backends: Iterable[CeleryBackend]) -> None:
+        self._backends = [*backends]
+        self._waiting: Queue[list[Any]] = Queue(MAX_WAITING)
+        self._thread: threading.Thread | None = None
+
+    def cancel(self, ids: list[Any]) -> None:
+        """Have the runs with these ids cancelled soon. Called in the main thread."""
+        try:
+            self._waiting.put_nowait(ids)
+        except Full:
+            logger.error("Runs that were revoked are not cancelled, too many wait: %s", ids[:10])
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._work, name="taskworks-revoke", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        while True:
+            ids = self._waiting.get()
+            try:
+                self._cancel_all(ids)
+            except DatabaseError as error:
+                logger.warning("Runs that were revoked could not be cancelled: %s", error)
+            except Exception:
+                logger.exception("Unexpected error while runs that were revoked were cancelled.")
+            if self._waiting.empty():
+                connections.close_all()
+
+    def _cancel_all(self, ids: list[Any]) -> None:
         for id_ in ids:
-            for backend in backends:
+            for backend in self._backends:
                 with suppress(TaskResultDoesNotExist):
                     backend.cancel(str(id_))
-    except DatabaseError as error:
-        logger.warning("Runs that were revoked could not be cancelled: %s", error)
-    finally:
-        connections.close_all()
