@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from django.db import Error as DatabaseError
@@ -16,6 +17,7 @@ from taskworks.celery_worker.main_thread import MainThread
 from taskworks.celery_worker.pools import CeleryPools, MakeThreads
 from taskworks.celery_worker.queues import ConsumedQueues
 from taskworks.celery_worker.tickets import Ticket, TicketSource
+from taskworks.database.connections import own_connections
 from taskworks.database.outage import Outage
 from taskworks.database.shards import using
 from taskworks.logs import steady_logger
@@ -26,8 +28,10 @@ from taskworks.worker import Options, Sizes, Worker
 from taskworks.worker.claiming import WakeUpSource
 from taskworks.worker.claiming.sources import wake_up_source
 from taskworks.worker.pools import Done, PoolSet
+from taskworks.worker.shutdown import Stage
 
 MAX_LABEL = 64  # characters
+ASK_AGAIN_AFTER = 1.0  # seconds
 
 logger = steady_logger(__name__)
 
@@ -59,7 +63,8 @@ class Desk:
         )
         # What is left of asking, and then of releasing: to pop is safe in a signal handler too.
         self._asks, self._releases = [self.worker.stop], [self.worker.stop]
-        self._is_asked = threading.Event()
+        # No event, whose lock may be held by what a signal handler has interrupted.
+        self._asked: SimpleQueue[None] = SimpleQueue()
         self._thread = threading.Thread(
             target=self._work, name=f"taskworks-desk-{backend.alias}", daemon=True
         )
@@ -75,7 +80,7 @@ class Desk:
 
     def ask(self) -> None:
         """Have it claim nothing more, and end when its runs have, or soon after."""
-        self._is_asked.set()
+        self._asked.put(None)
         _do_once(self._asks)
 
     def release(self) -> None:
@@ -83,9 +88,18 @@ class Desk:
         self.ask()
         _do_once(self._releases)
 
-    def join(self, seconds: float | None = None) -> None:
+    def join(self, seconds: float) -> None:
         """Wait for its end, or so long."""
         self._thread.join(seconds)
+
+    def see_to_its_end(self) -> None:
+        """Wait for its end; ask it again if an exception in a signal handler cut that short."""
+        while self._thread.is_alive():
+            self._thread.join(ASK_AGAIN_AFTER)
+            if not self._is_working:
+                continue
+            self._asked.put(None)
+            self.worker.stop()
 
     @property
     def executing(self) -> int:
@@ -117,15 +131,23 @@ class Desk:
 
     def _reaches_database(self) -> bool:
         """Wait until the database answers; return False if it was asked to end before."""
-        outage = Outage("starting to work")
-        while not self._is_asked.is_set():
+        alias, outage, pause = self.backend.database, Outage("starting to work"), 0.0
+        while not self._is_asked_within(pause):
             try:
-                connections[self.backend.database].ensure_connection()
+                with own_connections(alias):
+                    connections[alias].ensure_connection()
             except DatabaseError as error:
-                self._is_asked.wait(outage.note_error(error))
+                pause = outage.note_error(error)
             else:
                 return True
         return False
+
+    def _is_asked_within(self, seconds: float) -> bool:
+        try:
+            self._asked.get(timeout=seconds)
+        except Empty:
+            return False
+        return True
 
     def _make_pools(self, sizes: Sizes, sender: type, done: Done) -> PoolSet:
         self._pools = CeleryPools(self._make_threads, sizes, sender, done)
@@ -138,12 +160,16 @@ class Desk:
             beside,
             wake_worker,
             self._main_thread,
-            has_room=lambda: self._pools.room[THREAD] > 0,
-            are_enough=partial(self._are_tickets_enough, of),
+            has_room=lambda: self._is_working and self._pools.room[THREAD] > 0,
+            do_come=partial(self._do_tickets_come, of),
         )
         return self._tickets
 
-    def _are_tickets_enough(self, of: Store) -> bool:
+    @property
+    def _is_working(self) -> bool:
+        return self.worker.shutdown.stage is Stage.WORKING
+
+    def _do_tickets_come(self, of: Store) -> bool:
         if of.can_notify or not options_of(self.backend).tickets:
             return False
         return self._main_thread.is_connected

@@ -9,9 +9,12 @@ from typing import Any
 
 from celery import Task
 
+from taskworks import real_time as time
 from taskworks.backends.celery.ticket import TASK_NAME
 from taskworks.celery_worker.main_thread import MainThread
 from taskworks.worker.claiming import WakeUpSource
+
+LONGEST_HOLD = 60.0  # seconds; RabbitMQ closes the channel of who holds a message for half an hour
 
 
 class TicketTask(Task):  # type: ignore[misc] # Celery has no types
@@ -49,8 +52,8 @@ class Ticket:
 class TicketSource:
     """
     The ``WakeUpSource`` of a Celery worker: tickets, beside what the database itself tells. A
-    ticket is acknowledged after the look that followed, whatever that has found; but not while
-    Celery's pool has no room, so that the broker keeps the next ones for others.
+    ticket is acknowledged after the look that followed, whatever that has found; but while Celery's
+    pool has no room, only after a minute, so that the broker keeps the next ones for others.
     """
 
     def __init__(
@@ -59,21 +62,23 @@ class TicketSource:
         wake_worker: Callable[[], None],
         main_thread: MainThread,
         has_room: Callable[[], bool],
-        are_enough: Callable[[], bool],
+        do_come: Callable[[], bool],
     ) -> None:
-        """``are_enough`` returns whether tickets come, and nothing better tells of new runs."""
+        """``do_come`` returns whether tickets come, and nothing better tells of new runs."""
         self._beside, self._wake_worker, self._main_thread = beside, wake_worker, main_thread
-        self._has_room, self._are_enough = has_room, are_enough
+        self._has_room, self._do_come = has_room, do_come
         self._unread: deque[Ticket] = deque()
         self._read: list[Ticket] = []
+        self._read_at = 0.0  # the first of them
 
     @property
     def works(self) -> bool:
-        return self._beside.works or self._are_enough()
+        return self._beside.works or self._do_come()
 
     @property
     def misses_nothing(self) -> bool:
-        return (self._beside.works and self._beside.misses_nothing) or self._are_enough()
+        # Not by tickets: each goes to one node, which may have no room, and some are lost.
+        return self._beside.works and self._beside.misses_nothing
 
     def start(self) -> None:
         self._beside.start()
@@ -91,6 +96,8 @@ class TicketSource:
         news = self._beside.take()
         if not self._unread:
             return news
+        if not self._read:
+            self._read_at = time.monotonic()
         with suppress(IndexError):
             while True:
                 self._read.append(self._unread.popleft())
@@ -98,9 +105,13 @@ class TicketSource:
         return news | {None}
 
     def _acknowledge(self) -> None:
-        if self._read and self._has_room():
+        if self._read and (self._has_room() or self._has_held_them_long):
             read, self._read = self._read, []
             self._main_thread.call_soon(partial(_acknowledge, read))
+
+    @property
+    def _has_held_them_long(self) -> bool:
+        return time.monotonic() - self._read_at > LONGEST_HOLD
 
 
 def _acknowledge(tickets: list[Ticket]) -> None:

@@ -20,7 +20,7 @@ class CeleryBackend(DatabaseBackend):
     """
     Stores runs as ``DatabaseBackend`` does, for the workers of a Celery app. They claim them from
     the database; a message through the broker only says that there are some, and if it is lost,
-    they find them a second later. The broker is never waited for.
+    they find them with their next look. The broker is never waited for.
     """
 
     keys_of_options = KEYS

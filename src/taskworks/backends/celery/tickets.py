@@ -1,6 +1,6 @@
 """
-The thread in which tickets leave, so that no caller waits for a broker, or hears of its failures: a
-lost ticket costs a second.
+The thread in which tickets leave, so that no caller waits for a broker, or hears of its failures:
+without a ticket workers find the run when they look, every second or at least every five.
 """
 
 import threading
