@@ -42,7 +42,11 @@ def add_line(path: str, line: str) -> None:
 
 
 @task
-def swallow_interruptions() -> None:
+def swallow_interruptions(until: str = "", done: str = "") -> None:
+    """For ever, or until there is a file; then make the other one."""
     while True:
         with suppress(BaseException):
             time.sleep(0.01)
+            if until and Path(until).exists():
+                break
+    Path(done).touch()

@@ -105,12 +105,92 @@ def test_a_task_of_celery_that_is_executed_meanwhile_comes_to_its_end(
     worker = start_celery(broker, pool="threads", TASKWORKS_TEST_INTERRUPT_GRACE="1")
     worker.wait_until_connected()
     send_own(worker, tmp_path)
-    stuck = shelf.swallow_interruptions.using(timeout=0.5).enqueue()
+    worker.wait_for_log("Task tests.celery_worker.app.of_celery[")
+    until, over = tmp_path / "until", tmp_path / "over"
+    stuck = shelf.swallow_interruptions.using(timeout=0.5).enqueue(str(until), str(over))
     wait_until(stuck, "failed")
     worker.wait_for_log("has stopped; runs given back")
+    until.touch()
+    wait_for(over.exists, "the run that was stuck returns")
     (tmp_path / "go").touch()
     assert worker.wait() == 1
     assert (tmp_path / "done").exists()
+
+
+@on_request
+def test_cold_does_not_wait_for_a_task_of_celery(
+    start_celery: StartCelery, tmp_path: Path, broker: str
+) -> None:
+    worker = start_celery(broker, pool="threads", TASKWORKS_TEST_INTERRUPT_GRACE="1")
+    worker.wait_until_connected()
+    send_own(worker, tmp_path)
+    worker.wait_for_log("Task tests.celery_worker.app.of_celery[")
+    stuck = shelf.swallow_interruptions.using(timeout=0.5).enqueue()
+    wait_until(stuck, "failed")
+    worker.wait_for_log("has stopped; runs given back")
+    worker.send(signal.SIGQUIT)
+    assert worker.wait() == 1
+    assert not (tmp_path / "done").exists()
+
+
+@on_request
+def test_cold_beside_a_task_of_celery_gives_back_at_once(
+    start_celery: StartCelery, tmp_path: Path, broker: str
+) -> None:
+    """Celery fails to cancel what its threads execute."""
+    worker = start_celery(broker, pool="threads", **PATIENT).wait_until_connected()
+    send_own(worker, tmp_path)
+    worker.wait_for_log("Task tests.celery_worker.app.of_celery[")
+    result = tasks.wait_for_file.enqueue(str(tmp_path / "never"))
+    wait_until(result, "running")
+    worker.send(signal.SIGQUIT)
+    assert worker.wait() == 1
+    is_given_back(result)
+    assert not Worker.objects.exists()
+
+
+@on_request
+def test_soft_lets_runs_end_and_begins_none(
+    start_celery: StartCelery, tmp_path: Path, broker: str
+) -> None:
+    """Celery's setting worker_soft_shutdown_timeout."""
+    soft = {**PATIENT, "TASKWORKS_TEST_SOFT_SHUTDOWN": "600"}
+    worker = start_celery(broker, pool="threads", **soft).wait_until_connected()
+    ends = tasks.wait_for_file.enqueue(str(tmp_path / "go"))
+    stays = tasks.wait_for_file.enqueue(str(tmp_path / "never"))
+    for result in (ends, stays):
+        wait_until(result, "running")
+    worker.send(signal.SIGQUIT)
+    worker.wait_for_log("is stopping; runs that it has begun: 2")
+    later = tasks.noop.enqueue()
+    (tmp_path / "go").touch()
+    wait_until(ends, "successful")
+    worker.send(signal.SIGQUIT)
+    assert worker.wait() == 1
+    for result in (stays, later):
+        is_given_back(result)
+
+
+@on_request
+def test_the_process_of_beat_does_not_outlive_it(
+    start_celery: StartCelery, tmp_path: Path, broker: str
+) -> None:
+    beat = ["-B", "-s", str(tmp_path / "schedule")]
+    worker = start_celery(broker, *beat, pool="threads", TASKWORKS_TEST_INTERRUPT_GRACE="1")
+    worker.wait_until_connected()
+    pid = worker.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    [child] = wait_for(lambda: children.read_text().split(), "there is the process of beat")
+    wait_until(shelf.swallow_interruptions.using(timeout=0.5).enqueue(), "failed")
+    assert worker.wait() == 1
+    wait_for(lambda: not _lives(child), "it has ended")
+
+
+def _lives(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @on_request

@@ -59,8 +59,8 @@ class SharedPool(Pool):
 
     def note_end(self, attempt: Attempt) -> None:
         """Note that it has left the slot."""
+        self._count(-1)  # first: what is counted here is never more than what Celery knows of
         self.requests.end(attempt)
-        self._count(-1)
 
     def _count(self, more: int) -> None:
         with self._lock:

@@ -1,9 +1,12 @@
 """The step by which a Celery worker begins to work for our backends, and ends that in time."""
 
+import socket
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from celery import bootsteps, signals
+from celery.utils.threads import default_socket_timeout
 from celery.worker import state
 from django.core.exceptions import ImproperlyConfigured
 
@@ -11,7 +14,7 @@ from taskworks.backends.celery import CeleryBackend
 from taskworks.backends.celery.celery_app import app_of
 from taskworks.celery_worker.desk import Desk
 from taskworks.celery_worker.kinds import SOLO, how_to_make_threads, kind_of
-from taskworks.celery_worker.leaving import leave, leave_after_celery
+from taskworks.celery_worker.leaving import FAILURE, leave, leave_after_celery
 from taskworks.celery_worker.main_thread import MainThread
 from taskworks.celery_worker.main_thread_guard import handle_wake_ups
 from taskworks.celery_worker.queues import ConsumedQueues
@@ -22,17 +25,17 @@ from taskworks.execution import Attempt
 from taskworks.framework import task_backends
 
 COLD_WITHIN = 2.0  # seconds to give back runs when Celery shuts down cold
-FAILURE = 1  # the exit code by which a supervisor sees that another worker is needed
 
 
 class DeskStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types
     """
     Begins when the pool is there, whether or not there is a broker, and ends before the pool does:
-    what waits is given back, and what is executed may come to its end.
+    what waits is given back, and what is executed may come to its end. The process of ``-B`` is
+    forked before there are threads.
     """
 
     label = "Taskworks"
-    requires = ("celery.worker.components:Pool",)
+    requires = ("celery.worker.components:Pool", "celery.worker.components:Beat")
 
     def __init__(self, celery_worker: Any, **options: Any) -> None:
         super().__init__(celery_worker, **options)
@@ -64,7 +67,9 @@ class DeskStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no t
     def start(self, celery_worker: Any) -> None:
         if self._kind == SOLO:
             handle_wake_ups()
+        self._socket_timeout = socket.getdefaulttimeout()
         signals.worker_shutting_down.connect(self._heed_signal, weak=False)
+        self._heed_cold_shutdown(celery_worker)
         for desk in self._desks:
             desk.start()
 
@@ -87,10 +92,12 @@ class DeskStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no t
 
     def stop(self, celery_worker: Any) -> None:
         self._ask()
-        for desk in self._desks:
-            desk.join()
+        # Celery stops with a timeout for the sockets of the whole process, which is not for runs.
+        with default_socket_timeout(self._socket_timeout):
+            for desk in self._desks:
+                desk.see_to_its_end()
         if self._leaves_tasks_behind:
-            leave_after_celery(celery_worker, of_ours=self._executing)
+            leave_after_celery(celery_worker, of_ours=lambda: self._executing)
 
     def terminate(self, celery_worker: Any) -> None:
         self.release()
@@ -103,6 +110,15 @@ class DeskStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no t
         for desk in self._desks:
             desk.release()
         self._leave_if_held_up()
+
+    def _heed_cold_shutdown(self, celery_worker: Any) -> None:
+        """
+        Give back all runs before Celery cancels its own tasks, which fails for those that threads
+        execute. Its signal comes after that. While it waits for its own tasks, by the setting
+        ``worker_soft_shutdown_timeout``, runs may end too.
+        """
+        _surround(celery_worker, "wait_for_soft_shutdown", before=self._ask, after=self.release)
+        _surround(celery_worker.consumer, "cancel_active_requests", before=self.release)
 
     def _heed_signal(self, how: str, **of_signal: Any) -> None:
         # Called in a signal handler, in the main thread, which may be executing a task.
@@ -136,7 +152,7 @@ class DeskStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no t
         if self._living or not self._leaves_tasks_behind:
             return
         if self._is_cold or (self._kind == SOLO and self._executing):
-            leave(FAILURE if self._is_cold or state.should_stop else 0)
+            leave()
 
     @property
     def _leaves_tasks_behind(self) -> bool:
@@ -146,6 +162,25 @@ class DeskStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no t
     def _executing(self) -> int:
         """How many runs Celery's pool executes."""
         return sum(desk.executing for desk in self._desks)
+
+
+def _surround(
+    of_celery: Any, name: str, before: Callable[[], None], after: Callable[[], None] | None = None
+) -> None:
+    """Have a method of an object of Celery's call others, too. Older versions may lack it."""
+    method = getattr(of_celery, name, None)
+    if method is None:
+        return
+
+    def surrounded() -> None:
+        before()
+        try:
+            method()
+        finally:
+            if after:
+                after()
+
+    setattr(of_celery, name, surrounded)
 
 
 def _backends_of(app: Any) -> list[CeleryBackend]:
