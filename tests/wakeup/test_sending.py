@@ -39,6 +39,7 @@ def test_who_enqueues_does_not_wait_for_a_redis_that_is_frozen(
         wake("default", str(number))
     assert the_sender()._waiting.qsize() <= MAX_WAITING
     redis.stop()
+    the_sender().flush(NEVER)  # or it would go on in the next test
 
 
 @pytest.mark.parametrize(
