@@ -96,6 +96,7 @@ ONCE = [
     ROOT / "tickets" / "test_trouble.py",
     ROOT / "wakeup",
     ROOT / "worker" / "test_nonsense.py",
+    ROOT / "shards" / "test_celery.py",
 ]
 # What even a thorough run shows on PostgreSQL alone of the servers: signals, pipes, child processes
 # and pages are the same on any other.
