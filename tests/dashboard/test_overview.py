@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import OperationalError
+from django.http import HttpRequest
 from django.test import Client
 
 from taskworks.dashboard import snapshot
@@ -19,6 +20,7 @@ from taskworks.store.counting import Counting
 from taskworks.store.surveying import Surveying
 from tests.dashboard.conftest import forget_everything, place
 from tests.faces.conftest import MakeRun
+from tests.shards.several import down
 
 pytestmark = [pytest.mark.django_db, pytest.mark.thorough_on_servers]
 
@@ -119,6 +121,27 @@ def test_an_outage_is_a_sentence(root: Client, monkeypatch: pytest.MonkeyPatch) 
     assert root.get(place("overview"), headers={"HX-Request": "true"}).status_code == 503
     monkeypatch.undo()
     assert root.get(place("overview")).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("rule", ["", f"{__name__}.may_everything"])
+def test_an_outage_of_the_database_that_has_the_users_is_a_sentence(
+    root: Client, settings: Any, rule: str
+) -> None:
+    settings.TASKWORKS = {**settings.TASKWORKS, "DASHBOARD_ACCESS": rule}
+    with down("default"):
+        for response in (
+            root.get(place("overview")),
+            root.get(place("overview"), headers={"HX-Request": "true"}),
+            root.post(place("resume_queue")),
+        ):
+            assert response.status_code == 503
+            assert "The database does not answer" in response.content.decode()
+    assert root.get(place("overview")).status_code == 200
+
+
+def may_everything(request: HttpRequest, action: str, row: Any) -> bool:
+    return bool(request.user.is_superuser)
 
 
 @pytest.mark.any_database

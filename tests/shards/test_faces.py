@@ -202,6 +202,13 @@ class TestPages:
             assert answer.status_code == 503
             assert 'href="/dashboard/"' in answer.content.decode()
 
+    def test_an_outage_of_the_first_which_has_the_users_is_a_sentence(self, root: Client) -> None:
+        with down("default"):
+            for place in ("/dashboard/", f"/dashboard/database/{SHARD}/"):
+                answer = root.get(place)
+                assert answer.status_code == 503
+                assert f'href="/dashboard/database/{SHARD}/"' not in answer.content.decode()
+
     def test_an_unknown_database_is_no_page(self, root: Client) -> None:
         assert root.get("/dashboard/database/nowhere/").status_code == 404
 

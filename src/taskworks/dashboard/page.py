@@ -9,6 +9,7 @@ from django.conf import global_settings, settings
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
+from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connections
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
@@ -26,6 +27,7 @@ from taskworks.actions.verbs import Action as BulkAction
 from taskworks.actions.verbs import Verb
 from taskworks.dashboard import databases_shown, navigation
 from taskworks.dashboard.access import Access, Action
+from taskworks.dashboard.databases_shown import Tab
 from taskworks.dashboard.headers import add_headers, nonce_of
 from taskworks.dashboard.page_addresses import DATABASE, address
 from taskworks.dashboard.rendering import render
@@ -135,15 +137,22 @@ class DashboardView(View):
         return redirect_to_login(request.get_full_path(), login_address())
 
     def _problem(self, status: int, title: str, text: str) -> HttpResponse:
-        # Nothing on this page needs the database.
+        # Where there is one database, nothing on this page needs it.
         context = {
             "title": title,
             "text": text,
             "nonce": nonce_of(self.request),
             "home": databases_shown.home(self.request),
-            "databases": databases_shown.tabs(self.request) if self.access.may(Action.SEE) else [],
+            "databases": self._databases_for_who_may_see_them(),
         }
         return HttpResponse(render("problem.html", context, self.request), status=status)
+
+    def _databases_for_who_may_see_them(self) -> list[Tab]:
+        tabs = databases_shown.tabs(self.request)
+        try:
+            return tabs if tabs and self.access.may(Action.SEE) else []
+        except (DatabaseError, PermissionDenied, Http404):  # of which this page may be about
+            return []
 
 
 # Marked for translation here, and translated when they are shown.
