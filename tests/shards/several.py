@@ -7,6 +7,7 @@ from typing import Any
 from django.db import connections
 
 from taskworks.models import TaskRun
+from taskworks.store import store
 from tests.shards.backends import SHARD
 
 
@@ -34,3 +35,18 @@ def down(alias: str) -> Iterator[None]:
         connection.close()
         given.update(before[0])
         connection.settings_dict = before[1]
+
+
+@contextmanager
+def without_a_table(alias: str) -> Iterator[None]:
+    """The database has not been migrated: it has no table of runs."""
+
+    def rename(name: str, to: str) -> None:
+        with store(alias).connection.schema_editor() as editor:
+            editor.execute(f"ALTER TABLE {name} RENAME TO {to}")
+
+    rename("taskworks_taskrun", "taskworks_away")
+    try:
+        yield
+    finally:
+        rename("taskworks_away", "taskworks_taskrun")

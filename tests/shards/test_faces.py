@@ -1,6 +1,8 @@
 """What shows runs shows those of all databases, and which of these does not answer."""
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -20,8 +22,10 @@ from tests import tasks
 from tests.behavior import run_worker
 from tests.prometheus.conftest import Metrics
 from tests.shards.backends import SHARD
-from tests.shards.several import counts, down
+from tests.shards.several import counts, down, without_a_table
 from tests.shards.test_runs import bulk
+
+Unavailable = Callable[[str], AbstractContextManager[None]]
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", SHARD])
 
@@ -115,15 +119,10 @@ class TestCommands:
         with down("default"):
             assert runs[1].id in command("list", code=1)
 
-    def test_a_shard_without_tables_is_told(self, settings: Any) -> None:
-        with store(SHARD).connection.schema_editor() as editor:
-            editor.execute("ALTER TABLE taskworks_taskrun RENAME TO taskworks_away")
-        try:
+    def test_a_shard_without_tables_is_told(self) -> None:
+        with without_a_table(SHARD):
             said = command("status", code=1)
-            assert f"Run 'manage.py migrate taskworks --database {SHARD}'" in said
-        finally:
-            with store(SHARD).connection.schema_editor() as editor:
-                editor.execute("ALTER TABLE taskworks_away RENAME TO taskworks_taskrun")
+        assert f"Run 'manage.py migrate taskworks --database {SHARD}'" in said
 
 
 class TestREST:
@@ -158,8 +157,11 @@ class TestREST:
         assert listed["id"] == result.id
         assert client.get(f"/api/tasks/workflows/{result.id}/steps/").status_code == 200
 
-    def test_one_that_is_down_is_named(self, client: APIClient, runs: list[TaskResult]) -> None:
-        with down(SHARD):
+    @pytest.mark.parametrize("unavailable", [down, without_a_table])
+    def test_one_that_does_not_answer_is_named(
+        self, client: APIClient, runs: list[TaskResult], unavailable: Unavailable
+    ) -> None:
+        with unavailable(SHARD):
             page = client.get("/api/tasks/").json()
             assert [run["id"] for run in page["results"]] == [runs[0].id]
             assert page["unavailable"] == [SHARD]
@@ -201,6 +203,11 @@ class TestPages:
             answer = root.get(f"/dashboard/database/{SHARD}/")
             assert answer.status_code == 503
             assert 'href="/dashboard/"' in answer.content.decode()
+
+    def test_one_without_tables_keeps_nobody_from_the_others(self, root: Client) -> None:
+        with without_a_table(SHARD):
+            answer = root.get("/dashboard/")
+        assert (answer.status_code, b"does not answer" in answer.content) == (200, True)
 
     def test_an_outage_of_the_first_which_has_the_users_is_a_sentence(self, root: Client) -> None:
         with down("default"):

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from django.db import InterfaceError, OperationalError
+from django.db import Error as DatabaseError
 from django.http import Http404, HttpRequest
 
 from taskworks.backends.shards import databases
@@ -65,5 +65,5 @@ def _problems(alias: str) -> int | None:
     try:
         with using(alias):
             return len(findings().alarming)
-    except (OperationalError, InterfaceError):
+    except DatabaseError:  # such as one without tables
         return None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError
+from django.db import Error as DatabaseError
 from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 from rest_framework.exceptions import APIException, NotFound, PermissionDenied
@@ -96,7 +96,7 @@ def _found(pk: str, read: Callable[[UUID], T | None]) -> T | None:
             return read(id_)
     try:
         return first_in_each(lambda: read(id_))
-    except (OperationalError, InterfaceError):
+    except DatabaseError:  # such as one without tables
         raise Unavailable from None
 
 

@@ -6,7 +6,7 @@ from typing import Any, Generic, Self, TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
+from django.db import Error as DatabaseError
 from django.db.models import Model, QuerySet
 from django.http import QueryDict
 from django.utils import timezone
@@ -183,7 +183,7 @@ class ListPage(Generic[Row]):
                 rows = rows.filter(id__lt=cursor)
             try:
                 yield from [*rows.order_by("-id")[:number]]
-            except (OperationalError, InterfaceError):
+            except DatabaseError:  # such as one without tables
                 self.unavailable.append(alias)
                 if len(self.unavailable) == len(known):
                     raise
