@@ -2,17 +2,24 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from io import StringIO
+from threading import Event
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import Error as DatabaseError
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import Client
 from rest_framework.test import APIClient
 
 from taskworks import TaskResult, task_backends
+from taskworks.dashboard import databases_shown, problems_shown
+from taskworks.database.shards import using
 from taskworks.health import views as health_views
 from taskworks.models import Worker
 from taskworks.prometheus import collector
@@ -209,6 +216,41 @@ class TestPages:
             answer = root.get("/dashboard/")
         assert (answer.status_code, b"does not answer" in answer.content) == (200, True)
 
+    def test_a_silent_one_is_not_asked_for_each_page(
+        self, root: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tried = list[str]()
+        _before_each_connection(monkeypatch, tried.append)
+        with down(SHARD):
+            for _ in range(3):
+                assert b"does not answer" in root.get("/dashboard/").content
+            assert tried.count(SHARD) == 1
+            monkeypatch.setattr(databases_shown, "ASKED_AGAIN_AFTER", 0.0)
+            assert b"does not answer" in root.get("/dashboard/").content
+            assert tried.count(SHARD) == 2
+        assert b"does not answer" not in root.get("/dashboard/").content
+
+    def test_nobody_waits_for_who_asks_a_silent_one(
+        self, root: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        is_asked, may_go_on = Event(), Event()
+
+        def hang(alias: str) -> None:
+            if alias == SHARD:
+                is_asked.set()
+                may_go_on.wait(60)
+
+        _before_each_connection(monkeypatch, hang)
+        monkeypatch.setattr(problems_shown, "PATIENCE", 0.01)
+        with down(SHARD), ThreadPoolExecutor(1) as another:
+            asking = another.submit(_ask, SHARD)
+            assert is_asked.wait(60)
+            page = root.get("/dashboard/").content
+            is_still_asking = not asking.done()
+            may_go_on.set()
+            assert isinstance(asking.exception(60), DatabaseError)
+        assert (is_still_asking, b"does not answer" in page) == (True, True)
+
     def test_an_outage_of_the_first_which_has_the_users_is_a_sentence(self, root: Client) -> None:
         with down("default"):
             for place in ("/dashboard/", f"/dashboard/database/{SHARD}/"):
@@ -222,6 +264,24 @@ class TestPages:
     def test_the_admin_says_which_one_it_shows(self, root: Client) -> None:
         page = root.get("/admin/taskworks/taskrun/").content.decode()
         assert "This list is that of the database default." in page
+
+
+def _before_each_connection(monkeypatch: pytest.MonkeyPatch, call: Callable[[str], None]) -> None:
+    connect = BaseDatabaseWrapper.connect
+
+    def called_before(self: BaseDatabaseWrapper) -> None:
+        call(self.alias)
+        connect(self)
+
+    monkeypatch.setattr(BaseDatabaseWrapper, "connect", called_before)
+
+
+def _ask(alias: str) -> None:
+    try:
+        with using(alias):
+            problems_shown.findings()
+    finally:
+        connections.close_all()
 
 
 class TestHealthAndMetrics:

@@ -5,10 +5,15 @@ from typing import NamedTuple
 from django.db import Error as DatabaseError
 from django.http import Http404, HttpRequest
 
+from taskworks import real_time as time
 from taskworks.backends.shards import databases
 from taskworks.dashboard.page_addresses import address_of_database
 from taskworks.database.shards import using
 from taskworks.store import store_alias
+
+ASKED_AGAIN_AFTER = 10.0  # seconds, or each page would wait for one that is silent
+# The databases that have not answered, and when they were asked.
+silent_since: dict[str, float] = {}
 
 
 class Tab(NamedTuple):
@@ -51,7 +56,7 @@ def tabs(request: HttpRequest) -> list[Tab]:
 
 def states(request: HttpRequest) -> list[State]:
     """Return how each is; none if there is only one."""
-    return [State(tab, _problems(tab.alias)) for tab in tabs(request)]
+    return [State(tab, _problems(tab)) for tab in tabs(request)]
 
 
 def home(request: HttpRequest) -> str:
@@ -59,11 +64,23 @@ def home(request: HttpRequest) -> str:
     return address_of_database(request, None)
 
 
-def _problems(alias: str) -> int | None:
+def _problems(tab: Tab) -> int | None:
     from taskworks.dashboard.problems_shown import findings
 
-    try:
-        with using(alias):
-            return len(findings().alarming)
-    except DatabaseError:  # such as one without tables
+    if not tab.is_current and _was_just_silent(tab.alias):
         return None
+    try:
+        with using(tab.alias):
+            found = findings()
+    except TimeoutError:  # another thread still waits for it
+        return None
+    except DatabaseError:  # such as one without tables
+        silent_since[tab.alias] = time.monotonic()
+        return None
+    silent_since.pop(tab.alias, None)
+    return len(found.alarming)
+
+
+def _was_just_silent(alias: str) -> bool:
+    since = silent_since.get(alias)
+    return since is not None and time.monotonic() - since < ASKED_AGAIN_AFTER

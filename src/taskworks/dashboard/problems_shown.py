@@ -12,6 +12,7 @@ from taskworks.problems.situation import Situation
 from taskworks.store import store
 
 KEPT_FOR = 10.0  # seconds: some rules read more than a page does
+PATIENCE = 1.0  # seconds to wait for another thread that asks a database whose page this is not
 # The page that shows what a problem is about.
 PAGES = {
     "queue_without_worker": "queues",
@@ -52,8 +53,11 @@ def problems(request: HttpRequest) -> list[Shown]:
 
 
 def findings() -> Findings:
-    """Return what is wrong with the database that is meant."""
-    return _findings.get()
+    """
+    Return what is wrong with the database that is meant; raise TimeoutError if another thread has
+    been asking it for longer than PATIENCE.
+    """
+    return _findings.get(patience=PATIENCE)
 
 
 def unknown() -> list[str]:

@@ -10,6 +10,7 @@ from taskworks.store import store_alias
 T = TypeVar("T")
 
 USABLE_FOR = 10.0  # seconds, while a new one is being made
+FOREVER = -1.0  # of a lock
 
 
 class Shared(Generic[T]):
@@ -22,10 +23,13 @@ class Shared(Generic[T]):
         self._make, self._seconds = make, seconds
         self._kept: dict[str, _Kept[T]] = {}
 
-    def get(self) -> T:
-        """Return the last one, or a new one; raise what making it raises."""
+    def get(self, patience: float = FOREVER) -> T:
+        """
+        Return the last one, or a new one. Raise what making it raises, or TimeoutError if another
+        thread is still making it after so many seconds.
+        """
         kept = self._kept.setdefault(store_alias(), _Kept(self._make, self._seconds))
-        return kept.get()
+        return kept.get(patience)
 
     def forget(self) -> None:
         """Make a new one next time: something was changed."""
@@ -41,15 +45,15 @@ class _Kept(Generic[T]):
         self._lock = threading.Lock()
         self._last: tuple[float, T] | None = None
 
-    def get(self) -> T:
+    def get(self, patience: float) -> T:
         last = self._last
         if last and _age(last) < self._seconds:
             return last[1]
         if last and _age(last) < USABLE_FOR:
             if not self._lock.acquire(blocking=False):
                 return last[1]
-        else:
-            self._lock.acquire()
+        elif not self._lock.acquire(timeout=patience):
+            raise TimeoutError
         try:
             return self._made()
         finally:
