@@ -295,20 +295,22 @@ class TestHealthAndMetrics:
             assert databases["default"]["database"] == "ok"
             assert databases[SHARD]["database"] == "problem"
 
-    def test_metrics_have_the_database(self, client: Client, runs: list[TaskResult]) -> None:
+    def test_metrics_say_which_one(self, client: Client, runs: list[TaskResult]) -> None:
         run_worker("--backend", "bulk")
         found = Metrics(client.get("/metrics").content.decode())
-        assert found.value("taskworks_runs", database=SHARD, state="ready", queue="mail") == 0
-        labels = {"database": SHARD, "outcome": "successful", "backend": "bulk"}
+        assert found.value("taskworks_runs", shard=SHARD, state="ready", queue="mail") == 0
+        labels = {"shard": SHARD, "outcome": "successful", "backend": "bulk"}
         assert found.value("taskworks_runs_finished_total", **labels) == 1
         for alias in ("default", SHARD):
-            assert found.value("taskworks_scrape_ok", database=alias) == 1
+            assert found.value("taskworks_scrape_ok", shard=alias) == 1
+            vendor = connections[alias].vendor
+            assert found.value("taskworks_build_info", shard=alias, database=vendor) == 1
 
     def test_metrics_of_one_that_is_down(self, client: Client, runs: list[TaskResult]) -> None:
         with down(SHARD):
             found = Metrics(client.get("/metrics").content.decode())
-        assert found.value("taskworks_scrape_ok", database="default") == 1
-        assert found.value("taskworks_scrape_ok", database=SHARD) == 0
+        assert found.value("taskworks_scrape_ok", shard="default") == 1
+        assert found.value("taskworks_scrape_ok", shard=SHARD) == 0
 
 
 def test_a_worker_is_stopped_where_it_is() -> None:

@@ -15,7 +15,7 @@ from taskworks.prometheus.gauges import build_info, gauges
 from taskworks.prometheus.latest import Latest, Reading
 from taskworks.store import store
 
-DATABASE = "database"  # the label of metrics, if there are several
+SHARD = "shard"  # the label of metrics, if there are several; "database" is one of build_info
 
 
 class TaskworksCollector(Collector):
@@ -32,7 +32,7 @@ class TaskworksCollector(Collector):
         return families(None)
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metrics; if there are several databases, with the label ``database``."""
+        """Yield the metrics; if there are several databases, with the label ``shard``."""
         aliases = databases()
         readings = {alias: self._of(alias).get() for alias in aliases}
         if len(aliases) == 1:
@@ -54,7 +54,7 @@ def _together(readings: Mapping[str, Reading]) -> Iterator[Metric]:
     for alias, reading in readings.items():
         for metric in families(reading):
             samples = [
-                sample._replace(labels={**sample.labels, DATABASE: alias})
+                sample._replace(labels={**sample.labels, SHARD: alias})
                 for sample in metric.samples
             ]
             known = metrics.setdefault(metric.name, metric)
