@@ -21,7 +21,7 @@ from taskworks import TaskResult, task_backends
 from taskworks.dashboard import databases_shown, problems_shown
 from taskworks.database.shards import using
 from taskworks.health import views as health_views
-from taskworks.models import Worker
+from taskworks.models import TaskRun, Worker
 from taskworks.prometheus import collector
 from taskworks.store import store
 from taskworks.workflows import Workflow
@@ -329,3 +329,18 @@ def test_runs_that_were_left_behind_are_a_problem(settings: Any) -> None:
     assert task_backends["other"].database == SHARD
     said = command("health", code=1)
     assert "in the database 'default', and workers look for them in 'queue'" in said
+
+
+def test_what_was_left_behind_is_not_called_deleted(settings: Any, root: Client) -> None:
+    flow = Workflow("sum")
+    flow.add("one", tasks.noop.using(backend="other"))
+    workflow, result = flow.enqueue(), tasks.noop.using(backend="other").enqueue()
+    elsewhere = {**settings.TASKS["other"], "OPTIONS": {"DATABASE": SHARD}}
+    settings.TASKS = {**settings.TASKS, "other": elsewhere}
+    where = "It is in the database 'default', but TASKS says that its backend has its runs in"
+    assert f"{where} '{SHARD}'" in command("cancel", result.id, code=1)
+    assert f"{where} '{SHARD}'" in command("send", result.id, "paid", code=1)
+    TaskRun.objects.using("default").filter(id=result.id).update(state="failed")
+    assert f"{where} '{SHARD}'" in command("retry", result.id, code=1)
+    for verb in ("--cancel", "--retry"):
+        assert f"{where} '{SHARD}'" in command("workflows", workflow.id, verb, code=1)

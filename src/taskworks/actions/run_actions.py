@@ -5,10 +5,12 @@ from typing import Any, NamedTuple
 
 from django.utils.translation import gettext_noop as _
 
+from taskworks.backends.shards import databases
 from taskworks.exceptions import InvalidTaskBackend, TaskResultDoesNotExist
-from taskworks.models import TaskRun
+from taskworks.models import TaskRun, Workflow
 from taskworks.options.tasks_setting import backend_of
-from taskworks.sentences import sentence
+from taskworks.sentences import Sentence, sentence
+from taskworks.store import alias_for
 
 
 class Verdict(StrEnum):
@@ -41,7 +43,7 @@ def cancel(run: TaskRun) -> Answer:
             return _not_applicable(sentence(_("It had finished before.")))
         is_cancelled = backend.get_result(str(run.id)).is_cancelled
     except TaskResultDoesNotExist:
-        return _not_applicable(sentence(_("It has been deleted.")))
+        return _not_applicable(why_missing(run))
     return Answer(Verdict.CANCELLED if is_cancelled else Verdict.ASKED_TO_STOP)
 
 
@@ -56,7 +58,7 @@ def retry(run: TaskRun, *, fresh: bool = False) -> Answer:
     try:
         retried = backend.retry(str(run.id), **({"fresh": True} if fresh else {}))
     except TaskResultDoesNotExist:
-        return _not_applicable(sentence(_("It has been deleted.")))
+        return _not_applicable(why_missing(run))
     if retried:
         return Answer(Verdict.RETRIED)
     return _not_applicable(sentence(_("Only a failed or cancelled run can be retried.")))
@@ -73,7 +75,7 @@ def send(run: TaskRun, name: str, value: Any = None) -> Answer:
     try:
         sent = backend.send(str(run.id), name, value)
     except TaskResultDoesNotExist:
-        return _not_applicable(sentence(_("It has been deleted.")))
+        return _not_applicable(why_missing(run))
     if sent:
         return Answer(Verdict.SENT)
     return _not_applicable(
@@ -95,6 +97,18 @@ def _backend_that_can(verb: str, run: TaskRun, phrase: str | None = None) -> Any
             f"{phrase or verb} runs."
         )
     return backend
+
+
+def why_missing(row: TaskRun | Workflow) -> Sentence:
+    """Return why the backend of a row that was read does not find it."""
+    here, there = row._state.db, alias_for(row.backend)
+    if here == there or here not in databases():  # it was read from a replica
+        return sentence(_("It has been deleted."))
+    moved = _(
+        "It is in the database %(here)s, but TASKS says that its backend has its runs in "
+        "%(there)s: set the DATABASE of the backend back to act on it."
+    )
+    return sentence(moved, here=repr(here), there=repr(there))
 
 
 def _not_applicable(reason: str) -> Answer:

@@ -2,13 +2,11 @@
 
 from typing import Any, NamedTuple
 
-from taskworks.actions.run_actions import Answer, Verdict
+from taskworks.actions.run_actions import Answer, Verdict, why_missing
 from taskworks.exceptions import InvalidTaskBackend, WorkflowDoesNotExist
 from taskworks.models import Workflow
 from taskworks.options.tasks_setting import backend_of
 from taskworks.workflows.workflow_result import WorkflowResult
-
-DELETED = "It has been deleted."
 
 
 class Retried(NamedTuple):
@@ -29,7 +27,7 @@ def cancel(row: Workflow) -> Answer:
         if not result.cancel():
             return Answer(Verdict.NOT_APPLICABLE, "It had finished before.")
     except WorkflowDoesNotExist:
-        return Answer(Verdict.NOT_APPLICABLE, DELETED)
+        return Answer(Verdict.NOT_APPLICABLE, why_missing(row))
     return Answer(Verdict.CANCELLED if result.is_finished else Verdict.ASKED_TO_STOP)
 
 
@@ -48,7 +46,7 @@ def retry(row: Workflow, from_step: str | None = None, *, again: bool = False) -
         if runs := result.retry(from_=from_step, again=again):
             return Retried(Verdict.RETRIED, runs=runs)
     except WorkflowDoesNotExist:
-        return Retried(Verdict.NOT_APPLICABLE, DELETED)
+        return Retried(Verdict.NOT_APPLICABLE, why_missing(row))
     return Retried(Verdict.NOT_APPLICABLE, _why_nothing(result, from_step, again=again))
 
 
