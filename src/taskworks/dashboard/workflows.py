@@ -25,6 +25,7 @@ from taskworks.dashboard.runs.rows import seen_by
 from taskworks.dashboard.snapshot import forget_snapshot
 from taskworks.dashboard.workflow_graph import graph
 from taskworks.models import RunState, Workflow
+from taskworks.sentences import translated
 from taskworks.store import store
 from taskworks.store.statements import chunks
 
@@ -156,7 +157,7 @@ class CancelWorkflow(WorkflowAction):
     def act_on(self, workflow: Workflow) -> str:
         answer = workflow_actions.cancel(workflow)
         if answer.verdict == Verdict.NOT_APPLICABLE:
-            raise Refused(answer.reason)
+            raise Refused(translated(answer.reason))
         self.record(workflow, answer.verdict)
         return _("The workflow is being cancelled.")
 
@@ -167,7 +168,7 @@ class RetryWorkflow(WorkflowAction):
     def act_on(self, workflow: Workflow) -> str:
         retried = workflow_actions.retry(workflow)
         if retried.verdict == Verdict.NOT_APPLICABLE:
-            raise Refused(retried.reason)
+            raise Refused(translated(retried.reason))
         self.record(workflow, f"retried: {retried.runs} runs")
         return _("Members that are retried: %(number)s.") % {"number": retried.runs}
 
