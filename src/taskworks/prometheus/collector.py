@@ -54,8 +54,7 @@ def _together(readings: Mapping[str, Reading]) -> Iterator[Metric]:
     for alias, reading in readings.items():
         for metric in families(reading):
             samples = [
-                sample._replace(labels={**sample.labels, SHARD: alias})
-                for sample in metric.samples
+                sample._replace(labels={**sample.labels, SHARD: alias}) for sample in metric.samples
             ]
             known = metrics.setdefault(metric.name, metric)
             known.samples = samples if known is metric else [*known.samples, *samples]
