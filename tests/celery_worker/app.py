@@ -5,15 +5,15 @@ import time
 from pathlib import Path
 
 from celery import Celery
-from kombu import Exchange, Queue
+
+from tests.celery_worker.broker_queue import broker_queue
 
 QUEUE = os.environ.get("TASKWORKS_TEST_CELERY_QUEUE", "taskworks-tests")
 
 app = Celery("tests", broker=os.environ.get("TASKWORKS_TEST_BROKER", "memory://"))
 app.conf.update(
     task_default_queue=QUEUE,
-    # What a test leaves behind at the broker goes by itself.
-    task_queues=[Queue(QUEUE, Exchange(QUEUE, auto_delete=True), routing_key=QUEUE, expires=600.0)],
+    task_queues=[broker_queue(QUEUE)],
     task_default_exchange=QUEUE,
     task_default_routing_key=QUEUE,
     broker_connection_retry_on_startup=True,
