@@ -34,7 +34,11 @@ def databases() -> list[str]:
 def _used() -> dict[str, str]:
     """Return the database of each backend that has one."""
     used = dict[str, str]()
-    for alias in aliases():
+    try:
+        names = aliases()
+    except InvalidTaskBackend:  # TASKS is no dict, which a check reports
+        return used
+    for alias in names:
         with suppress(InvalidTaskBackend, ImproperlyConfigured):  # which a check reports
             backend = backend_of(alias)
             if isinstance(backend, DatabaseBackend):

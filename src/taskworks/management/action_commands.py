@@ -20,6 +20,7 @@ from taskworks.filtering import RunFilter
 from taskworks.filtering.arguments import meant_by
 from taskworks.logs import visible
 from taskworks.management.argument_types import integer, run_id
+from taskworks.management.exit_codes import INTERRUPTED
 from taskworks.management.filter_options import add_filter, filter_of
 from taskworks.management.output import (
     SUMMARY,
@@ -31,7 +32,6 @@ from taskworks.management.output import (
 )
 from taskworks.management.progress_bar import ProgressBar
 from taskworks.management.reach import check_reachable
-from taskworks.management.run_command import INTERRUPTED
 from taskworks.models import TaskRun
 from taskworks.store import store
 

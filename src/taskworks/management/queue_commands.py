@@ -17,9 +17,9 @@ from taskworks.actions import clearing, pausing
 from taskworks.actions.scopes import demand, demand_here, scope_of
 from taskworks.logs import visible
 from taskworks.management.argument_types import database_backend, point_in_time, seconds
+from taskworks.management.exit_codes import INTERRUPTED, TIMED_OUT
 from taskworks.management.output import add_json, print_json, print_line
 from taskworks.management.reach import check_reachable
-from taskworks.management.run_command import INTERRUPTED, TIMED_OUT
 from taskworks.models import Pause
 from taskworks.models.pause import LIMIT, TASK, Scope
 from taskworks.options.limits import OF_NONE

@@ -15,13 +15,11 @@ from taskworks.management.argument_types import (
     seconds,
     task,
 )
+from taskworks.management.exit_codes import INTERRUPTED, TIMED_OUT
 from taskworks.management.output import add_json, print_json, print_line
 from taskworks.management.reach import check_reachable
 from taskworks.result import wait_for
 from taskworks.tracebacks import summary_of
-
-INTERRUPTED = 130  # the exit code of a command that was ended by Ctrl-C
-TIMED_OUT = 3  # the exit code when the wait is over
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

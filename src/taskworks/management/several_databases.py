@@ -18,8 +18,8 @@ from taskworks.backends.shards import databases
 from taskworks.conf import nearest
 from taskworks.database.shards import using
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS
+from taskworks.management.exit_codes import INTERRUPTED
 from taskworks.management.output import print_json, print_line
-from taskworks.management.run_command import INTERRUPTED
 from taskworks.management.subcommands import Implementation
 from taskworks.models import FailureGroup, Schedule, TaskRun, Worker, Workflow
 from taskworks.store import alias_for
