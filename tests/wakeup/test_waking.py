@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -311,7 +312,8 @@ def test_a_worker_that_finds_what_it_was_not_told_of_polls_as_usual(
     worker = start_worker(interval=1.0)
     wait_for(lambda: is_subscribed(worker), "it is subscribed")
     schedule = worker._intake._poll_schedule
-    wait_for(lambda: schedule._pause == 1.0, "it polls rarely")
+    # After the look that follows the news of the subscription.
+    wait_for(lambda: (schedule._pause, schedule._again_at) == (1.0, math.inf), "it polls rarely")
     settings.TASKWORKS = {**settings.TASKWORKS, "WAKEUP": ""}  # of who enqueues
     wait_until_executed(tasks.noop.enqueue())
     wait_for(lambda: schedule._missed_at > 0, "it notices")
