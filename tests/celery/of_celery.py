@@ -83,3 +83,8 @@ def noted(number: int) -> int:
     if number < 0:
         raise ValueError("negative")
     return number
+
+
+@shared_task
+def goes_on() -> None:
+    goes_on.retry(countdown=60, throw=False)

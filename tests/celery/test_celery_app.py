@@ -25,7 +25,8 @@ from tests.moving import taskworks
 
 pytest.importorskip("celery")
 
-from celery import signals
+import celery
+from celery import _state, signals
 
 from taskworks.celery import Celery
 from tests.celery import of_celery
@@ -59,6 +60,17 @@ def delay_of(result: Any) -> float:
 
 def make_due() -> None:
     TaskRun.objects.scheduled().update(available_at=timezone.now() - timedelta(hours=1))
+
+
+@pytest.fixture
+def made_last() -> Iterator[Any]:
+    """Another app, which Celery takes for the current one in threads."""
+    before = _state.default_app
+    another = celery.Celery("another", broker="memory://", set_as_current=False)
+    another.set_default()
+    yield another
+    _state.set_default_app(before)
+    another.close()
 
 
 def run_all() -> None:
@@ -253,6 +265,14 @@ def test_without_celery_the_sentence_says_what_to_install() -> None:
 
 
 # Packages from PyPI.
+
+
+@pytest.mark.usefixtures("made_last")
+def test_a_shared_task_retries_itself_though_another_app_was_made_since(app: Any) -> None:
+    result = of_celery.goes_on.delay()
+    run_worker("--threads", "1")
+    assert run_of(result).state == "successful"  # with throw=False, it has gone on
+    assert TaskRun.objects.scheduled().get().task_path == run_of(result).task_path
 
 
 @pytest.mark.skipif(django.VERSION >= (6, 0), reason="it does not support Django 6.0")

@@ -1,7 +1,7 @@
 """Tasks of the real Celery as tasks of Taskworks, whose attempts Celery's own tracer executes."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -155,11 +155,14 @@ def _executed(app: Any, task: Any, ours: Task[..., Any], given: _Given) -> Any:
     args, kwargs = decoded([*given[0]]), decoded(dict(given[1]))
     request = from_context(task.name, args, kwargs)
     if request.called_directly or request.is_eager:
-        return encoded(task.apply(args, kwargs).get(disable_sync_subtasks=False))
+        with _current(app):
+            return encoded(task.apply(args, kwargs).get(disable_sync_subtasks=False))
     attempt = _Attempt(request.id or "")
     token = _attempt.set(attempt)
     try:
-        traced = _tracer(app, task, request)(request.id, args, kwargs, _as_celery_has_it(request))
+        with _current(app):
+            trace = _tracer(app, task, request)
+            traced = trace(request.id, args, kwargs, _as_celery_has_it(request))
     finally:
         _attempt.reset(token)
     outcome: Any = None if traced.info is None else traced.info.retval
@@ -173,6 +176,22 @@ def _executed(app: Any, task: Any, ours: Task[..., Any], given: _Given) -> Any:
     if state == "FAILURE":
         raise outcome
     return None if task.ignore_result or state == "IGNORED" else encoded(traced.retval)
+
+
+@contextmanager
+def _current(app: Any) -> Iterator[None]:
+    """
+    Have this app be Celery's current one in this thread: ``retry`` of a shared task is that of the
+    current app's task, and a project may have made another app since.
+    """
+    from celery import _state as of_celery
+
+    before = of_celery._tls.current_app
+    app.set_current()
+    try:
+        yield
+    finally:
+        of_celery._set_current_app(before)
 
 
 def _tracer(app: Any, task: Any, request: Request) -> Any:
