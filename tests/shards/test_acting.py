@@ -121,6 +121,19 @@ class TestQueues:
         assert control.resume("mail", backend="gone")
         assert paused() == NOTHING
 
+    def test_so_does_a_command(self) -> None:
+        Pause.objects.using(SHARD).create(
+            kind="queue", name="mail", backend="gone", at=store(SHARD).read_clock()
+        )
+        command("resume", "mail", "--backend", "gone")
+        assert paused() == NOTHING
+
+    def test_runs_of_a_backend_that_is_gone_are_found_wherever_they_are(self) -> None:
+        result = bulk(tasks.noop).enqueue()
+        TaskRun.objects.using(SHARD).update(backend="gone")
+        assert result.id in command("list", "--backend", "gone")
+        assert control.preview_runs("cancel", backend="gone").count == 1
+
 
 def test_receivers_know_nothing_of_the_database_of_a_command() -> None:
     def pause(**given: Any) -> None:

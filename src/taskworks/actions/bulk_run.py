@@ -69,7 +69,7 @@ def start_there(action: Action, meant: RunFilter, *, by: Any = "") -> TaskResult
     if len(where) > 1:
         raise ValueError(
             f"Runs are in {len(where)} databases ({', '.join(where)}), and one run acts on those "
-            "of its own: name the backend."
+            "of its own: name the backend, one that is in TASKS."
         )
     with using(where[0]):
         return start(action, meant, by=by)

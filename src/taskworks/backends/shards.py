@@ -134,8 +134,14 @@ def databases_of(scope: Scope) -> list[str]:
 
 
 def databases_of_backends(names: Iterable[str]) -> list[str]:
-    """Return those that have the runs of these backends; all if none is named."""
-    return [*dict.fromkeys(map(alias_for, names))] or databases()
+    """
+    Return those that have the runs of these backends; all if none is named, or one that has no
+    database in TASKS, or none any more.
+    """
+    names, used = [*names], _used()
+    if not names or not used.keys() >= {*names}:
+        return databases()
+    return [*dict.fromkeys(used[name] for name in names)]
 
 
 def in_which(alias: str) -> str:

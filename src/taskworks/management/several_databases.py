@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.db import Error as DatabaseError
 from django.db.models import Model
 
-from taskworks.backends.shards import databases
+from taskworks.backends.shards import databases, databases_of_backends
 from taskworks.conf import nearest
 from taskworks.database.shards import using
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS
@@ -92,8 +92,10 @@ def _parts(name: str, options: dict[str, Any]) -> list[Part]:
     known = databases()
     if len(known) == 1:
         return [(known[0], options)]
+    if name == "run":  # once, also for a backend that stores no runs
+        return [(alias_for(options["task"].backend), options)]
     if backends := _backends(name, options):
-        return [(alias, options) for alias in dict.fromkeys(map(_database_of, backends))]
+        return [(alias, options) for alias in databases_of_backends(backends)]
     named = NAMED.get(name)
     if named and (values := _values(options.get(named.argument))):
         return _found(known, named, values, options)
@@ -112,18 +114,12 @@ def _known(alias: str) -> str:
     return alias
 
 
-def _backends(name: str, options: Mapping[str, Any]) -> list[Any]:
-    """Return the backends that are named, that of the task, or that of the queue."""
-    if name == "run":
-        return [options["task"].backend]
+def _backends(name: str, options: Mapping[str, Any]) -> list[str]:
+    """Return the backends that are named, or that of the queue."""
     given = _values(options.get("backend"))
-    return given or (
-        [DEFAULT_TASK_BACKEND_ALIAS] if name in OF_A_QUEUE and options["queue"] else []
-    )
-
-
-def _database_of(backend: Any) -> str:
-    return alias_for(getattr(backend, "alias", backend))
+    if not given and name in OF_A_QUEUE and options["queue"]:
+        return [DEFAULT_TASK_BACKEND_ALIAS]
+    return [getattr(backend, "alias", backend) for backend in given]
 
 
 def _values(given: Any) -> list[Any]:
