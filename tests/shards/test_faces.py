@@ -103,6 +103,10 @@ class TestCommands:
 
     def test_top(self) -> None:
         assert command("top", "--once").count("Database '") == 2
+        with down(SHARD):
+            said = command("top", "--once", code=1)
+        assert "Nothing is wrong." in said
+        assert said.count(f"The database '{SHARD}' does not answer") == 2  # shown, and the error
 
     def test_run_goes_to_the_database_of_the_task(self) -> None:
         command("run", "tests.tasks.noop")

@@ -82,6 +82,8 @@ def _show(command: BaseCommand, known: Sequence[str], *, is_live: bool) -> None:
         else:
             _print(command, seen)
     command.stdout.flush()
+    if silent and not is_live:
+        raise CommandError(" ".join(silent))
 
 
 def _seen_or_why_not(alias: str) -> Look | str:
