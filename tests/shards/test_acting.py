@@ -214,6 +214,22 @@ class TestOneThatDoesNotAnswer:
         numbers = {one: Limit.objects.using(one).get(name="narrow").at_once for one in BOTH}
         assert numbers == {one: 2 if one == silent else 5 for one in BOTH}
 
+    def test_a_limit_by_a_command(self, silent: str) -> None:
+        for alias in BOTH:
+            limit(alias)
+        with down(silent):
+            said = command("limits", "narrow", "--at-once", "5", code=1)
+        assert f"The database '{silent}' cannot be reached" in said
+        numbers = {one: Limit.objects.using(one).get(name="narrow").at_once for one in BOTH}
+        assert numbers == {one: 2 if one == silent else 5 for one in BOTH}
+
+    def test_a_group_of_failures_by_a_command(self, silent: str) -> None:
+        for alias in BOTH:
+            group(alias)
+        with down(silent):
+            said = command("failures", "0123456789abcdef", "--mute-until", "3600", code=1)
+        assert f"The database '{silent}' cannot be reached" in said
+
     def test_a_group_of_failures(self, silent: str) -> None:
         for alias in BOTH:
             group(alias)
@@ -248,6 +264,13 @@ class TestOneThatRefuses:
         assert (changed.at_once, changed._state.db) == (5, alias)
         with pytest.raises(ValueError, match=f"in the database 'default' or '{SHARD}'"):
             control.change_limit("narow", at_once=5)
+
+    @pytest.mark.parametrize("alias", BOTH)
+    def test_so_it_is_by_a_command(self, alias: str) -> None:
+        limit(alias)
+        assert "narrow" in command("limits", "narrow", "--at-once", "5")
+        assert Limit.objects.using(alias).get(name="narrow").at_once == 5
+        assert "There is no limit 'narow'" in command("limits", "narow", code=2)
 
     @pytest.mark.parametrize("alias", BOTH)
     def test_so_is_a_group_of_failures(self, alias: str) -> None:

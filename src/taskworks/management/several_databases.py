@@ -21,7 +21,7 @@ from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS
 from taskworks.management.exit_codes import INTERRUPTED
 from taskworks.management.output import print_json, print_line
 from taskworks.management.subcommands import Implementation
-from taskworks.models import FailureGroup, Schedule, TaskRun, Worker, Workflow
+from taskworks.models import FailureGroup, Limit, Schedule, TaskRun, Worker, Workflow
 from taskworks.store import alias_for
 
 
@@ -31,6 +31,7 @@ class Named(NamedTuple):
     argument: str
     model: type[Model]
     column: str
+    is_in_one: bool = True  # not more: then one that does not answer may have it, too
 
 
 RUNS, RUN = Named("ids", TaskRun, "id"), Named("id", TaskRun, "id")
@@ -44,7 +45,8 @@ NAMED = {
     "delete": RUNS,
     "workflows": Named("id", Workflow, "id"),
     "schedules": Named("labels", Schedule, "label"),
-    "failures": Named("group", FailureGroup, "fingerprint"),
+    "failures": Named("group", FailureGroup, "fingerprint", is_in_one=False),
+    "limits": Named("name", Limit, "name", is_in_one=False),
     "stop-worker": Named("ids", Worker, "id"),
 }
 OF_A_QUEUE = {"pause", "resume", "clear", "drain"}
@@ -142,6 +144,8 @@ def _found(
             f"{' and '.join(map(repr, silent))} cannot be reached, and no other database has "
             f"{' or '.join(map(str, left))}."
         )
+    if not named.is_in_one:
+        found |= {alias: [*values] for alias in silent}
     return [
         (alias, options | {named.argument: _as_given(options[named.argument], some)})
         for alias, some in ({known[0]: left} if left else found).items()
