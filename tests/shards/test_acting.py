@@ -10,7 +10,7 @@ from django.contrib.admin.models import LogEntry
 from django.db import Error as DatabaseError
 from django.test import Client
 
-from taskworks import control
+from taskworks import control, task
 from taskworks.actions import bulk as bulk_actions
 from taskworks.actions import clearing, scopes
 from taskworks.database.shards import using
@@ -133,6 +133,16 @@ class TestQueues:
         TaskRun.objects.using(SHARD).update(backend="gone")
         assert result.id in command("list", "--backend", "gone")
         assert control.preview_runs("cancel", backend="gone").count == 1
+
+
+@task(backend="immediate")
+def pause_noop() -> None:
+    control.pause(task=tasks.noop)
+
+
+def test_a_task_that_a_command_executes_at_once_knows_nothing_of_its_database() -> None:
+    command("run", f"{__name__}.pause_noop")
+    assert paused() == {alias: [NOOP] for alias in BOTH}
 
 
 def test_receivers_know_nothing_of_the_database_of_a_command() -> None:

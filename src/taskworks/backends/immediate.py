@@ -7,6 +7,7 @@ from taskworks.backends.not_storing import NotStoring
 from taskworks.context import TaskContext, entered
 from taskworks.definition import Task
 from taskworks.log_lines import messages_of
+from taskworks.meant_database import none_in_force
 from taskworks.progress import RunChannel
 from taskworks.result import as_our_result, message
 
@@ -25,7 +26,8 @@ class ImmediateBackend(NotStoring, framework.ImmediateBackend):
 
     def enqueue(self, task: framework.Task, args: Any, kwargs: Any) -> Any:
         """Execute a run, and return its result, with the progress that it has reported."""
-        result = as_our_result(super().enqueue(task, args, kwargs))
+        with none_in_force():  # for the task, and for receivers
+            result = as_our_result(super().enqueue(task, args, kwargs))
         reported = self._channels.pop(result.id).columns
         reported["messages"] = [message(entry) for entry in messages_of(reported["messages"])]
         for name, value in reported.items():
