@@ -112,6 +112,14 @@ class TestCommands:
         command("run", "tests.tasks.noop")
         assert counts() == (1, 0)
 
+    def test_prune_refuses_a_database_that_its_backend_has_no_runs_in(
+        self, runs: list[TaskResult]
+    ) -> None:
+        said = command("prune", "--database", SHARD, code=2)
+        assert f"'default' has its runs in the database 'default', not in '{SHARD}'" in said
+        assert "Deleted 0" in command("prune", "--backend", "bulk", "--database", SHARD)
+        assert "Deleted 0" in command("prune", "--backend", "bulk")
+
     def test_an_unknown_database(self) -> None:
         said = command("list", "--database", "quue", code=2)
         assert "has its runs in the database 'quue'. Did you mean 'queue'?" in said

@@ -4,13 +4,14 @@ import argparse
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
+from taskworks.backends.database import DatabaseBackend
 from taskworks.duties.prune import prunable, prune
 from taskworks.duties.tidy import tidy
 from taskworks.management.argument_types import database_backend, days, names
 from taskworks.options.retention import Rule, retention_of
-from taskworks.store import store
+from taskworks.store import store, store_alias
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(command: BaseCommand, options: dict[str, Any]) -> None:
+    _refuse_another_database(options["backend"])
     rules = _rules(options)
     if options["dry_run"]:
         count, verb = prunable(store(), rules), "Would delete"
@@ -57,6 +59,16 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
         tidy(store())
     if options["verbosity"] > 0:
         command.stdout.write(f"{verb} {count} task run{'' if count == 1 else 's'}.")
+
+
+def _refuse_another_database(backend: DatabaseBackend) -> None:
+    if backend.database != store_alias():
+        raise CommandError(
+            f"The backend {backend.alias!r} has its runs in the database {backend.database!r}, "
+            f"not in {store_alias()!r}: nothing was deleted. Name one of its backends with "
+            "--backend.",
+            returncode=2,
+        )
 
 
 def _rules(options: dict[str, Any]) -> list[Rule]:
