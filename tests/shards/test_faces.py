@@ -340,7 +340,7 @@ def test_runs_that_were_left_behind_are_a_problem(settings: Any) -> None:
     settings.TASKS = {**settings.TASKS, "other": elsewhere}
     assert task_backends["other"].database == SHARD
     said = command("health", code=1)
-    assert "in the database 'default', and workers look for them in 'queue'" in said
+    assert "in the database 'default', 1 run is ready, and workers look for them in 'queue'" in said
 
 
 def test_what_was_left_behind_is_not_called_deleted(settings: Any, root: Client) -> None:

@@ -6,7 +6,6 @@ asks while it is being made gets the one before.
 """
 
 from collections import Counter
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
@@ -117,11 +116,6 @@ class Snapshot:
     def living(self) -> list[Working]:
         """The workers that are neither given up nor silent."""
         return [one for one in self.workers.value or () if one.is_living]
-
-    def count_of(self, state: RunState) -> int | None:
-        """Return how many runs are in a state; None if that could not be read."""
-        counts: Mapping[RunState, int] = self.states.value or {}
-        return counts.get(state)
 
     def _workers(self, store: Store) -> list[Working]:
         now, in_hand = self._now(store), Counter[UUID]()

@@ -18,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="Leave out what takes longer, or more than reads: whether notifications arrive, and "
-        "whether SQLite can be written.",
+        help="Leave out what takes longer, or more than reads: whether notifications and "
+        "wake-ups arrive, and whether SQLite can be written.",
     )
     parser.add_argument(
         "--critical",

@@ -72,11 +72,25 @@ def _left_behind(situation: Situation, queue: QueueState, home: str) -> Problem:
         "queue_without_worker",
         Severity.CRITICAL,
         _named(queue),
-        f"{_ready(queue).capitalize()} in {_named(queue)} in the database "
-        f"{situation.store.alias!r}, and workers look for them in {home!r}, where TASKS says that "
-        "the runs of this backend are.",
-        f"Have a backend with another name execute them, or set OPTIONS['DATABASE'] of "
-        f"{queue.backend!r} back to {situation.store.alias!r} until they have ended.",
+        sentence(
+            _(
+                "In %(queue)s in the database %(here)s, %(ready)s, and workers look for them in "
+                "%(home)s, where TASKS says that the runs of this backend are."
+            ),
+            queue=_named(queue),
+            here=repr(situation.store.alias),
+            ready=_ready(queue),
+            home=repr(home),
+        ),
+        sentence(
+            _(
+                "Have a backend with another name execute them, or set %(option)s of %(backend)s "
+                "back to %(here)s until they have ended."
+            ),
+            option="OPTIONS['DATABASE']",
+            backend=repr(queue.backend),
+            here=repr(situation.store.alias),
+        ),
     )
 
 

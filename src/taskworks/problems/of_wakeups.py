@@ -41,10 +41,11 @@ def _arrives(client: Any, subscription: Any) -> bool:
     # On a channel of its own, so that no worker is woken.
     own = f"{PREFIX}:{uuid4().hex}"
     subscription.subscribe(own)
-    client.publish(own, "")
     until = time.monotonic() + ARRIVES_WITHIN
     while (left := until - time.monotonic()) > 0:
         message = subscription.get_message(timeout=left)
-        if message and message["type"] == "message":
+        if message and message["type"] == "subscribe":  # before that it might be sent too early
+            client.publish(own, "")
+        elif message and message["type"] == "message":
             return True
     return False

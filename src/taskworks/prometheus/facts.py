@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from taskworks.backends.database import database_backends
+from taskworks.backends.shards import backends_here
 from taskworks.conf import conf
 from taskworks.database.clock import as_aware
 from taskworks.database.time_limit import reading_at_most
@@ -124,8 +124,7 @@ def _queues(
     Return the queues of a database to show: those that TASKS names, and MAX_QUEUES others, of which
     those that have runs come first. So a queue that was emptied is shown as empty.
     """
-    here = [one for one in database_backends() if one.database == alias]
-    in_tasks = ((one.alias, name) for one in here for name in one.queues)
+    in_tasks = ((one.alias, name) for one in backends_here() for name in one.queues)
     named = dict.fromkeys([*in_tasks, *_objectives(alias)])
     with_ready = [(one.backend, one.queue_name) for one in ready]
     with_others = [(one.backend, one.queue_name) for one in counted]

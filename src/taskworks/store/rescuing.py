@@ -185,7 +185,7 @@ class Rescuing(Base):
         heard = self._their_workers().filter(heartbeat_at__gte=DatabaseClock(-silence))
         lost = self.runs.in_hand().filter(~Exists(heard))
         lost = lost.filter(Q(backend=backend) | Q(limit_name__isnull=False))
-        rows = lost.values_list("queue_name", "limit_name")
+        rows = lost.order_by().values_list("queue_name", "limit_name").distinct()
         return {(queue_name, limit is not None) for queue_name, limit in rows}
 
     def leave(self, worker: UUID) -> None:
