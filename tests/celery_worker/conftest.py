@@ -1,9 +1,11 @@
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connections
 from django.test import TransactionTestCase
+from kombu import Connection
 
 from tests.celery_worker.brokers import OwnRedis, own_redis, rabbitmq
 from tests.celery_worker.processes import CeleryWorker, StartCelery
@@ -27,6 +29,14 @@ def broker(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=["threads", "solo"])
 def pool(request: pytest.FixtureRequest) -> str:
     return request.param
+
+
+@pytest.fixture
+def message() -> Iterator[Any]:
+    """One that a broker waits to be acknowledged."""
+    with Connection("memory://") as connection, connection.SimpleQueue(uuid4().hex) as queue:
+        queue.put({})
+        yield queue.get(timeout=60)
 
 
 @pytest.fixture

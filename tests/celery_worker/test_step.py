@@ -10,9 +10,13 @@ from celery import signals
 from celery.utils.threads import default_socket_timeout
 from celery.worker import WorkController
 from celery.worker.components import Beat
+from kombu.asynchronous.timer import Timer
 
+from taskworks.celery_worker import tickets
 from taskworks.celery_worker.kinds import THREADS
 from taskworks.celery_worker.step import DeskStep
+from taskworks.celery_worker.tickets import LONGEST_HOLD, Ticket
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.any_database
 
@@ -26,6 +30,8 @@ class Witness:
         self.worker = SimpleNamespace(leaves_tasks_behind=False)
 
     def start(self) -> None: ...
+
+    def hear(self, ticket: Ticket) -> None: ...
 
     def ask(self) -> None:
         self._told.append("ask")
@@ -49,6 +55,8 @@ def celery_worker(told: list[Any]) -> Any:
         raise NotImplementedError  # as for a task of Celery's that a thread executes
 
     return SimpleNamespace(
+        timer=Timer(),
+        hub=object(),
         wait_for_soft_shutdown=lambda: told.append("wait"),
         consumer=SimpleNamespace(cancel_active_requests=cancel),
     )
@@ -89,3 +97,29 @@ def test_beat_has_begun_before_there_are_threads() -> None:
     blueprint = WorkController.Blueprint(steps=[DeskStep])
     order = blueprint._finalize_steps(blueprint.claim_steps())
     assert order.index(Beat) < order.index(DeskStep)
+
+
+@pytest.fixture
+def short_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tickets, "LONGEST_HOLD", 0.02)
+
+
+@pytest.mark.usefixtures("short_hold")
+def test_no_ticket_is_held_so_long_that_the_broker_ends_the_connection(
+    step: DeskStep, celery_worker: Any, message: Any
+) -> None:
+    """Though no desk looks, as while its database is down."""
+    assert LONGEST_HOLD < 30 * 60 / 2  # RabbitMQ's consumer_timeout
+    step.hear(Ticket(message))
+    step._held._acknowledge_older()
+    assert not message.acknowledged  # it has come just now
+
+    def is_acknowledged() -> bool:
+        for _, entry in celery_worker.timer:
+            if entry is None:
+                break
+            entry()
+        step._main_thread.make_calls()
+        return bool(message.acknowledged)
+
+    wait_for(is_acknowledged, "it is acknowledged")

@@ -1,14 +1,10 @@
 """When tickets are acknowledged, and how far a worker relies on them."""
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from kombu import Connection
 
-from taskworks.celery_worker import tickets
 from taskworks.celery_worker.main_thread import MainThread
 from taskworks.celery_worker.tickets import Ticket, TicketSource
 from taskworks.worker.claiming import NoWakeUps
@@ -36,36 +32,27 @@ class Source(TicketSource):
         self.main_thread.make_calls()
 
 
-@pytest.fixture
-def ticket() -> Iterator[Ticket]:
-    with Connection("memory://") as connection, connection.SimpleQueue(uuid4().hex) as queue:
-        queue.put({})
-        yield Ticket(queue.get(timeout=60))
-
-
-def test_it_is_held_until_there_is_room(ticket: Ticket) -> None:
+def test_it_is_held_until_there_is_room(message: Any) -> None:
     source = Source()
-    source.hear(ticket)
+    source.hear(Ticket(message))
     for _ in range(5):
         source.look()
-    assert not ticket.message.acknowledged
+    assert not message.acknowledged
     source.has_room = True
     source.look()
-    assert ticket.message.acknowledged
+    assert message.acknowledged
 
 
-def test_it_is_not_held_for_so_long_that_the_broker_ends_the_connection(
-    ticket: Ticket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert tickets.LONGEST_HOLD < 30 * 60 / 2  # RabbitMQ's consumer_timeout
-    source = Source()
+def test_it_is_forgotten_once_it_was_held_for_long(message: Any) -> None:
+    source, ticket = Source(), Ticket(message)
     source.hear(ticket)
     source.look()
+    ticket.acknowledge()
+    assert message.acknowledged
+    ticket.acknowledge()
+    source.hear(another := Ticket(None))
     source.look()
-    assert not ticket.message.acknowledged
-    monkeypatch.setattr(tickets, "LONGEST_HOLD", -1.0)
-    source.look()
-    assert ticket.message.acknowledged
+    assert source._read == [another]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from taskworks.celery_worker.main_thread_guard import handle_wake_ups
 from taskworks.celery_worker.queues import ConsumedQueues
 from taskworks.celery_worker.remote_control import have_revoke_cancel
 from taskworks.celery_worker.requests import RunRequest
-from taskworks.celery_worker.tickets import Ticket, TicketTask
+from taskworks.celery_worker.tickets import HeldTickets, Ticket, TicketTask
 from taskworks.execution import Attempt
 from taskworks.framework import task_backends
 
@@ -41,6 +41,7 @@ class DeskStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no t
         super().__init__(celery_worker, **options)
         self._celery_worker = celery_worker
         self._main_thread = MainThread(celery_worker)
+        self._held = HeldTickets(self._main_thread)
         self._lock = threading.Lock()
         self._is_asked = self._is_cold = False
 
@@ -70,11 +71,13 @@ class DeskStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no t
         self._socket_timeout = socket.getdefaulttimeout()
         signals.worker_shutting_down.connect(self._heed_signal, weak=False)
         self._heed_cold_shutdown(celery_worker)
+        self._held.begin(celery_worker.timer)
         for desk in self._desks:
             desk.start()
 
     def hear(self, ticket: Ticket) -> None:
         """Have all of them look for runs: a ticket has come."""
+        self._held.add(ticket)
         for desk in self._desks:
             desk.hear(ticket)
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from celery import Task
 
-from taskworks import real_time as time
 from taskworks.backends.celery.ticket import TASK_NAME
 from taskworks.celery_worker.main_thread import MainThread
 from taskworks.worker.claiming import WakeUpSource
@@ -42,18 +41,48 @@ class Ticket:
 
     message: Any
 
+    @property
+    def is_held(self) -> bool:
+        return self.message is not None
+
     def acknowledge(self) -> None:
-        """Have the broker forget it. Called in the main thread."""
-        if not self.message.acknowledged:
+        """Have the broker forget it, unless it has. Called in the main thread."""
+        message, self.message = self.message, None
+        if message is not None:
             with suppress(Exception):  # its connection is gone: it comes again, and finds nothing
-                self.message.ack()
+                message.ack()
+
+
+class HeldTickets:
+    """
+    The tickets of the last minute, for all desks. Older ones are acknowledged by Celery's timer,
+    whether or not a desk has looked: none looks while its database is down.
+    """
+
+    def __init__(self, main_thread: MainThread) -> None:
+        self._main_thread = main_thread
+        self._older: list[Ticket] = []
+        self._newer: list[Ticket] = []
+
+    def begin(self, timer: Any) -> None:
+        """Look at them in time. That timer may have a thread of its own."""
+        # One call for all: the event loop makes ten calls in a turn, with heartbeats among them.
+        call_soon, arguments = self._main_thread.call_soon, (self._acknowledge_older,)
+        timer.call_repeatedly(LONGEST_HOLD / 2, call_soon, arguments)
+
+    def add(self, ticket: Ticket) -> None:
+        self._newer.append(ticket)
+
+    def _acknowledge_older(self) -> None:
+        older, self._older, self._newer = self._older, self._newer, []
+        _acknowledge(older)
 
 
 class TicketSource:
     """
     The ``WakeUpSource`` of a Celery worker: tickets, beside what the database itself tells. A
-    ticket is acknowledged after the look that followed, whatever that has found; but while Celery's
-    pool has no room, only after a minute, so that the broker keeps the next ones for others.
+    ticket is acknowledged after the look that followed, whatever that has found; but not while
+    Celery's pool has no room, so that the broker keeps the next ones for others.
     """
 
     def __init__(
@@ -69,7 +98,6 @@ class TicketSource:
         self._has_room, self._do_come = has_room, do_come
         self._unread: deque[Ticket] = deque()
         self._read: list[Ticket] = []
-        self._read_at = 0.0  # the first of them
 
     @property
     def works(self) -> bool:
@@ -96,8 +124,7 @@ class TicketSource:
         news = self._beside.take()
         if not self._unread:
             return news
-        if not self._read:
-            self._read_at = time.monotonic()
+        self._read = [ticket for ticket in self._read if ticket.is_held]
         with suppress(IndexError):
             while True:
                 self._read.append(self._unread.popleft())
@@ -105,13 +132,9 @@ class TicketSource:
         return news | {None}
 
     def _acknowledge(self) -> None:
-        if self._read and (self._has_room() or self._has_held_them_long):
+        if self._read and self._has_room():
             read, self._read = self._read, []
             self._main_thread.call_soon(partial(_acknowledge, read))
-
-    @property
-    def _has_held_them_long(self) -> bool:
-        return time.monotonic() - self._read_at > LONGEST_HOLD
 
 
 def _acknowledge(tickets: list[Ticket]) -> None:
