@@ -3,8 +3,10 @@
 import pytest
 from django.db import DatabaseError, connections
 
+from taskworks import task_backends
 from taskworks.celery import AsyncResult
-from taskworks.models import Limit, Schedule
+from taskworks.celery_worker.remote_control import Canceller
+from taskworks.models import Limit, Schedule, TaskRun
 from tests import tasks
 from tests.celery_worker.brokers import OwnRedis
 from tests.celery_worker.conftest import redis_server, start_celery
@@ -12,6 +14,7 @@ from tests.celery_worker.processes import StartCelery
 from tests.shards.backends import SHARD
 from tests.shards.several import down
 from tests.shards.test_runs import bulk
+from tests.waiting import wait_for
 
 __all__ = ["redis_server", "start_celery"]
 
@@ -42,3 +45,16 @@ def test_a_run_is_found_though_another_database_is_down() -> None:
         assert found.args == [1, 2]
         with pytest.raises(DatabaseError):
             _ = AsyncResult("0" * 32).state
+
+
+def test_a_revoked_run_is_cancelled_though_another_database_is_down(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    canceller = Canceller([task_backends["default"], task_backends["bulk"]])  # type: ignore[list-item]
+    ids = [bulk(tasks.noop).enqueue().id for _ in range(2)]
+    cancelled = TaskRun.objects.using(SHARD).filter(id__in=ids, state="cancelled")
+    with down("default"):
+        canceller.cancel(ids)
+        wait_for(lambda: cancelled.count() == 2, "they are cancelled")
+    for id_ in ids:
+        assert f"{id_} was not cancelled in TASKS['default']" in caplog.text

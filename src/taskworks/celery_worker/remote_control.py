@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from queue import Full, Queue
 from typing import Any
 
@@ -12,6 +11,7 @@ from django.db import connections
 
 from taskworks.backends.celery import CeleryBackend
 from taskworks.exceptions import TaskResultDoesNotExist
+from taskworks.execution.task_connections import tidy_connections
 from taskworks.logs import steady_logger
 
 REVOKING = ("revoke", "terminate")
@@ -65,8 +65,6 @@ class Canceller:
             ids = self._waiting.get()
             try:
                 self._cancel_all(ids)
-            except DatabaseError as error:
-                logger.warning("Runs that were revoked could not be cancelled: %s", error)
             except Exception:
                 logger.exception("Unexpected error while runs that were revoked were cancelled.")
             if self._waiting.empty():
@@ -75,5 +73,17 @@ class Canceller:
     def _cancel_all(self, ids: list[Any]) -> None:
         for id_ in ids:
             for backend in self._backends:
-                with suppress(TaskResultDoesNotExist):
-                    backend.cancel(str(id_))
+                _cancel(str(id_), backend)
+
+
+def _cancel(id_: str, backend: CeleryBackend) -> None:
+    """Cancel the run if it is of this backend. The database of another may be down."""
+    try:
+        backend.cancel(id_)
+    except TaskResultDoesNotExist:
+        pass
+    except DatabaseError as error:
+        tidy_connections()
+        logger.warning(
+            "The revoked %s was not cancelled in TASKS[%r]: %s", id_, backend.alias, error
+        )
