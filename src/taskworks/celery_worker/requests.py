@@ -7,7 +7,7 @@ from typing import Any
 from celery.worker import state
 
 from taskworks import real_time as time
-from taskworks.execution import Attempt, Outcome, Succeeded
+from taskworks.execution import Attempt
 
 
 class RunRequest:
@@ -72,7 +72,7 @@ class Requests:
         request.time_start = time.time()
         state.task_accepted(request)
 
-    def end(self, attempt: Attempt, outcome: Outcome | None = None) -> None:
+    def end(self, attempt: Attempt) -> None:
         """Note that it is not in hand any more."""
         if request := self._requests.pop(attempt, None):
-            state.task_ready(request, successful=isinstance(outcome, Succeeded))
+            state.task_ready(request)
