@@ -4,7 +4,7 @@ import sys
 from typing import Any
 
 import pytest
-from celery import Celery
+from celery import Celery, _state
 from celery.signals import import_modules
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
@@ -25,6 +25,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch, backend: Any) -> Any:
+    # Without the shared tasks of modules that other tests have imported.
+    monkeypatch.setattr(_state, "_on_app_finalizers", set())
     app = Celery("shop", broker="memory://", set_as_current=False)
     monkeypatch.setattr(celery_project, "app", app)
     yield app
