@@ -92,10 +92,12 @@ def count_runs(system: Any) -> int:
 
 def a_group(system: Any, size: int) -> None:
     """Enqueue no-ops as a group, and one more that follows all of them."""
+    from django.db import transaction
+
     from taskworks import Workflow
 
     flow = Workflow("fan-in")
-    items = [(number, WORD) for number in range(size)]
-    group = flow.each("children", system.noop, items)
-    flow.add("follower", system.noop, size, WORD, after=group)
-    flow.enqueue()
+    flow.each("children", system.noop, [(number, WORD) for number in range(size)])
+    with transaction.atomic():
+        result = flow.enqueue()  # as many as are enqueued together, so the follower comes later
+        result.add("follower", system.noop, size, WORD, after="children")
