@@ -14,12 +14,15 @@ from taskworks.control import change_limit, why_waiting
 from taskworks.exceptions import InvalidTask
 from taskworks.models import Bucket, TaskRun
 from taskworks.models import Limit as LimitRow
-from taskworks.options.limits import limits_of_settings
+from taskworks.options.limits import NUMBERS, limits_of_settings
 from taskworks.options.rates import Rate
 from taskworks.store import Store, store
 from taskworks.testing import clock, run_tasks
 from tests import rated
 from tests.behavior import Settings, run_of, run_worker
+from tests.connections import begin_elsewhere, held_elsewhere, wait_until_blocked
+
+OF_NONE = dict.fromkeys(NUMBERS)
 
 with_database = pytest.mark.django_db(transaction=True)
 
@@ -87,6 +90,38 @@ def test_rates_may_be_changed_and_stay_so() -> None:
         with pytest.raises(ValueError, match="of the limit 'slow' must be"):
             change_limit("slow", **numbers)  # type: ignore[arg-type]
     assert LimitRow.objects.get(name="slow").rate == "5/m"
+
+
+@with_database
+def test_what_two_people_change_at_once_fits_together() -> None:
+    actions.synchronize()
+    change_limit("slow", rate="100/m")
+    with held_elsewhere(lambda: change_limit("slow", rate="1/d")):
+        second = begin_elsewhere(lambda: change_limit("slow", burst=10**6))
+        wait_until_blocked()
+    with pytest.raises(ValueError, match="burst of the limit 'slow' must be fewer: at 1/d"):
+        second.result(60)
+    row = LimitRow.objects.get(name="slow")
+    assert (row.rate, row.burst) == ("1/d", 2)
+    assert row.rate_in_force == Rate(1, 86_400_000_000, 2)
+
+
+@with_database
+def test_a_changed_burst_that_does_not_fit_to_a_new_rate_is_given_up() -> None:
+    store().declare_limit("slow", {**OF_NONE, "rate": "100/m", "burst": 5, "at_once": 2})
+    change_limit("slow", burst=10**6, at_once=3)
+    store().declare_limit("slow", {**OF_NONE, "rate": "1/d", "burst": 5, "at_once": 2})
+    row = LimitRow.objects.get(name="slow")
+    assert (row.rate, row.burst, row.at_once) == ("1/d", 5, 3)
+
+
+@with_database
+def test_nonsense_in_a_row_does_not_keep_a_limit_from_being_declared() -> None:
+    actions.synchronize()
+    LimitRow.objects.filter(name="slow").update(rate="nonsense")
+    store().declare_limit("slow", {**OF_NONE, "rate": "1/h", "burst": 10**4})
+    change_limit("slow", burst=5)
+    assert LimitRow.objects.get(name="slow").burst == 5
 
 
 # What becomes of runs.

@@ -103,7 +103,10 @@ def _refuse(name: str, numbers: dict[str, Number]) -> None:
 
 
 def _changed(name: str, numbers: dict[str, Number]) -> Limit | None:
-    return store().limits.get(name=name) if store().change_limit(name, numbers) else None
+    try:
+        return store().change_limit(name, numbers)
+    except InvalidTask as error:  # another has changed it since _refuse
+        raise ValueError(str(error)) from None
 
 
 def use_of(limit: Limit) -> Use:

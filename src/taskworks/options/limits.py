@@ -4,7 +4,7 @@
 
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -255,10 +255,27 @@ def refuse_bad_number(limit: str, name: str, number: Any) -> None:
 
 def refuse_bad_bursts(limit: str, numbers: Mapping[str, Any]) -> None:
     """Raise InvalidTask if a burst, valid on its own, is too much for its rate."""
+    for name, problem in _bad_bursts(numbers):
+        raise InvalidTask(f"{name} of the limit {limit!r} {problem}")
+
+
+def without_bad_bursts(numbers: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return these numbers, with the declared rate and burst where theirs do not fit together."""
+    fitting = dict(numbers)
+    for name, _ in _bad_bursts(numbers):
+        fitting |= {one: declared[one] for one in (name, BURSTS[name])}
+    return fitting
+
+
+def _bad_bursts(numbers: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, rate_name in BURSTS.items():
-        burst, rate = numbers[name], numbers[rate_name]
-        if burst and rate and (problem := rates.problem_with_both(rate, burst)):
-            raise InvalidTask(f"{name} of the limit {limit!r} {problem}")
+        burst, rate = numbers.get(name), numbers.get(rate_name)
+        if burst is None or rate is None:
+            continue
+        if _problem_with(name, burst) or _problem_with(rate_name, rate):
+            continue  # somebody has written nonsense into the row, which limits nothing
+        if problem := rates.problem_with_both(rate, burst):
+            yield name, problem
 
 
 def _problem_with(name: str, number: Any) -> str | None:

@@ -23,7 +23,12 @@ from taskworks.database.transactions import writing
 from taskworks.discovery import resolve
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.models import Limit, TaskRun
-from taskworks.options.limits import Number, declared_limits
+from taskworks.options.limits import (
+    Number,
+    declared_limits,
+    refuse_bad_bursts,
+    without_bad_bursts,
+)
 from taskworks.store.limited_names import LimitedNames
 from taskworks.store.paused import Paused
 from taskworks.store.rating import Meter, OpenLane, Rating
@@ -116,7 +121,7 @@ class Limiting(LimitedNames, Rating):
     def declare_limit(self, name: str, numbers: Mapping[str, Number]) -> None:
         """
         Write what is declared. A number that a person has changed stays, until another one is
-        declared in its place.
+        declared in its place, or until it does not fit to that any more, as a burst to a rate.
         """
         if not self.limits.filter(name=name).exists():
             self._add_limit(name)
@@ -125,11 +130,10 @@ class Limiting(LimitedNames, Rating):
             said = limit.declared if isinstance(limit.declared, dict) else None
             if said == numbers:
                 return
-            for number, value in numbers.items():
-                if said is None or said.get(number) != value:
-                    setattr(limit, number, value)
-            limit.declared = dict(numbers)
-            limit.save(using=self.alias, update_fields=[*numbers, "declared"])
+            kept = [one for one in numbers if said is not None and said.get(one) == numbers[one]]
+            now = {**numbers, **{one: getattr(limit, one) for one in kept}}
+            in_force = without_bad_bursts(now, numbers)
+            self._write_limit(limit, {**in_force, "declared": dict(numbers)})
         self.notify_workers()
 
     def withdraw_limits(self, declared: Iterable[str]) -> int:
@@ -137,10 +141,25 @@ class Limiting(LimitedNames, Rating):
         others = self.limits.exclude(name__in=[*declared]).exclude(declared=None)
         return self._notify_if_any(others.update(declared=None))
 
-    def change_limit(self, name: str, numbers: Mapping[str, Number]) -> bool:
-        """Write other numbers of a declared limit; return False if there is none."""
-        known = self.limits.filter(name=name, declared__isnull=False)
-        return bool(self._notify_if_any(known.update(**numbers)))
+    def change_limit(self, name: str, numbers: Mapping[str, Number]) -> Limit | None:
+        """
+        Write other numbers of a declared limit, and return its row; None if there is none. Raise
+        InvalidTask if they do not fit to the others that the row has by now.
+        """
+        with writing(self.alias):
+            known = self.limits.select_for_update().filter(name=name)
+            limit = known.exclude(declared=None).first()
+            if limit is None:
+                return None
+            refuse_bad_bursts(name, {**limit.numbers, **numbers})
+            self._write_limit(limit, numbers)
+        self.notify_workers()
+        return limit
+
+    def _write_limit(self, limit: Limit, columns: Mapping[str, Any]) -> None:
+        for column, value in columns.items():
+            setattr(limit, column, value)
+        limit.save(using=self.alias, update_fields=[*columns])
 
     def undeclared_limits(self) -> list[str]:
         """Return the limits that ready runs have, but that nobody declares."""
@@ -176,10 +195,7 @@ class Limiting(LimitedNames, Rating):
         return name in declared_limits()
 
     def _declare_as_here(self, limit: Limit) -> None:
-        columns = _columns_as_here(limit.name)
-        for column, value in columns.items():
-            setattr(limit, column, value)
-        limit.save(using=self.alias, update_fields=[*columns])
+        self._write_limit(limit, _columns_as_here(limit.name))
 
     def _add_limit(self, name: str) -> None:
         """Insert a row as it is declared here; nobody has synchronized the limits yet."""
