@@ -1,12 +1,12 @@
 """Sentences are English for commands, and in the language of their reader on pages."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.utils import translation
 from django.utils.translation import gettext_noop as _
 
-from taskworks.sentences import Sentence, counted, joined, sentence, translated
+from taskworks.sentences import Sentence, counted, joined, moment_in_words, sentence, translated
 
 
 def runs(number: int) -> Sentence:
@@ -32,3 +32,11 @@ def test_it_is_said_in_the_language_that_is_active_then() -> None:
 
 def test_durations_are_in_words() -> None:
     assert sentence("after %(time)s", time=timedelta(minutes=3)) == "after 3 min 0 s"
+
+
+def test_moments_have_their_zone_if_they_have_one() -> None:
+    at = datetime(2026, 3, 2, 7, 0, 5)
+    assert moment_in_words(at) == "2026-03-02 07:00:05"
+    assert moment_in_words(at.replace(tzinfo=UTC)) == "2026-03-02 07:00:05 UTC"
+    with translation.override("de"):
+        assert translated(moment_in_words(None)) == "unbekannter Zeit"

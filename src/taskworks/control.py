@@ -322,7 +322,7 @@ def change_limit(
         "total_burst": total_burst,
     }
     return limits.change(
-        name, **{n: value for n, value in given.items() if not isinstance(value, EllipsisType)}
+        name, {n: value for n, value in given.items() if not isinstance(value, EllipsisType)}
     )
 
 

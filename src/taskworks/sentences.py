@@ -1,10 +1,10 @@
 """Sentences that commands and alarms say in English, and pages in the language of their reader."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils.formats import number_format
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
 
 from taskworks.durations import in_words
 
@@ -40,6 +40,13 @@ def joined(*parts: str | None, by: str = " ") -> Sentence:
     """Return the parts that are not empty, nor None, as one."""
     values = {f"part{place}": part for place, part in enumerate(filter(None, parts))}
     return sentence(by.replace("%", "%%").join(f"%({name})s" for name in values), **values)
+
+
+def moment_in_words(moment: datetime | None) -> str:
+    """Return such as "2026-03-02 07:00:00 UTC", without a zone if the moment has none."""
+    if moment is None:  # somebody has written nonsense into the row
+        return sentence(gettext_noop("an unknown time"))
+    return f"{moment:%Y-%m-%d %H:%M:%S %Z}".rstrip()
 
 
 def translated(text: str) -> str:

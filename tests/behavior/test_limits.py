@@ -227,14 +227,14 @@ class TestNumbers:
     def test_are_those_declared_until_somebody_changes_them(self) -> None:
         actions.synchronize()
         assert self.row().in_force == {"at_once": 2, "total": 5}
-        actions.change("intake", at_once=7)
+        actions.change("intake", {"at_once": 7})
         actions.synchronize()
         assert self.row().in_force == {"at_once": 7, "total": 5}
         assert self.row().changed == {"at_once": 2}
 
     def test_that_are_declared_anew_take_the_place_of_a_change(self) -> None:
         actions.synchronize()
-        actions.change("intake", at_once=7, total=None)
+        actions.change("intake", {"at_once": 7, "total": None})
         store().declare_limit("intake", {"at_once": 3, "total": 5})
         assert self.row().in_force == {"at_once": 3, "total": None}
         store().declare_limit("intake", {"at_once": 3, "total": 6})
@@ -253,11 +253,11 @@ class TestNumbers:
     def test_that_are_bad_are_refused(self, number: Any) -> None:
         actions.synchronize()
         with pytest.raises(ValueError, match="at_once of the limit 'intake' must be"):
-            actions.change("intake", at_once=number)
+            actions.change("intake", {"at_once": number})
 
     def test_of_a_limit_that_nobody_declares_cannot_be_changed(self) -> None:
         with pytest.raises(ValueError, match="no limit 'intake' in the database"):
-            actions.change("intake", at_once=3)
+            actions.change("intake", {"at_once": 3})
 
 
 @with_database

@@ -14,8 +14,9 @@ from taskworks import control, task
 from taskworks.actions import bulk as bulk_actions
 from taskworks.actions import clearing, scopes
 from taskworks.database.shards import using
+from taskworks.meant_database import in_force
 from taskworks.models import FailureGroup, Limit, Pause, Schedule, TaskRun
-from taskworks.signals import task_cancelled
+from taskworks.signals import task_cancelled, task_enqueued
 from taskworks.store import store
 from tests import (
     limited,  # noqa: F401 - it declares limits
@@ -31,6 +32,7 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", SHARD
 
 BOTH = ["default", SHARD]
 PAUSES = "/admin/taskworks/pause/"
+NARROW = "/admin/taskworks/limit/narrow/change/"
 NOOP = "tests.tasks.noop"
 
 
@@ -41,9 +43,11 @@ def _site(settings: Any) -> None:
 
 def paused() -> dict[str, list[str]]:
     """The names of what is paused, in each database."""
-    return {
-        alias: sorted(Pause.objects.using(alias).values_list("name", flat=True)) for alias in BOTH
-    }
+    return {alias: sorted(paused_in(alias)) for alias in BOTH}
+
+
+def paused_in(alias: str) -> list[str]:
+    return [*Pause.objects.using(alias).values_list("name", flat=True)]
 
 
 NOTHING: dict[str, list[str]] = {"default": [], SHARD: []}
@@ -159,6 +163,22 @@ def test_receivers_know_nothing_of_the_database_of_a_command() -> None:
     assert paused() == {"default": ["tests.tasks.add"], SHARD: ["mail", "tests.tasks.add"]}
 
 
+@pytest.mark.parametrize("backend", ["default", "bulk", "dummy", "immediate"])
+def test_receivers_know_nothing_of_the_database_of_a_page(backend: str) -> None:
+    heard = list[str | None]()
+
+    def hear(**given: Any) -> None:
+        heard.append(in_force.get())
+
+    task_enqueued.connect(hear)
+    try:
+        with using(SHARD):
+            tasks.noop.using(backend=backend).enqueue()
+    finally:
+        task_enqueued.disconnect(hear)
+    assert heard == [None]
+
+
 class TestAdmin:
     def test_what_is_paused_in_all_is_resumed_in_all(self, root: Client) -> None:
         root.post(f"{PAUSES}add/", form(kind="task", name=NOOP))
@@ -179,6 +199,23 @@ class TestAdmin:
         settings.TASKS = {**settings.TASKS, "other": settings.TASKS["bulk"]}
         root.post(f"{PAUSES}{pause.pk}/delete/", {"post": "yes"})
         assert paused() == NOTHING
+
+    def test_a_key_is_refused_for_which_another_database_has_no_room(
+        self, root: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(scopes, "MAX_PAUSED_KEYS", 1)
+        with using(SHARD):
+            control.pause(limit="intake", key="1")
+        page = root.post(f"{PAUSES}add/", form(kind="limit", name="intake", key="2"))
+        assert "1 keys of the limit &#x27;intake&#x27; are paused" in page.content.decode()
+        assert paused() == {"default": [], SHARD: ["intake"]}
+
+    def test_a_number_is_refused_that_does_not_fit_in_another_database(self, root: Client) -> None:
+        limit("default", rate="100/m", burst=5)
+        limit(SHARD, rate="1/d", burst=5)
+        page = root.post(NARROW, {"at_once": "2", "rate": "100/m", "burst": "1000000"})
+        assert "burst of the limit &#x27;narrow&#x27; must be fewer" in page.content.decode()
+        assert {Limit.objects.using(one).get(name="narrow").burst for one in BOTH} == {5}
 
     def test_a_schedule_that_is_stored_elsewhere_is_not_linked(
         self, root: Client, monkeypatch: pytest.MonkeyPatch
@@ -256,6 +293,91 @@ class TestOneThatDoesNotAnswer:
             assert (row.note == "known", row.muted_until is not None) == (alias != silent,) * 2
 
 
+@pytest.fixture
+def user(root: Client) -> Client:
+    """Somebody who is shown whatever the admin answers."""
+    root.raise_request_exception = False
+    return root
+
+
+NOT_DONE = f"The database {SHARD} does not answer, and nothing was done there."
+UNKNOWN = "A database that has to be asked does not answer: "
+
+
+class TestAnAdminWithASilentShard:
+    """It is done in the first database, and the shard is named."""
+
+    def test_pause_and_resume(self, user: Client) -> None:
+        with down(SHARD):
+            page = user.post(f"{PAUSES}add/", form(kind="task", name=NOOP), follow=True)
+            assert NOT_DONE in page.content.decode()
+            assert paused_in("default") == [NOOP]
+            address = f"{PAUSES}{Pause.objects.using('default').get().pk}/delete/"
+            page = user.post(address, {"post": "yes"}, follow=True)
+            assert NOT_DONE in page.content.decode()
+        assert paused() == NOTHING
+
+    def test_what_may_be_in_the_shard_alone(self, user: Client) -> None:
+        with down(SHARD):
+            page = user.post(f"{PAUSES}add/", form(kind="task", name="tests.tasks.gone"))
+        assert (page.status_code, UNKNOWN in page.content.decode()) == (200, True)
+        assert paused() == NOTHING
+
+    def test_a_limit(self, user: Client) -> None:
+        for alias in BOTH:
+            limit(alias)
+        with down(SHARD):
+            page = user.post(NARROW, {"at_once": "5"}, follow=True)
+        assert NOT_DONE in page.content.decode()
+        numbers = {one: Limit.objects.using(one).get(name="narrow").at_once for one in BOTH}
+        assert numbers == {"default": 5, SHARD: 2}
+
+    def test_a_schedule_of_the_shard(self, user: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(tasks, "noop", bulk(tasks.noop))
+        given = {**GOOD, "callable": NOOP, "args": "[]"}
+        with down(SHARD):
+            page = user.post("/admin/taskworks/schedule/add/", given)
+        assert (page.status_code, UNKNOWN in page.content.decode()) == (200, True)
+        assert not Schedule.objects.using(SHARD).exists()
+
+
+class TestAnAdminWhoseDatabaseIsSilent:
+    """The users are in another one."""
+
+    @pytest.fixture(autouse=True)
+    def _first(self, settings: Any) -> None:
+        bulk, default = settings.TASKS["bulk"], settings.TASKS["default"]
+        settings.TASKS = {**settings.TASKS, "default": {**default, "OPTIONS": bulk["OPTIONS"]}}
+
+    @pytest.mark.parametrize(
+        "page",
+        [
+            *["taskrun/", "worker/", "pause/", "limit/", "schedule/", "workflow/"],
+            *[f"taskrun/{uuid4()}/change/", "limit/intake/change/", "schedule/1/delete/"],
+            f"pause/{uuid4()}/history/",
+        ],
+    )
+    def test_each_page_says_so(self, user: Client, page: str) -> None:
+        with down(SHARD):
+            answer = user.get(f"/admin/taskworks/{page}")
+        text = answer.content.decode()
+        assert (answer.status_code, "The database does not answer" in text) == (503, True)
+        assert f"that of the database {SHARD}. The dashboard shows default." in text
+
+    def test_nothing_can_be_done(self, user: Client) -> None:
+        with down(SHARD):
+            page = user.post(f"{PAUSES}add/", form(kind="task", name=NOOP))
+            assert (page.status_code, UNKNOWN in page.content.decode()) == (200, True)
+            for place in (f"taskrun/{uuid4()}/action/cancel", f"workflow/{uuid4()}/retry-from"):
+                assert user.post(f"/admin/taskworks/{place}/").status_code == 503
+        assert paused() == NOTHING
+
+    def test_pages_without_it_are_shown(self, user: Client) -> None:
+        with down(SHARD):
+            for page in ("", "taskworks/", "taskworks/pause/add/", "taskworks/schedule/add/"):
+                assert user.get(f"/admin/{page}").status_code == 200
+
+
 class TestOneThatRefuses:
     def test_a_pause_that_one_has_no_room_for_is_nowhere(
         self, monkeypatch: pytest.MonkeyPatch
@@ -292,8 +414,9 @@ class TestOneThatRefuses:
                 change("fedc")
 
 
-def limit(alias: str) -> None:
-    Limit.objects.using(alias).create(name="narrow", at_once=2, declared={"at_once": 2})
+def limit(alias: str, **numbers: Any) -> None:
+    numbers = {"at_once": 2, **numbers}
+    Limit.objects.using(alias).create(name="narrow", **numbers, declared=numbers)
 
 
 def group(alias: str) -> None:

@@ -6,13 +6,13 @@ A row stores what was declared last. A number that differs from that was changed
 kept until another number is declared for it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
 from taskworks import discovery
-from taskworks.backends.shards import databases, meant, prepared_in_each
+from taskworks.backends.shards import Silent, databases, in_each, meant, prepared_in_each
 from taskworks.database import shards
 from taskworks.database.foreign_errors import foreign_errors_as_database_errors
 from taskworks.database.tables import has_table
@@ -73,13 +73,15 @@ def synchronize_after_migrate(using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> N
             synchronize(withdraw=True)
 
 
-def change(name: str, **numbers: Number) -> Limit:
+def change(name: str, numbers: Mapping[str, Number], *, silent: Silent | None = None) -> Limit:
     """
     Change numbers of a limit, in each database that has it, and return its row, that of the first
-    of these. Raise ValueError for a number that ``Limit`` would refuse, and for a limit that nobody
-    declares.
+    of these. Note in ``silent``, if it is given, those that do not answer, unless none does. Raise
+    ValueError for a number that ``Limit`` would refuse, and for a limit that nobody declares.
     """
-    changed = prepared_in_each(lambda: _refuse(name, numbers), lambda _: _changed(name, numbers))
+    changed = prepared_in_each(
+        lambda: _refuse(name, numbers), lambda _: _changed(name, numbers), silent=silent
+    )
     for row in changed:
         if row is not None:
             return row
@@ -90,7 +92,12 @@ def change(name: str, **numbers: Number) -> Limit:
     )
 
 
-def _refuse(name: str, numbers: dict[str, Number]) -> None:
+def refuse(name: str, numbers: Mapping[str, Number]) -> None:
+    """Raise ValueError if ``change`` would refuse these numbers, in a database that answers."""
+    in_each(lambda: _refuse(name, numbers), silent={})
+
+
+def _refuse(name: str, numbers: Mapping[str, Number]) -> None:
     if not numbers:
         raise ValueError(f"Say which number of the limit {name!r} to change.")
     try:
@@ -102,7 +109,7 @@ def _refuse(name: str, numbers: dict[str, Number]) -> None:
         raise ValueError(str(error)) from None
 
 
-def _changed(name: str, numbers: dict[str, Number]) -> Limit | None:
+def _changed(name: str, numbers: Mapping[str, Number]) -> Limit | None:
     try:
         return store().change_limit(name, numbers)
     except InvalidTask as error:  # another has changed it since _refuse

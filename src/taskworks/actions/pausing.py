@@ -7,7 +7,7 @@ from taskworks import real_time
 from taskworks.actions import scopes
 from taskworks.actions.texts import refuse_bad_text
 from taskworks.actions.until import Until, stored_end
-from taskworks.backends.shards import databases_of, in_each, prepared_in_each
+from taskworks.backends.shards import Silent, databases_of, in_each, prepared_in_each
 from taskworks.models import Pause
 from taskworks.models.pause import Scope
 from taskworks.polling import Timeout
@@ -19,8 +19,19 @@ MAX_REASON, MAX_BY = 1000, 255  # characters
 Wait = tuple[Callable[[], bool], Timeout, Callable[[str], str]]
 
 
-def pause(scope: Scope, *, until: Until, reason: str, by: str, wait: bool) -> Pause:
-    """Pause this; with ``wait``, refuse it where nobody could wait for the runs in hand."""
+def pause(
+    scope: Scope,
+    *,
+    until: Until,
+    reason: str,
+    by: str,
+    wait: bool,
+    silent: Silent | None = None,
+) -> Pause:
+    """
+    Pause this; with ``wait``, refuse it where nobody could wait for the runs in hand. Note in
+    ``silent``, if it is given, the databases that do not answer, unless none does.
+    """
     scopes.demand(scope)
     refuse_bad_text("reason", reason, MAX_REASON)
     refuse_bad_text("by", by, MAX_BY)
@@ -35,12 +46,23 @@ def pause(scope: Scope, *, until: Until, reason: str, by: str, wait: bool) -> Pa
     def paused(end: datetime | None) -> Pause:
         return store().pause(scope, until=end, reason=reason, by=by)
 
-    return prepared_in_each(end_where_there_is_room, paused, databases_of(scope))[0]
+    where = databases_of(scope)
+    return prepared_in_each(end_where_there_is_room, paused, where, silent=silent)[0]
 
 
-def resume(scope: Scope) -> bool:
-    """End the pause of this; return False if it was not paused."""
-    return any(in_each(lambda: store().resume(scope), databases_of(scope)))
+def refuse_end(scope: Scope, until: Until) -> None:
+    """Raise ValueError if ``pause`` would refuse this end, in a database that answers."""
+    in_each(lambda: stored_end(until), databases_of(scope), silent={})
+
+
+def refuse_key(scope: Scope) -> None:
+    """Raise ValueError if ``pause`` would refuse one more key, in a database that answers."""
+    in_each(lambda: scopes.demand_room_for_key(scope), databases_of(scope), silent={})
+
+
+def resume(scope: Scope, *, silent: Silent | None = None) -> bool:
+    """End the pause of this; return False if it was not paused. ``silent`` is as of ``pause``."""
+    return any(in_each(lambda: store().resume(scope), databases_of(scope), silent=silent))
 
 
 def pauses() -> list[Pause]:

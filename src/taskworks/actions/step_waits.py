@@ -2,14 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from uuid import UUID
 
 from django.utils.translation import gettext_noop as _
 
 from taskworks.models import Edge, RunState, TaskRun, Workflow
 from taskworks.models.run import FINISHED
-from taskworks.sentences import Sentence, counted, joined, sentence
+from taskworks.sentences import Sentence, counted, joined, moment_in_words, sentence
 from taskworks.store import Store
 from taskworks.store.blocking import holds
 from taskworks.store.statements import chunks
@@ -86,7 +85,7 @@ class WaitsOfSteps:
         return _with_fate(name, state)
 
     def _why_scheduled(self, run: TaskRun) -> Sentence:
-        at = _moment(run.available_at)
+        at = moment_in_words(run.available_at)
         if run.missing_since:
             return sentence(
                 _("Its task could not be imported; that is tried again at %(time)s."), time=at
@@ -137,9 +136,3 @@ def _listed(words: Sequence[str]) -> str:
     if len(named) == 1:
         return named[0]
     return sentence(_("%(names)s and %(last)s"), names=joined(*named[:-1], by=", "), last=named[-1])
-
-
-def _moment(moment: datetime | None) -> str:
-    if moment is None:  # somebody has written nonsense into the row
-        return sentence(_("an unknown time"))
-    return f"{moment:%Y-%m-%d %H:%M:%S %Z}".rstrip()

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_noop as _
 
 from taskworks.database.clock import as_aware
 from taskworks.models import TaskRun
-from taskworks.sentences import Sentence, counted, sentence
+from taskworks.sentences import Sentence, counted, moment_in_words, sentence
 from taskworks.steps.requests import RecordKind
 from taskworks.store import Store
 
@@ -31,7 +31,7 @@ class StepShown(NamedTuple):
     @property
     def in_words(self) -> str:
         """A line for people."""
-        at = f" {_moment(self.at)}" if self.at else ""
+        at = f" {moment_in_words(self.at)}" if self.at else ""
         value = f": {self.value}" if self.value is not None else ""
         return f"{self.kind} {self.name!r}, {self.state}{at}{value}"
 
@@ -55,13 +55,15 @@ def suspended(store: Store, run: TaskRun) -> Sentence | None:
         if is_for_good or (until is not None and not _is_after(until, at))
     ]
     if names:
-        return _waits_for(names, None if is_for_good else _moment(at))
+        return _waits_for(names, None if is_for_good else moment_in_words(at))
     sleeps = store.step_records.filter(run=run.id, kind=RecordKind.SLEEP, ended_at__lte=at)
     asleep = sleeps.filter(ended_at__gt=at - timedelta(seconds=60)).order_by("-ended_at").first()
     if asleep is None:
         return None
     return sentence(
-        _("It sleeps in %(name)s, until %(time)s."), name=repr(asleep.name), time=_moment(at)
+        _("It sleeps in %(name)s, until %(time)s."),
+        name=repr(asleep.name),
+        time=moment_in_words(at),
     )
 
 
@@ -118,7 +120,3 @@ def _sort_key(one: StepShown) -> tuple[Any, str]:
 
 def _is_after(moment: datetime | None, other: datetime) -> bool:
     return moment is not None and as_aware(moment) > as_aware(other)
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S %Z}".rstrip()

@@ -1,7 +1,5 @@
 """Why a run waits, in a sentence for people."""
 
-from datetime import datetime
-
 from django.utils.translation import gettext_noop as _
 
 from taskworks.actions import steps_shown
@@ -10,7 +8,7 @@ from taskworks.models.pause import QUEUE, scopes_of
 from taskworks.models.run import FINISHED, TaskRunQuerySet
 from taskworks.models.workflow import Kind
 from taskworks.options.limits import OF_ALL
-from taskworks.sentences import Sentence, counted, joined, sentence
+from taskworks.sentences import Sentence, counted, joined, moment_in_words, sentence
 from taskworks.store import Store, store_of
 from taskworks.store.rating import closed_until
 
@@ -110,7 +108,7 @@ def _named(workflow: Workflow | None) -> Sentence:
 
 
 def _why_scheduled(store: Store, run: TaskRun) -> Sentence:
-    at = _moment(run.available_at)
+    at = moment_in_words(run.available_at)
     if run.missing_since:
         return sentence(
             _("Its task could not be imported; that is tried again at %(time)s."), time=at
@@ -160,7 +158,7 @@ def _why_limited(store: Store, run: TaskRun) -> Sentence:
             )
     if limit and (closed := closed_until(store, limit, str(run.lane))):
         name = run.limit_name if closed.is_total else lane
-        known = {"name": name, "time": _moment(closed.until), "front": front}
+        known = {"name": name, "time": moment_in_words(closed.until), "front": front}
         if closed.rate is None:
             held = _("It is limited by %(name)s: held until %(time)s, %(front)s in front of it.")
             return sentence(held, **known)
@@ -225,9 +223,3 @@ def _in_front(runs: TaskRunQuerySet, run: TaskRun) -> Sentence:
     if count == 0:
         return sentence(_("no runs"))
     return counted(count, _("%(number)s run"), _("%(number)s runs"))
-
-
-def _moment(moment: datetime | None) -> str:
-    if moment is None:  # somebody has written nonsense into the row
-        return sentence(_("an unknown time"))
-    return f"{moment:%Y-%m-%d %H:%M:%S %Z}".rstrip()

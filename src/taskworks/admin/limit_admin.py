@@ -2,13 +2,15 @@
 
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin
 from django.db import models
 from django.http import HttpRequest
 
 from taskworks.actions import limits
 from taskworks.admin.change_lists import CarefulChangeList
-from taskworks.admin.one_database import OneDatabase
+from taskworks.admin.one_database import DOES_NOT_ANSWER, OneDatabase, does_not_answer
+from taskworks.backends.shards import Silent
 from taskworks.models import Limit
 from taskworks.options.limits import NUMBERS
 from taskworks.store import store_alias
@@ -16,8 +18,10 @@ from taskworks.store import store_alias
 USE = "_use"  # the attribute of a row on a page
 
 if TYPE_CHECKING:
+    _ModelForm = forms.ModelForm[Limit]
     _ModelAdmin = admin.ModelAdmin[Limit]
 else:
+    _ModelForm = forms.ModelForm
     _ModelAdmin = admin.ModelAdmin
 
 
@@ -38,10 +42,34 @@ def _use_of(limit: Limit) -> limits.Use:
     return use
 
 
+class LimitForm(_ModelForm):
+    """Refuses what ``control.change_limit`` would refuse."""
+
+    def clean(self) -> None:
+        super().clean()
+        if not (changed := self.changed_numbers) or self.errors:
+            return
+        try:
+            limits.refuse(self.instance.name, changed)
+        except ValueError as error:
+            self.add_error(None, str(error))
+        except DOES_NOT_ANSWER as error:
+            self.add_error(None, does_not_answer(error))
+
+    @property
+    def changed_numbers(self) -> dict[str, Any]:
+        """The numbers that the user has changed."""
+        given = self.cleaned_data
+        return {
+            name: given[name] for name in NUMBERS if name in given and name in self.changed_data
+        }
+
+
 @admin.register(Limit)
 class LimitAdmin(OneDatabase, _ModelAdmin):
     """Code and settings declare limits; here their numbers can be changed."""
 
+    form = LimitForm
     list_display = ("name", *NUMBERS, "declared_numbers", "in_hand", "waiting")
     fields = ("name", *NUMBERS, "declared_numbers", "in_hand", "waiting")
     readonly_fields = ("name", "declared_numbers", "in_hand", "waiting")
@@ -68,9 +96,10 @@ class LimitAdmin(OneDatabase, _ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Limit, form: Any, change: bool) -> None:
         """Write the numbers that were changed, and tell the workers."""
-        changed = {name: form.cleaned_data[name] for name in NUMBERS if name in form.changed_data}
-        if changed:
-            limits.change(obj.name, **changed)
+        if form.changed_numbers:
+            silent = Silent()
+            limits.change(obj.name, form.changed_numbers, silent=silent)
+            self.tell_of_silent(request, silent)
 
     @admin.display(description="declared")
     def declared_numbers(self, limit: Limit) -> str:

@@ -10,11 +10,10 @@ from django.db import models
 from django.http import HttpRequest
 
 from taskworks.actions import pausing
-from taskworks.actions.scopes import demand, demand_room_for_key, scope_of
-from taskworks.actions.until import stored_end
+from taskworks.actions.scopes import demand, scope_of
 from taskworks.admin.change_lists import CarefulChangeList
-from taskworks.admin.one_database import OneDatabase
-from taskworks.backends.shards import backends_here
+from taskworks.admin.one_database import DOES_NOT_ANSWER, OneDatabase, does_not_answer
+from taskworks.backends.shards import Silent, backends_here
 from taskworks.models import Pause
 from taskworks.models.pause import LIMIT, QUEUE, Scope
 from taskworks.options.limits import OF_NONE
@@ -63,7 +62,7 @@ class PauseForm(_ModelForm):
         if given.keys() >= {*WHAT}:
             self._check("name", self._find, given)
         if "until" in given:
-            self._check("until", stored_end, given["until"])
+            self._check("until", pausing.refuse_end, self.scope, given["until"])
 
     def _find(self, given: dict[str, Any]) -> None:
         named = {given["kind"]: given["name"]}
@@ -78,13 +77,15 @@ class PauseForm(_ModelForm):
 
     def _find_key(self, named: dict[str, Any], key: str) -> None:
         self.scope = scope_of(**named, key=None if key == OF_NONE else key)
-        demand_room_for_key(self.scope)
+        pausing.refuse_key(self.scope)
 
     def _check(self, field: str, check: Callable[..., Any], *values: Any) -> None:
         try:
             check(*values)
         except ValueError as error:
             self.add_error(field, str(error))
+        except DOES_NOT_ANSWER as error:
+            self.add_error(field, does_not_answer(error))
 
 
 @admin.register(Pause)
@@ -109,13 +110,16 @@ class PauseAdmin(OneDatabase, _ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Pause, form: Any, change: bool) -> None:
         """Pause in the name of the user, and tell the workers."""
+        silent = Silent()
         paused = pausing.pause(
             form.scope,
             until=obj.until,
             reason=obj.reason,
             by=request.user.get_username()[: pausing.MAX_BY],
             wait=False,
+            silent=silent,
         )
+        self.tell_of_silent(request, silent)
         if not change:
             obj.pk = paused.pk
 
@@ -124,7 +128,9 @@ class PauseAdmin(OneDatabase, _ModelAdmin):
         if obj.kind == QUEUE:  # whose backend may have its runs elsewhere by now
             store().resume(obj.scope)
         else:
-            pausing.resume(obj.scope)
+            silent = Silent()
+            pausing.resume(obj.scope, silent=silent)
+            self.tell_of_silent(request, silent)
 
     def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet[Pause]) -> None:
         """Resume all of these, and tell the workers."""

@@ -9,6 +9,7 @@ from django import forms
 from django.forms.fields import InvalidJSONInput
 from django.utils.functional import cached_property
 
+from taskworks.admin.one_database import DOES_NOT_ANSWER, does_not_answer
 from taskworks.models.schedule import Schedule
 from taskworks.timetables.choices import offered
 
@@ -145,6 +146,13 @@ class ScheduleForm(_ModelForm):
         """Exclude unchanged columns of a stored row from the validation of the model, too."""
         excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
         return excluded | {*self.fields} - {*self.changed_data} if self.is_stored else excluded
+
+    def _post_clean(self) -> None:
+        """Validate as Django does, if the database that has the schedule answers."""
+        try:
+            super()._post_clean()  # type: ignore[misc]
+        except DOES_NOT_ANSWER as error:
+            self.add_error(None, does_not_answer(error))
 
     def clean(self) -> dict[str, Any]:
         """Write the options, the callable, and empty JSON as the row has them."""

@@ -13,6 +13,7 @@ from taskworks.backends.unique_tasks import unique_of
 from taskworks.definition import Task
 from taskworks.exceptions import AlreadyEnqueued
 from taskworks.jsonvalue import round_trip
+from taskworks.meant_database import none_in_force
 from taskworks.options.unique import REFUSE, REPLACE, SUPERSEDE, Unique, unique_key
 from taskworks.result import as_our_result
 
@@ -41,7 +42,8 @@ class DummyBackend(NotStoring, framework.DummyBackend):
                 return self._met(held, unique, task, *given)
             self.results.remove(held)
             del self._keys[held.id]
-        super().enqueue(task, args, kwargs)
+        with none_in_force():  # for receivers
+            super().enqueue(task, args, kwargs)
         self.results[-1] = kept = as_our_result(self.results[-1])
         if key:
             self._keys[kept.id] = key

@@ -19,6 +19,7 @@ from taskworks.store import alias_for, store_alias
 
 T = TypeVar("T")
 P = TypeVar("P")
+Silent = dict[str, DatabaseError]  # the databases that do not answer, and what they said
 
 
 def databases() -> list[str]:
@@ -58,40 +59,46 @@ def elsewhere(row: Model) -> str | None:
     return alias if alias in databases()[1:] else None
 
 
-def in_each(do: Callable[[], T], among: Collection[str] | None = None) -> list[T]:
+def in_each(
+    do: Callable[[], T], among: Collection[str] | None = None, *, silent: Silent | None = None
+) -> list[T]:
     """
     Do this in each database, by default in all, and return what came of it; in a block ``using``
     one of them, there alone. If some do not answer, the others go on, and the first error is raised
-    in the end.
+    in the end; or, if ``silent`` is given and any other has answered, the errors are put there.
     """
-    return prepared_in_each(lambda: None, lambda _: do(), among)
+    return prepared_in_each(lambda: None, lambda _: do(), among, silent=silent)
 
 
 def prepared_in_each(
-    prepare: Callable[[], P], do: Callable[[P], T], among: Collection[str] | None = None
+    prepare: Callable[[], P],
+    do: Callable[[P], T],
+    among: Collection[str] | None = None,
+    *,
+    silent: Silent | None = None,
 ) -> list[T]:
     """
     As ``in_each``, with what was prepared in the same database. Nothing is done in any before all
     that answer are prepared, so what ``prepare`` refuses is done nowhere.
     """
-    errors = list[DatabaseError]()
+    errors = Silent()
     prepared = _tried(prepare, meant(among), errors)
     done = _tried(lambda: do(prepared[store_alias()]), [*prepared], errors)
-    if errors:
-        raise errors[0]
+    if errors and (silent is None or not done):
+        raise next(iter(errors.values()))
+    if silent is not None:
+        silent |= errors
     return [*done.values()]
 
 
-def _tried(
-    do: Callable[[], T], where: Collection[str], errors: list[DatabaseError]
-) -> dict[str, T]:
+def _tried(do: Callable[[], T], where: Collection[str], errors: Silent) -> dict[str, T]:
     done = dict[str, T]()
     for alias in where:
         try:
             with using(alias):
                 done[alias] = do()
         except DatabaseError as error:
-            errors.append(error)
+            errors[alias] = error
     return done
 
 

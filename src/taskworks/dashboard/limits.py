@@ -87,7 +87,7 @@ class ChangeLimit(ActionView):
         changed = {name: n for name, n in numbers.items() if n != getattr(limit, name)}
         if not changed:
             raise Refused(_("No number was changed."))
-        limits.change(limit.name, **changed)
+        limits.change(limit.name, changed)
         words = ", ".join(f"{name} {number}" for name, number in changed.items())
         self.record(limit, f"changed: {words}")
         return _("The limit %(limit)s is changed.") % {"limit": limit.name}

@@ -86,7 +86,7 @@ def _rows(name: str | None) -> list[Limit]:
 
 def _changed(name: str, numbers: dict[str, Number]) -> Limit:
     try:
-        return limits.change(name, **numbers)
+        return limits.change(name, numbers)
     except ValueError as error:
         raise CommandError(str(error), returncode=2) from None
 

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from taskworks.management.output import add_json, print_json, print_line
 from taskworks.management.reach import check_reachable
+from taskworks.sentences import moment_in_words
 from taskworks.statistics.marks import mark
 from taskworks.store import store
 
@@ -25,4 +26,4 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     if options["json"]:
         print_json(command, {"label": made.label, "at": made.at})
     else:
-        print_line(command, f"Marked {made.label!r} at {made.at:%Y-%m-%d %H:%M:%S %Z}".rstrip())
+        print_line(command, f"Marked {made.label!r} at {moment_in_words(made.at)}")

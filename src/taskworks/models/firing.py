@@ -4,6 +4,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from taskworks.models.schedule import Schedule
+from taskworks.sentences import moment_in_words
 
 
 class Firing(models.Model):
@@ -28,4 +29,4 @@ class Firing(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.schedule_id} at {self.planned_at:%Y-%m-%d %H:%M:%S %Z}"
+        return f"{self.schedule_id} at {moment_in_words(self.planned_at)}"

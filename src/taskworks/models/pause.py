@@ -12,7 +12,7 @@ from django.utils.translation import gettext_noop
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.fields import NameField
 from taskworks.models.run import TaskRun, TaskRunQuerySet
-from taskworks.sentences import Sentence, joined, sentence
+from taskworks.sentences import Sentence, joined, moment_in_words, sentence
 
 QUEUE, TASK, LIMIT = "queue", "task", "limit"
 SENTENCE_ENDS = (".", "!", "?", "…")
@@ -148,8 +148,7 @@ class Pause(models.Model):
     def _until_when(self) -> str:
         if not self.until:
             return ""
-        at = f"{self.until:%Y-%m-%d %H:%M:%S %Z}".rstrip()
-        return sentence(gettext_noop("until %(time)s"), time=at)
+        return sentence(gettext_noop("until %(time)s"), time=moment_in_words(self.until))
 
     @property
     def _by_whom(self) -> str:

@@ -11,6 +11,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from taskworks.database import clock
+from taskworks.sentences import moment_in_words
 from taskworks.timetables import cron
 from taskworks.timetables.cron import Cron, Interval, Timetable
 
@@ -62,7 +63,7 @@ def once(schedule: "Schedule") -> str:
     if schedule.start_running is None:
         return "once, immediately"
     start = clock.as_aware(schedule.start_running).astimezone(cron.zone_of(schedule.timezone))
-    return f"once, at {start:%Y-%m-%d %H:%M:%S %Z}"
+    return f"once, at {moment_in_words(start)}"
 
 
 def _capitalised(words: str) -> str:

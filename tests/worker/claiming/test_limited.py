@@ -323,7 +323,7 @@ def test_a_raised_number_is_used_at_once(
     imports(a=5)
     worker = start_worker(interval=0.05, sizes=Sizes(threads=9))
     wait_for(lambda: running("a") == 2, "the lane is full")
-    limits.change("intake", at_once=4)
+    limits.change("intake", {"at_once": 4})
     wait_for(lambda: running("a") == 4, "there are more slots")
     assert worker.id
 

@@ -60,7 +60,7 @@ def claim(intake: Intake, worker: UUID) -> list[TaskRun]:
 
 
 def test_it_looks_when_the_next_one_may_begin_and_not_before(intake: Intake, worker: UUID) -> None:
-    limits.change("slow", rate="1/m")
+    limits.change("slow", {"rate": "1/m"})
     rated.call_slowly.enqueue_many([["a"]] * 5)
     assert len(claim(intake, worker)) == 2
     assert 50 < intake.seconds(ROOM) <= 60
@@ -70,8 +70,8 @@ def test_it_looks_when_the_next_one_may_begin_and_not_before(intake: Intake, wor
 
 
 def test_the_first_of_several_openings_counts(intake: Intake, worker: UUID) -> None:
-    limits.change("slow", rate="1/h", burst=1)
-    limits.change("api", rate="1/m", burst=1)
+    limits.change("slow", {"rate": "1/h", "burst": 1})
+    limits.change("api", {"rate": "1/m", "burst": 1})
     rated.call_slowly.enqueue_many([["a"]] * 2)
     rated.call_api.enqueue_many([["a"]] * 2)
     assert len(claim(intake, worker)) == 2
@@ -115,7 +115,7 @@ def test_after_many_closed_lanes_it_rests_and_goes_on(clock: Clock) -> None:
 
 def test_a_worker_that_hardly_polls_executes_what_is_rated(start_worker: StartWorker) -> None:
     limits.synchronize()
-    limits.change("api", rate="4/s")
+    limits.change("api", {"rate": "4/s"})
     worker = start_worker(interval=0.05 if connection.vendor == "mysql" else RARELY)
     if connection.vendor != "mysql":
         idle(worker)
@@ -129,7 +129,7 @@ def test_a_worker_that_hardly_polls_heeds_a_changed_rate(start_worker: StartWork
     wait_for(lambda: TaskRun.objects.successful().count() == 2, "the burst is used")
     if connection.vendor != "mysql":
         idle(worker)
-    limits.change("slow", rate="1000/s")
+    limits.change("slow", {"rate": "1000/s"})
     wait_until_executed(*results)
 
 
@@ -140,7 +140,7 @@ def test_a_run_that_ends_makes_room_only_where_places_are_counted(
     monkeypatch.setattr(type(store()), "notify_workers", lambda self, *of, **more: told.append(1))
     freed = FreedSlots(store(), intake.has_slots)
     for numbers, frees in (({}, False), ({"at_once": 5}, True), ({"at_once": None}, False)):
-        limits.change("slow", rate="1000/s", **numbers) if numbers else None
+        limits.change("slow", {"rate": "1000/s", **numbers}) if numbers else None
         rated.call_slowly.enqueue("a")
         intake.wake()
         [run] = wait_for(lambda: intake.claim(worker, ROOM, None), "it is claimed")
