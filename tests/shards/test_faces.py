@@ -21,7 +21,7 @@ from taskworks.dashboard import databases_shown, problems_shown
 from taskworks.database.shards import using
 from taskworks.health import views as health_views
 from taskworks.models import TaskRun, Worker
-from taskworks.prometheus import collector
+from taskworks.prometheus import collector, latest
 from taskworks.store import store
 from taskworks.workflows import Workflow
 from tests import tasks
@@ -317,6 +317,26 @@ class TestHealthAndMetrics:
             assert found.value("taskworks_scrape_ok", shard=alias) == 1
             vendor = connections[alias].vendor
             assert found.value("taskworks_build_info", shard=alias, database=vendor) == 1
+
+    def test_metrics_of_one_that_is_down_are_those_of_an_earlier_scrape(
+        self, client: Client, runs: list[TaskResult], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(latest, "KEPT_FOR", 0.0)
+        run_worker("--backend", "bulk")
+        bulk(tasks.noop).enqueue()
+        before = Metrics(client.get("/metrics").content.decode())
+        for _ in range(2):
+            tasks.noop.enqueue()
+            bulk(tasks.noop).enqueue()
+        with down(SHARD):
+            after = Metrics(client.get("/metrics").content.decode())
+        assert after.value("taskworks_scrape_ok", shard=SHARD) == 0
+        finished = {"outcome": "successful", "shard": SHARD}
+        assert after.value("taskworks_runs_finished_total", **finished) == 1
+        for found, here, there in ((before, 1, 1), (after, 3, 1)):
+            in_queue = {"state": "ready", "queue": "default"}
+            assert found.value("taskworks_runs", shard="default", **in_queue) == here
+            assert found.value("taskworks_runs", shard=SHARD, **in_queue) == there
 
     def test_metrics_of_one_that_is_down(self, client: Client, runs: list[TaskResult]) -> None:
         with down(SHARD):

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from taskworks import TaskResultStatus, Unique, control, task_backends
 from taskworks.actions import limit_checks, pause_checks, steps_shown
 from taskworks.exceptions import InvalidTask, InvalidWorkflow, TaskResultDoesNotExist
-from taskworks.models import Limit, Pause, Statistic, TaskRun
+from taskworks.models import Limit, Pause, Statistic, TaskRun, UniqueKey
 from taskworks.store import store
 from taskworks.testing import assert_enqueued, run_tasks
 from taskworks.workflows import Workflow
@@ -143,6 +143,15 @@ class TestTasks:
             bulk(tasks.noop, transactional=True).enqueue()
         assert counts() == (0, 0)
 
+    def test_have_no_atomic_steps(self) -> None:
+        result = bulk(shelf.writes, max_attempts=1).enqueue(atomic=True)
+        run_worker("--backend", "bulk")
+        result.refresh()
+        assert result.status == TaskResultStatus.FAILED
+        assert f"{SHARD!r}" in result.errors[0].traceback
+        assert steps_shown.of(store(SHARD), TaskRun.objects.using(SHARD).get()) == []
+        assert not UniqueKey.objects.exists()
+
 
 class TestAcross:
     """What is not promised across databases is refused, or is of each one."""
@@ -239,6 +248,23 @@ class TestControl:
         started = control.act_in_background("cancel", state="scheduled", backend="bulk")
         run_worker("--backend", started.backend)
         assert started.wait(60).return_value["done"] == 1
+
+    def test_what_rolls_back_here_is_not_undone_there(self) -> None:
+        for alias in ("default", SHARD):
+            row = Limit(name="narrow", at_once=2, declared={"at_once": 2})
+            row.save(using=alias)
+        here, there = tasks.noop.enqueue(), bulk(tasks.noop).enqueue()
+        with transaction.atomic():
+            control.pause(task=tasks.noop)
+            control.change_limit("narrow", at_once=5)
+            assert control.cancel_runs(state="ready").done == 2
+            transaction.set_rollback(True)
+        assert [pause._state.db for pause in control.pauses()] == [SHARD]
+        numbers = [Limit.objects.using(one).get().at_once for one in ("default", SHARD)]
+        assert numbers == [2, 5]
+        here.refresh()
+        there.refresh()
+        assert (here.status, there.is_cancelled) == (READY, True)
 
 
 class TestBadSettings:
