@@ -7,6 +7,7 @@ Everything that reads it relies on this module, because anything else may be the
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -104,8 +105,13 @@ def changed_of(metadata: Any) -> tuple[UUID, ...]:
 
 def _id_in(metadata: Any, key: str) -> UUID | None:
     given = metadata.get(key) if metadata and isinstance(metadata, Mapping) else None
+    return _id_of(given) if isinstance(given, str) else None
+
+
+@lru_cache(maxsize=1000)  # the members of a workflow have the same one
+def _id_of(text: str) -> UUID | None:
     try:
-        return UUID(given) if isinstance(given, str) else None
+        return UUID(text)
     except ValueError:
         return None
 

@@ -187,7 +187,7 @@ def test_many_compact_while_others_flush(store: Store, flushed: Flushed) -> None
 
 def test_it_is_due_when_there_are_rows_and_nobody_has_begun(store: Store, flushed: Flushed) -> None:
     def is_due() -> bool:
-        return Duty.objects.annotate(due=statistics_are_due("default")).first().due  # type: ignore[union-attr]
+        return Duty.objects.annotate(due=statistics_are_due()).first().due  # type: ignore[union-attr]
 
     Duty.objects.create(name="another")
     assert not is_due()

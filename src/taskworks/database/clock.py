@@ -1,5 +1,8 @@
 """The database's clock, as an expression: workers and web servers may disagree about the time."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
@@ -9,6 +12,8 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.expressions import Expression
 from django.utils import timezone
+
+_moments_are_parameters: ContextVar[bool] = ContextVar("moments_are_parameters", default=False)
 
 
 class DatabaseClock(Expression):
@@ -34,7 +39,7 @@ class DatabaseClock(Expression):
         self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, tuple[Any, ...]]:
         if self.is_python_s:
-            return "%s::timestamptz", (python_s_time() + self.offset,)
+            return "%s::timestamptz", (self._parameter(connection),)
         offset = in_microseconds(self.offset + self.moved)
         if not offset:
             return "STATEMENT_TIMESTAMP()", ()
@@ -44,22 +49,49 @@ class DatabaseClock(Expression):
     def as_mysql(
         self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, tuple[Any, ...]]:
+        parameters = (self._parameter(connection),)
         if self.is_python_s:
-            return "CAST(%s AS DATETIME(6))", self._as_parameters(connection)
-        # The zone in which Django stores times here, which MySQL itself does not know.
-        local = python_s_time().astimezone(ZoneInfo(connection.timezone_name))
-        offset = self.offset + self.moved + (local.utcoffset() or timedelta())
-        return "(UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND)", (in_microseconds(offset),)
+            return "CAST(%s AS DATETIME(6))", parameters
+        return "(UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND)", parameters
 
     def as_sqlite(
         self, compiler: Any, connection: BaseDatabaseWrapper, **context: Any
     ) -> tuple[str, tuple[Any, ...]]:
         # The database is on this machine, and its own clock has milliseconds only.
-        return "%s", self._as_parameters(connection)
+        return "%s", (self._parameter(connection),)
 
-    def _as_parameters(self, connection: BaseDatabaseWrapper) -> tuple[Any]:
+    def _parameter(self, connection: BaseDatabaseWrapper) -> Any:
+        moment = Moment(self.offset)
+        return moment if _moments_are_parameters.get() else moment.value(connection)
+
+
+class Moment:
+    """A parameter of a statement that depends on when the statement is executed."""
+
+    def __init__(self, offset: timedelta) -> None:
+        self.offset = offset
+
+    def value(self, connection: BaseDatabaseWrapper) -> Any:
+        """Return it for a statement that is executed now."""
+        if connection.vendor == "postgresql":
+            return python_s_time() + self.offset
+        if connection.vendor == "mysql" and not DatabaseClock.is_python_s:
+            # The zone in which Django stores times here, which MySQL itself does not know.
+            local = python_s_time().astimezone(ZoneInfo(connection.timezone_name))
+            moved = DatabaseClock.moved + (local.utcoffset() or timedelta())
+            return in_microseconds(self.offset + moved)
         now = as_stored(python_s_time()) + self.offset
-        return (connection.ops.adapt_datetimefield_value(now),)
+        return connection.ops.adapt_datetimefield_value(now)
+
+
+@contextmanager
+def moments_are_parameters() -> Iterator[None]:
+    """Have what is composed here contain each ``Moment`` itself, and not its value."""
+    token = _moments_are_parameters.set(True)
+    try:
+        yield
+    finally:
+        _moments_are_parameters.reset(token)
 
 
 def python_s_time() -> datetime:

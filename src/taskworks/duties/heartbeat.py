@@ -120,7 +120,7 @@ class Heartbeat(BackgroundThread):
     def _sweep(self, overview: Overview) -> bool:
         """Go on with the sweeps of what waits; return whether a run became ready."""
         has_unblocked = overview.blocked and self._has_unblocked()
-        return (overview.workflows and self._has_ended_workflows()) or has_unblocked
+        return (overview.workflow and self._has_ended_workflows()) or has_unblocked
 
     def _rescue(self) -> int:
         return rescue(self._store, within=conf().heartbeat_interval, tell=self.rescued)

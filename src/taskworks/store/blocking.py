@@ -18,6 +18,7 @@ from django.db.models.functions import Coalesce
 from taskworks import instruments
 from taskworks import real_time as time
 from taskworks.database.clock import DatabaseClock
+from taskworks.database.composed import fetch
 from taskworks.database.transactions import writing
 from taskworks.models import Edge, Pause, RunState, TaskRun, Workflow
 from taskworks.models.run import FINISHED, TaskRunQuerySet
@@ -150,8 +151,9 @@ class Blocking(Enqueueing):
         self, after: Collection[UUID], last: int = 0, limit: int = EDGES_AT_ONCE
     ) -> list[Following]:
         """Return the next edges to these runs, workflows or pauses, after the last by its id."""
-        edges = self.edges.filter(after__in=[*after], id__gt=last)
-        return self._following(edges.order_by("id")[:limit])
+        # Asked after nearly all ends of members, most of which nothing follows.
+        rows = fetch(self.connection, _followers, [*after], last, fixed=[limit])
+        return [*map(Following._make, rows)]
 
     def edges_since(self, last: int, limit: int) -> list[Following]:
         """Return the next edges, by their ids, after the last."""
@@ -169,23 +171,9 @@ class Blocking(Enqueueing):
         rows = blocked.values_list("available_at", "id", edge)[:limit]
         return [Blocked(moment, run, edge is not None) for moment, run, edge in rows]
 
-    def _following(self, edges: "models.QuerySet[Edge]") -> list[Following]:
-        rows = edges.annotate(
-            state=Subquery(TaskRun.objects.filter(id=OuterRef("run")).values("state")),
-            state_before=state_before(),
-            is_paused=Exists(Pause.objects.in_force().filter(id=OuterRef("after"))),
-        )
-        columns = (
-            "id",
-            "run",
-            "after",
-            "any_end",
-            "only_failed",
-            "state",
-            "state_before",
-            "is_paused",
-        )
-        return [Following._make(row) for row in rows.values_list(*columns)]
+    @staticmethod
+    def _following(edges: "models.QuerySet[Edge]") -> list[Following]:
+        return [*map(Following._make, _columns_of_following(edges))]
 
     # Unblock, or cancel.
 
@@ -288,6 +276,21 @@ class Blocking(Enqueueing):
     @staticmethod
     def _edges_of_run() -> "models.QuerySet[Edge]":
         return Edge.objects.filter(run=OuterRef("id"))
+
+
+def _followers(after: Sequence[UUID], last: int, limit: int) -> "models.QuerySet[Any, Any]":
+    edges = Edge.objects.filter(after__in=after, id__gt=last)
+    return _columns_of_following(edges.order_by("id")[:limit])
+
+
+def _columns_of_following(edges: "models.QuerySet[Edge]") -> "models.QuerySet[Any, Any]":
+    """Return the query of what makes a ``Following``."""
+    rows = edges.annotate(
+        state=Subquery(TaskRun.objects.filter(id=OuterRef("run")).values("state")),
+        state_before=state_before(),
+        is_paused=Exists(Pause.objects.in_force().filter(id=OuterRef("after"))),
+    )
+    return rows.values_list(*Following._fields)
 
 
 def state_before() -> Coalesce:

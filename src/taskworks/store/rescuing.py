@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Subquery, Value, When
 
 from taskworks.conf import conf
 from taskworks.database.clock import DatabaseClock
-from taskworks.models import RunState, TaskRun, Worker
+from taskworks.database.composed import fetch
+from taskworks.models import Edge, RunState, Schedule, TaskRun, Worker, Workflow
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.models.worker import Request, WorkerQuerySet
 from taskworks.options.policy import ALONE
@@ -34,14 +35,26 @@ class Overview(NamedTuple):
     """A worker's latest heartbeat, and whether there is anything to do about other rows."""
 
     heartbeat_at: datetime | None = None  # None if it was given up
+    asked_to: str = ""  # what the worker is asked to do
     silent: bool = False  # a living worker that has been silent for too long
     lost: bool = False  # a run without a living worker
-    blocked: bool = False  # a run that waits for others, or an edge that is left of one
+    run: UUID | None = None  # one that waits for others
+    edge: int | None = None  # one, which may be left of such a run
+    workflow: UUID | None = None  # one that has not ended
     scheduled: bool = False  # an enabled schedule
-    workflows: bool = False  # a workflow that has not ended
-    asked_to: str = ""  # what the worker is asked to do
-    bookkeeping_due: bool = False  # statistics to compact, or failures to group
+    failures_due: bool = False  # that are to be grouped
+    statistics_due: bool = False  # that are to be compacted
     gauges_due: bool = False  # how much waits is to be sampled
+
+    @property
+    def blocked(self) -> bool:
+        """True if there is something for the sweep of blocked runs."""
+        return self.run is not None or self.edge is not None
+
+    @property
+    def bookkeeping_due(self) -> bool:
+        """True if one of the workers is to do what it does for all."""
+        return self.failures_due or self.statistics_due
 
 
 class Rescuing(Base):
@@ -75,38 +88,9 @@ class Rescuing(Base):
 
     def overview(self, silence: timedelta, witness: UUID) -> Overview:
         """Return what a worker must know about other rows, in one statement."""
-        heard = OuterRef("heartbeat_at")
-        # The first in an index: a planner that expects many blocked runs would read the table.
-        blocked = self.runs.blocked().order_by("available_at", "id").values("id")
-        edges = self.edges.order_by("id").values("id")
-        workflows = self.workflows.filter(finished_at=None).order_by("id").values("id")
-        seen, counts = self.workers.living().filter(id=witness), conf().statistics
-        row = seen.values(
-            "heartbeat_at",
-            "asked_to",
-            silent=Exists(self.workers.living().filter(_far_from(heard, silence))),
-            lost=Exists(self._lost()),
-            run=Subquery(blocked[:1]),
-            edge=Subquery(edges[:1]),
-            scheduled=Exists(self.schedules.enabled()),
-            workflow=Subquery(workflows[:1]),
-            failures=failures_are_due(self.alias),
-            statistics=statistics_are_due(self.alias) if counts else Value(0),
-            gauges=gauges_are_due(self.alias) if counts else Value(0),
-        ).first()
-        if row is None:
-            return Overview()
-        return Overview(
-            row["heartbeat_at"],
-            silent=bool(row["silent"]),
-            lost=bool(row["lost"]),
-            blocked=bool(row["run"] or row["edge"]),
-            scheduled=bool(row["scheduled"]),
-            workflows=row["workflow"] is not None,
-            asked_to=row["asked_to"],
-            bookkeeping_due=bool(row["failures"] or row["statistics"]),
-            gauges_due=bool(row["gauges"]),
-        )
+        fixed = silence, bool(conf().statistics)
+        rows = fetch(self.connection, _overview, witness, fixed=fixed)
+        return Overview(*rows[0]) if rows else Overview()
 
     def give_up(self, silence: timedelta, witness: UUID) -> int:
         """
@@ -182,7 +166,7 @@ class Rescuing(Base):
         Return the queues of the runs that ``give_up`` and ``rescue`` would make ready, each with
         whether such a run takes a slot of a limit: these of any backend, others of this one.
         """
-        heard = self._their_workers().filter(heartbeat_at__gte=DatabaseClock(-silence))
+        heard = _their_workers().filter(heartbeat_at__gte=DatabaseClock(-silence))
         lost = self.runs.in_hand().filter(~Exists(heard))
         lost = lost.filter(Q(backend=backend) | Q(limit_name__isnull=False))
         rows = lost.order_by().values_list("queue_name", "limit_name").distinct()
@@ -194,11 +178,40 @@ class Rescuing(Base):
         (past | self.workers.filter(id=worker)).delete()
 
     def _lost(self) -> TaskRunQuerySet:
-        return self.runs.in_hand().filter(~Exists(self._their_workers()))
+        return _lost_runs().using(self.alias)
 
-    @staticmethod
-    def _their_workers() -> WorkerQuerySet:
-        return Worker.objects.living().filter(id=OuterRef("claimed_by"))
+
+def _overview(witness: UUID, silence: timedelta, counts: bool) -> "QuerySet[Worker, Any]":
+    """Return the query of an ``Overview``; ``counts`` tells whether there are statistics."""
+    heard = OuterRef("heartbeat_at")
+    # The first in an index: a planner that expects many blocked runs would read the table.
+    blocked = TaskRun.objects.blocked().order_by("available_at", "id").values("id")
+    edges = Edge.objects.order_by("id").values("id")
+    workflows = Workflow.objects.filter(finished_at=None).order_by("id").values("id")
+    return (
+        Worker.objects.living()
+        .filter(id=witness)
+        .values_list(
+            "heartbeat_at",
+            "asked_to",
+            Exists(Worker.objects.living().filter(_far_from(heard, silence))),
+            Exists(_lost_runs()),
+            Subquery(blocked[:1]),
+            Subquery(edges[:1]),
+            Subquery(workflows[:1]),
+            Exists(Schedule.objects.enabled()),
+            failures_are_due(),
+            *((statistics_are_due(), gauges_are_due()) if counts else ()),
+        )
+    )
+
+
+def _lost_runs() -> TaskRunQuerySet:
+    return TaskRun.objects.in_hand().filter(~Exists(_their_workers()))
+
+
+def _their_workers() -> WorkerQuerySet:
+    return Worker.objects.living().filter(id=OuterRef("claimed_by"))
 
 
 def _far_from(heard: Any, silence: timedelta) -> Q:

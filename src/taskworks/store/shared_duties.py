@@ -41,27 +41,27 @@ class SharedDuties(Base):
             return is_held and bool(due.update(done_at=DatabaseClock()))
 
 
-def statistics_are_due(alias: str) -> Exists:
+def statistics_are_due() -> Exists:
     """Return an expression: whether there is something to compact, and nobody has begun to."""
-    rows = Statistic.objects.using(alias).filter(seconds=TEN_SECONDS)
-    return Exists(rows.filter(_nobody_has_begun(alias)))
+    rows = Statistic.objects.filter(seconds=TEN_SECONDS)
+    return Exists(rows.filter(_nobody_has_begun()))
 
 
-def failures_are_due(alias: str) -> Exists:
+def failures_are_due() -> Exists:
     """Return an expression: whether a run has failed of late, and nobody has begun to group it."""
-    failed = TaskRun.objects.using(alias).filter(
+    failed = TaskRun.objects.filter(
         state=RunState.FAILED, finished_at__gte=DatabaseClock(-LATEST_FAILURES)
     )
-    return Exists(failed.filter(_nobody_has_begun(alias)))
+    return Exists(failed.filter(_nobody_has_begun()))
 
 
-def gauges_are_due(alias: str) -> Any:
+def gauges_are_due() -> Any:
     """Return an expression: whether nobody has begun to sample how much waits."""
-    return ~Exists(Duty.objects.using(alias).filter(_recent(), name=GAUGES))
+    return ~Exists(Duty.objects.filter(_recent(), name=GAUGES))
 
 
-def _nobody_has_begun(alias: str) -> Q:
-    return Q(~Exists(Duty.objects.using(alias).filter(_recent(), name=BOOKKEEPING)))
+def _nobody_has_begun() -> Q:
+    return Q(~Exists(Duty.objects.filter(_recent(), name=BOOKKEEPING)))
 
 
 def _recent() -> Q:

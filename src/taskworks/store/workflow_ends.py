@@ -16,6 +16,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from taskworks import real_time as time
+from taskworks.database.composed import fetch
 from taskworks.models import RunState, Step, Workflow
 from taskworks.models.workflow import Kind, OnFailure
 from taskworks.store.workflow_hopes import UNSUCCESSFUL, WorkflowHopes, first_of, members_of
@@ -161,27 +162,13 @@ class WorkflowEnds(WorkflowHopes):
         Return those of these workflows in which no member can go on, and whether some wait. In one
         statement: one that waits may be ready in the next moment.
         """
-        return {
-            id_: waits is not None for id_, waits, *active in self._activity(ids) if not any(active)
-        }
-
-    def _activity(self, ids: Sequence[UUID], *more: Subquery) -> Iterable[tuple[Any, ...]]:
-        """Return the ids of workflows that may end, of members that wait, and of what goes on."""
-        me = OuterRef("id")
-        rows = self.workflows.filter(id__in=ids, finished_at=None, closed_at__isnull=False)
-        return rows.values_list(
-            "id",
-            first_of(members_of(me).filter(state=RunState.BLOCKED)),
-            first_of(members_of(me).filter(state__in=ACTIVE)),
-            first_of(Workflow.objects.filter(parent=me, finished_at=None)),
-            *more,
-        )
+        rows = fetch(self.connection, _activity, [*ids])
+        return {id_: waits is not None for id_, waits, *active in rows if not any(active)}
 
     def _is_over(self, workflow: UUID) -> bool:
         """Return whether no member can go on, nor could if the pause of its task ended."""
-        blocked = members_of(OuterRef("id")).filter(state=RunState.BLOCKED)
-        parked = first_of(blocked.filter(claimed_at__isnull=False))
-        return any(not any(active) for _, _, *active in self._activity([workflow], parked))
+        rows = fetch(self.connection, _activity_and_parked, [workflow])
+        return any(not any(active) for _, _, *active in rows)
 
     def _end_all(self, ids: Sequence[UUID]) -> list[Workflow]:
         """Write the ends of these workflows, of which no member waits; return those that ended."""
@@ -288,6 +275,24 @@ class WorkflowEnds(WorkflowHopes):
                 return 0
             self.delete_edges(edges)
         return self.unblock({edge.run for edge in edges})
+
+
+def _activity(ids: Sequence[UUID], *more: Subquery) -> "QuerySet[Workflow, Any]":
+    """Return the ids of workflows that may end, of members that wait, and of what goes on."""
+    me = OuterRef("id")
+    rows = Workflow.objects.filter(id__in=ids, finished_at=None, closed_at__isnull=False)
+    return rows.values_list(
+        "id",
+        first_of(members_of(me).filter(state=RunState.BLOCKED)),
+        first_of(members_of(me).filter(state__in=ACTIVE)),
+        first_of(Workflow.objects.filter(parent=me, finished_at=None)),
+        *more,
+    )
+
+
+def _activity_and_parked(ids: Sequence[UUID]) -> "QuerySet[Workflow, Any]":
+    blocked = members_of(OuterRef("id")).filter(state=RunState.BLOCKED)
+    return _activity(ids, first_of(blocked.filter(claimed_at__isnull=False)))
 
 
 def _spared() -> QuerySet[Step]:

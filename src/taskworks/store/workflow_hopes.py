@@ -27,6 +27,8 @@ class WorkflowHopes(NewWorkflows):
         Return those of these workflows in which something has failed, or in one that they are
         within: in others, nothing waits in vain.
         """
+        if not ids:
+            return []
         parents = self._parents(ids)
         me = OuterRef("id")
         rows = self.workflows.filter(id__in=[*parents]).values_list(
@@ -34,7 +36,7 @@ class WorkflowHopes(NewWorkflows):
             first_of(members_of(me).filter(state__in=UNSUCCESSFUL)),
             first_of(Workflow.objects.filter(parent=me, outcome__in=UNSUCCESSFUL)),
         )
-        failed = {id_ for id_, *failures in (rows if parents else ()) if any(failures)}
+        failed = {id_ for id_, *failures in rows if any(failures)}
         return [id_ for id_ in ids if not failed.isdisjoint(_path(id_, parents))]
 
     def _parents(self, ids: Sequence[UUID]) -> dict[UUID, UUID | None]:
