@@ -166,10 +166,85 @@ def test_lanes_take_turns_whatever_their_priority(store: Store, fill: Fill, clai
 
 
 def test_of_one_claim_each_lane_has_one_before_any_has_a_second(fill: Fill, claim: Claim) -> None:
+    """They are executed in this order, too."""
     limit()
     fill(*"aaaaabbbbbccccc")
-    assert Counter(lanes(claim(7))) == {"a": 3, "b": 2, "c": 2}
-    assert Counter(lanes(claim(4))) == {"b": 2, "c": 1, "a": 1}
+    assert lanes(claim(7)) == [*"abcabca"]
+    assert lanes(claim(4)) == [*"bcab"]
+
+
+# What is claimed ahead.
+
+
+def ahead(store: Store, worker: UUID, most: int, ahead: int) -> tuple[int, bool]:
+    """How many runs a claim takes, and whether it holds back more."""
+    claimed = store.claim_limited(worker, LINE, most, ahead)
+    return len(claimed.runs), claimed.holds_back
+
+
+@pytest.mark.parametrize(
+    ("numbers", "taken"),
+    [
+        ({}, (24, False)),
+        ({"at_once": 100}, (24, False)),
+        ({"at_once": 8}, (6, True)),  # of the 4 that are left, half
+        ({"at_once": 4}, (4, False)),
+        ({"at_once": 3}, (3, False)),
+        ({"total": 9}, (6, True)),
+        ({"total": 2}, (2, False)),
+        ({"at_once": 8, "total": 6}, (5, True)),
+    ],
+)
+def test_ahead_half_of_the_slots_that_are_left_are_taken(
+    store: Store, fill: Fill, worker: UUID, numbers: dict[str, int], taken: tuple[int, bool]
+) -> None:
+    limit(**numbers)
+    fill(*["a"] * 200)
+    assert ahead(store, worker, 4, 20) == taken
+
+
+def test_as_few_are_ahead_as_there_are_ready(store: Store, fill: Fill, worker: UUID) -> None:
+    limit(at_once=100)
+    fill(*"aaabbb")
+    assert ahead(store, worker, 1, 20) == (6, False)
+
+
+def test_another_worker_finds_slots_beside_what_is_claimed_ahead(
+    store: Store, fill: Fill, new_worker: Callable[[], UUID]
+) -> None:
+    limit(at_once=2)
+    fill(*[f"{number % 10}" for number in range(100)])
+    assert ahead(store, new_worker(), 4, 100) == (12, True)
+    assert ahead(store, new_worker(), 4, 100) == (6, True)
+    assert ahead(store, new_worker(), 4, 100) == (2, False)
+
+
+def test_of_many_lanes_of_one_slot_half_are_taken_ahead(
+    store: Store, fill: Fill, worker: UUID
+) -> None:
+    limit(at_once=1)
+    fill(*[f"{number:03}" for number in range(300)])
+    claimed = store.claim_limited(worker, LINE, 4, 100)
+    assert len(claimed.runs) == 4 + 50
+    assert (claimed.may_have_more, claimed.holds_back) == (True, False)
+
+
+@pytest.mark.parametrize("numbers", [{"rate": "100/s"}, {"total_rate": "100/s"}])
+def test_with_a_rate_none_are_taken_ahead(
+    store: Store, fill: Fill, worker: UUID, numbers: dict[str, str]
+) -> None:
+    """Who gives a run back has used its place in the rate."""
+    Limit.objects.create(name="of lanes", declared=numbers, **numbers)
+    fill(*["a"] * 50)
+    assert ahead(store, worker, 4, 20) == (4, True)
+    assert ahead(store, worker, 0, 20) == (0, True)
+
+
+def test_while_a_key_is_held_none_are_taken_ahead(store: Store, fill: Fill, worker: UUID) -> None:
+    limit()
+    fill(*"aabb")
+    store.hold_keys("of lanes", {"c": store.read_clock() + timedelta(hours=1)})
+    assert ahead(store, worker, 1, 20) == (1, True)
 
 
 def test_a_full_lane_is_passed_over_however_many_wait_in_it(fill: Fill, claim: Claim) -> None:
@@ -190,12 +265,8 @@ def test_several_queues_share_lanes_slots_and_turns(fill: Fill, claim: Claim) ->
     fill(*"aabb", queue_name="two", rank=0)
     line = LINE._replace(queues=("one", "two"))
     claimed = claim(100, line)
-    assert [(run.lane, run.queue_name) for run in claimed] == [
-        ("a", "two"),
-        ("a", "two"),
-        ("b", "two"),
-        ("b", "two"),
-    ]
+    assert {run.queue_name for run in claimed} == {"two"}
+    assert lanes(claimed) == ["a", "b", "a", "b"]
     assert claim(100, line) == []
     assert claim(100, LINE._replace(queues=("one",))) == []
 

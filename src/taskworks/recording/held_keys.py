@@ -19,6 +19,7 @@ class HeldKeys:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.closed: set[tuple[str, str]] = set()  # limits and lanes, until somebody clears it
         self._locked: set[str] = set()  # limits
         self._try_at = math.inf
 
@@ -53,7 +54,9 @@ class HeldKeys:
                 lane = str(run.lane)
                 lanes[lane] = max(lanes.get(lane, run.available_at), run.available_at)
         for limit, lanes in until.items():
-            if not self._store.hold_keys(limit, lanes):
+            if self._store.hold_keys(limit, lanes):
+                self.closed.update((limit, lane) for lane in lanes)
+            else:
                 self._locked.add(limit)
                 self._try_at = time.monotonic() + TRY_INTERVAL
 

@@ -93,7 +93,7 @@ class Ledger:
         self._in: dict[Phase, dict[Attempt, None]] = {phase: {} for phase in Phase}
         self._batch_writer = BatchWriter(store.poison)
         self.locked = LockedRows(store)
-        self._held_keys = HeldKeys(store)
+        self.held_keys = HeldKeys(store)
         self._progress = ProgressWriter(store, events, self.locked, wake)
         self._steps = StepWriter(store, wake)
         self._oldest_settled = 0.0  # when the first of those that are settled became so
@@ -116,6 +116,13 @@ class Ledger:
         """True if an attempt in hand has not begun."""
         return any(attempt.began is None for attempt in self.unsettled)
 
+    def has_waiting_of(self, keys: Collection[tuple[str | None, str | None]]) -> bool:
+        """Return whether an attempt in hand has not begun whose limit and lane are among these."""
+        return any(
+            attempt.began is None and (attempt.run.limit_name, attempt.run.lane) in keys
+            for attempt in self.unsettled
+        )
+
     @property
     def run_ids(self) -> list[UUID]:
         """The ids of the runs in hand."""
@@ -130,7 +137,7 @@ class Ledger:
         if self._by_run:
             asked = (at - now for at in self._steps.moments())
             progress = (at - now for at in self._progress.moments())
-            locks = max(0.0, min(self.locked.seconds, self._held_keys.seconds))
+            locks = max(0.0, min(self.locked.seconds, self.held_keys.seconds))
             return min([WRITE_START_AFTER / 2, locks, *progress, *asked])
         return math.inf
 
@@ -230,7 +237,7 @@ class Ledger:
     def record(self) -> None:
         """Write steps, progress, what is settled, many at once, and starts of longer attempts."""
         self.locked.refresh()
-        self._held_keys.refresh()
+        self.held_keys.refresh()
         self._settle_uncertain()
         self._steps.write()
         self._progress.write(self._in[SETTLED])
@@ -289,12 +296,12 @@ class Ledger:
     def _writable(self) -> list[Attempt]:
         """What is settled, except for what waits for another session's lock."""
         settled = self._in[SETTLED]
-        if not self.locked and not self._held_keys:
+        if not self.locked and not self.held_keys:
             return list(settled)
         return [
             attempt
             for attempt in settled
-            if attempt.run.id not in self.locked and not self._held_keys.awaits(attempt)
+            if attempt.run.id not in self.locked and not self.held_keys.awaits(attempt)
         ]
 
     def _write_all_settled(self) -> None:
@@ -303,7 +310,7 @@ class Ledger:
 
     def _write_settled(self) -> None:
         """Write the outcomes, verb by verb. Those of cancelled runs come back as cancellations."""
-        self._held_keys.close(self._writable)
+        self.held_keys.close(self._writable)
         by_verb: dict[Verb, list[Attempt]] = {}
         for attempt in self._writable:
             by_verb.setdefault(_verb_of(attempt), []).append(attempt)

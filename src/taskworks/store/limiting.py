@@ -12,6 +12,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import zip_longest
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -54,6 +55,17 @@ class Line(NamedTuple):
         )
 
 
+class Wish(NamedTuple):
+    """How many runs a claim is to find, for a worker's free slots, and ahead."""
+
+    now: int
+    ahead: int = 0
+
+    def within(self, free: float) -> int:
+        """Return how many if so many slots are free; of those left to take ahead, half."""
+        return self.now + int(max(0, min(self.ahead, (free - self.now) / 2)))
+
+
 class Share(NamedTuple):
     """How many runs to claim from a lane."""
 
@@ -63,10 +75,11 @@ class Share(NamedTuple):
 
 class LimitedClaim(NamedTuple):
     """
-    The runs that were claimed, in the order of claims, and whether there may be more now.
+    The runs that were claimed, in turn, and whether there may be more now.
     ``opens_in`` are the seconds until a rate or a hold allows more. ``gave_up`` is true if so many
     lanes were closed by these that it has not looked at all. ``counts_slots`` says whether the
-    limit has slots, that are free when a run has ended; None if that is not known.
+    limit has slots, that are free when a run has ended; None if that is not known. ``holds_back``
+    is true if there may be more that are not claimed ahead.
     """
 
     runs: list[TaskRun]
@@ -74,6 +87,7 @@ class LimitedClaim(NamedTuple):
     opens_in: float = math.inf
     gave_up: bool = False
     counts_slots: bool | None = None
+    holds_back: bool = False
 
 
 class LimitInUse(NamedTuple):
@@ -86,18 +100,21 @@ class LimitInUse(NamedTuple):
 class Limiting(LimitedNames, Rating):
     """Find and claim the runs that have a limit, lane by lane, in turn."""
 
-    def claim_limited(self, worker: UUID, line: Line, most: int) -> LimitedClaim:
+    def claim_limited(self, worker: UUID, line: Line, most: int, ahead: int = 0) -> LimitedClaim:
         """
         Take up to ``most`` ready runs of a limit for a worker that is not given up, as many as it
         has free slots: one from each lane with a free slot, in turn, then the second of each. Those
         of a lane are taken in the order of claims. If another session is claiming from this limit,
         none are taken.
+
+        Up to ``ahead`` more are taken to begin in a moment, and no more than leave as many slots of
+        the limit free for other workers. None are if the limit has a rate, or a key that is held.
         """
         with self.locking():
             limit = self._locked_limit(line.limit)
             if limit is None:
                 return LimitedClaim([], may_have_more=True)
-            return self._claim_in_turn(worker, line, limit, most)
+            return self._claim_in_turn(worker, line, limit, Wish(most, ahead))
 
     def slots_in_use(self, limit: str, lane: str | None = None) -> int:
         """Return how many runs of a limit, or of one of its lanes, are in hand."""
@@ -202,46 +219,63 @@ class Limiting(LimitedNames, Rating):
         row = Limit(name=name, **_columns_as_here(name))
         self.limits.bulk_create([row], ignore_conflicts=True)
 
-    def _claim_in_turn(self, worker: UUID, line: Line, limit: Limit, most: int) -> LimitedClaim:
+    def _claim_in_turn(self, worker: UUID, line: Line, limit: Limit, wish: Wish) -> LimitedClaim:
         meter = Meter(limit, limit.now)  # type: ignore[attr-defined] # see _locked_limit
-        claimed = self._claim_metered(worker, line, limit, most, meter)
+        if meter.reads_any:  # what is claimed and given back has used its place in a rate
+            claimed = self._claim_metered(worker, line, limit, Wish(wish.now), meter)
+            holds_back = wish.ahead > 0 and len(claimed.runs) == wish.now
+            claimed = claimed._replace(holds_back=holds_back)
+        else:
+            claimed = self._claim_metered(worker, line, limit, wish, meter)
         self._write_changes(meter)
         counts_slots = any(limit.in_force.values())
         return claimed._replace(opens_in=meter.opens_in, counts_slots=counts_slots)
 
     def _claim_metered(
-        self, worker: UUID, line: Line, limit: Limit, most: int, meter: Meter
+        self, worker: UUID, line: Line, limit: Limit, wish: Wish, meter: Meter
     ) -> LimitedClaim:
-        in_force, place = limit.in_force, f"{line.backend} {line.executor}"
-        if in_force["total"] is not None:
-            most = min(most, in_force["total"] - self.slots_in_use(limit.name))
-        self._read_total(meter)
-        most = int(min(most, meter.total_room()))
-        if most <= 0:
+        free = self._free_in_all(limit, meter)
+        asked = int(min(sum(wish), free))
+        if asked <= 0:
             return LimitedClaim([], may_have_more=False)
+        place, at_once = f"{line.backend} {line.executor}", limit.in_force["at_once"]
         last = _text(limit.turns.get(place))
 
         def find(after: str, number: int) -> list[OpenLane]:
-            return self._open_lanes(line, after, in_force["at_once"], number)
+            return self._open_lanes(line, after, at_once, number)
 
-        lanes, gave_up_at = self._find_lanes(meter, find, last, most)
-        shares = shared_out(lanes, most)
-        wanted = [Share(lane.lane, number) for lane, number in shares]
-        runs = self._take(worker, line, wanted) if wanted else []
+        lanes, gave_up_at = self._find_lanes(meter, find, last, asked)
+        free = min(free, sum(lane.room for lane in lanes))
+        number = min(asked, wish.within(free))
+        shares = shared_out(lanes, number)
+        wanted = [Share(lane.lane, number) for lane, number in shares if number > 0]
+        runs = in_turn(self._take(worker, line, wanted), wanted) if wanted else []
         meter.take(runs)
         taken = Counter(run.lane for run in runs)
         # Also if none was taken: a lane whose first run is locked must not hold up the others.
-        turn = gave_up_at or last_in_turn([lane.lane for lane, _ in shares], taken)
+        turn = gave_up_at or last_in_turn([share.lane for share in wanted], taken)
         if turn is not None and turn != last:
             turns = {**limit.turns, place: turn}
             self.limits.filter(name=limit.name).update(turns=turns)
         has_more = any(taken[lane.lane] == number < lane.room for lane, number in shares)
         has_locked = any(taken[lane.lane] == 0 < number for lane, number in shares)
+        # Of as many lanes as it asked for there may be more, and so more slots.
+        knows_all = len(lanes) < asked or asked < sum(wish) or number == 0
+        holds_back = knows_all and len(runs) == number < min(asked, free)
         return LimitedClaim(
             runs,
-            may_have_more=(has_more or has_locked) and len(runs) < most,
+            may_have_more=(has_more or has_locked) and len(runs) < asked and not holds_back,
             gave_up=gave_up_at is not None,
+            holds_back=holds_back,
         )
+
+    def _free_in_all(self, limit: Limit, meter: Meter) -> float:
+        """Return how many runs of all lanes may be claimed."""
+        total, slots = limit.in_force["total"], math.inf
+        if total is not None:
+            slots = total - self.slots_in_use(limit.name)
+        self._read_total(meter)
+        return min(slots, meter.total_room())
 
     def _open_lanes(self, line: Line, after: str, at_once: int | None, most: int) -> list[OpenLane]:
         """
@@ -327,6 +361,15 @@ def shared_out(lanes: Sequence[OpenLane], number: int) -> list[tuple[OpenLane, i
         if number == before:
             break
     return [*zip(lanes, shares, strict=True)]
+
+
+def in_turn(runs: Sequence[TaskRun], shares: Iterable[Share]) -> list[TaskRun]:
+    """Return the first run of each lane, in turn, then the second of each, and so on."""
+    of_lanes: dict[str | None, list[TaskRun]] = {share.lane: [] for share in shares}
+    for run in runs:
+        of_lanes.setdefault(run.lane, []).append(run)
+    rounds = zip_longest(*of_lanes.values())
+    return [run for one in rounds for run in one if run is not None]
 
 
 def last_in_turn(lanes: Sequence[str], taken: Counter[str | None]) -> str | None:

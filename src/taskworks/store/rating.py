@@ -64,6 +64,11 @@ class Meter:
         """True if all lanes may be closed by the total rate."""
         return self._total_rate is not None
 
+    @property
+    def reads_any(self) -> bool:
+        """True if a rate or a hold may close anything."""
+        return self.reads_lanes or self.reads_total
+
     def note(self, buckets: Iterable[tuple[str, datetime | None, datetime | None]]) -> None:
         """Note the rows of some lanes; the buckets of others are full."""
         for lane, full_at, held_until in buckets:

@@ -324,13 +324,16 @@ class Worker:
         return runs
 
     def _room(self) -> dict[str, int]:
-        """How many runs of each executor could start soon, or now if none may be claimed ahead."""
+        """
+        How many runs of each executor could start soon. Where none may be claimed ahead, there is
+        room only once a slot is empty.
+        """
         if not self._may_begin or self._left <= 0:
             return {}
         room = self._pools.room
         if not_ahead := self._intake.not_ahead:
             empty = self._pools.empty
-            room = {**room, **{executor: empty.get(executor, 0) for executor in not_ahead}}
+            room = {**room, **{executor: 0 for executor in not_ahead if not empty.get(executor)}}
         return {executor: free for executor, free in room.items() if free > 0}
 
     @property
@@ -414,10 +417,17 @@ class Worker:
             logger.info("Worker %s is stopping; runs that it has begun: %d.", self.label, runs)
 
     def _heed_pauses(self) -> None:
-        """Release what was claimed ahead once there is a pause: it may be of what is paused."""
+        """
+        Release what was claimed ahead once there is a pause, or a task has closed a key: it may be
+        of what is not to begin.
+        """
         look = self._intake.is_outdated and self._ledger.has_waiting
-        if self._intake.has_new_pause(look=look):
+        closed = self._ledger.held_keys.closed
+        if self._intake.has_new_pause(look=look) or (
+            closed and self._ledger.has_waiting_of(closed)
+        ):
             self._release_what_waits(0.0)
+        closed.clear()
         self._parked.note_resumed(self._intake.take_resumed())
 
     def _release_what_waits(self, longest: float) -> None:

@@ -108,56 +108,110 @@ def test_who_has_no_limits_has_as_many_statements_as_without(intake: Intake, wor
     assert intake.not_ahead == frozenset()
 
 
-def test_limited_runs_are_claimed_for_places_that_are_free_now(
-    intake: Intake, worker: UUID, clock: Clock
-) -> None:
-    limits.synchronize()
-    imports(a=4, b=4)
-    assert lanes(intake.claim(worker, {"thread": 9}, None, {"thread": 3})) == {"a": 2, "b": 1}
-    assert intake.not_ahead == {"thread"}
-    assert lanes(intake.claim(worker, {"thread": 3}, None, {"thread": 3})) == {"b": 1}
-    assert intake.not_ahead == frozenset()  # nothing more can be taken
-
-
 SLOTS = {"thread": 4}
 AHEAD = {"thread": 12}  # slots, and as many as are claimed ahead
 
 
 def look(intake: Intake, worker: UUID) -> str:
     """As a worker does whose slots are empty again; how many runs of which kind it claims."""
-    room = {**AHEAD, **{executor: SLOTS[executor] for executor in intake.not_ahead}}
-    runs = intake.claim(worker, room, None, SLOTS)
+    runs = intake.claim(worker, AHEAD, None, SLOTS)
     limited_ones = sum(run.limit_name is not None for run in runs)
     return f"{limited_ones} limited, {len(runs) - limited_ones} others"
 
 
-def test_limited_and_other_runs_take_turns_and_only_the_others_are_claimed_ahead(
+def test_limited_and_other_runs_take_turns_and_both_are_claimed_ahead(
     intake: Intake, worker: UUID, clock: Clock
 ) -> None:
     limited.in_turn.enqueue_many([[f"{number}"] for number in range(99)])
     tasks.noop.enqueue_many([[]] * 99)
-    in_turn = ["0 limited, 12 others", *["4 limited, 0 others"] * 3]
-    assert [look(intake, worker) for _ in range(12)] == in_turn * 3
+    in_turn = ["0 limited, 12 others", "12 limited, 0 others"]
+    assert [look(intake, worker) for _ in range(12)] == in_turn * 6
+    assert intake.not_ahead == frozenset()
+
+
+def test_in_their_turn_as_few_of_the_others_are_claimed_as_there_are_slots_left(
+    intake: Intake, worker: UUID, clock: Clock
+) -> None:
+    """Those that were claimed ahead would take the slots that become free in that turn."""
+    limits.synchronize()
+    imports(a=9, b=9, c=9)
+    tasks.noop.enqueue_many([[]] * 99)
+    assert look(intake, worker) == "0 limited, 12 others"
+    assert look(intake, worker) == "4 limited, 0 others"
+    assert intake.not_ahead == {"thread"}
+    assert look(intake, worker) == "1 limited, 3 others"
+    assert intake.not_ahead == frozenset()  # nothing more can be taken
+    assert look(intake, worker) == "0 limited, 12 others"
+
+
+def test_a_limit_that_is_nearly_full_is_claimed_from_once_a_slot_is_empty(
+    intake: Intake, worker: UUID, clock: Clock
+) -> None:
+    limits.synchronize()
+    limits.change("rotation", {"at_once": 8})
+    limited.in_turn.enqueue_many([["a"]] * 20)
+    assert look(intake, worker) == "6 limited, 0 others"
+    assert intake.not_ahead == {"thread"}
+    assert intake.seconds(SLOTS) <= 0  # as soon as there is one
+    assert lanes(intake.claim(worker, AHEAD, None, {"thread": 1})) == {"a": 1}
+    with CaptureQueriesContext(
+        connection
+    ) as captured:  # in the turn of the others, of which are none
+        assert intake.claim(worker, AHEAD, None, {"thread": 0}) == []
+    assert not any("taskworks_limit" in query["sql"] for query in captured)
+    assert intake.not_ahead == {"thread"}
+    assert lanes(intake.claim(worker, AHEAD, None, {"thread": 1})) == {"a": 1}
+    assert intake.claim(worker, AHEAD, None, {"thread": 1}) == []
+    assert intake.not_ahead == frozenset()
+
+
+def test_a_limit_that_holds_back_holds_up_no_other(
+    intake: Intake, worker: UUID, clock: Clock
+) -> None:
+    limits.synchronize()
+    imports(a=9, b=9, c=9)
+    limited.in_turn.enqueue_many([[f"{number}"] for number in range(30)])
+    found = intake.claim(worker, AHEAD, None, SLOTS)
+    assert Counter(run.limit_name for run in found) == {"intake": 4, "rotation": 8}
+    assert intake.not_ahead == frozenset()
+
+
+def test_what_has_a_rate_is_not_claimed_ahead(intake: Intake, worker: UUID, clock: Clock) -> None:
+    """If it was given back, it would have used its place in the rate."""
+    limits.synchronize()
+    limits.change("rotation", {"rate": "100/s", "burst": 100})
+    limited.in_turn.enqueue_many([["a"]] * 20)
+    assert look(intake, worker) == "4 limited, 0 others"
+    assert intake.not_ahead == {"thread"}
+    assert look(intake, worker) == "4 limited, 0 others"
+
+
+def test_a_batch_takes_no_more_than_it_may_do(intake: Intake, worker: UUID) -> None:
+    limited.in_turn.enqueue_many([[f"{number}"] for number in range(30)])
+    assert len(intake.claim(worker, AHEAD, 7, SLOTS)) == 7
 
 
 def test_while_slots_are_taken_for_long_each_kind_has_them_once(
     intake: Intake, worker: UUID, clock: Clock
 ) -> None:
-    limited.in_turn.enqueue_many([[f"{number}"] for number in range(30)])
+    limits.synchronize()
+    limits.change("rotation", {"at_once": 1})
+    limited.in_turn.enqueue_many([[f"{number % 6}"] for number in range(30)])
     tasks.noop.enqueue_many([[]] * 60)
     looks = []
     for _ in range(6):
         looks.append(look(intake, worker))
+        TaskRun.objects.in_hand().limited().update(state="successful")
         clock.now += 10
-    assert looks == ["0 limited, 12 others", "4 limited, 0 others"] * 3
+    assert looks == ["0 limited, 12 others", "5 limited, 0 others"] * 3
 
 
 def test_each_kind_takes_what_the_other_leaves(intake: Intake, worker: UUID, clock: Clock) -> None:
     limited.in_turn.enqueue_many([[f"{number}"] for number in range(5)])
     tasks.noop.enqueue_many([[]] * 15)
     assert look(intake, worker) == "0 limited, 12 others"
-    assert look(intake, worker) == "4 limited, 0 others"
-    assert look(intake, worker) == "1 limited, 3 others"
+    assert look(intake, worker) == "5 limited, 0 others"
+    assert look(intake, worker) == "0 limited, 3 others"
     limited.in_turn.enqueue("a")
     tasks.noop.enqueue()
     intake.wake()
@@ -174,8 +228,7 @@ def test_while_others_have_slots_of_an_executor_limited_runs_of_another_do_not_m
     for _ in range(9):  # no thread is free
         assert len(intake.claim(worker, {"process": 1}, None, {"process": 1})) == 1
         clock.now += 1
-    assert intake.not_ahead == {"thread"}
-    assert look(intake, worker) == "4 limited, 0 others"
+    assert look(intake, worker) == "5 limited, 0 others"
 
 
 def test_a_look_that_takes_less_than_it_may_leaves_the_rest_to_the_other_kind(
@@ -285,14 +338,14 @@ def test_a_key_that_is_full_for_long_costs_a_few_statements_a_second(
     """Case 6: however many runs wait in it, and however often the worker's loop turns."""
     limits.synchronize()
     imports(hot=300)
-    limited_runs = LimitedRuns(store(), "default")
+    limited_runs, four = LimitedRuns(store(), "default"), {"thread": 4}
     statements, claimed = 0, 0
     for turn in range(400):  # of the loop, in ten seconds
         clock.now += 0.025
         with CaptureQueriesContext(connection) as captured:
             limited_runs.survey(lambda queue: True, has_limited=True, paused=NOTHING)
             if limited_runs.wanted:
-                claimed += len(limited_runs.claim(worker, {"thread": 4}, 4, NOTHING))
+                claimed += len(limited_runs.claim(worker, four, four, 4, NOTHING))
         statements += len(captured) if turn > 10 else 0
     assert claimed == 2
     surveys = 10 / module.SURVEY_INTERVAL
@@ -360,33 +413,25 @@ def test_limited_runs_do_not_starve_beside_others_that_are_claimed_ahead(
     assert isinstance(worker, Worker)
 
 
-FEW = 40
-
-
 class SeenPools(Pools):
     """Notes, of each kind, the most runs that a claim gave it beyond the empty slots."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self.ahead: Counter[bool] = Counter()  # by whether they have a limit
-        self.limited = 0
 
     def submit(self, attempts: Iterable[Attempt]) -> None:
         attempts = list(attempts)
         for is_limited in (True, False):
             kind = [one for one in attempts if (one.run.limit_name is not None) is is_limited]
             beyond = len(kind) - self.empty["thread"]
-            if is_limited or 0 < self.limited < FEW:  # others, while limited ones are ready
-                self.ahead[is_limited] = max(self.ahead[is_limited], beyond)
-            self.limited += len(kind) if is_limited else 0
+            self.ahead[is_limited] = max(self.ahead[is_limited], beyond)
             super().submit(kind)
 
 
-def test_a_worker_claims_others_ahead_while_limited_runs_are_ready(
-    start_worker: StartWorker,
-) -> None:
-    tasks.noop.enqueue_many([[]] * 2000)
-    results = limited.in_turn.enqueue_many([[f"{number}"] for number in range(FEW)])
+def test_a_worker_claims_both_kinds_ahead(start_worker: StartWorker) -> None:
+    tasks.noop.enqueue_many([[]] * 1000)
+    results = limited.in_turn.enqueue_many([[f"{number}"] for number in range(1000)])
     seen: list[SeenPools] = []
 
     def make_pools(*given: Any) -> SeenPools:
@@ -395,7 +440,7 @@ def test_a_worker_claims_others_ahead_while_limited_runs_are_ready(
 
     start_worker(interval=0.05, make_pools=make_pools)
     wait_until_executed(*results)
-    assert seen[0].ahead[True] == 0
+    assert seen[0].ahead[True] > 4
     assert seen[0].ahead[False] > 4
 
 
@@ -422,10 +467,10 @@ def test_a_limited_run_for_an_executor_that_does_not_exist_ends_no_worker() -> N
 
 def test_where_nothing_is_limited_any_more_nothing_is_missed(worker: UUID) -> None:
     """Others may have taken the rest while a claim was held up."""
-    limited_runs = LimitedRuns(store(), "default")
+    limited_runs, two = LimitedRuns(store(), "default"), {"thread": 2}
     imports(acme=3, globex=1)
     limited_runs.survey(lambda queue: True, has_limited=True, paused=NOTHING)
-    assert len(limited_runs.claim(worker, {"thread": 2}, 2, NOTHING)) == 2
+    assert len(limited_runs.claim(worker, two, two, 2, NOTHING)) == 2
     limited_runs.may_have_more = True
     limited_runs.survey(lambda queue: True, has_limited=False, paused=NOTHING)
     assert not limited_runs.may_have_more

@@ -60,9 +60,9 @@ def claims(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     claim_limited = type(store()).claim_limited
 
-    def claim(store: Any, worker: UUID, line: Any, most: int) -> LimitedClaim:
+    def claim(store: Any, worker: UUID, line: Any, *numbers: int) -> LimitedClaim:
         names.append(line.limit)
-        return claim_limited(store, worker, line, most)
+        return claim_limited(store, worker, line, *numbers)
 
     monkeypatch.setattr(type(store()), "claim_limited", claim)
     return names

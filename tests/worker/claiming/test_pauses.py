@@ -20,7 +20,7 @@ from taskworks.worker import Options, Queues, Sizes, Worker
 from taskworks.worker.claiming import intake as module
 from taskworks.worker.claiming import poll_schedule
 from taskworks.worker.claiming.intake import SURVEY_INTERVAL, Intake
-from tests import limited, tasks
+from tests import limited, rated, tasks
 from tests.clocks import Clock
 from tests.connections import begin_elsewhere, elsewhere
 from tests.waiting import wait_for
@@ -264,6 +264,25 @@ def test_what_was_claimed_while_its_queue_was_paused_does_not_begin(
     assert states(waiting, other) == ["ready", "successful"]
 
 
+@pytest.mark.parametrize("key", ["acme", "globex"])
+def test_what_waits_of_a_key_is_given_back_once_a_task_has_closed_it(
+    busy_worker: Worker, key: str
+) -> None:
+    holding = rated.be_told_to_wait.enqueue("acme", "an hour")
+    line = Line("held", "default", ("default",), "thread")
+    runs = store().claim_limited(busy_worker.id, line, 1).runs
+    busy, waiting = tasks.wait_for_gate.enqueue(), rated.be_told_to_wait.enqueue(key)
+    runs += claimed_by(busy_worker) + store().claim_limited(busy_worker.id, line, 9).runs
+    busy_worker._submit(runs)
+    wait_for(lambda: not busy_worker._inbox.empty(), "the key is held")
+    busy_worker._wait(0)
+    for _ in range(2):
+        busy_worker._ledger._write_all_settled()
+        busy_worker._heed_pauses()
+    assert states(holding, busy) == ["scheduled", "claimed"]
+    assert states(waiting) == ["ready" if key == "acme" else "claimed"]
+
+
 # A worker at work.
 
 
@@ -359,8 +378,8 @@ def test_what_is_paused_of_a_limit_costs_no_claim_once_it_is_known(
         noted.setattr(
             Store,
             "claim_limited",
-            lambda self, worker, line, most: (
-                claimed.append(line) or claim(self, worker, line, most)
+            lambda self, worker, line, *numbers: (
+                claimed.append(line) or claim(self, worker, line, *numbers)
             ),
         )
         runs = intake.claim(worker, MANY, None)

@@ -66,13 +66,14 @@ class Intake:
         empty: Mapping[str, int] | None = None,
     ) -> list[TaskRun]:
         """
-        Claim as many runs as there is room for, and plan when to look again. Of those with a limit,
-        no more than there are ``empty`` slots, by default as many as there is room for.
+        Claim as many runs as there is room for, and plan when to look again. By default, there are
+        as many ``empty`` slots. What is beyond these is claimed ahead.
         """
-        most = _most(room, limit)
-        runs = self._claim(worker, room, room if empty is None else empty, most, self._cursor)
-        self._poll_schedule.plan(room, runs)
-        if self._turn.may_have_more(missing_from(room, most, runs)):
+        empty, most = room if empty is None else empty, _most(room, limit)
+        runs = self._claim(worker, room, empty, most, self._cursor)
+        asked = _not_ahead(self._limited.held_back, room, empty)
+        self._poll_schedule.plan(asked, runs)
+        if self._turn.may_have_more(missing_from(asked, most, runs)):
             self._poll_schedule.look_again_in(0)
         if self._ready_queues and self._turn.is_whole and self._cursor.may_have_skipped:
             self._poll_schedule.look_again_in(self._cursor.seconds)
@@ -107,6 +108,12 @@ class Intake:
     @property
     def not_ahead(self) -> frozenset[str]:
         """The executors for which no run is to be claimed now before there is a slot for it."""
+        held_back = self._limited.held_back
+        return held_back and held_back & self._limited_first
+
+    @property
+    def _limited_first(self) -> frozenset[str]:
+        """The executors for which it is the turn of runs with a limit."""
         if not self._ready_queues:
             return self._limited.wanted
         return self._alternation.limited_first(self._limited.wanted)
@@ -207,30 +214,34 @@ class Intake:
         most: int,
         cursor: ClaimCursor | None,
     ) -> list[TaskRun]:
-        not_ahead = self.not_ahead  # as it was when the room was measured
+        first = self._limited_first  # as it was when the room was measured
         self._survey()
-        room_for_limited = _smaller(room, empty)
-        if not_ahead:
-            runs = self._claim_limited(worker, _only(not_ahead, room_for_limited), most)
-            runs += self._claim_unlimited(worker, _left(room, runs), most - len(runs), cursor)
+        if first:
+            runs = self._claim_limited(worker, _only(first, room), empty, most)
+            # Not ahead: they would take the slots that become free in the turn of the first.
+            room_left = _left(_not_ahead(first, room, empty), runs)
+            runs += self._claim_unlimited(worker, room_left, most - len(runs), cursor)
         else:
             runs = self._claim_unlimited(worker, room, most, cursor)
             if self._limited.wanted:
-                room_for_limited = _left(room_for_limited, runs)
-                runs += self._claim_limited(worker, room_for_limited, most - len(runs))
+                room_left, empty_left = _left(room, runs), _left(empty, runs)
+                runs += self._claim_limited(worker, room_left, empty_left, most - len(runs))
         others = [run for run in runs if run.limit_name is None]
-        self._alternation.note_others(room.keys() - not_ahead, others)
+        self._alternation.note_others(room.keys() - first, others)
         # Those whose turn comes now take what there is room for without delay.
-        self._has_new_limited = not self.not_ahead <= not_ahead
+        self._has_new_limited = not self._limited_first <= first
         if runs and self.is_outdated:  # the claim was held up
             self._survey_again()
         return runs
 
-    def _claim_limited(self, worker: UUID, room: Mapping[str, int], most: int) -> list[TaskRun]:
-        wanted = _only(self._limited.wanted, room)
+    def _claim_limited(
+        self, worker: UUID, room: Mapping[str, int], empty: Mapping[str, int], most: int
+    ) -> list[TaskRun]:
+        waits = {executor for executor in self._limited.held_back if not empty.get(executor)}
+        wanted = _only(self._limited.wanted - waits, room)
         if not wanted or most <= 0:
             return []
-        runs = self._limited.claim(worker, wanted, most, self._paused)
+        runs = self._limited.claim(worker, wanted, empty, most, self._paused)
         self._alternation.note_limited(wanted, runs)
         if self._limited.must_survey:
             self._next_survey = 0.0
@@ -339,10 +350,16 @@ class Intake:
         return claim(room, most, NO_PLACES)
 
 
-def _smaller(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    """Return for each executor the smaller number of the two, where there is one."""
-    both = {executor: min(free, other.get(executor, 0)) for executor, free in one.items()}
-    return {executor: free for executor, free in both.items() if free > 0}
+def _not_ahead(
+    executors: Collection[str], room: Mapping[str, int], empty: Mapping[str, int]
+) -> Mapping[str, int]:
+    """Return the room without what is beyond the empty slots of these executors."""
+    if not executors:
+        return room
+    return {
+        executor: min(free, empty.get(executor, 0)) if executor in executors else free
+        for executor, free in room.items()
+    }
 
 
 def _only(executors: Collection[str], room: Mapping[str, int]) -> dict[str, int]:

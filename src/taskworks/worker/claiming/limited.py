@@ -10,6 +10,7 @@ from taskworks.options.policy import LANES
 from taskworks.store import Store
 from taskworks.store.limiting import LimitedClaim, Line
 from taskworks.store.paused import Paused
+from taskworks.worker.claiming.demand import Demand
 from taskworks.worker.claiming.limit_parts import LimitParts
 from taskworks.worker.claiming.openings import Openings
 from taskworks.worker.claiming.poll_schedule import LOOK_AGAIN_AFTER
@@ -24,8 +25,8 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.005, 0.1
 
 class LimitedRuns:
     """
-    Claims ready runs that have a limit, limit by limit, and of many limits part by part. They are
-    never claimed ahead, because a claimed run takes a slot of its limit.
+    Claims ready runs that have a limit, limit by limit, and of many limits part by part. A claimed
+    run takes a slot of its limit, so a limit may hold back what would be claimed ahead.
     """
 
     def __init__(self, store: Store, backend: str) -> None:
@@ -39,6 +40,8 @@ class LimitedRuns:
         self._next_survey = self._news_until = 0.0
         # Executors for which the last claim found as many as it asked for, or has not yet asked.
         self.wanted: frozenset[str] = frozenset()
+        # Those of them for which limits hold back all that is not for a free slot.
+        self.held_back: frozenset[str] = frozenset()
         self.may_have_more = False  # whether the last claim may have missed some
         self._pause = GrowingPause(SHORTEST_PAUSE, LONGEST_PAUSE)
         self.seconds = 0.0  # until the next claim, if it has
@@ -52,7 +55,8 @@ class LimitedRuns:
         """
         now = time.monotonic()
         if not has_limited:
-            self._lines, self._again, self.wanted = [], [], frozenset()
+            self._lines, self._again = [], []
+            self.wanted = self.held_back = frozenset()
             self._openings.clear()
             self.may_have_more, self.seconds = False, 0.0
             self.start_over()
@@ -85,6 +89,7 @@ class LimitedRuns:
         self._done.clear()
         of_lines = (line.executor for line in self._lines)
         self.wanted = frozenset(of_lines if self._parts.are_one else LANES)
+        self.held_back &= self.wanted
 
     @property
     def must_survey(self) -> bool:
@@ -113,20 +118,28 @@ class LimitedRuns:
         return bool(opened)
 
     def claim(
-        self, worker: UUID, room: Mapping[str, int], most: int, paused: Paused
+        self,
+        worker: UUID,
+        room: Mapping[str, int],
+        empty: Mapping[str, int],
+        most: int,
+        paused: Paused,
     ) -> list[TaskRun]:
-        """Claim as many as there is ``room`` for, at most ``most``, of what is not ``paused``."""
-        has_more, held_up, again = False, list[Line](), list[Line]()
-        left, runs = dict(room), list[TaskRun]()
+        """
+        Claim as many as there is ``room`` for, at most ``most``, of what is not ``paused``: for the
+        slots that are ``empty``, and ahead what limits do not hold back.
+        """
+        demand, runs = Demand(room, empty, most), list[TaskRun]()
+        has_more, held_up, again, held_back = False, list[Line](), list[Line](), set[str]()
         for line in self._lines_to_try:
-            number = min(left.get(line.executor, 0), most - len(runs))
+            now, ahead = demand.of(line.executor)
             unpaused = line.without(paused) if paused else line
-            if number > 0 and unpaused.queues:
-                began = time.monotonic()
-                claimed = self._store.claim_limited(worker, unpaused, number)
-                self._note_claimed(line, claimed, time.monotonic() - began)
-                left[line.executor] -= len(claimed.runs)
+            if now + ahead > 0 and unpaused.queues:
+                claimed = self._claim_from(unpaused, worker, now, ahead)
+                demand.take(claimed.runs)
                 runs += claimed.runs
+                if claimed.holds_back:
+                    held_back.add(line.executor)
                 if claimed.may_have_more and not claimed.runs:
                     held_up.append(line)
                 else:
@@ -135,7 +148,8 @@ class LimitedRuns:
                 again.append(line)
         self._lines = self._lines[1:] + self._lines[:1]  # another limit is first next time
         self._again = held_up + again
-        short = {executor for executor, free in left.items() if free > 0}
+        self.held_back = self.held_back - room.keys() | demand.short & held_back
+        short = demand.short - held_back
         self._note_claim(room, set() if has_more else short)
         has_more |= self._parts.may_have_more(short)
         is_held_up = any(line.executor in short for line in held_up)
@@ -153,10 +167,14 @@ class LimitedRuns:
         others = [line for line in self._lines if line.executor not in self._done]
         return [*others, *(line for line in self._again if line not in others)]
 
-    def _note_claimed(self, line: Line, claimed: LimitedClaim, took: float) -> None:
+    def _claim_from(self, line: Line, worker: UUID, now: int, ahead: int) -> LimitedClaim:
+        began = time.monotonic()
+        claimed = self._store.claim_limited(worker, line, now, ahead)
+        took = time.monotonic() - began
         self._openings.note(line, claimed, took)
         self._slots.note(line.limit, claimed.counts_slots)
         self._spent += took
+        return claimed
 
     def _note_claim(self, asked: Collection[str], empty: Collection[str]) -> None:
         """Note what the current part had no more of; if anything, the next one follows."""
