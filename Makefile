@@ -23,7 +23,7 @@ without_stubs = MYPYPATH=src .venv/bin/mypy --strict --config-file= \
 
 IN_CI = [ "$$CI" = true ]
 
-.PHONY: help demo example docs test bench faults soak lint types imports migrations matrix lowest lowest-on-sqlite \
+.PHONY: help demo example docs test celery bench faults soak lint types imports migrations matrix lowest lowest-on-sqlite \
 	lowest-on-servers check environments $(MATRIX)
 
 help: ## Print this list
@@ -43,6 +43,9 @@ docs: .venvs/docs/.installed ## Build the documentation, and check its links; do
 
 test: .venv/.installed .venv/.mysqlclient .venv/.axe ## Run the tests on each available database
 	.venv/bin/python -m tests.on_every_database
+
+celery: .venv/.installed .venv/.mysqlclient ## Run all tests of the Celery engine, with real brokers and workers
+	.venv/bin/python -m tests.celery_worker.acceptance
 
 # BENCH has the options, such as "--quick"; see `.venvs/bench/bin/python -m benchmarks --help`.
 bench: .venvs/bench/.installed .venvs/bench/.mysqlclient ## Compare Taskworks with its peers (more than an hour)

@@ -4,6 +4,7 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
+from tests import engine
 from tests.databases import database
 
 DATABASE = os.environ.get("TASKWORKS_TEST_DATABASE", "sqlite")
@@ -60,7 +61,7 @@ DATABASES = {
 }
 TASKS = {
     "default": {
-        "BACKEND": "taskworks.backends.database.DatabaseBackend",
+        "BACKEND": engine.BACKEND,
         "QUEUES": ["default", "mail", "imports"],
     },
     "other": {"BACKEND": "taskworks.backends.database.DatabaseBackend", "QUEUES": []},

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.utils.module_loading import import_string
 
 from taskworks import Task, TaskResult
 from taskworks.backends.database import DatabaseBackend
 from taskworks.database.clock import DatabaseClock
 from taskworks.models import TaskRun
+from tests import engine
 
-DATABASE_BACKEND = "taskworks.backends.database.DatabaseBackend"
+DATABASE_BACKEND = engine.BACKEND
 LABELLING_BACKEND = "tests.behavior.LabellingBackend"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
@@ -27,12 +29,22 @@ class LabelledTask(Task):
     label: str = "none"
 
 
+def backend_class() -> type[DatabaseBackend]:
+    """The class of the default backend, by which signals are sent."""
+    return import_string(engine.BACKEND)
+
+
 class LabellingBackend(DatabaseBackend):
     task_class = LabelledTask
 
 
 def run_worker(*arguments: str, **options: Any) -> str:
-    """Run all that is ready in this process, and return what the worker printed."""
+    """Run all that is ready in this process, and return what our own worker printed."""
+    if engine.CELERY_POOL and "--backend" not in arguments:
+        from tests.celery_worker.here import run_celery_worker
+
+        run_celery_worker(engine.CELERY_POOL, *arguments, **options)
+        return ""
     output = StringIO()
     handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     try:
@@ -62,6 +74,11 @@ def executed(result: TaskResult, *arguments: str) -> TaskResult:
     run_worker(*arguments)
     result.refresh()
     return result
+
+
+def not_with_celery(why: str) -> pytest.MarkDecorator:
+    """A test of what a Celery worker has not, or has otherwise."""
+    return pytest.mark.skipif(engine.CELERY_POOL is not None, reason=f"with Celery: {why}")
 
 
 @contextmanager

@@ -8,11 +8,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
 from taskworks import default_task_backend, task_backends
-from taskworks.backends.database import DatabaseBackend
 from taskworks.exceptions import InvalidTaskBackend
 from taskworks.framework import BaseTaskBackend
 from tests import tasks
-from tests.behavior import DATABASE_BACKEND, Settings
+from tests.behavior import DATABASE_BACKEND, Settings, backend_class
 
 
 class WithoutEnqueue(BaseTaskBackend):
@@ -25,7 +24,7 @@ def use(settings: Settings, backend: str, **params: Any) -> None:
 
 def test_the_default_backend_is_the_one_called_default() -> None:
     assert default_task_backend == task_backends["default"]
-    assert type(task_backends["default"]) is DatabaseBackend
+    assert type(task_backends["default"]) is backend_class()
 
 
 def test_a_backend_knows_its_alias_and_its_queues() -> None:

@@ -12,14 +12,13 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from taskworks import TaskResult, TaskResultStatus, task_backends
-from taskworks.backends.database import DatabaseBackend
 from taskworks.exceptions import InvalidTask
 from taskworks.models import RunState, TaskRun
 from taskworks.signals import task_enqueued
 from taskworks.store import new_runs as module
 from taskworks.store import store
 from tests import tasks
-from tests.behavior import received, refused, run_of, run_worker
+from tests.behavior import backend_class, received, refused, run_of, run_worker
 from tests.connections import elsewhere
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -193,7 +192,7 @@ def test_each_run_has_one_signal(enqueue_many: EnqueueMany) -> None:
         results = enqueue_many(tasks.echo, [(n,) for n in range(5)])
         counts.append(TaskRun.objects.count())
     assert [signal["task_result"] for signal in sent] == results
-    assert {signal["sender"] for signal in sent} == {DatabaseBackend}
+    assert {signal["sender"] for signal in sent} == {backend_class()}
 
 
 def test_the_signal_is_sent_when_all_are_there(enqueue_many: EnqueueMany) -> None:

@@ -21,7 +21,6 @@ from taskworks import (
     task,
     task_backends,
 )
-from taskworks.backends.database import DatabaseBackend
 from taskworks.duties.rescue import rescue
 from taskworks.exceptions import TaskResultDoesNotExist
 from taskworks.execution import Attempt, Outcome, Released, Retried, Snoozed, Succeeded, failure
@@ -35,7 +34,15 @@ from taskworks.signals import (
 )
 from taskworks.store import store
 from tests import tasks
-from tests.behavior import database_now, executed, received, rewrite, run_of, run_worker
+from tests.behavior import (
+    backend_class,
+    database_now,
+    executed,
+    received,
+    rewrite,
+    run_of,
+    run_worker,
+)
 from tests.connections import begin_elsewhere, elsewhere, held_elsewhere
 from tests.recording.in_hand import new_ledger, submit
 
@@ -172,7 +179,7 @@ class TestARunThatWaits:
             cancel(result)
         for sent in order:
             [signal] = sent
-            assert signal["sender"] is DatabaseBackend
+            assert signal["sender"] is backend_class()
             assert signal["task_result"] == result
             assert signal["task_result"].is_cancelled
         assert others == [[], [], []]

@@ -11,13 +11,20 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from taskworks import TaskResultStatus
-from taskworks.backends.database import DatabaseBackend
 from taskworks.framework import LOGGER_NAME
 from taskworks.models import RunState, TaskRun
 from taskworks.signals import task_enqueued
 from taskworks.store import store
 from tests import tasks
-from tests.behavior import Enqueue, executed, received, refused, rewrite, run_of
+from tests.behavior import (
+    Enqueue,
+    backend_class,
+    executed,
+    received,
+    refused,
+    rewrite,
+    run_of,
+)
 from tests.connections import elsewhere
 
 pytestmark = pytest.mark.django_db
@@ -113,7 +120,7 @@ def test_the_signal_is_sent_once_by_the_backends_class(enqueue: Enqueue) -> None
     with received(task_enqueued) as sent:
         result = enqueue(tasks.noop, 1)
     [signal] = sent
-    assert signal["sender"] is DatabaseBackend
+    assert signal["sender"] is backend_class()
     assert signal["task_result"] == result
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from taskworks import Retry, Snooze, TaskContext, TaskResultStatus, task
-from taskworks.backends.database import DatabaseBackend
 from taskworks.exceptions import TaskCancelled
 from taskworks.framework import LOGGER_NAME
 from taskworks.models import RunState
@@ -20,7 +19,15 @@ from taskworks.signals import (
     task_started,
 )
 from tests import tasks
-from tests.behavior import database_now, executed, received, rewrite, run_of, run_worker
+from tests.behavior import (
+    backend_class,
+    database_now,
+    executed,
+    received,
+    rewrite,
+    run_of,
+    run_worker,
+)
 
 pytestmark = [pytest.mark.thorough_on_servers, pytest.mark.django_db(transaction=True)]
 
@@ -125,7 +132,7 @@ class TestSignals:
         result = executed(retry_in_a_minute.using(max_attempts=2).enqueue())
         name, kwargs = order[-1]
         assert name == "retried"
-        assert kwargs["sender"] is DatabaseBackend
+        assert kwargs["sender"] is backend_class()
         assert kwargs["delay"] == timedelta(seconds=60)
         told = kwargs["task_result"]
         assert (told.status, told.attempts, len(told.errors)) == (TaskResultStatus.READY, 1, 1)

@@ -7,10 +7,12 @@ from django.core import checks
 
 from taskworks.checks import check_backends
 from taskworks.framework import check_tasks
-from tests.behavior import DATABASE_BACKEND, Settings
+from tests.behavior import Settings
 from tests.behavior.test_worker import refusal
 
 pytestmark = pytest.mark.any_database
+
+DATABASE_BACKEND = "taskworks.backends.database.DatabaseBackend"
 
 
 @pytest.fixture(autouse=True)

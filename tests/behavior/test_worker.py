@@ -17,10 +17,18 @@ from taskworks.models import RunState, TaskRun, Worker
 from taskworks.store import store
 from taskworks.worker import Worker as Loop
 from tests import tasks
-from tests.behavior import DATABASE_BACKEND, Settings, rewrite, run_of, run_worker
+from tests.behavior import (
+    DATABASE_BACKEND,
+    Settings,
+    not_with_celery,
+    rewrite,
+    run_of,
+    run_worker,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 with_database = pytest.mark.django_db(transaction=True)
+of_the_command = not_with_celery("the command has options of its own, and prints other lines")
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -58,6 +66,7 @@ class TestQueues:
         run_worker()
         assert self.done() == {"default", "mail", "imports"}
 
+    @of_the_command
     @pytest.mark.parametrize(
         ("named", "taken"),
         [
@@ -225,6 +234,7 @@ def test_the_workers_label_is_in_its_runs() -> None:
     assert run_of(result).worker_ids == ["ü" * 64]
 
 
+@of_the_command
 @with_database
 def test_a_worker_without_a_label_makes_one_of_its_process() -> None:
     results = [tasks.noop.enqueue()]
@@ -243,6 +253,7 @@ def test_a_worker_that_has_ended_leaves_no_row() -> None:
     assert Worker.objects.count() == 0
 
 
+@of_the_command
 @with_database
 class TestOutput:
     def test_is_a_line_at_either_end_and_one_a_run(self) -> None:
@@ -334,6 +345,7 @@ class TestArguments:
         assert error.value.returncode == 2
 
 
+@of_the_command
 class TestADatabase:
     def test_that_cannot_be_reached_is_told_in_a_sentence(self, tmp_path: Path) -> None:
         nowhere = {

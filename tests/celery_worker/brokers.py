@@ -1,7 +1,8 @@
-"""The brokers: a Redis server of the tests' own, and a RabbitMQ that is there."""
+"""The brokers: a Redis server and a RabbitMQ of the tests' own, and a RabbitMQ that is there."""
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.ports import free_port
 from tests.waiting import wait_for
 
 RABBITMQ = os.environ.get("TASKWORKS_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672//")
@@ -58,6 +60,79 @@ def own_redis() -> Iterator[OwnRedis]:
             yield server
         finally:
             server.stop()
+
+
+class OwnRabbitMQ:
+    """A RabbitMQ node, which a test may stop and start again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._port = folder, free_port()
+        self._name = f"taskworks-{self._port}@localhost"
+        self.url = f"amqp://guest:guest@127.0.0.1:{self._port}//"
+        (folder / "plugins").write_text("[].")
+
+    def start(self) -> None:
+        program = _rabbitmq_server()
+        assert program
+        self._process = subprocess.Popen(
+            [program],
+            env={**os.environ, **self._environment},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        wait_for(self._listens, "RabbitMQ listens", timeout=200)
+
+    def stop(self) -> None:
+        """Nothing that it had is there when it starts again."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        shutil.rmtree(self._folder / "mnesia", ignore_errors=True)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {
+            "HOME": str(self._folder),  # where Erlang has its cookie
+            "RABBITMQ_NODENAME": self._name,
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self._port),
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_MNESIA_BASE": str(self._folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(self._folder / "log"),
+            "RABBITMQ_PID_FILE": str(self._folder / "pid"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self._folder / "plugins"),
+            "RABBITMQ_CONFIG_FILE": str(self._folder / "none"),
+            "RABBITMQ_CONF_ENV_FILE": str(self._folder / "none"),
+        }
+
+    def _listens(self) -> bool:
+        """Whether it answers as a broker, which it does after the port is open."""
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 5) as client:
+            client.sendall(b"AMQP\x00\x00\x09\x01")
+            client.settimeout(5)
+            return client.recv(1) == b"\x01"
+        return False
+
+
+@contextmanager
+def own_rabbitmq() -> Iterator[OwnRabbitMQ]:
+    if not _rabbitmq_server():
+        _is_missing("rabbitmq-server is not installed")
+    with tempfile.TemporaryDirectory() as folder:
+        node = OwnRabbitMQ(Path(folder))
+        node.start()
+        try:
+            yield node
+        finally:
+            node.stop()
+
+
+def _rabbitmq_server() -> str | None:
+    """The program itself: what Debian has on the PATH is for the server of the machine."""
+    return shutil.which("/usr/lib/rabbitmq/bin/rabbitmq-server") or shutil.which("rabbitmq-server")
+
+
+OWN_BROKERS = {"redis": own_redis, "rabbitmq": own_rabbitmq}
 
 
 def rabbitmq() -> str:

@@ -8,6 +8,7 @@ from django.test import TransactionTestCase
 from kombu import Connection
 
 from tests.celery_worker.brokers import OwnRedis, own_redis, rabbitmq
+from tests.celery_worker.pools import POOLS
 from tests.celery_worker.processes import CeleryWorker, StartCelery
 from tests.on_request import on_request
 
@@ -26,7 +27,7 @@ def broker(request: pytest.FixtureRequest) -> str:
     return request.getfixturevalue("redis_server").url
 
 
-@pytest.fixture(params=["threads", "solo"])
+@pytest.fixture(params=POOLS)
 def pool(request: pytest.FixtureRequest) -> str:
     return request.param
 

@@ -36,7 +36,8 @@ def count_for_ever() -> None:
 
 
 @task
-def add_line(path: str, line: str) -> None:
+def add_line(path: str, line: str, seconds: float = 0.0) -> None:
+    time.sleep(seconds)
     with Path(path).open("a") as file:
         file.write(f"{line}\n")
 

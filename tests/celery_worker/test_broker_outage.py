@@ -1,17 +1,25 @@
 """What goes on while the broker is down: with threads everything, with the main thread nothing."""
 
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from celery import Celery
 
+from taskworks.models import TaskRun
 from tests import tasks
-from tests.celery_worker.brokers import OwnRedis, own_redis
-from tests.celery_worker.processes import StartCelery
+from tests.celery_worker.broker_queue import broker_queue
+from tests.celery_worker.brokers import OWN_BROKERS, OwnRabbitMQ, OwnRedis, own_redis
+from tests.celery_worker.enqueuer import enqueuing
+from tests.celery_worker.processes import CeleryWorker, StartCelery
+from tests.effort import EVERY_CASE
 from tests.on_request import on_request
 from tests.stopping.runs import finished, run_of
 from tests.waiting import wait_for
 
-pytestmark = on_request
+# That are enqueued meanwhile.
+RUNS = 10_000 if EVERY_CASE else 1000
 
 
 @pytest.fixture
@@ -20,6 +28,7 @@ def redis() -> Iterator[OwnRedis]:
         yield server
 
 
+@on_request
 def test_threads_go_on_while_it_is_down(start_celery: StartCelery, redis: OwnRedis) -> None:
     worker = start_celery(redis.url).wait_until_connected()
     redis.stop()
@@ -32,6 +41,7 @@ def test_threads_go_on_while_it_is_down(start_celery: StartCelery, redis: OwnRed
     finished(tasks.noop.enqueue())
 
 
+@on_request
 def test_threads_work_before_there_is_a_broker(start_celery: StartCelery, redis: OwnRedis) -> None:
     redis.stop()
     worker = start_celery(redis.url)
@@ -41,6 +51,7 @@ def test_threads_work_before_there_is_a_broker(start_celery: StartCelery, redis:
     assert finished(tasks.add.enqueue(3, 4))[0].return_value == 7
 
 
+@on_request
 def test_the_main_thread_goes_on_once_it_is_back(
     start_celery: StartCelery, redis: OwnRedis
 ) -> None:
@@ -55,3 +66,44 @@ def test_the_main_thread_goes_on_once_it_is_back(
     )
     redis.start()
     assert {(run.state, run.attempts) for run in finished(*results)} == {("successful", 1)}
+
+
+@pytest.fixture(params=["redis", pytest.param("rabbitmq", marks=on_request)])
+def server(request: pytest.FixtureRequest) -> Iterator[OwnRedis | OwnRabbitMQ]:
+    """A broker that this test may stop, and that then has lost everything."""
+    with OWN_BROKERS[request.param]() as server:
+        yield server
+
+
+@pytest.mark.not_every_day
+@pytest.mark.parametrize("pool", ["threads", pytest.param("solo", marks=on_request)])
+def test_each_run_is_executed_once_whatever_becomes_of_the_broker(
+    start_celery: StartCelery, server: OwnRedis | OwnRabbitMQ, pool: str, tmp_path: Path
+) -> None:
+    """It is stopped, it loses what it had, it comes back, and is purged, while runs come."""
+    worker = start_celery(server.url, pool=pool).wait_until_connected()
+    lines, rounds = tmp_path / "lines", 2
+    with enqueuing(lines, worker.environment) as enqueuer:
+        for _ in range(rounds):
+            enqueuer.begin(RUNS // rounds // 2)
+            server.stop()
+            enqueuer.wait()
+            enqueuer.begin(RUNS // rounds // 4)
+            server.start()
+            enqueuer.wait()
+            enqueuer.begin(RUNS // rounds // 4)
+            purge(worker)
+            enqueuer.wait()
+        wait_for(lambda: TaskRun.objects.successful().count() == RUNS, "all are executed", 300)
+    runs = TaskRun.objects.values_list("state", "attempts")
+    assert Counter(runs) == {("successful", 1): enqueuer.enqueued}
+    assert enqueuer.enqueued == RUNS
+    assert sorted(map(int, lines.read_text().split())) == [*range(RUNS)]
+    assert worker.process.poll() is None
+
+
+def purge(worker: CeleryWorker) -> None:
+    """As ``celery purge`` does."""
+    with Celery("purging", broker=worker.broker, set_as_current=False) as app:
+        app.conf.task_queues = [broker_queue(worker.queue)]
+        app.control.purge()

@@ -1,37 +1,68 @@
 """Main processes that are killed: no run is lost, and none is left running."""
 
-import os
 import signal
+from collections import Counter
+from pathlib import Path
+from uuid import UUID
+
+import pytest
 
 from taskworks.models import TaskRun
-from tests import tasks
-from tests.celery_worker.processes import StartCelery
+from taskworks.models import Worker as WorkerRow
+from tests.celery_worker.enqueuer import enqueuing
+from tests.celery_worker.processes import CeleryWorker, StartCelery
+from tests.effort import EVERY_CASE
 from tests.on_request import on_request
 from tests.waiting import wait_for
 
-pytestmark = on_request
+RUNS, KILLS = (5000, 12) if EVERY_CASE else (600, 3)
+SLOTS = 2
+# A worker that is only slow is not to be given up here; one that is dead is, after so long.
+WORKER_TIMEOUT = 30 if EVERY_CASE else 10
+RESCUED_WITHIN = 40  # seconds
+HELD = ("claimed", "running")
 
-# A worker that is only slow is not to be given up here.
-PATIENT = {"TASKWORKS_TEST_WORKER_TIMEOUT": "10"}
-RUNS = int(os.environ.get("TASKWORKS_TEST_CELERY_RUNS", "600"))
+pytestmark = pytest.mark.not_every_day
+
+POOLS = ["threads", pytest.param("solo", marks=on_request)]
 
 
+@pytest.mark.parametrize("pool", POOLS)
 def test_runs_of_killed_workers_are_executed_by_others(
-    start_celery: StartCelery, pool: str, broker: str
+    start_celery: StartCelery, pool: str, broker: str, tmp_path: Path
 ) -> None:
-    results = [tasks.sleep_for.enqueue(0.002) for _ in range(RUNS)]
-    for _ in range(3):
-        worker = start_celery(broker, pool=pool, **PATIENT).wait_until_up()
-        before = TaskRun.objects.successful().count()
-        wait_for(
-            lambda before=before: TaskRun.objects.successful().count() >= before + RUNS // 8,
-            "it has executed some",
-            timeout=200,
-        )
-        worker.send(signal.SIGKILL)
-        worker.wait()
-    start_celery(broker, pool=pool, **PATIENT)
-    wait_for(lambda: TaskRun.objects.successful().count() == RUNS, "all are executed", 200)
-    runs = TaskRun.objects.filter(id__in=[result.id for result in results])
-    assert {run.state for run in runs} == {"successful"}
-    assert [run.errors for run in runs if run.errors] == []
+    """One of two is killed again and again, and another one takes its place."""
+    environment = {"TASKWORKS_TEST_WORKER_TIMEOUT": str(WORKER_TIMEOUT)}
+    first = start_celery(broker, pool=pool, size=SLOTS, **environment)
+    environment |= first.environment  # the same queue
+    workers = [first, start_celery(broker, pool=pool, size=SLOTS, **environment)]
+    dead: set[UUID] = set()
+    lines = tmp_path / "lines"
+    with enqueuing(lines, environment, seconds=0.01) as enqueuer:
+        enqueuer.begin(RUNS)
+        for kill in range(KILLS):
+            wait_until_executed((kill + 1) * RUNS // (KILLS + 1))
+            dead |= kill_one(workers.pop(0))
+            if kill < KILLS - 1:
+                workers.append(start_celery(broker, pool=pool, size=SLOTS, **environment))
+        held_by_the_dead = TaskRun.objects.filter(claimed_by__in=dead, state__in=HELD)
+        wait_for(lambda: not held_by_the_dead.exists(), "none is left", timeout=RESCUED_WITHIN)
+        enqueuer.wait()
+        wait_until_executed(RUNS)
+    runs = TaskRun.objects.values_list("state", "crashes", "failures")
+    assert Counter(runs) == {("successful", 0, 0): RUNS}
+    assert not TaskRun.objects.exclude(errors=[]).exists()
+    assert {*map(int, lines.read_text().split())} == {*range(RUNS)}
+
+
+def wait_until_executed(many: int) -> None:
+    executed = TaskRun.objects.successful()
+    wait_for(lambda: executed.count() >= many, f"{many} are executed", timeout=300)
+
+
+def kill_one(worker: CeleryWorker) -> set[UUID]:
+    """Kill it; the ids by which it had runs."""
+    ids = {*WorkerRow.objects.filter(label=worker.name[:64]).values_list("id", flat=True)}
+    worker.send(signal.SIGKILL)
+    worker.wait()
+    return ids

@@ -23,6 +23,16 @@ def test_solo_without_an_event_loop(start_celery: StartCelery) -> None:
     assert "Traceback" not in worker.log
 
 
+def test_autoscale_of_a_pool_that_cannot_grow(
+    start_celery: StartCelery, redis_server: OwnRedis, pool: str
+) -> None:
+    """Celery itself would fail with the next message."""
+    worker = start_celery(redis_server.url, "--autoscale", "4,1", pool=pool)
+    assert worker.wait() == 1
+    assert f"which --pool {pool} cannot" in last_line(worker.log)
+    assert "Traceback" not in worker.log
+
+
 def test_threads_without_an_event_loop_work(start_celery: StartCelery) -> None:
     start_celery("memory://", pool="threads").wait_until_up()
     assert finished(tasks.add.enqueue(1, 2))[0].return_value == 3

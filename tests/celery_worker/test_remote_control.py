@@ -1,15 +1,20 @@
 """What Celery's own commands say of runs, and do to them."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from celery import Celery
 
+from taskworks.models import TaskRun
 from tests import tasks
+from tests.celery_worker.broker_queue import broker_queue
+from tests.celery_worker.enqueuer import enqueuing
+from tests.celery_worker.own_tasks import send_own
 from tests.celery_worker.processes import CeleryWorker, StartCelery
 from tests.on_request import on_request
-from tests.stopping.runs import wait_until
+from tests.stopping.runs import finished, wait_until
 from tests.waiting import wait_for
 
 pytestmark = on_request
@@ -44,8 +49,79 @@ def test_what_is_executed_is_inspected(
     wait_for(lambda: inspected.active()[worker.name] == [], "nothing is executed")
 
 
-def test_revoke_cancels_a_run(worker: CeleryWorker, control: Celery, tmp_path: Path) -> None:
-    result = tasks.wait_for_file.enqueue(str(tmp_path / "never"))
+def test_what_is_executed_and_what_waits_is_found_by_its_id(
+    worker: CeleryWorker, control: Celery, tmp_path: Path
+) -> None:
+    inspected = control.inspect([worker.name], timeout=10)
+    result = tasks.wait_for_file.enqueue(str(tmp_path / "go"))
     wait_until(result, "running")
-    control.revoke(result.id, destination=[worker.name])
-    wait_until(result, "cancelled")
+    [(state, shown)] = inspected.query_task(result.id)[worker.name].values()
+    assert (state, shown["id"], shown["worker_pid"]) == ("active", result.id, worker.process.pid)
+    (tmp_path / "go").touch()
+    wait_until(result, "successful")
+    assert inspected.query_task(result.id)[worker.name] == {}
+
+
+def test_what_waits_for_a_task_of_celery_is_inspected(
+    worker: CeleryWorker, control: Celery, tmp_path: Path
+) -> None:
+    inspected = control.inspect([worker.name], timeout=10)
+    send_own(worker, tmp_path)
+    worker.wait_for_log("Task tests.celery_worker.app.of_celery[")
+    waiting = tasks.noop.enqueue()
+
+    def shown() -> bool:
+        return any(one["id"] == waiting.id for one in inspected.reserved()[worker.name])
+
+    wait_for(shown, "it is reserved, again and again, until others have it")
+    [state] = wait_for(
+        lambda: [state for state, _ in inspected.query_task(waiting.id)[worker.name].values()],
+        "it is found",
+    )
+    assert state == "reserved"
+    (tmp_path / "go").touch()
+    wait_until(waiting, "successful")
+
+
+@pytest.mark.parametrize("command", ["revoke", "terminate"])
+def test_revoking_cancels_a_run_that_is_executed_and_one_that_waits(
+    worker: CeleryWorker, control: Celery, tmp_path: Path, command: str
+) -> None:
+    results = [tasks.wait_for_file.enqueue(str(tmp_path / "never"))]
+    wait_until(results[0], "running")
+    results.append(tasks.noop.enqueue())
+    arguments = {"signal": "KILL"} if command == "terminate" else {}
+    getattr(control, command)(
+        [result.id for result in results], destination=[worker.name], **arguments
+    )
+    for result in results:
+        wait_until(result, "cancelled")
+    assert finished(tasks.add.enqueue(1, 2))[0].return_value == 3
+    assert worker.process.poll() is None
+
+
+def test_the_pool_does_not_grow_but_nothing_breaks(worker: CeleryWorker, control: Celery) -> None:
+    """Neither of these pools of Celery's does."""
+    for command in (control.pool_grow, control.pool_shrink):
+        [answer] = command(1, destination=[worker.name], reply=True, timeout=10)
+        assert "error" in answer[worker.name]
+    assert finished(tasks.add.enqueue(1, 2))[0].return_value == 3
+
+
+def test_purge_deletes_tickets_and_no_run(
+    start_celery: StartCelery, broker: str, tmp_path: Path
+) -> None:
+    gone = start_celery(broker).wait_until_connected()
+    gone.send(signal.SIGTERM)
+    gone.wait()
+    with (
+        enqueuing(tmp_path / "lines", gone.environment) as enqueuer,
+        Celery("purging", broker=broker, set_as_current=False) as app,
+    ):
+        app.conf.task_queues = [broker_queue(gone.queue)]
+        enqueuer.enqueue(20)
+        purged: list[int] = []
+        wait_for(lambda: purged.append(app.control.purge()) or sum(purged) == 20, "all are purged")
+        assert TaskRun.objects.ready().unlimited().count() == 20
+        start_celery(broker, **gone.environment)
+        wait_for(lambda: TaskRun.objects.successful().count() == 20, "all are executed")

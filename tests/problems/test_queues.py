@@ -34,6 +34,18 @@ def test_a_queue_that_nobody_takes(enqueue: Enqueue, register: Register) -> None
     assert asked("queue_without_worker") == []
 
 
+def test_how_to_start_a_worker_depends_on_the_backend(enqueue: Enqueue, settings: Any) -> None:
+    enqueue()
+    entry = {**settings.TASKS["default"], "OPTIONS": {"CELERY_APP": "project.celery:app"}}
+    entry["BACKEND"] = "taskworks.backends.celery.CeleryBackend"
+    settings.TASKS = {**settings.TASKS, "default": entry}
+    remedy = "Start a worker: celery -A project.celery:app worker -Q mail"
+    assert the_one("queue_without_worker").remedy == remedy
+    TaskRun.objects.update(backend="former")
+    remedy = "Start a worker: manage.py taskworks worker --backend former --queues mail"
+    assert the_one("queue_without_worker").remedy == remedy
+
+
 def test_a_queue_whose_only_worker_is_dead_or_about_to_end(
     enqueue: Enqueue, register: Register
 ) -> None:

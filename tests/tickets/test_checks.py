@@ -252,3 +252,17 @@ def test_only_queues_that_the_backend_has(app: Celery, backend: Any, settings: A
 def test_the_default_queue_is_that_of_the_app(app: Celery) -> None:
     app.conf.task_default_queue = "jobs"
     assert celery_queue(task_backends["celery"], app, "default") == "jobs"
+
+
+def test_the_command_that_starts_a_worker(app: Celery, backend: Any) -> None:
+    def command(queue_name: str) -> str:
+        return task_backends["celery"].command_of_a_worker(queue_name)  # type: ignore[attr-defined]
+
+    here = "celery -A tests.tickets.celery_project:app worker -Q"
+    assert command("default") == f"{here} celery"
+    backend["OPTIONS"]["CELERY_QUEUES"] = {"mail": "io"}
+    assert command("mail") == f"{here} io"
+    backend["OPTIONS"]["CELERY_APP"] = "tests.tickets.nowhere:app"
+    assert command("mail") == "celery -A tests.tickets.nowhere:app worker -Q mail"
+    del backend["OPTIONS"]["CELERY_APP"]
+    assert command("mail").startswith("celery -A APP worker -Q ")

@@ -38,7 +38,7 @@ from taskworks.exceptions import (
     TaskNotFound,
     TaskResultDoesNotExist,
 )
-from taskworks.framework import BaseTaskBackend, task_backends
+from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, BaseTaskBackend, task_backends
 from taskworks.framework import Task as StandardTask
 from taskworks.installed import refuse_without_app
 from taskworks.options.limits import Limit, limit_of
@@ -345,6 +345,11 @@ class DatabaseBackend(BaseTaskBackend):
         from taskworks import checks
 
         return list(checks.check_backend(self.alias))
+
+    def command_of_a_worker(self, queue_name: str) -> str:
+        """Return the command that starts a worker which takes the runs of a queue."""
+        backend = "" if self.alias == DEFAULT_TASK_BACKEND_ALIAS else f" --backend {self.alias}"
+        return f"manage.py taskworks worker{backend} --queues {queue_name}"
 
     def _refuse_other_database(self, after: TaskResult) -> None:
         from taskworks.store import alias_for

@@ -13,6 +13,7 @@ from django.db import connections
 from taskworks.actions import limits
 from taskworks.backends.celery import CeleryBackend
 from taskworks.backends.celery.options import options_of
+from taskworks.celery_worker.events import CeleryEvents
 from taskworks.celery_worker.main_thread import MainThread
 from taskworks.celery_worker.pools import CeleryPools, MakeThreads
 from taskworks.celery_worker.queues import ConsumedQueues
@@ -59,7 +60,11 @@ class Desk:
             label=celery_worker.hostname[:MAX_LABEL],
         )
         self.worker = Worker(
-            backend, options, make_pools=self._make_pools, make_wake_ups=self._make_wake_ups
+            backend,
+            options,
+            subscribers=[CeleryEvents(celery_worker, main_thread)],
+            make_pools=self._make_pools,
+            make_wake_ups=self._make_wake_ups,
         )
         # What is left of asking, and then of releasing: to pop is safe in a signal handler too.
         self._asks, self._releases = [self.worker.stop], [self.worker.stop]

@@ -22,6 +22,12 @@ def kind_of(celery_worker: Any) -> str:
             "runs of a taskworks.backends.celery.CeleryBackend: start it with --pool threads or "
             "--pool solo."
         )
+    if celery_worker.autoscale and not hasattr(celery_worker.pool, "grow"):
+        raise SystemExit(
+            f"With --autoscale, Celery has its pool grow, which --pool {kind} cannot: the worker "
+            "would end as soon as it has more to do than one task at a time. Start it with "
+            "--concurrency instead."
+        )
     if kind == SOLO and celery_worker.hub is None:
         raise SystemExit(
             f"With the broker {celery_worker._conninfo.as_uri()}, Celery has no event loop, and "

@@ -1,11 +1,15 @@
 """Queues whose runs are not begun, or not soon enough."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 
 from django.utils.translation import gettext_noop as _
 
+from taskworks.backends.database import DatabaseBackend
 from taskworks.conf import conf
+from taskworks.exceptions import InvalidTaskBackend
+from taskworks.framework import task_backends
 from taskworks.logs import visible
 from taskworks.models.pause import QUEUE, Scope
 from taskworks.options.objectives import objectives
@@ -62,7 +66,7 @@ def _without_worker(situation: Situation, queue: QueueState) -> Problem:
         ),
         sentence(
             _("Start a worker: %(command)s"),
-            command=f"manage.py taskworks worker{_options(queue)}",
+            command=_how_to_start(queue),
         ),
     )
 
@@ -257,9 +261,13 @@ def _ready(queue: QueueState) -> Sentence:
     return counted(queue.ready, _("%(number)s run is ready"), _("%(number)s runs are ready"))
 
 
-def _options(queue: QueueState) -> str:
-    backend = "" if queue.backend == "default" else f" --backend {queue.backend}"
-    return f"{backend} --queues {queue.queue_name}"
+def _how_to_start(queue: QueueState) -> str:
+    """Return the command that starts a worker for it; ours also takes runs of a former backend."""
+    with suppress(InvalidTaskBackend):
+        backend = task_backends[queue.backend]
+        if isinstance(backend, DatabaseBackend):
+            return backend.command_of_a_worker(queue.queue_name)
+    return f"manage.py taskworks worker --backend {queue.backend} --queues {queue.queue_name}"
 
 
 def _target(scope: Scope) -> str:

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.checks import CheckMessage
 
-from taskworks.backends.celery.celery_app import refuse_without_celery
+from taskworks.backends.celery.celery_app import app_of, refuse_without_celery
 from taskworks.backends.celery.messenger import messenger
 from taskworks.backends.celery.options import KEYS, options_of
-from taskworks.backends.celery.queue_names import refuse_unknown_queue
+from taskworks.backends.celery.queue_names import celery_queue, refuse_unknown_queue
 from taskworks.backends.database import DatabaseBackend
 from taskworks.framework import Task as StandardTask
 from taskworks.options.limits import Limit
@@ -34,6 +34,14 @@ class CeleryBackend(DatabaseBackend):
         from taskworks.backends.celery.checks import check_celery
 
         return [*super().check(**kwargs), *check_celery(self)]
+
+    def command_of_a_worker(self, queue_name: str) -> str:
+        """Return the command that starts a Celery worker which takes the runs of a queue."""
+        try:
+            queue = celery_queue(self, app_of(self), queue_name)
+        except Exception:  # noqa: BLE001 - a project's app may raise anything; a check reports it
+            queue = queue_name
+        return f"celery -A {options_of(self).app or 'APP'} worker -Q {queue}"
 
     def _new_template(self, task: StandardTask, limit: Limit | None) -> "Template":
         options_of(self)  # raises for what is not valid
