@@ -236,7 +236,7 @@ CATALOGUE = {
         what="`kill -9`, SIGSTOP and SIGTERM of workers at random moments during 1,000 workflows "
         "of 20 runs",
         promise="each workflow ends once, as it should; each callback is one run; no step is "
-        "repeated once it is recorded; nothing waits without a reason",
+        "called again once it is recorded; nothing waits without a reason",
     ),
     48: Fault(
         what="`kill -9` and SIGSTOP at one point after another of claims, ends and enqueues with "

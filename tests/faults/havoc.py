@@ -58,12 +58,22 @@ class Havoc:
 
     def until(self, done: Callable[[], int], total: int, strikes: list[Callable[[], None]]) -> None:
         """Strike in this order while the runs are done, until all are."""
+        self.strike(done, total, strikes)
+        self.finish(done, total)
+
+    def strike(
+        self, done: Callable[[], int], total: int, strikes: list[Callable[[], None]]
+    ) -> None:
+        """Strike in this order while the runs are done."""
         due = [(index + 1) * total // (len(strikes) + 1) for index in range(len(strikes))]
         if self._schedule:
             due = sorted(self._schedule.sample(range(total * 9 // 10), len(strikes)))
         for threshold, strike in zip(due, strikes, strict=True):
             self._wait(lambda threshold=threshold: done() >= threshold, f"{threshold} are done")
             strike()
+
+    def finish(self, done: Callable[[], int], total: int) -> None:
+        """Wait until all runs are done, and nothing of the strikes is left."""
         self._wait(lambda: done() >= total, f"all {total} are done")
         self._wait(lambda: not self._left_behind, "the runs of all that were killed are claimable")
         self._wait(lambda: not self._frozen, "all that were frozen go on")
