@@ -232,6 +232,15 @@ def test_which_limits_have_ready_runs_is_found_by_probes(store: Store, limited: 
         assert_no_scan(plan)
 
 
+def test_a_look_for_limits_does_not_read_their_runs(store: Store, limited: None) -> None:
+    """SQLite says of its plan only by which columns it begins."""
+    if connection.vendor != "sqlite":
+        pytest.skip("Others say what they read.")
+    with CaptureQueriesContext(connection) as captured:
+        names = store.limited_names()
+    assert steps_of(captured[0]["sql"]) < 200 * (len(names) + 1)
+
+
 def test_slots_are_counted_in_their_index(store: Store, limited: None) -> None:
     uses = [
         lambda: store.slots_in_use("limit 0"),

@@ -4,7 +4,7 @@ Find out which limits have ready runs, and of which backends, queues and executo
 The answer is read from the index of limited runs by probes, one for each name and not for each run.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -44,25 +44,28 @@ class LimitedNames(Base):
         ``most`` of them, those ``after`` this one. One statement finds them, with a probe of the
         index for each; on MySQL and MariaDB, if all of them are ``known``, and else some more.
         """
-        table, columns = self._quoted(TaskRun), ", ".join(COLUMNS)
-
-        def next_after(name: str) -> str:
-            return f"""(
-                SELECT id FROM {table} WHERE state = 'ready' AND lane IS NOT NULL
-                    AND ({columns}) > ({name})
-                ORDER BY {columns} LIMIT 1)"""  # noqa: S608 - names of tables and columns
-
-        of_last = ", ".join(f"last.{column}" for column in COLUMNS)
+        table = self._quoted(TaskRun)
+        first = self._next_name([f"%({column})s" for column in COLUMNS])
+        of_last = [f"last.{column}" for column in COLUMNS]
         statement = f"""
             WITH RECURSIVE found (id, place) AS (
-                SELECT {next_after("%s, %s, %s, %s")}, 1
+                SELECT {first}, 1
                 UNION ALL
-                SELECT {next_after(of_last)}, place + 1
-                FROM found JOIN {table} AS last ON last.id = found.id WHERE place < %s
+                SELECT {self._next_name(of_last)}, place + 1
+                FROM found JOIN {table} AS last ON last.id = found.id WHERE place < %(most)s
             )
-            SELECT {of_last} FROM found JOIN {table} AS last ON last.id = found.id
+            SELECT {", ".join(of_last)} FROM found JOIN {table} AS last ON last.id = found.id
             ORDER BY place"""  # noqa: S608 - names of tables and columns
-        return [*map(LimitedName._make, self._fetch(statement, [*after, most]))]
+        parameters = {**dict(zip(COLUMNS, after, strict=True)), "most": most}
+        return [*map(LimitedName._make, self._fetch(statement, parameters))]
+
+    def _next_name(self, after: Sequence[str]) -> str:
+        """Return SQL for the id of the first run with the name after one, whose values are SQL."""
+        columns = ", ".join(COLUMNS)
+        return f"""(
+            SELECT id FROM {self._quoted(TaskRun)} WHERE state = 'ready' AND lane IS NOT NULL
+                AND ({columns}) > ({", ".join(after)})
+            ORDER BY {columns} LIMIT 1)"""  # noqa: S608 - names of tables and columns
 
     def every_limited_name(self) -> Iterator[LimitedName]:
         """Yield all of them, some at a time."""

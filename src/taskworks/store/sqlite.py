@@ -10,6 +10,7 @@ from taskworks.database.transactions import writing
 from taskworks.models import TaskRun, Worker
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.store.claiming import Lane
+from taskworks.store.limited_names import COLUMNS
 from taskworks.store.limiting import Line, Share
 from taskworks.store.new_runs import NewRuns
 from taskworks.store.statements import Change
@@ -86,6 +87,19 @@ class SQLiteStore(Store):
         ]
         rows = self._fetch(statement, parameters)
         return self.rows.claimed(rows, claimed_by=worker, claim_token=token)
+
+    def _next_name(self, after: Sequence[str]) -> str:
+        # To compare rows, SQLite would read every run that has the name before.
+        def first_of(length: int) -> str:
+            same = [f"{name} = {value}" for name, value in zip(COLUMNS, after, strict=True)]
+            name, value = COLUMNS[length - 1], after[length - 1]
+            return f"""(
+                SELECT id FROM {self._quoted(TaskRun)}
+                WHERE {" AND ".join([*same[: length - 1], f"{name} > {value}"])}
+                    AND state = 'ready' AND lane IS NOT NULL
+                ORDER BY {", ".join(COLUMNS)} LIMIT 1)"""  # noqa: S608 - names
+
+        return f"COALESCE({', '.join(map(first_of, range(len(COLUMNS), 0, -1)))})"
 
     def _take(self, worker: UUID, line: Line, shares: Sequence[Share]) -> list[TaskRun]:
         runs, workers = self._quoted(TaskRun), self._quoted(Worker)
