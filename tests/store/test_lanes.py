@@ -729,16 +729,17 @@ def test_a_limit_that_is_claimed_from_elsewhere_holds_up_no_other(
         assert run.id == plain.id
 
 
+@pytest.mark.parametrize("number", [3, 40])
 def test_a_claim_locks_no_more_than_it_takes(
-    store: Store, fill: Fill, new_worker: Callable[[], UUID]
+    store: Store, fill: Fill, new_worker: Callable[[], UUID], number: int
 ) -> None:
     """Case 23."""
     if not connection.features.has_select_for_update_skip_locked:
         pytest.skip("SQLite locks no rows.")
     limit(at_once=2)
-    ids = fill(*"aaaabbbbcccc")
-    with held_elsewhere(lambda: store.claim_limited(new_worker(), LINE, 3)) as (runs, *_):
-        assert len(runs) == 3
+    ids = fill(*[f"{place % number}" for place in range(4 * number)])
+    with held_elsewhere(lambda: store.claim_limited(new_worker(), LINE, number)) as (runs, *_):
+        assert len(runs) == number
         assert store.locked_elsewhere(ids) == {run.id for run in runs}
 
 
@@ -752,6 +753,32 @@ def test_runs_that_another_session_has_locked_are_passed_over(
     rows = TaskRun.objects.select_for_update().filter(id=first)
     with held_elsewhere(lambda: [*rows]):
         assert [run.id for run in claim()] == [second]
+
+
+@pytest.mark.parametrize("number", [2, 30, 70])
+def test_of_many_lanes_the_runs_that_others_have_locked_are_passed_over(
+    fill: Fill, claim: Claim, number: int
+) -> None:
+    if not connection.features.has_select_for_update_skip_locked:
+        pytest.skip("SQLite locks no rows.")
+    limit()
+    names = [f"{number:03}" for number in range(70)]
+    first, second = fill(*names), fill(*names)
+    fill(*["060"] * 900)
+    rows = TaskRun.objects.select_for_update().filter(id__in=[first[0], first[29], first[69]])
+    with held_elsewhere(lambda: [*rows]):
+        claimed = claim(number)
+    expected = [second[place] if place in {0, 29, 69} else first[place] for place in range(70)]
+    assert [run.id for run in claimed] == expected[:number]
+
+
+def test_lanes_are_found_however_many_runs_they_have(fill: Fill, claim: Claim) -> None:
+    """Some in thousands of them, and many with one, in turn from wherever it was."""
+    limit()
+    names = [f"{number:03}" for number in range(60)]
+    fill(*[name for name in names for _ in range(600 if name in {"003", "030", "031"} else 2)])
+    assert lanes(claim(7)) == names[:7]
+    assert lanes(claim(60)) == [*names[7:], *names[:7]]
 
 
 def test_what_a_queue_has_waiting_includes_what_is_limited(store: Store, fill: Fill) -> None:
