@@ -1,5 +1,5 @@
 """
-The tables as they may be after a busy week, for ``benchmarks.dashboard``. The database itself
+The tables as they may be after a busy week, for ``benchmarks.reads``. The database itself
 inserts the rows, as copies of a few that Django has written.
 """
 

@@ -9,14 +9,13 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker
 
 from taskworks.filtering import RunFilter, parse, sources
 from taskworks.filtering.matching_runs import all_of, page_of
 from taskworks.models import Failure, RunState, TaskRun
 from taskworks.store import store as store_of
-from tests.store.test_plans import plan
+from tests.plans import plan, statements_of
 from tests.store.tidying import tidy
 
 ROWS = int(os.environ.get("TASKWORKS_TEST_ROWS", "4000"))
@@ -83,15 +82,13 @@ def _windows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def plans(do: Callable[[], object]) -> list[tuple[str, str]]:
     """The statements that read runs or failures, and their plans."""
-    with CaptureQueriesContext(connection) as captured:
-        do()
     statements = [
-        q["sql"]
-        for q in captured
-        if '"id"' in q["sql"] or "`id`" in q["sql"] or "_failure" in q["sql"]
+        one
+        for one in statements_of(do)
+        if '"id"' in one.text or "`id`" in one.text or "_failure" in one.text
     ]
     assert statements
-    return [(statement, plan(statement)) for statement in statements]
+    return [(statement.text, plan(statement)) for statement in statements]
 
 
 def assert_reads(found: list[tuple[str, str]], *indexes: str, sorts: bool = False) -> None:

@@ -15,7 +15,7 @@ from taskworks.store.enqueueing import Once
 from taskworks.store.pruning import Pruning
 from tests.connections import elsewhere, held_elsewhere
 from tests.new_runs import new_runs, stored
-from tests.store.test_plans import assert_no_scan, plans
+from tests.plans import assert_no_scan, plans
 
 Started = Callable[..., TaskRun]
 

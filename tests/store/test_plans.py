@@ -1,9 +1,7 @@
 """The cost of the next claim does not depend on how much is ready, scheduled or finished."""
 
-import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
 
@@ -28,10 +26,10 @@ from taskworks.store import store as store_of
 from taskworks.store.census import tallies
 from taskworks.store.limiting import Line
 from tests.new_runs import new_runs
+from tests.plans import ROWS, assert_no_scan, no_scan_of_most_rows, plans
 from tests.store.tidying import tidy
 
-# Of runs without a limit, and as many with one. With TASKWORKS_TEST_ROWS there are more of them.
-ROWS = int(os.environ.get("TASKWORKS_TEST_ROWS", "5000"))
+# With TASKWORKS_TEST_ROWS there are more of them.
 LANES = min(ROWS // 10, 10_000)
 
 
@@ -490,20 +488,6 @@ def test_what_belongs_to_a_run_is_looked_for_near_it(
 LIMITED_READ = re.compile(r"\btaskworks_taskrun index \S+ PRIMARY \S+ \S+ \d{1,3} .*")
 
 
-@contextmanager
-def no_scan_of_most_rows() -> Iterator[None]:
-    """PostgreSQL reads all rows where it needs a good part of them, as in this small table."""
-    if connection.vendor != "postgresql" or ROWS > 5000:
-        yield
-        return
-    with connection.cursor() as cursor:
-        cursor.execute("SET enable_seqscan = off")
-        try:
-            yield
-        finally:
-            cursor.execute("RESET enable_seqscan")
-
-
 def test_rescue_reads_the_index_of_what_is_in_hand(store: Store) -> None:
     for plan in plans(lambda: store.rescue(10), "LIMIT"):
         assert "taskworks_run_in_hand" in plan
@@ -543,29 +527,3 @@ def test_promotion_reads_the_index_of_what_is_scheduled(store: Store) -> None:
     for plan in plans(lambda: store.promote(10), "available_at", "LIMIT"):
         assert "taskworks_run_scheduled" in plan
         assert_no_scan(plan)
-
-
-def plans(do: Callable[[], object], *parts: str) -> list[str]:
-    """The plans of the statements that have these parts in them."""
-    with CaptureQueriesContext(connection) as captured:
-        do()
-    statements = [q["sql"] for q in captured if all(part in q["sql"] for part in parts)]
-    assert statements
-    return [plan(statement) for statement in statements]
-
-
-def plan(statement: str) -> str:
-    explain = "EXPLAIN QUERY PLAN" if connection.vendor == "sqlite" else "EXPLAIN"
-    with no_scan_of_most_rows(), connection.cursor() as cursor:
-        cursor.execute(f"{explain} {statement}")
-        return "\n".join(" ".join(map(str, row)) for row in cursor.fetchall())
-
-
-def assert_no_scan(plan: str, *others: str) -> None:
-    """No read of all runs, nor of all rows of the other tables."""
-    tables = f"taskworks_({'|'.join(['taskrun', *others])})"
-    for line in plan.splitlines():
-        assert not re.search(rf"Seq Scan on {tables}\b", line)  # PostgreSQL
-        assert not re.search(rf"SCAN {tables}(?! USING)", line)  # SQLite
-        assert not re.search(rf"\b{tables} (ALL|index) ", line)  # MySQL and MariaDB
-        assert "filesort" not in line

@@ -26,8 +26,8 @@ from taskworks.store import store as store_of
 from taskworks.store.unique_runs import Call, KeyHeld
 from tests.connections import begin_elsewhere, elsewhere, held_elsewhere, wait_until_blocked
 from tests.new_runs import new_runs
+from tests.plans import assert_no_scan, plans
 from tests.store.conftest import Enqueue
-from tests.store.test_plans import assert_no_scan, plans
 from tests.unique import (
     SUPERSEDED,
     age,

@@ -13,7 +13,7 @@ from taskworks.models import Edge, RunState, Step, TaskRun
 from taskworks.models import Workflow as Row
 from taskworks.store import Store
 from taskworks.store import store as store_of
-from tests.store.test_plans import assert_no_scan, plans
+from tests.plans import assert_no_scan, plans
 from tests.store.tidying import tidy
 from tests.workflows.tasks import step
 

@@ -14,6 +14,7 @@ from taskworks.filtering.run_filter import RunFilter
 from taskworks.filtering.sources import (
     Key,
     Source,
+    sources_by_id,
     sources_to_act_on,
     sources_to_show,
 )
@@ -64,6 +65,33 @@ def page_of(
     if horizon is None:
         return Page(found, None)
     return Page(found, _cursor(horizon), _searched(sources, looks, is_first=start is None))
+
+
+class NewestRuns(NamedTuple):
+    """Runs, those with the latest ids first, and how far was looked; None if to the end."""
+
+    runs: list[TaskRun]
+    searched_to: UUID | None
+
+
+def newest_of(
+    store: Store,
+    meant: RunFilter,
+    *,
+    after: UUID | None = None,
+    limit: int = 50,
+    columns: tuple[str, ...] = (),
+) -> NewestRuns:
+    """
+    Return up to ``limit`` runs that are meant, whose times are fixed, by their ids alone, which are
+    less than ``after``. What the index does not have is looked for in one window.
+    """
+    sources = sources_by_id(store, meant, columns)
+    start = Key(None, after) if after else None
+    found, horizon = _merged(sources, [_Look(source, start, limit) for source in sources])
+    if len(found) >= limit or horizon is None:
+        return NewestRuns(found[:limit], None)
+    return NewestRuns(found, horizon.id)
 
 
 def all_of(

@@ -234,6 +234,15 @@ def sources_to_show(store: Store, meant: RunFilter, columns: tuple[str, ...]) ->
         return [named]
     if meant.is_of_ended_runs:
         return [source(Ended, _ended(store, meant, one), *BY_END) for one in meant.states]
+    return sources_by_id(store, meant, columns)
+
+
+def sources_by_id(store: Store, meant: RunFilter, columns: tuple[str, ...]) -> list[Source]:
+    """Return those of which the runs with the latest ids are shown, also of ended ones."""
+
+    def source(kind: type[Source], rows: TaskRunQuerySet, *served: str) -> Source:
+        return kind(store, meant, rows, served, columns=columns)
+
     if meant.owner is not None:
         return [source(Source, store.runs.filter(owner=meant.owner), "owner")]
     waiting = [source(Few, rows, "states") for rows in _unfinished(store, meant.states)]

@@ -110,6 +110,18 @@ def _noises_by_count(number: int) -> list[int]:
 _numbers = count()
 
 
+class _Spelled(models.Value):
+    """A state that stands in the statement itself, and is no parameter of it."""
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        return f"'{RunState(self.value).value}'", []
+
+
+# SQLite sees that a parameter is what an index demands if one is compared with it, not if it is in
+# a list.
+_IN_HAND_SPELLED = [_Spelled(state) for state in IN_HAND]
+
+
 class TaskRunQuerySet(models.QuerySet["TaskRun"]):
     # States are compared as in the conditions of indexes, or SQLite does not use these.
 
@@ -139,7 +151,7 @@ class TaskRunQuerySet(models.QuerySet["TaskRun"]):
 
     def in_hand(self) -> "TaskRunQuerySet":
         """Those that a worker has claimed or executes."""
-        return self.filter(state__in=IN_HAND)
+        return self.filter(state__in=_IN_HAND_SPELLED)
 
     def running(self) -> "TaskRunQuerySet":
         return self.filter(state=RunState.RUNNING)

@@ -1,11 +1,10 @@
 """Who may do what: the classes in the settings, and what a user may see and change."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import Error as DatabaseError
-from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 from rest_framework.exceptions import APIException, NotFound, PermissionDenied
 from rest_framework.permissions import IsAuthenticated
@@ -16,8 +15,9 @@ from taskworks.compat import task_api
 from taskworks.conf import conf
 from taskworks.database.shards import using
 from taskworks.exceptions import InvalidTask
+from taskworks.filtering import RunFilter
+from taskworks.filtering.matching_runs import NewestRuns, newest_of
 from taskworks.models import TaskRun, Workflow
-from taskworks.models.run import TaskRunQuerySet
 from taskworks.options.owner import ANYBODY, owner_of
 from taskworks.rest.serializers import RUN_COLUMNS
 from taskworks.store import store, store_of
@@ -110,12 +110,18 @@ class Viewer:
         except InvalidTask:
             raise PermissionDenied("A user without a primary key cannot own runs.") from None
 
-    def runs(self, alias: str, *, mine: bool = False) -> TaskRunQuerySet:
-        """Return a database's runs that the user may list: all for staff, unless ``mine``."""
-        runs = store(alias).runs.only(*RUN_COLUMNS)
-        if not mine and self._is_staff_who_may(VIEW):
-            return runs
-        return runs.filter(owner=self.owner) if self.owner != ANYBODY else runs.none()
+    def newest_runs(
+        self, alias: str, meant: RunFilter, *, mine: bool, after: UUID | None, limit: int
+    ) -> NewestRuns:
+        """
+        Return the newest runs of a database that are meant and that the user may list: all for
+        staff, unless ``mine``.
+        """
+        if mine or not self._is_staff_who_may(VIEW):
+            if self.owner == ANYBODY:
+                return NewestRuns([], None)
+            meant = meant.but(owner=self.owner)
+        return newest_of(store(alias), meant, after=after, limit=limit, columns=RUN_COLUMNS)
 
     def sees_details(self) -> bool:
         """Return whether the user may read the messages of exceptions."""
@@ -144,15 +150,19 @@ class Viewer:
             raise PermissionDenied("Only staff who may change runs may send events to them.")
         return run
 
-    def workflows(self, alias: str, *, mine: bool = False) -> QuerySet[Workflow]:
+    def newest_workflows(
+        self, alias: str, lookups: Mapping[str, Any], *, mine: bool, after: UUID | None, limit: int
+    ) -> tuple[list[Workflow], None]:
         """
-        Return a database's workflows in no other that the user may list: all for staff, unless
-        mine.
+        Return the newest workflows of a database in no other one that meet the lookups and that the
+        user may list: all for staff, unless ``mine``. None says that it has looked at all.
         """
-        rows = store(alias).workflows.filter(parent=None)
-        if not mine and self._is_staff_who_may(VIEW_WORKFLOW):
-            return rows
-        return rows.filter(owner=self.owner) if self.owner != ANYBODY else rows.none()
+        rows = store(alias).workflows.filter(parent=None, **lookups)
+        if mine or not self._is_staff_who_may(VIEW_WORKFLOW):
+            rows = rows.filter(owner=self.owner) if self.owner != ANYBODY else rows.none()
+        if after is not None:
+            rows = rows.filter(id__lt=after)
+        return [*rows.order_by("-id")[:limit]], None
 
     def workflow(self, pk: str, *, to_change: bool = False) -> Workflow:
         """

@@ -1,13 +1,13 @@
 """Which runs or workflows a list has: its filters, and a page that begins after an id."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 from uuid import UUID
 
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db.models import Model, QuerySet
+from django.db.models import Model
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -23,6 +23,7 @@ DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 50, 100  # runs
 CONDITIONS = ("tasks", "states", "queues", "enqueued_since", "enqueued_until")
 MAX_NAME_LENGTH = 512  # characters
 Row = TypeVar("Row", bound=Model)
+Row_co = TypeVar("Row_co", bound=Model, covariant=True)
 MAX_SHOWN_LENGTH = 100  # characters of the name of an unknown parameter, in an error
 
 
@@ -155,18 +156,25 @@ class RunListQuery(ListQuery):
         return RunFilter(**conditions | {name: (conditions[name],) for name in several})
 
 
+class Newest(Protocol[Row_co]):
+    """Reads the newest rows of a database, up to ``limit``, whose ids are less than ``after``."""
+
+    def __call__(
+        self, alias: str, *, after: UUID | None, limit: int
+    ) -> tuple[Sequence[Row_co], UUID | None]:
+        """Return them, and the id up to which was looked, None if there are no others."""
+        ...
+
+
 class ListPage(Generic[Row]):
     """A page of the newest rows of all databases; those that do not answer are ``unavailable``."""
 
-    def __init__(
-        self, rows_of: Callable[[str], QuerySet[Row]], page_size: int, cursor: UUID | None = None
-    ) -> None:
+    def __init__(self, newest: Newest[Row], page_size: int, cursor: UUID | None = None) -> None:
         self.unavailable: list[str] = []
-        found = [*self._newest(rows_of, page_size + 1, cursor)]
-        found.sort(key=lambda row: row.pk, reverse=True)
+        found, horizon = self._newest(newest, page_size + 1, cursor)
         self.rows = found[:page_size]
         # Of the next page; None on the last one.
-        self.cursor: UUID | None = self.rows[-1].pk if len(found) > page_size else None
+        self.cursor: UUID | None = self.rows[-1].pk if len(found) > page_size else horizon
 
     @property
     def more(self) -> dict[str, Any]:
@@ -174,15 +182,25 @@ class ListPage(Generic[Row]):
         return {"unavailable": self.unavailable} if self.unavailable else {}
 
     def _newest(
-        self, rows_of: Callable[[str], QuerySet[Row]], number: int, cursor: UUID | None
-    ) -> Iterator[Row]:
+        self, newest: Newest[Row], limit: int, cursor: UUID | None
+    ) -> tuple[list[Row], UUID | None]:
+        """Return the newest rows, as far as all databases have looked, and how far that is."""
+        found: list[Row] = []
+        ends: list[UUID] = []
+        for rows, end in self._of_each(newest, limit, cursor):
+            found += rows
+            ends += [end] if end is not None else []
+        found.sort(key=lambda row: row.pk, reverse=True)
+        horizon = max(ends, default=None)
+        return [row for row in found if horizon is None or row.pk >= horizon], horizon
+
+    def _of_each(
+        self, newest: Newest[Row], limit: int, cursor: UUID | None
+    ) -> Iterator[tuple[Sequence[Row], UUID | None]]:
         known = databases()
         for alias in known:
-            rows = rows_of(alias)
-            if cursor is not None:
-                rows = rows.filter(id__lt=cursor)
             try:
-                yield from [*rows.order_by("-id")[:number]]
+                yield newest(alias, after=cursor, limit=limit)
             except DatabaseError:  # such as one without tables
                 self.unavailable.append(alias)
                 if len(self.unavailable) == len(known):

@@ -1,5 +1,6 @@
 """The views of runs: one class for each address. Those of workflows are in workflow_views.py."""
 
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
@@ -173,11 +174,8 @@ class TaskList(TaskView):
         filters.is_valid(raise_exception=True)
         given = filters.validated_data
         viewer, mine = self.viewer, given.get("mine", False)
-        page = ListPage(
-            lambda alias: filters.meant.narrow(viewer.runs(alias, mine=mine)),
-            given["page_size"],
-            given.get("cursor"),
-        )
+        newest = partial(viewer.newest_runs, meant=filters.meant, mine=mine)
+        page = ListPage(newest, given["page_size"], given.get("cursor"))
         address, cursor = request.build_absolute_uri(), page.cursor
         next_page = cursor and replace_query_param(address, "cursor", str(cursor))
         results = self.shown(page.rows, many=True)

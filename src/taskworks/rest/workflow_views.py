@@ -1,5 +1,6 @@
 """The views of workflows: one class for each address."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -61,11 +62,8 @@ class WorkflowList(WorkflowView):
         filters.is_valid(raise_exception=True)
         given = filters.validated_data
         viewer, mine = self.viewer, given.get("mine", False)
-        page = ListPage(
-            lambda alias: viewer.workflows(alias, mine=mine).filter(**filters.lookups),
-            given["page_size"],
-            given.get("cursor"),
-        )
+        newest = partial(viewer.newest_workflows, lookups=filters.lookups, mine=mine)
+        page = ListPage(newest, given["page_size"], given.get("cursor"))
         address, cursor = request.build_absolute_uri(), page.cursor
         next_page = replace_query_param(address, "cursor", str(cursor)) if cursor else None
         return Response({**page_as_json(page.rows, _counts_of(page.rows), next_page), **page.more})

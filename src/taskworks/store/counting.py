@@ -99,9 +99,7 @@ class Counting(Base):
 
     def held(self) -> list[InHand]:
         """Return how many runs of each queue each worker has; there are as many as slots."""
-        counted = self.runs.filter(state__in=IN_HAND).values_list(
-            "claimed_by", "backend", "queue_name", "state"
-        )
+        counted = self.runs.in_hand().values_list("claimed_by", "backend", "queue_name", "state")
         return [*map(InHand._make, counted.annotate(Count("id")).order_by())]
 
     def count_open(self, fingerprints: Sequence[str], most: int) -> dict[str, int]:
