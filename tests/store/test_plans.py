@@ -397,6 +397,17 @@ def test_what_is_cleared_is_found_by_the_index_of_its_state(store: Store, state:
         assert_no_scan(plan)
 
 
+@pytest.mark.parametrize("name", ["queue 0", "nothing"])
+def test_whether_a_queue_has_unfinished_runs_is_read_from_indexes(
+    store: Store, limited: None, name: str
+) -> None:
+    with no_scan_of_most_rows():
+        found = plans(lambda: store.has_unfinished(Scope("queue", name, "default")), "LIMIT 1")
+    for plan in found:
+        assert "taskworks_run_" in plan or "Impossible" in plan
+        assert_no_scan(plan.replace("filesort", ""))  # of the limited ones of a queue
+
+
 def test_ready_runs_are_counted_in_both_their_indexes(store: Store, limited: None) -> None:
     with no_scan_of_most_rows():
         [plan] = plans(store.survey, "COUNT(*)")

@@ -19,7 +19,6 @@ from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, task_backends
 from taskworks.meant_database import in_force
 from taskworks.models import Pause
 from taskworks.models.pause import LIMIT, QUEUE, TASK, Scope
-from taskworks.models.run import UNFINISHED
 from taskworks.options import limits
 from taskworks.options.names import is_name
 from taskworks.store import alias_for, store
@@ -222,7 +221,7 @@ def _has_unfinished(scope: Scope) -> bool:
     """Return whether there is an unfinished run: code or TASKS may have had its name before."""
 
     def is_here() -> bool:
-        return scope.of(store().runs.all()).filter(state__in=UNFINISHED).exists()
+        return store().has_unfinished(scope)
 
     return _is_anywhere(is_here, databases_of(scope))
 

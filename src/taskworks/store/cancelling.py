@@ -11,7 +11,7 @@ from taskworks.database.clock import DatabaseClock
 from taskworks.database.transactions import writing
 from taskworks.models import RunState, TaskRun
 from taskworks.models.pause import LIMIT, Scope
-from taskworks.models.run import IN_HAND, UNFINISHED, TaskRunQuerySet
+from taskworks.models.run import IN_HAND, LANE_ORDER, UNFINISHED, TaskRunQuerySet
 from taskworks.store.stepping import Stepping
 
 # The states of a run that no worker has, in the order in which it goes through them; and the order
@@ -79,6 +79,18 @@ class Cancelling(Stepping):
         """Return how many runs of this wait; the cost grows with the runs that do anywhere."""
         parts = (part for state in WAITING for part in _parts(scope, self.runs, state))
         return sum(part.count() for part in parts)
+
+    def has_unfinished(self, scope: Scope) -> bool:
+        """Return whether a run of this waits or is in hand; no others are read but such as do."""
+        if scope.of(self.runs.in_hand()).exists():
+            return True
+        # The first in an index: a planner that expects many would read the table.
+        parts = (
+            part.order_by(*(LANE_ORDER if state == RunState.READY else WAITING[state]))
+            for state in WAITING
+            for part in _parts(scope, self.runs, state)
+        )
+        return any([*part.values_list("id", flat=True)[:1]] for part in parts)
 
     def waiting(
         self,
