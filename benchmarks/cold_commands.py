@@ -44,13 +44,14 @@ def _measured(words: Sequence[str]) -> dict[str, Any]:
     from benchmarks.asked import watching
 
     with watching() as asked:
-        began = time.perf_counter()
+        began, before = time.perf_counter(), time.process_time()
         _call(words)
-        seconds = time.perf_counter() - began
+        seconds, cpu = time.perf_counter() - began, time.process_time() - before
     slowest = asked.slowest
     return {
         "words": words,
         "seconds": seconds,
+        "cpu": cpu,
         "statements": asked.count,
         "slowest": slowest.seconds,
         "sql": slowest.sql,

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from statistics import quantiles
+from statistics import median, quantiles
 from typing import Any, NamedTuple
 
 DATABASES = ("postgresql", "mariadb", "sqlite")
@@ -25,7 +25,7 @@ RUNS = {"postgresql": 5_000_000, "mariadb": 1_000_000, "sqlite": 1_000_000}
 # Seconds: of 95 % of the requests or calls, and of each statement.
 LONGEST, LONGEST_STATEMENT = 0.3, 0.25
 ROOT = Path(__file__).resolve().parents[1]
-HEAD = f"{'':<54}{'p50':>7}{'p95':>7}{'max':>7}{'slowest':>9}  statements\n"
+HEAD = f"{'':<54}{'p50':>7}{'p95':>7}{'max':>7}{'CPU':>7}{'slowest':>9}  statements\n"
 
 
 def main() -> None:
@@ -124,6 +124,7 @@ class Line(NamedTuple):
 
     name: str
     times: Sequence[float]  # seconds
+    cpu: Sequence[float]  # seconds of this process, and not of the database's
     slowest: float  # of all statements
     sql: str
     statements: int
@@ -147,7 +148,8 @@ class Line(NamedTuple):
         p50, p95, longest, slowest = (
             f"{one * 1e3:.0f}" for one in (*_quantiles(self.times), max(self.times), self.slowest)
         )
-        cells = f"{p50:>7}{p95:>7}{longest:>7}{slowest:>9}"
+        cpu = f"{median(self.cpu) * 1e3:.0f}"
+        cells = f"{p50:>7}{p95:>7}{longest:>7}{cpu:>7}{slowest:>9}"
         most = "" if self.most is None else f" of {self.most}"
         said = f", {self.given_up} given up with a sentence" if self.given_up else ""
         verdict = "BEYOND" if self.complaints else "reached"
@@ -193,13 +195,14 @@ def _asked_for(read: Any, requests: int) -> Line:
     from benchmarks.asked import watching
     from benchmarks.faces import forget
 
-    times, all_asked = [], []
+    times, cpu, all_asked = [], [], []
     for _ in range(requests):
         forget()
         with watching() as asked:
-            began = time.perf_counter()
+            began, before = time.perf_counter(), time.process_time()
             response = read.ask()
             times.append(time.perf_counter() - began)
+            cpu.append(time.process_time() - before)
         assert response.status_code == 200, (read.name, response.status_code)
         all_asked.append(asked)
     with watching() as again:  # when what pages share was read already
@@ -208,6 +211,7 @@ def _asked_for(read: Any, requests: int) -> Line:
     return Line(
         f"{read.face}: {read.name}",
         times,
+        cpu,
         slowest.seconds,
         slowest.sql,
         again.count,
@@ -229,6 +233,7 @@ def _of_commands(requests: int, options: argparse.Namespace) -> Iterator[Line]:
         line = Line(
             f"taskworks {' '.join(words)}"[:53],
             [one["seconds"] for one in some],
+            [one["cpu"] for one in some],
             slowest["slowest"],
             slowest["sql"],
             some[0]["statements"],

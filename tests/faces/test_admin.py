@@ -3,7 +3,7 @@
 import re
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 
@@ -17,16 +17,19 @@ from django.urls import reverse
 from django.utils.timezone import localtime
 
 from taskworks.admin import run_admin as admin
+from taskworks.filtering import sources
 from taskworks.models import RunState, Schedule, TaskRun, Worker
 from taskworks.models.run import new_run_id
 from taskworks.signals import task_cancelled
 from tests import tasks
 from tests.behavior import executed, raising, received
 from tests.faces.conftest import MakeRun, client_of_reader
+from tests.plans import plans
 
 pytestmark = pytest.mark.django_db
 
 LIST = "/admin/taskworks/taskrun/"
+AT = datetime(2026, 1, 1, tzinfo=UTC)
 WORKERS = "/admin/taskworks/worker/"
 SCHEDULES = "/admin/taskworks/schedule/"
 
@@ -125,7 +128,7 @@ class TestTheList:
     @pytest.mark.parametrize(
         ("query", "columns"),
         [
-            ({"state__exact": "failed"}, {"state": "failed"}),
+            ({"state__exact": "failed"}, {"state": "failed", "finished_at": AT}),
             ({"queue_name": "mail"}, {"queue_name": "mail"}),
             ({"backend": "other"}, {"backend": "other"}),
             ({"backend": "gone"}, {"backend": "gone"}),
@@ -137,7 +140,7 @@ class TestTheList:
         admin_client: Client,
         make_run: MakeRun,
         query: dict[str, str],
-        columns: dict[str, str],
+        columns: dict[str, Any],
     ) -> None:
         make_run()
         wanted = make_run()
@@ -214,6 +217,47 @@ class TestALongList:
         counts = [query["sql"] for query in captured if "COUNT(" in query["sql"]]
         assert counts
         assert all("LIMIT 4" in count for count in counts)
+
+    def test_what_no_index_has_is_looked_for_in_the_newest_runs(
+        self, admin_client: Client, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sources, "WINDOW", 3)
+        old, *others = sorted((make_run() for _ in range(5)), key=lambda run: run.id)
+        newest = others[-1]
+        TaskRun.objects.filter(id__in=[old.id, newest.id]).update(queue_name="mail")
+        said = "Only the newest 3 task runs were searched"
+        assert listed(admin_client, queue_name="mail") == ids(newest)
+        assert said in page(admin_client, queue_name="mail")
+        assert listed(admin_client, q=str(old.id)) == ids(old)
+        assert said not in page(admin_client, q=str(old.id))
+        assert said not in page(admin_client)
+
+    @pytest.mark.parametrize("state", RunState.values)
+    def test_those_of_a_state_are_found_however_old_they_are(
+        self,
+        admin_client: Client,
+        make_run: MakeRun,
+        monkeypatch: pytest.MonkeyPatch,
+        state: str,
+    ) -> None:
+        monkeypatch.setattr(sources, "WINDOW", 3)
+        old = make_run(state)
+        for _ in range(4):
+            make_run("successful" if state != "successful" else "failed")
+        assert listed(admin_client, state__exact=state) == ids(old)
+        assert "were searched" not in page(admin_client, state__exact=state)
+        for _ in range(2):
+            make_run(state)
+        assert listed(admin_client, state__exact=state, queue_name=old.queue_name) >= ids(old)
+
+    @pytest.mark.parametrize("state", RunState.values)
+    def test_those_of_a_state_are_read_from_its_index(
+        self, admin_client: Client, make_run: MakeRun, state: str
+    ) -> None:
+        make_run(state)
+        for how in plans(lambda: page(admin_client, state__exact=state), "taskworks_taskrun"):
+            # Of three rows, PostgreSQL, MySQL and MariaDB may read the table.
+            assert connection.vendor != "sqlite" or "SCAN taskworks_taskrun\n" not in f"{how}\n"
 
     def test_is_read_without_distinct_values_large_columns_and_many_statements(
         self, admin_client: Client, make_run: MakeRun

@@ -4,12 +4,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils.dateparse import parse_datetime
 from rest_framework.test import APIClient
 
+from taskworks.filtering import sources
 from taskworks.models import TaskRun
 from tests.behavior import run_worker
 from tests.rest import TASKS, address
+from tests.rest.signing import HEADER
 
 
 def listed(client: APIClient, **query: Any) -> list[str]:
@@ -42,6 +45,35 @@ def test_a_list_is_filtered(client: APIClient, start: Any) -> None:
     later = (created + timedelta(microseconds=1)).isoformat()
     assert set(listed(client, created_after=mailed["created"])) == {mailed["id"], failed["id"]}
     assert set(listed(client, created_before=later)) == {mailed["id"], added["id"]}
+
+
+def test_what_no_index_has_is_looked_for_in_a_part_of_the_runs(
+    client: APIClient, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "WINDOW", 2)
+    oldest = start("no inputs")["id"]
+    for number in range(3):
+        start("add", a=number)
+    newest = start("no inputs")["id"]
+    asked, pages = f"{TASKS}?queue=mail", []
+    while asked:
+        page = client.get(asked).json()
+        pages.append([run["id"] for run in page["results"]])
+        asked = page["next"]
+    assert pages == [[newest], [], [oldest]]
+
+
+def test_those_that_wait_are_found_however_old_they_are(
+    client: APIClient, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "WINDOW", 2)
+    TaskRun.objects.filter(id=(oldest := start("add", a=1))["id"]).update(owner=None)
+    for number in range(4):
+        start("add", a=number)
+    TaskRun.objects.exclude(id=oldest["id"]).update(state="successful")
+    staff = User.objects.create_superuser("staff")
+    seen = APIClient(headers={HEADER: staff.username})
+    assert listed(seen, status="pending") == [oldest["id"]]
 
 
 def test_a_run_of_a_schedule_s_callable_has_its_path(client: APIClient, start: Any) -> None:

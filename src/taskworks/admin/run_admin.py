@@ -27,6 +27,7 @@ from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.admin.links import link
 from taskworks.admin.one_database import OneDatabase
 from taskworks.admin.page_actions import PageActions
+from taskworks.admin.run_window import windowed
 from taskworks.backends.database import database_backends
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.fields import Unreadable
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 else:
     _ModelAdmin = admin.ModelAdmin
 
+STATE = "state__exact"  # the parameter of its filter
 MAX_ROWS_COUNTED = 10_000  # a list is not paged beyond them
 MAX_QUEUES_OFFERED = 200  # by the filter, of those with a ready run
 MAX_RUNS_PER_ACTION = 1_000
@@ -122,9 +124,23 @@ class BoundedPaginator(Paginator):
 
 
 class RunList(CarefulChangeList):
+    searched = ""  # which runs, if not all were
+
     def get_queryset(self, *args: Any, **options: Any) -> Any:
         runs: Any = super().get_queryset(*args, **options)
-        return runs.defer(*LARGE_COLUMNS)
+        shown = runs.defer(*LARGE_COLUMNS)
+        if run_search.is_id(self.query):
+            return shown
+        others = {*self.filter_params} - {STATE}
+        window = windowed(shown, self._state, is_narrowed=bool(others or self.query.strip()))
+        self.searched = window.searched
+        return window.runs
+
+    @property
+    def _state(self) -> RunState | None:
+        """The state of all that are listed, if it is one."""
+        [*chosen] = self.filter_params.get(STATE, ())
+        return RunState(chosen[0]) if len(chosen) == 1 and chosen[0] in RunState.values else None
 
     def get_ordering(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> Any:
         """Return the list's own order, whatever the URL asks for: others would sort every row."""
@@ -235,6 +251,14 @@ class TaskRunAdmin(PageActions, ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
         runs: models.QuerySet[Any] = super().get_queryset(request).annotate(now=DatabaseClock())
         return runs
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        response = super().changelist_view(request, extra_context)
+        shown = (getattr(response, "context_data", None) or {}).get("cl")
+        if shown is not None and shown.searched:
+            text = f"Only {shown.searched} task runs were searched; the dashboard searches further."
+            self.message_user(request, text)
+        return response
 
     # Actions.
 

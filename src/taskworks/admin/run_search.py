@@ -11,12 +11,19 @@ from taskworks.models.run import TaskRunQuerySet
 HELP_TEXT = "The id of a run, or parts of the path of what it calls or of the class of its errors."
 
 
+def is_id(term: str) -> bool:
+    """Return whether it is the id of a run."""
+    try:
+        UUID(term.strip())
+    except ValueError:
+        return False
+    return True
+
+
 def search(runs: TaskRunQuerySet, term: str) -> TaskRunQuerySet:
     """Return the run with this id; otherwise those in whose paths or errors all the words are."""
-    try:
+    if is_id(term):
         return runs.filter(id=UUID(term.strip()))
-    except ValueError:
-        pass
     text = ExpressionWrapper(F("errors"), output_field=TextField())  # as it is stored
     runs = runs.alias(errors_text=text)
     for word in term.split():

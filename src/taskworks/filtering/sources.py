@@ -245,7 +245,7 @@ def sources_by_id(store: Store, meant: RunFilter, columns: tuple[str, ...]) -> l
 
     if meant.owner is not None:
         return [source(Source, store.runs.filter(owner=meant.owner), "owner")]
-    waiting = [source(Few, rows, "states") for rows in _unfinished(store, meant.states)]
+    waiting = [source(Few, rows, "states") for rows in unfinished(store, meant.states)]
     if meant.states and not {*meant.states} & {*FINISHED} and all(map(_is_small, waiting)):
         return waiting
     return [source(Source, store.runs)]
@@ -271,7 +271,7 @@ def sources_to_act_on(
     ]
     return [
         *(source(Ended, rows, *BY_END) for rows in ended),
-        *(source(Few, rows, "states") for rows in _unfinished(store, meant.states)),
+        *(source(Few, rows, "states") for rows in unfinished(store, meant.states)),
     ]
 
 
@@ -297,7 +297,7 @@ def _ended(store: Store, meant: RunFilter, state: RunState) -> TaskRunQuerySet:
     return rows
 
 
-def _unfinished(store: Store, states: Sequence[RunState]) -> Iterator[TaskRunQuerySet]:
+def unfinished(store: Store, states: Sequence[RunState]) -> Iterator[TaskRunQuerySet]:
     """Yield the unfinished ones of these states, from each of their indexes."""
     runs = store.runs
     for state in states:

@@ -113,8 +113,8 @@ _numbers = count()
 class _Spelled(models.Value):
     """A state that stands in the statement itself, and is no parameter of it."""
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
-        return f"'{RunState(self.value).value}'", []
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str | int, ...]]:
+        return f"'{RunState(self.value).value}'", ()
 
 
 # SQLite sees that a parameter is what an index demands if one is compared with it, not if it is in
