@@ -330,12 +330,12 @@ def test_bad_arguments_are_refused(arguments: list[str], complaint: str) -> None
     assert error.value.returncode == 2
 
 
-def test_a_list_of_groups_takes_two_statements_and_one_for_each(store: Store) -> None:
+def test_a_list_of_groups_takes_two_statements(store: Store) -> None:
     failed("value", "type")
     group(store)
     with CaptureQueriesContext(connection) as queries:
         assert len(failure_actions.latest(20)) == 2
-    assert len(queries) == 3
+    assert len(queries) == 2
 
 
 def test_a_duty_that_fails_does_not_keep_others_from_their_turns(

@@ -1,6 +1,6 @@
 """Retry, mute and annotate groups of failures, for a person."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import reduce
 from typing import Any, NamedTuple
@@ -16,7 +16,9 @@ from taskworks.models import FailureGroup
 from taskworks.models.failure import FailureGroupQuerySet
 from taskworks.store import store
 
-MAX_COUNTED = 10_000  # runs of one group
+MAX_COUNTED = 1000  # runs of one group
+MAX_COUNTED_OF_EACH = 200  # of several
+GROUPS_PER_STATEMENT = 100
 MAX_NOTE = 10_000  # characters
 
 
@@ -29,15 +31,16 @@ class Retried(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """A group, and how many of its runs are failed now, of these MAX_COUNTED at most."""
+    """A group, and how many of its runs are failed now, as far as they were counted."""
 
     group: FailureGroup
     open: int
+    is_capped: bool = False  # there are that many, or more
 
     @property
     def open_in_words(self) -> str:
         """The number, which may be too small."""
-        return f"{self.open} or more" if self.open == MAX_COUNTED else str(self.open)
+        return f"{self.open} or more" if self.is_capped else str(self.open)
 
 
 def group_of(fingerprint: str) -> FailureGroup:
@@ -55,15 +58,28 @@ def _unknown(fingerprint: str) -> ValueError:
 
 
 def latest(limit: int, *, muted: bool = False) -> list[Seen]:
-    """Return groups, those seen last first, with or without those that are muted."""
+    """
+    Return groups, those seen last first, with or without those that are muted. Of each,
+    MAX_COUNTED_OF_EACH failed runs are counted.
+    """
     groups = _groups() if muted else _groups().unmuted()
-    return [seen(group) for group in groups.order_by("-last_at", "fingerprint")[:limit]]
+    return _seen([*groups.order_by("-last_at", "fingerprint")[:limit]], MAX_COUNTED_OF_EACH)
 
 
 def seen(group: FailureGroup) -> Seen:
-    """Return the group with how many of its runs are failed now."""
-    counts = store().count_open([group.fingerprint], MAX_COUNTED)
-    return Seen(group, counts[group.fingerprint])
+    """Return the group with how many of its runs are failed now, of these MAX_COUNTED at most."""
+    [one] = _seen([group], MAX_COUNTED)
+    return one
+
+
+def _seen(groups: Sequence[FailureGroup], most: int) -> list[Seen]:
+    found: list[Seen] = []
+    for start in range(0, len(groups), GROUPS_PER_STATEMENT):
+        some = groups[start : start + GROUPS_PER_STATEMENT]
+        counts = store().count_open([group.fingerprint for group in some], most)
+        counted = ((group, counts[group.fingerprint]) for group in some)
+        found += [Seen(group, number, number == most) for group, number in counted]
+    return found
 
 
 def retry(fingerprint: str, *, within: timedelta | None = None, by: Any = "") -> Retried:

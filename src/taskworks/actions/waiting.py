@@ -132,7 +132,7 @@ def _why_ready(store: Store, run: TaskRun) -> Sentence:
     in_queue = store.runs.ready().unlimited()
     return sentence(
         _("It is ready, with %(front)s in front of it in its queue."),
-        front=_in_front(in_queue, run),
+        front=_in_front(store, in_queue, run),
     )
 
 
@@ -140,7 +140,7 @@ def _why_limited(store: Store, run: TaskRun) -> Sentence:
     limit = store.limits.filter(name=run.limit_name).first()
     numbers = limit.in_force if limit else {}
     in_lane = store.runs.ready().limited().filter(limit_name=run.limit_name, lane=run.lane)
-    lane, front = _lane(run), _in_front(in_lane, run)
+    lane, front = _lane(run), _in_front(store, in_lane, run)
     for name, number, in_hand in (
         (lane, numbers.get("at_once"), store.slots_in_use(str(run.limit_name), run.lane)),
         (run.limit_name, numbers.get("total"), store.slots_in_use(str(run.limit_name))),
@@ -208,7 +208,7 @@ def _why_unattended(store: Store, run: TaskRun) -> Sentence | None:
     return None
 
 
-def _in_front(runs: TaskRunQuerySet, run: TaskRun) -> Sentence:
+def _in_front(store: Store, runs: TaskRunQuerySet, run: TaskRun) -> Sentence:
     """Return how many of these runs are claimed before it, of those that compete for a slot."""
     lane = runs.filter(backend=run.backend, queue_name=run.queue_name, executor=run.executor)
     same_rank = lane.filter(rank=run.rank)
@@ -217,7 +217,7 @@ def _in_front(runs: TaskRunQuerySet, run: TaskRun) -> Sentence:
         same_rank.filter(available_at__lt=run.available_at),
         same_rank.filter(available_at=run.available_at, id__lt=run.id),
     ]
-    count = sum(some.values("id")[:MAX_COUNTED].count() for some in first)
+    count = sum(store.count_each(*(some[:MAX_COUNTED] for some in first)))
     if count >= MAX_COUNTED:
         return sentence(_("%(number)s runs or more"), number=str(MAX_COUNTED))
     if count == 0:

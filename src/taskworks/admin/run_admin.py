@@ -32,6 +32,7 @@ from taskworks.backends.database import database_backends
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.fields import Unreadable
 from taskworks.durations import in_words
+from taskworks.filtering.sources import ended
 from taskworks.jsonvalue import printable
 from taskworks.log_lines import LOGGER, lines_of, messages_of
 from taskworks.logs import one_line
@@ -147,6 +148,26 @@ class RunList(CarefulChangeList):
         return self.model_admin.get_ordering(request)
 
 
+class StateFilter(admin.SimpleListFilter):
+    """Filters by the state, as the index of it has those."""
+
+    title = "state"
+    parameter_name = STATE
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return RunState.choices
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        chosen = self.value()
+        if chosen is None:
+            return queryset
+        return (
+            ended(queryset, RunState(chosen))
+            if chosen in FINISHED
+            else queryset.filter(state=chosen)
+        )
+
+
 class KnownFilter(admin.SimpleListFilter):
     """Filters by a column whose values are known without reading the runs."""
 
@@ -233,7 +254,7 @@ class TaskRunAdmin(PageActions, ReadOnlyAdmin):
     )
     list_display_links = ("task_shown", "id_shown")
     ordering = ("-id",)  # the newest first, from the primary key
-    list_filter = ("state", QueueFilter, BackendFilter, "executor", "finished_at")
+    list_filter = (StateFilter, QueueFilter, BackendFilter, "executor", "finished_at")
     search_fields = ("task_path", "callable_path", "errors")  # see run_search
     search_help_text = run_search.HELP_TEXT
     actions = ("retry", "cancel")

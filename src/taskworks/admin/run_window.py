@@ -9,7 +9,7 @@ from django.db.models import F
 from django.db.models.functions import Coalesce
 
 from taskworks.filtering import sources
-from taskworks.filtering.sources import unfinished
+from taskworks.filtering.sources import ended, unfinished
 from taskworks.models import RunState
 from taskworks.models.run import FINISHED, IN_HAND, TaskRunQuerySet
 from taskworks.store import store
@@ -28,9 +28,9 @@ def windowed(runs: TaskRunQuerySet, state: RunState | None, *, is_narrowed: bool
     ``is_narrowed`` says that they meet other conditions, too.
     """
     if state in FINISHED:
-        ended = runs.filter(finished_at__isnull=False).order_by("-finished_at", "-id")
-        index = store().runs.filter(state=state, finished_at__isnull=False)
-        return _newest(ended, index, "finished_at") if is_narrowed else Window(ended)
+        shown = ended(runs, state).order_by("-state", "-finished_at", "-id")
+        index = ended(store().runs, state)
+        return _newest(shown, index, "finished_at") if is_narrowed else Window(shown)
     if state is not None and _are_few(state):
         return Window(_few(runs, state))
     is_searched = is_narrowed or state is not None
@@ -40,7 +40,9 @@ def windowed(runs: TaskRunQuerySet, state: RunState | None, *, is_narrowed: bool
 def _newest(runs: TaskRunQuerySet, index: TaskRunQuerySet, key: str) -> Window:
     """Return those that are in the newest part of an index, which has this key."""
     size = sources.WINDOW
-    keys = index.order_by(f"-{key}").values_list(key, flat=True)
+    keys = index.order_by(
+        *(["-state", f"-{key}"] if key == "finished_at" else [f"-{key}"])
+    ).values_list(key, flat=True)
     if not (last := [*keys[size - 1 : size]]):
         return Window(runs)
     return Window(runs.filter(**{f"{key}__gte": last[0]}), f"the newest {size:,}")

@@ -137,8 +137,13 @@ def series(
     wanted = {name: value for name, value in given.items() if value is not None}
     rows = _statistics(store).filter(seconds__in=[seconds, TEN_SECONDS], since__gte=first, **wanted)
     added: dict[int, dict[Key, Tally]] = defaultdict(dict)
-    for row in _bounded(rows):
-        tallies, key, tally = added[row.since // seconds * seconds], by(_key(row)), Tally.of(row)
+    # Without an instance of the model for each, which would take as long as all the rest.
+    for since, *values in _bounded(rows.values_list("since", *Key._fields, *COLUMNS)):
+        key = by(Key._make(values[: len(Key._fields)]))
+        tallies, tally = (
+            added[since // seconds * seconds],
+            Tally.of_columns(values[len(Key._fields) :]),
+        )
         if key in tallies:
             tallies[key].add(tally)
         else:
@@ -187,12 +192,8 @@ def _statistics(store: Store) -> "QuerySet[Statistic]":
     return Statistic.objects.using(store.alias)
 
 
-def _bounded(rows: "QuerySet[Statistic]") -> Iterator[Statistic]:
+def _bounded(rows: "QuerySet[Statistic, tuple[Any, ...]]") -> Iterator[tuple[Any, ...]]:
     read = [*rows[: MAX_ROWS + 1]]
     if len(read) > MAX_ROWS:
         raise TooManyRows(f"There are more than {MAX_ROWS} rows of statistics to read.")
     yield from read
-
-
-def _key(row: Statistic) -> Key:
-    return Key(row.backend, row.queue_name, row.task_path)
