@@ -83,7 +83,8 @@ class _Watched(CursorWrapper):
     def _timed(self, call: Callable[[], T]) -> T:
         statement, began = self._statements[-1], time.perf_counter()
         try:
-            return call()
+            with self.db.wrap_database_errors:
+                return call()
         except OperationalError as error:
             statement.is_given_up = is_time_limit(error)
             raise
