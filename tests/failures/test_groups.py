@@ -147,7 +147,7 @@ def test_what_is_too_long_for_a_group_is_cut(store: Store) -> None:
 
 def test_it_is_due_after_a_failure_until_somebody_has_begun(store: Store) -> None:
     def is_due() -> bool:
-        return bool(TaskRun.objects.annotate(due=failures_are_due("default")).first().due)  # type: ignore[union-attr]
+        return bool(TaskRun.objects.annotate(due=failures_are_due()).first().due)  # type: ignore[union-attr]
 
     failed("")
     assert not is_due()

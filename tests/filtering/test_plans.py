@@ -190,3 +190,15 @@ def test_all_runs_are_read_by_the_same_indexes() -> None:
     )
     every = RunFilter(states=(RunState.FAILED,), group=GROUP)
     assert sum(map(len, all_of(store_of(), every, store_of().read_clock()))) == ROWS // 10
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(connection.vendor != "mysql", reason="Others tell what they read in plans.")
+def test_what_has_ended_is_read_as_far_as_the_window() -> None:
+    rare = parse({"state": "successful", "task": "nothing"})
+    with connection.cursor() as cursor:
+        cursor.execute("FLUSH STATUS")
+        assert page_of(store_of(), rare).searched
+        cursor.execute("SHOW SESSION STATUS LIKE 'Handler_read_%'")
+        read = sum(int(number) for _, number in cursor.fetchall())
+    assert read < 3 * sources.WINDOW  # and not all that are successful
