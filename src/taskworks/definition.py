@@ -242,6 +242,8 @@ class Task(_Standard[P, R]):
 
     def call(self, /, *args: Any, **kwargs: Any) -> R:
         """Call the function immediately, whether it is async or not."""
+        if not self.takes_context:
+            return called(self.func, args, kwargs)
         with with_our_context(self, args) as given:
             return called(self.func, given, kwargs)
 

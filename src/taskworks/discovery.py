@@ -73,7 +73,10 @@ def resolve(path: str) -> framework.Task:
 
     Raise TaskNotFound if this process cannot import it, InvalidTask if it is not a task.
     """
-    if found := _attribute_of_loaded_module(path) or _attribute_of_loaded_class(path):
+    loaded = attribute_of_loaded_module(path)
+    if is_task(loaded):
+        return cast(framework.Task, loaded)
+    if found := _attribute_of_loaded_class(path):
         return found
     if found := found_elsewhere(path):
         return found
@@ -88,12 +91,11 @@ def resolve(path: str) -> framework.Task:
     return cast(framework.Task, found)
 
 
-def _attribute_of_loaded_module(path: str) -> framework.Task | None:
-    """As import_string() finds it, in a third of the time."""
+def attribute_of_loaded_module(path: str) -> Any:
+    """Return what import_string() finds, in a third of the time; None if it has to import."""
     where, _, name = path.rpartition(".")
     module = sys.modules.get(where)
-    found = vars(module).get(name) if module else None
-    return cast(framework.Task, found) if is_task(found) else None
+    return vars(module).get(name) if module else None
 
 
 def _attribute_of_loaded_class(path: str) -> framework.Task | None:

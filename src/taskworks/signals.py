@@ -62,7 +62,7 @@ def announce(
     Send a signal from a worker, whatever a receiver raises, including SystemExit. ``level`` is the
     level at which the standard's own receiver logs.
     """
-    if not _is_heard(signal, level):
+    if not is_heard(signal, level):
         return
     try:
         task_result = snapshot()
@@ -74,7 +74,7 @@ def announce(
 
 async def aannounce(signal: Signal, sender: type, snapshot: Snapshot) -> None:
     """See announce()."""
-    if not _is_heard(signal, logging.INFO):
+    if not is_heard(signal, logging.INFO):
         return
     try:
         task_result = snapshot()
@@ -86,7 +86,7 @@ async def aannounce(signal: Signal, sender: type, snapshot: Snapshot) -> None:
 
 def announce_enqueued(sender: type, task_results: Iterable[TaskResult]) -> None:
     """Send ``task_enqueued`` for stored runs; what interrupts the caller interrupts this too."""
-    if _is_heard(task_enqueued, logging.DEBUG):
+    if is_heard(task_enqueued, logging.DEBUG):
         for task_result in task_results:
             with none_in_force():
                 task_enqueued.send_robust(sender, task_result=task_result)
@@ -104,7 +104,7 @@ def announce_cancelled(sender: type, task_result: TaskResult) -> None:
 
 def is_cancellation_heard() -> bool:
     """Return whether ``announce_cancelled`` would reach anybody."""
-    return _is_heard(task_finished, logging.INFO) or _is_heard(task_cancelled, logging.INFO)
+    return is_heard(task_finished, logging.INFO) or is_heard(task_cancelled, logging.INFO)
 
 
 def announce_lost(sender: type, snapshot: Snapshot) -> None:
@@ -125,14 +125,14 @@ def announce_workflow(sender: type, snapshot: Callable[[], Any]) -> None:
         _log_error(error)
 
 
-def _is_heard(signal: Signal, level: int) -> bool:
+def is_heard(signal: Signal, level: int) -> bool:
     """Return whether a receiver needs it; the standard's own only if its log record is handled."""
     receivers = signal.receivers
     if not receivers:
         return False
     if len(receivers) > 1 or receivers[0][0] not in _LOG_RECEIVER_KEYS:
         return True
-    return is_read(_standard_log, level)
+    return _standard_log.isEnabledFor(level) and is_read(_standard_log, level)
 
 
 def _log_error(error: BaseException) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -80,13 +80,15 @@ def with_our_context(task: "AnyTask", args: tuple[Any, ...]) -> Iterator[tuple[A
         yield (context, *args[1:])
 
 
+_is_async = lru_cache(maxsize=1000)(iscoroutinefunction)  # which looks at a function from each side
+
 # A task's keywords may have any name, so they must not meet the parameters, such as ``self``, of
 # Django's ``call()`` or of asgiref's objects.
 
 
 def called(function: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
     """Return what the function returns, also if it is async."""
-    if iscoroutinefunction(function):
+    if _is_async(function):
         call: Any = partial(function, *args, **kwargs)
         returned: R = async_to_sync(call)()
         return returned
@@ -96,5 +98,5 @@ def called(function: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str, 
 async def acalled(function: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
     """See called()."""
     call: Any = partial(function, *args, **kwargs)
-    returned: R = await (call() if iscoroutinefunction(function) else sync_to_async(call)())
+    returned: R = await (call() if _is_async(function) else sync_to_async(call)())
     return returned

@@ -122,7 +122,7 @@ def test_an_older_attempt_at_a_run_that_is_ours_again_is_given_up() -> None:
     ledger = new_ledger(witness)
     [older] = begun(ledger)
     newer = Attempt(older.run, "of a test")
-    ledger.take(newer)
+    ledger.take([newer])
     ledger.settle(older, Succeeded(1))
     assert (older.phase, newer.phase) == (Phase.CLOSED, Phase.CLAIMED)
     assert witness.not_written == [older]
@@ -136,12 +136,12 @@ def test_an_older_attempt_at_a_run_that_is_ours_again_is_given_up() -> None:
 def test_an_impossible_phase_is_an_error(before: Phase, after: Phase) -> None:
     ledger = new_ledger()
     attempt = Attempt(TaskRun(id=UUID(int=1)), "of a test")
-    ledger.take(attempt)
+    ledger.take([attempt])
     attempt.phase = before
     with pytest.raises(
         ImpossiblePhaseError, match=f"{before.name}, and cannot become {after.name}"
     ):
-        ledger._move(attempt, after)
+        ledger._move([attempt], after)
 
 
 def test_the_docstring_draws_every_phase() -> None:

@@ -7,7 +7,7 @@ from taskworks.celery_worker.main_thread import MainThread
 from taskworks.celery_worker.main_thread_guard import MainThreadGuard
 from taskworks.celery_worker.requests import Requests
 from taskworks.celery_worker.sharing import MakeRequest, SharedPool
-from taskworks.execution import Attempt, Outcome, ThreadGuard
+from taskworks.execution import Attempt, Outcome
 from taskworks.worker.pools import Done
 from taskworks.worker.pools.threads import ThreadPool
 
@@ -58,6 +58,8 @@ class CeleryThreads(SharedPool, ThreadPool):
 class CelerySolo(CeleryThreads):
     """The main thread. It executes what Celery and the worker give it, one after another."""
 
+    new_guard = MainThreadGuard
+
     def __init__(
         self,
         main_thread: MainThread,
@@ -76,10 +78,6 @@ class CelerySolo(CeleryThreads):
 
     def _hand_over(self) -> None:
         self._main_thread.call_soon(self._work)
-
-    def _new_guard(self) -> ThreadGuard:
-        return MainThreadGuard()
-
 
 def _ignore(*arguments: Any) -> None:
     pass

@@ -1,6 +1,6 @@
 """Columns that return exactly what was stored: names by their spelling, JSON unchanged."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -66,11 +66,18 @@ class JSONTextField(models.TextField):
         self._holds = holds
         self._empty = jsonvalue.EMPTY.get(self.default)
 
+    def read_all(self, texts: Iterable[str | None]) -> list[Any]:
+        """Return the value of each text, and None for none; raise what ``read`` raises."""
+        empty, new = self._empty, self.default
+        return [
+            text if text is None else new() if text == empty else self.read(text) for text in texts
+        ]
+
     def read(self, text: str) -> Any:
         """Return the value; raise an Exception if the column holds what we would not write."""
         if text == self._empty:  # as in most columns of most runs
             return self.default()
-        value = decoded(text)
+        value = jsonvalue.decode(text)
         if self._holds and not self._holds(value):
             raise ValueError(f"{self.attname} must not hold {text!r:.200}.")
         return value

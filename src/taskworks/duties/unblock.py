@@ -7,13 +7,14 @@ cannot, or dies first, the sweep that comes with every few heartbeats does it.
 """
 
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from taskworks import real_time as time
 from taskworks.correlation import extras_of
 from taskworks.duties.sender import sender_of
 from taskworks.duties.workflows import MAX_LOOK, look_after_all
-from taskworks.execution import Attempt, cancellation
+from taskworks.execution import cancellation
 from taskworks.logs import steady_logger
 from taskworks.models.run import FINISHED
 from taskworks.recording.events import Attempts, Subscriber
@@ -45,7 +46,13 @@ class Followers(Subscriber):
         return bool(self._ended or self._looked_at)
 
     def recorded(self, attempts: Attempts) -> None:
-        self._ended |= {attempt.run.id for attempt in attempts if _is_followed(attempt)}
+        for attempt in attempts:
+            run = attempt.run
+            if run.state in FINISHED and (
+                getattr(attempt.task.func, "is_followed", False)
+                or (run.metadata and _has_followers(run.metadata))
+            ):
+                self._ended.add(run.id)
 
     def unblock(self) -> bool:
         """
@@ -104,16 +111,10 @@ class ParkedRuns:
         return False
 
 
-def _is_followed(attempt: Attempt) -> bool:
-    """Return whether the run has ended, and others may follow it."""
-    if attempt.run.state not in FINISHED:
-        return False
-    if attempt.run.metadata and member_of(attempt.run.metadata):
-        return True
-    if getattr(attempt.task.func, "is_followed", False):
-        return True
-    schedule = made_by(attempt.run.metadata)
-    return schedule is not None and schedule.is_followed
+def _has_followers(metadata: Any) -> bool:
+    """Return whether others may follow a run with this metadata."""
+    schedule = made_by(metadata)
+    return member_of(metadata) is not None or (schedule is not None and schedule.is_followed)
 
 
 def unblock_all(store: Store) -> None:

@@ -46,7 +46,8 @@ class Phase(IntEnum):
     CLOSED = 6  # its outcome is written, or lost
 
 
-CLAIMED = Phase.CLAIMED  # an enum's attributes are slow to look up
+# An enum's attributes are slow to look up.
+CLAIMED, RUNNING = Phase.CLAIMED, RunState.RUNNING.value
 
 
 class Finisher(Protocol):
@@ -72,7 +73,13 @@ class Attempt:
     # The names of the instruments that have surrounded it, wherever it was executed.
     seen_by: frozenset[str] = frozenset()
 
-    def __init__(self, run: TaskRun, worker_id: str, claimed: float | None = None) -> None:
+    def __init__(
+        self,
+        run: TaskRun,
+        worker_id: str,
+        claimed: float | None = None,
+        finisher: Finisher | None = None,
+    ) -> None:
         self.run = run
         self.due_at = run.available_at  # which a retry changes
         self.worker_id = worker_id
@@ -86,7 +93,7 @@ class Attempt:
         self.outcome: Outcome | None = None
         self.on_progress: Callable[[Attempt], None] | None = None
         self.on_request: OnRequest | None = None
-        self.finisher: Finisher | None = None
+        self.finisher = finisher
         self.guard = Guard()  # until the pool that executes it has one that fits
         self._channel: RunChannel | None = None
         self._before = _counts_of(run)
@@ -121,14 +128,14 @@ class Attempt:
     def count_start(self) -> None:
         """Count the attempt as begun, unless it was counted before."""
         run = self.run
-        if run.state == RunState.RUNNING:
+        if run.state == RUNNING:
             return
-        run.last_attempted_at = self.now()
+        run.last_attempted_at = self._time_at(time.monotonic())
         run.started_at = run.started_at or run.last_attempted_at
         run.attempts += 1
         run.worker_ids = [*run.worker_ids, self.worker_id]
         run.missing_since = None
-        run.state = RunState.RUNNING.value
+        run.state = RUNNING
 
     def uncount_start(self) -> None:
         """
@@ -194,7 +201,7 @@ class Attempt:
 
     def arguments(self) -> tuple[list[Any], dict[str, Any]]:
         """The arguments for the task's function: copies that it may change."""
-        args, kwargs = copied(self.run.args), copied(self.run.kwargs)
+        args, kwargs = copied(self.run.args), copied(self.run.kwargs) if self.run.kwargs else {}
         return ([self.context, *args] if self.task.takes_context else args), kwargs
 
     @cached_property

@@ -6,7 +6,7 @@ wherever it runs. Whatever a task raises, these return an outcome.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from taskworks.definition import as_our_task, placeholder_for
 from taskworks.exceptions import TaskExpired, TaskNotFound
 from taskworks.execution.attempt import Attempt
 from taskworks.execution.coroutine_thread import CoroutineThread
-from taskworks.execution.fork import ending_forks
+from taskworks.execution.fork import called_ending_forks, ending_forks
 from taskworks.execution.interrupt import CoroutineGuard, ThreadGuard
 from taskworks.execution.judgement import EndRefused, ended, judge
 from taskworks.execution.known_tasks import definition_of
@@ -50,7 +50,8 @@ def prepare(attempt: Attempt) -> Outcome | None:
     """Find the attempt's task and policy; return an outcome if it cannot begin, else None."""
     path = attempt.run.task_path
     try:
-        _refuse_unreadable(attempt)
+        if attempt.run.unreadable:
+            _refuse_unreadable(attempt)
         attempt.task, attempt.policy = definition_of(attempt.run)
     except TaskNotFound as error:
         attempt.task, attempt.policy = placeholder_for(path, error), Policy()
@@ -58,7 +59,7 @@ def prepare(attempt: Attempt) -> Outcome | None:
     except BaseException as error:  # noqa: BLE001 - not a task; or raised by its module
         attempt.task, attempt.policy = placeholder_for(path, error), Policy()
         return failure(error)
-    return _expired(attempt)
+    return _expired(attempt) if attempt.run.expires_at else None
 
 
 def execute(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
@@ -132,15 +133,10 @@ def _call(attempt: Attempt, guard: ThreadGuard, sender: type) -> Outcome:
         announce(task_started, sender, attempt.result)
         args, kwargs = attempt.arguments()
         task = as_our_task(attempt.task)  # Django's does not take every keyword
-        call = partial(guard.call, _called, task.call, *args, **kwargs)
+        call = partial(guard.call, called_ending_forks, task.call, *args, **kwargs)
         return in_transaction(attempt, call) if attempt.policy.transactional else ended(call())
     except BaseException as error:  # noqa: BLE001 - sys.exit() must only end the task
         return judge(attempt, error)
-
-
-def _called(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    with ending_forks():
-        return function(*args, **kwargs)
 
 
 async def _acall(attempt: Attempt, guard: CoroutineGuard, sender: type) -> Outcome:
@@ -188,11 +184,11 @@ def _not_found(attempt: Attempt, error: TaskNotFound) -> Outcome:
 
 
 def _refuse_unreadable(attempt: Attempt) -> None:
-    if columns := attempt.run.unreadable:
-        raise ValueError(
-            f"The run's row has values that Taskworks has not written, in {', '.join(columns)}: "
-            "it cannot be executed. Enqueue the task again."
-        )
+    columns = ", ".join(attempt.run.unreadable)
+    raise ValueError(
+        f"The run's row has values that Taskworks has not written, in {columns}: it cannot be "
+        "executed. Enqueue the task again."
+    )
 
 
 def _expired(attempt: Attempt) -> Outcome | None:

@@ -3,9 +3,10 @@
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 
 class ending_forks:  # noqa: N801 - a function of contextlib would be slower
@@ -26,6 +27,20 @@ class ending_forks:  # noqa: N801 - a function of contextlib would be slower
     ) -> None:
         if os.getpid() != self._process:
             _end(error)
+
+
+def called_ending_forks(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Return what the function returns, called in such a block, in a third of the time."""
+    process = os.getpid()
+    try:
+        returned = function(*args, **kwargs)
+    except BaseException as error:
+        if os.getpid() != process:
+            _end(error)
+        raise
+    if os.getpid() != process:
+        _end(None)
+    return returned
 
 
 def _end(error: BaseException | None) -> None:

@@ -63,8 +63,7 @@ class Guard:
     from starting.
     """
 
-    def __init__(self) -> None:
-        self.reason: Reason | None = None
+    reason: Reason | None = None
 
     def request_cancel(self) -> None:
         """Tell the task that its run is to be cancelled."""
@@ -90,11 +89,11 @@ class Guard:
 class ThreadGuard(Guard):
     """Stops a function that runs in a thread."""
 
+    _thread: int | None = None
+    _is_over = False
+
     def __init__(self) -> None:
-        super().__init__()
         self._lock = threading.Lock()
-        self._thread: int | None = None
-        self._is_over = False
 
     def call(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call the function; raise what it raises, or the reason's exception if interrupted."""
@@ -159,10 +158,8 @@ class ThreadGuard(Guard):
 class CoroutineGuard(Guard):
     """Stops a coroutine that runs on an event loop in another thread."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[Any] | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
+    _task: "asyncio.Task[Any] | None" = None
 
     def begin(self, coroutine: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         """Start the coroutine in an asyncio task of its own, which may even cancel itself."""

@@ -6,7 +6,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 
 from taskworks.definition import policy_of
-from taskworks.discovery import resolve
+from taskworks.discovery import attribute_of_loaded_module, resolve
 from taskworks.framework import Task
 from taskworks.models import TaskRun
 from taskworks.options.policy import Policy
@@ -24,12 +24,13 @@ def definition_of(run: TaskRun) -> tuple[Task, Policy]:
     Raise TaskNotFound if its path, or the path in an option, cannot be imported; InvalidTask if the
     path does not lead to a task.
     """
-    found = resolve(run.task_path)
     if run.options or run.run_after:
-        return _defined(run, found)
-    kind = (id(found), run.backend, run.queue_name, run.rank)
-    known = _known.get(kind)
-    if known and known[0] is found:  # not another task with the same id()
+        return _defined(run, resolve(run.task_path))
+    kind = (run.task_path, run.backend, run.queue_name, run.rank)
+    if (known := _known.get(kind)) and known[0] is attribute_of_loaded_module(run.task_path):
+        return known[1:]
+    found = resolve(run.task_path)
+    if known and known[0] is found:
         return known[1:]
     definition = _defined(run, found)
     if len(_known) >= MAX_REMEMBERED:

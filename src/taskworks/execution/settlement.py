@@ -42,6 +42,12 @@ NO_HISTORY: dict[str, Any] = {
     "last_attempted_at": None,
     "missing_since": None,
 }
+# An enum's attributes are slow to look up.
+SUCCESSFUL, FAILED, CANCELLED = (
+    RunState.SUCCESSFUL.value,
+    RunState.FAILED.value,
+    RunState.CANCELLED.value,
+)
 FULL_TRACEBACKS = 10  # of a run's latest errors; of older ones only what was raised is kept
 
 
@@ -55,23 +61,23 @@ def settle(  # noqa: C901, PLR0912 - one case per outcome
     match outcome:
         case Succeeded(return_value):
             attempt.run.return_value = return_value
-            _finish(attempt, RunState.SUCCESSFUL)
+            _finish(attempt, SUCCESSFUL)
         case Committed(return_value, finished_at):
             attempt.run.return_value = return_value
-            _finish(attempt, RunState.SUCCESSFUL)
+            _finish(attempt, SUCCESSFUL)
             attempt.run.finished_at = finished_at
         case Failed(_, entry):
             _add_failure(attempt, entry)
-            _finish(attempt, RunState.FAILED)
+            _finish(attempt, FAILED)
         case Poisoned(_, entry):
             _add_crash(attempt, entry)
-            _finish(attempt, RunState.FAILED)
+            _finish(attempt, FAILED)
         case Lost(_, entry):
             _add_error(attempt, entry)
-            _finish(attempt, RunState.FAILED)
+            _finish(attempt, FAILED)
         case Cancelled(_, entry):
             _add_error(attempt, entry)
-            _finish(attempt, RunState.CANCELLED)
+            _finish(attempt, CANCELLED)
         case Retried(_, entry, delay):
             _add_failure(attempt, entry)
             _acquit(attempt)
@@ -122,9 +128,8 @@ def settled_copy(attempt: Attempt, outcome: Settled) -> Attempt:
     return twin
 
 
-def _finish(attempt: Attempt, state: RunState) -> None:
-    attempt.run.state = state.value
-    attempt.run.finished_at = attempt.ended_at
+def _finish(attempt: Attempt, state: str) -> None:
+    attempt.run.state, attempt.run.finished_at = state, attempt.ended_at
 
 
 def _undo(attempt: Attempt, state: RunState) -> None:

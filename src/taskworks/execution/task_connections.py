@@ -1,5 +1,6 @@
 """The database connections of a thread that executes tasks."""
 
+import math
 import threading
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -54,7 +55,7 @@ def leave_connections() -> None:
 
 def forget_queries() -> None:
     """With DEBUG, empty Django's log of this thread's statements, as Django does per request."""
-    if settings.DEBUG:
+    if _here.may_be_connected and settings.DEBUG:
         reset_queries()
 
 
@@ -80,7 +81,7 @@ def tidy_after(before: Before, *, has_failed: bool) -> set[str]:
     connection that it left in another state, such as that of a tenant, is dropped, unless it is in
     a transaction that was open before, which can only be a test's.
     """
-    known = _known() if has_failed or not _has_djangos_engines() else _known_if_any()
+    known = _known() if has_failed else _known_if_any()
     if not known:
         return set()
     opened = _opened_of(known)
@@ -130,13 +131,15 @@ def _opened_of(known: list[BaseDatabaseWrapper]) -> dict[str, BaseDatabaseWrappe
 def _known() -> list[BaseDatabaseWrapper]:
     """Return the wrappers of this thread, whether they are connected or not."""
     known = [*connections.all(initialized_only=True)]
-    _here.may_be_connected, _here.asked_at = bool(known), time.monotonic()
+    _here.may_be_connected = bool(known)
+    _here.asked_at = time.monotonic() if _has_djangos_engines() else -math.inf
     return known
 
 
 def _known_if_any() -> list[BaseDatabaseWrapper]:
     """
-    Return the same, but ask Django only once per second in a thread that has no connections.
+    Return the same, but ask Django only once per second in a thread that has no connections, unless
+    an engine keeps a state of its own, which may be set before it connects.
 
     Asking takes long compared to a short task, most of which use none. There is a signal for new
     connections, but not for those that break while they are made; so ask once in a while.
@@ -146,13 +149,12 @@ def _known_if_any() -> list[BaseDatabaseWrapper]:
 
 
 def _has_djangos_engines() -> bool:
-    """Return whether no engine keeps a state of its own, which may be set before it connects."""
     return all(given["ENGINE"].startswith("django.") for given in connections.settings.values())
 
 
 class _Here(threading.local):
     may_be_connected = False
-    asked_at = float("-inf")
+    asked_at = -math.inf
 
 
 _here = _Here()

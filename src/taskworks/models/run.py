@@ -2,8 +2,10 @@
 
 import os
 import time
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from itertools import count
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -337,16 +339,19 @@ class TaskRun(models.Model):
         return f"{self.called_path} {self.id} ({self.state})"
 
     @classmethod
-    def of_columns(cls, alias: str, columns: dict[str, Any]) -> "TaskRun":
+    def of_columns(cls, alias: str, rows: Iterable[dict[str, Any]]) -> "list[TaskRun]":
         """
-        Return a stored run, given all its columns. Django would take four times as long, which
+        Return stored runs, given all columns of each. Django would take four times as long, which
         matters to a worker that claims thousands per second.
         """
-        run = cls.__new__(cls)
-        run.__dict__.update(columns)
-        run._state = state = ModelState()
-        state.db, state.adding = alias, False
-        return run
+        runs = []
+        for columns in rows:
+            run = cls.__new__(cls)
+            run.__dict__ = columns
+            run._state = state = ModelState()
+            state.db, state.adding = alias, False
+            runs.append(run)
+        return runs
 
     @property
     def priority(self) -> int:
@@ -436,6 +441,12 @@ def _task_error(entry: dict[str, Any]) -> TaskError:
     )
 
 
-def claim_order(run: TaskRun) -> tuple[int, datetime, UUID]:
-    """Return the sort key of claims from a queue: rank, time of becoming ready, id."""
-    return run.rank, run.available_at, run.id
+# The order of claims from a queue: by rank, time of becoming ready, and id.
+claim_order: Callable[[TaskRun], tuple[int, datetime, UUID]]
+claim_order = attrgetter("rank", "available_at", "id")
+_in_claim_order = attrgetter("rank", "available_at", "id.int")  # integers are compared faster
+
+
+def in_claim_order(runs: Iterable[TaskRun]) -> list[TaskRun]:
+    """Return the runs in the order of claims."""
+    return sorted(runs, key=_in_claim_order)

@@ -72,6 +72,7 @@ NEXT_PHASES: Mapping[Phase, frozenset[Phase]] = {
     CLOSED: frozenset(),
 }
 UNSETTLED = (CLAIMED, AWAITING_START, SUBMITTED)
+UNCOUNTED = (Released, Postponed, Parked)  # outcomes of which ``finished`` has none
 
 
 class ImpossiblePhaseError(RuntimeError):
@@ -143,23 +144,24 @@ class Ledger:
 
     # From phase to phase.
 
-    def take(self, attempt: Attempt) -> None:
-        """Hold a claimed run. An older attempt at it, which was rescued from us, is given up."""
-        if older := self._by_run.get(attempt.run.id):
-            self._supersede(older)
-        self._hold(attempt)
-        attempt.on_progress = self._progress.note
-        attempt.on_request = self._steps.note
+    def take(self, attempts: Iterable[Attempt]) -> None:
+        """Hold claimed runs. An older attempt at one, which was rescued from us, is given up."""
+        for attempt in attempts:
+            older = self._by_run.setdefault(attempt.run.id, attempt)
+            if older is not attempt:
+                self._supersede(older)
+                self._by_run[attempt.run.id] = attempt
+            self._in[attempt.phase][attempt] = None
+            attempt.on_progress = self._progress.note
+            attempt.on_request = self._steps.note
 
-    def await_starts(self, attempts: Iterable[Attempt]) -> None:
+    def await_starts(self, attempts: Sequence[Attempt]) -> None:
         """Have the starts of these attempts written before they are submitted."""
-        for attempt in attempts:
-            self._move(attempt, AWAITING_START)
+        self._move(attempts, AWAITING_START)
 
-    def submitted(self, attempts: Iterable[Attempt]) -> None:
+    def submitted(self, attempts: Sequence[Attempt]) -> None:
         """Note that a pool gets these attempts now."""
-        for attempt in attempts:
-            self._move(attempt, SUBMITTED)
+        self._move(attempts, SUBMITTED)
 
     def settle(self, attempt: Attempt, outcome: Outcome) -> None:
         """Note what became of an attempt. If it is settled already, the outcome is refused."""
@@ -167,18 +169,14 @@ class Ledger:
             self._events.refused(attempt)
         elif isinstance(outcome, InDoubt):
             attempt.outcome = outcome
-            self._move(attempt, UNCERTAIN)
+            self._move([attempt], UNCERTAIN)
         else:
             self._settle(attempt, outcome)
 
     def settle_after_exit(self, attempt: Attempt, outcome: Settled) -> None:
         """Note what will have become of an attempt once this process, and its thread, has gone."""
         attempt.outcome = outcome
-        self._move(attempt, STUCK)
-
-    def _hold(self, attempt: Attempt) -> None:
-        self._by_run[attempt.run.id] = attempt
-        self._in[attempt.phase][attempt] = None
+        self._move([attempt], STUCK)
 
     def _supersede(self, attempt: Attempt) -> None:
         """Close an attempt whose place another one takes, in whatever phase it is."""
@@ -192,18 +190,19 @@ class Ledger:
             settle_without_history(attempt, failure(error))
         if not self._in[SETTLED]:
             self._oldest_settled = time.monotonic()
-        self._move(attempt, SETTLED)
+        self._move([attempt], SETTLED)
 
-    def _move(self, attempt: Attempt, phase: Phase) -> None:
-        if phase not in NEXT_PHASES[attempt.phase]:
-            raise ImpossiblePhaseError(
-                f"The attempt at run {attempt.run.id} is {attempt.phase.name}, and cannot become "
-                f"{phase.name}."
-            )
-        del self._in[attempt.phase][attempt]
-        attempt.phase = phase
-        if phase is not CLOSED:
-            self._in[phase][attempt] = None
+    def _move(self, attempts: Sequence[Attempt], phase: Phase) -> None:
+        for attempt in attempts:
+            if phase not in NEXT_PHASES[attempt.phase]:
+                raise ImpossiblePhaseError(
+                    f"The attempt at run {attempt.run.id} is {attempt.phase.name}, and cannot "
+                    f"become {phase.name}."
+                )
+            del self._in[attempt.phase][attempt]
+            attempt.phase = phase
+            if phase is not CLOSED:
+                self._in[phase][attempt] = None
 
     # Starts that come first.
 
@@ -226,7 +225,7 @@ class Ledger:
             if attempt in refused:
                 self._settle(attempt, failure(refused[attempt]))
             elif attempt.run.id in written:
-                self._move(attempt, SUBMITTED)
+                self._move([attempt], SUBMITTED)
                 started.append(attempt)
             else:
                 self._settle(attempt, Fenced())
@@ -342,6 +341,9 @@ class Ledger:
 
     def _write_batch(self, write: Write, attempts: Sequence[Attempt]) -> None:
         written = self._batch_writer.write(write, attempts)
+        if len(written) == len(attempts):
+            self._close(attempts)
+            return
         missed = {attempt for attempt in attempts if attempt.run.id not in written}
         to_cancel = self._asked_to_cancel(missed) if missed else set()
         self._close([a for a in attempts if a not in to_cancel], missed - to_cancel)
@@ -352,41 +354,39 @@ class Ledger:
         ids = self._store.asked_to_cancel([attempt.run for attempt in attempts])
         return {attempt for attempt in attempts if attempt.run.id in ids}
 
-    def _close(self, attempts: Sequence[Attempt], missed: Collection[Attempt]) -> None:
+    def _close(self, attempts: Sequence[Attempt], missed: Collection[Attempt] = ()) -> None:
+        self._move(attempts, CLOSED)
+        self._progress.forget(attempts)
         for attempt in attempts:
-            self._move(attempt, CLOSED)
             del self._by_run[attempt.run.id]
-            self._progress.forget(attempt)
-        with left_as_it_was(self._store.connection):
-            for attempt in attempts:
-                attempt.close_channel()
-                self._count(attempt, is_written=attempt not in missed)
-                if attempt in missed:
-                    self._events.refused(attempt)
-            self._events.recorded([a for a in attempts if a not in missed])
-
-    def _count(self, attempt: Attempt, *, is_written: bool) -> None:
-        match attempt.outcome:
-            case Released():
-                self.released += is_written
-            case Postponed() | Parked():
-                pass
-            case _:
+            attempt.close_channel()
+            kind = attempt.outcome.__class__
+            if kind not in UNCOUNTED:
                 self.finished += 1
+            elif kind is Released and attempt not in missed:
+                self.released += 1
+        written = [a for a in attempts if a not in missed] if missed else attempts
+        with left_as_it_was(self._store.connection):
+            for attempt in missed:
+                self._events.refused(attempt)
+            self._events.recorded(written)
 
     def _replace(self, attempt: Attempt, twin: Attempt) -> None:
         """Have a settled copy written in the place of an attempt that may still be executed."""
         self._supersede(attempt)
         twin.phase = SETTLED
-        self._hold(twin)
+        self._by_run[twin.run.id] = twin
+        self._in[SETTLED][twin] = None
 
     def _write_starts(self) -> None:
         """Write the starts of attempts that take longer than a moment."""
-        begun = [
+        old = time.monotonic() - WRITE_START_AFTER
+        due = [
             attempt
             for attempt in self._in[SUBMITTED]
-            if _start_is_due(attempt) and attempt.run.id not in self.locked
+            if attempt.claimed < old and attempt.began is not None and not attempt.start_written
         ]
+        begun = [attempt for attempt in due if attempt.run.id not in self.locked]
         if not begun:
             return
         # A start that cannot be written is written with the finish, or keeps that from success.
@@ -394,12 +394,6 @@ class Ledger:
         for attempt in begun:
             attempt.start_written = True
         self._events.started([attempt for attempt in begun if attempt.run.id in written])
-
-
-def _start_is_due(attempt: Attempt) -> bool:
-    return (
-        attempt.began is not None and not attempt.start_written and attempt.age > WRITE_START_AFTER
-    )
 
 
 def _known_outcome(attempt: Attempt, row: TaskRun | None) -> Settled:

@@ -34,9 +34,11 @@ class ProgressWriter:
         self._due.setdefault(attempt, time.monotonic())
         self._wake()
 
-    def forget(self, attempt: Attempt) -> None:
-        """Write no more for this attempt."""
-        self._due.pop(attempt, None)
+    def forget(self, attempts: Iterable[Attempt]) -> None:
+        """Write no more for these attempts."""
+        if self._due:
+            for attempt in attempts:
+                self._due.pop(attempt, None)
 
     def moments(self) -> Iterator[float]:
         """When there is something to write, by time.monotonic()."""

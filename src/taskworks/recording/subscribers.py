@@ -39,6 +39,7 @@ from taskworks.signals import (
     announce,
     announce_cancelled,
     announce_lost,
+    is_heard,
     task_finished,
     task_retried,
 )
@@ -104,6 +105,8 @@ class RunLog(Subscriber):
     """Logs what becomes of each attempt, to the logger ``taskworks.runs``."""
 
     def recorded(self, attempts: Attempts) -> None:
+        if not run_logger.isEnabledFor(logging.INFO):
+            attempts = _unless_successful(attempts)
         for attempt in attempts:
             self._log_outcome(attempt)
 
@@ -151,6 +154,8 @@ class RunSignals(Subscriber):
         self._sender = sender
 
     def recorded(self, attempts: Attempts) -> None:
+        if not is_heard(task_finished, logging.INFO):
+            attempts = _unless_successful(attempts)
         for attempt in attempts:
             self._announce_outcome(attempt)
 
@@ -177,6 +182,11 @@ class RunSignals(Subscriber):
                 pass
             case unknown:
                 assert_never(unknown)
+
+
+def _unless_successful(attempts: Attempts) -> Attempts:
+    """Return the attempts without those that have succeeded: most of them."""
+    return [attempt for attempt in attempts if attempt.outcome.__class__ is not Succeeded]
 
 
 def _with_traceback(

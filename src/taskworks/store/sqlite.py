@@ -155,7 +155,7 @@ class SQLiteStore(Store):
             RETURNING id"""  # noqa: S608 - only names of columns are put in
         new = [value for row in change.rows for value in row]
         written = self._fetch(statement, [*new, *change.assigned, *change.token])
-        return {UUID(run_id) for (run_id,) in written}
+        return {change.ids[run_id] for (run_id,) in written}
 
     def _insert_due(self, new: NewRuns) -> None:
         new.schedule(self.read_clock())

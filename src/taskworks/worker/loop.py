@@ -353,15 +353,15 @@ class Worker:
         return None if self.options.max_tasks is None else int(self._left)
 
     def _submit(self, runs: list[TaskRun]) -> None:
-        attempts = [Attempt(run, self.label) for run in runs]
+        attempts = [Attempt(run, self.label, finisher=self._store) for run in runs]
+        self._ledger.take(attempts)
+        at_once, later = list[Attempt](), list[Attempt]()
         for attempt in attempts:
-            attempt.finisher = self._store
-            self._ledger.take(attempt)
-        prepared = [attempt for attempt in attempts if self._prepared(attempt)]
-        at_once = [attempt for attempt in prepared if not attempt.start_comes_first]
+            if self._prepared(attempt):
+                (later if attempt.start_comes_first else at_once).append(attempt)
         self._ledger.submitted(at_once)
         self._pools.submit(at_once)
-        self._starts.hold([attempt for attempt in prepared if attempt.start_comes_first])
+        self._starts.hold(later)
 
     def _prepared(self, attempt: Attempt) -> bool:
         outcome = prepare(attempt)
@@ -492,16 +492,16 @@ class Worker:
     def _wait(self, seconds: float) -> None:
         """Wait until something comes in, or this long; then take in all that has come."""
         try:
-            message = self._inbox.get(timeout=seconds) if seconds > 0 else self._inbox.get_nowait()
+            messages = [self._inbox.get(seconds > 0, max(seconds, 0))]
         except Empty:
             if seconds > 0:
                 self._pools.widen()
             return
         self._pools.widen()
-        self._take_in(message)
         with suppress(Empty):
             while True:
-                self._take_in(self._inbox.get_nowait())
+                messages.append(self._inbox.get_nowait())
+        self._take_in(messages)
 
     def _wait_out(self, seconds: float) -> None:
         """Wait this long for the database, or until somebody asks the worker to stop."""
@@ -520,13 +520,14 @@ class Worker:
         # Called in the thread that executed.
         self._inbox.put((attempt, outcome))
 
-    def _take_in(self, message: tuple[Attempt, Outcome] | None) -> None:
-        if message is not None:
-            attempt, outcome = message
+    def _take_in(self, messages: Iterable[tuple[Attempt, Outcome] | None]) -> None:
+        ended = [message for message in messages if message is not None]
+        for attempt, outcome in ended:
             self._ledger.settle(attempt, outcome)
-            self._pools.note(attempt)
+        if ended:
+            self._pools.note([attempt for attempt, _ in ended])
             self._intake.hurry()
-        elif self.shutdown.stage is Stage.DRAINING and not self._has_said_that_it_drains:
+        if self.shutdown.stage is Stage.DRAINING and not self._has_said_that_it_drains:
             self._has_said_that_it_drains = True
             if not self.shutdown.is_requested:  # who asked through the database is elsewhere
                 self._observer.draining(len(self._ledger))

@@ -69,7 +69,7 @@ class Stopper:
         return max(0.0, self._next_look - time.monotonic())
 
     def _stop_cancelled(self, attempts: list[Attempt], now: float) -> None:
-        if now < self._next_cancel_query or not _old_enough(attempts):
+        if now < self._next_cancel_query or not _old_enough(attempts, now):
             return
         self._next_cancel_query = now + CANCEL_INTERVAL
         try:
@@ -103,6 +103,6 @@ class Stopper:
             self._stops = {a: stop for a, stop in self._stops.items() if a in in_hand}
 
 
-def _old_enough(attempts: list[Attempt]) -> bool:
+def _old_enough(attempts: list[Attempt], now: float) -> bool:
     """Return whether any attempt has taken long enough to be worth a query."""
-    return any(attempt.age >= CANCEL_INTERVAL for attempt in attempts)
+    return any([now - attempt.claimed >= CANCEL_INTERVAL for attempt in attempts])

@@ -8,7 +8,7 @@ from taskworks.worker.pools.pool import AHEAD_WITHIN, MAX_AHEAD, ClaimAhead
 def after(*durations: float) -> ClaimAhead:
     claim_ahead = ClaimAhead()
     for duration in durations:
-        claim_ahead.note(duration)
+        claim_ahead.note([duration])
     return claim_ahead
 
 
@@ -39,7 +39,7 @@ def test_after_it_was_too_fast_nothing_is_claimed_ahead_before_the_next_has_ende
     claim_ahead = after(*[0.0001] * 100)
     claim_ahead.pause()
     assert (claim_ahead.ahead(4), claim_ahead.is_brief) == (0, True)
-    claim_ahead.note(0.01)
+    claim_ahead.note([0.01])
     assert claim_ahead.ahead(4) == 12
 
 

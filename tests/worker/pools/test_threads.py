@@ -22,7 +22,7 @@ class Pool(ThreadPool):
 
     def learn_of(self, *durations: float) -> None:
         for duration in durations:
-            self.claim_ahead.note(duration)
+            self.claim_ahead.note([duration])
 
     def wait_for(self, count: int) -> None:
         wait_for(lambda: len(self.ended) >= count, f"{count} have ended")

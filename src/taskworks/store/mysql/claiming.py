@@ -9,7 +9,7 @@ from django.db.models import Min
 
 from taskworks.database.clock import DatabaseClock
 from taskworks.models import Pause, RunState, TaskRun
-from taskworks.models.run import claim_order
+from taskworks.models.run import in_claim_order
 from taskworks.store.claiming import Lane, Outlook, outlook_of
 from taskworks.store.mysql.lock_waits import LockWaits
 
@@ -85,9 +85,9 @@ class ClaimsByLock(LockWaits):
             first = [
                 run
                 for executor, runs in heads.items()
-                for run in sorted(runs, key=claim_order)[: room[executor]]
+                for run in in_claim_order(runs)[: room[executor]]
             ]
-            runs = sorted(first, key=claim_order)[:limit]
+            runs = in_claim_order(first)[:limit]
             return self._hand_over(runs, worker) if runs else []
 
     def _lock_head(self, backend: str, lane: Lane) -> list[TaskRun]:

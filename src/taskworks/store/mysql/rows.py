@@ -73,7 +73,7 @@ class RowsByKey(LockWaits):
         ):
             cursor.execute(
                 f"""
-                {limited} SELECT run.id FROM {self._quoted(TaskRun)} AS run
+                {limited} SELECT new.id FROM {self._quoted(TaskRun)} AS run
                 JOIN {keys} ON run.id = new.id
                 WHERE {change.condition()} ORDER BY run.id FOR UPDATE""",  # noqa: S608 - names
                 [*key_values, *change.token],
@@ -87,7 +87,7 @@ class RowsByKey(LockWaits):
                     WHERE {change.condition()}""",  # noqa: S608 - only names are put in
                     [*values, *change.assigned, *change.token],
                 )
-        return {UUID(str(run_id)) for run_id in ours}
+        return {change.ids[run_id] for run_id in ours}
 
     def _insert_due(self, new: NewRuns) -> None:
         if not self._is_mariadb:  # MySQL returns nothing of what it inserts

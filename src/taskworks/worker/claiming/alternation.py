@@ -29,13 +29,13 @@ class Alternation:
 
     def note_others(self, executors: Iterable[str], claimed: Iterable[TaskRun]) -> None:
         """Note that the others had their turn."""
-        found = Counter(run.executor for run in claimed)
+        found = Counter([run.executor for run in claimed])
         for name in executors:
             self._left[name], self._ends_at[name] = found[name], math.inf
 
     def note_limited(self, executors: Iterable[str], claimed: Iterable[TaskRun]) -> None:
         """Note that those with a limit were claimed, in their turn."""
-        found = Counter(run.executor for run in claimed)
+        found = Counter([run.executor for run in claimed])
         ends_at = time.monotonic() + AHEAD_WITHIN
         for name in executors:
             self._left[name] = self._left.get(name, 0) - found[name]

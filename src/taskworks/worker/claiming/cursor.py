@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from taskworks import real_time as time
 from taskworks.models import TaskRun
-from taskworks.models.run import claim_order
+from taskworks.models.run import claim_order, in_claim_order
 from taskworks.store.claiming import NO_PLACES, Place, Places
 
 MAX_RESTART_INTERVAL = 0.9  # seconds between two claims from the start, however long these take
@@ -53,7 +53,7 @@ class ClaimCursor:
         self._advance(runs, missing)
         if missing and self.seconds <= 0:
             more = self._claim_from_start(claim, missing, limit - len(runs))
-            return sorted([*runs, *more], key=claim_order)
+            return in_claim_order([*runs, *more])
         self.may_have_skipped = self._wants_restart = bool(missing)
         return runs
 
@@ -72,8 +72,9 @@ class ClaimCursor:
         return runs
 
     def _advance(self, runs: list[TaskRun], missing: Room) -> None:
-        last = {(run.queue_name, run.executor): claim_order(run) for run in runs}
-        for lane, place in last.items():
+        last = {(run.queue_name, run.executor): run for run in runs}
+        for lane, run in last.items():
+            place = claim_order(run)
             before = self._places.get(lane, place)
             # A lane that was read to its end has nothing left between the two.
             self._places[lane] = max(before, place) if lane[1] in missing else place
@@ -83,6 +84,6 @@ def missing_from(room: Room, limit: int, runs: list[TaskRun]) -> dict[str, int]:
     """Return for how many more runs of each executor there is room, if no more were found."""
     if len(runs) >= limit:
         return {}
-    found = Counter(run.executor for run in runs)
+    found = Counter([run.executor for run in runs])
     left = {executor: free - found[executor] for executor, free in room.items()}
     return {executor: free for executor, free in left.items() if free > 0}

@@ -368,7 +368,7 @@ def _only(executors: Collection[str], room: Mapping[str, int]) -> dict[str, int]
 
 def _left(room: Mapping[str, int], runs: list[TaskRun]) -> dict[str, int]:
     """Return the room that is left of this with these runs."""
-    taken = Counter(run.executor for run in runs)
+    taken = Counter([run.executor for run in runs])
     left = {executor: free - taken[executor] for executor, free in room.items()}
     return {executor: free for executor, free in left.items() if free > 0}
 

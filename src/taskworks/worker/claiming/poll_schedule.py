@@ -60,7 +60,7 @@ class PollSchedule:
 
     def plan(self, asked: Mapping[str, int], runs: Iterable[TaskRun]) -> None:
         """Plan the next looks, after one that asked for this room and found these runs."""
-        found = Counter(run.executor for run in runs)
+        found = Counter([run.executor for run in runs])
         if found and self._is_untold:
             self._missed_at = time.monotonic()
             self.hurry()

@@ -47,8 +47,8 @@ class PoolSet(Protocol):
     def cancel_reservation(self, attempts: Iterable[Attempt]) -> None:
         """Count them no more: they are submitted now, or never."""
 
-    def note(self, attempt: Attempt) -> None:
-        """Learn from an attempt that has ended how far ahead to claim."""
+    def note(self, attempts: Iterable[Attempt]) -> None:
+        """Learn from attempts that have ended how far ahead to claim."""
 
     def withdraw(self, longer_than: float) -> list[Attempt]:
         """
@@ -125,12 +125,13 @@ class Pools:
         for lane, of_lane in _by_lane(attempts).items():
             self._pool(lane).reserve(-len(of_lane))
 
-    def note(self, attempt: Attempt) -> None:
-        if attempt.began is not None:
+    def note(self, attempts: Iterable[Attempt]) -> None:
+        begun = [attempt for attempt in attempts if attempt.began is not None]
+        for lane, of_lane in _by_lane(begun).items():
             # An at-most-once run begins only after its start is written, so what is claimed ahead
             # of it waits longer than it takes.
-            takes = attempt.age if attempt.run.at_most_once else attempt.duration
-            self._pool(attempt.lane).claim_ahead.note(takes)
+            takes = [one.age if one.run.at_most_once else one.duration for one in of_lane]
+            self._pool(lane).claim_ahead.note(takes)
 
     def withdraw(self, longer_than: float) -> list[Attempt]:
         now = time.monotonic()

@@ -4,7 +4,7 @@ import math
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from taskworks import real_time as time
 from taskworks.conf import conf
@@ -142,16 +142,17 @@ class ClaimAhead:
         """True if most attempts take so little time that they can hardly wait for anything."""
         return self._median < BRIEF
 
-    def note(self, duration: float) -> None:
-        """Note an attempt that has taken ``duration`` seconds."""
-        if self._mean == math.inf:
-            self._mean = duration
-        else:
-            self._mean += MEAN_WEIGHT * (duration - self._mean)
-        if self._median == math.inf:
-            self._median = duration
-        else:
-            self._median *= MEDIAN_STEP if duration > self._median else 1 / MEDIAN_STEP
+    def note(self, durations: Iterable[float]) -> None:
+        """Note attempts that have taken so many seconds."""
+        for duration in durations:
+            if self._mean == math.inf:
+                self._mean = duration
+            else:
+                self._mean += MEAN_WEIGHT * (duration - self._mean)
+            if self._median == math.inf:
+                self._median = duration
+            else:
+                self._median *= MEDIAN_STEP if duration > self._median else 1 / MEDIAN_STEP
 
     def pause(self) -> None:
         """Claim none ahead until the next attempt has ended: they take longer than expected."""

@@ -23,6 +23,8 @@ class ThreadPool(Pool):
     stopping worker alive.
     """
 
+    new_guard: type[ThreadGuard] = ThreadGuard
+
     def __init__(self, size: int, sender: type, done: Done) -> None:
         super().__init__(size)
         self._sender, self._done = sender, done
@@ -85,7 +87,7 @@ class ThreadPool(Pool):
         if self._is_stale(attempt):
             return Released()
         forget_queries()
-        guard = attempt.guarded_by(self._new_guard())
+        guard = attempt.guarded_by(self.new_guard())
         try:
             # A context of its own: what a task sets (a language, a log's context) ends with it.
             return contextvars.Context().run(execute, attempt, guard, self._sender)
@@ -93,6 +95,3 @@ class ThreadPool(Pool):
             return judge(attempt, guard.reason.exception() if guard.reason else error)
         finally:
             guard.disarm()
-
-    def _new_guard(self) -> ThreadGuard:
-        return ThreadGuard()
