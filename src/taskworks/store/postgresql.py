@@ -1,7 +1,7 @@
 """Runs on PostgreSQL: claim and write many in one statement each."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -56,6 +56,9 @@ class PostgreSQLRows(Rows):
             case models.UUIDField():
                 return str
         return super().writer(column)
+
+    def _moments_written(self, values: Iterable[datetime | None]) -> list[str | None]:
+        return [None if at is None else at.isoformat() for at in values]
 
 
 class PostgreSQLStore(Store):

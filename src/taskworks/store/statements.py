@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache, cached_property, lru_cache, partial
 from operator import attrgetter
 from typing import Any, TypeAlias, TypeVar, cast
@@ -324,10 +325,19 @@ class Rows:
 
     def _written(self, column: str, values: Iterable[Any]) -> list[Any]:
         """Return the parameters of a column's values, of which None stays None."""
-        if isinstance(_field(column), models.UUIDField):
-            return [value if value is None else f"{value.int:032x}" for value in values]
+        match _field(column):
+            case models.UUIDField():
+                return [value if value is None else f"{value.int:032x}" for value in values]
+            case models.DateTimeField():
+                return self._moments_written(values)
         write = self.writer(column)
         return [value if value is None else write(value) for value in values]
+
+    def _moments_written(self, values: Iterable[datetime | None]) -> list[str | None]:
+        # As Django does it, which takes five calls for each.
+        zone = self._connection.timezone
+        moments = [at if at is None else at.astimezone(zone) for at in values] if zone else values
+        return [None if at is None else str(at.replace(tzinfo=None)) for at in moments]
 
     def writer(self, column: str) -> Convert:
         """Return the conversion of a column's value, other than None, to a parameter."""
@@ -397,7 +407,7 @@ def _literal(value: Any) -> str:
 
 def bytes_of(values: Iterable[Any]) -> int:
     """Return the bytes of those values that may be long: ASCII text."""
-    return sum(len(value) for value in values if isinstance(value, str))
+    return sum(map(len, [value for value in values if isinstance(value, str)]))
 
 
 def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:

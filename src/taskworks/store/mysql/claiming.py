@@ -8,10 +8,11 @@ from uuid import UUID, uuid4
 from django.db.models import Min
 
 from taskworks.database.clock import DatabaseClock
-from taskworks.models import Pause, RunState, TaskRun
+from taskworks.models import Pause, TaskRun
 from taskworks.models.run import in_claim_order
 from taskworks.store.claiming import Lane, Outlook, outlook_of
 from taskworks.store.mysql.lock_waits import LockWaits
+from taskworks.store.statements import as_hex
 
 
 class ClaimsByLock(LockWaits):
@@ -109,8 +110,17 @@ class ClaimsByLock(LockWaits):
         if now is None:
             return []
         claim = {"claimed_by": worker, "claim_token": uuid4(), "claimed_at": now}
-        ids = [run.id for run in runs]
-        self.runs.filter(id__in=ids).update(state=RunState.CLAIMED, **claim)
+        given = [self.rows.writer(name)(value) for name, value in claim.items()]
+        ids = [as_hex(run.id.int) for run in runs]
+        # Without Django's machinery, which does more for each id than MySQL does.
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                UPDATE {self._quoted(TaskRun)} SET state = 'claimed',
+                    {", ".join(f"{name} = %s" for name in claim)}
+                WHERE id IN ({", ".join(["%s"] * len(ids))})""",  # noqa: S608 - only names
+                [*given, *ids],
+            )
         for run in runs:
             run.__dict__.update(claim)
         return runs
