@@ -8,7 +8,7 @@ of these. Anything else is refused before a row is written, with an error that s
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from taskworks.conf import conf
@@ -31,7 +31,7 @@ def _refuse_constant(name: str) -> None:
 
 
 _decoder = json.JSONDecoder(parse_constant=_refuse_constant)
-_scan = _decoder.scan_once
+_scan: Callable[[str, int], tuple[Any, int]] = vars(_decoder)["scan_once"]
 
 
 class _Invalid(Exception):  # noqa: N818 - never raised out of this module

@@ -79,5 +79,6 @@ class CelerySolo(CeleryThreads):
     def _hand_over(self) -> None:
         self._main_thread.call_soon(self._work)
 
+
 def _ignore(*arguments: Any) -> None:
     pass

@@ -307,7 +307,8 @@ class Rows:
         shared: dict[str, Any] = {}
         own: dict[str, list[Any]] = {}
         for name in (*KEY_COLUMNS, *columns):
-            values, write = list(map(attrgetter(name), runs)), partial(self._written, name)
+            values: list[Any] = list(map(attrgetter(name), runs))
+            write: Callable[[list[Any]], list[Any]] = partial(self._written, name)
             if name in COMPARED_AS_JSON:
                 values, write = write(values), list
             if name != "id" and values.count(values[0]) == len(values):

@@ -105,4 +105,4 @@ class Stopper:
 
 def _old_enough(attempts: list[Attempt], now: float) -> bool:
     """Return whether any attempt has taken long enough to be worth a query."""
-    return any([now - attempt.claimed >= CANCEL_INTERVAL for attempt in attempts])
+    return any(now - attempt.claimed >= CANCEL_INTERVAL for attempt in attempts)

@@ -11,7 +11,9 @@ from taskworks.models import TaskRun
 
 MIN_POLL_INTERVAL = 0.02  # seconds between two looks at empty queues, just after there was work
 MIN_LOOK_INTERVAL = 0.005  # seconds between two looks, however often the worker is woken
-POLL_INTERVAL_AFTER_WORK = 0.1  # the longest pause between two looks for ACTIVE_FOR after work
+# For ACTIVE_FOR after work, the longest pause between two looks is a share of the time since then.
+QUIET_SHARE = 1 / 20
+POLL_INTERVAL_AFTER_WORK, QUIET_POLL_INTERVAL = 0.1, 0.15  # seconds: at least, and at most
 ACTIVE_FOR = 300.0  # seconds
 POLL_INTERVAL_IF_NOTIFIED = 5.0  # seconds between two looks of a worker that is woken for new runs
 # Seconds after a notification by which another may have been left out, as one too many.
@@ -21,8 +23,8 @@ LOOK_AGAIN_AFTER = NOTIFY_INTERVAL * 1.2
 class PollSchedule:
     """
     When to look for runs of each executor: at once where a look has found as many as there was room
-    for; otherwise after a pause that grows. It grows to a tenth of ``interval`` seconds while there
-    was work within minutes, and to all of it afterwards.
+    for; otherwise after a pause that grows. It grows to about a tenth of ``interval`` seconds while
+    there was work within minutes, and to all of it afterwards.
 
     While ``is_notified`` returns True, the worker is woken for new runs, and hardly polls. Unless
     ``misses_nothing`` returns True as well, it polls every ``interval`` seconds; and as if it were
@@ -40,7 +42,6 @@ class PollSchedule:
         self._is_told = False  # that there is news, since the last look
         self._is_untold = False  # whether the last look was a poll, after a long pause
         self._missed_at = -math.inf
-        self._interval_after_work = min(interval, max(POLL_INTERVAL_AFTER_WORK, interval / 10))
         self._pause, self._worked_at = min(MIN_POLL_INTERVAL, interval), time.monotonic()
         self._next: dict[str, float] = {}
         self._looked_at = 0.0
@@ -123,5 +124,11 @@ class PollSchedule:
                 return max(POLL_INTERVAL_IF_NOTIFIED, self._interval)
             if now - self._missed_at >= ACTIVE_FOR:
                 return self._interval
-        is_active = now - self._worked_at < ACTIVE_FOR
-        return min(self._pause * 2, self._interval_after_work if is_active else self._interval)
+        return min(self._pause * 2, self._longest_pause(quiet=now - self._worked_at))
+
+    def _longest_pause(self, *, quiet: float) -> float:
+        """Return the longest pause after so many seconds without work."""
+        if quiet >= ACTIVE_FOR:
+            return self._interval
+        share = min(quiet * QUIET_SHARE, QUIET_POLL_INTERVAL)
+        return min(max(POLL_INTERVAL_AFTER_WORK, self._interval / 10, share), self._interval)
