@@ -163,3 +163,14 @@ def test_lists_that_share_others_are_refused_before_they_fill_the_memory(
         value = [value, value]
     with pytest.raises(ValueError, match=r"More values than .* bytes at args"):
         jsonvalue.round_trip(value, "args")
+
+
+@pytest.mark.parametrize(("text", "value"), [(" [1] ", [1]), ("\n{}", {}), ("1", 1), ('"a"', "a")])
+def test_what_others_have_written_is_read_with_the_space_around_it(text: str, value: Any) -> None:
+    assert jsonvalue.decode(text) == value
+
+
+@pytest.mark.parametrize("text", ["", " ", "[1] 2", "[1],[2]", "[1", "NaN", "[Infinity]", "'a'"])
+def test_what_is_not_one_json_value_is_not_read(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - whichever the decoder raises
+        jsonvalue.decode(text)
