@@ -208,7 +208,7 @@ def test_a_workflow_that_is_being_cancelled_is_not_retried() -> None:
     TaskRun.objects.filter(state="ready").update(state=RunState.RUNNING, claim_token=uuid4())
     result.cancel()
     output, _ = failing(1, "workflows", result.id, "--retry")
-    assert "It is being cancelled, and can be retried when that has ended." in output
+    assert "is being cancelled: what has failed in it can be retried when that has ended." in output
 
 
 def test_what_a_backend_that_is_gone_has_is_not_changed() -> None:

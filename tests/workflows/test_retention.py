@@ -11,6 +11,8 @@ import pytest
 from django.db import connection
 
 from taskworks import Workflow, WorkflowResult
+from taskworks.actions import run_actions, workflow_actions
+from taskworks.actions.run_actions import Verdict
 from taskworks.duties.prune import prune
 from taskworks.duties.unblock import unblock_all
 from taskworks.models import Edge, RunState, Step, TaskRun
@@ -105,3 +107,30 @@ def test_what_is_being_retried_is_passed_by(store: Store, work: Work, retry: Any
         assert prune(store, OLD) == 0
     assert TaskRun.objects.count() == MEMBERS
     assert prune(store, OLD) == 0
+
+
+def test_what_is_being_deleted_says_so_when_it_is_retried(store: Store, work: Work) -> None:
+    failed(work)
+    # Of three more that have failed, two at least are not deleted first.
+    TaskRun.objects.filter(state=RunState.SUCCESSFUL).update(state=RunState.FAILED)
+    [of_failed] = [rule for rule in OLD if rule.outcome == "failed"]
+    assert store.prune_workflow(of_failed, None, limit=1).runs == 1
+    answers = [workflow_actions.retry(row)[:2] for row in Row.objects.all()]
+    answers += [workflow_actions.retry(row, again=True)[:2] for row in Row.objects.all()]
+    answers += map(run_actions.retry, TaskRun.objects.filter(state=RunState.FAILED))
+    reason = "The workflow 'old' ended long ago and is being deleted: nothing of it can be"
+    assert len(answers) >= 8
+    for verdict, why in answers:
+        assert (verdict, why) == (Verdict.NOT_APPLICABLE, f"{reason} retried any more.")
+
+
+def test_what_is_within_one_that_is_being_cancelled_says_so(store: Store, work: Work) -> None:
+    result = failed(work)
+    Row.objects.filter(id=result.id).update(finished_at=None, stopping_at=store.read_clock())
+    answers = [workflow_actions.retry(row)[:2] for row in Row.objects.all()]
+    answers.append(run_actions.retry(TaskRun.objects.get(state=RunState.FAILED)))
+    for verdict, why in answers:
+        assert verdict == Verdict.NOT_APPLICABLE
+        assert "The workflow 'old' is being cancelled: what has failed in it can be retried" in why
+    succeeded = TaskRun.objects.filter(state=RunState.SUCCESSFUL)[0]
+    assert "Only a failed or cancelled run" in run_actions.retry(succeeded).reason

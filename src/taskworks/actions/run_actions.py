@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.utils.translation import gettext_noop as _
 
@@ -10,7 +11,8 @@ from taskworks.exceptions import InvalidTaskBackend, TaskResultDoesNotExist
 from taskworks.models import TaskRun, Workflow
 from taskworks.options.tasks_setting import backend_of
 from taskworks.sentences import Sentence, sentence
-from taskworks.store import alias_for
+from taskworks.store import Store, alias_for, store_for
+from taskworks.store.workflow_hopes import UNSUCCESSFUL
 
 
 class Verdict(StrEnum):
@@ -61,7 +63,33 @@ def retry(run: TaskRun, *, fresh: bool = False) -> Answer:
         return _not_applicable(why_missing(run))
     if retried:
         return Answer(Verdict.RETRIED)
-    return _not_applicable(sentence(_("Only a failed or cancelled run can be retried.")))
+    return _not_applicable(_why_not_retried(run))
+
+
+def _why_not_retried(run: TaskRun) -> Sentence:
+    store = store_for(run.backend)
+    unsuccessful = store.runs.filter(id=run.id, state__in=UNSUCCESSFUL)
+    workflow = unsuccessful.values_list("workflow", flat=True).first()
+    reason = why_not_now(store, workflow) if workflow else None
+    return reason or sentence(_("Only a failed or cancelled run can be retried."))
+
+
+def why_not_now(store: Store, workflow: UUID) -> Sentence | None:
+    """Return why nothing of a workflow can be retried now; None if something could."""
+    row = store.what_prevents_retries(workflow)
+    if row is None:
+        return None
+    if row.is_being_deleted:
+        reason = _(
+            "The workflow %(name)s ended long ago and is being deleted: nothing of it can be "
+            "retried any more."
+        )
+    else:
+        reason = _(
+            "The workflow %(name)s is being cancelled: what has failed in it can be retried when "
+            "that has ended."
+        )
+    return sentence(reason, name=repr(row.name))
 
 
 def send(run: TaskRun, name: str, value: Any = None) -> Answer:

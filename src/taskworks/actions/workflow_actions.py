@@ -2,10 +2,11 @@
 
 from typing import Any, NamedTuple
 
-from taskworks.actions.run_actions import Answer, Verdict, why_missing
+from taskworks.actions.run_actions import Answer, Verdict, why_missing, why_not_now
 from taskworks.exceptions import InvalidTaskBackend, WorkflowDoesNotExist
 from taskworks.models import Workflow
 from taskworks.options.tasks_setting import backend_of
+from taskworks.store import store_for
 from taskworks.workflows.workflow_result import WorkflowResult
 
 
@@ -47,12 +48,12 @@ def retry(row: Workflow, from_step: str | None = None, *, again: bool = False) -
             return Retried(Verdict.RETRIED, runs=runs)
     except WorkflowDoesNotExist:
         return Retried(Verdict.NOT_APPLICABLE, why_missing(row))
-    return Retried(Verdict.NOT_APPLICABLE, _why_nothing(result, from_step, again=again))
+    return Retried(Verdict.NOT_APPLICABLE, _why_nothing(row, from_step, again=again))
 
 
-def _why_nothing(result: WorkflowResult, from_step: str | None, *, again: bool) -> str:
-    if result.status == "stopping":
-        return "It is being cancelled, and can be retried when that has ended."
+def _why_nothing(row: Workflow, from_step: str | None, *, again: bool) -> str:
+    if reason := why_not_now(store_for(row.backend), row.id):
+        return reason
     which = "of its runs" if from_step is None else f"of the runs from the step {from_step!r} on"
     return f"None {which} has {'ended' if again else 'failed or was cancelled'}."
 

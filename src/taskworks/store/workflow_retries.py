@@ -77,7 +77,7 @@ class WorkflowRetries(WorkflowStops):
         with writing(self.alias):
             self.lock_to_write()
             above = self._locked_path(workflow)
-            if not above or any(map(_cannot_be_retried, above)):
+            if not above or _prevents_retries(above):
                 return 0
             family = self._family(above[-1])
             chosen = self._chosen(family, workflow, from_step)
@@ -101,13 +101,20 @@ class WorkflowRetries(WorkflowStops):
         with writing(self.alias):
             self.lock_to_write()
             above = self._locked_path(run.workflow)
-            if any(map(_cannot_be_retried, above)):
+            if _prevents_retries(above):
                 return False
             if not self.retry(run.id, executor, fresh=fresh):
                 return False
             self._reopen(above, [])
             self._block_again(run)
             return True
+
+    def what_prevents_retries(self, workflow: UUID) -> Workflow | None:
+        """
+        Return why nothing of a workflow is retried now: itself, or one that it is within, which is
+        being stopped or deleted.
+        """
+        return _prevents_retries([*self.workflows.filter(id__in=self._path(workflow))])
 
     def _block_again(self, run: TaskRun) -> None:
         """Have a run that was made ready wait, if what its step follows has not succeeded."""
@@ -120,13 +127,18 @@ class WorkflowRetries(WorkflowStops):
 
     def _locked_path(self, workflow: UUID) -> list[Workflow]:
         """Lock a workflow and those that it is within, the outermost first; return them."""
+        ids = self._path(workflow)
+        rows = [self.workflows.select_for_update().filter(id=id_).first() for id_ in ids]
+        return [row for row in rows if row]
+
+    def _path(self, workflow: UUID) -> list[UUID]:
+        """Return the ids of these, in this order."""
         ids: list[UUID] = []
         step: UUID | None = workflow
         while step and step not in ids:
             ids.insert(0, step)
             step = self.workflows.filter(id=step).values_list("parent", flat=True).first()
-        rows = [self.workflows.select_for_update().filter(id=id_).first() for id_ in ids]
-        return [row for row in rows if row]
+        return ids
 
     def _family(self, workflow: Workflow) -> Family:
         rows = [workflow, *self.within(workflow.id)]
@@ -262,11 +274,12 @@ class WorkflowRetries(WorkflowStops):
             rows.update(state=state, available_at=available_at, **AGAIN)
 
 
-def _cannot_be_retried(row: Workflow) -> bool:
-    """Return whether a workflow is being stopped, or deleted because it is too old."""
-    if row.finished_at:
-        return row.closed_at is None
-    return row.stopping_at is not None
+def _prevents_retries(rows: Iterable[Workflow]) -> Workflow | None:
+    """Return one of these that is being stopped, or deleted because it is too old."""
+    for row in rows:
+        if row.is_being_deleted or (row.stopping_at and not row.finished_at):
+            return row
+    return None
 
 
 RETRIED_AGAIN = (*UNSUCCESSFUL, RunState.SUCCESSFUL)
