@@ -828,7 +828,13 @@ class Migration(migrations.Migration):
                     models.Index(
                         fields=["outcome", "finished_at", "id"], name="taskworks_workflow_aged"
                     ),
-                    models.Index(fields=["parent", "id"], name="taskworks_workflow_parent"),
+                    taskworks.database.indexes.PartialIndex(
+                        fields=["id"],
+                        name="taskworks_workflow_parent",
+                        otherwise=["parent", "id"],
+                        where=models.Q(("parent__isnull", True)),
+                    ),
+                    models.Index(fields=["parent", "outcome"], name="taskworks_workflow_within"),
                     taskworks.database.indexes.PartialIndex(
                         fields=["owner", "id"],
                         name="taskworks_workflow_owned",

@@ -70,7 +70,14 @@ class Workflow(models.Model):
             ),
             models.Index(name="taskworks_workflow_aged", fields=["outcome", "finished_at", "id"]),
             # Lists show those without a parent, the newest first.
-            models.Index(name="taskworks_workflow_parent", fields=["parent", "id"]),
+            PartialIndex(
+                name="taskworks_workflow_parent",
+                where=models.Q(parent__isnull=True),
+                fields=["id"],
+                otherwise=["parent", "id"],
+            ),
+            # Whether one within another goes on, or has failed, among thousands that have ended.
+            models.Index(name="taskworks_workflow_within", fields=["parent", "outcome"]),
             PartialIndex(
                 name="taskworks_workflow_owned",
                 where=models.Q(owner__isnull=False, parent__isnull=True),

@@ -73,7 +73,7 @@ class WorkflowEnds(WorkflowHopes):
             "stopping_at",
             "on_failure",
             first_of(members_of(me).filter(state__in=ACTIVE)),
-            first_of(children.filter(finished_at=None)),
+            first_of(children.filter(outcome=None)),
             first_of(members_of(me).filter(is_new, state__in=UNSUCCESSFUL)),
             first_of(children.filter(is_new, outcome__in=UNSUCCESSFUL)),
         )
@@ -152,7 +152,7 @@ class WorkflowEnds(WorkflowHopes):
         found: list[UUID] = []
         level = [workflow]
         while level and len(found) < MOST_HOPELESS:
-            rows = self.workflows.filter(parent__in=level, finished_at=None)
+            rows = self.workflows.filter(parent__in=level, outcome=None)
             level = [*rows.values_list("id", flat=True)[:MOST_HOPELESS]]
             found = [*level, *found]
         return found
@@ -285,7 +285,7 @@ def _activity(ids: Sequence[UUID], *more: Subquery) -> "QuerySet[Workflow, Any]"
         "id",
         first_of(members_of(me).filter(state=RunState.BLOCKED)),
         first_of(members_of(me).filter(state__in=ACTIVE)),
-        first_of(Workflow.objects.filter(parent=me, finished_at=None)),
+        first_of(Workflow.objects.filter(parent=me, outcome=None)),
         *more,
     )
 
