@@ -1,7 +1,7 @@
 """Who may rescue: a worker whose own heartbeats went through all the while."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from threading import Event
 from typing import Any
@@ -14,8 +14,11 @@ from django.test.utils import CaptureQueriesContext
 from taskworks import control, task_backends
 from taskworks.duties import heartbeat as module
 from taskworks.duties.heartbeat import Heartbeat
+from taskworks.duties.rescue import rescue
 from taskworks.duties.unblock import Unblocking
+from taskworks.execution import Attempt
 from taskworks.models import Edge, TaskRun, Worker
+from taskworks.options.policy import Policy
 from taskworks.signals import task_rescued
 from taskworks.store import store
 from taskworks.worker import Options, Queues
@@ -170,6 +173,40 @@ def test_a_receiver_of_what_is_rescued_does_not_stop_the_heart(
     finally:
         over.set()
         task_rescued.disconnect(take_long)
+
+
+@pytest.mark.parametrize("options", [{}, {"delivery": "at_most_once"}], ids=str)
+def test_what_is_rescued_is_left_when_the_next_heartbeat_is_due(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    """Also what is cancelled, or fails, instead of being executed again."""
+    monkeypatch.setattr("taskworks.duties.rescue.CHUNK", 1)
+    for _ in range(3):
+        tasks.noop.using(**options).enqueue()
+    runs = store().claim(registered(), "default", ["default"], {"thread": 3})
+    assert len(store().start(begun(runs))) == 3
+    asked = {} if options else {"cancel_requested_at": store().read_clock()}
+    TaskRun.objects.update(finished_at=None, **asked)
+    Worker.objects.all().delete()
+    clock, told = Clock(), list[TaskRun]()
+    monkeypatch.setattr("taskworks.duties.rescue.time", clock)
+
+    def tell(runs: Sequence[TaskRun]) -> None:
+        told.extend(runs)
+        clock.now += 0.6
+
+    rescue(store(), within=1.0, tell=tell)
+    assert len(told) == 2
+    rescue(store(), within=1.0, tell=tell)
+    assert len(told) == 3
+
+
+def begun(runs: Sequence[TaskRun]) -> Sequence[TaskRun]:
+    for run in runs:
+        attempt = Attempt(run, "a label")
+        attempt.policy = Policy(executor="thread")
+        attempt.begin()
+    return runs
 
 
 def test_a_log_that_raises_ends_no_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,7 +128,7 @@ def test_members_are_counted_and_cancelled_by_their_index(store: Store, workflow
     for plan in plans(lambda: store.count_members([workflow]), "COUNT"):
         assert "taskworks_run_member" in plan
         assert_no_scan(plan)
-    waiting = plans(lambda: store._some_members(workflow, RunState.READY, None), "taskrun")
+    waiting = plans(lambda: store._some_members(workflow, RunState.READY, None, 1000), "taskrun")
     for plan in waiting:
         assert "taskworks_run_member" in plan
         assert_no_scan(plan)

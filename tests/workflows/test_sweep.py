@@ -1,7 +1,9 @@
 """The sweep ends workflows whose last member has ended, and whose worker died before it looked."""
 
+import math
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,14 +12,17 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from taskworks import Workflow
+from taskworks.backends import workflow_ends
+from taskworks.backends.workflow_ends import Portions
 from taskworks.duties import heartbeat as beats
 from taskworks.duties.heartbeat import Heartbeat
-from taskworks.duties.workflows import WorkflowSweep
-from taskworks.models import Edge, TaskRun, Worker
+from taskworks.duties.workflows import EndedMembers, WorkflowSweep, look_after_all
+from taskworks.models import Edge, RunState, TaskRun, Worker
 from taskworks.models import Workflow as Row
-from taskworks.signals import workflow_finished
+from taskworks.signals import task_cancelled, workflow_finished
 from taskworks.store import Store
 from tests.behavior import received
+from tests.clocks import Clock
 from tests.on_request import on_request
 from tests.workflows.conftest import Work
 from tests.workflows.missed import TABLES, missed, with_a_callback, without
@@ -119,6 +124,57 @@ def test_a_slow_receiver_holds_up_a_step_once(store: Store) -> None:
         assert not sweep.step()
     assert len(sent) == 5
     assert not Row.objects.filter(finished_at=None).exists()
+
+
+def test_a_slow_receiver_of_cancellations_holds_up_a_step_once(store: Store) -> None:
+    flow = Workflow("to cancel")
+    flow.each("group", step, [["a"]] * 5)
+    result = flow.enqueue()
+    assert store.begin_to_stop(UUID(result.id))
+    sweep, told = WorkflowSweep(store), [0]
+    with received(task_cancelled) as sent:
+        while told[-1] < 5:
+            sweep.step(within=0.0)
+            told.append(len(sent))
+            assert TaskRun.objects.filter(state=RunState.CANCELLED).count() == len(sent)
+        look_after_all(store)
+    assert sorted({*told}) == [0, 1, 2, 3, 4, 5]
+    assert not Row.objects.filter(finished_at=None).exists()
+
+
+@pytest.mark.parametrize("state", [RunState.SUCCESSFUL, RunState.FAILED])
+def test_a_slow_receiver_holds_up_a_worker_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch, state: RunState
+) -> None:
+    """Between the writes of outcomes; the sweep does the rest."""
+    monkeypatch.setattr("taskworks.duties.workflows.MAX_LOOK", 0.0)
+    for _ in range(5):
+        without().enqueue()
+    TaskRun.objects.update(state=state, finished_at=store.read_clock())
+    ended: Any = [SimpleNamespace(run=run) for run in TaskRun.objects.all()]
+    members = EndedMembers(store)
+    members.recorded(ended)
+    with received(workflow_finished) as sent:
+        assert members.look_after()
+        assert len(sent) == 1
+        assert not members.look_after()
+        look_after_all(store)
+    assert len(sent) == 5
+
+
+def test_portions_grow_while_they_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(workflow_ends, "time", clock)
+    portions, sizes = Portions(1, 8), list[int]()
+    for some in portions.of(range(40), until=math.inf):
+        sizes.append(len(some))
+        clock.now += 0.5 if len(sizes) == 5 else 0.01
+    assert sizes == [1, 2, 4, 8, 8, 1, 2, 4, 8, 2]
+    late = clock.monotonic() + 0.015
+    for some in portions.of(range(40), until=late):
+        sizes.append(len(some))
+        clock.now += 0.01
+    assert sizes[10:] == [8, 8]
 
 
 def test_an_end_that_is_written_is_told_although_what_comes_after_it_fails(

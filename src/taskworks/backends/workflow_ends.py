@@ -6,14 +6,20 @@ other duties.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TypeVar
 from uuid import UUID
 
 from taskworks import real_time as time
 from taskworks.exceptions import TaskCancelled
 from taskworks.framework import InvalidTaskBackend, task_backends
 from taskworks.models import RunState, Workflow
-from taskworks.signals import announce_cancelled, announce_workflow, is_cancellation_heard
+from taskworks.signals import (
+    announce_cancelled,
+    announce_workflow,
+    is_cancellation_heard,
+    workflow_finished,
+)
 from taskworks.store import Store
 from taskworks.store.workflow_ends import Ends
 
@@ -23,12 +29,23 @@ CANCELLATION = {
     "The run was cancelled with its workflow.\n",
 }
 
+T = TypeVar("T")
+
+MEMBERS = 1000  # that are read at once, and cancelled in one transaction
+QUICK = 0.05  # seconds in which a portion is written, and told to receivers
+
 
 def end_workflows(store: Store, ids: Iterable[UUID], until: float = math.inf) -> int:
     """
     Write that those of these workflows have ended that have, and stop those that do not outlive
     their failure. Return how many have ended, and how many runs became ready.
     """
+    ids = [*ids]
+    portions = Portions(1 if workflow_finished.receivers else len(ids), len(ids))
+    return sum(_end_some(store, some, until) for some in portions.of(ids, until))
+
+
+def _end_some(store: Store, ids: Iterable[UUID], until: float) -> int:
     ends = Ends()
     try:
         store.end_workflows(ids, until, into=ends)
@@ -71,16 +88,50 @@ def stop_workflow(
 
 
 def _cancel_members(store: Store, workflow: UUID, until: float) -> int:
-    unblocked = 0
-    for ids in store.cancel_members(workflow, CANCELLATION):
-        if is_cancellation_heard():
-            for run in store.runs.filter(id__in=ids):
-                if sender := _sender(run.backend):
-                    announce_cancelled(sender, run.to_result())
-        unblocked += store.unblock_after([*ids], until)
+    unblocked, portions = 0, Portions(1 if is_cancellation_heard() else MEMBERS, MEMBERS)
+    for members in store.waiting_members(workflow, MEMBERS):
+        for some in portions.of(members, until):
+            cancelled = store.cancel_waiting(some, CANCELLATION)
+            _announce_cancelled(store, cancelled)
+            unblocked += store.unblock_after([*cancelled], until)
         if time.monotonic() >= until:
-            break
+            return unblocked
+    store.ask_members_to_stop(workflow, until)
     return unblocked
+
+
+def _announce_cancelled(store: Store, ids: Collection[UUID]) -> None:
+    if ids and is_cancellation_heard():
+        for run in store.runs.filter(id__in=ids):
+            if sender := _sender(run.backend):
+                announce_cancelled(sender, run.to_result())
+
+
+class Portions:
+    """
+    How many to write before somebody is told of them, and before the next look at the time: of the
+    ``first`` portion, which is one where a receiver may be slow, and of the next ones, up to
+    ``most``, as many as it takes QUICK seconds for.
+    """
+
+    def __init__(self, first: int, most: int) -> None:
+        self._size, self._most = first, most
+
+    def of(self, items: Sequence[T], until: float) -> Iterator[Sequence[T]]:
+        """Yield these, a portion at a time, until then; at least one portion."""
+        start = 0
+        while start < len(items):
+            some, began = items[start : start + self._size], time.monotonic()
+            yield some
+            now, start = time.monotonic(), start + len(some)
+            if now >= until:
+                return
+            self._size = self._next_size(now - began)
+
+    def _next_size(self, took: float) -> int:
+        if took <= QUICK:
+            return min(2 * self._size, self._most)
+        return max(1, int(self._size * QUICK / took))
 
 
 def announce_end(row: Workflow) -> None:

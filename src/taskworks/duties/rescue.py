@@ -64,8 +64,8 @@ def rescue(store: Store, within: float = math.inf, tell: Tell = lambda runs: Non
     """
     if not store.has_lost():  # nearly always
         return 0
-    signals = [*_cancel(store, tell), *_fail(store, tell)]
     rescued, over = 0, time.monotonic() + within
+    signals = [*_cancel(store, over, tell), *_fail(store, over, tell)]
     while time.monotonic() < over and (runs := store.rescue(CHUNK)):
         rescued += len(runs)
         tell(runs)
@@ -86,18 +86,18 @@ def wait_for_receivers(seconds: float) -> None:
         thread.join(max(0.0, over - time.monotonic()))
 
 
-def _cancel(store: Store, tell: Tell) -> Iterable[Signal]:
+def _cancel(store: Store, over: float, tell: Tell) -> Iterable[Signal]:
     entry = cancellation("The run was cancelled, and its worker was lost.").entry
-    while cancelled := store.cancel_lost(CHUNK, entry):
+    while time.monotonic() < over and (cancelled := store.cancel_lost(CHUNK, entry)):
         tell(cancelled)
         for run in cancelled:
             if sender := sender_of(run):
                 yield partial(announce_cancelled, sender, run.to_result())
 
 
-def _fail(store: Store, tell: Tell) -> Iterable[Signal]:
+def _fail(store: Store, over: float, tell: Tell) -> Iterable[Signal]:
     entry = loss("Its worker died in the middle of it.").entry
-    while lost := store.fail_lost(CHUNK, entry):
+    while time.monotonic() < over and (lost := store.fail_lost(CHUNK, entry)):
         tell(lost)
         logger.error("At-most-once runs lost with their workers: %s.", len(lost))
         for run in lost:

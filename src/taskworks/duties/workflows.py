@@ -49,6 +49,8 @@ class EndedMembers(Subscriber):
             if has_failed:
                 changed += stop_after_failure(self._store, workflow, until)
                 within += self._store.hopeless_within(workflow)
+            if time.monotonic() >= until:
+                break
         changed += end_workflows(self._store, [*within, *self._workflows], until)
         self._workflows = {}  # unless it raised: then the next call tries again
         return changed > 0

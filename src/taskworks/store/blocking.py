@@ -188,7 +188,9 @@ class Blocking(Enqueueing):
             while edges := self.followers(some, last):
                 unblocked += self.pass_on(edges)
                 last = edges[-1].id
-                if len(edges) < EDGES_AT_ONCE or time.monotonic() >= until:
+                if time.monotonic() >= until:
+                    return unblocked
+                if len(edges) < EDGES_AT_ONCE:
                     break
         return unblocked
 

@@ -1,12 +1,12 @@
 """Stop a workflow: cancel the members that wait, and ask those to stop that workers have."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Coalesce
 
+from taskworks import real_time as time
 from taskworks.database.clock import DatabaseClock
 from taskworks.models import RunState, Step
 from taskworks.models.run import TaskRunQuerySet
@@ -71,26 +71,31 @@ class WorkflowStops(WorkflowEnds, Cancelling):
             if workflow
         }
 
-    def cancel_members(self, workflow: UUID, entry: Mapping[str, Any]) -> Iterator[set[UUID]]:
-        """
-        Cancel the members of a workflow itself that wait, and ask the others to stop; yield the ids
-        of those cancelled, a chunk at a time. Those that other sessions have locked are left.
-        """
+    def waiting_members(self, workflow: UUID, limit: int) -> Iterator[list[UUID]]:
+        """Yield the members of a workflow itself that wait and are to be cancelled with it."""
         for state in WAITING:
             last: UUID | None = None
-            while ids := self._some_members(workflow, state, last):
-                yield self.cancel_waiting(ids, entry)
+            while ids := self._some_members(workflow, state, last, limit):
+                yield ids
                 last = ids[-1]
+
+    def ask_members_to_stop(self, workflow: UUID, until: float) -> None:
+        """
+        Ask the members that workers have to stop. ``until``, by time.monotonic(), is when to leave
+        the others to the sweep; those that other sessions have locked are left to it, too.
+        """
         asked = {"cancel_requested_at": self._first_cancel_request()}
         running = self._stoppable(workflow).in_hand().filter(cancel_requested_at=None)
-        while self._update_some(running, CHUNK, **asked) == CHUNK:
+        while self._update_some(running, CHUNK, **asked) == CHUNK and time.monotonic() < until:
             pass
 
-    def _some_members(self, workflow: UUID, state: str, last: UUID | None) -> list[UUID]:
+    def _some_members(
+        self, workflow: UUID, state: str, last: UUID | None, limit: int
+    ) -> list[UUID]:
         rows = self._stoppable(workflow).filter(state=state).order_by("id")
         if last:
             rows = rows.filter(id__gt=last)
-        return [*rows.values_list("id", flat=True)[:CHUNK]]
+        return [*rows.values_list("id", flat=True)[:limit]]
 
     def _stoppable(self, workflow: UUID) -> TaskRunQuerySet:
         is_spared = Exists(Step.objects.filter(id=OuterRef("id"), always=True))
