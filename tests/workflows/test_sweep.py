@@ -165,16 +165,19 @@ def test_a_slow_receiver_holds_up_a_worker_once(
 def test_portions_grow_while_they_are_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr(workflow_ends, "time", clock)
-    portions, sizes = Portions(1, 8), list[int]()
-    for some in portions.of(range(40), until=math.inf):
-        sizes.append(len(some))
-        clock.now += 0.5 if len(sizes) == 5 else 0.01
-    assert sizes == [1, 2, 4, 8, 8, 1, 2, 4, 8, 2]
-    late = clock.monotonic() + 0.015
-    for some in portions.of(range(40), until=late):
-        sizes.append(len(some))
-        clock.now += 0.01
-    assert sizes[10:] == [8, 8]
+
+    def sizes(until: float, *, is_heard: bool = True) -> list[int]:
+        portions, sizes = Portions(8, clock.now + until, is_heard=is_heard), list[int]()
+        for some in portions.of(range(40)):
+            sizes.append(len(some))
+            clock.now += 100.0  # for the database to write them
+            with portions.telling():
+                clock.now += 0.5 if len(sizes) == 5 else 0.01
+        return sizes
+
+    assert sizes(10_000) == [1, 2, 4, 8, 8, 1, 2, 4, 8, 2]
+    assert sizes(250) == [1, 2, 4]
+    assert sizes(math.inf) == sizes(10_000, is_heard=False) == [8] * 5
 
 
 def test_an_end_that_is_written_is_told_although_what_comes_after_it_fails(

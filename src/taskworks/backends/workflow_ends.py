@@ -7,6 +7,7 @@ other duties.
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 from uuid import UUID
 
@@ -32,7 +33,7 @@ CANCELLATION = {
 T = TypeVar("T")
 
 MEMBERS = 1000  # that are read at once, and cancelled in one transaction
-QUICK = 0.05  # seconds in which a portion is written, and told to receivers
+QUICK = 0.05  # seconds in which receivers return that hold up nobody
 
 
 def end_workflows(store: Store, ids: Iterable[UUID], until: float = math.inf) -> int:
@@ -41,17 +42,18 @@ def end_workflows(store: Store, ids: Iterable[UUID], until: float = math.inf) ->
     their failure. Return how many have ended, and how many runs became ready.
     """
     ids = [*ids]
-    portions = Portions(1 if workflow_finished.receivers else len(ids), len(ids))
-    return sum(_end_some(store, some, until) for some in portions.of(ids, until))
+    portions = Portions(len(ids), until, is_heard=bool(workflow_finished.receivers))
+    return sum(_end_some(store, some, until, portions) for some in portions.of(ids))
 
 
-def _end_some(store: Store, ids: Iterable[UUID], until: float) -> int:
+def _end_some(store: Store, ids: Iterable[UUID], until: float, portions: "Portions") -> int:
     ends = Ends()
     try:
         store.end_workflows(ids, until, into=ends)
     finally:  # what is written is told, whatever failed after it
-        for row in ends.finished:
-            announce_end(row)
+        with portions.telling():
+            for row in ends.finished:
+                announce_end(row)
     changed = ends.unblocked + len(ends.finished)
     for row in ends.finished:
         if row.parent and row.outcome != RunState.SUCCESSFUL:
@@ -88,11 +90,12 @@ def stop_workflow(
 
 
 def _cancel_members(store: Store, workflow: UUID, until: float) -> int:
-    unblocked, portions = 0, Portions(1 if is_cancellation_heard() else MEMBERS, MEMBERS)
+    unblocked, portions = 0, Portions(MEMBERS, until, is_heard=is_cancellation_heard())
     for members in store.waiting_members(workflow, MEMBERS):
-        for some in portions.of(members, until):
+        for some in portions.of(members):
             cancelled = store.cancel_waiting(some, CANCELLATION)
-            _announce_cancelled(store, cancelled)
+            with portions.telling():
+                _announce_cancelled(store, cancelled)
             unblocked += store.unblock_after([*cancelled], until)
         if time.monotonic() >= until:
             return unblocked
@@ -109,29 +112,39 @@ def _announce_cancelled(store: Store, ids: Collection[UUID]) -> None:
 
 class Portions:
     """
-    How many to write before somebody is told of them, and before the next look at the time: of the
-    ``first`` portion, which is one where a receiver may be slow, and of the next ones, up to
-    ``most``, as many as it takes QUICK seconds for.
+    How many to write before their receivers are called, and before the next look at the time: up to
+    ``most``. If there is a time, and somebody is told, who may be slow, it is one at first, and
+    then as many as receivers return from in QUICK seconds.
     """
 
-    def __init__(self, first: int, most: int) -> None:
-        self._size, self._most = first, most
+    def __init__(self, most: int, until: float, *, is_heard: bool) -> None:
+        self._most, self._until, self._telling = most, until, 0.0
+        self._size = 1 if is_heard and until < math.inf else most
 
-    def of(self, items: Sequence[T], until: float) -> Iterator[Sequence[T]]:
+    def of(self, items: Sequence[T]) -> Iterator[Sequence[T]]:
         """Yield these, a portion at a time, until then; at least one portion."""
         start = 0
         while start < len(items):
-            some, began = items[start : start + self._size], time.monotonic()
+            some, self._telling = items[start : start + self._size], 0.0
             yield some
-            now, start = time.monotonic(), start + len(some)
-            if now >= until:
+            if time.monotonic() >= self._until:
                 return
-            self._size = self._next_size(now - began)
+            start += len(some)
+            self._size = self._next_size()
 
-    def _next_size(self, took: float) -> int:
-        if took <= QUICK:
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Measure how long receivers take."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._telling += time.monotonic() - began
+
+    def _next_size(self) -> int:
+        if self._telling <= QUICK or self._until == math.inf:
             return min(2 * self._size, self._most)
-        return max(1, int(self._size * QUICK / took))
+        return max(1, int(self._size * QUICK / self._telling))
 
 
 def announce_end(row: Workflow) -> None:
