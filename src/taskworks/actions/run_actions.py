@@ -13,6 +13,7 @@ from taskworks.options.tasks_setting import backend_of
 from taskworks.sentences import Sentence, sentence
 from taskworks.store import Store, alias_for, store_for
 from taskworks.store.workflow_hopes import UNSUCCESSFUL
+from taskworks.store.workflow_retries import is_being_deleted
 
 
 class Verdict(StrEnum):
@@ -79,7 +80,7 @@ def why_not_now(store: Store, workflow: UUID) -> Sentence | None:
     row = store.what_prevents_retries(workflow)
     if row is None:
         return None
-    if row.is_being_deleted:
+    if is_being_deleted(row):
         reason = _(
             "The workflow %(name)s ended long ago and is being deleted: nothing of it can be "
             "retried any more."

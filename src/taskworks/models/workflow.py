@@ -89,11 +89,6 @@ class Workflow(models.Model):
     def __str__(self) -> str:
         return f"{self.name} {self.id} ({self.outcome or 'unfinished'})"
 
-    @property
-    def is_being_deleted(self) -> bool:
-        """Whether some of its members may be gone already."""
-        return self.finished_at is not None and self.closed_at is None
-
 
 class Step(models.Model):
     """

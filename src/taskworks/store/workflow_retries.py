@@ -274,10 +274,15 @@ class WorkflowRetries(WorkflowStops):
             rows.update(state=state, available_at=available_at, **AGAIN)
 
 
+def is_being_deleted(row: Workflow) -> bool:
+    """Return whether some of its members may be gone already."""
+    return row.finished_at is not None and row.closed_at is None
+
+
 def _prevents_retries(rows: Iterable[Workflow]) -> Workflow | None:
     """Return one of these that is being stopped, or deleted because it is too old."""
     for row in rows:
-        if row.is_being_deleted or (row.stopping_at and not row.finished_at):
+        if is_being_deleted(row) or (row.stopping_at and not row.finished_at):
             return row
     return None
 
