@@ -106,7 +106,7 @@ def _steps(runs: int, options: argparse.Namespace) -> list[tuple[str, Callable[[
     from taskworks.models import TaskRun
 
     if TaskRun.objects.exists():
-        return [("the tables that were kept", lambda: None)]
+        return [("the tables that were kept, until now", lambda: week_of_runs.renew(runs))]
     more = runs // 5
     steps: list[tuple[str, Callable[[], None]]] = [
         (f"a week of {runs:,} runs", lambda: week_of_runs.fill(runs)),
