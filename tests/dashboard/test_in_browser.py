@@ -3,15 +3,18 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import django
 import pytest
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.utils.functional import SimpleLazyObject
+from django.utils.module_loading import import_string
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
 from taskworks import control
+from taskworks.dashboard.headers import MIDDLEWARE_OF_DJANGO
 from taskworks.models import TaskRun
 from tests.chromium import chromium, programs
 from tests.client.absent import skip_or_fail
@@ -208,7 +211,7 @@ class StrictPolicy:
         response = self.get_response(request)
         response["Content-Security-Policy"] = (
             "default-src 'none'; script-src 'nonce-n0nce' 'strict-dynamic'; "
-            "style-src 'nonce-n0nce'; img-src 'self' data:; connect-src 'self'; form-action 'self'"
+            "style-src 'nonce-n0nce'; img-src 'self'; connect-src 'self'; form-action 'self'"
         )
         return response
 
@@ -217,7 +220,31 @@ def test_pages_keep_a_policy_of_nonces(
     browser: webdriver.Chrome, client: Client, settings: Any, patience: None
 ) -> None:
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.StrictPolicy"]
-    assert "strict-dynamic" in client.get(place("overview"))["Content-Security-Policy"]
+    assert_pages_keep_the_policy(browser, client)
+
+
+@pytest.mark.skipif(django.VERSION < (6, 0), reason="Django has no policies yet.")
+def test_pages_keep_a_policy_of_djangos_middleware(
+    browser: webdriver.Chrome, client: Client, settings: Any, patience: None
+) -> None:
+    csp = import_string("django.utils.csp.CSP")
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, MIDDLEWARE_OF_DJANGO]
+    settings.SECURE_CSP = {
+        "default-src": [csp.NONE],
+        "script-src": [csp.NONCE, csp.STRICT_DYNAMIC],
+        "style-src": [csp.NONCE],
+        "img-src": [csp.SELF],
+        "connect-src": [csp.SELF],
+        "form-action": [csp.SELF],
+    }
+    assert_pages_keep_the_policy(browser, client)
+
+
+def assert_pages_keep_the_policy(browser: webdriver.Chrome, client: Client) -> None:
+    """All pages, and what comes when a page is refreshed; their scripts are executed."""
+    policy = client.get(place("overview"))["Content-Security-Policy"]
+    assert "'strict-dynamic'" in policy
+    assert "'nonce-" in policy
     with live_site() as strict:
         hostile.fill()
         for name, ids in hostile.pages().items():

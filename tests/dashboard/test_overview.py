@@ -6,11 +6,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.http import HttpRequest
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
-from taskworks.dashboard import snapshot
+from taskworks.dashboard import history, problems_shown, queue_lines, snapshot
 from taskworks.dashboard.history import About
 from taskworks.models import Mark, Statistic, TaskRun, Worker
 from taskworks.problems import looking
@@ -87,6 +88,21 @@ def test_pages_of_a_process_share_a_snapshot(
     root.post(place("pause_queue"), {"queue": "mail", "backend": "default"})
     root.get(place("queues"))
     assert len(made) == 2  # whoever has acted sees what has changed
+
+
+def test_twenty_tabs_ask_for_little_more_than_one(
+    root: Client, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for shared in (snapshot._shared, problems_shown._findings, *history._shared.values()):
+        monkeypatch.setattr(shared, "_seconds", 600.0)  # as fast as they would be asked
+    monkeypatch.setattr(queue_lines._depths, "_seconds", 600.0)
+    asked = []
+    for _ in range(20):
+        with CaptureQueriesContext(connection) as captured:
+            root.get(place("overview"), headers={"HX-Request": "true"})
+        asked.append(sum("taskworks_" in query["sql"] for query in captured))
+    assert asked[0] > 4  # what all of them share
+    assert max(asked[1:]) == 0
 
 
 def test_what_takes_too_long_is_left_out_and_said(
