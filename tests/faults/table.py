@@ -53,12 +53,21 @@ def _table(lines: Sequence[Line], circumstances: str, old: str) -> str:
 
 def _when(circumstances: str, some: Sequence[int], old: str) -> str:
     """When the faults were done; if only some were done now, when the others were."""
-    today = datetime.now(UTC).date()
-    found = re.search(r"Seen on (\S+?)[:,]", old)
+    today = datetime.now(UTC).date().isoformat()
+    found = re.search(r"Seen on (\S+?)((?:, and [\d, ]+ on \S+?)*)[:,]", old)
     if not some or found is None:
         return f"Seen on {today}: {circumstances}"
-    numbers = ", ".join(map(str, some))
-    return f"Seen on {found[1]}, and {numbers} on {today}: {circumstances}"
+    numbers_of = {
+        date: {*map(int, numbers.split(", "))} - {*some}
+        for numbers, date in re.findall(r", and ([\d, ]+) on ([\d-]+)", found[2])
+    }
+    numbers_of[today] = numbers_of.get(today, set()) | {*some}
+    others = [
+        f", and {', '.join(map(str, sorted(numbers)))} on {date}"
+        for date, numbers in numbers_of.items()
+        if numbers
+    ]
+    return f"Seen on {found[1]}{''.join(others)}: {circumstances}"
 
 
 def _head(lines: Sequence[Line], old: str) -> list[str]:
