@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+from html import unescape
 
 import pytest
 
@@ -25,6 +26,9 @@ call_command("demo")
 """
 
 
+PICTURE = EXAMPLE.parent / "docs" / "pictures" / "demo.svg"
+
+
 def demo(manage, *arguments):
     return subprocess.run(
         **manage("demo", *arguments), capture_output=True, text=True, timeout=90, check=False
@@ -43,6 +47,23 @@ def test_the_demo_measures_what_can_be_parsed_and_names_what_cannot(manage, sour
     assert "Failed: broken.py: SyntaxError: " in ended.stdout
     assert "longest" in ended.stdout
     assert "\x1b" not in ended.stdout
+    assert numbers(ended.stdout) == {"enqueued": 5, "modules": 4, "runs": 5}
+
+
+def test_the_picture_shows_such_numbers():
+    lines = re.split(r"<[^>]+>", PICTURE.read_text())
+    shown = numbers(" ".join(unescape(line) for line in lines).replace("\xa0", " "))
+    assert shown["enqueued"] == shown["runs"] == shown["modules"] + 1  # one adds the others up
+
+
+def numbers(output):
+    """How many modules there are, and how many runs, by each line that says so."""
+    found = {
+        "enqueued": re.search(r"([\d,]+) runs enqueued in", output),
+        "modules": re.search(r"\bmodules +([\d,]+)", output),
+        "runs": re.search(r"\bruns +([\d,]+)", output),
+    }
+    return {name: int(match[1].replace(",", "")) for name, match in found.items()}
 
 
 @pytest.mark.not_every_day
