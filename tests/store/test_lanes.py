@@ -454,7 +454,7 @@ def test_many_connections_never_have_too_many(
     def work(worker: UUID) -> int:
         count = 0
         while TaskRun.objects.ready().exists():
-            runs = store.claim_limited(worker, LINE, 3).runs
+            runs = store.claim_limited(worker, LINE, 1, 4).runs
             finish(store, *runs) if runs else None
             count += len(runs)
         return count

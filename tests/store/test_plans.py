@@ -167,14 +167,22 @@ def limited(_database: None) -> None:
 def test_a_claim_of_limited_runs_reads_their_indexes(
     store: Store, limited: None, worker: UUID
 ) -> None:
-    for queues in (("queue 0",), ("queue 0", "queue 1")):
-        line = Line("limit 0", "default", queues, "thread")
-        for plan in plans(lambda line=line: store.claim_limited(worker, line, 10), "lane"):
+    for most, ahead, *queues in [
+        (10, 0, "queue 0"),
+        (10, 0, "queue 0", "queue 1"),
+        (4, 100, "queue 0"),
+    ]:
+        line = Line("limit 0", "default", tuple(queues), "thread")
+
+        def claim(line: Line = line, most: int = most, ahead: int = ahead) -> object:
+            return store.claim_limited(worker, line, most, ahead)
+
+        for plan in plans(claim, "lane"):
             assert_no_scan(plan)
             if connection.vendor != "mysql":
                 assert "taskworks_run_in_hand" not in plan
     claimed = TaskRun.objects.filter(claimed_by=worker)
-    assert claimed.update(state="ready", claimed_by=None, claim_token=None) == 20
+    assert claimed.update(state="ready", claimed_by=None, claim_token=None) == 20 + 54
 
 
 def test_a_claim_of_limited_runs_looks_at_no_more_lanes_than_it_needs(

@@ -100,6 +100,9 @@ class LimitInUse(NamedTuple):
 class Limiting(LimitedNames, Rating):
     """Find and claim the runs that have a limit, lane by lane, in turn."""
 
+    # What has the database count the slots of a lane once, and not again in a condition.
+    _as_is = "OFFSET 0"
+
     def claim_limited(self, worker: UUID, line: Line, most: int, ahead: int = 0) -> LimitedClaim:
         """
         Take up to ``most`` ready runs of a limit for a worker that is not given up, as many as it
@@ -302,13 +305,15 @@ class Limiting(LimitedNames, Rating):
         names = {f"queue_{number}": name for number, name in enumerate(line.queues)}
         values = ", ".join(f"(CAST(%({name})s AS varchar(128)))" for name in names)
         closed = {f"closed_{number}": lane for number, lane in enumerate(line.closed)}
-        open_slots, conditions = "0", []
-        if closed:
-            conditions.append(f"lane NOT IN ({', '.join(f'%({name})s' for name in closed)})")
+        unpaused = (
+            f"WHERE lane NOT IN ({', '.join(f'%({name})s' for name in closed)})" if closed else ""
+        )
+        open_lanes = f"SELECT lane, 1 AS free FROM turn {unpaused}"  # noqa: S608 - as above
         if at_once is not None:
-            open_slots = f"%(at_once)s - {in_hand}"
-            conditions.append(f"{in_hand} < %(at_once)s")
-        condition = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+            open_lanes = f"""
+                SELECT lane, free FROM (
+                    SELECT lane, %(at_once)s - {in_hand} AS free FROM turn {unpaused} {self._as_is}
+                ) AS counted WHERE free > 0"""  # noqa: S608 - as above
         statement = f"""
             WITH RECURSIVE
             queue (name) AS (VALUES {values}),
@@ -327,7 +332,7 @@ class Limiting(LimitedNames, Rating):
                 UNION ALL
                 SELECT lane FROM sooner WHERE lane <= %(after)s
             )
-            SELECT lane, {open_slots} FROM turn {condition} LIMIT %(most)s"""  # noqa: S608 - names
+            {open_lanes} LIMIT %(most)s"""  # noqa: S608 - names
         parameters = {
             **names,
             **closed,
