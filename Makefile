@@ -44,8 +44,10 @@ docs: .venvs/docs/.installed ## Build the documentation, and check its links; do
 test: .venv/.installed .venv/.mysqlclient .venv/.axe ## Run the tests on each available database
 	.venv/bin/python -m tests.on_every_database
 
-celery: .venv/.installed .venv/.mysqlclient ## Run all tests of the Celery engine, with real brokers and workers
+# With the lowest version of Celery, what `make test` runs of them with the newest.
+celery: .venv/.installed .venv/.mysqlclient .venvs/lowest/.installed ## Run all tests of the Celery engine, with real brokers and workers
 	.venv/bin/python -m tests.celery_worker.acceptance
+	.venvs/lowest/bin/python -m tests.on_every_database sqlite -- tests/celery_worker tests/tickets
 
 # BENCH has the options, such as "--quick"; see `.venvs/bench/bin/python -m benchmarks --help`.
 bench: .venvs/bench/.installed .venvs/bench/.mysqlclient ## Compare Taskworks with its peers (more than an hour)

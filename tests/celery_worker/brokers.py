@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from kombu import Connection
 
 from tests.ports import free_port
 from tests.waiting import wait_for
@@ -81,7 +82,7 @@ class OwnRabbitMQ:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        wait_for(self._listens, "RabbitMQ listens", timeout=200)
+        wait_for(self._works, "RabbitMQ works", timeout=200)
 
     def stop(self) -> None:
         """Nothing that it had is there when it starts again."""
@@ -105,12 +106,12 @@ class OwnRabbitMQ:
             "RABBITMQ_CONF_ENV_FILE": str(self._folder / "none"),
         }
 
-    def _listens(self) -> bool:
-        """Whether it answers as a broker, which it does after the port is open."""
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 5) as client:
-            client.sendall(b"AMQP\x00\x00\x09\x01")
-            client.settimeout(5)
-            return client.recv(1) == b"\x01"
+    def _works(self) -> bool:
+        """Whether it has a queue made, which it does a while after it listens."""
+        once = {"max_retries": 0}
+        with suppress(Exception), Connection(self.url, transport_options=once) as connection:
+            connection.channel().queue_declare(exclusive=True, auto_delete=True)
+            return True
         return False
 
 

@@ -4,7 +4,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from taskworks import TaskContext, task
+from taskworks import Limit, TaskContext, task
 
 
 @task(takes_context=True)
@@ -51,3 +51,10 @@ def swallow_interruptions(until: str = "", done: str = "") -> None:
             if until and Path(until).exists():
                 break
     Path(done).touch()
+
+
+@task(limit=Limit("desk", at_once=1))
+def wait_at_the_desk(go: str) -> None:
+    """Until there is the file; of these, one at a time."""
+    while not Path(go).exists():
+        time.sleep(0.01)

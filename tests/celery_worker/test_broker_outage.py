@@ -106,4 +106,6 @@ def purge(worker: CeleryWorker) -> None:
     """As ``celery purge`` does."""
     with Celery("purging", broker=worker.broker, set_as_current=False) as app:
         app.conf.task_queues = [broker_queue(worker.queue)]
-        app.control.purge()
+        # Not by a connection of Celery's pool: what that has, may have been before the outage.
+        with app.connection_for_write() as connection:
+            app.control.purge(connection=connection)

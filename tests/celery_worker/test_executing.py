@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from taskworks import TaskResult, Workflow
 from taskworks.models import Worker
 from tests import tasks
+from tests.behavior import deadly
 from tests.celery_worker import shelf
 from tests.celery_worker.brokers import rabbitmq
 from tests.celery_worker.processes import CeleryWorker
 from tests.on_request import on_request
-from tests.stopping.runs import cancel_under_way, error_of, finished, wait_until
+from tests.stopping.runs import cancel_under_way, error_of, finished, run_of, wait_until
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("worker")]
 
@@ -103,3 +106,34 @@ def test_a_timeout_ends_what_counts() -> None:
     [run] = finished(shelf.count_for_ever.using(timeout=0.3).enqueue())
     assert (run.state, error_of(run)) == ("failed", "TaskTimeout")
     assert run.finished_at - run.started_at < timedelta(seconds=10)
+
+
+def test_of_a_limit_no_more_are_executed_at_once(tmp_path: Path) -> None:
+    results = [shelf.wait_at_the_desk.enqueue(str(tmp_path / "go")) for _ in range(3)]
+    wait_for(lambda: states(results).count("running") == 1, "one is executed")
+    finished(tasks.add_async.enqueue(1, 2))
+    assert states(results).count("ready") == 2
+    (tmp_path / "go").touch()
+    assert {run.state for run in finished(*results)} == {"successful"}
+
+
+def states(results: list[TaskResult]) -> list[str]:
+    return [run_of(result).state for result in results]
+
+
+def test_a_workflow_goes_on_from_step_to_step() -> None:
+    flow = Workflow("nightly")
+    first = flow.add("extract", tasks.echo, 1)
+    each = flow.each("transform", tasks.add, [[1, 2], [3, 4]], after=first)
+    flow.add("load", tasks.add_async, 5, 6, after=each)
+    result = flow.enqueue()
+    wait_for(lambda: (result.refresh(), result.is_finished)[1], "it has ended")
+    assert (result.status, [*result.results("transform")]) == ("successful", [3, 7])
+    assert result.result("load") == 11
+
+
+def test_a_run_that_kills_its_process_fails_alone() -> None:
+    neighbors = [tasks.add.enqueue(1, 2), tasks.add_async.enqueue(3, 4)]
+    [run] = finished(deadly.die.using(executor="process").enqueue("kill"))
+    assert (run.state, error_of(run)) == ("failed", "TaskCrashed")
+    assert {run.state for run in finished(*neighbors)} == {"successful"}

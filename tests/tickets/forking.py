@@ -8,10 +8,10 @@ import os
 import sys
 from typing import Any
 
-from taskworks.backends.celery import importing
 from taskworks.backends.celery import messenger as at_exit
 from taskworks.backends.celery.broker import Broker
 from taskworks.backends.celery.messenger import messenger
+from taskworks.database import importing
 from tests.tickets.scripts import enqueue, set_up
 from tests.waiting import wait_for
 

@@ -213,6 +213,12 @@ def test_a_child_has_a_thread_and_a_connection_of_its_own(
     assert connected == "1"  # and no child has closed it
 
 
+@pytest.mark.not_every_day
+def test_nothing_is_imported_while_it_connects(queues: Queues, broker: str) -> None:
+    """A child that is forked then could never more look up the address of a host."""
+    assert _printed_by("tests.tickets.connecting", broker, queues.default) == []
+
+
 def _printed_by(*command: str) -> list[str]:
     process = subprocess.run(
         [sys.executable, "-m", *command], stdout=subprocess.PIPE, text=True, timeout=240, check=True

@@ -151,3 +151,30 @@ def test_the_database_says_which_channel_is_its() -> None:
     assert first.startswith("taskworks:")
     channel._known.clear()
     assert elsewhere(lambda: channel_of("default")) == first
+
+
+IMPORTED_WHILE_IT_CONNECTS = """
+import sys, django
+django.setup()
+from taskworks.wakeup.sender import Sender
+sender = Sender()
+client = sender._connected()
+before = {*sys.modules}
+client.publish("tests", "x")
+print(*({*sys.modules} - before))
+"""
+
+
+def test_nothing_is_imported_while_it_connects(redis: RedisServer) -> None:
+    """A process that is forked then could never more look up the address of a host."""
+    settings = "tests.wakeup.settings_of_a_process"
+    process = subprocess.run(
+        [sys.executable, "-c", IMPORTED_WHILE_IT_CONNECTS],
+        cwd=processes.ROOT,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": settings, "WAKEUP": redis.address},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=240,
+        check=True,
+    )
+    assert process.stdout.split() == []

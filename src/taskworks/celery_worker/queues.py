@@ -8,6 +8,17 @@ from taskworks.backends.celery.queue_names import celery_queue, queue_names
 from taskworks.worker.claiming.queues import Queues
 
 
+def keep_what_is_consumed(app: Any) -> None:
+    """
+    Have the worker of an app consume what it does now, until somebody changes that. With older
+    versions of Celery, one without ``-Q`` consumes every queue of which it has heard, and it hears
+    of those to which this process sends tickets.
+    """
+    queues = app.amqp.queues
+    if queues.consume_from is queues:
+        queues.select([*queues])
+
+
 class ConsumedQueues(Queues):
     """
     The queues of a backend that a Celery worker consumes at this moment: ``-Q`` names them, and

@@ -17,7 +17,7 @@ from taskworks.celery_worker.kinds import SOLO, how_to_make_threads, kind_of
 from taskworks.celery_worker.leaving import FAILURE, leave, leave_after_celery
 from taskworks.celery_worker.main_thread import MainThread
 from taskworks.celery_worker.main_thread_guard import handle_wake_ups
-from taskworks.celery_worker.queues import ConsumedQueues
+from taskworks.celery_worker.queues import ConsumedQueues, keep_what_is_consumed
 from taskworks.celery_worker.remote_control import have_revoke_cancel
 from taskworks.celery_worker.requests import RunRequest
 from taskworks.celery_worker.tickets import HeldTickets, Ticket, TicketTask
@@ -51,6 +51,7 @@ class DeskStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no t
 
     def create(self, celery_worker: Any) -> None:
         self._kind = kind_of(celery_worker)
+        keep_what_is_consumed(celery_worker.app)
         self._task = celery_worker.app.register_task(TicketTask())
         make_threads = how_to_make_threads(celery_worker, self._main_thread, self._request)
         self._desks = [

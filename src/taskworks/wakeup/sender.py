@@ -10,6 +10,7 @@ from typing import Any
 
 from taskworks import real_time as time
 from taskworks.conf import conf
+from taskworks.database.importing import import_what_connecting_takes, no_fork
 from taskworks.database.outage import Outage
 from taskworks.logs import steady_logger
 from taskworks.wakeup.address import client_of, without_secrets
@@ -95,7 +96,9 @@ class Sender(threading.Thread):
         if self._client is None or self._address != conf().wakeup:
             self._disconnect()
             self._address = conf().wakeup
-            self._client = client_of(self._address)
+            with no_fork():
+                self._client = client_of(self._address)
+                import_what_connecting_takes()
         return self._client
 
     def _rest(self, error: Exception) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from taskworks.backends.celery.errors import said_by
 from taskworks.backends.celery.ticket import TASK_NAME, Ticket, message_of
+from taskworks.database.importing import import_what_connecting_takes
 
 TIMEOUT = 2  # seconds to connect, to read and to write
 
@@ -43,6 +44,7 @@ class Broker:
         self.close()
         connection = _bounded(app.connection_for_write())
         _ = connection.transport, app.amqp.router, app.amqp.send_task_message
+        import_what_connecting_takes()
         self._app, self._connection = app, connection
 
     def send(self, queue: str, ticket: Ticket) -> None:

@@ -13,10 +13,10 @@ from uuid import uuid4
 from taskworks import real_time as time
 from taskworks.backends.celery.broker import Broker, Unreachable
 from taskworks.backends.celery.celery_app import app_of
-from taskworks.backends.celery.importing import no_fork
 from taskworks.backends.celery.queue_names import celery_queue, known_queues
 from taskworks.backends.celery.ticket import Ticket
 from taskworks.backends.celery.weather import Weather
+from taskworks.database.importing import no_fork
 from taskworks.framework import task_backends
 
 MAX_WAITING = 10_000  # tickets of a backend; one more is dropped

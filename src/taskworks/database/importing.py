@@ -1,5 +1,5 @@
 """
-Imports in the tickets' thread, for which a fork waits: in the child, where that thread does not go
+Imports in a background thread, for which a fork waits: in the child, where that thread does not go
 on, a module that it has imported by half would stay so.
 """
 
@@ -19,6 +19,11 @@ def no_fork() -> Iterator[None]:
     """Have forks wait for this block, which must not wait for a broker."""
     with _lock:
         yield
+
+
+def import_what_connecting_takes() -> None:
+    """Import what Python itself imports as soon as it looks up a host: without it, nobody could."""
+    import encodings.idna  # noqa: F401
 
 
 def _before_fork() -> None:
