@@ -6,12 +6,10 @@ from types import EllipsisType
 from typing import Any
 
 from taskworks import discovery
-from taskworks.backends.database import (
-    MAX_QUEUE_NAME,
-    DatabaseBackend,
-    refuse_to_wait_in_a_transaction,
-)
+from taskworks.backends.database import DatabaseBackend
+from taskworks.backends.refusals import MAX_QUEUE_NAME
 from taskworks.backends.shards import databases, databases_of, first_in_each
+from taskworks.backends.transactions import refuse_to_wait_in_a_transaction
 from taskworks.conf import nearest
 from taskworks.context import current_context
 from taskworks.exceptions import InvalidTask, InvalidTaskBackend, TaskNotFound

@@ -11,11 +11,8 @@ from django.utils.translation import gettext_noop as _
 
 from taskworks.actions import run_actions
 from taskworks.actions.run_actions import Answer, Verdict
-from taskworks.backends.database import (
-    CANCELLATION_OF_WAITING_RUN,
-    MAX_QUEUE_NAME,
-    DatabaseBackend,
-)
+from taskworks.backends.database import CANCELLATION_OF_WAITING_RUN, DatabaseBackend
+from taskworks.backends.refusals import MAX_QUEUE_NAME
 from taskworks.conf import nearest
 from taskworks.duties.sender import sender_of
 from taskworks.exceptions import InvalidTaskBackend

@@ -1,17 +1,28 @@
 """``DatabaseBackend``: stores runs in the project's database, for workers to execute."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from functools import cached_property, lru_cache, partial
+from datetime import datetime
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from django.apps import apps
 from django.core.checks import CheckMessage
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import transaction
 
 from taskworks import instruments, jsonvalue
 from taskworks.backends.enqueued_results import EnqueuedResults
+from taskworks.backends.new_runs import MakesRuns
+from taskworks.backends.refusals import (
+    MAX_QUEUE_NAME,
+    MAX_TASK_PATH,
+    refuse_bad_name,
+    refuse_bad_run_after,
+)
+from taskworks.backends.transactions import (
+    refuse_to_wait_in_a_transaction,
+    transaction_to_await,
+)
 from taskworks.backends.unique_tasks import (
     already_enqueued,
     keys_of,
@@ -20,13 +31,10 @@ from taskworks.backends.unique_tasks import (
     unique_of,
     validate_period,
 )
-from taskworks.conf import conf
-from taskworks.context import current_context
 from taskworks.database.shards import DATABASE, valid_database
 from taskworks.definition import (
     Task,
     as_enqueued,
-    options_changed,
     policy_of,
     unvalidated_copy,
     with_absolute_run_after,
@@ -38,13 +46,10 @@ from taskworks.exceptions import (
     TaskNotFound,
     TaskResultDoesNotExist,
 )
-from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, BaseTaskBackend, task_backends
+from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, task_backends
 from taskworks.framework import Task as StandardTask
 from taskworks.installed import refuse_without_app
-from taskworks.options.limits import Limit, limit_of
-from taskworks.options.names import is_name
-from taskworks.options.policy import ALONE, AT_MOST_ONCE, Policy, to_stored
-from taskworks.reserved_metadata import OF_PARENT
+from taskworks.options.policy import ALONE
 from taskworks.result import TaskResult
 from taskworks.signals import announce_cancelled, announce_enqueued
 from taskworks.steps.names import validate_step_name
@@ -53,17 +58,10 @@ if TYPE_CHECKING:
     from taskworks.backends.workflows import Workflows
     from taskworks.models import TaskRun
     from taskworks.store.enqueueing import Once
-    from taskworks.store.new_runs import NewRuns, Template
+    from taskworks.store.new_runs import NewRuns
     from taskworks.store.unique_runs import Standing
 
 # Models are imported inside functions: @task creates its backend before the apps are loaded.
-
-# In characters.
-MAX_ALIAS = 64
-MAX_QUEUE_NAME = 128
-MAX_TASK_PATH = 512
-
-MAX_TEMPLATES = 1000  # of tasks, kept per backend
 
 MAX_IDS_PER_QUERY = 900  # SQLite may allow only 999 variables
 
@@ -77,9 +75,6 @@ CANCELLATION_OF_SUPERSEDED_RUN = {
     "traceback": f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}: "
     "A newer run with the same unique key has superseded it.\n",
 }
-
-
-_Item = tuple[str, tuple[Any, Any]]  # how an error begins that is about it, args and kwargs
 
 
 class _Predecessor(NamedTuple):
@@ -98,7 +93,7 @@ class _Predecessor(NamedTuple):
         store(self.database).block(new, edges)
 
 
-class DatabaseBackend(BaseTaskBackend):
+class DatabaseBackend(MakesRuns):
     """
     Stores runs as rows of the project's database, in the caller's transaction: a run exists if and
     only if that commits. If a router, or ``OPTIONS["DATABASE"]``, puts the tables on another alias,
@@ -136,10 +131,10 @@ class DatabaseBackend(BaseTaskBackend):
             refuse_without_app()
         if not isinstance(task.priority, int | float) or task.priority != task.priority:
             raise InvalidTask("priority must be a whole number between -100 and 100.")
-        _validate_run_after(task.run_after)
+        refuse_bad_run_after(task.run_after)
         super().validate_task(with_absolute_run_after(task))
-        _validate_name("The queue name", task.queue_name, MAX_QUEUE_NAME)
-        _validate_name("The task's path", task.module_path, MAX_TASK_PATH)
+        refuse_bad_name("The queue name", task.queue_name, MAX_QUEUE_NAME)
+        refuse_bad_name("The task's path", task.module_path, MAX_TASK_PATH)
         if unique := unique_of(task):
             validate_period(unique, task, self)
 
@@ -393,80 +388,6 @@ class DatabaseBackend(BaseTaskBackend):
             self._store(results, after)
         return results
 
-    def new_runs(
-        self,
-        task: StandardTask,
-        arguments: Iterable[tuple[Any, Any]],
-        *,
-        several: bool = False,
-        names: Sequence[str] | None = None,
-    ) -> "NewRuns":
-        """
-        Return runs that are yet to be stored. Raise what ``enqueue`` raises; ``names`` are how the
-        errors begin that are about an item.
-        """
-        from taskworks.store.new_runs import NewRuns
-
-        self.validate_task(task)
-        template = self._template_of(task)
-        if parent := _parent():
-            template = template.noting({OF_PARENT: parent})
-        if template.policy.transactional:
-            _validate_transaction(template.policy, self.database)
-        limit = conf().max_json_size
-        items: Iterable[_Item] = (
-            zip(names, arguments, strict=True) if names else _named(arguments, several=several)
-        )
-        if template.limit is not None:
-            items = [*items]
-        texts = [
-            (
-                jsonvalue.stored_text([*args], f"{item}args", limit),
-                jsonvalue.stored_text(dict(kwargs), f"{item}kwargs", limit),
-            )
-            for item, (args, kwargs) in items
-        ]
-        lanes = None if template.limit is None else _lanes(template.limit, task, items)
-        return NewRuns(template, texts, task.run_after, lanes)
-
-    def _template_of(self, task: StandardTask) -> "Template":
-        """Return what the task's runs share, made once for tasks that will come again."""
-        if unique_of(task):  # which may differ from run to run, and changes nothing of this
-            task = unvalidated_copy(task, unique=None)
-        limit = _limit_of(task)
-        if task.run_after or getattr(task, "metadata", None) or getattr(task, "owner", None):
-            return self._new_template(task, limit)
-        try:
-            return self._templates(task, limit)
-        except TypeError:  # an option is not hashable
-            return self._new_template(task, limit)
-
-    @cached_property
-    def _templates(self) -> "Callable[[StandardTask, Limit | None], Template]":
-        return lru_cache(maxsize=MAX_TEMPLATES)(self._new_template)
-
-    def _new_template(self, task: StandardTask, limit: Limit | None) -> "Template":
-        from taskworks.store.new_runs import Template
-
-        definition = _validate_path(task)
-        _validate_name("The backend's alias", self.alias, MAX_ALIAS)
-        policy, changed = policy_of(task), options_changed(task, definition)
-        metadata = getattr(task, "metadata", None) or {}
-        columns = {
-            "backend": self.alias,
-            "queue_name": task.queue_name,
-            "task_path": task.module_path,
-            "callable_path": getattr(task, "callable_path", None),
-            "owner": getattr(task, "owner", None),
-            "limit_name": limit and limit.name,
-            "rank": -int(task.priority),
-            "executor": policy.executor,
-            "at_most_once": policy.delivery == AT_MOST_ONCE,
-            "options": to_stored(changed) if changed else {},
-            "metadata": jsonvalue.round_trip(metadata, "metadata"),
-        }
-        return Template(columns, policy, limit)
-
     def _store(self, results: EnqueuedResults, after: _Predecessor | None) -> None:
         from taskworks.store import store
 
@@ -532,117 +453,7 @@ def _executor_of_task(run: "TaskRun") -> str | None:
         return None
 
 
-def _parent() -> str | None:
-    """Return the id of the stored run whose task enqueues here; None outside of one."""
-    context = current_context()
-    if context is None:
-        return None
-    run = context.task_result
-    is_stored = isinstance(task_backends[run.backend], DatabaseBackend)
-    return run.id if is_stored else None
-
-
-def transaction_to_await(alias: str, *, wanted: bool) -> str | None:
-    """
-    Return the alias on whose commit a run is to be stored; None to store it now.
-
-    A run is stored in a transaction that is open on the tables' alias, unless ``wanted``. If the
-    tables are in the default database, transactions on other aliases do not matter, unless
-    ``wanted``.
-    """
-    if connections[alias].in_atomic_block:
-        return alias if wanted else None
-    if alias == DEFAULT_DB_ALIAS and not wanted:
-        return None
-    in_transaction = [c.alias for c in connections.all(initialized_only=True) if c.in_atomic_block]
-    if DEFAULT_DB_ALIAS in in_transaction:
-        return DEFAULT_DB_ALIAS
-    return next(iter(in_transaction), None)
-
-
-def refuse_to_wait_in_a_transaction(alias: str, what: str = "a run") -> None:
-    """Raise RuntimeError in a transaction on this alias, unless it is that of a ``TestCase``."""
-    blocks = connections[alias].atomic_blocks
-    if any(not getattr(block, "_from_testcase", False) for block in blocks):
-        raise RuntimeError(
-            f"Cannot wait for {what} inside a transaction on {alias!r}: workers do not see what it "
-            "has written, and it may not see what they write. Wait after the commit."
-        )
-
-
 def _chunks(ids: Iterable[Any]) -> Iterator[list[Any]]:
     remaining = [*ids]
     for start in range(0, len(remaining), MAX_IDS_PER_QUERY):
         yield remaining[start : start + MAX_IDS_PER_QUERY]
-
-
-def _limit_of(task: StandardTask) -> Limit | None:
-    """Return the task's limit; raise InvalidTask if nobody declares it, or it does not fit."""
-    given = getattr(task, "limit", None)
-    if given is None:
-        return None
-    limit = limit_of(given)
-    limit.refuse_function(task.func, takes_context=task.takes_context)
-    return limit
-
-
-def _lanes(limit: Limit, task: StandardTask, items: Iterable["_Item"]) -> list[str]:
-    """Return the lane of each item; raise as ``Limit.lane``, with what the item is called."""
-    lanes = []
-    for item, (args, kwargs) in items:
-        try:
-            lanes.append(limit.lane(task.func, args, kwargs, takes_context=task.takes_context))
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"{item}{error}") from None
-    return lanes
-
-
-def _named(arguments: Iterable[tuple[Any, Any]], *, several: bool) -> Iterator["_Item"]:
-    """Yield how an error begins that is about an item, and the item."""
-    for index, item in enumerate(arguments):
-        yield f"item {index}: " if several else "", item
-
-
-def _validate_run_after(run_after: Any) -> None:
-    if not isinstance(run_after, datetime | timedelta | None):
-        raise InvalidTask(
-            f"run_after must be a datetime, a timedelta or None, not {type(run_after).__name__}."
-        )
-    if isinstance(run_after, datetime) and run_after.tzinfo:
-        try:
-            run_after.astimezone(UTC)
-        except OverflowError:
-            raise InvalidTask(f"run_after is out of range: {run_after}.") from None
-
-
-def _validate_name(what: str, name: Any, limit: int) -> None:
-    if not is_name(name, limit):
-        raise InvalidTask(
-            f"{what} must be 1 to {limit} printable characters without surrounding spaces, "
-            f"not {name!r}."
-        )
-
-
-def _validate_transaction(policy: Policy, database: str) -> None:
-    from taskworks.execution.transaction import obstacle
-
-    if reason := obstacle(policy, database):
-        raise InvalidTask(reason)
-
-
-def _validate_path(task: StandardTask) -> StandardTask:
-    """Return the task at this path; raise InvalidTask if that is not the same function."""
-    path = task.module_path
-    try:
-        found = resolve(path)
-    except TaskNotFound as error:
-        raise InvalidTask(
-            f"Workers cannot import {path!r}: {error.reason}. Define the task in an importable "
-            "module, under the name of its function."
-        ) from error
-    if found.func is not task.func or path.startswith("__main__."):
-        raise InvalidTask(
-            f"No worker could find this task: {path!r} leads to something else. Define the task "
-            "in an importable module, under the name of its function."
-        )
-    return found

@@ -11,6 +11,10 @@ from django.db.transaction import TransactionManagementError
 
 from taskworks import instruments
 from taskworks.backends.new_members import Planner, results_of
+from taskworks.backends.transactions import (
+    refuse_to_wait_in_a_transaction,
+    transaction_to_await,
+)
 from taskworks.conf import nearest
 from taskworks.exceptions import (
     InvalidWorkflow,
@@ -62,8 +66,6 @@ class Workflows:
         self, workflow: "Workflow"
     ) -> tuple[WorkflowResult, dict[str, list[UUID]]]:
         """Do the same; return the ids of the runs of each step, too, in their order."""
-        from taskworks.backends.database import transaction_to_await
-
         planner = Planner(self._backend.alias)
         row = planner.plan(workflow)
         if alias := transaction_to_await(self._database, wanted=False):
@@ -134,8 +136,6 @@ class Workflows:
 
     def open_batch(self, workflow: "Workflow", jobs: str) -> tuple[WorkflowResult, UUID]:
         """Store a workflow at once; return its result, and the id of the group with this name."""
-        from taskworks.backends.database import transaction_to_await
-
         if alias := transaction_to_await(self._database, wanted=False):
             raise InvalidWorkflow(
                 f"A batch is stored as it is filled, and not when a transaction on {alias!r} "
@@ -275,8 +275,6 @@ class Workflows:
         return self.row(row.parent) if row.kind == Kind.GROUP and row.parent else row
 
     def refuse_to_wait_in_a_transaction(self) -> None:
-        from taskworks.backends.database import refuse_to_wait_in_a_transaction
-
         refuse_to_wait_in_a_transaction(self._database, "a workflow")
 
     # Change.

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from taskworks import durations
-from taskworks.backends.database import MAX_ALIAS, MAX_QUEUE_NAME, MAX_TASK_PATH
+from taskworks.backends.refusals import MAX_ALIAS, MAX_QUEUE_NAME, MAX_TASK_PATH
 from taskworks.conf import nearest
 from taskworks.database import clock
 from taskworks.filtering.arguments import Argument
