@@ -16,6 +16,7 @@ from taskworks.management.queue_commands import keyed, names_of
 from taskworks.management.reach import check_reachable
 from taskworks.models import Pause, RunState
 from taskworks.problems import RULES, look
+from taskworks.problems.situation import Situation
 from taskworks.store import census, store
 from taskworks.store.census import Working
 from taskworks.store.counting import Counted
@@ -40,7 +41,9 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     workers = census.workers(store())
     pauses = pausing.pauses()
     unattended = census.unattended(tallies, workers, {pause.scope for pause in pauses})
-    findings = look(store(), rules=OTHER_RULES)
+    situation = Situation(store())
+    situation.queues, situation.workers, situation.pauses = ready, workers, [*pauses]
+    findings = look(store(), rules=OTHER_RULES, situation=situation)
     if options["json"]:
         more = {
             "pauses": [*map(_pause_keyed, pauses)],
