@@ -26,8 +26,8 @@ from tests.worker.claiming.idleness import RARELY
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SURVEY = {
-    "postgresql": "(limit_name, backend, queue_name, executor) >",
-    "sqlite": "(limit_name, backend, queue_name, executor) >",
+    "postgresql": "WITH RECURSIVE found",
+    "sqlite": "WITH RECURSIVE found",
     "mysql": "MIN(limit_name) FROM `taskworks_taskrun`\n                WHERE",
 }
 NUMBER = 90
