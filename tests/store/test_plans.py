@@ -426,10 +426,11 @@ def test_ready_runs_are_counted_in_both_their_indexes(store: Store, limited: Non
 
 
 def test_more_than_are_counted_is_not_read(store: Store, limited: None) -> None:
+    of_probes = "MIN(" if connection.vendor == "mysql" else "line.lowest"
     with no_scan_of_most_rows():
-        _, *probes = plans(lambda: store.survey(cap=10), "MIN(")
-    assert len(probes) > 3
+        probes = plans(lambda: store.survey(cap=10), of_probes)
     for plan in probes:
+        assert "SCAN run" not in plan
         # Of MySQL and MariaDB: an answer that one look at the index gives, or that there is none.
         if "optimized away" not in plan and "No matching" not in plan:
             assert "taskworks_run_ready" in plan

@@ -55,6 +55,21 @@ def test_of_each_queue_all_that_is_ready(store: Store) -> None:
     assert third[:4] == ("second", 'it\'s "odd"\n', 1, False)
 
 
+def test_the_oldest_of_many_deep_queues_are_found_together(store: Store) -> None:
+    for number in range(30):
+        fill(4, queue_name=f"queue {number:02}", ago=number)
+    fill(1, queue_name="queue 07", ago=500, rank=3, executor="process")
+    with CaptureQueriesContext(connection) as captured:
+        states = store.survey(cap=2)
+    assert len(states) == 30
+    assert all(state.is_capped for state in states)
+    assert states[29].waited >= timedelta(seconds=29)
+    assert states[7].waited >= timedelta(seconds=500)
+    if connection.vendor != "mysql":  # which looks into each lane by itself
+        # For the first ranks, for those after them, and for whether there are more.
+        assert sum("line.lowest" in query["sql"] for query in captured) <= 3
+
+
 def test_the_oldest_is_found_behind_more_than_are_counted(store: Store) -> None:
     fill(20)
     fill(2, ago=500, rank=7)

@@ -18,6 +18,8 @@ from taskworks.store.limited_names import LimitedNames
 MAX_COUNTED_IN_ALL = 200_000  # ready runs of all queues
 MAX_QUEUES = 2000  # of one backend, and of all limits, that a look finds
 PER_STATEMENT = 100  # queues
+LINES_PER_STATEMENT = 400
+LOWEST = -(2**15)  # no rank is as low
 
 
 class QueueState(NamedTuple):
@@ -50,6 +52,14 @@ class _Part(NamedTuple):
     backend: str
     queue_name: str
     limit: str | None = None
+
+
+class _Line(NamedTuple):
+    """Ready runs of a part with the same executor and rank, of which the index has the oldest."""
+
+    part: _Part
+    executor: str
+    rank: int
 
 
 class Surveying(Claiming, LimitedNames):
@@ -95,8 +105,14 @@ class Surveying(Claiming, LimitedNames):
             rows = defaultdict(list)
             for place, *row in self._count_some(some, cap):
                 rows[place].append(row)
+            capped = [
+                part
+                for place, part in enumerate(some)
+                if part.limit is None and sum(count for _, count, _ in rows[place]) > cap
+            ]
+            oldest = self._oldest_of(capped)
             for place, part in enumerate(some):
-                yield part, self._state_of(part, rows[place], cap)
+                yield part, self._state_of(part, rows[place], cap, oldest.get(part))
 
     def _count_some(self, parts: Sequence[_Part], cap: int) -> list[tuple[Any, ...]]:
         """Return rows of a part's place, an executor, a number and the seconds of the oldest."""
@@ -112,39 +128,80 @@ class Surveying(Claiming, LimitedNames):
             parameters += [*clock, *values]
         return self._fetch(" UNION ALL ".join(statements), parameters)
 
-    def _state_of(self, part: _Part, rows: Iterable[Sequence[Any]], cap: int) -> QueueState:
+    def _state_of(
+        self, part: _Part, rows: Iterable[Sequence[Any]], cap: int, oldest: dict[str, float] | None
+    ) -> QueueState:
+        """Return the state, given the ages by executor if the rows are not all there are."""
         number = sum(count for _, count, _ in rows)
-        oldest = {executor: -float(seconds) for executor, _, seconds in rows}
-        is_capped = number > cap
-        if is_capped and part.limit is None:
-            oldest = self._oldest_of(part)
+        if oldest is None:
+            oldest = {executor: -float(seconds) for executor, _, seconds in rows}
         return QueueState(
             part.backend,
             part.queue_name,
             min(number, cap),
-            is_capped,
+            number > cap,
             timedelta(seconds=round(max([0.0, *oldest.values()]), 3)),  # SQLite's are not exact
             frozenset(oldest),
         )
 
-    def _oldest_of(self, part: _Part) -> dict[str, float]:
-        """Return the age of the oldest run by executor, with a probe of the index for each rank."""
-        seconds, clock = self._seconds_until("MIN(available_at)")
-        condition, values = self._condition(part)
-        rank = self.connection.ops.quote_name("rank")
-        ready = f"FROM {self._quoted(TaskRun)} WHERE {condition} AND executor = %s AND {rank}"
-        oldest: dict[str, float] = {}
-        for executor in LANES:
-            known = [*values, executor]
-            lowest = -(2**15)
-            while True:
-                [(lowest,)] = self._fetch(f"SELECT MIN({rank}) {ready} > %s", [*known, lowest])
-                if lowest is None:
-                    break
-                [(left,)] = self._fetch(f"SELECT {seconds} {ready} = %s", [*clock, *known, lowest])
-                if left is not None:
-                    oldest[executor] = max(oldest.get(executor, 0.0), -float(left))
+    def _oldest_of(self, parts: Sequence[_Part]) -> dict[_Part, dict[str, float]]:
+        """
+        Return the age of the oldest run by executor, with a probe of the index for each rank. Those
+        of all parts are looked for together, so that the statements are about as many as ranks.
+        """
+        oldest: dict[_Part, dict[str, float]] = {part: {} for part in parts}
+        lines = [_Line(part, executor, LOWEST) for part in parts for executor in LANES]
+        size = 1 if self.connection.vendor == "mysql" else LINES_PER_STATEMENT
+        while lines:
+            following: list[_Line] = []
+            for start in range(0, len(lines), size):
+                some = lines[start : start + size]
+                for place, left, rank in self._probe(some):
+                    part, executor, _ = line = some[place]
+                    if left is not None:
+                        known = oldest[part].get(executor, 0.0)
+                        oldest[part][executor] = max(known, -float(left))
+                    if rank is not None:
+                        following.append(line._replace(rank=rank))
+            lines = following
         return oldest
+
+    def _probe(self, lines: Sequence[_Line]) -> list[tuple[Any, ...]]:
+        """Return rows of a line's place, the seconds of its oldest run, and the rank after it."""
+        if self.connection.vendor == "mysql":  # which would read all of a lane for several
+            [line] = lines
+            return [(0, *self._probe_one(line))]
+        rank = self.connection.ops.quote_name("rank")
+        seconds, clock = self._seconds_until("available_at")
+        ready = f"""
+            FROM {self._quoted(TaskRun)} AS run WHERE state = 'ready' AND {self._unlimited}
+            AND run.backend = line.backend AND run.queue_name = line.queue
+            AND run.executor = line.executor AND run.{rank}"""
+        given = ["SELECT %s AS place, %s AS backend, %s AS queue, %s AS executor, %s AS lowest"]
+        given += ["SELECT %s, %s, %s, %s, %s"] * (len(lines) - 1)
+        statement = f"""
+            SELECT place,
+                (SELECT {seconds} {ready} = line.lowest ORDER BY run.available_at LIMIT 1),
+                (SELECT run.{rank} {ready} > line.lowest ORDER BY run.{rank} LIMIT 1)
+            FROM ({" UNION ALL ".join(given)}) AS line"""  # noqa: S608 - names
+        values = [
+            value
+            for place, (part, executor, lowest) in enumerate(lines)
+            for value in (place, part.backend, part.queue_name, executor, lowest)
+        ]
+        return self._fetch(statement, [*clock, *values])
+
+    def _probe_one(self, line: _Line) -> tuple[Any, Any]:
+        seconds, clock = self._seconds_until("MIN(available_at)")
+        rank = self.connection.ops.quote_name("rank")
+        condition, values = self._condition(line.part)
+        ready = f"FROM {self._quoted(TaskRun)} WHERE {condition} AND executor = %s AND {rank}"
+        known = [*values, line.executor, line.rank]
+        left = None
+        if line.rank != LOWEST:
+            [(left,)] = self._fetch(f"SELECT {seconds} {ready} = %s", [*clock, *known])
+        [(following,)] = self._fetch(f"SELECT MIN({rank}) {ready} > %s", known)
+        return left, following
 
     def _condition(self, part: _Part) -> tuple[str, list[Any]]:
         values = [part.backend, part.queue_name]
