@@ -82,7 +82,7 @@ def test_a_heartbeat_goes_on_as_long_as_it_finds_some(
 def test_10_000_are_mended_within_a_minute(
     store: Store, settings: Any, kind: Callable[[], Workflow], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Not counting how long this machine takes, which is printed."""
+    """In few statements; how long this machine takes, which may be busy, is printed."""
     settings.TASKWORKS = {"HEARTBEAT_INTERVAL": 5.0, "WORKER_TIMEOUT": 30.0}
     missed(kind(), 10_000)
     rows = Row.objects.count()
@@ -96,7 +96,7 @@ def test_10_000_are_mended_within_a_minute(
         took.append(time.monotonic() - began)
         statements += len(queries)
     assert not callbacks.exists()
-    assert len(took) <= rows // 1000 + 1
+    assert statements <= rows // 2
     if kind is with_a_callback:
         assert TaskRun.objects.ready().unlimited().count() == 10_000
     with capsys.disabled():
