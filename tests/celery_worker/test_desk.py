@@ -49,7 +49,7 @@ def desk(app: Celery) -> Iterator[Desk]:
         task_backends["celery"],  # type: ignore[arg-type]
         celery_worker,
         MainThread(celery_worker),
-        partial(CeleryThreads, celery_worker, make_request),
+        partial(CeleryThreads, MainThread(celery_worker), celery_worker, make_request),
         lambda desk: None,
     )
     pool.on_stop()

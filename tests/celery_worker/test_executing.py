@@ -20,7 +20,7 @@ from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("worker")]
 
-OTHERS = [("threads", "rabbitmq"), ("solo", "rabbitmq")]
+OTHERS = [("prefork", "rabbitmq"), ("threads", "rabbitmq"), ("solo", "rabbitmq")]
 
 
 @pytest.fixture
@@ -31,6 +31,7 @@ def _django_db_helper() -> None:
 @pytest.fixture(
     scope="module",
     params=[
+        ("prefork", "redis"),
         ("threads", "redis"),
         pytest.param(("solo", "redis"), marks=pytest.mark.not_every_day),
         *(pytest.param(one, marks=on_request) for one in OTHERS),

@@ -83,6 +83,10 @@ class Desk:
         if self._tickets:
             self._tickets.hear(ticket)
 
+    def heed_new_connection(self) -> None:
+        """Celery has a new connection to its broker."""
+        self._pools.heed_new_connection()
+
     def ask(self) -> None:
         """Have it claim nothing more, and end when its runs have, or soon after."""
         self._asked.put(None)
@@ -105,6 +109,10 @@ class Desk:
                 continue
             self._asked.put(None)
             self.worker.stop()
+
+    def end_what_is_executed(self) -> None:
+        """End what Celery's pool executes, if that is possible."""
+        self._pools.end_what_is_executed()
 
     @property
     def executing(self) -> int:

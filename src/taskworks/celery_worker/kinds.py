@@ -5,11 +5,17 @@ from typing import Any
 
 from taskworks.celery_worker.main_thread import MainThread
 from taskworks.celery_worker.pools import MakeThreads
+from taskworks.celery_worker.prefork import CeleryPrefork
 from taskworks.celery_worker.sharing import MakeRequest
 from taskworks.celery_worker.threads import CelerySolo, CeleryThreads
 
-THREADS, SOLO = "threads", "solo"
-KINDS = {"celery.concurrency.thread": THREADS, "celery.concurrency.solo": SOLO}
+PREFORK, THREADS, SOLO = "prefork", "threads", "solo"
+KINDS = {
+    "celery.concurrency.prefork": PREFORK,
+    "celery.concurrency.thread": THREADS,
+    "celery.concurrency.solo": SOLO,
+}
+POOLS = {PREFORK: CeleryPrefork, THREADS: CeleryThreads, SOLO: CelerySolo}
 
 
 def kind_of(celery_worker: Any) -> str:
@@ -19,8 +25,8 @@ def kind_of(celery_worker: Any) -> str:
     if kind is None:
         raise SystemExit(
             f"This worker has the pool {module.rpartition('.')[2]!r}, which cannot execute the "
-            "runs of a taskworks.backends.celery.CeleryBackend: start it with --pool threads or "
-            "--pool solo."
+            "runs of a taskworks.backends.celery.CeleryBackend: start it with --pool prefork, "
+            "--pool threads or --pool solo."
         )
     if celery_worker.autoscale and not hasattr(celery_worker.pool, "grow"):
         raise SystemExit(
@@ -41,6 +47,4 @@ def how_to_make_threads(
     celery_worker: Any, main_thread: MainThread, make_request: MakeRequest
 ) -> MakeThreads:
     """Return what makes the pool for functions, out of Celery's."""
-    if kind_of(celery_worker) == SOLO:
-        return partial(CelerySolo, main_thread, celery_worker, make_request)
-    return partial(CeleryThreads, celery_worker, make_request)
+    return partial(POOLS[kind_of(celery_worker)], main_thread, celery_worker, make_request)

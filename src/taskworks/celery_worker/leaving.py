@@ -37,7 +37,8 @@ def leave_after_celery(celery_worker: Any, of_ours: Callable[[], int]) -> None:
 
 def _wait_for_celery(pool: Any, of_ours: Callable[[], int]) -> None:
     executor = getattr(pool, "executor", None)
-    if executor is None:  # its pool is the main thread, which is here
+    if executor is None:  # its pool is that of child processes, or the main thread, which is here
+        pool.stop()
         return
     executor.shutdown(wait=False, cancel_futures=True)  # what has not begun, the broker keeps
     # By its threads: a task that is not active any more may not have been acknowledged yet.

@@ -20,6 +20,14 @@ class CeleryPools(Pools):
         # At once, and not with the first run: how many it can execute changes from the beginning.
         self._pools[THREAD] = self._threads = make_threads(sender, done)
 
+    def heed_new_connection(self) -> None:
+        """Celery has a new connection to its broker."""
+        self._threads.heed_new_connection()
+
+    def end_what_is_executed(self) -> None:
+        """End what Celery's pool executes, if that is possible."""
+        self._threads.close()
+
     @property
     def executing(self) -> int:
         """How many runs Celery's pool executes at this moment."""

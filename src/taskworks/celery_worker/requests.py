@@ -66,9 +66,10 @@ class Requests:
             request = self._requests[attempt] = self._make(attempt)
             state.task_reserved(request)
 
-    def begin(self, attempt: Attempt) -> None:
-        """Note that it is executed."""
+    def begin(self, attempt: Attempt, pid: int | None = None) -> None:
+        """Note that it is executed, by the child process with this id or by this process."""
         request = self._requests[attempt]
+        request.worker_pid = pid or request.worker_pid
         request.time_start = time.time()
         state.task_accepted(request)
 

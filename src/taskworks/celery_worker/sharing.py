@@ -52,9 +52,12 @@ class SharedPool(Pool):
             self.requests.end(attempt)
         return withdrawn
 
-    def note_begin(self, attempt: Attempt) -> None:
-        """Note that the attempt has got a slot."""
-        self.requests.begin(attempt)
+    def heed_new_connection(self) -> None:
+        """Celery has a new connection to its broker."""
+
+    def note_begin(self, attempt: Attempt, pid: int | None = None) -> None:
+        """Note that the attempt has got a slot, in the child process with this id if it is one."""
+        self.requests.begin(attempt, pid)
         self._count(1)
 
     def note_end(self, attempt: Attempt) -> None:

@@ -65,6 +65,8 @@ class DeskStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no t
     def register_with_event_loop(self, celery_worker: Any, hub: Any) -> None:
         """Celery calls this with each connection to its broker."""
         self._main_thread.listen(hub)
+        for desk in self._desks:
+            desk.heed_new_connection()
 
     def start(self, celery_worker: Any) -> None:
         if self._kind == SOLO:
@@ -107,6 +109,7 @@ class DeskStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no t
         self.release()
         for desk in self._desks:
             desk.join(COLD_WITHIN)
+            desk.end_what_is_executed()
 
     def release(self) -> None:
         """Give back all runs at once: Celery shuts down cold. Safe in a signal handler."""

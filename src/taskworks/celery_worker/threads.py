@@ -18,9 +18,14 @@ class CeleryThreads(SharedPool, ThreadPool):
     """Celery's threads, which execute its own tasks as well."""
 
     def __init__(
-        self, celery_worker: Any, make_request: MakeRequest, sender: type, done: Done
+        self,
+        main_thread: MainThread,
+        celery_worker: Any,
+        make_request: MakeRequest,
+        sender: type,
+        done: Done,
     ) -> None:
-        self._celery_pool = celery_worker.pool
+        self._main_thread, self._celery_pool = main_thread, celery_worker.pool
         self.requests = Requests(make_request)
         super().__init__(self._celery_pool.limit, sender, done)
 
@@ -59,17 +64,6 @@ class CelerySolo(CeleryThreads):
     """The main thread. It executes what Celery and the worker give it, one after another."""
 
     new_guard = MainThreadGuard
-
-    def __init__(
-        self,
-        main_thread: MainThread,
-        celery_worker: Any,
-        make_request: MakeRequest,
-        sender: type,
-        done: Done,
-    ) -> None:
-        self._main_thread = main_thread
-        super().__init__(celery_worker, make_request, sender, done)
 
     @property
     def room(self) -> int:

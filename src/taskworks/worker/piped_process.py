@@ -8,10 +8,37 @@ import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from multiprocessing.connection import Connection
 from typing import Any
 
 
-class PipedProcess:
+class Line:
+    """This process's end of a pipe to a child process."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._sending = threading.Lock()
+
+    def send(self, message: Any) -> None:
+        """Send a message, unless the process has ended, which ``receive`` will show."""
+        with self._sending, suppress(OSError):
+            self.connection.send(message)
+
+    def receive(self, within: float | None = None) -> Any:
+        """Return its next message; raise EOFError or OSError if it has ended, or sends none."""
+        if within is not None and not self.connection.poll(within):
+            raise TimeoutError(f"A child process sends nothing for {within} s.")
+        return self.connection.recv()
+
+    def close(self) -> None:
+        """End the pipe, even if a process that was forked from this one holds it open too."""
+        with self._sending:
+            with suppress(OSError), socket.socket(fileno=os.dup(self.connection.fileno())) as pipe:
+                pipe.shutdown(socket.SHUT_RDWR)
+            self.connection.close()
+
+
+class PipedProcess(Line):
     """
     A process with a pipe to this one, whose end tells each side of the other's death. It has a
     process group of its own, so that Ctrl-C in a terminal does not reach it. Spawned, never forked.
@@ -29,8 +56,8 @@ class PipedProcess:
         ``variable``, and what ``environment`` says; ``options`` are those of ``subprocess.Popen``.
         Raise OSError if it cannot be started.
         """
-        self._sending = threading.Lock()
-        self.connection, theirs = multiprocessing.Pipe()
+        ours, theirs = multiprocessing.Pipe()
+        super().__init__(ours)
         try:
             with theirs:
                 self._process = subprocess.Popen(  # noqa: S603 - our own words
@@ -57,24 +84,6 @@ class PipedProcess:
     def exit_code(self) -> int | None:
         """Its exit code, negative for a signal; None while it lives."""
         return self._process.poll()
-
-    def send(self, message: Any) -> None:
-        """Send a message, unless the process has ended, which ``receive`` will show."""
-        with self._sending, suppress(OSError):
-            self.connection.send(message)
-
-    def receive(self, within: float | None = None) -> Any:
-        """Return its next message; raise EOFError or OSError if it has ended, or sends none."""
-        if within is not None and not self.connection.poll(within):
-            raise TimeoutError(f"A child process sends nothing for {within} s.")
-        return self.connection.recv()
-
-    def close(self) -> None:
-        """End the pipe, even if a process that was forked from this one holds it open too."""
-        with self._sending:
-            with suppress(OSError), socket.socket(fileno=os.dup(self.connection.fileno())) as pipe:
-                pipe.shutdown(socket.SHUT_RDWR)
-            self.connection.close()
 
     def wait(self, seconds: float) -> int:
         """Return its exit code; end it, and all that it has started, if it lives after that."""

@@ -12,7 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from itertools import count
 from multiprocessing.connection import Connection
@@ -54,9 +54,16 @@ from taskworks.worker.pools.messages import (
     ProgressWritten,
     StepAnswered,
     StepAsked,
+    TurnBegun,
+    TurnEnded,
 )
 
 REPORT_INTERVAL = 0.1  # seconds between two reports of progress
+
+# Of which the worker decides what they mean. They are not ignored, or programs that a task starts
+# would inherit that.
+WORKERS_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
 PR_SET_PDEATHSIG = 1
 
 
@@ -64,19 +71,25 @@ def work(descriptor: int, exit_timeout: float) -> None:
     """Execute what the worker orders, until it closes the pipe or has gone; then leave."""
     log_by_default()
     connection = Connection(descriptor)
-    _keep_from_programs(connection)
-    child = ChildMain(connection)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-        # Its worker decides. Not SIG_IGN, which programs that a task starts would inherit.
-        signal.signal(number, lambda *_: child.leave_if_orphaned())
+    keep_from_programs(connection)
+    workers_life = WorkersLife()
+    child = ChildMain(connection, workers_life)
+
+    def leave_if_orphaned(*of_signal: Any) -> None:
+        if workers_life.is_over:  # a process that it has forked may hold the pipe open
+            child.leave()
+
+    for number in WORKERS_SIGNALS:
+        signal.signal(number, leave_if_orphaned)
+    child.start()
     with keeping_lines():
-        child.work()
+        child.work(ChildReady())
     connection.close()
     _limit_the_exit(exit_timeout)
     leave_connections()
 
 
-def _keep_from_programs(connection: Connection) -> None:
+def keep_from_programs(connection: Connection) -> None:
     """See to it that programs that a task leaves behind do not hold the pipe open."""
     os.set_inheritable(connection.fileno(), False)
     os.register_at_fork(after_in_child=connection.close)
@@ -123,9 +136,15 @@ class WorkersLife:
 class ChildMain:
     """The child's end of the pipe, and its four threads."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        while_executing: AbstractContextManager[None],
+        new_guard: Callable[[], ThreadGuard] = ThreadGuard,
+    ) -> None:
         self._connection = connection
-        self._workers_life = WorkersLife()
+        self._while_executing, self._new_guard = while_executing, new_guard
+        self.is_over = False  # the worker has gone, or has ended the pipe
         self._sending = threading.Lock()
         self._orders: SimpleQueue[_Current | None] = SimpleQueue()  # None: leave
         self._current: _Current | None = None
@@ -134,29 +153,31 @@ class ChildMain:
         self._requests: SimpleQueue[StepAsked] = SimpleQueue()
         self._has_asked: SimpleQueue[None] = SimpleQueue()
 
-    def work(self) -> None:
-        """Return when the pipe has ended while nothing is executed."""
+    def start(self) -> None:
+        """Start the threads."""
         threading.Thread(target=self._listen, name="taskworks-listen", daemon=True).start()
         threading.Thread(target=self._report, name="taskworks-report", daemon=True).start()
         threading.Thread(target=self._pass_on, name="taskworks-steps", daemon=True).start()
-        with suppress(OSError):  # the worker has gone while something was sent
-            self._send(ChildReady())
-            while current := self._orders.get():
-                self._execute(current)
 
     # In the main thread.
 
-    def leave_if_orphaned(self) -> None:
-        """Leave if the worker has died; a process that it has forked may hold the pipe open."""
-        if self._workers_life.is_over:
-            self._orders.put(None)
+    def work(self, ready: ChildReady | TurnBegun) -> None:
+        """Say so; return when the pipe has ended while nothing is executed, or the turn has."""
+        with suppress(OSError):  # the worker has gone while something was sent
+            self._send(ready)
+            while current := self._orders.get():
+                self._execute(current)
+
+    def leave(self) -> None:
+        """Take no more orders, once those that have come are executed."""
+        self._orders.put(None)
 
     def _execute(self, current: "_Current") -> None:
         current.attempt.on_progress = lambda attempt: self._progress.put(None)
         current.attempt.on_request = current.asking(self._ask)
         self._send(AttemptBegun())
         forget_queries()
-        with self._workers_life:
+        with self._while_executing:
             outcome = current.execute()
         _flush()
         with self._sending:
@@ -185,12 +206,15 @@ class ChildMain:
             exit_code = 1
         if self._current:  # nobody wants its outcome, and another worker may be executing the run
             os._exit(exit_code)
-        self._orders.put(None)
+        self.is_over = True
+        self.leave()
 
     def _hear(self, message: Any) -> None:
         if isinstance(message, AttemptOrdered):
-            self._current = _Current(message)
+            self._current = _Current(message, self._new_guard())
             self._orders.put(self._current)
+        elif isinstance(message, TurnEnded):
+            self.leave()
         elif (current := self._current) and message.number == current.number:
             current.hear(message)
 
@@ -239,14 +263,14 @@ class ChildMain:
 class _Current:
     """The attempt that is executed now."""
 
-    def __init__(self, order: AttemptOrdered) -> None:
+    def __init__(self, order: AttemptOrdered, guard: ThreadGuard) -> None:
         self.number = order.number
         order.run.expires_at = None  # its worker has checked that, and has counted the attempt
         self.attempt = Attempt(order.run, order.worker_id, order.claimed)
         if order.cancel_requested:
             self.attempt.channel.cancel_requested = True
         self.attempt.finisher = store_for(order.run.backend)
-        self.attempt.guard = self._guard = ThreadGuard()
+        self.attempt.guard = self._guard = guard
         self._sender = order.sender
         self._requests = count(1)
         self._asked: dict[int, Callable[[Any], None]] = {}

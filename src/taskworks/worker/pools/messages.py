@@ -54,12 +54,25 @@ class StepAnswered:
     answer: Any
 
 
+@dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """Execute no more in this turn; only a child that is Celery's has turns."""
+
+
 # From the child.
 
 
 @dataclass(frozen=True, slots=True)
 class ChildReady:
     """The child has started, and takes orders."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnBegun:
+    """A child that is Celery's takes orders, until its turn has ended."""
+
+    number: int  # of the turn
+    pid: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,44 +7,26 @@ import sys
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from itertools import count
 from queue import SimpleQueue
-from typing import Any
 
 from django.db import connections
 
 from taskworks import real_time as time
 from taskworks.exceptions import TaskCrashed
-from taskworks.execution import (
-    Attempt,
-    Guard,
-    Outcome,
-    Postponed,
-    Reason,
-    Released,
-    cancellation,
-    judge,
-    judge_crash,
-)
+from taskworks.execution import Attempt, Outcome, Postponed, Released, cancellation, judge
 from taskworks.logs import steady_logger
 from taskworks.worker.piped_process import PipedProcess, exit_in_words
-from taskworks.worker.pools.messages import (
-    AttemptBegun,
-    AttemptEnded,
-    AttemptOrdered,
-    CancelRequested,
-    InterruptRequested,
-    ProgressReported,
-    ProgressWritten,
-    StepAnswered,
-    StepAsked,
+from taskworks.worker.pools.ordering import (
+    ANSWER_TIMEOUT,
+    ChildGuard,
+    carry_out,
+    outcome_of_death,
 )
 from taskworks.worker.pools.pool import Done, Pool
 
 MAX_SPAWNS = 3  # tries to have a child that lives long enough to begin an attempt
 SPAWN_AGAIN_AFTER = timedelta(seconds=10)
-ANSWER_TIMEOUT = 60.0  # seconds for a child to be ready, and to begin what it is given
 EXIT_TIMEOUT = 5.0  # seconds for a child to leave: for its exit handlers, and for its threads
 DEATH_TIMEOUT = 1.0  # seconds for a child to end that has closed its pipe during an attempt
 KILL_TIMEOUT = 1.0  # seconds more until a child that is killed has ended
@@ -141,53 +123,6 @@ class ProcessPool(Pool):
             return judge(attempt, error)
 
 
-class ChildGuard(Guard):
-    """How to stop an attempt that is executed, or about to be, in a child process."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lock = threading.Lock()
-        self._child: TaskProcess | None = None
-        self._number = 0
-        self._is_ordered = self._is_withdrawn = False
-
-    def attach(self, child: "TaskProcess", number: int) -> bool:
-        """Note the child and the number of the order; return False if it was withdrawn before."""
-        with self._lock:
-            if not self._is_withdrawn:
-                self._child, self._number = child, number
-                self._is_ordered = True
-            return not self._is_withdrawn
-
-    def detach(self) -> None:
-        """Forget the child: the attempt is over, and its next one is another's."""
-        with self._lock:
-            self._child = None
-
-    def request_cancel(self) -> None:
-        with self._lock:
-            if self._child:
-                self._child.send(CancelRequested(self._number))
-
-    def cancel_before_start(self) -> bool:
-        with self._lock:
-            self._is_withdrawn = self._is_withdrawn or not self._is_ordered
-            return self._is_withdrawn
-
-    def interrupt(self, reason: Reason) -> None:
-        with self._lock:
-            if self._child:
-                self.reason = self.reason or reason
-                self._child.send(InterruptRequested(self._number, reason))
-
-    def kill(self, reason: Reason) -> bool:
-        with self._lock:
-            if self._child:
-                self.reason = self.reason or reason
-                self._child.kill()
-        return True
-
-
 class Slot:
     """Executes one attempt after another, in one child after another."""
 
@@ -256,56 +191,13 @@ class Slot:
 
     def _execute_in(self, child: "TaskProcess", attempt: Attempt) -> Outcome | None:
         """Return the outcome; None if the child was dead before the attempt began."""
-        guard, number = attempt.guard, next(self._numbers)
-        assert isinstance(guard, ChildGuard)  # noqa: S101
-        if not guard.attach(child, number):
-            return Released()
         try:
-            child.send(self._order(attempt, number))
-            return self._follow(attempt, child, number)
+            return carry_out(attempt, child, next(self._numbers), self._sender)
         except (EOFError, OSError):
-            exit_code = child.end(DEATH_TIMEOUT)
-            return self._outcome_of_death(attempt, exit_code) if attempt.began else None
-        except BaseException:
-            child.kill()  # whatever it sends now would be taken for the next attempt's
-            raise
+            how = exit_in_words(child.end(DEATH_TIMEOUT))
+            return outcome_of_death(attempt, how, is_wanted=self._is_closed)
         finally:
-            guard.detach()
             self._replace_if_due(child)
-
-    def _outcome_of_death(self, attempt: Attempt, exit_code: int) -> Outcome:
-        if reason := attempt.guard.reason:
-            return judge(attempt, reason.exception())
-        if self._is_closed:
-            return attempt.abandon()
-        error = TaskCrashed(f"Its process {exit_in_words(exit_code)}.")
-        return judge_crash(attempt, error)
-
-    def _order(self, attempt: Attempt, number: int) -> AttemptOrdered:
-        return AttemptOrdered(
-            number,
-            attempt.run,
-            attempt.worker_id,
-            attempt.claimed,
-            attempt.is_cancelled,
-            self._sender,
-        )
-
-    def _follow(self, attempt: Attempt, child: "TaskProcess", number: int) -> Outcome:
-        while True:
-            match child.receive(ANSWER_TIMEOUT if attempt.began is None else None):
-                case AttemptBegun():
-                    attempt.begin()
-                case ProgressReported(columns, changes):
-                    written = partial(child.send, ProgressWritten(number, changes))
-                    attempt.channel.adopt(columns, written)
-                case StepAsked(asked_by, request, asked):
-                    if asked_by == number:
-                        attempt.ask(asked, partial(child.answer, number, request))
-                case AttemptEnded(outcome, memory, seen_by):
-                    child.tasks += 1
-                    child.memory, attempt.seen_by = memory, seen_by
-                    return outcome
 
     def _replace_if_due(self, child: "TaskProcess") -> None:
         if self._is_closed or child.is_dying or self._recycling.is_due(child.tasks, child.memory):
@@ -324,10 +216,6 @@ class TaskProcess(PipedProcess):
             PIPE_VARIABLE,
             stdin=subprocess.DEVNULL,
         )
-
-    def answer(self, number: int, request: int, answer: Any) -> None:
-        """Send the answer to a request of the task that has the order with this number."""
-        self.send(StepAnswered(number, request, answer))
 
     def kill(self) -> None:
         """End it and what it has started, at once."""

@@ -1,0 +1,263 @@
+"""
+The pool for functions with ``-P prefork``: Celery's child processes.
+
+Celery is asked for *turns*, and is told no more of what happens in them. A child that has one
+connects to this process, and executes some runs, one after another, as it is ordered from here.
+"""
+
+import re
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from itertools import count
+from multiprocessing.connection import Connection
+from os import kill
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from billiard.exceptions import WorkerLostError
+
+from taskworks import real_time as time
+from taskworks.celery_worker.forking import keep_apart
+from taskworks.celery_worker.main_thread import MainThread
+from taskworks.celery_worker.meeting_place import MeetingPlace
+from taskworks.celery_worker.prefork_child import take_turn
+from taskworks.celery_worker.sharing import MakeRequest
+from taskworks.celery_worker.threads import RUNS_A_JOB, CeleryThreads
+from taskworks.execution import Attempt, Guard, Outcome, Released, judge
+from taskworks.logs import steady_logger
+from taskworks.worker.piped_process import Line, exit_in_words
+from taskworks.worker.pools import Done
+from taskworks.worker.pools.messages import TurnBegun, TurnEnded
+from taskworks.worker.pools.ordering import ChildGuard, carry_out, outcome_of_death
+
+DEATH_TIMEOUT = 1.0  # seconds for Celery to say how a child has ended
+EXIT_TIMEOUT = 2.0  # seconds for the children that are killed, and what is written of them
+ASK_AGAIN_AFTER = 1.0  # seconds, if a child could not take its turn
+FOR_EVER = 10 * 365 * 86_400.0  # seconds: Celery's time limits are not for runs
+
+logger = steady_logger(__name__)
+
+
+class CelerysChild(Line):
+    """A child process of Celery's, as this process sees it from its first turn on."""
+
+    tasks = memory = 0
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        keep_apart(connection)
+        self.has_ended = False
+        self.orders = count(1)  # their numbers
+        self.pid = 0  # it says that when it has a turn
+        self._deaths: SimpleQueue[str] = SimpleQueue()
+
+    def kill(self) -> None:
+        """End it at once."""
+        with suppress(ProcessLookupError):
+            kill(self.pid, signal.SIGKILL)
+
+    def note_death(self, how: str) -> None:
+        """Note, in words, how it has ended."""
+        self._deaths.put(how)
+
+    def death(self) -> str:
+        """End it if it has not ended. Return how it has, if Celery says so in time."""
+        self.has_ended = True
+        self.close()
+        try:
+            return self._deaths.get(timeout=DEATH_TIMEOUT)
+        except Empty:
+            return "has ended"
+
+
+class CeleryPrefork(CeleryThreads):
+    """Celery's child processes, which execute its own tasks as well."""
+
+    def __init__(
+        self,
+        main_thread: MainThread,
+        celery_worker: Any,
+        make_request: MakeRequest,
+        sender: type,
+        done: Done,
+    ) -> None:
+        self._celery_worker = celery_worker
+        super().__init__(main_thread, celery_worker, make_request, sender, done)
+        self._turns = count(1)
+        self._asked: set[int] = set()  # turns that have not begun
+        self._having: dict[int, CelerysChild] = {}  # those that have one
+        self._is_closed = False
+        self._meeting_place = MeetingPlace(self._serve)
+
+    # How much it executes.
+
+    @property
+    def celerys_size(self) -> int:
+        scaler = self._autoscaler
+        return int(scaler.max_concurrency if scaler else self._celery_pool.num_processes)
+
+    @property
+    def room(self) -> int:
+        """As of any pool; none while Celery has no broker, which is all that it then waits for."""
+        return super().room if self._has_no_hub or self._main_thread.is_connected else 0
+
+    @property
+    def _autoscaler(self) -> Any:
+        return getattr(self._celery_worker, "autoscaler", None)
+
+    @property
+    def _has_no_hub(self) -> bool:
+        return self._celery_worker.hub is None
+
+    # Ask for turns.
+
+    def heed_new_connection(self) -> None:
+        """Ask again: Celery forgets what waits for a child when it loses its broker."""
+        for number in [*self._asked]:
+            if self._take_off(number):
+                self._hand_over()
+
+    def _hand_over(self) -> None:
+        number = next(self._turns)
+        self._asked.add(number)
+        if self._has_no_hub:
+            self._ask(number)
+        else:
+            self._main_thread.call_soon(partial(self._ask, number))
+
+    def _ask(self, number: int) -> None:
+        """Ask Celery to have a child take a turn. Called in the main thread if there is a hub."""
+        if number not in self._asked:  # it was asked for another one instead
+            return
+        self._celery_pool.apply_async(
+            take_turn,
+            (self._meeting_place.address, number),
+            callback=_ignore,
+            error_callback=partial(self._note_failure, number),
+            **self._limits(),
+        )
+        if self._autoscaler:
+            self._autoscaler.maybe_scale(number)
+
+    def _limits(self) -> dict[str, float]:
+        """Return what keeps Celery's time limits away, where they are set."""
+        pool = self._celery_pool._pool
+        limits = {"timeout": pool.timeout, "soft_timeout": pool.soft_timeout}
+        return {name: FOR_EVER for name, seconds in limits.items() if seconds}
+
+    def _note_failure(self, number: int, failure: Any) -> None:
+        """Celery calls this in the main thread if a child has died in its turn, or failed."""
+        error = failure.exception
+        if child := self._having.pop(number, None):
+            child.note_death(_in_words(str(error)))
+        elif self._take_off(number):
+            if isinstance(error, WorkerLostError):
+                self._hand_over()
+            else:
+                logger.error("A child process of Celery's could not take a turn: %r", error)
+                self._celery_worker.timer.call_after(ASK_AGAIN_AFTER, self._hand_over)
+
+    def _take_off(self, number: int) -> bool:
+        """Return whether the turn was asked for, and has not begun; now it will not."""
+        try:
+            self._asked.remove(number)
+        except KeyError:
+            return False
+        return True
+
+    # Give orders, in a thread for each child.
+
+    def _serve(self, connection: Connection) -> None:
+        child = CelerysChild(connection)
+        try:
+            while True:
+                turn = child.receive()
+                assert isinstance(turn, TurnBegun)  # noqa: S101
+                child.pid = turn.pid
+                self._give_orders_in(turn.number, child)
+        except (EOFError, OSError):
+            pass  # it has ended
+        finally:
+            child.close()
+
+    def _give_orders_in(self, turn: int, child: CelerysChild) -> None:
+        if self._take_off(turn):
+            self._having[turn] = child
+            try:
+                self._give_orders(child)
+            finally:
+                self._having.pop(turn, None)
+        child.send(TurnEnded())
+
+    def _give_orders(self, child: CelerysChild) -> None:
+        for _ in range(self._runs_a_turn):
+            attempt = self._next_or_rest()
+            if attempt is None:
+                return
+            outcome = self._execute_in(child, attempt)
+            if outcome is None:
+                self._put_back(attempt)
+            else:
+                self.vacate()
+                self._done(attempt, outcome)
+            del attempt, outcome
+            if child.has_ended:
+                break
+        self._hand_over()
+
+    @property
+    def _runs_a_turn(self) -> int:
+        """One if Celery counts them, to replace the child after so many."""
+        return 1 if self._celery_pool._pool._maxtasksperchild else RUNS_A_JOB
+
+    def _execute_in(self, child: CelerysChild, attempt: Attempt) -> Outcome | None:
+        """Return the outcome; None if the child was dead before the attempt began."""
+        attempt.guarded_by(ChildGuard())
+        self.note_begin(attempt, child.pid)
+        try:
+            if self._is_closed or self._is_stale(attempt):
+                return Released()
+            return carry_out(attempt, child, next(child.orders), self._sender)
+        except (EOFError, OSError):
+            return outcome_of_death(attempt, child.death(), is_wanted=self._is_closed)
+        except BaseException as error:  # noqa: BLE001 - the thread must not end for it
+            return judge(attempt, error)
+        finally:
+            self.note_end(attempt)
+
+    def _put_back(self, attempt: Attempt) -> None:
+        attempt.guarded_by(Guard())
+        self.requests.reserve([attempt])
+        self._waiting.appendleft(attempt)
+
+    # Come to an end.
+
+    def close(self) -> None:
+        """Order nothing more, and end the children that execute a run, which is released."""
+        self._is_closed = True
+        self._ends_by = time.monotonic() + EXIT_TIMEOUT
+        self._meeting_place.close()
+        for child in [*self._having.values()]:
+            child.kill()
+
+    def join(self) -> bool:
+        """Wait until what is executed has been ended."""
+        while self.executing and time.monotonic() < self._ends_by:
+            time.sleep(0.01)
+        return super().join()
+
+
+def _in_words(error: str) -> str:
+    """Return how a child has ended, by what Celery says: "... signal 9 (SIGKILL) Job: 3."."""
+    found = re.search(r"(signal|exitcode) (-?\d+)", error)
+    if not found:
+        return f"has ended: {error}"
+    number = int(found[2])
+    return exit_in_words(-number if found[1] == "signal" else number)
+
+
+def _ignore(*arguments: Any) -> None:
+    pass
