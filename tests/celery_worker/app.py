@@ -19,6 +19,7 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     broker_connection_timeout=2,
     broker_connection_max_retries=int(os.environ.get("TASKWORKS_TEST_MAX_RETRIES", "100")),
+    worker_pool_start_method=os.environ.get("TASKWORKS_TEST_START_METHOD", "fork"),
     worker_soft_shutdown_timeout=float(os.environ.get("TASKWORKS_TEST_SOFT_SHUTDOWN", "0")),
 )
 

@@ -1,8 +1,12 @@
 """Tasks for Celery workers to execute."""
 
+import os
+import signal
 import time
 from contextlib import suppress
 from pathlib import Path
+
+from django.db import connection
 
 from taskworks import Limit, TaskContext, task
 
@@ -58,3 +62,24 @@ def wait_at_the_desk(go: str) -> None:
     """Until there is the file; of these, one at a time."""
     while not Path(go).exists():
         time.sleep(0.01)
+
+
+@task
+def write_pid_and_wait(path: str, go: str) -> None:
+    """Write the id of the process, and go on once there is the file."""
+    Path(path).write_text(str(os.getpid()))
+    while not Path(go).exists():
+        time.sleep(0.01)
+
+
+@task
+def pid_after_query() -> int:
+    """The id of the process, which has used the database."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return os.getpid()
+
+
+@task
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -10,6 +10,9 @@ from tests.stopping.runs import finished
 
 pytestmark = on_request
 
+# gevent is not installed.
+GREENLETS = {"CELERY_CUSTOM_WORKER_POOL": "tests.celery_worker.greenlets:TaskPool"}
+
 
 def last_line(log: str) -> str:
     return log.strip().splitlines()[-1]
@@ -38,20 +41,28 @@ def test_threads_without_an_event_loop_work(start_celery: StartCelery) -> None:
     assert finished(tasks.add.enqueue(1, 2))[0].return_value == 3
 
 
-def test_a_pool_of_processes(start_celery: StartCelery, redis_server: OwnRedis) -> None:
-    worker = start_celery(redis_server.url, pool="prefork")
+def test_a_pool_of_greenlets(start_celery: StartCelery, redis_server: OwnRedis) -> None:
+    worker = start_celery(redis_server.url, pool="custom", **GREENLETS)
     assert worker.wait() == 1
     assert last_line(worker.log) == (
-        "This worker has the pool 'prefork', which cannot execute the runs of a "
-        "taskworks.backends.celery.CeleryBackend: start it with --pool threads or --pool solo."
+        "This worker has the pool 'greenlets', which cannot execute the runs of a "
+        "taskworks.backends.celery.CeleryBackend: start it with --pool prefork, --pool threads or "
+        "--pool solo."
     )
     assert "Traceback" not in worker.log
+
+
+def test_prefork_without_an_event_loop_works(start_celery: StartCelery) -> None:
+    start_celery("memory://", pool="prefork").wait_until_up()
+    assert finished(tasks.add.enqueue(1, 2))[0].return_value == 3
 
 
 def test_a_worker_that_takes_no_queue_of_ours_may_have_any_pool(
     start_celery: StartCelery, redis_server: OwnRedis
 ) -> None:
-    worker = start_celery(redis_server.url, "-Q", "taskworks-others", pool="prefork", size=1)
+    worker = start_celery(
+        redis_server.url, "-Q", "taskworks-others", pool="custom", size=1, **GREENLETS
+    )
     worker.wait_until_connected()
     assert "it takes runs from" not in worker.log
     worker.send(signal.SIGTERM)

@@ -11,15 +11,15 @@ import threading
 from contextlib import suppress
 from types import FrameType
 from typing import Any, Protocol
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from taskworks import real_time as time
+
 LONGEST_WAIT = 5.0  # seconds that a fork waits for imports
 GLANCE_INTERVAL = 0.001  # seconds
-
 
 
 class Closable(Protocol):
@@ -28,7 +28,7 @@ class Closable(Protocol):
     def close(self) -> None: ...
 
 
-_opened: WeakSet[BaseDatabaseWrapper] = WeakSet()
+_opened_in: WeakKeyDictionary[BaseDatabaseWrapper, int] = WeakKeyDictionary()  # a thread
 _apart: WeakSet[Closable] = WeakSet()
 _of_other_threads: list[BaseDatabaseWrapper] = []  # while a fork is under way
 _inherited: list[BaseDatabaseWrapper] = []  # in a child, which must not even destroy them
@@ -40,13 +40,13 @@ def keep_apart(end: Closable) -> None:
 
 
 def _note_opened(connection: BaseDatabaseWrapper, **of_signal: Any) -> None:
-    _opened.add(connection)
+    _opened_in[connection] = threading.get_ident()
 
 
 def _before() -> None:
     _wait_for_imports()
     here = threading.get_ident()
-    _of_other_threads.extend(one for one in _opened if one._thread_ident != here)
+    _of_other_threads.extend(one for one, there in [*_opened_in.items()] if there != here)
 
 
 def _after_in_parent() -> None:

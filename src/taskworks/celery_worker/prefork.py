@@ -5,15 +5,13 @@ Celery is asked for *turns*, and is told no more of what happens in them. A chil
 connects to this process, and executes some runs, one after another, as it is ordered from here.
 """
 
+import os
 import re
 import signal
-import threading
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from itertools import count
 from multiprocessing.connection import Connection
-from os import kill
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -33,7 +31,8 @@ from taskworks.worker.pools import Done
 from taskworks.worker.pools.messages import TurnBegun, TurnEnded
 from taskworks.worker.pools.ordering import ChildGuard, carry_out, outcome_of_death
 
-DEATH_TIMEOUT = 1.0  # seconds for Celery to say how a child has ended
+DEATH_TIMEOUT = 1.0  # seconds for a child to end that has closed its pipe
+GLANCE_INTERVAL = 0.001  # seconds between two looks whether it has
 EXIT_TIMEOUT = 2.0  # seconds for the children that are killed, and what is written of them
 ASK_AGAIN_AFTER = 1.0  # seconds, if a child could not take its turn
 FOR_EVER = 10 * 365 * 86_400.0  # seconds: Celery's time limits are not for runs
@@ -49,26 +48,40 @@ class CelerysChild(Line):
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         keep_apart(connection)
-        self.has_ended = False
         self.orders = count(1)  # their numbers
         self.pid = 0  # it says that when it has a turn
-        self._deaths: SimpleQueue[str] = SimpleQueue()
+        self.has_ended = False
+        self._how: SimpleQueue[str] = SimpleQueue()  # has it ended, as Celery says
 
     def kill(self) -> None:
         """End it at once."""
         with suppress(ProcessLookupError):
-            kill(self.pid, signal.SIGKILL)
+            os.kill(self.pid, signal.SIGKILL)
 
-    def note_death(self, how: str) -> None:
+    def note_end(self, how: str) -> None:
         """Note, in words, how it has ended."""
-        self._deaths.put(how)
+        self._how.put(how)
 
-    def death(self) -> str:
-        """End it if it has not ended. Return how it has, if Celery says so in time."""
+    def end(self) -> str:
+        """Wait for its end, which its side of the pipe has shown; return, in words, how it was."""
         self.has_ended = True
         self.close()
+        over = time.monotonic() + DEATH_TIMEOUT
+        while time.monotonic() < over:
+            try:
+                ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:  # Celery has seen it first
+                return self._how_by_celery()
+            if ended:
+                is_exit = ended.si_code == os.CLD_EXITED
+                return exit_in_words(ended.si_status if is_exit else -ended.si_status)
+            time.sleep(GLANCE_INTERVAL)
+        self.kill()
+        return "did not answer"
+
+    def _how_by_celery(self) -> str:
         try:
-            return self._deaths.get(timeout=DEATH_TIMEOUT)
+            return self._how.get(timeout=DEATH_TIMEOUT)
         except Empty:
             return "has ended"
 
@@ -152,7 +165,7 @@ class CeleryPrefork(CeleryThreads):
         """Celery calls this in the main thread if a child has died in its turn, or failed."""
         error = failure.exception
         if child := self._having.pop(number, None):
-            child.note_death(_in_words(str(error)))
+            child.note_end(_in_words(str(error)))
         elif self._take_off(number):
             if isinstance(error, WorkerLostError):
                 self._hand_over()
@@ -179,9 +192,16 @@ class CeleryPrefork(CeleryThreads):
                 child.pid = turn.pid
                 self._give_orders_in(turn.number, child)
         except (EOFError, OSError):
-            pass  # it has ended
+            if not child.has_ended:
+                child.end()
         finally:
             child.close()
+            self._have_celery_look()
+
+    def _have_celery_look(self) -> None:
+        """Have it replace a child that has ended, for which it may have looked a moment before."""
+        if not self._has_no_hub:
+            self._main_thread.call_soon(self._celery_pool.maintain_pool)
 
     def _give_orders_in(self, turn: int, child: CelerysChild) -> None:
         if self._take_off(turn):
@@ -222,7 +242,7 @@ class CeleryPrefork(CeleryThreads):
                 return Released()
             return carry_out(attempt, child, next(child.orders), self._sender)
         except (EOFError, OSError):
-            return outcome_of_death(attempt, child.death(), is_wanted=self._is_closed)
+            return outcome_of_death(attempt, child.end(), is_wanted=self._is_closed)
         except BaseException as error:  # noqa: BLE001 - the thread must not end for it
             return judge(attempt, error)
         finally:

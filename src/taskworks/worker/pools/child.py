@@ -11,8 +11,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from itertools import count
 from multiprocessing.connection import Connection
@@ -95,6 +95,19 @@ def keep_from_programs(connection: Connection) -> None:
     os.register_at_fork(after_in_child=connection.close)
 
 
+@contextmanager
+def _signals_left_to_the_main_thread() -> Iterator[None]:
+    """
+    Have threads that are started within the block get no signals: one of them would note a signal
+    for the main thread, but not wake that.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _limit_the_exit(seconds: float) -> None:
     """
     End this process if it is still there after this time: an exit handler, or a thread that a task
@@ -155,9 +168,10 @@ class ChildMain:
 
     def start(self) -> None:
         """Start the threads."""
-        threading.Thread(target=self._listen, name="taskworks-listen", daemon=True).start()
-        threading.Thread(target=self._report, name="taskworks-report", daemon=True).start()
-        threading.Thread(target=self._pass_on, name="taskworks-steps", daemon=True).start()
+        with _signals_left_to_the_main_thread():
+            threading.Thread(target=self._listen, name="taskworks-listen", daemon=True).start()
+            threading.Thread(target=self._report, name="taskworks-report", daemon=True).start()
+            threading.Thread(target=self._pass_on, name="taskworks-steps", daemon=True).start()
 
     # In the main thread.
 

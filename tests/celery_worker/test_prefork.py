@@ -1,0 +1,195 @@
+"""Celery's child processes: that die, that are replaced, and of which there are more or less."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from taskworks.models import TaskRun
+from tests import tasks
+from tests.celery_worker import shelf
+from tests.celery_worker.own_tasks import send_own
+from tests.celery_worker.processes import CeleryWorker, StartCelery
+from tests.on_request import on_request
+from tests.stopping.runs import error_of, finished, run_of, wait_until
+from tests.waiting import wait_for
+
+# A worker that is only slow is not to be given up here.
+PATIENT = {"TASKWORKS_TEST_WORKER_TIMEOUT": "20", "TASKWORKS_TEST_SHUTDOWN_TIMEOUT": "600"}
+RUNS = int(os.environ.get("TASKWORKS_TEST_CELERY_RUNS", "300"))
+
+
+@pytest.fixture
+def start(start_celery: StartCelery, broker: str) -> StartCelery:
+    def start(*arguments: str, **options: Any) -> CeleryWorker:
+        return start_celery(broker, *arguments, pool="prefork", **{**PATIENT, **options})
+
+    return start
+
+
+def children_of(worker: CeleryWorker) -> list[int]:
+    pid = worker.process.pid
+    return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
+def wait_for_file(path: Path) -> str:
+    wait_for(lambda: path.exists() and path.read_text(), f"there is {path}")
+    return path.read_text()
+
+
+def test_a_run_is_executed_in_a_child(start: StartCelery, tmp_path: Path) -> None:
+    worker = start().wait_until_connected()
+    result = shelf.write_pid_and_wait.enqueue(str(tmp_path / "pid"), str(tmp_path / "go"))
+    pid = int(wait_for_file(tmp_path / "pid"))
+    assert pid in children_of(worker)
+    (tmp_path / "go").touch()
+    assert finished(result)[0].state == "successful"
+
+
+def test_a_child_that_is_killed_takes_only_the_run_that_it_executes(
+    start: StartCelery, tmp_path: Path
+) -> None:
+    worker = start(size=1).wait_until_connected()
+    finished(*(tasks.noop.enqueue() for _ in range(50)))  # by now it claims ahead
+    killed = shelf.write_pid_and_wait.enqueue(str(tmp_path / "pid"), str(tmp_path / "never"))
+    innocents = [tasks.noop.enqueue() for _ in range(50)]
+    os.kill(int(wait_for_file(tmp_path / "pid")), signal.SIGKILL)
+    for run in finished(*innocents):
+        assert (run.state, run.attempts, run.errors) == ("successful", 1, [])
+    run = wait_until(killed, "ready", "running", "failed")
+    wait_for(lambda: run_of(killed).errors, "its crash is noted")
+    run = run_of(killed)
+    assert error_of(run) == "TaskCrashed"
+    assert "Its process was ended by SIGKILL." in run.errors[0]["traceback"]
+    assert worker.process.poll() is None
+
+
+@on_request
+def test_a_run_that_kills_each_child_is_poison(start: StartCelery) -> None:
+    start().wait_until_connected()
+    [run] = finished(shelf.die.enqueue())
+    assert (run.state, error_of(run)) == ("failed", "TaskCrashed")
+
+
+def test_a_timeout_strikes_at_once_a_function_that_sleeps(start: StartCelery) -> None:
+    start().wait_until_connected()
+    [run] = finished(shelf.sleep_for_ever.using(timeout=0.5).enqueue())
+    assert (run.state, error_of(run)) == ("failed", "TaskTimeout")
+
+
+def test_a_child_that_does_not_stop_is_killed(start: StartCelery, tmp_path: Path) -> None:
+    """Its run has the error for which it was killed, and others go on."""
+    worker = start(size=1).wait_until_connected()
+    stuck = shelf.swallow_interruptions.using(timeout=0.5, max_attempts=2, backoff=0).enqueue()
+    later = [tasks.noop.enqueue() for _ in range(5)]
+    [run] = finished(stuck)
+    assert [entry["exception_class_path"] for entry in run.errors] == [
+        "taskworks.exceptions.TaskTimeout"
+    ] * 2
+    assert {(run.state, run.attempts) for run in finished(*later)} == {("successful", 1)}
+    assert worker.process.poll() is None
+
+
+def test_a_run_is_cancelled_in_a_child(start: StartCelery, tmp_path: Path) -> None:
+    start().wait_until_connected()
+    for task in (shelf.sleep_for_ever, shelf.count_for_ever, shelf.swallow_interruptions):
+        result = task.enqueue()
+        wait_until(result, "running")
+        assert result.cancel()
+        wait_until(result, "cancelled")
+
+
+def test_children_that_are_replaced_all_the_time(start: StartCelery) -> None:
+    """They are forked while the worker's threads use the database."""
+    worker = start("--max-tasks-per-child", "1").wait_until_connected()
+    pids = shelf.pid_after_query
+    runs = finished(*(pids.enqueue() for _ in range(RUNS)))
+    assert {(run.state, run.attempts) for run in runs} == {("successful", 1)}
+    assert len({run.return_value for run in runs}) == RUNS
+    worker.send(signal.SIGTERM)
+    assert worker.wait() == 0
+    for word in ("Lost connection", "gone away", "connection is closed", "Traceback"):
+        assert word not in worker.log
+
+
+@on_request
+def test_children_that_are_spawned(start: StartCelery) -> None:
+    start(TASKWORKS_TEST_START_METHOD="spawn").wait_until_connected()
+    assert finished(tasks.add.enqueue(1, 2))[0].return_value == 3
+
+
+def test_autoscale_and_commands_change_how_many_there_are(
+    start: StartCelery, tmp_path: Path
+) -> None:
+    worker = start("--autoscale", "4,1").wait_until_connected()
+    results = [tasks.wait_for_file.enqueue(str(tmp_path / "go")) for _ in range(6)]
+    wait_for(lambda: TaskRun.objects.filter(state="running").count() == 4, "four are executed", 100)
+    assert len(children_of(worker)) == 4
+    (tmp_path / "go").touch()
+    assert {run.state for run in finished(*results)} == {"successful"}
+
+
+@on_request
+def test_pool_grow_and_pool_shrink(start: StartCelery, tmp_path: Path) -> None:
+    worker = start(size=1).wait_until_connected()
+    with Celery("asking", broker=worker.broker, set_as_current=False) as app:
+        app.control.pool_grow(2, destination=[worker.name], reply=True, timeout=60)
+        go = tmp_path / "go"
+        results = [tasks.wait_for_file.enqueue(str(go)) for _ in range(4)]
+        running = TaskRun.objects.filter(state="running")
+        wait_for(lambda: running.count() == 3, "three are executed")
+        go.touch()
+        finished(*results)
+        app.control.pool_shrink(2, destination=[worker.name], reply=True, timeout=60)
+        wait_for(lambda: len(children_of(worker)) == 1, "one is left")
+        assert finished(tasks.add.enqueue(1, 2))[0].return_value == 3
+
+
+@on_request
+def test_the_child_is_inspected(start: StartCelery, tmp_path: Path) -> None:
+    worker = start(size=1).wait_until_connected()
+    result = shelf.write_pid_and_wait.enqueue(str(tmp_path / "pid"), str(tmp_path / "go"))
+    pid = int(wait_for_file(tmp_path / "pid"))
+    with Celery("asking", broker=worker.broker, set_as_current=False) as app:
+        [active] = app.control.inspect([worker.name], timeout=10).active()[worker.name]
+    assert (active["id"], active["worker_pid"]) == (result.id, pid)
+    (tmp_path / "go").touch()
+    finished(result)
+
+
+@on_request
+def test_time_limits_of_celerys_do_not_end_runs(start: StartCelery, tmp_path: Path) -> None:
+    start("--time-limit", "1", "--soft-time-limit", "1", size=1).wait_until_connected()
+    result = tasks.sleep_for.enqueue(3)
+    run = wait_until(result, "successful", "failed")
+    assert (run.state, run.attempts) == ("successful", 1)
+
+
+@on_request
+def test_celerys_own_tasks_have_their_turn_beside_a_backlog(
+    start: StartCelery, tmp_path: Path
+) -> None:
+    worker = start(size=1).wait_until_connected()
+    results = [tasks.sleep_for.enqueue(0.005) for _ in range(400)]
+    wait_for(lambda: TaskRun.objects.successful().exists(), "it has begun")
+    (tmp_path / "go").touch()
+    send_own(worker, tmp_path)
+    wait_for((tmp_path / "done").exists, "Celery's own task is executed")
+    assert TaskRun.objects.ready().unlimited().exists()
+    assert {run.state for run in finished(*results)} == {"successful"}
+
+
+@on_request
+def test_signals_to_all_processes_end_no_run(start: StartCelery, tmp_path: Path) -> None:
+    """As a service manager sends them; the worker lets runs end."""
+    worker = start(size=1).wait_until_connected()
+    result = tasks.wait_for_file.enqueue(str(tmp_path / "go"))
+    wait_until(result, "running")
+    os.killpg(worker.process.pid, signal.SIGTERM)
+    worker.wait_for_log("is stopping; runs that it has begun: 1")
+    (tmp_path / "go").touch()
+    assert worker.wait() == 0
+    assert (run_of(result).state, run_of(result).attempts) == ("successful", 1)
