@@ -1,3 +1,3 @@
 """The pools of Celery with which runs are executed."""
 
-POOLS = ("threads", "solo")
+POOLS = ("prefork", "threads", "solo")

@@ -1,4 +1,4 @@
-"""What goes on while the broker is down: with threads everything, with the main thread nothing."""
+"""What goes on while the broker is down: with threads everything, otherwise no functions."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -52,10 +52,11 @@ def test_threads_work_before_there_is_a_broker(start_celery: StartCelery, redis:
 
 
 @on_request
-def test_the_main_thread_goes_on_once_it_is_back(
-    start_celery: StartCelery, redis: OwnRedis
+@pytest.mark.parametrize("pool", ["prefork", "solo"])
+def test_others_go_on_once_it_is_back(
+    start_celery: StartCelery, pool: str, redis: OwnRedis
 ) -> None:
-    worker = start_celery(redis.url, pool="solo").wait_until_connected()
+    worker = start_celery(redis.url, pool=pool).wait_until_connected()
     redis.stop()
     worker.wait_for_log("Connection to broker lost")
     results = [tasks.noop.enqueue() for _ in range(20)]

@@ -55,6 +55,7 @@ class CelerysChild(Line):
 
     def kill(self) -> None:
         """End it at once."""
+        assert self.pid, "or it would be this process, and its group"  # noqa: S101
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 
@@ -192,7 +193,7 @@ class CeleryPrefork(CeleryThreads):
                 child.pid = turn.pid
                 self._give_orders_in(turn.number, child)
         except (EOFError, OSError):
-            if not child.has_ended:
+            if child.pid and not child.has_ended:
                 child.end()
         finally:
             child.close()
