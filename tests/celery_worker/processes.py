@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from tests.processes.conftest import ROOT, test_database
+from tests.settings import DATABASE
 from tests.waiting import wait_for
 
 SETTINGS = "tests.celery_worker.settings"
@@ -29,6 +30,8 @@ class CeleryWorker:
             "DJANGO_SETTINGS_MODULE": SETTINGS,
             "TASKWORKS_TEST_BROKER": broker,
             "TASKWORKS_TEST_CELERY_QUEUE": self.queue,
+            # No process may be forked from one that uses SQLite.
+            "TASKWORKS_TEST_START_METHOD": "spawn" if DATABASE == "sqlite" else "fork",
             **environment,
         }
         command = ["-A", "tests.celery_worker.app", "worker", "-P", pool, "-c", str(size)]

@@ -14,6 +14,7 @@ from tests.celery_worker import shelf
 from tests.celery_worker.own_tasks import send_own
 from tests.celery_worker.processes import CeleryWorker, StartCelery
 from tests.on_request import on_request
+from tests.settings import DATABASE
 from tests.stopping.runs import error_of, finished, run_of, wait_until
 from tests.waiting import wait_for
 
@@ -102,6 +103,7 @@ def test_a_run_is_cancelled_in_a_child(start: StartCelery, tmp_path: Path) -> No
         wait_until(result, "cancelled")
 
 
+@pytest.mark.skipif(DATABASE == "sqlite", reason="no process is forked from one that uses SQLite")
 def test_children_that_are_replaced_all_the_time(start: StartCelery) -> None:
     """They are forked while the worker's threads use the database."""
     worker = start("--max-tasks-per-child", "1").wait_until_connected()
@@ -129,7 +131,6 @@ def test_autoscale_and_commands_change_how_many_there_are(
     worker = start("--autoscale", "4,1").wait_until_connected()
     results = [tasks.wait_for_file.enqueue(str(tmp_path / "go")) for _ in range(6)]
     wait_for(lambda: TaskRun.objects.filter(state="running").count() == 4, "four are executed", 100)
-    assert len(children_of(worker)) == 4
     (tmp_path / "go").touch()
     assert {run.state for run in finished(*results)} == {"successful"}
 

@@ -2,6 +2,8 @@
 
 import signal
 
+import pytest
+
 from tests import tasks
 from tests.celery_worker.brokers import OwnRedis
 from tests.celery_worker.processes import StartCelery
@@ -49,6 +51,14 @@ def test_a_pool_of_greenlets(start_celery: StartCelery, redis_server: OwnRedis) 
         "taskworks.backends.celery.CeleryBackend: start it with --pool prefork, --pool threads or "
         "--pool solo."
     )
+    assert "Traceback" not in worker.log
+
+
+@pytest.mark.any_database
+def test_forks_on_sqlite(start_celery: StartCelery, redis_server: OwnRedis) -> None:
+    worker = start_celery(redis_server.url, pool="prefork", TASKWORKS_TEST_START_METHOD="fork")
+    assert worker.wait() == 1
+    assert "set Celery's worker_pool_start_method to 'spawn'" in last_line(worker.log)
     assert "Traceback" not in worker.log
 
 

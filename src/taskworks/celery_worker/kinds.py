@@ -1,8 +1,12 @@
 """Which of Celery's pools can execute runs, and how."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+from django.db import connections
+
+from taskworks.backends.celery import CeleryBackend
 from taskworks.celery_worker.main_thread import MainThread
 from taskworks.celery_worker.pools import MakeThreads
 from taskworks.celery_worker.prefork import CeleryPrefork
@@ -41,6 +45,19 @@ def kind_of(celery_worker: Any) -> str:
             "taskworks.backends.celery.CeleryBackend: start this worker with --pool threads."
         )
     return kind
+
+
+def refuse_forks_on_sqlite(celery_worker: Any, backends: Iterable[CeleryBackend]) -> None:
+    """Raise SystemExit, with a sentence, if children would be forked beside connections to SQLite."""
+    if kind_of(celery_worker) != PREFORK or not celery_worker.pool.forking_enable:
+        return
+    for backend in backends:
+        if connections[backend.database].vendor == "sqlite":
+            raise SystemExit(
+                f"The runs of TASKS[{backend.alias!r}] are in a SQLite database, which a process "
+                "must not use that was forked from another one that does: set Celery's "
+                "worker_pool_start_method to 'spawn', or start this worker with --pool threads."
+            )
 
 
 def how_to_make_threads(

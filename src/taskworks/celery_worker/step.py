@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from taskworks.backends.celery import CeleryBackend
 from taskworks.backends.celery.celery_app import app_of
 from taskworks.celery_worker.desk import Desk
-from taskworks.celery_worker.kinds import SOLO, how_to_make_threads, kind_of
+from taskworks.celery_worker.kinds import SOLO, how_to_make_threads, kind_of, refuse_forks_on_sqlite
 from taskworks.celery_worker.leaving import FAILURE, leave, leave_after_celery
 from taskworks.celery_worker.main_thread import MainThread
 from taskworks.celery_worker.main_thread_guard import handle_wake_ups
@@ -51,6 +51,7 @@ class DeskStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no t
 
     def create(self, celery_worker: Any) -> None:
         self._kind = kind_of(celery_worker)
+        refuse_forks_on_sqlite(celery_worker, self._backends)
         keep_what_is_consumed(celery_worker.app)
         self._task = celery_worker.app.register_task(TicketTask())
         make_threads = how_to_make_threads(celery_worker, self._main_thread, self._request)
