@@ -128,7 +128,7 @@ def test_children_that_are_spawned(start: StartCelery) -> None:
 def test_autoscale_and_commands_change_how_many_there_are(
     start: StartCelery, tmp_path: Path
 ) -> None:
-    worker = start("--autoscale", "4,1").wait_until_connected()
+    start("--autoscale", "4,1").wait_until_connected()
     results = [tasks.wait_for_file.enqueue(str(tmp_path / "go")) for _ in range(6)]
     wait_for(lambda: TaskRun.objects.filter(state="running").count() == 4, "four are executed", 100)
     (tmp_path / "go").touch()

@@ -28,6 +28,7 @@ def test_solo_without_an_event_loop(start_celery: StartCelery) -> None:
     assert "Traceback" not in worker.log
 
 
+@pytest.mark.parametrize("pool", ["threads", "solo"])
 def test_autoscale_of_a_pool_that_cannot_grow(
     start_celery: StartCelery, redis_server: OwnRedis, pool: str
 ) -> None:

@@ -32,7 +32,7 @@ def kind_of(celery_worker: Any) -> str:
             "runs of a taskworks.backends.celery.CeleryBackend: start it with --pool prefork, "
             "--pool threads or --pool solo."
         )
-    if celery_worker.autoscale and not hasattr(celery_worker.pool, "grow"):
+    if celery_worker.autoscale and kind != PREFORK:
         raise SystemExit(
             f"With --autoscale, Celery has its pool grow, which --pool {kind} cannot: the worker "
             "would end as soon as it has more to do than one task at a time. Start it with "
@@ -48,7 +48,7 @@ def kind_of(celery_worker: Any) -> str:
 
 
 def refuse_forks_on_sqlite(celery_worker: Any, backends: Iterable[CeleryBackend]) -> None:
-    """Raise SystemExit, with a sentence, if children would be forked beside connections to SQLite."""
+    """Raise SystemExit, with a sentence, if children would be forked from who uses SQLite."""
     if kind_of(celery_worker) != PREFORK or not celery_worker.pool.forking_enable:
         return
     for backend in backends:
