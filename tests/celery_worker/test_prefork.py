@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from django.db import transaction
 
 from taskworks.models import TaskRun
 from tests import tasks
@@ -196,3 +197,21 @@ def test_signals_to_all_processes_end_no_run(start: StartCelery, tmp_path: Path)
     (tmp_path / "go").touch()
     assert worker.wait() == 0
     assert (run_of(result).state, run_of(result).attempts) == ("successful", 1)
+
+
+def test_what_a_child_was_given_does_not_wait_for_a_run_that_takes_long(
+    start: StartCelery, tmp_path: Path
+) -> None:
+    """Brief runs are given to a child several at a time; those behind a long one are taken back."""
+    start(size=1).wait_until_connected()
+    finished(*(tasks.noop.enqueue() for _ in range(100)))  # by now they are known to be brief
+    with transaction.atomic():  # so that they are claimed together
+        before = [tasks.noop.enqueue() for _ in range(5)]
+        long = tasks.wait_for_file.enqueue(str(tmp_path / "go"))
+        behind = [tasks.noop.enqueue() for _ in range(50)]
+    wait_until(long, "running")
+    assert {run.state for run in finished(*before)} == {"successful"}
+    ready = TaskRun.objects.ready().unlimited()
+    wait_for(lambda: ready.count() == len(behind), "others may have them")
+    (tmp_path / "go").touch()
+    assert {(run.state, run.attempts) for run in finished(*behind)} == {("successful", 1)}

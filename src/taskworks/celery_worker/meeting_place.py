@@ -31,8 +31,13 @@ class MeetingPlace:
             return self._path
 
     @property
+    def folder(self) -> Path:
+        """The folder, once there is one."""
+        return Path(self._folder)
+
+    @property
     def _path(self) -> str:
-        return str(Path(self._folder, "worker"))
+        return str(self.folder / "worker")
 
     def _open(self) -> None:
         self._folder = tempfile.mkdtemp(prefix="taskworks-")

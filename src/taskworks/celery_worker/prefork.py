@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import count
 from multiprocessing.connection import Connection
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -20,6 +21,7 @@ from billiard.exceptions import WorkerLostError
 from taskworks import real_time as time
 from taskworks.celery_worker.forking import keep_apart
 from taskworks.celery_worker.main_thread import MainThread
+from taskworks.celery_worker.marks import forget_mark, read_mark
 from taskworks.celery_worker.meeting_place import MeetingPlace
 from taskworks.celery_worker.prefork_child import take_turn
 from taskworks.celery_worker.sharing import MakeRequest
@@ -28,9 +30,11 @@ from taskworks.execution import Attempt, Guard, Outcome, Released, judge
 from taskworks.logs import steady_logger
 from taskworks.worker.piped_process import Line, exit_in_words
 from taskworks.worker.pools import Done
-from taskworks.worker.pools.messages import TurnBegun, TurnEnded
-from taskworks.worker.pools.ordering import ChildGuard, carry_out, outcome_of_death
+from taskworks.worker.pools.messages import OrdersReturned, TurnBegun, TurnEnded
+from taskworks.worker.pools.ordering import ChildGuard, Orders, outcome_of_death
 
+A_MOMENT = 0.02  # seconds that the runs may take that a child is given at once
+RECALL_AFTER = 0.02  # seconds of silence, after which a child gives back what has not begun
 DEATH_TIMEOUT = 1.0  # seconds for a child to end that has closed its pipe
 GLANCE_INTERVAL = 0.001  # seconds between two looks whether it has
 EXIT_TIMEOUT = 2.0  # seconds for the children that are killed, and what is written of them
@@ -45,10 +49,11 @@ class CelerysChild(Line):
 
     tasks = memory = 0
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, folder: Path, sender: type) -> None:
         super().__init__(connection)
         keep_apart(connection)
-        self.orders = count(1)  # their numbers
+        self._folder = folder
+        self.orders = Orders(self, sender)
         self.pid = 0  # it says that when it has a turn
         self.has_ended = False
         self._how: SimpleQueue[str] = SimpleQueue()  # has it ended, as Celery says
@@ -58,6 +63,11 @@ class CelerysChild(Line):
         assert self.pid, "or it would be this process, and its group"  # noqa: S101
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
+
+    @property
+    def mark(self) -> int:
+        """The number of the order that it executed last, or 0 if that had ended."""
+        return read_mark(self._folder, self.pid)
 
     def note_end(self, how: str) -> None:
         """Note, in words, how it has ended."""
@@ -185,18 +195,21 @@ class CeleryPrefork(CeleryThreads):
     # Give orders, in a thread for each child.
 
     def _serve(self, connection: Connection) -> None:
-        child = CelerysChild(connection)
+        child = CelerysChild(connection, self._meeting_place.folder, self._sender)
         try:
             while True:
-                turn = child.receive()
-                assert isinstance(turn, TurnBegun)  # noqa: S101
-                child.pid = turn.pid
-                self._give_orders_in(turn.number, child)
+                match child.receive():
+                    case TurnBegun(number, pid):
+                        child.pid = pid
+                        self._give_orders_in(number, child)
+                    case OrdersReturned():
+                        pass  # none: it had begun all of them when they were recalled
         except (EOFError, OSError):
             if child.pid and not child.has_ended:
                 child.end()
         finally:
             child.close()
+            forget_mark(self._meeting_place.folder, child.pid)
             self._have_celery_look()
 
     def _have_celery_look(self) -> None:
@@ -214,19 +227,13 @@ class CeleryPrefork(CeleryThreads):
         child.send(TurnEnded())
 
     def _give_orders(self, child: CelerysChild) -> None:
-        for _ in range(self._runs_a_turn):
-            attempt = self._next_or_rest()
-            if attempt is None:
+        left = self._runs_a_turn
+        while left > 0 and not child.has_ended:
+            attempts = self._next_several(left)
+            if not attempts:
                 return
-            outcome = self._execute_in(child, attempt)
-            if outcome is None:
-                self._put_back(attempt)
-            else:
-                self.vacate()
-                self._done(attempt, outcome)
-            del attempt, outcome
-            if child.has_ended:
-                break
+            left -= len(attempts)
+            self._execute_in(child, attempts)
         self._hand_over()
 
     @property
@@ -234,25 +241,86 @@ class CeleryPrefork(CeleryThreads):
         """One if Celery counts them, to replace the child after so many."""
         return 1 if self._celery_pool._pool._maxtasksperchild else RUNS_A_JOB
 
-    def _execute_in(self, child: CelerysChild, attempt: Attempt) -> Outcome | None:
-        """Return the outcome; None if the child was dead before the attempt began."""
-        attempt.guarded_by(ChildGuard())
-        self.note_begin(attempt, child.pid)
-        try:
-            if self._is_closed or self._is_stale(attempt):
-                return Released()
-            return carry_out(attempt, child, next(child.orders), self._sender)
-        except (EOFError, OSError):
-            return outcome_of_death(attempt, child.end(), is_wanted=self._is_closed)
-        except BaseException as error:  # noqa: BLE001 - the thread must not end for it
-            return judge(attempt, error)
-        finally:
-            self.note_end(attempt)
+    def _next_several(self, most: int) -> list[Attempt]:
+        """
+        Return the next attempts: one, or as many as take a moment together, but no more than a fair
+        share. One whose start is written before is by itself: it is known whether that has begun.
+        """
+        first = self._next_or_rest()
+        if first is None or first.start_comes_first:
+            return [first] if first else []
+        share = len(self._waiting) // self.celerys_size
+        attempts = [first]
+        for _ in range(min(most - 1, share, int(self.claim_ahead.within(A_MOMENT)))):
+            attempt = self._next()
+            if attempt is None:
+                break
+            if attempt.start_comes_first:
+                self._waiting.appendleft(attempt)
+                break
+            attempts.append(attempt)
+        return attempts
 
-    def _put_back(self, attempt: Attempt) -> None:
-        attempt.guarded_by(Guard())
-        self.requests.reserve([attempt])
-        self._waiting.appendleft(attempt)
+    def _execute_in(self, child: CelerysChild, attempts: list[Attempt]) -> None:
+        for attempt in attempts:
+            attempt.guarded_by(ChildGuard())
+            self.note_begin(attempt, child.pid)
+        try:
+            self._follow(child, attempts)
+        except (EOFError, OSError):
+            self._note_death(child)
+        except BaseException as error:  # noqa: BLE001 - the thread must not end for it
+            child.kill()
+            child.has_ended = True
+            for attempt in child.orders.close().values():
+                self._end(attempt, judge(attempt, error))
+
+    def _follow(self, child: CelerysChild, attempts: list[Attempt]) -> None:
+        fresh = [attempt for attempt in attempts if not self._is_too_late(attempt)]
+        late = [attempt for attempt in attempts if attempt not in fresh]
+        for attempt in [*late, *child.orders.give(fresh)]:
+            self._end(attempt, Released())
+        while child.orders:
+            for attempt, outcome in child.orders.hear():
+                self._end(attempt, outcome)
+
+    def _is_too_late(self, attempt: Attempt) -> bool:
+        return self._is_closed or self._is_stale(attempt)
+
+    def _note_death(self, child: CelerysChild) -> None:
+        """Blame the run that was executed, and no other."""
+        how, executed = child.end(), child.mark
+        for number, attempt in reversed(child.orders.close().items()):
+            if number == executed:
+                if attempt.began is None:
+                    attempt.begin()
+                outcome = outcome_of_death(attempt, how, is_wanted=self._is_closed)
+            else:  # it has not begun; or it has ended, and that was not said any more
+                outcome = None if attempt.began is None else attempt.abandon()
+            self._end(attempt, outcome)
+
+    def _end(self, attempt: Attempt, outcome: Outcome | None) -> None:
+        """Note that it has ended, or with None that it waits again."""
+        self.note_end(attempt)
+        if outcome is None:
+            attempt.guarded_by(Guard())
+            self.requests.reserve([attempt])
+            self._waiting.appendleft(attempt)
+        else:
+            self.vacate()
+            self._done(attempt, outcome)
+
+    # What has waited in a child for too long.
+
+    def widen(self) -> None:
+        super().widen()
+        for child in [*self._having.values()]:
+            child.orders.recall(RECALL_AFTER)
+
+    def withdraw(self) -> list[Attempt]:
+        for child in [*self._having.values()]:
+            child.orders.recall()  # they wait here in a moment
+        return super().withdraw()
 
     # Come to an end.
 

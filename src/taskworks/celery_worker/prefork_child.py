@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from multiprocessing.connection import Client, Connection
 from os import getpid
+from pathlib import Path
 from typing import Any
 
 from taskworks.captured_logs import keeping_lines
 from taskworks.celery_worker.main_thread_guard import MainThreadGuard, handle_wake_ups
+from taskworks.celery_worker.marks import new_mark
 from taskworks.worker.pools.child import WORKERS_SIGNALS, ChildMain, keep_from_programs
 from taskworks.worker.pools.messages import TurnBegun
 
@@ -34,7 +36,12 @@ def _new_child(address: str) -> ChildMain:
     assert isinstance(connection, Connection)  # noqa: S101 - as on every POSIX system
     keep_from_programs(connection)
     # Celery has it killed when the main process dies.
-    child = ChildMain(connection, while_executing=nullcontext(), new_guard=MainThreadGuard)
+    child = ChildMain(
+        connection,
+        while_executing=nullcontext(),
+        new_guard=MainThreadGuard,
+        mark=new_mark(Path(address).parent),
+    )
     child.start()
     return child
 

@@ -120,17 +120,17 @@ class Attempt:
             guard.cancel_before_start()
         return guard
 
-    def begin(self) -> None:
-        """Note that the task's first line is about to run."""
-        self.count_start()
-        self.began = time.monotonic()
+    def begin(self, at: float | None = None) -> None:
+        """Note that the task's first line is about to run, or was ``at`` a monotonic moment."""
+        self.count_start(at)
+        self.began = time.monotonic() if at is None else at
 
-    def count_start(self) -> None:
+    def count_start(self, at: float | None = None) -> None:
         """Count the attempt as begun, unless it was counted before."""
         run = self.run
         if run.state == RUNNING:
             return
-        run.last_attempted_at = self._time_at(time.monotonic())
+        run.last_attempted_at = self._time_at(time.monotonic() if at is None else at)
         run.started_at = run.started_at or run.last_attempted_at
         run.attempts += 1
         run.worker_ids = [*run.worker_ids, self.worker_id]

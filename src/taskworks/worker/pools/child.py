@@ -50,6 +50,8 @@ from taskworks.worker.pools.messages import (
     CancelRequested,
     ChildReady,
     InterruptRequested,
+    OrdersRecalled,
+    OrdersReturned,
     ProgressReported,
     ProgressWritten,
     StepAnswered,
@@ -59,6 +61,7 @@ from taskworks.worker.pools.messages import (
 )
 
 REPORT_INTERVAL = 0.1  # seconds between two reports of progress
+HOLD_FOR = 0.003  # seconds that a message waits for others, while more is to be executed
 
 # Of which the worker decides what they mean. They are not ignored, or programs that a task starts
 # would inherit that.
@@ -147,20 +150,25 @@ class WorkersLife:
 
 
 class ChildMain:
-    """The child's end of the pipe, and its four threads."""
+    """The child's end of the pipe, and its five threads."""
 
     def __init__(
         self,
         connection: Connection,
         while_executing: AbstractContextManager[None],
         new_guard: Callable[[], ThreadGuard] = ThreadGuard,
+        mark: Callable[[int], None] | None = None,
     ) -> None:
-        self._connection = connection
+        """``mark`` is called with the number of each order that begins, and 0 when it ends."""
+        self._connection, self._mark = connection, mark or (lambda number: None)
         self._while_executing, self._new_guard = while_executing, new_guard
         self.is_over = False  # the worker has gone, or has ended the pipe
         self._sending = threading.Lock()
         self._orders: SimpleQueue[_Current | None] = SimpleQueue()  # None: leave
-        self._current: _Current | None = None
+        self._ordered: dict[int, _Current] = {}
+        self._current: _Current | None = None  # is executed
+        self._held: list[Any] = []  # messages that are sent together
+        self._has_held: SimpleQueue[None] = SimpleQueue()
         # Not an Event: an interrupted task might leave its lock taken.
         self._progress: SimpleQueue[None] = SimpleQueue()
         self._requests: SimpleQueue[StepAsked] = SimpleQueue()
@@ -172,6 +180,7 @@ class ChildMain:
             threading.Thread(target=self._listen, name="taskworks-listen", daemon=True).start()
             threading.Thread(target=self._report, name="taskworks-report", daemon=True).start()
             threading.Thread(target=self._pass_on, name="taskworks-steps", daemon=True).start()
+            threading.Thread(target=self._send_later, name="taskworks-held", daemon=True).start()
 
     # In the main thread.
 
@@ -189,17 +198,37 @@ class ChildMain:
     def _execute(self, current: "_Current") -> None:
         current.attempt.on_progress = lambda attempt: self._progress.put(None)
         current.attempt.on_request = current.asking(self._ask)
-        self._send(AttemptBegun())
+        self._current = current
+        self._mark(current.number)
+        self._tell(AttemptBegun(current.number, time.monotonic()))
         forget_queries()
         with self._while_executing:
             outcome = current.execute()
         _flush()
+        ended = AttemptEnded(
+            current.number,
+            time.monotonic(),
+            _portable(outcome),
+            resident_bytes(),
+            current.attempt.seen_by,
+        )
         with self._sending:
             self._send_progress()
             self._send_requests()  # of a task that was interrupted while it asked
             self._current = None
-            seen_by = current.attempt.seen_by
-            self._connection.send(AttemptEnded(_portable(outcome), resident_bytes(), seen_by))
+            del self._ordered[current.number]
+        self._mark(0)
+        self._tell(ended)
+
+    def _tell(self, message: AttemptBegun | AttemptEnded) -> None:
+        """Send it at once if nothing is to be executed after that, or else soon."""
+        with self._sending:
+            is_first = not self._held
+            self._held.append(message)
+            if self._orders.empty():
+                self._send_held()
+            elif is_first:
+                self._has_held.put(None)
 
     def _ask(self, asked: StepAsked) -> None:
         # In the task's thread, which may be interrupted: so another one sends it.
@@ -218,19 +247,43 @@ class ChildMain:
         except BaseException:  # noqa: BLE001 - a child that takes no orders is of no use
             traceback.print_exc()
             exit_code = 1
-        if self._current:  # nobody wants its outcome, and another worker may be executing the run
+        if self._ordered:  # nobody wants its outcome, and another worker may be executing the run
             os._exit(exit_code)
         self.is_over = True
         self.leave()
 
     def _hear(self, message: Any) -> None:
-        if isinstance(message, AttemptOrdered):
-            self._current = _Current(message, self._new_guard())
-            self._orders.put(self._current)
-        elif isinstance(message, TurnEnded):
-            self.leave()
-        elif (current := self._current) and message.number == current.number:
-            current.hear(message)
+        match message:
+            case list():
+                self._take([_Current(order, self._new_guard()) for order in message])
+            case TurnEnded():
+                self.leave()
+            case OrdersRecalled():
+                self._send(OrdersReturned(tuple(self._give_back())))
+            case _:
+                if current := self._ordered.get(message.number):
+                    current.hear(message)
+
+    def _take(self, ordered: "list[_Current]") -> None:
+        for current in ordered:
+            self._ordered[current.number] = current
+        for current in ordered:
+            self._orders.put(current)
+
+    def _give_back(self) -> "Iterator[int]":
+        with suppress(Empty):
+            while current := self._orders.get_nowait():
+                del self._ordered[current.number]
+                yield current.number
+
+    def _send_later(self) -> None:
+        """Send what is held, but not each message by itself."""
+        with suppress(OSError):  # the worker has gone
+            while True:
+                self._has_held.get()
+                time.sleep(HOLD_FOR)
+                with self._sending:
+                    self._send_held()
 
     def _report(self) -> None:
         """Send the first progress at once, then no more often than a person could read it."""
@@ -254,7 +307,7 @@ class ChildMain:
             return
         channel = current.attempt.channel
         if columns := channel.take_changes():
-            self._connection.send(ProgressReported(columns, channel.taken))
+            self._send_held(ProgressReported(self._current.number, columns, channel.taken))
 
     def _pass_on(self) -> None:
         """Send what tasks ask."""
@@ -267,11 +320,16 @@ class ChildMain:
     def _send_requests(self) -> None:
         with suppress(Empty):
             while True:
-                self._connection.send(self._requests.get_nowait())
+                self._send_held(self._requests.get_nowait())
 
     def _send(self, message: Any) -> None:
         with self._sending:
-            self._connection.send(message)
+            self._send_held(message)
+
+    def _send_held(self, *and_these: Any) -> None:
+        held, self._held = [*self._held, *and_these], []
+        if held:
+            self._connection.send(held if len(held) > 1 else held[0])
 
 
 class _Current:

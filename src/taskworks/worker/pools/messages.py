@@ -1,4 +1,4 @@
-"""The messages between a worker and its child processes, pickled, over a pipe."""
+"""The messages between a worker and its child processes, pickled, over a pipe; or lists of them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +7,7 @@ from taskworks.execution import Outcome, Reason
 from taskworks.models import TaskRun
 from taskworks.steps.requests import Request
 
-# To the child. Each but the first is about the order with its number, or else it is ignored.
+# To the child. What is about another order than those that it has is ignored.
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,11 @@ class AttemptOrdered:
     claimed: float  # by time.monotonic(), which processes of a machine share
     cancel_requested: bool
     sender: type
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersRecalled:
+    """Give back what has not begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +84,15 @@ class TurnBegun:
 class AttemptBegun:
     """The task's first line is about to run."""
 
+    number: int  # of the order
+    at: float  # by time.monotonic()
+
 
 @dataclass(frozen=True, slots=True)
 class ProgressReported:
     """The columns of the task's progress, after its change number ``changes``."""
 
+    number: int  # of the order
     columns: dict[str, Any]
     changes: int
 
@@ -104,6 +113,15 @@ class AttemptEnded:
     surrounded it there.
     """
 
+    number: int  # of the order
+    at: float  # by time.monotonic()
     outcome: Outcome
     memory: int
     seen_by: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersReturned:
+    """These orders, by their numbers, were not begun, and are not going to be."""
+
+    numbers: tuple[int, ...]

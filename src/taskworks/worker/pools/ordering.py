@@ -1,9 +1,13 @@
 """How a worker has a child process execute an attempt. ``child.py`` is the other side."""
 
+import math
 import threading
+from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import count
 from typing import Any, Protocol
 
+from taskworks import real_time as time
 from taskworks.exceptions import TaskCrashed
 from taskworks.execution import Attempt, Guard, Outcome, Reason, Released, judge, judge_crash
 from taskworks.worker.pools.messages import (
@@ -12,6 +16,8 @@ from taskworks.worker.pools.messages import (
     AttemptOrdered,
     CancelRequested,
     InterruptRequested,
+    OrdersRecalled,
+    OrdersReturned,
     ProgressReported,
     ProgressWritten,
     StepAnswered,
@@ -37,26 +43,105 @@ class TaskChild(Protocol):
         """End it at once."""
 
 
-def carry_out(attempt: Attempt, child: TaskChild, number: int, sender: type) -> Outcome:
+class Orders:
+    """The attempts that a child has been ordered to execute, one after another."""
+
+    def __init__(self, child: TaskChild, sender: type) -> None:
+        self._child, self._sender = child, sender
+        self._numbers = count(1)
+        self._open: dict[int, Attempt] = {}
+        self._heard_at = math.inf
+        self._may_recall = False
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def give(self, attempts: Sequence[Attempt]) -> list[Attempt]:
+        """Order these, each with a ``ChildGuard``; return those that were withdrawn before."""
+        given = dict(zip(self._numbers, attempts, strict=False))
+        self._open = {
+            number: attempt for number, attempt in given.items() if self._attach(number, attempt)
+        }
+        self._heard_at, self._may_recall = time.monotonic(), len(self._open) > 1
+        self._child.send(
+            [_order(attempt, number, self._sender) for number, attempt in self._open.items()]
+        )
+        return [attempt for number, attempt in given.items() if number not in self._open]
+
+    def _attach(self, number: int, attempt: Attempt) -> bool:
+        guard = attempt.guard
+        assert isinstance(guard, ChildGuard)  # noqa: S101
+        return guard.attach(self._child, number)
+
+    def recall(self, silent_for: float = 0.0) -> None:
+        """Have what has not begun given back, if the child has said nothing for so many seconds."""
+        if self._may_recall and time.monotonic() - self._heard_at >= silent_for:
+            self._may_recall = False
+            self._child.send(OrdersRecalled())
+
+    def hear(self) -> Iterator[tuple[Attempt, Outcome | None]]:
+        """
+        Take in what the child says next. Yield the attempts that have ended, with their outcomes,
+        and with None those that it has given back. Raise EOFError or OSError if it has ended.
+        """
+        has_begun = any(attempt.began is not None for attempt in self._open.values())
+        heard = self._child.receive(None if has_begun else ANSWER_TIMEOUT)
+        self._heard_at = time.monotonic()
+        for message in heard if isinstance(heard, list) else [heard]:
+            yield from self._take_in(message)
+
+    def _take_in(self, message: Any) -> Iterator[tuple[Attempt, Outcome | None]]:
+        match message:
+            case AttemptBegun(number, at):
+                self._open[number].begin(at)
+            case ProgressReported(number, columns, changes):
+                written = partial(self._child.send, ProgressWritten(number, changes))
+                self._open[number].channel.adopt(columns, written)
+            case StepAsked(number, request, asked):
+                if attempt := self._open.get(number):
+                    attempt.ask(asked, partial(_answer, self._child, number, request))
+            case AttemptEnded(number, at, outcome, memory, seen_by):
+                self._child.tasks += 1
+                self._child.memory = memory
+                attempt = self._close(number)
+                attempt.ended, attempt.seen_by = at, seen_by
+                yield attempt, outcome
+            case OrdersReturned(numbers):
+                for number in reversed(numbers):
+                    yield self._close(number), None
+
+    def close(self) -> dict[int, Attempt]:
+        """Return what has not ended, by the numbers of the orders, and forget it."""
+        return {number: self._close(number) for number in [*self._open]}
+
+    def _close(self, number: int) -> Attempt:
+        attempt = self._open.pop(number)
+        guard = attempt.guard
+        assert isinstance(guard, ChildGuard)  # noqa: S101
+        guard.detach()
+        return attempt
+
+
+def carry_out(attempt: Attempt, orders: Orders, child: TaskChild) -> Outcome:
     """
-    Have the child execute the attempt, which has a ``ChildGuard``, by the order with this number.
-    Return the outcome; Released if it was withdrawn before. Raise EOFError or OSError if the child
-    has ended, and kill it if anything else goes wrong.
+    Have the child execute the attempt, which has a ``ChildGuard``. Return the outcome; Released if
+    it was withdrawn before. Raise EOFError or OSError if the child has ended, and kill it if
+    anything else goes wrong.
     """
-    guard = attempt.guard
-    assert isinstance(guard, ChildGuard)  # noqa: S101
-    if not guard.attach(child, number):
-        return Released()
     try:
-        child.send(_order(attempt, number, sender))
-        return _followed(attempt, child, number)
+        if orders.give([attempt]):
+            return Released()
+        while True:
+            for _, outcome in orders.hear():
+                assert outcome is not None, "one order is not recalled"  # noqa: S101
+                return outcome
     except (EOFError, OSError):
         raise
     except BaseException:
         child.kill()  # whatever it sends now would be taken for the next attempt's
         raise
     finally:
-        guard.detach()
+        orders.close()
 
 
 def outcome_of_death(attempt: Attempt, how: str, *, is_wanted: bool) -> Outcome | None:
@@ -77,23 +162,6 @@ def _order(attempt: Attempt, number: int, sender: type) -> AttemptOrdered:
     return AttemptOrdered(
         number, attempt.run, attempt.worker_id, attempt.claimed, attempt.is_cancelled, sender
     )
-
-
-def _followed(attempt: Attempt, child: TaskChild, number: int) -> Outcome:
-    while True:
-        match child.receive(ANSWER_TIMEOUT if attempt.began is None else None):
-            case AttemptBegun():
-                attempt.begin()
-            case ProgressReported(columns, changes):
-                written = partial(child.send, ProgressWritten(number, changes))
-                attempt.channel.adopt(columns, written)
-            case StepAsked(asked_by, request, asked):
-                if asked_by == number:
-                    attempt.ask(asked, partial(_answer, child, number, request))
-            case AttemptEnded(outcome, memory, seen_by):
-                child.tasks += 1
-                child.memory, attempt.seen_by = memory, seen_by
-                return outcome
 
 
 def _answer(child: TaskChild, number: int, request: int, answer: Any) -> None:

@@ -160,4 +160,8 @@ class ClaimAhead:
 
     def ahead(self, slots: int) -> int:
         """Return how many runs to claim beyond those that this many slots can begin at once."""
-        return int(min(MAX_AHEAD, slots * AHEAD_WITHIN / max(self._mean, MIN_DURATION)))
+        return int(min(MAX_AHEAD, slots * self.within(AHEAD_WITHIN)))
+
+    def within(self, seconds: float) -> float:
+        """Return how many attempts one slot executes in this time; 0 before the first has ended."""
+        return seconds / max(self._mean, MIN_DURATION)

@@ -7,7 +7,6 @@ import sys
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import count
 from queue import SimpleQueue
 
 from django.db import connections
@@ -20,6 +19,7 @@ from taskworks.worker.piped_process import PipedProcess, exit_in_words
 from taskworks.worker.pools.ordering import (
     ANSWER_TIMEOUT,
     ChildGuard,
+    Orders,
     carry_out,
     outcome_of_death,
 )
@@ -128,7 +128,6 @@ class Slot:
 
     def __init__(self, recycling: Recycling, sender: type) -> None:
         self._recycling, self._sender = recycling, sender
-        self._numbers = count(1)
         self._child: TaskProcess | None = None
         self._leaving: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -182,7 +181,7 @@ class Slot:
         """Return the child, or a new one; None if it could not be started."""
         try:
             if not self._child:
-                self._child = TaskProcess()
+                self._child = TaskProcess(self._sender)
                 self._child.receive(ANSWER_TIMEOUT)
         except (EOFError, OSError) as error:
             logger.warning("A child process could not be started: %r", error)
@@ -192,7 +191,7 @@ class Slot:
     def _execute_in(self, child: "TaskProcess", attempt: Attempt) -> Outcome | None:
         """Return the outcome; None if the child was dead before the attempt began."""
         try:
-            return carry_out(attempt, child, next(self._numbers), self._sender)
+            return carry_out(attempt, child.orders, child)
         except (EOFError, OSError):
             how = exit_in_words(child.end(DEATH_TIMEOUT))
             return outcome_of_death(attempt, how, is_wanted=self._is_closed)
@@ -207,8 +206,9 @@ class Slot:
 class TaskProcess(PipedProcess):
     """A child process that executes attempts; ``child.py`` is what runs there."""
 
-    def __init__(self) -> None:
+    def __init__(self, sender: type) -> None:
         self.tasks = self.memory = 0
+        self.orders = Orders(self, sender)
         self.is_dying = False
         databases = {alias: str(connections[alias].settings_dict["NAME"]) for alias in connections}
         super().__init__(
