@@ -186,7 +186,7 @@ def test_what_runs_is_asked_to_stop(client: APIClient, ann: User) -> None:
         assert (answer["status"], answer["cancel_requested"]) == ("running", True)
     refused = client.post(of(result, "retry"))
     assert refused.status_code == 409
-    assert refused.json()["detail"].startswith("It is being cancelled")
+    assert refused.json()["detail"].startswith("The workflow 'sums' is being cancelled")
 
 
 def test_it_is_retried(client: APIClient, ann: User) -> None:
