@@ -68,7 +68,7 @@ def _row(now: Any, number: int) -> TaskRun:
         finished_at=at if ended else None,
         errors=[ERROR] if state == "failed" else [],
         workflow=UUID(int=number % 500) if number % 40 == 1 else None,
-        owner="7" if number % 10 == 1 else None,
+        owner="7" if number % 50 == 1 else None,
         claimed_by=UUID(int=7) if state == "running" else None,
     )
 
