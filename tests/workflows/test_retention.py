@@ -71,7 +71,7 @@ def test_all_of_it_is_deleted_or_nothing(
             tasks.failing.clear()
             unblock_all(store)
             assert work() == ["x", "d", "e"]
-            prune(store, OLD)
+        prune(store, OLD)  # also if it passed by what the other one had locked, to retry nothing
         assert not any(model.objects.exists() for model in (TaskRun, Row, Step, Edge)), number
         if not goes_on:
             break
