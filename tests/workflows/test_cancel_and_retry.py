@@ -435,9 +435,10 @@ def test_a_sweep_leaves_the_rest_of_very_many_to_the_next_heartbeat(store: Store
     assert store.begin_to_stop(UUID(result.id))
     sweep, left = WorkflowSweep(store), [2500]
     while left[-1]:
-        sweep.step(within=0)
+        sweep.step(within=0.02)
         left.append(result.counts().get("ready", 0))
-    assert sorted({*left}) == [0, 500, 1500, 2500]
+    assert len(left) > 2
+    assert left == sorted(left, reverse=True)
     look_after_all(store)
     result.refresh()
     assert result.status == "cancelled"

@@ -6,7 +6,7 @@ from taskworks import Workflow
 from taskworks.database.clock import DatabaseClock
 from taskworks.duties import unblock
 from taskworks.duties.unblock import Followers
-from taskworks.execution import Attempt
+from taskworks.execution import Attempt, prepare
 from taskworks.models import RunState, TaskRun
 from taskworks.store import Store
 from tests.workflows.tasks import step
@@ -31,7 +31,9 @@ def test_they_are_unblocked_in_parts_and_none_is_left(
         TaskRun.objects.filter(id=one.id).update(
             state=RunState.SUCCESSFUL, finished_at=DatabaseClock()
         )
-        followers.recorded([Attempt(TaskRun.objects.get(id=one.id), "a label")])
+        attempt = Attempt(TaskRun.objects.get(id=one.id), "a label")
+        prepare(attempt)
+        followers.recorded([attempt])
 
     ended("split")
     assert followers.unblock()
