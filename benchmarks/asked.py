@@ -38,7 +38,9 @@ class Asked(NamedTuple):
 
     @property
     def slowest(self) -> Statement:
-        return max(self.statements, key=lambda one: one.seconds, default=Statement(""))
+        """The slowest of those that were answered."""
+        answered = (one for one in self.statements if not one.is_given_up)
+        return max(answered, key=lambda one: one.seconds, default=Statement(""))
 
     @property
     def given_up(self) -> int:

@@ -13,10 +13,13 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
 import django
+
+# How commands end that have read everything, and say that something is wrong.
+EXIT_CODES = {"health": (1, 2), "status": (4,)}
 
 
 def main() -> None:
@@ -33,7 +36,9 @@ def _in_a_child(words: Sequence[str]) -> dict[str, Any]:
         os.close(its)
         with os.fdopen(mine) as answer:
             text = answer.read()
-        os.waitpid(child, 0)
+        _, failed = os.waitpid(child, 0)
+        if failed:
+            sys.exit(f"taskworks {' '.join(words)} has failed.")
         return dict(json.loads(text))
     with os.fdopen(its, "w") as answer:
         json.dump(_measured(words), answer)
@@ -63,9 +68,16 @@ def _call(words: Sequence[str]) -> None:
     from django.core.management import execute_from_command_line
 
     output = io.StringIO()
-    # It ends so if something is wrong, which is not the question here.
-    with suppress(SystemExit), redirect_stdout(output), redirect_stderr(output):
-        execute_from_command_line(["manage.py", "taskworks", *words])
+    try:
+        with redirect_stdout(output), redirect_stderr(output):
+            execute_from_command_line(["manage.py", "taskworks", *words])
+    except SystemExit as end:
+        if _is_refused(words, end.code):
+            sys.exit(f"taskworks {' '.join(words)} ended with {end.code}: {output.getvalue()}")
+
+
+def _is_refused(words: Sequence[str], code: Any) -> bool:
+    return code not in (None, 0, *EXIT_CODES.get(words[0], ()))
 
 
 if __name__ == "__main__":

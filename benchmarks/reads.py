@@ -125,7 +125,7 @@ class Line(NamedTuple):
     name: str
     times: Sequence[float]  # seconds
     cpu: Sequence[float]  # seconds of this process, and not of the database's
-    slowest: float  # of all statements
+    slowest: float  # of all statements that were not given up
     sql: str
     statements: int
     most: int | None  # statements
@@ -139,7 +139,7 @@ class Line(NamedTuple):
             found.append(f"{self.name}: p95 of {p95 * 1e3:.0f} ms")
         if self.most is not None and self.statements > self.most:
             found.append(f"{self.name}: {self.statements} statements, and not {self.most}")
-        if self.slowest > LONGEST_STATEMENT and not self.given_up:
+        if self.slowest > LONGEST_STATEMENT:
             sql = " ".join(self.sql.split())[:300]
             found.append(f"{self.name}: a statement of {self.slowest * 1e3:.0f} ms: {sql}")
         return found
