@@ -134,7 +134,15 @@ def test_the_command_lists_limits(worker: Worker) -> None:
         "declared": {"at_once": 2, "total": 5, **RATES},
         "in_hand": 2,
         "waiting": 1,
+        "is_capped": False,
     }
+
+
+def test_json_says_that_more_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    limited.import_file.enqueue_many([["acme"]] * 3)
+    monkeypatch.setattr(actions, "MAX_COUNTED", 2)
+    [one] = taskworks_json("limits", "intake")
+    assert (one["waiting"], one["is_capped"]) == (2, True)
 
 
 def test_the_command_changes_numbers_and_resets_them() -> None:

@@ -313,6 +313,20 @@ def test_the_command_lists_retries_and_mutes(store: Store) -> None:
     assert (told["count"], told["open"], told["muted_until"]) == (2, 0, None)
 
 
+@pytest.mark.parametrize("is_one", [False, True])
+@pytest.mark.parametrize(("most", "is_capped"), [(1, True), (2, True), (3, False)])
+def test_json_says_that_there_may_be_more(
+    store: Store, monkeypatch: pytest.MonkeyPatch, is_one: bool, most: int, is_capped: bool
+) -> None:
+    failed("value", "value")
+    group(store)
+    bound = "MAX_COUNTED" if is_one else "MAX_COUNTED_OF_EACH"
+    monkeypatch.setattr(failure_actions, bound, most)
+    named = [only().fingerprint] if is_one else []
+    [told] = json.loads(taskworks("failures", *named, "--json"))
+    assert (told["open"], told["is_capped"]) == (min(most, 2), is_capped)
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

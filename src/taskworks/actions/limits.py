@@ -37,9 +37,14 @@ class Use(NamedTuple):
     waiting: int
 
     @property
+    def is_capped(self) -> bool:
+        """Whether that many wait, or more."""
+        return self.waiting >= MAX_COUNTED
+
+    @property
     def waiting_in_words(self) -> str:
         """The number, which may be too small."""
-        return f"{self.waiting} or more" if self.waiting == MAX_COUNTED else str(self.waiting)
+        return f"{self.waiting} or more" if self.is_capped else str(self.waiting)
 
 
 def synchronize(*, withdraw: bool = False) -> None:

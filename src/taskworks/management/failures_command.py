@@ -161,7 +161,8 @@ def _row(seen: Seen) -> tuple[Any, ...]:
 
 
 def _keyed(seen: Seen) -> dict[str, Any]:
-    return {**{name: getattr(seen.group, name) for name in KEYS}, "open": seen.open}
+    columns = {name: getattr(seen.group, name) for name in KEYS}
+    return {**columns, "open": seen.open, "is_capped": seen.is_capped}
 
 
 def _told(retried: Retried) -> str:

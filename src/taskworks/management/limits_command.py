@@ -118,4 +118,5 @@ def _keyed(use: limits.Use) -> dict[str, Any]:
         "declared": limit.declared,
         "in_hand": use.in_hand,
         "waiting": use.waiting,
+        "is_capped": use.is_capped,
     }
