@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from taskworks import control
+from taskworks.backends.database import DatabaseBackend
 from taskworks.management.queues_shown import queues_shown
 from taskworks.models import TaskRun, Worker
 from taskworks.problems import Severity, look
@@ -40,9 +42,23 @@ def test_how_to_start_a_worker_depends_on_the_backend(enqueue: Enqueue, settings
     entry["BACKEND"] = "taskworks.backends.celery.CeleryBackend"
     settings.TASKS = {**settings.TASKS, "default": entry}
     remedy = "Start a worker: celery -A project.celery:app worker -Q mail"
+    remedy += " --pool threads" if connection.vendor == "sqlite" else ""  # which allows no forks
     assert the_one("queue_without_worker").remedy == remedy
     TaskRun.objects.update(backend="former")
     remedy = "Start a worker: manage.py taskworks worker --backend former --queues mail"
+    assert the_one("queue_without_worker").remedy == remedy
+
+
+def raise_error(*args: Any) -> None:
+    raise RuntimeError("no command")
+
+
+def test_a_backend_that_cannot_say_how_to_start_a_worker_hides_no_problem(
+    enqueue: Enqueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueue()
+    monkeypatch.setattr(DatabaseBackend, "command_of_a_worker", raise_error)
+    remedy = "Start a worker: manage.py taskworks worker --backend default --queues mail"
     assert the_one("queue_without_worker").remedy == remedy
 
 

@@ -8,6 +8,7 @@ from celery import Celery, _state
 from celery.signals import import_modules
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 from kombu import Queue
 
 from taskworks import task_backends
@@ -256,13 +257,31 @@ def test_the_default_queue_is_that_of_the_app(app: Celery) -> None:
 
 def test_the_command_that_starts_a_worker(app: Celery, backend: Any) -> None:
     def command(queue_name: str) -> str:
-        return task_backends["celery"].command_of_a_worker(queue_name)  # type: ignore[attr-defined]
+        return task_backends["celery"].command_of_a_worker(queue_name)  # type: ignore[attr-defined, no-any-return]
 
+    app.conf.worker_pool = "threads"  # which needs no option
     here = "celery -A tests.tickets.celery_project:app worker -Q"
     assert command("default") == f"{here} celery"
     backend["OPTIONS"]["CELERY_QUEUES"] = {"mail": "io"}
     assert command("mail") == f"{here} io"
     backend["OPTIONS"]["CELERY_APP"] = "tests.tickets.nowhere:app"
-    assert command("mail") == "celery -A tests.tickets.nowhere:app worker -Q mail"
-    del backend["OPTIONS"]["CELERY_APP"]
-    assert command("mail").startswith("celery -A APP worker -Q ")
+    assert command("mail").startswith("celery -A tests.tickets.nowhere:app worker -Q mail")
+    for nothing in ("", None, 7):
+        backend["OPTIONS"]["CELERY_APP"] = nothing
+        assert command("mail").startswith("celery -A APP worker -Q ")
+
+
+@pytest.mark.parametrize(
+    ("settings_of_celery", "forks"),
+    [
+        ({}, True),
+        ({"worker_pool_start_method": "spawn"}, False),
+        ({"worker_pool": "solo"}, False),
+    ],
+)
+def test_no_command_starts_a_worker_that_forks_from_who_uses_sqlite(
+    app: Celery, backend: Any, settings_of_celery: dict[str, str], forks: bool
+) -> None:
+    app.conf.update(settings_of_celery)
+    command = task_backends["celery"].command_of_a_worker("mail")  # type: ignore[attr-defined]
+    assert command.endswith(" --pool threads") is (forks and connection.vendor == "sqlite")

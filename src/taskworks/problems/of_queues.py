@@ -8,7 +8,6 @@ from django.utils.translation import gettext_noop as _
 
 from taskworks.backends.database import DatabaseBackend
 from taskworks.conf import conf
-from taskworks.exceptions import InvalidTaskBackend
 from taskworks.framework import task_backends
 from taskworks.logs import visible
 from taskworks.models.pause import QUEUE, Scope
@@ -263,7 +262,7 @@ def _ready(queue: QueueState) -> Sentence:
 
 def _how_to_start(queue: QueueState) -> str:
     """Return the command that starts a worker for it; ours also takes runs of a former backend."""
-    with suppress(InvalidTaskBackend):
+    with suppress(Exception):  # a project's backend may raise anything, and hides no problem so
         backend = task_backends[queue.backend]
         if isinstance(backend, DatabaseBackend):
             return backend.command_of_a_worker(queue.queue_name)

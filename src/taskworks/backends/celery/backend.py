@@ -1,10 +1,12 @@
 """The backend: a ``DatabaseBackend`` whose runs are for the workers of a Celery app."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django.core.checks import CheckMessage
+from django.db import connections
 
-from taskworks.backends.celery.celery_app import app_of, refuse_without_celery
+from taskworks.backends.celery.celery_app import app_of, is_to_fork, refuse_without_celery
 from taskworks.backends.celery.messenger import messenger
 from taskworks.backends.celery.options import KEYS, options_of
 from taskworks.backends.celery.queue_names import celery_queue, refuse_unknown_queue
@@ -37,11 +39,14 @@ class CeleryBackend(DatabaseBackend):
 
     def command_of_a_worker(self, queue_name: str) -> str:
         """Return the command that starts a Celery worker which takes the runs of a queue."""
-        try:
-            queue = celery_queue(self, app_of(self), queue_name)
-        except Exception:  # noqa: BLE001 - a project's app may raise anything; a check reports it
-            queue = queue_name
-        return f"celery -A {options_of(self).app or 'APP'} worker -Q {queue}"
+        name, queue, forks = "APP", queue_name, True
+        with suppress(Exception):  # a project's app may raise anything; a check reports it
+            name = options_of(self).app or name
+            app = app_of(self)
+            queue, forks = celery_queue(self, app, queue_name), is_to_fork(app)
+        # From a process that uses SQLite, a worker refuses to fork.
+        pool = " --pool threads" if forks and connections[self.database].vendor == "sqlite" else ""
+        return f"celery -A {name} worker -Q {queue}{pool}"
 
     def _new_template(self, task: StandardTask, limit: Limit | None) -> "Template":
         options_of(self)  # raises for what is not valid

@@ -35,6 +35,14 @@ def app_of(backend: BaseTaskBackend) -> Any:
     return app
 
 
+def is_to_fork(app: Any) -> bool:
+    """Return whether workers of the app fork their children, unless they are told otherwise."""
+    return bool(
+        app.conf.worker_pool == "prefork"
+        and app.conf.get("worker_pool_start_method", "fork") == "fork"
+    )
+
+
 def _found(path: str, alias: str) -> Any:
     from celery import Celery
     from celery.app.utils import find_app
