@@ -70,6 +70,31 @@ def test_the_oldest_of_many_deep_queues_are_found_together(store: Store) -> None
         assert sum("line.lowest" in query["sql"] for query in captured) <= 3
 
 
+def test_no_statement_has_more_variables_than_each_sqlite_takes(store: Store) -> None:
+    now = store.read_clock()
+    TaskRun.objects.bulk_create(
+        TaskRun(
+            backend="default",
+            queue_name=f"queue {number % 100:03}",
+            task_path="tests.tasks.noop",
+            enqueued_at=now,
+            available_at=now,
+        )
+        for number in range(200)
+    )
+    numbers: list[int] = []
+
+    def count(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        numbers.append(len(params or ()))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(count):
+        states = store.survey(cap=1)
+    assert len(states) == 100
+    assert all(state.is_capped for state in states)
+    assert max(numbers) <= 999
+
+
 def test_the_oldest_is_found_behind_more_than_are_counted(store: Store) -> None:
     fill(20)
     fill(2, ago=500, rank=7)

@@ -18,7 +18,7 @@ from taskworks.store.limited_names import LimitedNames
 MAX_COUNTED_IN_ALL = 200_000  # ready runs of all queues
 MAX_QUEUES = 2000  # of one backend, and of all limits, that a look finds
 PER_STATEMENT = 100  # queues
-LINES_PER_STATEMENT = 400
+LINES_PER_STATEMENT = 150  # with five variables each; SQLite may allow only 999
 LOWEST = -(2**15)  # no rank is as low
 
 
