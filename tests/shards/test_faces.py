@@ -19,6 +19,7 @@ from rest_framework.test import APIClient
 from taskworks import TaskResult, task_backends
 from taskworks.dashboard import databases_shown, problems_shown
 from taskworks.database.shards import using
+from taskworks.filtering import sources
 from taskworks.health import views as health_views
 from taskworks.models import TaskRun, Worker
 from taskworks.prometheus import collector, latest
@@ -162,6 +163,27 @@ class TestREST:
             page = client.get(page["next"]).json()
             found += [run["id"] for run in page["results"]]
         assert found == sorted(ids, reverse=True)
+
+    def test_what_no_index_has_is_found_to_the_end_of_each(
+        self, client: APIClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sources, "WINDOW", 2)
+        mail, others = tasks.send_mail, tasks.noop
+        # One database has more runs than the other, and those of the queue stand far apart.
+        new = [bulk(mail), others, others, mail, bulk(others), others, others, bulk(mail), mail]
+        new += [others, others, others, bulk(others), bulk(others), bulk(mail), bulk(mail), mail]
+        ids = []
+        for one in new:
+            run = one.enqueue(*["ann"] * (one.name == "send_mail"))
+            ids += [run.id] if one.name == "send_mail" else []
+        for page_size in (1, 2, 50):
+            asked, pages = f"/api/tasks/?queue=mail&page_size={page_size}", []
+            while asked:
+                page = client.get(asked).json()
+                pages.append([run["id"] for run in page["results"]])
+                asked = page["next"]
+            assert [one for page in pages for one in page] == sorted(ids, reverse=True)
+            assert [] in pages  # nothing of the queue was in the windows of both
 
     def test_a_run_is_found_by_its_id(self, client: APIClient, runs: list[TaskResult]) -> None:
         for run in runs:
