@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from taskworks import control
 from tests.surface import (
     announcements,
     command_line,
@@ -54,3 +55,9 @@ def test_the_plugin_of_pytest_is_as_recorded(tmp_path: Path) -> None:
 
 def test_what_is_stored_is_as_recorded() -> None:
     assert_recorded("stored", stored.observed())
+
+
+def test_the_type_of_an_end_is_found_where_it_was() -> None:
+    from taskworks.control import Until
+
+    assert Until == control.pausing.Until

@@ -35,6 +35,7 @@ from taskworks.control.matching_runs import (
     run_now,
 )
 from taskworks.control.one_run import aretry_with, awhy_waiting, retry_with, why_waiting
+from taskworks.control.pausing import Until as Until  # may be imported from here, too
 from taskworks.control.pausing import apause, apauses, aresume, pause, pauses, resume
 from taskworks.control.queues import aclear, adrain, clear, drain
 from taskworks.control.workers import astop_worker, stop_worker
