@@ -249,6 +249,6 @@ def commands() -> list[list[str]]:
         ["top", "--once"],
         ["statistics"],
         ["limits"],
-        ["schedules", "list"],
-        ["workflows", "list"],
+        ["schedules"],
+        ["workflows"],
     ]
