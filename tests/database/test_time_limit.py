@@ -7,17 +7,8 @@ import pytest
 from django.db import connection, transaction
 
 from taskworks.database.time_limit import TookTooLong, reading_at_most
+from tests.database.errors import SLOW
 
-SLOW = {
-    "postgresql": "SELECT pg_sleep(20)",
-    # Sleeping is cut short there without an error.
-    "mysql": """
-        SELECT COUNT(*) FROM information_schema.columns a, information_schema.columns b,
-            information_schema.columns c, information_schema.columns d""",
-    "sqlite": """
-        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000)
-        SELECT COUNT(*) FROM n""",
-}
 LIMIT_IN_FORCE = {
     "postgresql": "SELECT current_setting('statement_timeout')",
     "mysql": "SELECT @@SESSION.{}",

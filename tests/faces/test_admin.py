@@ -15,11 +15,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils.timezone import localtime
+from django.utils.translation import override
 
 from taskworks.admin import run_admin as admin
 from taskworks.filtering import sources
 from taskworks.models import RunState, Schedule, TaskRun, Worker
-from taskworks.models.run import new_run_id
+from taskworks.models.run import FINISHED, new_run_id
 from taskworks.signals import task_cancelled
 from tests import tasks
 from tests.behavior import executed, raising, received
@@ -231,6 +232,112 @@ class TestALongList:
         assert listed(admin_client, q=str(old.id)) == ids(old)
         assert said not in page(admin_client, q=str(old.id))
         assert said not in page(admin_client)
+
+    @pytest.mark.parametrize("more", [{"q": ""}, {"o": "1"}, {"all": ""}, {"_popup": "1"}], ids=str)
+    def test_what_is_no_condition_narrows_nothing(
+        self,
+        admin_client: Client,
+        make_run: MakeRun,
+        monkeypatch: pytest.MonkeyPatch,
+        more: dict[str, str],
+    ) -> None:
+        self._have_windows_of(3, monkeypatch)
+        runs = [make_run("failed") for _ in range(5)]
+        for state in ({}, {"state__exact": "failed"}):
+            assert listed(admin_client, **more, **state) == ids(*runs)
+            assert "were searched" not in page(admin_client, **more, **state)
+
+    @staticmethod
+    def _have_windows_of(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sources, "WINDOW", size)
+        monkeypatch.setattr(sources, "ERRORS_WINDOW", size * sources.FEWER_ON_MYSQL)
+
+    @pytest.mark.parametrize("state", FINISHED)
+    def test_what_the_index_of_ends_does_not_have_is_looked_for_in_those_that_ended_last(
+        self,
+        admin_client: Client,
+        make_run: MakeRun,
+        monkeypatch: pytest.MonkeyPatch,
+        state: RunState,
+    ) -> None:
+        self._have_windows_of(3, monkeypatch)
+        for _ in range(4):
+            make_run("failed" if state != "failed" else "successful")
+        first, *others = (make_run(state) for _ in range(4))
+        for minute, run in enumerate([first, *others]):
+            at = AT + timedelta(minutes=minute)
+            TaskRun.objects.filter(id=run.id).update(queue_name="mail", finished_at=at)
+        query = {"state__exact": state.value, "queue_name": "mail"}
+        assert listed(admin_client, **query) == ids(*others)
+        said = f"Only the 3 {state.value} task runs that ended last were searched."
+        assert said in page(admin_client, **query)
+        TaskRun.objects.filter(id=others[0].id).delete()
+        assert listed(admin_client, **query) == ids(first, *others[1:])
+
+    @pytest.mark.parametrize("state", FINISHED)
+    def test_times_beside_a_final_state_are_looked_for_in_all(
+        self,
+        admin_client: Client,
+        make_run: MakeRun,
+        monkeypatch: pytest.MonkeyPatch,
+        state: RunState,
+    ) -> None:
+        self._have_windows_of(3, monkeypatch)
+        old = make_run(state)
+        TaskRun.objects.filter(id=old.id).update(finished_at=AT)
+        for _ in range(4):
+            make_run(state)
+        times = {
+            "finished_at__gte": (AT - timedelta(days=1)).isoformat(),
+            "finished_at__lt": (AT + timedelta(days=1)).isoformat(),
+        }
+        assert listed(admin_client, state__exact=state.value, **times) == ids(old)
+        assert "were searched" not in page(admin_client, state__exact=state.value, **times)
+        assert listed(admin_client, **times) == set()
+        assert "Only the newest 3 task runs were searched" in page(admin_client, **times)
+
+    @pytest.mark.parametrize("state", ["ready", "scheduled"])
+    def test_of_too_many_in_another_state_the_newest_of_all_are_searched(
+        self,
+        admin_client: Client,
+        make_run: MakeRun,
+        monkeypatch: pytest.MonkeyPatch,
+        state: str,
+    ) -> None:
+        self._have_windows_of(3, monkeypatch)
+        runs = sorted((make_run(state) for _ in range(5)), key=lambda run: run.id)
+        assert listed(admin_client, state__exact=state) == ids(*runs[2:])
+        said = (
+            "Only the newest 3 task runs, in whatever state, were searched, because more than 3 "
+            f"are in the state {state.capitalize()}"
+        )
+        assert said in page(admin_client, state__exact=state)
+
+    def test_the_dashboard_is_named_only_where_there_is_one(
+        self,
+        admin_client: Client,
+        make_run: MakeRun,
+        monkeypatch: pytest.MonkeyPatch,
+        settings: Any,
+    ) -> None:
+        self._have_windows_of(1, monkeypatch)
+        make_run()
+        text = page(admin_client, q="a")
+        assert "Only the newest 1 task runs were searched." in text
+        assert "dashboard searches" not in text
+        settings.ROOT_URLCONF = "tests.shards.urls"
+        assert "searched. The dashboard searches further." in page(admin_client, q="a")
+
+    def test_what_was_searched_is_said_in_german(
+        self, admin_client: Client, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self._have_windows_of(1, monkeypatch)
+        make_run("failed")
+        query = {"state__exact": "failed", "q": "a"}
+        with override("de"):
+            answer = admin_client.get(LIST, query, headers={"accept-language": "de"})
+        said = "Nur die 1 fehlgeschlagenen Läufe wurden durchsucht, die zuletzt geendet haben."
+        assert said in answer.content.decode()
 
     @pytest.mark.parametrize("state", RunState.values)
     def test_those_of_a_state_are_found_however_old_they_are(

@@ -38,15 +38,15 @@ def down(alias: str) -> Iterator[None]:
 
 
 @contextmanager
-def without_a_table(alias: str) -> Iterator[None]:
-    """The database has not been migrated: it has no table of runs."""
+def without_a_table(alias: str, table: str = "taskworks_taskrun") -> Iterator[None]:
+    """The database has not been migrated: it has no such table."""
 
     def rename(name: str, to: str) -> None:
         with store(alias).connection.schema_editor() as editor:
             editor.execute(f"ALTER TABLE {name} RENAME TO {to}")
 
-    rename("taskworks_taskrun", "taskworks_away")
+    rename(table, "taskworks_away")
     try:
         yield
     finally:
-        rename("taskworks_away", "taskworks_taskrun")
+        rename("taskworks_away", table)

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.db import Error as DatabaseError
+from django.db import connections
 from django.test import Client
 
 from taskworks import control, task
@@ -22,9 +23,10 @@ from tests import (
     limited,  # noqa: F401 - it declares limits
     tasks,
 )
+from tests.database.errors import take_too_long
 from tests.schedules.test_admin import GOOD
 from tests.shards.backends import SHARD
-from tests.shards.several import down
+from tests.shards.several import down, without_a_table
 from tests.shards.test_faces import command
 from tests.shards.test_runs import bulk
 
@@ -210,12 +212,19 @@ class TestAdmin:
         assert "1 keys of the limit &#x27;intake&#x27; are paused" in page.content.decode()
         assert paused() == {"default": [], SHARD: ["intake"]}
 
-    def test_a_number_is_refused_that_does_not_fit_in_another_database(self, root: Client) -> None:
+    def test_a_number_is_refused_that_does_not_fit_in_another_database(self) -> None:
         limit("default", rate="100/m", burst=5)
         limit(SHARD, rate="1/d", burst=5)
-        page = root.post(NARROW, {"at_once": "2", "rate": "100/m", "burst": "1000000"})
-        assert "burst of the limit &#x27;narrow&#x27; must be fewer" in page.content.decode()
+        with pytest.raises(ValueError, match="burst of the limit 'narrow' must be fewer"):
+            control.change_limit("narrow", burst=1_000_000)
         assert {Limit.objects.using(one).get(name="narrow").burst for one in BOTH} == {5}
+
+    def test_each_database_gets_the_numbers_of_the_page(self, root: Client) -> None:
+        limit("default", rate="100/m", burst=5)
+        limit(SHARD, rate="1/d", burst=5)
+        root.post(NARROW, {"at_once": "2", "rate": "100/m", "burst": "5"})
+        for alias in BOTH:
+            assert Limit.objects.using(alias).get(name="narrow").rate == "100/m"
 
     def test_a_schedule_that_is_stored_elsewhere_is_not_linked(
         self, root: Client, monkeypatch: pytest.MonkeyPatch
@@ -300,22 +309,63 @@ def user(root: Client) -> Client:
     return root
 
 
-NOT_DONE = f"The database {SHARD} does not answer, and nothing was done there."
+NOT_DONE = (
+    f"The database {SHARD} does not answer, and nothing was done there. Repeat this when it does."
+)
 UNKNOWN = "A database that has to be asked does not answer: "
 
 
 class TestAnAdminWithASilentShard:
     """It is done in the first database, and the shard is named."""
 
-    def test_pause_and_resume(self, user: Client) -> None:
-        with down(SHARD):
+    def test_pause(self, user: Client) -> None:
+        def pause() -> str:
             page = user.post(f"{PAUSES}add/", form(kind="task", name=NOOP), follow=True)
-            assert NOT_DONE in page.content.decode()
+            return page.content.decode()
+
+        with down(SHARD):
+            assert NOT_DONE in pause()
             assert paused_in("default") == [NOOP]
-            address = f"{PAUSES}{Pause.objects.using('default').get().pk}/delete/"
-            page = user.post(address, {"post": "yes"}, follow=True)
-            assert NOT_DONE in page.content.decode()
+        assert NOT_DONE not in pause()
+        assert paused() == {"default": [NOOP], SHARD: [NOOP]}
+
+    @pytest.mark.parametrize("way", ["page", "action"])
+    def test_resume(self, user: Client, way: str) -> None:
+        paused_here = control.pause(task=tasks.noop)
+        address = PAUSES if way == "action" else f"{PAUSES}{paused_here.pk}/delete/"
+        chosen = {"action": "delete_selected", "_selected_action": str(paused_here.pk)}
+
+        def resume() -> str:
+            return user.post(address, {"post": "yes", **chosen}, follow=True).content.decode()
+
+        with down(SHARD):
+            said = resume()
+            assert NOT_DONE in said
+            assert "stays paused here until all databases have resumed it" in said
+            assert "uccessfully" not in said
+            assert paused_in("default") == [NOOP]
+            assert not LogEntry.objects.exists()
+        said = resume()
+        assert ("uccessfully" in said, NOT_DONE in said) == (True, False)
         assert paused() == NOTHING
+        assert LogEntry.objects.get().object_id == str(paused_here.pk)
+
+    def test_what_can_be_resumed_is(self, user: Client) -> None:
+        both = [control.pause(task=tasks.noop), control.pause("mail")]
+        chosen = {"action": "delete_selected", "_selected_action": [str(one.pk) for one in both]}
+        with down(SHARD):
+            page = user.post(PAUSES, {"post": "yes", **chosen}, follow=True)
+        assert NOT_DONE in page.content.decode()
+        assert paused() == {"default": [NOOP], SHARD: [NOOP]}
+        assert LogEntry.objects.get().object_id == str(both[1].pk)
+
+    def test_one_that_answers_with_an_error_is_told_apart(self, user: Client) -> None:
+        with without_a_table(SHARD, "taskworks_pause"):
+            page = user.post(f"{PAUSES}add/", form(kind="task", name=NOOP), follow=True)
+        said = page.content.decode()
+        assert f"In the database {SHARD} this has failed, and nothing was done there: " in said
+        assert NOT_DONE not in said
+        assert paused() == {"default": [NOOP], SHARD: []}
 
     def test_what_may_be_in_the_shard_alone(self, user: Client) -> None:
         with down(SHARD):
@@ -326,11 +376,16 @@ class TestAnAdminWithASilentShard:
     def test_a_limit(self, user: Client) -> None:
         for alias in BOTH:
             limit(alias)
+
+        def change() -> str:
+            return user.post(NARROW, {"at_once": "5"}, follow=True).content.decode()
+
         with down(SHARD):
-            page = user.post(NARROW, {"at_once": "5"}, follow=True)
-        assert NOT_DONE in page.content.decode()
-        numbers = {one: Limit.objects.using(one).get(name="narrow").at_once for one in BOTH}
-        assert numbers == {"default": 5, SHARD: 2}
+            for _again in range(2):
+                assert NOT_DONE in change()
+        assert at_once() == {"default": 5, SHARD: 2}
+        assert NOT_DONE not in change()
+        assert at_once() == {"default": 5, SHARD: 5}
 
     def test_a_schedule_of_the_shard(self, user: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(tasks, "noop", bulk(tasks.noop))
@@ -339,6 +394,35 @@ class TestAnAdminWithASilentShard:
             page = user.post("/admin/taskworks/schedule/add/", given)
         assert (page.status_code, UNKNOWN in page.content.decode()) == (200, True)
         assert not Schedule.objects.using(SHARD).exists()
+
+
+class TestAPageOfADatabaseThatAnswers:
+    """With an error, which is not hidden; or that it has given up, which is told."""
+
+    @pytest.mark.parametrize("page", ["/admin/taskworks/limit/", "/dashboard/limits/"])
+    def test_a_missing_table_is_an_error(self, user: Client, page: str) -> None:
+        with without_a_table("default", "taskworks_limit"):
+            answer = user.get(page)
+        assert answer.status_code == 500
+        assert "does not answer" not in answer.content.decode()
+
+    @pytest.mark.parametrize(
+        ("page", "table"),
+        [("/admin/taskworks/limit/", "taskworks_limit"), ("/dashboard/limits/", "auth_user")],
+    )
+    def test_a_statement_that_is_given_up_takes_too_long(
+        self, user: Client, page: str, table: str
+    ) -> None:
+        def slow(execute: Any, sql: str, *more: Any) -> Any:
+            if table in sql:
+                take_too_long("default")
+            return execute(sql, *more)
+
+        with connections["default"].execute_wrapper(slow):
+            answer = user.get(page)
+        text = answer.content.decode()
+        assert (answer.status_code, "This takes too long" in text) == (503, True)
+        assert "does not answer" not in text
 
 
 class TestAnAdminWhoseDatabaseIsSilent:
@@ -417,6 +501,10 @@ class TestOneThatRefuses:
 def limit(alias: str, **numbers: Any) -> None:
     numbers = {"at_once": 2, **numbers}
     Limit.objects.using(alias).create(name="narrow", **numbers, declared=numbers)
+
+
+def at_once() -> dict[str, int | None]:
+    return {one: Limit.objects.using(one).get(name="narrow").at_once for one in BOTH}
 
 
 def group(alias: str) -> None:

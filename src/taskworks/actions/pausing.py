@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from django.db import Error as DatabaseError
+
 from taskworks import real_time
 from taskworks.actions import scopes
 from taskworks.actions.texts import refuse_bad_text
 from taskworks.actions.until import Until, stored_end
 from taskworks.backends.shards import Silent, databases_of, in_each, prepared_in_each
+from taskworks.database.shards import using
 from taskworks.models import Pause
 from taskworks.models.pause import Scope
 from taskworks.polling import Timeout
-from taskworks.store import store
+from taskworks.store import store, store_alias
 
 HEEDED_WITHIN = 0.2  # seconds after which a worker begins no run of what was paused
 MAX_REASON, MAX_BY = 1000, 255  # characters
@@ -63,6 +66,17 @@ def refuse_key(scope: Scope) -> None:
 def resume(scope: Scope, *, silent: Silent | None = None) -> bool:
     """End the pause of this; return False if it was not paused. ``silent`` is as of ``pause``."""
     return any(in_each(lambda: store().resume(scope), databases_of(scope), silent=silent))
+
+
+def resume_elsewhere(scope: Scope, *, silent: Silent) -> None:
+    """Resume in all databases but the one that is meant here; note errors in ``silent``."""
+    others = [one for one in databases_of(scope) if one != store_alias()]
+    for alias in others:
+        try:
+            with using(alias):
+                store().resume(scope)
+        except DatabaseError as error:
+            silent[alias] = error
 
 
 def pauses() -> list[Pause]:

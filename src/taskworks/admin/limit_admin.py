@@ -47,22 +47,19 @@ class LimitForm(_ModelForm):
 
     def clean(self) -> None:
         super().clean()
-        if not (changed := self.changed_numbers) or self.errors:
+        if not self.numbers or self.errors:
             return
         try:
-            limits.refuse(self.instance.name, changed)
+            limits.refuse(self.instance.name, self.numbers)
         except ValueError as error:
             self.add_error(None, str(error))
         except DOES_NOT_ANSWER as error:
             self.add_error(None, does_not_answer(error))
 
     @property
-    def changed_numbers(self) -> dict[str, Any]:
-        """The numbers that the user has changed."""
-        given = self.cleaned_data
-        return {
-            name: given[name] for name in NUMBERS if name in given and name in self.changed_data
-        }
+    def numbers(self) -> dict[str, Any]:
+        """The numbers that are wanted, also those that the row shown has: others may not."""
+        return {name: self.cleaned_data[name] for name in NUMBERS if name in self.cleaned_data}
 
 
 @admin.register(Limit)
@@ -95,10 +92,10 @@ class LimitAdmin(OneDatabase, _ModelAdmin):
         return LimitsInUse
 
     def save_model(self, request: HttpRequest, obj: Limit, form: Any, change: bool) -> None:
-        """Write the numbers that were changed, and tell the workers."""
-        if form.changed_numbers:
+        """Write the numbers in each database, and tell the workers."""
+        if form.numbers:
             silent = Silent()
-            limits.change(obj.name, form.changed_numbers, silent=silent)
+            limits.change(obj.name, form.numbers, silent=silent)
             self.tell_of_silent(request, silent)
 
     @admin.display(description="declared")

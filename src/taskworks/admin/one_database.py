@@ -3,7 +3,7 @@ Where several databases have runs, the admin shows the first one, and says so. I
 database does not answer, instead of failing.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,9 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern
 from django.utils.translation import gettext as _
 
-from taskworks.backends.shards import databases
+from taskworks.addresses import dashboard_address
+from taskworks.backends.shards import Silent, databases
+from taskworks.database.answers import has_answered, has_given_up
 from taskworks.logs import steady_logger
 
 if TYPE_CHECKING:
@@ -40,51 +42,69 @@ class OneDatabase(_ModelAdmin):
         return patterns
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        known = databases()
-        if len(known) > 1 and request.method == "GET":
-            said = _("This list is that of the database %(shown)s. The dashboard shows %(others)s.")
-            messages.info(request, said % _names(known), fail_silently=True)
+        if len(databases()) > 1 and request.method == "GET":
+            said = _("This list is that of the database %(shown)s.")
+            messages.info(request, _of_several(request, said), fail_silently=True)
         return super().changelist_view(request, extra_context)
 
-    def tell_of_silent(self, request: HttpRequest, silent: Iterable[str]) -> None:
-        """Tell the user in which databases nothing was done, because they do not answer."""
-        for alias in silent:
-            said = _(
-                "The database %(alias)s does not answer, and nothing was done there. Do the same "
-                "again when it does."
-            )
-            self.message_user(request, said % {"alias": alias}, messages.WARNING)
+    def tell_of_silent(self, request: HttpRequest, silent: Silent) -> None:
+        """Tell the user in which databases nothing was done, and why."""
+        for alias, error in silent.items():
+            self.message_user(request, not_done(alias, error), messages.WARNING)
 
     def _or_a_sentence(self, view: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the view, with a page that says so if the database does not answer."""
+        """Return the view, with a page that says so if the database does not answer in time."""
 
         @wraps(view)
         def answer(request: HttpRequest, *args: Any, **ids: Any) -> Any:
             try:
                 return view(request, *args, **ids)
             except DOES_NOT_ANSWER as error:
-                logger.warning("A page of the admin could not be shown: %s", error)
-                if page := self._page_of_silence(request):
+                if page := self._page_instead(request, error):
+                    logger.warning("A page of the admin could not be shown: %s", error)
                     return page
                 raise
 
         return answer
 
-    def _page_of_silence(self, request: HttpRequest) -> HttpResponse | None:
+    def _page_instead(self, request: HttpRequest, error: DatabaseError) -> HttpResponse | None:
+        if has_given_up(error):
+            said = _("The database has given up a statement. Try again, or look for less.")
+            return self._page(request, _("This takes too long"), said)
+        if has_answered(error):
+            return None  # what has failed is an error like all others
+        said = _("Load this page again when it does.")
+        return self._page(request, _("The database does not answer"), said)
+
+    def _page(self, request: HttpRequest, title: str, said: str) -> HttpResponse | None:
         """Return a page for the admin's site; None if that needs the same database."""
         try:
             context = self.admin_site.each_context(request)
         except DatabaseError:
             return None
-        known = databases()
-        others = _("This page is that of the database %(shown)s. The dashboard shows %(others)s.")
+        shown = _("This page is that of the database %(shown)s.")
         context |= {
-            "title": _("The database does not answer"),
-            "said": _("Load this page again when it does."),
-            "others": others % _names(known) if len(known) > 1 else "",
+            "title": title,
+            "said": said,
+            "others": _of_several(request, shown) if len(databases()) > 1 else "",
         }
         template = "admin/taskworks/does_not_answer.html"
         return TemplateResponse(request, template, context, status=503)
+
+
+def not_done(alias: str, error: DatabaseError) -> str:
+    """Return that nothing was done in a database, and why."""
+    if has_answered(error):
+        said = _(
+            "In the database %(alias)s this has failed, and nothing was done there: %(error)s "
+            "Repeat this when the cause is mended."
+        )
+    else:
+        said = _(
+            "The database %(alias)s does not answer, and nothing was done there. Repeat this when "
+            "it does."
+        )
+    return said % {"alias": alias, "error": str(error).strip()}
 
 
 def does_not_answer(error: Exception) -> str:
@@ -92,5 +112,10 @@ def does_not_answer(error: Exception) -> str:
     return _("A database that has to be asked does not answer: %(error)s") % {"error": error}
 
 
-def _names(known: list[str]) -> dict[str, str]:
-    return {"shown": known[0], "others": ", ".join(known[1:])}
+def _of_several(request: HttpRequest, said: str) -> str:
+    """Return the sentence with the name of what is shown, and where the others are, if anywhere."""
+    shown, *others = databases()
+    sentences = [said % {"shown": shown}]
+    if dashboard_address(request):
+        sentences.append(_("The dashboard shows %(others)s.") % {"others": ", ".join(others)})
+    return " ".join(sentences)

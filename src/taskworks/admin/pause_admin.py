@@ -4,15 +4,22 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.widgets import AdminTextareaWidget
 from django.db import models
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from taskworks.actions import pausing
 from taskworks.actions.scopes import demand, scope_of
 from taskworks.admin.change_lists import CarefulChangeList
-from taskworks.admin.one_database import DOES_NOT_ANSWER, OneDatabase, does_not_answer
+from taskworks.admin.one_database import (
+    DOES_NOT_ANSWER,
+    OneDatabase,
+    does_not_answer,
+    not_done,
+)
 from taskworks.backends.shards import Silent, backends_here
 from taskworks.models import Pause
 from taskworks.models.pause import LIMIT, QUEUE, Scope
@@ -29,6 +36,10 @@ else:
 WHAT = ("kind", "name", "key", "backend")
 ENTERED = ("until", "reason")
 SHOWN = ("by", "at")
+
+
+class StillPaused(Exception):  # noqa: N818 - an answer, not an error
+    """What is not resumed here yet, and why; the text is for people."""
 
 
 class PauseForm(_ModelForm):
@@ -124,18 +135,50 @@ class PauseAdmin(OneDatabase, _ModelAdmin):
             obj.pk = paused.pk
 
     def delete_model(self, request: HttpRequest, obj: Pause) -> None:
-        """Resume, and tell the workers: a queue here, and what is paused in all, in all."""
-        if obj.kind == QUEUE:  # whose backend may have its runs elsewhere by now
-            store().resume(obj.scope)
-        else:
-            silent = Silent()
-            pausing.resume(obj.scope, silent=silent)
-            self.tell_of_silent(request, silent)
+        """
+        Resume, and tell the workers: a queue here, and what is paused in all, in all. Raise
+        StillPaused if another database has not, and leave the row here, so that it can be repeated.
+        """
+        silent = Silent()
+        if obj.kind != QUEUE:  # whose backend may have its runs elsewhere by now
+            pausing.resume_elsewhere(obj.scope, silent=silent)
+        if silent:
+            kept = _("The %(what)s stays paused here until all databases have resumed it.")
+            reasons = [not_done(alias, error) for alias, error in silent.items()]
+            raise StillPaused(" ".join([kept % {"what": obj.scope}, *reasons]))
+        super().log_deletions(request, Pause.objects.using(store_alias()).filter(pk=obj.pk))
+        store().resume(obj.scope)
 
     def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet[Pause]) -> None:
-        """Resume all of these, and tell the workers."""
+        """Resume these, and tell the workers; raise StillPaused for those that are not resumed."""
+        kept = list[str]()
         for pause in queryset:
-            self.delete_model(request, pause)
+            try:
+                self.delete_model(request, pause)
+            except StillPaused as still:
+                kept.append(str(still))
+        if kept:
+            raise StillPaused("\n".join(kept))
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        """Log none before it is done: see delete_model."""
+        return []
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        return self._or_still(request, super().delete_view, object_id, extra_context)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        return self._or_still(request, super().changelist_view, extra_context)
+
+    def _or_still(self, request: HttpRequest, view: Callable[..., Any], *arguments: Any) -> Any:
+        """Show the list, with what is still paused, if not all was resumed."""
+        try:
+            return view(request, *arguments)
+        except StillPaused as still:
+            for line in str(still).splitlines():
+                self.message_user(request, line, messages.WARNING)
+            place = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
+            return HttpResponseRedirect(reverse(place, current_app=self.admin_site.name))
 
     @admin.display(description="paused")
     def paused(self, pause: Pause) -> str:

@@ -18,10 +18,12 @@ from django.utils import timezone
 from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
 
 from taskworks.actions import audit, run_actions, steps_shown
 from taskworks.actions.run_actions import Answer, Verdict
 from taskworks.actions.waiting import why_waiting
+from taskworks.addresses import dashboard_address
 from taskworks.admin import run_search
 from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.admin.links import link
@@ -49,6 +51,8 @@ else:
     _ModelAdmin = admin.ModelAdmin
 
 STATE = "state__exact"  # the parameter of its filter
+# The conditions that the index of what has ended has beside the state.
+TIMES = {f"finished_at__{side}" for side in ("gt", "gte", "lt", "lte", "isnull")}
 MAX_ROWS_COUNTED = 10_000  # a list is not paged beyond them
 MAX_QUEUES_OFFERED = 200  # by the filter, of those with a ready run
 MAX_RUNS_PER_ACTION = 1_000
@@ -125,17 +129,22 @@ class BoundedPaginator(Paginator):
 
 
 class RunList(CarefulChangeList):
-    searched = ""  # which runs, if not all were
+    searched = ""  # a sentence that says which runs, if not all were
 
     def get_queryset(self, *args: Any, **options: Any) -> Any:
         runs: Any = super().get_queryset(*args, **options)
         shown = runs.defer(*LARGE_COLUMNS)
         if run_search.is_id(self.query):
             return shown
-        others = {*self.filter_params} - {STATE}
-        window = windowed(shown, self._state, is_narrowed=bool(others or self.query.strip()))
+        window = windowed(shown, self._state, is_narrowed=self._is_narrowed)
         self.searched = window.searched
         return window.runs
+
+    @property
+    def _is_narrowed(self) -> bool:
+        """Whether there are conditions that the index does not have."""
+        served = {STATE, *(TIMES if self._state in FINISHED else ())}
+        return bool({*self.get_filters_params()} - served or self.query.strip())
 
     @property
     def _state(self) -> RunState | None:
@@ -277,8 +286,8 @@ class TaskRunAdmin(PageActions, ReadOnlyAdmin):
         response = super().changelist_view(request, extra_context)
         shown = (getattr(response, "context_data", None) or {}).get("cl")
         if shown is not None and shown.searched:
-            text = f"Only {shown.searched} task runs were searched; the dashboard searches further."
-            self.message_user(request, text)
+            further = _("The dashboard searches further.") if dashboard_address(request) else ""
+            self.message_user(request, f"{shown.searched} {further}".strip())
         return response
 
     # Actions.

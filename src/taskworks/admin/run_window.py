@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from django.db.models import F
 from django.db.models.functions import Coalesce
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
 
 from taskworks.filtering import sources
 from taskworks.filtering.sources import ended, unfinished
@@ -16,7 +18,7 @@ from taskworks.store import store
 
 
 class Window(NamedTuple):
-    """Runs in the order of the list, and which were searched, if not all were."""
+    """Runs in the order of the list, and a sentence that says which were searched, if not all."""
 
     runs: TaskRunQuerySet
     searched: str = ""
@@ -25,30 +27,54 @@ class Window(NamedTuple):
 def windowed(runs: TaskRunQuerySet, state: RunState | None, *, is_narrowed: bool) -> Window:
     """
     Return those of these runs, all in this ``state`` if there is one, that the list shows.
-    ``is_narrowed`` says that they meet other conditions, too.
+    ``is_narrowed`` says that they meet conditions that no index has, too.
     """
     if state in FINISHED:
         shown = ended(runs, state).order_by("-state", "-finished_at", "-id")
-        index = ended(store().runs, state)
-        return _newest(shown, index, "finished_at") if is_narrowed else Window(shown)
-    if state is not None and _are_few(state):
-        return Window(_few(runs, state))
-    is_searched = is_narrowed or state is not None
-    return _newest(runs, store().runs.all(), "id") if is_searched else Window(runs)
+        return _ended_last(shown, state) if is_narrowed else Window(shown)
+    if state is None:
+        return _newest(runs) if is_narrowed else Window(runs)
+    return Window(_few(runs, state)) if _are_few(state) else _newest(runs, state)
 
 
-def _newest(runs: TaskRunQuerySet, index: TaskRunQuerySet, key: str) -> Window:
-    """Return those that are in the newest part of an index, which has this key."""
+def _ended_last(runs: TaskRunQuerySet, state: RunState) -> Window:
     size = sources.WINDOW
-    if key == "finished_at" and store().connection.vendor == "mysql":
+    if store().connection.vendor == "mysql":
         # Those that have failed are far apart among the others, which InnoDB has by their ids.
         size = sources.ERRORS_WINDOW // sources.FEWER_ON_MYSQL
-    keys = index.order_by(
-        *(["-state", f"-{key}"] if key == "finished_at" else [f"-{key}"])
-    ).values_list(key, flat=True)
-    if not (last := [*keys[size - 1 : size]]):
+    index = ended(store().runs, state).order_by("-state", "-finished_at")
+    if not (last := [*index.values_list("finished_at", flat=True)[size - 1 : size]]):
         return Window(runs)
-    return Window(runs.filter(**{f"{key}__gte": last[0]}), f"the newest {size:,}")
+    searched = {
+        RunState.SUCCESSFUL: _(
+            "Only the %(number)s successful task runs that ended last were searched."
+        ),
+        RunState.FAILED: _("Only the %(number)s failed task runs that ended last were searched."),
+        RunState.CANCELLED: _(
+            "Only the %(number)s cancelled task runs that ended last were searched."
+        ),
+    }[state]
+    return Window(runs.filter(finished_at__gte=last[0]), searched % {"number": _shown(size)})
+
+
+def _newest(runs: TaskRunQuerySet, state: RunState | None = None) -> Window:
+    """Return those that are among the newest of all, because too many are in their state."""
+    size = sources.WINDOW
+    index = store().runs.order_by("-id")
+    if not (last := [*index.values_list("id", flat=True)[size - 1 : size]]):
+        return Window(runs)
+    searched = _("Only the newest %(number)s task runs were searched.")
+    if state is not None:
+        searched = _(
+            "Only the newest %(number)s task runs, in whatever state, were searched, because more "
+            "than %(number)s are in the state %(state)s; the others of these are not shown."
+        )
+    numbers = {"number": _shown(size), "state": state.label if state else ""}
+    return Window(runs.filter(id__gte=last[0]), searched % numbers)
+
+
+def _shown(number: int) -> str:
+    return number_format(number, force_grouping=True)
 
 
 def _are_few(state: RunState) -> bool:

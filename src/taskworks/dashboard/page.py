@@ -31,6 +31,7 @@ from taskworks.dashboard.databases_shown import Tab
 from taskworks.dashboard.headers import add_headers, nonce_of
 from taskworks.dashboard.page_addresses import DATABASE, address
 from taskworks.dashboard.rendering import render
+from taskworks.database.answers import has_answered, has_given_up
 from taskworks.database.shards import using
 from taskworks.database.time_limit import TookTooLong
 from taskworks.exceptions import InvalidTaskBackend
@@ -123,8 +124,16 @@ class DashboardView(View):
         except TookTooLong as error:
             return self._problem(503, _("This takes too long"), str(error))
         except (OperationalError, InterfaceError) as error:
+            return self._problem_of_database(error)
+
+    def _problem_of_database(self, error: DatabaseError) -> HttpResponse:
+        if has_given_up(error):
             logger.warning("The dashboard could not be shown: %s", error)
-            return self._problem(503, _("The database does not answer"), _(OUTAGE))
+            return self._problem(503, _("This takes too long"), _(GIVEN_UP))
+        if has_answered(error):
+            raise error  # what has failed is an error like all others
+        logger.warning("The dashboard could not be shown: %s", error)
+        return self._problem(503, _("The database does not answer"), _(OUTAGE))
 
     def _refusal(self, request: HttpRequest) -> HttpResponse | None:
         """Return what to answer instead if the user may not open this."""
@@ -159,6 +168,7 @@ class DashboardView(View):
 OUTAGE = gettext_noop(
     "The page works again as soon as the database does: it tries again by itself."
 )
+GIVEN_UP = gettext_noop("The database has given up a statement. Try again, or look for less.")
 NOT_ALLOWED = gettext_noop(
     "You need to be staff, and to have the permission for it. Ask whoever manages the users of "
     "this site."

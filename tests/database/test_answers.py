@@ -1,0 +1,87 @@
+"""Errors of real databases: with which of them one has answered, or has given up."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import Error as DatabaseError
+from django.db import OperationalError, connection, connections, transaction
+
+from taskworks.database.answers import has_answered, has_given_up
+from taskworks.models import Limit
+from tests.database.errors import take_too_long
+from tests.shards.several import down
+
+WRITE = "UPDATE taskworks_limit SET at_once = 1"
+BRIEFLY = {  # waits a session for a lock
+    "sqlite": "PRAGMA busy_timeout = 1",
+    "postgresql": "SET lock_timeout = '1ms'",
+    "mysql": "SET SESSION innodb_lock_wait_timeout = 1",
+}
+SESSION = {"postgresql": "SELECT pg_backend_pid()", "mysql": "SELECT CONNECTION_ID()"}
+END = {"postgresql": "SELECT pg_terminate_backend({})", "mysql": "KILL {}"}
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def another() -> Iterator[Any]:
+    """A second connection to the same database, which is closed in the end."""
+    copy = connections["default"].copy()
+    yield copy
+    copy.close()
+
+
+def error_of(do: Callable[[], Any]) -> DatabaseError:
+    with pytest.raises(DatabaseError) as raised:
+        do()
+    return raised.value
+
+
+def execute(statement: str, on: Any = connection) -> None:
+    with on.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["SELECT id FROM no_such_table", "SELECT no_such_column FROM taskworks_limit", "SELEKT 1"],
+)
+def test_what_is_not_there_is_an_answer(statement: str) -> None:
+    error = error_of(lambda: execute(statement))
+    assert (has_answered(error), has_given_up(error)) == (True, False)
+
+
+def test_to_give_up_a_statement_is_an_answer() -> None:
+    error = error_of(lambda: take_too_long("default"))
+    assert (has_answered(error), has_given_up(error)) == (True, True)
+
+
+def test_so_is_to_give_up_the_wait_for_a_lock(another: Any) -> None:
+    Limit.objects.create(name="first")
+    execute(BRIEFLY[connection.vendor], another)
+    with transaction.atomic():
+        execute(WRITE)
+        error = error_of(lambda: execute(WRITE, another))
+    assert (has_answered(error), has_given_up(error)) == (True, True)
+
+
+def test_one_that_cannot_be_reached_has_not_answered() -> None:
+    with down("default"):
+        error = error_of(lambda: execute("SELECT 1"))
+    assert (has_answered(error), has_given_up(error)) == (False, False)
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no sessions")
+def test_nor_has_one_that_has_ended_the_session(another: Any) -> None:
+    execute("SELECT 1", another)
+    with another.cursor() as cursor:
+        cursor.execute(SESSION[connection.vendor])
+        [session] = cursor.fetchone()
+    execute(END[connection.vendor].format(session))
+    for _first_and_then in range(2):
+        assert not has_answered(error_of(lambda: execute("SELECT 1", another)))
+
+
+def test_what_no_driver_has_said_is_no_answer() -> None:
+    assert not has_answered(OperationalError("TimeoutError: the token provider"))
