@@ -373,6 +373,12 @@ class TestAnAdminWithASilentShard:
         assert (page.status_code, UNKNOWN in page.content.decode()) == (200, True)
         assert paused() == NOTHING
 
+    def test_an_error_of_the_shard_is_not_called_silence(self, user: Client) -> None:
+        with without_a_table(SHARD):
+            page = user.post(f"{PAUSES}add/", form(kind="task", name="tests.tasks.gone"))
+        assert (page.status_code, UNKNOWN in page.content.decode()) == (500, False)
+        assert paused() == NOTHING
+
     def test_a_limit(self, user: Client) -> None:
         for alias in BOTH:
             limit(alias)

@@ -139,6 +139,12 @@ class TestCommands:
         with down("default"):
             assert runs[1].id in command("list", code=1)
 
+    def test_an_error_of_a_shard_is_not_called_silence(self) -> None:
+        with without_a_table(SHARD, "taskworks_limit"):
+            said = command("limits", code=1)
+        assert f"The database '{SHARD}' has failed: " in said
+        assert "does not answer" not in said
+
     def test_a_shard_without_tables_is_told(self) -> None:
         with without_a_table(SHARD):
             said = command("status", code=1)

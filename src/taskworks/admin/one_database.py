@@ -107,8 +107,13 @@ def not_done(alias: str, error: DatabaseError) -> str:
     return said % {"alias": alias, "error": str(error).strip()}
 
 
-def does_not_answer(error: Exception) -> str:
-    """Return, for the field of a form, that a database must answer first."""
+def does_not_answer(error: DatabaseError) -> str:
+    """
+    Return, for the field of a form, that a database must answer first. Raise the error if that has
+    answered with it.
+    """
+    if has_answered(error) and not has_given_up(error):
+        raise error
     return _("A database that has to be asked does not answer: %(error)s") % {"error": error}
 
 

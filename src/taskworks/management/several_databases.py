@@ -16,6 +16,7 @@ from django.db.models import Model
 
 from taskworks.backends.shards import databases, databases_of_backends
 from taskworks.conf import nearest
+from taskworks.database.answers import has_answered
 from taskworks.database.shards import using
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS
 from taskworks.management.exit_codes import INTERRUPTED
@@ -209,7 +210,8 @@ def _error_of(
     except CommandError as error:
         return error
     except DatabaseError as error:
-        return CommandError(f"The database {alias!r} does not answer: {str(error).strip()}")
+        said = "has failed" if has_answered(error) else "does not answer"
+        return CommandError(f"The database {alias!r} {said}: {str(error).strip()}")
     return None
 
 
