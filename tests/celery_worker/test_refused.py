@@ -20,10 +20,12 @@ def last_line(log: str) -> str:
     return log.strip().splitlines()[-1]
 
 
-def test_solo_without_an_event_loop(start_celery: StartCelery) -> None:
-    worker = start_celery("memory://", pool="solo")
+@pytest.mark.parametrize("pool", ["prefork", "solo"])
+def test_without_an_event_loop(start_celery: StartCelery, pool: str) -> None:
+    worker = start_celery("memory://", pool=pool)
     assert worker.wait() == 1
     assert "Celery has no event loop" in last_line(worker.log)
+    assert f"--pool {pool} cannot execute" in last_line(worker.log)
     assert "start this worker with --pool threads." in last_line(worker.log)
     assert "Traceback" not in worker.log
 
@@ -61,11 +63,6 @@ def test_forks_on_sqlite(start_celery: StartCelery, redis_server: OwnRedis) -> N
     assert worker.wait() == 1
     assert "set Celery's worker_pool_start_method to 'spawn'" in last_line(worker.log)
     assert "Traceback" not in worker.log
-
-
-def test_prefork_without_an_event_loop_works(start_celery: StartCelery) -> None:
-    start_celery("memory://", pool="prefork").wait_until_up()
-    assert finished(tasks.add.enqueue(1, 2))[0].return_value == 3
 
 
 def test_a_worker_that_takes_no_queue_of_ours_may_have_any_pool(

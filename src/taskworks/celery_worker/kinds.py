@@ -38,10 +38,10 @@ def kind_of(celery_worker: Any) -> str:
             "would end as soon as it has more to do than one task at a time. Start it with "
             "--concurrency instead."
         )
-    if kind == SOLO and celery_worker.hub is None:
+    if kind != THREADS and celery_worker.hub is None:
         raise SystemExit(
             f"With the broker {celery_worker._conninfo.as_uri()}, Celery has no event loop, and "
-            "without that --pool solo cannot execute the runs of a "
+            f"without that --pool {kind} cannot execute the runs of a "
             "taskworks.backends.celery.CeleryBackend: start this worker with --pool threads."
         )
     return kind

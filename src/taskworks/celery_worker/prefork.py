@@ -126,15 +126,11 @@ class CeleryPrefork(CeleryThreads):
     @property
     def room(self) -> int:
         """As of any pool; none while Celery has no broker, which is all that it then waits for."""
-        return super().room if self._has_no_hub or self._main_thread.is_connected else 0
+        return super().room if self._main_thread.is_connected else 0
 
     @property
     def _autoscaler(self) -> Any:
         return getattr(self._celery_worker, "autoscaler", None)
-
-    @property
-    def _has_no_hub(self) -> bool:
-        return self._celery_worker.hub is None
 
     # Ask for turns.
 
@@ -147,13 +143,10 @@ class CeleryPrefork(CeleryThreads):
     def _hand_over(self) -> None:
         number = next(self._turns)
         self._asked.add(number)
-        if self._has_no_hub:
-            self._ask(number)
-        else:
-            self._main_thread.call_soon(partial(self._ask, number))
+        self._main_thread.call_soon(partial(self._ask, number))
 
     def _ask(self, number: int) -> None:
-        """Ask Celery to have a child take a turn. Called in the main thread if there is a hub."""
+        """Ask Celery to have a child take a turn. Called in the main thread."""
         if number not in self._asked:  # it was asked for another one instead
             return
         self._celery_pool.apply_async(
@@ -214,8 +207,7 @@ class CeleryPrefork(CeleryThreads):
 
     def _have_celery_look(self) -> None:
         """Have it replace a child that has ended, for which it may have looked a moment before."""
-        if not self._has_no_hub:
-            self._main_thread.call_soon(self._celery_pool.maintain_pool)
+        self._main_thread.call_soon(self._celery_pool.maintain_pool)
 
     def _give_orders_in(self, turn: int, child: CelerysChild) -> None:
         if self._take_off(turn):

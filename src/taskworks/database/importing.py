@@ -1,6 +1,7 @@
 """
-Imports in a background thread, for which a fork waits: in the child, where that thread does not go
-on, a module that it has imported by half would stay so.
+What a background thread does that a fork has to wait for. In the child, where that thread does not
+go on, a module that it has imported by half would stay so, and a pipe whose end it was about to
+close would stay open.
 """
 
 import os

@@ -11,6 +11,8 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
+from taskworks.database.importing import no_fork
+
 
 class Line:
     """This process's end of a pipe to a child process."""
@@ -56,24 +58,25 @@ class PipedProcess(Line):
         ``variable``, and what ``environment`` says; ``options`` are those of ``subprocess.Popen``.
         Raise OSError if it cannot be started.
         """
-        ours, theirs = multiprocessing.Pipe()
-        super().__init__(ours)
-        try:
-            with theirs:
-                self._process = subprocess.Popen(  # noqa: S603 - our own words
-                    command,
-                    env={
-                        **os.environ,
-                        variable: str(theirs.fileno()),
-                        **(environment or {}),
-                    },
-                    pass_fds=[theirs.fileno()],
-                    process_group=0,
-                    **options,
-                )
-        except BaseException:
-            self.connection.close()
-            raise
+        with no_fork():  # a process that held the other end open would hide this one's death
+            ours, theirs = multiprocessing.Pipe()
+            super().__init__(ours)
+            try:
+                with theirs:
+                    self._process = subprocess.Popen(  # noqa: S603 - our own words
+                        command,
+                        env={
+                            **os.environ,
+                            variable: str(theirs.fileno()),
+                            **(environment or {}),
+                        },
+                        pass_fds=[theirs.fileno()],
+                        process_group=0,
+                        **options,
+                    )
+            except BaseException:
+                self.connection.close()
+                raise
 
     @property
     def pid(self) -> int:

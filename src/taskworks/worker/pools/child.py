@@ -275,6 +275,7 @@ class ChildMain:
             while current := self._orders.get_nowait():
                 del self._ordered[current.number]
                 yield current.number
+            self.leave()  # nothing follows the end of a turn, of which only the main thread hears
 
     def _send_later(self) -> None:
         """Send what is held, but not each message by itself."""

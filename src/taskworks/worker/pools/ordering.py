@@ -62,10 +62,11 @@ class Orders:
         self._open = {
             number: attempt for number, attempt in given.items() if self._attach(number, attempt)
         }
-        self._heard_at, self._may_recall = time.monotonic(), len(self._open) > 1
+        self._heard_at = time.monotonic()
         self._child.send(
             [_order(attempt, number, self._sender) for number, attempt in self._open.items()]
         )
+        self._may_recall = len(self._open) > 1  # only now: none is recalled before it is sent
         return [attempt for number, attempt in given.items() if number not in self._open]
 
     def _attach(self, number: int, attempt: Attempt) -> bool:
@@ -116,6 +117,7 @@ class Orders:
 
     def _close(self, number: int) -> Attempt:
         attempt = self._open.pop(number)
+        self._may_recall = self._may_recall and bool(self._open)
         guard = attempt.guard
         assert isinstance(guard, ChildGuard)  # noqa: S101
         guard.detach()
