@@ -772,6 +772,35 @@ def test_of_many_lanes_the_runs_that_others_have_locked_are_passed_over(
     assert [run.id for run in claimed] == expected[:number]
 
 
+@pytest.mark.parametrize(
+    "column", [{"queue_name": "mail"}, {"backend": "other"}, {"executor": "process"}]
+)
+def test_of_many_lanes_a_run_that_is_moved_while_it_is_claimed_is_passed_over(
+    store: Store,
+    fill: Fill,
+    claim: Claim,
+    monkeypatch: pytest.MonkeyPatch,
+    column: dict[str, str],
+) -> None:
+    if connection.vendor != "mysql":
+        pytest.skip("One statement finds and locks the runs.")
+    limit()
+    names = [f"{number:03}" for number in range(30)]
+    first, second = fill(*names), fill(*names)
+    lock_ready = type(store)._lock_ready
+
+    def move_and_lock(self: Store, *arguments: object) -> list[TaskRun]:
+        moved.append(elsewhere(lambda: TaskRun.objects.filter(id=first[7]).update(**column)))
+        return lock_ready(self, *arguments)
+
+    moved: list[int] = []
+    monkeypatch.setattr(type(store), "_lock_ready", move_and_lock)
+    claimed = claim(30)
+    assert moved == [1]
+    assert [run.id for run in claimed] == [*first[:7], second[7], *first[8:]]
+    assert TaskRun.objects.get(id=first[7]).state == "ready"
+
+
 def test_lanes_are_found_however_many_runs_they_have(fill: Fill, claim: Claim) -> None:
     """Some in thousands of them, and many with one, in turn from wherever it was."""
     limit()

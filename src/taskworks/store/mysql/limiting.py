@@ -102,15 +102,18 @@ class LimitedClaims(Lanes):
             yield [one for one in ids[share.lane][: share.number] if one is not None]
 
     def _lock_ready(self, line: Line, ids: Sequence[Any]) -> list[TaskRun]:
-        """Lock those of these runs that are still ready, and return them."""
+        """Lock those of these runs that are still ready in their queue, and return them."""
         if not ids:
             return []
+        # Somebody may have moved one to another queue since its id was read.
         statement = f"""
             SELECT {self.rows.columns_of_limited()} FROM {self._quoted(TaskRun)}
             FORCE INDEX (PRIMARY)
             WHERE id IN ({", ".join(["%s"] * len(ids))}) AND state = 'ready'
+                AND limit_name = %s AND backend = %s AND queue_name = %s AND executor = %s
             FOR UPDATE SKIP LOCKED"""  # noqa: S608 - only names are put in
-        rows = self._fetch(statement, ids)
+        name = (line.limit, line.backend, *line.queues, line.executor)
+        rows = self._fetch(statement, [*ids, *name])
         return self.rows.claimed_limited(rows, limit_name=line.limit)
 
     def _lock_heads(self, line: Line, shares: Sequence[Share]) -> list[TaskRun]:
