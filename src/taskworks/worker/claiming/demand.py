@@ -1,8 +1,6 @@
 """How many runs a claim is to find, for slots that are empty and ahead of others."""
 
-from collections.abc import Iterable, Mapping
-
-from taskworks.models import TaskRun
+from collections.abc import Mapping
 
 
 class Demand:
@@ -24,12 +22,11 @@ class Demand:
         now = min(wanted, self._empty.get(executor, 0))
         return now, wanted - now
 
-    def take(self, runs: Iterable[TaskRun]) -> None:
-        """Note that these were claimed."""
-        for run in runs:
-            self._most -= 1
-            self._left[run.executor] -= 1
-            self._empty[run.executor] = max(0, self._empty[run.executor] - 1)
+    def take(self, executor: str, number: int) -> None:
+        """Note that so many were claimed for an executor."""
+        self._most -= number
+        self._left[executor] -= number
+        self._empty[executor] = max(0, self._empty[executor] - number)
 
     @property
     def short(self) -> set[str]:

@@ -136,7 +136,7 @@ class LimitedRuns:
             unpaused = line.without(paused) if paused else line
             if now + ahead > 0 and unpaused.queues:
                 claimed = self._claim_from(unpaused, worker, now, ahead)
-                demand.take(claimed.runs)
+                demand.take(line.executor, len(claimed.runs))
                 runs += claimed.runs
                 if claimed.holds_back:
                     held_back.add(line.executor)
