@@ -76,10 +76,10 @@ def test_a_query_is_composed_once_for_each_length():
         lengths.append(len(ids))
         return by_ids(ids)
 
-    for number in (3, 4, 3, 4, 5, 8):
+    for number in (3, 4, 3, 4, 5, 8, 512, 513, 999, 1000):
         fetch(connection, counted, [uuid4() for _ in range(number)])
 
-    assert lengths == [4, 8]
+    assert lengths == [4, 8, 512, 999, 1024]
 
 
 def test_it_asks_the_clock_each_time():
@@ -102,11 +102,13 @@ def test_it_heeds_a_clock_that_a_test_moves(is_python_s, monkeypatch):
     assert fetch(connection, due, id_) == list(due(id_)) != []
 
 
-def test_each_connection_has_its_own():
-    ids, found = enqueued(3), []
+@pytest.mark.parametrize("of_thread", [lambda: connection, lambda: connections["default"]])
+def test_each_connection_has_its_own(of_thread):
+    ids, found, kept = enqueued(3), [], []
 
     def look():
-        found.append(fetch(connections["default"], by_ids, ids))
+        found.append(fetch(of_thread(), by_ids, ids))
+        kept.append(connections["default"].__dict__[composed.KEPT_AS])
         connections.close_all()
 
     threads = [Thread(target=look) for _ in range(2)]
@@ -116,6 +118,8 @@ def test_each_connection_has_its_own():
         thread.join()
 
     assert found == [list(by_ids(ids))] * 2
+    assert [len(one) for one in kept] == [1, 1]
+    assert kept[0] is not kept[1]
 
 
 def test_not_more_are_kept_than_a_process_needs(monkeypatch):
@@ -124,7 +128,7 @@ def test_not_more_are_kept_than_a_process_needs(monkeypatch):
     for number in range(5):
         fetch(connection, by_ids, [uuid4()], fixed=[f"queue {number}"])
 
-    assert len(connection.__dict__[composed.KEPT_AS]) <= 3
+    assert len(connections["default"].__dict__[composed.KEPT_AS]) <= 3
 
 
 def test_a_value_that_the_query_does_not_contain_is_a_mistake():

@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 
@@ -18,6 +19,7 @@ Compose = Callable[..., "QuerySet[Any, Any]"]
 
 KEPT_AS = "_taskworks_composed"  # the attribute of a connection
 MAX_KEPT = 500  # queries of a connection
+MAX_IN_PLACE = 999  # values that follow IN; of more, MariaDB makes a temporary table
 _integers = count(1_610_612_741)  # of 32 bits, for which a query has a place in any column
 
 
@@ -35,6 +37,7 @@ def fetch(
     """
     if not all(values_of for values_of in values if isinstance(values_of, Sequence)):
         return []  # a query for none of several
+    connection = connections[connection.alias]  # not a proxy, which all threads share
     values = tuple(_padded(one) if isinstance(one, Sequence) else one for one in values)
     return _composed(connection, compose, values, fixed).fetch(connection, values)
 
@@ -42,6 +45,8 @@ def fetch(
 def _padded(values: Sequence[UUID]) -> list[UUID]:
     """Repeat the last one, so that there are few lengths, and as few queries to compose."""
     length = 1 << (len(values) - 1).bit_length()
+    if len(values) <= MAX_IN_PLACE:
+        length = min(length, MAX_IN_PLACE)
     return [*values, *[values[-1]] * (length - len(values))]
 
 

@@ -260,6 +260,7 @@ class Limiting(LimitedNames, Rating):
         if turn is not None and turn != last:
             turns = {**limit.turns, place: turn}
             self.limits.filter(name=limit.name).update(turns=turns)
+        # Also a lane without a share has a run and a slot.
         has_more = any(taken[lane.lane] == number < lane.room for lane, number in shares)
         has_locked = any(taken[lane.lane] == 0 < number for lane, number in shares)
         # Of as many lanes as it asked for there may be more, and so more slots.
