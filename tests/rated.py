@@ -46,6 +46,14 @@ def be_told_to_wait(context: TaskContext, customer: str, wait: str = "") -> int:
     return context.attempt
 
 
+@task(limit=HELD, takes_context=True)
+def be_told_at_a_gate(context: TaskContext, customer: str, gate: str, wait: str = "") -> None:
+    if gate in gates:
+        gates[gate].wait(timeout=60)
+    if wait:
+        context.hold(SECONDS[wait])
+
+
 @task(limit=HELD, executor="process")
 def be_told_in_a_process(customer: str, wait: str = "") -> None:
     context = current_context()

@@ -38,6 +38,7 @@ from taskworks.execution import (
     Postponed,
     Released,
     Settled,
+    Snoozed,
     Verb,
     cancellation,
     failure,
@@ -191,6 +192,8 @@ class Ledger:
         if not self._in[SETTLED]:
             self._oldest_settled = time.monotonic()
         self._move([attempt], SETTLED)
+        if attempt.outcome.__class__ is Snoozed:
+            self.held_keys.note(attempt)
 
     def _move(self, attempts: Sequence[Attempt], phase: Phase) -> None:
         for attempt in attempts:
@@ -238,6 +241,7 @@ class Ledger:
         self.locked.refresh()
         self.held_keys.refresh()
         self._settle_uncertain()
+        self._close_held_keys()
         self._steps.write()
         self._progress.write(self._in[SETTLED])
         while self._is_due:
@@ -309,7 +313,7 @@ class Ledger:
 
     def _write_settled(self) -> None:
         """Write the outcomes, verb by verb. Those of cancelled runs come back as cancellations."""
-        self.held_keys.close(self._writable)
+        self._close_held_keys()
         by_verb: dict[Verb, list[Attempt]] = {}
         for attempt in self._writable:
             by_verb.setdefault(_verb_of(attempt), []).append(attempt)
@@ -317,6 +321,10 @@ class Ledger:
             write = self._writer(verb)
             for batch in self._batch_writer.batches(attempts):
                 self._write_batch(write, batch)
+
+    def _close_held_keys(self) -> None:
+        if self.held_keys.to_close:
+            self.held_keys.close()
 
     def _writer(self, verb: Verb) -> Write:  # noqa: C901, PLR0911 - one for each
         match verb:

@@ -264,6 +264,7 @@ class Worker:
             self._register_again()
             self._claim_and_submit()
             self._heed_pauses()
+            self._heed_held_keys()
             self._write_starts_first()
             self._release_strays()
         except DatabaseError as error:
@@ -367,6 +368,9 @@ class Worker:
         outcome = prepare(attempt)
         if not attempt.run.unreadable:
             outcome = self._intake.held_up(attempt.run) or outcome
+        held_keys = self._ledger.held_keys
+        if held_keys.to_close and held_keys.holds_up(attempt.run):
+            outcome = Released()
         if outcome:
             self._ledger.settle(attempt, outcome)
         return outcome is None
@@ -418,17 +422,19 @@ class Worker:
 
     def _heed_pauses(self) -> None:
         """
-        Release what was claimed ahead once there is a pause, or a task has closed a key: it may be
-        of what is not to begin.
+        Release what was claimed ahead once there is a pause: it may be of what is not to begin.
         """
         look = self._intake.is_outdated and self._ledger.has_waiting
-        closed = self._ledger.held_keys.closed
-        if self._intake.has_new_pause(look=look) or (
-            closed and self._ledger.has_waiting_of(closed)
-        ):
+        if self._intake.has_new_pause(look=look):
             self._release_what_waits(0.0)
-        closed.clear()
         self._parked.note_resumed(self._intake.take_resumed())
+
+    def _heed_held_keys(self) -> None:
+        """Release what was claimed ahead once a task has held a key of that."""
+        held = self._ledger.held_keys.held
+        if held and self._ledger.has_waiting_of(held):
+            self._release_what_waits(0.0)
+        held.clear()
 
     def _release_what_waits(self, longest: float) -> None:
         """Release what was claimed ahead and has not begun for ``longest`` seconds."""
@@ -524,6 +530,7 @@ class Worker:
         ended = [message for message in messages if message is not None]
         for attempt, outcome in ended:
             self._ledger.settle(attempt, outcome)
+        self._heed_held_keys()  # at once, and not when the database has answered
         if ended:
             self._pools.note([attempt for attempt, _ in ended])
             self._intake.hurry()
