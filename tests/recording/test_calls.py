@@ -1,7 +1,8 @@
 """How much Python a run costs: a worker executes thousands per second."""
 
+import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from types import FrameType
@@ -16,6 +17,7 @@ from taskworks.backends.database import DatabaseBackend
 from taskworks.execution import Attempt, Outcome, Settled, ThreadGuard, execute, prepare
 from taskworks.models import TaskRun, Worker
 from taskworks.recording.ledger import Ledger
+from taskworks.signals import task_finished, task_started
 from taskworks.store import store
 from tests import tasks
 from tests.recording.in_hand import new_ledger, submit
@@ -33,6 +35,16 @@ MOST_OF_CLAIM = {"postgresql": 6, "sqlite": 14, "mysql": 16}
 MOST_OF_PREPARATION = 8
 MOST_OF_EXECUTION = 45
 MOST_OF_RECORD = {"postgresql": 20, "sqlite": 24, "mysql": 40}
+
+
+@pytest.fixture(autouse=True)
+def _nobody_listens(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Neither a log nor a receiver that another test of this process has left."""
+    for signal in (task_started, task_finished):
+        monkeypatch.setattr(signal, "receivers", [])
+    logging.disable(logging.INFO)
+    yield
+    logging.disable(logging.NOTSET)
 
 
 def calls(function: Callable[[], Any]) -> int:
