@@ -10,6 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
+from celery.app.defaults import NAMESPACES
+
 from tests.processes.conftest import ROOT, test_database
 from tests.settings import DATABASE
 from tests.waiting import wait_for
@@ -34,6 +37,8 @@ class CeleryWorker:
             "TASKWORKS_TEST_START_METHOD": "spawn" if DATABASE == "sqlite" else "fork",
             **environment,
         }
+        if pool == "prefork" and self.environment["TASKWORKS_TEST_START_METHOD"] == "spawn":
+            _need_spawning()
         command = ["-A", "tests.celery_worker.app", "worker", "-P", pool, "-c", str(size)]
         options = ["--without-gossip", "--without-mingle", "-l", "INFO", "-n", self.name]
         self.process = subprocess.Popen(
@@ -84,6 +89,11 @@ class CeleryWorker:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self._log.close()
+
+
+def _need_spawning() -> None:
+    if "pool_start_method" not in NAMESPACES["worker"]:
+        pytest.skip("this version of Celery cannot spawn its children")
 
 
 StartCelery = Callable[..., CeleryWorker]

@@ -1,11 +1,9 @@
 """What a child process that is forked beside the worker's threads must leave to the parent."""
 
 import gc
-import os
 import sys
 import threading
 import time
-from collections.abc import Callable
 from queue import SimpleQueue
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -15,20 +13,9 @@ from django.db import connection, connections
 
 from taskworks.celery_worker import forking
 from tests.connections import begin_elsewhere
+from tests.forks import exit_code_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def exit_code_of(child: Callable[[], int]) -> int:
-    """That of a fork of this process that makes this call."""
-    pid = os.fork()
-    if not pid:
-        code = 99
-        try:
-            code = child()
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 class OtherThread:

@@ -76,6 +76,21 @@ def test_a_run_that_kills_each_child_is_poison(start: StartCelery) -> None:
     assert (run.state, error_of(run)) == ("failed", "TaskCrashed")
 
 
+def test_a_run_that_kills_its_child_takes_no_run_that_the_child_was_given(
+    start: StartCelery,
+) -> None:
+    start(size=1).wait_until_connected()
+    finished(*(tasks.noop.enqueue() for _ in range(100)))  # by now they are known to be brief
+    with transaction.atomic():  # so that they are claimed together
+        before = [tasks.noop.enqueue() for _ in range(8)]
+        deadly = shelf.die.using(max_attempts=1).enqueue()
+        behind = [tasks.noop.enqueue() for _ in range(8)]
+    [run] = finished(deadly)
+    assert (run.state, error_of(run)) == ("failed", "TaskCrashed")
+    for innocent in finished(*before, *behind):
+        assert (innocent.state, innocent.attempts, innocent.errors) == ("successful", 1, [])
+
+
 def test_a_timeout_strikes_at_once_a_function_that_sleeps(start: StartCelery) -> None:
     start().wait_until_connected()
     [run] = finished(shelf.sleep_for_ever.using(timeout=0.5).enqueue())
@@ -116,7 +131,8 @@ def test_children_that_are_replaced_all_the_time(start: StartCelery) -> None:
     assert len({run.return_value for run in runs}) == RUNS
     worker.send(signal.SIGTERM)
     assert worker.wait() == 0
-    for word in ("Lost connection", "gone away", "connection is closed", "Traceback"):
+    postgresql = ("server closed the connection unexpectedly", "connection is closed")
+    for word in (*postgresql, "Lost connection", "gone away", "Traceback"):
         assert word not in worker.log
 
 

@@ -1,6 +1,7 @@
 """A worker that could not execute runs does not start, and says so in a sentence."""
 
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -61,8 +62,22 @@ def test_a_pool_of_greenlets(start_celery: StartCelery, redis_server: OwnRedis) 
 def test_forks_on_sqlite(start_celery: StartCelery, redis_server: OwnRedis) -> None:
     worker = start_celery(redis_server.url, pool="prefork", TASKWORKS_TEST_START_METHOD="fork")
     assert worker.wait() == 1
-    assert "set Celery's worker_pool_start_method to 'spawn'" in last_line(worker.log)
+    assert "start this worker with --pool threads, or, with Celery 5.7" in last_line(worker.log)
+    assert "worker_pool_start_method to 'spawn'" in last_line(worker.log)
     assert "Traceback" not in worker.log
+
+
+def test_prefork_without_a_place_for_a_socket(
+    start_celery: StartCelery, redis_server: OwnRedis, tmp_path: Path
+) -> None:
+    too_long = tmp_path / ("a" * 100)
+    too_long.mkdir()
+    worker = start_celery(redis_server.url, pool="prefork", TMPDIR=str(too_long))
+    assert worker.wait() == 1
+    assert "needs a socket in the folder for temporary files" in last_line(worker.log)
+    assert str(too_long) in last_line(worker.log)
+    assert "Traceback" not in worker.log
+    assert [*too_long.iterdir()] == []
 
 
 def test_a_worker_that_takes_no_queue_of_ours_may_have_any_pool(

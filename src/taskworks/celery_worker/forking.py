@@ -46,7 +46,10 @@ def _note_opened(connection: BaseDatabaseWrapper, **of_signal: Any) -> None:
 def _before() -> None:
     _wait_for_imports()
     here = threading.get_ident()
-    _of_other_threads.extend(one for one, there in [*_opened_in.items()] if there != here)
+    for reference in _opened_in.keyrefs():  # a copy, which other threads do not change
+        one = reference()
+        if one is not None and _opened_in.get(one, here) != here:
+            _of_other_threads.append(one)
 
 
 def _after_in_parent() -> None:

@@ -55,8 +55,9 @@ def refuse_forks_on_sqlite(celery_worker: Any, backends: Iterable[CeleryBackend]
         if connections[backend.database].vendor == "sqlite":
             raise SystemExit(
                 f"The runs of TASKS[{backend.alias!r}] are in a SQLite database, which a process "
-                "must not use that was forked from another one that does: set Celery's "
-                "worker_pool_start_method to 'spawn', or start this worker with --pool threads."
+                "must not use that was forked from another one that does: start this worker "
+                "with --pool threads, or, with Celery 5.7 or newer, set its "
+                "worker_pool_start_method to 'spawn'."
             )
 
 

@@ -14,14 +14,15 @@ def new_mark(folder: Path) -> Callable[[int], None]:
     def mark(number: int) -> None:
         os.pwrite(descriptor, number.to_bytes(SIZE, "little"), 0)
 
+    mark(0)  # another process may have had this one's id, and have left something else
     return mark
 
 
 def read_mark(folder: Path, pid: int) -> int:
-    """Return what the process has noted last; 0 if nothing is there any more."""
+    """Return what the process has noted last; 0 if that cannot be read any more."""
     try:
         return int.from_bytes(_file(folder, pid).read_bytes(), "little")
-    except FileNotFoundError:
+    except OSError:
         return 0
 
 

@@ -8,6 +8,8 @@ connects to this process, and executes some runs, one after another, as it is or
 import os
 import re
 import signal
+import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from itertools import count
@@ -77,6 +79,8 @@ class CelerysChild(Line):
         """Wait for its end, which its side of the pipe has shown; return, in words, how it was."""
         self.has_ended = True
         self.close()
+        if not hasattr(os, "waitid"):  # on macOS, before Python 3.13
+            return self._how_by_celery()
         over = time.monotonic() + DEATH_TIMEOUT
         while time.monotonic() < over:
             try:
@@ -114,7 +118,7 @@ class CeleryPrefork(CeleryThreads):
         self._asked: set[int] = set()  # turns that have not begun
         self._having: dict[int, CelerysChild] = {}  # those that have one
         self._is_closed = False
-        self._meeting_place = MeetingPlace(self._serve)
+        self._meeting_place = _open_meeting_place(self._serve)
 
     # How much it executes.
 
@@ -147,12 +151,12 @@ class CeleryPrefork(CeleryThreads):
 
     def _ask(self, number: int) -> None:
         """Ask Celery to have a child take a turn. Called in the main thread."""
-        if number not in self._asked:  # it was asked for another one instead
+        if self._is_closed or number not in self._asked:  # it was asked for another one instead
             return
         self._celery_pool.apply_async(
             take_turn,
             (self._meeting_place.address, number),
-            callback=_ignore,
+            callback=partial(self._note_return, number),
             error_callback=partial(self._note_failure, number),
             **self._limits(),
         )
@@ -165,17 +169,25 @@ class CeleryPrefork(CeleryThreads):
         limits = {"timeout": pool.timeout, "soft_timeout": pool.soft_timeout}
         return {name: FOR_EVER for name, seconds in limits.items() if seconds}
 
+    def _note_return(self, number: int, nothing: Any) -> None:
+        """Celery calls this in the main thread when a turn has ended; was it heard of here?"""
+        if self._take_off(number):
+            self._ask_again_later()
+
     def _note_failure(self, number: int, failure: Any) -> None:
         """Celery calls this in the main thread if a child has died in its turn, or failed."""
         error = failure.exception
         if child := self._having.pop(number, None):
             child.note_end(_in_words(str(error)))
-        elif self._take_off(number):
+        elif self._take_off(number) and not self._is_closed:
             if isinstance(error, WorkerLostError):
                 self._hand_over()
             else:
                 logger.error("A child process of Celery's could not take a turn: %r", error)
-                self._celery_worker.timer.call_after(ASK_AGAIN_AFTER, self._hand_over)
+                self._ask_again_later()
+
+    def _ask_again_later(self) -> None:
+        self._celery_worker.timer.call_after(ASK_AGAIN_AFTER, self._hand_over)
 
     def _take_off(self, number: int) -> bool:
         """Return whether the turn was asked for, and has not begun; now it will not."""
@@ -210,7 +222,7 @@ class CeleryPrefork(CeleryThreads):
         self._main_thread.call_soon(self._celery_pool.maintain_pool)
 
     def _give_orders_in(self, turn: int, child: CelerysChild) -> None:
-        if self._take_off(turn):
+        if self._take_off(turn) and not self._is_closed:
             self._having[turn] = child
             try:
                 self._give_orders(child)
@@ -258,14 +270,18 @@ class CeleryPrefork(CeleryThreads):
             attempt.guarded_by(ChildGuard())
             self.note_begin(attempt, child.pid)
         try:
-            self._follow(child, attempts)
-        except (EOFError, OSError):
-            self._note_death(child)
+            self._follow_to_its_end(child, attempts)
         except BaseException as error:  # noqa: BLE001 - the thread must not end for it
             child.kill()
             child.has_ended = True
             for attempt in child.orders.close().values():
-                self._end(attempt, judge(attempt, error))
+                self._end(attempt, None if attempt.began is None else judge(attempt, error))
+
+    def _follow_to_its_end(self, child: CelerysChild, attempts: list[Attempt]) -> None:
+        try:
+            self._follow(child, attempts)
+        except (EOFError, OSError):
+            self._note_death(child)
 
     def _follow(self, child: CelerysChild, attempts: list[Attempt]) -> None:
         fresh = [attempt for attempt in attempts if not self._is_too_late(attempt)]
@@ -307,11 +323,12 @@ class CeleryPrefork(CeleryThreads):
     def widen(self) -> None:
         super().widen()
         for child in [*self._having.values()]:
+            child.orders.look(RECALL_AFTER)
             child.orders.recall(RECALL_AFTER)
 
     def withdraw(self) -> list[Attempt]:
         for child in [*self._having.values()]:
-            child.orders.recall()  # they wait here in a moment
+            child.orders.withdraw()  # they end in a moment
         return super().withdraw()
 
     # Come to an end.
@@ -331,6 +348,18 @@ class CeleryPrefork(CeleryThreads):
         return super().join()
 
 
+def _open_meeting_place(serve: Callable[[Connection], None]) -> MeetingPlace:
+    try:
+        return MeetingPlace(serve)
+    except OSError as error:
+        raise SystemExit(
+            "With --pool prefork, this worker needs a socket in the folder for temporary files, "
+            f"{tempfile.tempdir!r}, which cannot be made there: {error}. Set TMPDIR to a folder "
+            "that this user can write, with a path of less than 80 characters, or start this "
+            "worker with --pool threads."
+        ) from error
+
+
 def _in_words(error: str) -> str:
     """Return how a child has ended, by what Celery says: "... signal 9 (SIGKILL) Job: 3."."""
     found = re.search(r"(signal|exitcode) (-?\d+)", error)
@@ -338,7 +367,3 @@ def _in_words(error: str) -> str:
         return f"has ended: {error}"
     number = int(found[2])
     return exit_in_words(-number if found[1] == "signal" else number)
-
-
-def _ignore(*arguments: Any) -> None:
-    pass

@@ -3,11 +3,12 @@ What runs in a child process of Celery's: turns, in each of which it executes so
 worker in the main process orders. Between them Celery has it execute tasks of its own.
 """
 
+import os
 import signal
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from multiprocessing.connection import Client, Connection
-from os import getpid
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ def take_turn(address: str, number: int) -> None:
     if child is None or child.is_over:
         child = _by_worker[address] = _new_child(address)
     handle_wake_ups()
-    with _signals_for_the_worker(), keeping_lines():
-        child.work(TurnBegun(number, getpid()))
+    with _signals_for_the_worker(), keeping_lines(), _no_order_left_open(child):
+        child.work(TurnBegun(number, os.getpid()))
 
 
 def _new_child(address: str) -> ChildMain:
@@ -44,6 +45,18 @@ def _new_child(address: str) -> ChildMain:
     )
     child.start()
     return child
+
+
+@contextmanager
+def _no_order_left_open(child: ChildMain) -> Iterator[None]:
+    """End this process if it can no longer say what becomes of its orders: its worker waits."""
+    try:
+        yield
+    except BaseException:  # noqa: BLE001 - what it was about to say may be lost
+        traceback.print_exc()
+        os._exit(1)
+    if child.has_orders:
+        os._exit(1)
 
 
 @contextmanager

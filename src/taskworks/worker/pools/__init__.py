@@ -138,7 +138,8 @@ class Pools:
         return [
             attempt
             for pool in self._pools.values()
-            if now - pool.waits_since >= longer_than
+            # If it is everything, also what a pool has given away that has not begun.
+            if not longer_than or now - pool.waits_since >= longer_than
             for attempt in pool.withdraw()
         ]
 

@@ -191,6 +191,11 @@ class ChildMain:
             while current := self._orders.get():
                 self._execute(current)
 
+    @property
+    def has_orders(self) -> bool:
+        """True if it was ordered to execute something that has not ended."""
+        return bool(self._ordered)
+
     def leave(self) -> None:
         """Take no more orders, once those that have come are executed."""
         self._orders.put(None)
@@ -279,7 +284,7 @@ class ChildMain:
 
     def _send_later(self) -> None:
         """Send what is held, but not each message by itself."""
-        with suppress(OSError):  # the worker has gone
+        with _sending_or_dying():
             while True:
                 self._has_held.get()
                 time.sleep(HOLD_FOR)
@@ -288,7 +293,7 @@ class ChildMain:
 
     def _report(self) -> None:
         """Send the first progress at once, then no more often than a person could read it."""
-        with suppress(OSError):  # the worker has gone
+        with _sending_or_dying():
             while True:
                 self._await_progress()
                 with self._sending:
@@ -312,7 +317,7 @@ class ChildMain:
 
     def _pass_on(self) -> None:
         """Send what tasks ask."""
-        with suppress(OSError):  # the worker has gone
+        with _sending_or_dying():
             while True:
                 self._has_asked.get()
                 with self._sending:
@@ -379,6 +384,18 @@ class _Current:
                 self.attempt.channel.confirm(changes)
             case StepAnswered(request=request, answer=answer):
                 self._asked.pop(request)(answer)
+
+
+@contextmanager
+def _sending_or_dying() -> Iterator[None]:
+    """End this process if a thread cannot send for another reason than that the worker has gone."""
+    try:
+        yield
+    except OSError:
+        pass
+    except BaseException:  # noqa: BLE001 - the worker would wait for ever
+        traceback.print_exc()
+        os._exit(1)
 
 
 def _flush() -> None:

@@ -42,6 +42,10 @@ class TaskChild(Protocol):
     def kill(self) -> None:
         """End it at once."""
 
+    @property
+    def mark(self) -> int:
+        """The number of the order that it executes, which it has noted; 0 if it notes none."""
+
 
 class Orders:
     """The attempts that a child has been ordered to execute, one after another."""
@@ -51,7 +55,8 @@ class Orders:
         self._numbers = count(1)
         self._open: dict[int, Attempt] = {}
         self._heard_at = math.inf
-        self._may_recall = False
+        self._may_recall = self._is_withdrawn = False
+        self._lock = threading.Lock()  # of whether attempts are open, and have begun
 
     def __len__(self) -> int:
         return len(self._open)
@@ -62,7 +67,7 @@ class Orders:
         self._open = {
             number: attempt for number, attempt in given.items() if self._attach(number, attempt)
         }
-        self._heard_at = time.monotonic()
+        self._heard_at, self._is_withdrawn = time.monotonic(), False
         self._child.send(
             [_order(attempt, number, self._sender) for number, attempt in self._open.items()]
         )
@@ -80,21 +85,54 @@ class Orders:
             self._may_recall = False
             self._child.send(OrdersRecalled())
 
+    def withdraw(self) -> None:
+        """Have what has not begun given back, and end as Released."""
+        self._is_withdrawn = True
+        self.recall()
+
+    def look(self, silent_for: float = 0.0) -> None:
+        """
+        Note that the attempt has begun that the child executes, if it has said nothing for so many
+        seconds: it does not come to say so while code in C holds its interpreter.
+        """
+        if not self._open or time.monotonic() - self._heard_at < silent_for:
+            return
+        with self._lock:
+            if all(attempt.began is not None for attempt in self._open.values()):
+                return
+            attempt = self._open.get(self._child.mark)
+            if attempt and attempt.began is None:
+                attempt.begin()
+
     def hear(self) -> Iterator[tuple[Attempt, Outcome | None]]:
         """
-        Take in what the child says next. Yield the attempts that have ended, with their outcomes,
-        and with None those that it has given back. Raise EOFError or OSError if it has ended.
+        Take in what the child says next. Yield the attempts that have ended, with their outcomes;
+        those that it has given back with None, or as Released if they were withdrawn. Raise
+        EOFError or OSError if it has ended.
         """
-        has_begun = any(attempt.began is not None for attempt in self._open.values())
-        heard = self._child.receive(None if has_begun else ANSWER_TIMEOUT)
+        heard = self._receive()
         self._heard_at = time.monotonic()
         for message in heard if isinstance(heard, list) else [heard]:
             yield from self._take_in(message)
 
+    def _receive(self) -> Any:
+        while True:
+            try:
+                return self._child.receive(None if self._has_begun else ANSWER_TIMEOUT)
+            except TimeoutError:
+                self.look()
+                if not self._has_begun:
+                    raise
+
+    @property
+    def _has_begun(self) -> bool:
+        return any(attempt.began is not None for attempt in self._open.values())
+
     def _take_in(self, message: Any) -> Iterator[tuple[Attempt, Outcome | None]]:
         match message:
             case AttemptBegun(number, at):
-                self._open[number].begin(at)
+                with self._lock:
+                    self._open[number].begin(at)
             case ProgressReported(number, columns, changes):
                 written = partial(self._child.send, ProgressWritten(number, changes))
                 self._open[number].channel.adopt(columns, written)
@@ -109,14 +147,15 @@ class Orders:
                 yield attempt, outcome
             case OrdersReturned(numbers):
                 for number in reversed(numbers):
-                    yield self._close(number), None
+                    yield self._close(number), Released() if self._is_withdrawn else None
 
     def close(self) -> dict[int, Attempt]:
         """Return what has not ended, by the numbers of the orders, and forget it."""
         return {number: self._close(number) for number in [*self._open]}
 
     def _close(self, number: int) -> Attempt:
-        attempt = self._open.pop(number)
+        with self._lock:
+            attempt = self._open.pop(number)
         self._may_recall = self._may_recall and bool(self._open)
         guard = attempt.guard
         assert isinstance(guard, ChildGuard)  # noqa: S101

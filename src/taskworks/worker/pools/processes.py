@@ -206,6 +206,8 @@ class Slot:
 class TaskProcess(PipedProcess):
     """A child process that executes attempts; ``child.py`` is what runs there."""
 
+    mark = 0  # it has one order at a time
+
     def __init__(self, sender: type) -> None:
         self.tasks = self.memory = 0
         self.orders = Orders(self, sender)
