@@ -5,6 +5,7 @@ Celery is asked for *turns*, and is told no more of what happens in them. A chil
 connects to this process, and executes some runs, one after another, as it is ordered from here.
 """
 
+import math
 import os
 import re
 import signal
@@ -325,6 +326,11 @@ class CeleryPrefork(CeleryThreads):
         for child in [*self._having.values()]:
             child.orders.look(RECALL_AFTER)
             child.orders.recall(RECALL_AFTER)
+
+    @property
+    def waits_since(self) -> float:
+        given = [child.orders.waits_since for child in [*self._having.values()]]
+        return min(super().waits_since, *given, math.inf)
 
     def withdraw(self) -> list[Attempt]:
         for child in [*self._having.values()]:

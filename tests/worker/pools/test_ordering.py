@@ -1,5 +1,6 @@
 """What a worker knows of its orders when the child process that has them dies, or is asked."""
 
+import math
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -109,8 +110,10 @@ def test_of_a_child_that_dies_its_mark_says_what_it_executed(
 def test_what_has_not_begun_is_given_back(tmp_path: Path, point: str, is_withdrawn: bool) -> None:
     with child_with_orders(tmp_path, point, "wait") as (child, attempts):
         child.wait_until_it_stops()
+        assert child.orders.waits_since < math.inf
         recall: Any = child.orders.withdraw if is_withdrawn else child.orders.recall
         recall()
+        assert (child.orders.waits_since == math.inf) == is_withdrawn
         heard: dict[Attempt, Outcome | None] = {}
         while attempts[2] not in heard:
             heard.update(child.orders.hear())

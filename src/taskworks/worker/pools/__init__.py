@@ -138,8 +138,7 @@ class Pools:
         return [
             attempt
             for pool in self._pools.values()
-            # If it is everything, also what a pool has given away that has not begun.
-            if not longer_than or now - pool.waits_since >= longer_than
+            if now - pool.waits_since >= longer_than
             for attempt in pool.withdraw()
         ]
 

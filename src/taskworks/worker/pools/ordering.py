@@ -54,12 +54,20 @@ class Orders:
         self._child, self._sender = child, sender
         self._numbers = count(1)
         self._open: dict[int, Attempt] = {}
-        self._heard_at = math.inf
+        self._given_at = self._heard_at = math.inf
         self._may_recall = self._is_withdrawn = False
         self._lock = threading.Lock()  # of whether attempts are open, and have begun
 
     def __len__(self) -> int:
         return len(self._open)
+
+    @property
+    def waits_since(self) -> float:
+        """
+        Since when the child has had one that may not have begun, and that was not withdrawn, by
+        time.monotonic(); infinite if it has none.
+        """
+        return self._given_at if len(self._open) > 1 and not self._is_withdrawn else math.inf
 
     def give(self, attempts: Sequence[Attempt]) -> list[Attempt]:
         """Order these, each with a ``ChildGuard``; return those that were withdrawn before."""
@@ -67,7 +75,8 @@ class Orders:
         self._open = {
             number: attempt for number, attempt in given.items() if self._attach(number, attempt)
         }
-        self._heard_at, self._is_withdrawn = time.monotonic(), False
+        self._given_at = self._heard_at = time.monotonic()
+        self._is_withdrawn = False
         self._child.send(
             [_order(attempt, number, self._sender) for number, attempt in self._open.items()]
         )
