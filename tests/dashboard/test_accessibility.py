@@ -190,6 +190,11 @@ def _text(browser: webdriver.Chrome) -> str:
     return str(browser.execute_script("return document.body?.innerText || ''"))
 
 
+def _await_words(browser: webdriver.Chrome, words: str) -> None:
+    """Wait for a page that says so: a click does not wait for the page that it leads to."""
+    wait_for(lambda: words in browser.page_source, f"the page says {words!r}")
+
+
 def test_pages_work_without_scripts(
     site: str, browser: webdriver.Chrome, make_run: MakeRun, patience: None
 ) -> None:
@@ -204,15 +209,15 @@ def test_pages_work_without_scripts(
         for link in ("All that match", "Retry"):
             browser.find_element(By.PARTIAL_LINK_TEXT, link).click()
         browser.find_element(By.XPATH, "//button[contains(., 'Retry: 3 runs')]").click()
-        assert "Retried 3 runs." in browser.page_source
+        _await_words(browser, "Retried 3 runs.")
         browser.get(f"{site}{place('queues')}")
         details = browser.find_element(By.XPATH, "//details[summary[contains(., 'mail')]]")
         details.find_element(By.TAG_NAME, "summary").click()
         details.find_element(By.TAG_NAME, "button").click()
-        assert "The queue mail is paused." in browser.page_source
+        _await_words(browser, "The queue mail is paused.")
         browser.get(f"{site}{place('run', waiting.id)}")
         browser.find_element(By.XPATH, "//button[.='Cancel']").click()
-        assert "The run was cancelled." in browser.page_source
+        _await_words(browser, "The run was cancelled.")
     finally:
         browser.execute_cdp_cmd(disabled, {"value": False})
     assert TaskRun.objects.get(id=waiting.id).state == "cancelled"
