@@ -3,8 +3,10 @@
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from celery import Celery
+from celery.signals import celeryd_init
 
 from tests.celery_worker.broker_queue import broker_queue
 
@@ -22,6 +24,16 @@ app.conf.update(
     worker_pool_start_method=os.environ.get("TASKWORKS_TEST_START_METHOD", "fork"),
     worker_soft_shutdown_timeout=float(os.environ.get("TASKWORKS_TEST_SOFT_SHUTDOWN", "0")),
 )
+
+
+@celeryd_init.connect
+def give_several(**of_signal: Any) -> None:
+    """Have children be given several runs at once, as if none took any time."""
+    if os.environ.get("TASKWORKS_TEST_GIVES_SEVERAL"):
+        from taskworks.celery_worker import prefork
+        from taskworks.worker.pools import pool
+
+        prefork.A_MOMENT = pool.AHEAD_WITHIN = 3600.0
 
 
 @app.task

@@ -21,6 +21,8 @@ from tests.waiting import wait_for
 
 # A worker that is only slow is not to be given up here.
 PATIENT = {"TASKWORKS_TEST_WORKER_TIMEOUT": "20", "TASKWORKS_TEST_SHUTDOWN_TIMEOUT": "600"}
+# As if runs took no time, however slow the machine is: a child is given several.
+SEVERAL = {"TASKWORKS_TEST_GIVES_SEVERAL": "1"}
 RUNS = int(os.environ.get("TASKWORKS_TEST_CELERY_RUNS", "24"))
 
 
@@ -79,8 +81,8 @@ def test_a_run_that_kills_each_child_is_poison(start: StartCelery) -> None:
 def test_a_run_that_kills_its_child_takes_no_run_that_the_child_was_given(
     start: StartCelery,
 ) -> None:
-    start(size=1).wait_until_connected()
-    finished(*(tasks.noop.enqueue() for _ in range(100)))  # by now they are known to be brief
+    start(size=1, **SEVERAL).wait_until_connected()
+    finished(tasks.noop.enqueue())  # before the first has ended, nobody claims ahead
     with transaction.atomic():  # so that they are claimed together
         before = [tasks.noop.enqueue() for _ in range(8)]
         deadly = shelf.die.using(max_attempts=1).enqueue()
@@ -219,8 +221,8 @@ def test_what_a_child_was_given_does_not_wait_for_a_run_that_takes_long(
     start: StartCelery, tmp_path: Path
 ) -> None:
     """Brief runs are given to a child several at a time; those behind a long one are taken back."""
-    start(size=1).wait_until_connected()
-    finished(*(tasks.noop.enqueue() for _ in range(100)))  # by now they are known to be brief
+    start(size=1, **SEVERAL).wait_until_connected()
+    finished(tasks.noop.enqueue())  # before the first has ended, nobody claims ahead
     with transaction.atomic():  # so that they are claimed together
         before = [tasks.noop.enqueue() for _ in range(5)]
         long = tasks.wait_for_file.enqueue(str(tmp_path / "go"))
