@@ -56,13 +56,16 @@ def _long_ones(reports: Iterable[Path]) -> dict[str, float]:
     seconds: dict[str, float] = defaultdict(float)
     for report in reports:
         for case in ElementTree.parse(report).iter("testcase"):
-            seconds[_file_of(case.get("classname", ""))] += float(case.get("time", 0))
+            if file := _file_of(case.get("classname", "")):
+                seconds[file] += float(case.get("time", 0))
     return {file: round(taken, 1) for file, taken in seconds.items() if taken >= LONG}
 
 
-def _file_of(classname: str) -> str:
-    """The file of "tests.store.test_plans", or of a class in it."""
-    path = ROOT.parent.joinpath(*classname.split("."))
-    while not path.with_suffix(".py").exists() and path != ROOT:
-        path = path.parent
-    return path.with_suffix(".py").relative_to(ROOT.parent).as_posix()
+def _file_of(classname: str) -> str | None:
+    """The file of "tests.store.test_plans", or of a class in it; None if it is of none here."""
+    place = ROOT.parent.joinpath(*classname.split("."))
+    for path in (place, *place.parents):
+        file = path.with_suffix(".py") if path.is_relative_to(ROOT) else path
+        if file.is_file():
+            return file.relative_to(ROOT.parent).as_posix()
+    return None

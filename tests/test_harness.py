@@ -89,6 +89,7 @@ def test_how_long_files_took_is_written_from_the_reports(
     monkeypatch.setattr(sharing, "SECONDS", tmp_path / "seconds.json")
     (tmp_path / "seconds.json").write_text('{"sqlite": {"tests/a.py": 5}, "mariadb": {"b": 9}}')
     cases = [("tests.test_conf", 3), ("tests.test_conf.TestClass", 2), ("tests.test_logs", 1)]
+    cases += [("", 9), ("elsewhere", 9)]  # of a suite that is not in files here
     for number, (name, taken) in enumerate(cases):
         case = f'<testcase classname="{name}" time="{taken}"/>'
         (tmp_path / f"{number}.xml").write_text(f"<testsuites>{case}</testsuites>")
