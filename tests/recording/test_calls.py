@@ -9,7 +9,6 @@ from types import FrameType
 from typing import Any
 from uuid import UUID
 
-import django
 import pytest
 from django.db import connection
 
@@ -22,12 +21,7 @@ from taskworks.store import store
 from tests import tasks
 from tests.recording.in_hand import new_ledger, submit
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(
-        django.VERSION >= (6, 0), reason="Django itself listens to the signals of each run."
-    ),
-]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 FEW, MANY = 100, 300  # runs at once
 # Of each run, besides what a batch costs once.
@@ -39,7 +33,7 @@ MOST_OF_RECORD = {"postgresql": 20, "sqlite": 24, "mysql": 40}
 
 @pytest.fixture(autouse=True)
 def _nobody_listens(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Neither a log nor a receiver that another test of this process has left."""
+    """Neither a log or a receiver that another test has left, nor Django's receivers, from 6.0."""
     for signal in (task_started, task_finished):
         monkeypatch.setattr(signal, "receivers", [])
     logging.disable(logging.INFO)

@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from taskworks import Workflow
 from taskworks.actions.waiting import why_waiting
+from taskworks.backends import workflow_ends
 from taskworks.backends.workflow_ends import end_workflows, stop_after_failure, stop_workflow
 from taskworks.database.clock import DatabaseClock
 from taskworks.duties.workflows import WorkflowSweep, look_after_all
@@ -428,17 +429,20 @@ def test_a_large_group_is_cancelled_in_few_statements(store: Store) -> None:
     assert UUID(result.id)
 
 
-def test_a_sweep_leaves_the_rest_of_very_many_to_the_next_heartbeat(store: Store) -> None:
+def test_a_sweep_leaves_the_rest_of_very_many_to_the_next_heartbeat(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Or portions would be small: another test may have left a receiver, or a level of logs.
+    monkeypatch.setattr(workflow_ends, "is_cancellation_heard", lambda: False)
     flow = Workflow("large")
     flow.each("group", step, [["a"]] * 2500)
     result = flow.enqueue()
     assert store.begin_to_stop(UUID(result.id))
     sweep, left = WorkflowSweep(store), [2500]
     while left[-1]:
-        sweep.step(within=0.02)
+        sweep.step(within=0)
         left.append(result.counts().get("ready", 0))
-    assert len(left) > 2
-    assert left == sorted(left, reverse=True)
+    assert sorted({*left}) == [0, 500, 1500, 2500]
     look_after_all(store)
     result.refresh()
     assert result.status == "cancelled"
