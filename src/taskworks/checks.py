@@ -222,7 +222,7 @@ def _check_sqlite(alias: str) -> Iterator[checks.CheckMessage]:
 def _check_postgresql(alias: str) -> Iterator[checks.CheckMessage]:
     from django.db.backends.postgresql.psycopg_any import IsolationLevel
 
-    # Django refuses what is no level when it connects.
+    # Django refuses an invalid level when it connects.
     level = connections[alias].settings_dict["OPTIONS"].get("isolation_level")
     if level in [IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE]:
         name = IsolationLevel(level).name.replace("_", " ")

@@ -1,6 +1,6 @@
 """
-``time``, with a monotonic clock that no test stops. freezegun replaces that of ``time``: a worker,
-or whoever waits for a run, would then wait for ever.
+``time``, with a monotonic clock that no test stops. freezegun replaces that of ``time``, and a
+worker, or a caller that waits for a run, would then wait forever.
 """
 
 import time as standard

@@ -156,7 +156,7 @@ class _CancellationsAtInfo(logging.Filter):
         return True
 
 
-# The run whose cancellation is announced; what receivers do meanwhile is about others.
+# The run whose cancellation is being announced: what receivers log may be about others.
 _cancelled_id: ContextVar[str | None] = ContextVar("taskworks_cancelled_id", default=None)
 _standard_log = our_logger(LOGGER_NAME)
 _standard_log.addFilter(_CancellationsAtInfo())

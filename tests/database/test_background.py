@@ -158,7 +158,7 @@ def test_it_begins_anew_after_what_comes_between_two_steps(
     thread = begun(Keeping(over.set))
     assert over.wait(60)
     assert thread.is_alive()
-    assert caplog.text.count("Unexpected error while testing; beginning anew.") == 2
+    assert caplog.text.count("Unexpected error while testing; starting over.") == 2
 
 
 def test_an_exit_within_a_step_does_not_end_it(begun: Callable[[Steps], Steps]) -> None:

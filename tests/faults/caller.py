@@ -103,7 +103,7 @@ class Caller:
         self._journal.note([shelf.sync.enqueue(*documents[0])])
 
     def _count_up_and_enqueue(self) -> None:
-        """What a caller has changed before it enqueues, the run sees (F6)."""
+        """What a caller has changed before it enqueues, the run sees."""
         from django.db import transaction
 
         from tests.faults import flow_shelf as shelf

@@ -62,10 +62,10 @@ def test_48_limits_rates_and_keys_hold_at_whatever_point_one_dies(
     fate.end()
     pauses.end()
     scene.strikes("the last of them are killed")
-    wait_for(lambda: not unfinished(watch), "all have ended (F3)", 3 * PACE.rescue + 60)
+    wait_for(lambda: not unfinished(watch), "all have ended", 3 * PACE.rescue + 60)
     scene.recovers("all runs have ended")
     assert TaskRun.objects.exclude(state="successful").count() == 0
-    assert store().slots_in_use(shelf.IMPORTS.name) == 0  # F2
+    assert store().slots_in_use(shelf.IMPORTS.name) == 0
     watch.rates_were_kept()
     slots_were_kept_between_looks()
     accepted = [*chain.from_iterable(Accepted.read(journal) for journal in fate.journals)]

@@ -112,7 +112,7 @@ def assert_none_has_ended_twice(scene: Scene, flows: Flows) -> None:
 
 
 def assert_no_step_was_repeated(scene: Scene) -> None:
-    """F9: once it is recorded, no attempt calls it. One that was frozen in between still does."""
+    """Once it is recorded, no attempt calls it. One that was frozen in between still does."""
     began: dict[tuple[str, int], float] = {}
     charged: dict[str, float] = {}
     for entry in scene.ledger.entries():
@@ -127,7 +127,7 @@ def assert_no_step_was_repeated(scene: Scene) -> None:
 
 
 def assert_what_waits_has_a_reason() -> None:
-    """F8: each waits for something that has failed, or waits itself."""
+    """Each waits for something that has failed, or waits itself."""
     reasons = {
         *TaskRun.objects.filter(state__in=["failed", "blocked"]).values_list("id", flat=True),
         *Workflow.objects.filter(outcome="failed").values_list("id", flat=True),
@@ -140,7 +140,6 @@ def assert_what_waits_has_a_reason() -> None:
 
 
 def assert_each_began_after_what_it_follows(scene: Scene) -> None:
-    """F7."""
     began: dict[str, float] = {}
     ended: dict[str, float] = {}
     for entry in scene.ledger.entries():

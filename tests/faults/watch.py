@@ -1,4 +1,4 @@
-"""What must hold of limits, rates, keys and pauses whoever dies: F1, F4, F5, F6 and F10."""
+"""What must hold of limits, rates, keys and pauses, whichever process dies."""
 
 import json
 import time
@@ -63,28 +63,28 @@ class Watch:
         self.looks += 1
 
     def _slots_are_kept(self, in_hand: Sequence[tuple[str, str]]) -> None:
-        """F1."""
+        """No more of a limit, or of one of its keys, are in hand than may be."""
         lanes = Counter(lane for limit, lane in in_hand if limit == shelf.IMPORTS.name)
         of_all, of_lane = sum(lanes.values()), max(lanes.values(), default=0)
-        assert of_lane <= shelf.AT_ONCE, f"{of_lane} of a lane are in hand (F1): {lanes}"
-        assert of_all <= shelf.TOTAL, f"{of_all} of a limit are in hand (F1)"
+        assert of_lane <= shelf.AT_ONCE, f"{of_lane} of a lane are in hand: {lanes}"
+        assert of_all <= shelf.TOTAL, f"{of_all} of a limit are in hand"
         self.most_of_lane = max(self.most_of_lane, of_lane)
         self.most_of_all = max(self.most_of_all, of_all)
         documents = Counter(lane for limit, lane in in_hand if limit == shelf.INDEXING.name)
-        assert max(documents.values(), default=0) <= 1, f"two of a document (F1): {documents}"
+        assert max(documents.values(), default=0) <= 1, f"two of a document: {documents}"
 
     def _one_stands(self) -> None:
-        """F5, of keys that are held while a run is unfinished."""
+        """One unfinished run has a key that is held while a run is unfinished."""
         unfinished = TaskRun.objects.filter(task_path=shelf.sync.module_path)
         unfinished = unfinished.exclude(state__in=FINISHED)
         keys = Counter(json.dumps(given) for given in unfinished.values_list("args", "kwargs"))
         twice = [key for key, number in keys.items() if number > 1]
-        assert not twice, f"two unfinished runs have one key (F5): {twice}"
+        assert not twice, f"two unfinished runs have one key: {twice}"
 
     # At the end.
 
     def rates_were_kept(self) -> None:
-        """F4."""
+        """No more calls of a lane were claimed in any time than its rate allows."""
         self.moments.note(
             TaskRun.objects.filter(limit_name=shelf.CALLS.name).values_list(
                 "id", "claim_token", "limit_name", "lane", "claimed_at"
@@ -93,17 +93,17 @@ class Watch:
         rate = rate_of(f"{shelf.RATE}/s", shelf.BURST)
         assert rate
         for lane in self.moments.lanes():
-            assert excess(self.moments.of(lane), rate) <= 0, f"too many calls of {lane} (F4)"
+            assert excess(self.moments.of(lane), rate) <= 0, f"too many calls of {lane}"
 
 
 def slots_were_kept_between_looks() -> None:
-    """F1, by when each successful run was claimed and had ended, which the rows say."""
+    """The same as at each look, by when the rows say that each run was claimed and had ended."""
     runs = TaskRun.objects.successful().filter(limit_name=shelf.IMPORTS.name)
     spans = [*runs.values_list("lane", "claimed_at", "finished_at")]
     assert most_at_once((begin, end) for _, begin, end in spans) <= shelf.TOTAL
     for lane in {lane for lane, _, _ in spans}:
         number = most_at_once((begin, end) for its, begin, end in spans if its == lane)
-        assert number <= shelf.AT_ONCE, f"{number} of lane {lane} were in hand at once (F1)"
+        assert number <= shelf.AT_ONCE, f"{number} of lane {lane} were in hand at once"
 
 
 def most_at_once(spans: Iterable[tuple[datetime, datetime]]) -> int:
@@ -116,22 +116,22 @@ def most_at_once(spans: Iterable[tuple[datetime, datetime]]) -> int:
 
 
 def what_was_committed_was_seen(accepted: Sequence[Accepted]) -> int:
-    """F5 and F6: each run that an enqueue has returned is there, and saw what came with it."""
+    """Each run that an enqueue has returned is there, and saw what was committed with it."""
     seen = {
         str(run): value
         for run, value in TaskRun.objects.values_list("id", "return_value").iterator()
     }
     gone = [one for one in accepted if one.run not in seen]
-    assert not gone, f"runs that were returned are not there (F5): {gone[:5]}"
+    assert not gone, f"runs that were returned are not there: {gone[:5]}"
     new = Counter(one.run for one in accepted if one.is_new)
-    assert max(new.values()) == 1, "a run was new twice (F5)"
+    assert max(new.values()) == 1, "a run was new twice"
     stale = [one for one in accepted if one.task in HELD_BACK and seen[one.run] < one.number]
-    assert not stale, f"runs have not seen what was committed (F6): {stale[:5]}"
+    assert not stale, f"runs have not seen what was committed: {stale[:5]}"
     return sum(one.task in HELD_BACK for one in accepted)
 
 
 class Pauses:
-    """Pauses a queue again and again: nothing of it begins (F10)."""
+    """Pauses a queue again and again: nothing of it begins."""
 
     def __init__(self, fate: Fate) -> None:
         self._fate, self._ledger = fate, fate.scene.ledger
@@ -171,7 +171,7 @@ class Pauses:
         if self._held_since is not None:
             begun = [one for one in self._ledger.entries("began") if one.at > self._held_since]
             begun = [one for one in begun if one.pid not in self._fate.frozen]
-            assert not begun, f"runs of a paused queue have begun (F10): {begun}"
+            assert not begun, f"runs of a paused queue have begun: {begun}"
             self.number += 1
         self._writing = begin_elsewhere(lambda: resume(PAUSED))
         self._paused_at = self._held_since = None
@@ -179,7 +179,7 @@ class Pauses:
     def _wait_until_given_back(self, paused_at: float) -> None:
         if TaskRun.objects.in_hand().filter(queue_name=PAUSED).exists():
             late = time.monotonic() - paused_at - 2 * (PACE.rescue + SLACK)
-            assert late < 0, "runs of a paused queue are not given back (F10)"
+            assert late < 0, "runs of a paused queue are not given back"
             return
         self._held_since = time.monotonic()
         self._next = self._held_since + INTERVAL / 2

@@ -1,4 +1,4 @@
-"""Steps that are not repeated: F9, and case 33."""
+"""Steps that are recorded are not repeated."""
 
 from pathlib import Path
 from typing import Any

@@ -387,7 +387,7 @@ def test_a_run_with_a_limit_and_no_lane_cannot_be_written(
     assert TaskRun.objects.update(limit_name=None, lane=None) == 2
 
 
-# Never too many (F1), with two connections.
+# Never too many, with two connections.
 
 
 def test_a_run_of_higher_priority_that_commits_in_between_is_not_one_too_many(
@@ -486,7 +486,7 @@ def test_lower_numbers_stop_nothing_and_start_nothing_until_they_hold(
     assert len(claim()) == 4 - 1
 
 
-# No slot is held by a row that nobody has in hand (F2), whatever became of it.
+# No slot is held by a row that nobody has in hand, whatever became of it.
 
 
 def start(store: Store, run: TaskRun) -> None:
@@ -664,7 +664,7 @@ def test_pruning_frees_nothing_that_is_in_hand(store: Store, fill: Fill, claim: 
     assert claim() == []
 
 
-# Each in its turn (F3).
+# Each in its turn.
 
 
 def test_a_lane_with_a_free_slot_is_reached_within_one_rotation(

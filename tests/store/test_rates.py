@@ -191,7 +191,7 @@ def test_nonsense_in_place_of_a_rate_is_none(fill: Fill, claim: Claim, nonsense:
     assert len(claim()) == 3
 
 
-# Exactly as many as there may be (F4).
+# Exactly as many as there may be.
 
 
 def test_in_no_window_are_there_more_than_rate_and_burst(

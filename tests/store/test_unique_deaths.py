@@ -1,4 +1,4 @@
-"""A caller that is killed by ``kill -9`` while it enqueues leaves no key behind: case 16."""
+"""A caller that is killed by ``kill -9`` while it enqueues leaves no key behind."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Whatever the shape, and whichever step fails: case 25 and 26."""
+"""Workflows of every shape, in which any step fails."""
 
 import pytest
 

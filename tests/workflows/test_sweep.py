@@ -71,7 +71,7 @@ def test_a_heartbeat_goes_on_as_long_as_it_finds_some(
     store: Store, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskworks.duties.workflows.CHUNK", 4)
-    monkeypatch.setattr(beats, "MENDING", 100.0)
+    monkeypatch.setattr(beats, "SWEEPING_WORKFLOWS", 100.0)
     missed(without(), 10)
     heartbeat_of(store).beat()
     assert not Row.objects.filter(finished_at=None).exists()

@@ -85,9 +85,9 @@ def _seen(groups: Sequence[FailureGroup], most: int) -> list[Seen]:
 def retry(fingerprint: str, *, within: timedelta | None = None, by: Any = "") -> Retried:
     """
     Make the failed runs of a group ready again, each as ``run_actions.retry`` does; only those that
-    failed ``within`` this time, if it is given, and none that fails again meanwhile.
+    failed ``within`` this time, if it is given. A run that fails again is not retried again.
 
-    It is recorded that ``by`` has done so. Raise ValueError if there is no such group.
+    Record that ``by`` has done so. Raise ValueError if there is no such group.
     """
     meant = RunFilter(group=fingerprint, since=within)
 

@@ -16,7 +16,7 @@ MAX_TASK_PATH = 512
 
 
 def refuse_bad_run_after(run_after: Any) -> None:
-    """Raise InvalidTask for what is no time, or a time that no database can store."""
+    """Raise InvalidTask for a value that is not a time, or that no database can store."""
     if not isinstance(run_after, datetime | timedelta | None):
         raise InvalidTask(
             f"run_after must be a datetime, a timedelta or None, not {type(run_after).__name__}."

@@ -37,7 +37,7 @@ def _used() -> dict[str, str]:
     used = dict[str, str]()
     try:
         names = aliases()
-    except InvalidTaskBackend:  # TASKS is no dict, which a check reports
+    except InvalidTaskBackend:  # TASKS is not a dict, which a check reports
         return used
     for alias in names:
         with suppress(InvalidTaskBackend, ImproperlyConfigured):  # which a check reports

@@ -2,8 +2,8 @@
 Pause, resume and clear queues, tasks, limits and keys, drain queues, change limits, stop workers,
 retry groups of failures, act on all runs that a filter means, and say why a run waits.
 
-A pause is a row. Every worker heeds it, whenever it was started, until somebody ends it or it ends
-by itself. What runs goes on; what waits keeps its place.
+A pause is a row. It applies to every worker, whenever that was started, until somebody ends it or
+its time is over. Runs that have begun continue; runs that wait keep their places.
 
 Names that need models are imported when they are used, because modules of tasks may be imported
 before models are ready.

@@ -13,17 +13,16 @@ if TYPE_CHECKING:
 
 def retry_runs(*, by: Any = "", **conditions: Any) -> "Done":
     """
-    Make the runs ready again, under their ids, that meet all of these conditions, and return how
-    many: failed ones, unless a ``state`` is among the conditions. What fails again meanwhile is not
-    retried again.
+    Retry the runs that meet all of these conditions, under their ids, and return how many: failed
+    runs, unless a ``state`` is among the conditions. A run that fails again is not retried again.
 
     The conditions are ``state``, ``task``, ``queue``, ``backend``, ``worker``, ``schedule``,
     ``owner``, ``workflow``, ``group``, ``error``, ``since``, ``until``, ``enqueued_since``,
     ``enqueued_until``, ``took``, ``attempts``, ``arguments`` and ``id``, as on the command line; a
     list means any of its values. ``by``, a user or a name, is recorded.
 
-    Raise ValueError for a condition that is nonsense, for none at all, and for states of which no
-    run can be retried. Then nothing is written.
+    Raise ValueError for an invalid condition, for none at all, and for states of which no run can
+    be retried. Then nothing is written.
     """
     return _act("retry", by, conditions)
 

@@ -33,7 +33,7 @@ class BackgroundThread(threading.Thread, ABC):
 
     No exception ends it. A database error is logged once a minute, any other exception with its
     traceback; then the step is tried again, after a pause that grows to ten seconds. After an
-    exception between two steps the thread begins anew.
+    exception between two steps the thread starts over.
     """
 
     keeps_connection: ClassVar = False  # between two steps; if False each step has a new one
@@ -94,7 +94,7 @@ class BackgroundThread(threading.Thread, ABC):
             try:
                 self._live()
             except BaseException:  # SystemExit would end the thread without a word
-                logger.exception("Unexpected error while %s; beginning anew.", self.activity)
+                logger.exception("Unexpected error while %s; starting over.", self.activity)
                 self.rest(self.outage.next_pause())
 
     def _live(self) -> None:

@@ -136,7 +136,7 @@ def _on_sqlite(connection: Any, seconds: float) -> Iterator[None]:
 def _handle_progress(connection: Any, raw: Any, is_over: Callable[[], bool] | None) -> None:
     """Have SQLite, which has one handler, and does not tell which, ask this one."""
     setattr(connection, HANDLER, is_over)
-    if connection.connection is raw:  # else it was closed meanwhile, and the handler is gone
+    if connection.connection is raw:  # or it was closed, and the handler is gone
         raw.set_progress_handler(is_over, SQLITE_STEPS if is_over else 0)
 
 

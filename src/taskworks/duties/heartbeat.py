@@ -17,7 +17,7 @@ from taskworks.store.rescuing import Overview
 
 # Of the time between two heartbeats:
 SWEEPING = 0.05  # for blocked runs, if there are very many
-MENDING = 0.2  # for workflows, if there are many whose end nobody has written
+SWEEPING_WORKFLOWS = 0.2  # for workflows, if there are many whose end nobody has written
 MAX_SWEEP = 0.25  # for each sweep, or the next heartbeat would come late
 
 
@@ -144,7 +144,7 @@ class Heartbeat(BackgroundThread):
         share of the time; return whether it has.
         """
         interval = conf().heartbeat_interval
-        until, has_changed = time.monotonic() + interval * MENDING, False
+        until, has_changed = time.monotonic() + interval * SWEEPING_WORKFLOWS, False
         while True:
             has_more = self._workflows.step(within=interval * MAX_SWEEP)
             has_changed |= self._workflows.has_changed

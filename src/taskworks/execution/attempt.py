@@ -191,7 +191,7 @@ class Attempt:
         return 0.0 if self.began is None else (self.ended or time.monotonic()) - self.began
 
     def _time_at(self, moment: float) -> datetime:
-        if DatabaseClock.is_python_s:  # it may stand still in a test, or be moved meanwhile
+        if DatabaseClock.is_python_s:  # a test may have stopped or moved it
             return as_stored(python_s_time())
         claimed_at = self.run.claimed_at
         assert claimed_at is not None, "an attempt is made of a claimed run"  # noqa: S101

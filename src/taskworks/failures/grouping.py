@@ -59,8 +59,8 @@ class Grouping:
 
     def step(self) -> bool:
         """
-        Look at the next chunk; return whether there may be more. Then, or if another worker is at
-        it, the next step begins anew.
+        Look at the next chunk; return whether there may be more. If there is none, or another
+        worker is grouping, the next step starts over.
         """
         ended = [*self._next()]
         ungrouped = {*ended}.difference(self._known([one.run for one in ended]))

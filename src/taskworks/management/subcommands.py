@@ -103,11 +103,11 @@ SUBCOMMANDS = {
     ),
     "statistics": Subcommand(
         "statistics_command",
-        "Show what became of the runs of each task of late, or rebuild statistics from the record.",
+        "Show the recent outcomes of each task's runs, or rebuild statistics from the record.",
     ),
     "mark": Subcommand(
         "mark_command",
-        "Mark this moment, for example as a deploy, beside the statistics.",
+        "Mark this moment in the statistics, for example as a deploy.",
     ),
     "workers": Subcommand(
         "workers_command.WORKERS",

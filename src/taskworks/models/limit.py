@@ -27,7 +27,7 @@ def validate_rate(text: str) -> None:
 class Limit(models.Model):
     """
     The numbers of a limit, which workers read with each claim. Code and settings declare them, and
-    a person may change them; see ``taskworks.control.change_limit``. None is no limit.
+    a person may change them; see ``taskworks.control.change_limit``. None means no limit.
     """
 
     name = NameField(_("name"), max_length=64, primary_key=True)

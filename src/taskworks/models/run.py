@@ -113,7 +113,7 @@ _numbers = count()
 
 
 class _Spelled(models.Value):
-    """A state that stands in the statement itself, and is no parameter of it."""
+    """A state that is written into the statement itself, and is not a parameter."""
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str | int, ...]]:
         return f"'{RunState(self.value).value}'", ()

@@ -69,9 +69,9 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
 
 class Schedule(SisySchedule, ChangeTracking):
     """
-    What to run, and when. Save it like any row: it is validated, and planned anew if its timing has
-    changed. Only what you have changed is written, so that nothing is undone that a firing or
-    another person has written since you read it.
+    What to run, and when. Save it like any row: it is validated, and planned again if its timing
+    has changed. Only what you have changed is written, so you do not undo what a firing or another
+    person has written since you read it.
 
     All times are the database's. A planned time is fired once, by whichever worker comes first.
     """
@@ -150,7 +150,7 @@ class Schedule(SisySchedule, ChangeTracking):
         update_fields: Iterable[str] | None = None,
     ) -> None:
         """
-        Validate it, plan it anew if its timing has changed, and write what has changed.
+        Validate it, plan it again if its timing has changed, and write what has changed.
 
         Raise ValidationError, by field, if it is not valid; nothing is written then.
         """
@@ -165,7 +165,7 @@ class Schedule(SisySchedule, ChangeTracking):
             changed &= {*update_fields}
         if alias != self.database and (adding or (self.enabled and changed & OF_ITS_PLACE)):
             self._refuse_another_shard(alias)
-        if "catch_up" in changed:  # the times to make up for are chosen anew
+        if "catch_up" in changed:  # the times to make up for are chosen again
             self.behind_until = None
             changed.add("behind_until")
         was_enabled = self.enabled
@@ -321,7 +321,7 @@ class Schedule(SisySchedule, ChangeTracking):
         in another way; raise ValidationError as ``save`` does. The label may be taken, and a
         schedule whose time is over is disabled instead of refused.
         """
-        self._make_ready(using or self.database, self._changed(), adding=True, anew=False)
+        self._make_ready(using or self.database, self._changed(), adding=True, strictly=False)
         names = [field.attname for field in self._meta.concrete_fields if not field.primary_key]
         return {name: getattr(self, name) for name in names}
 
@@ -355,11 +355,11 @@ class Schedule(SisySchedule, ChangeTracking):
             )
 
     def _make_ready(
-        self, alias: str, changed: set[str], *, adding: bool, anew: bool = True
+        self, alias: str, changed: set[str], *, adding: bool, strictly: bool = True
     ) -> bool:
         """
-        Validate what has changed, and plan it if need be; return whether it was planned. If it is
-        not made ``anew``, its label may be taken and its time over.
+        Validate what has changed, and plan it if necessary; return whether it was planned. If not
+        ``strictly``, its label may be taken and its time over.
         """
         now = clock.read(connections[alias])
         self.modified_at = now
@@ -368,7 +368,7 @@ class Schedule(SisySchedule, ChangeTracking):
         if changed:
             names = {field.name for field in self._meta.concrete_fields}
             exclude = {"id", *(names - changed)}
-            super().full_clean(exclude, validate_unique=anew, validate_constraints=False)
+            super().full_clean(exclude, validate_unique=strictly, validate_constraints=False)
         if "next_run" in changed and self.next_run and self.enabled:
             self.due_at, self.behind_until = self.next_run, None
             return True
@@ -376,7 +376,7 @@ class Schedule(SisySchedule, ChangeTracking):
             return False
         if not adding and "iterations" in changed and self.finished_at:
             self.enabled = self.enabled or not planning.is_used_up(self)
-        if anew and (adding or "enabled" in changed):
+        if strictly and (adding or "enabled" in changed):
             schedule_validation.refuse_in_vain(self, now)
         planning.plan(self, now)
         return True

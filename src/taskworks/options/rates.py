@@ -3,7 +3,7 @@ Rates such as "100/m", and the arithmetic of buckets.
 
 A bucket has room for ``burst`` starts, and fills at the rate. What is stored of it is the moment at
 which it is full: each start moves that on by the time between two. So a bucket that nobody has used
-for long enough is no row at all.
+for long enough has no row.
 """
 
 import re

@@ -39,17 +39,17 @@ NO_KEY = _NoKey.NO_KEY
 @dataclass(frozen=True, slots=True, init=False)
 class Unique:
     """
-    Of the runs of a task with the same key, at most one is to stand at a time.
+    Allows only one run of a task per key at a time.
 
-    The key is made of the arguments named ``fields``, or of all, with the defaults of the function;
-    or it is ``key``: text, a whole number or None. The queue is not part of it.
+    The key is made of the arguments named ``fields``, or of all arguments, including the defaults
+    of the function; or it is ``key``: a string, an integer or None. The queue is not part of it.
 
-    A run keeps others away ``while_`` it is "unfinished" (the default) or "waiting", which ends
-    when it begins; or for ``period`` seconds (a number or a timedelta) after it was enqueued; with
-    both, until both are over.
+    A run has its key ``while_`` it is "unfinished" (the default) or "waiting", that is, until it
+    begins; or for ``period`` seconds (a number or a timedelta) after it was enqueued; with both,
+    until both are over.
 
-    ``on_conflict`` says what becomes of an enqueue meanwhile. "keep" returns the result of the run
-    that stands; "replace" also gives it the new arguments and options, if it has not begun;
+    ``on_conflict`` says what happens to another enqueue in this time. "keep" returns the result of
+    the existing run; "replace" also gives it the new arguments and options, if it has not begun;
     "refuse" raises AlreadyEnqueued; "supersede" cancels it, and enqueues the new one.
 
     Raise ValueError for values that are not valid.
@@ -147,7 +147,7 @@ def _validated_key(key: Any) -> Any:
         return key
     if not isinstance(key, str | int) or isinstance(key, bool):
         raise ValueError(
-            f"key must be text, a whole number or None, not {key!r:.200}. Turn it into text."
+            f"key must be a string, an integer or None, not {key!r:.200}. Turn it into a string."
         )
     if key == "":
         raise ValueError('key must not be "", which is likely a value that is missing.')

@@ -147,7 +147,7 @@ def _fields_of_model(model: BaseModel) -> dict[Any, Any]:
 
 
 def _is_vague(value: Any) -> bool:
-    """Return whether it is equal to nothing but itself, though it is made anew from its JSON."""
+    """Return whether a copy that is made from its JSON cannot be equal to it."""
     equals: Any = type(value).__eq__
     return equals is object.__eq__ and not callable(value)
 

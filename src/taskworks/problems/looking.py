@@ -106,7 +106,7 @@ class Findings(NamedTuple):
 
     @property
     def alarming(self) -> list[Problem]:
-        """Those problems that are no mere notices."""
+        """The problems that are more than notices."""
         return [one for one in self.problems if one.severity is not Severity.NOTICE]
 
 

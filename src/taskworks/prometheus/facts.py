@@ -48,7 +48,7 @@ class Facts(NamedTuple):
 
     @property
     def heard_workers(self) -> list[Worker]:
-        """The workers that have sent a heartbeat of late."""
+        """The workers that have sent a heartbeat recently."""
         return [worker for worker in self.workers if self.silence(worker) <= conf().worker_timeout]
 
     def silence(self, worker: Worker) -> float:

@@ -1,4 +1,4 @@
-"""When a queue will be empty, or what it takes that it does not grow for ever."""
+"""When a queue will be empty, or how many slots keep it from growing forever."""
 
 import math
 from datetime import timedelta

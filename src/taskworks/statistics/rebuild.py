@@ -1,4 +1,4 @@
-"""Makes statistics whole again from the record: what killed workers have lost, and much else."""
+"""Rebuilds statistics from the record: what killed workers have lost, and much else."""
 
 from collections import defaultdict
 from collections.abc import Iterator

@@ -48,7 +48,7 @@ def statistics_are_due() -> Exists:
 
 
 def failures_are_due() -> Exists:
-    """Return an expression: whether a run has failed of late, and nobody has begun to group it."""
+    """Return an expression: whether a recent failure is there that nobody has begun to group."""
     failed = TaskRun.objects.filter(
         state=RunState.FAILED, finished_at__gte=DatabaseClock(-LATEST_FAILURES)
     )

@@ -17,7 +17,7 @@ from taskworks.store.pruning import Pruning
 
 class Steering(Pruning):
     """
-    Retry, hasten, move and delete runs, up to a few hundred per call. What another session has
+    Retry, run now, move and delete runs, up to a few hundred per call. What another session has
     locked is left alone. Each returns the ids of those that were changed.
     """
 
@@ -33,8 +33,8 @@ class Steering(Pruning):
     def run_now(self, ids: Sequence[UUID], before: datetime) -> set[UUID]:
         """Make those ready that wait for their time, and have not been begun after ``before``."""
         untouched = Q(last_attempted_at=None) | Q(last_attempted_at__lte=before)
-        hastened = {"state": RunState.READY, "available_at": DatabaseClock()}
-        return self._steered(ids, self.runs.filter(untouched), [RunState.SCHEDULED], **hastened)
+        now = {"state": RunState.READY, "available_at": DatabaseClock()}
+        return self._steered(ids, self.runs.filter(untouched), [RunState.SCHEDULED], **now)
 
     def move(
         self, ids: Sequence[UUID], queue_name: str | None = None, rank: int | None = None

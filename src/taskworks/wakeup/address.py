@@ -36,7 +36,7 @@ def client_of(address: str) -> Any:
             socket_timeout=TIMEOUT,
             retry=Retry(NoBackoff(), 0),  # who waits, and how long, is decided here
         )
-        client.connection_pool.make_connection()  # which refuses what is no option
+        client.connection_pool.make_connection()  # which refuses unknown options
     except (RedisError, TypeError, ValueError) as error:
         reason = without_secrets(str(error), address)
         raise ImproperlyConfigured(

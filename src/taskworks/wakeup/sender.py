@@ -55,7 +55,7 @@ class Sender(threading.Thread):
             self._waiting.put(wake_up)
 
     def flush(self, seconds: float) -> None:
-        """Wait until what was put has been sent or dropped, or so many seconds have passed."""
+        """Wait until everything put has been sent or dropped, ``seconds`` at most."""
         done = threading.Event()
         self._waiting.put(done)
         done.wait(seconds)

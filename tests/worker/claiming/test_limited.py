@@ -94,7 +94,7 @@ def running(tenant: str) -> int:
 
 
 def test_who_has_no_limits_has_as_many_statements_as_without(intake: Intake, worker: UUID) -> None:
-    """F11: a look, and a claim."""
+    """A look, and a claim."""
     tasks.noop.enqueue_many([[]] * 4)
     with CaptureQueriesContext(connection) as captured:
         assert len(claim(intake, worker, 4)) == 4

@@ -1,7 +1,7 @@
 """
 Celery's crontab as a cron expression of ours.
 
-The syntax differs in little: ranges of Celery may begin anew at the end (``fri-mon``). The meaning
+The syntax hardly differs: ranges of Celery may wrap around (``fri-mon``). The meaning
 differs where both the day of the month and the day of the week are restricted: Celery fires on days
 that match both, cron on those that match either.
 """
@@ -119,7 +119,7 @@ def _written(text: str, values: set[int], field: _Field) -> str:
 
 
 def _is_ours(text: str, field: _Field) -> bool:
-    """Return whether no range begins anew, and no step is longer than the field."""
+    """Return whether no range wraps around, and no step is longer than the field."""
     for part in text.split(","):
         numbers, _, step = part.partition("/")
         first, _, last = numbers.partition("-")
