@@ -19,25 +19,25 @@ logger = steady_logger(__name__)
 # The modules that could not be imported: their names, and the errors.
 failed: dict[str, str] = {}
 
-# Those who know tasks that are not attributes of modules: each returns the task at a path, or None.
+# Each finds tasks that are not attributes of modules: it returns the task at a path, or None.
 Finder = Callable[[str], framework.Task | None]
 _finders: list[Finder] = []
 
 
-def also_find(finder: Finder) -> None:
+def add_finder(finder: Finder) -> None:
     """Have ``resolve`` ask this one for tasks that it does not find in a loaded module."""
     _finders.append(finder)
 
 
-def found_elsewhere(path: str) -> framework.Task | None:
-    """Return the task that one of these knows at a path, or None."""
-    return next((task for finder in _finders if (task := finder(path))), None)
-
-
-def find_no_more(finder: Finder) -> None:
-    """Ask it no more."""
+def remove_finder(finder: Finder) -> None:
+    """Undo ``add_finder``."""
     if finder in _finders:
         _finders.remove(finder)
+
+
+def found_elsewhere(path: str) -> framework.Task | None:
+    """Return the task that a finder knows at a path, or None."""
+    return next((task for finder in _finders if (task := finder(path))), None)
 
 
 def task_modules() -> list[ModuleType]:

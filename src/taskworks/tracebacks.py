@@ -1,5 +1,5 @@
 """
-What was raised, read from the traceback that is stored of it.
+What is stored of an exception, and what was raised, read from that.
 
 A traceback ends with the class and the message of the exception, maybe in several lines. That of
 an exception group goes on with the tracebacks of its members, further to the right.
@@ -9,6 +9,12 @@ from itertools import takewhile
 
 OF_A_GROUP = "  | "  # before each line of a group; those of its members begin with more spaces
 RULE = "+-"  # begins the lines between the members
+
+
+def entry_of(kind: type[BaseException], message: str) -> dict[str, str]:
+    """Return what is stored of an exception that nothing has raised."""
+    path = f"{kind.__module__}.{kind.__qualname__}"
+    return {"exception_class_path": path, "traceback": f"{path}: {message}\n"}
 
 
 def message_of(path: str, traceback: str) -> str:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from itertools import islice
 
-from taskworks.timetables.cron import Timetable
+from taskworks.timetables.timetable import Timetable
 
 
 def next_run(timetable: Timetable, moment: datetime) -> datetime | None:

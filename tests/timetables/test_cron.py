@@ -5,7 +5,9 @@ from itertools import islice, pairwise
 
 import pytest
 
-from taskworks.timetables.cron import Cron, Interval, InvalidTimetable
+from taskworks.timetables.cron import Cron
+from taskworks.timetables.interval import Interval
+from taskworks.timetables.timetable import InvalidTimetable
 from tests.timetables.minute_by_minute import next_run, upcoming
 
 BERLIN, NEW_YORK, LORD_HOWE = "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"

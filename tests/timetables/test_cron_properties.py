@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from taskworks.timetables.cron import Cron, Interval
+from taskworks.timetables.cron import Cron
+from taskworks.timetables.interval import Interval
 from tests.effort import examples
 from tests.timetables.minute_by_minute import next_run, upcoming
 

@@ -6,11 +6,13 @@ from uuid import UUID
 
 from taskworks.actions.verbs import announce
 from taskworks.backends.shards import databases_of, in_each
+from taskworks.chunks import in_chunks
 from taskworks.exceptions import TaskCancelled
 from taskworks.models import RunState
 from taskworks.models.pause import Scope
 from taskworks.store import Store, store
 from taskworks.store.cancelling import WAITING
+from taskworks.tracebacks import entry_of
 
 READ_AT_ONCE = 10_000  # runs
 CLEARED_PER_TRANSACTION = 1000
@@ -43,18 +45,15 @@ def _cancel_in(
         ids = store.waiting(scope, state, before=before, except_for=spared, limit=READ_AT_ONCE)
         if not ids:
             break
-        for start in range(0, len(ids), CLEARED_PER_TRANSACTION):
-            some = ids[start : start + CLEARED_PER_TRANSACTION]
+        for some in in_chunks(ids, CLEARED_PER_TRANSACTION):
             cancelled = store.cancel_waiting(some, _entry(scope))
             spared |= {*some} - cancelled
             yield cancelled
 
 
 def _entry(scope: Scope) -> dict[str, str]:
-    path = f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}"
     what = "key" if scope.key else scope.kind
-    reason = f"The run was cancelled when its {what} was cleared."
-    return {"exception_class_path": path, "traceback": f"{path}: {reason}\n"}
+    return entry_of(TaskCancelled, f"The run was cancelled when its {what} was cleared.")
 
 
 def _announced(ids: set[UUID]) -> int:

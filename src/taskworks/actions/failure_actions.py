@@ -10,6 +10,7 @@ from taskworks.actions.texts import refuse_bad_text
 from taskworks.actions.until import Until, stored_end
 from taskworks.actions.verbs import Action, Done, Verb
 from taskworks.backends.shards import in_each, prepared_in_each
+from taskworks.chunks import in_chunks
 from taskworks.conf import nearest
 from taskworks.filtering import RunFilter
 from taskworks.models import FailureGroup
@@ -74,8 +75,7 @@ def seen(group: FailureGroup) -> Seen:
 
 def _seen(groups: Sequence[FailureGroup], most: int) -> list[Seen]:
     found: list[Seen] = []
-    for start in range(0, len(groups), GROUPS_PER_STATEMENT):
-        some = groups[start : start + GROUPS_PER_STATEMENT]
+    for some in in_chunks(groups, GROUPS_PER_STATEMENT):
         counts = store().count_open([group.fingerprint for group in some], most)
         counted = ((group, counts[group.fingerprint]) for group in some)
         found += [Seen(group, number, number == most) for group, number in counted]

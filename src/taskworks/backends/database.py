@@ -1,6 +1,6 @@
 """``DatabaseBackend``: stores runs in the project's database, for workers to execute."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,6 +31,7 @@ from taskworks.backends.unique_tasks import (
     unique_of,
     validate_period,
 )
+from taskworks.chunks import in_chunks
 from taskworks.database.shards import DATABASE, valid_database
 from taskworks.definition import (
     Task,
@@ -53,6 +54,7 @@ from taskworks.options.policy import ALONE
 from taskworks.result import TaskResult
 from taskworks.signals import announce_cancelled, announce_enqueued
 from taskworks.steps.names import validate_step_name
+from taskworks.tracebacks import entry_of
 
 if TYPE_CHECKING:
     from taskworks.backends.workflows import Workflows
@@ -65,16 +67,10 @@ if TYPE_CHECKING:
 
 MAX_IDS_PER_QUERY = 900  # SQLite may allow only 999 variables
 
-CANCELLATION_OF_WAITING_RUN = {
-    "exception_class_path": f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}",
-    "traceback": f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}: "
-    "The run was cancelled before it began.\n",
-}
-CANCELLATION_OF_SUPERSEDED_RUN = {
-    **CANCELLATION_OF_WAITING_RUN,
-    "traceback": f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}: "
-    "A newer run with the same unique key has superseded it.\n",
-}
+CANCELLATION_OF_WAITING_RUN = entry_of(TaskCancelled, "The run was cancelled before it began.")
+CANCELLATION_OF_SUPERSEDED_RUN = entry_of(
+    TaskCancelled, "A newer run with the same unique key has superseded it."
+)
 
 
 class _Predecessor(NamedTuple):
@@ -303,7 +299,7 @@ class DatabaseBackend(MakesRuns):
 
         return {
             str(run.id): run.to_result()
-            for ids in _chunks(result_ids)
+            for ids in in_chunks([*result_ids], MAX_IDS_PER_QUERY)
             for run in store(self.database).runs.filter(id__in=ids, backend=self.alias)
         }
 
@@ -320,7 +316,7 @@ class DatabaseBackend(MakesRuns):
         ids = [UUID(result_id) for result_id in result_ids]
         unfinished = {
             str(run_id)
-            for chunk in _chunks(ids)
+            for chunk in in_chunks(ids, MAX_IDS_PER_QUERY)
             for run_id in store(self.database)
             .runs.filter(id__in=chunk, backend=self.alias)
             .exclude(state__in=FINISHED)
@@ -451,9 +447,3 @@ def _executor_of_task(run: "TaskRun") -> str | None:
         return policy_of(run.enqueued(resolve(run.task_path))).executor
     except (TaskNotFound, InvalidTask):
         return None
-
-
-def _chunks(ids: Iterable[Any]) -> Iterator[list[Any]]:
-    remaining = [*ids]
-    for start in range(0, len(remaining), MAX_IDS_PER_QUERY):
-        yield remaining[start : start + MAX_IDS_PER_QUERY]

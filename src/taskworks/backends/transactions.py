@@ -2,6 +2,8 @@
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from taskworks.database.transactions import is_inside_own_block
+
 
 def transaction_to_await(alias: str, *, wanted: bool) -> str | None:
     """
@@ -23,8 +25,7 @@ def transaction_to_await(alias: str, *, wanted: bool) -> str | None:
 
 def refuse_to_wait_in_a_transaction(alias: str, what: str = "a run") -> None:
     """Raise RuntimeError in a transaction on this alias, unless it is that of a ``TestCase``."""
-    blocks = connections[alias].atomic_blocks
-    if any(not getattr(block, "_from_testcase", False) for block in blocks):
+    if is_inside_own_block(connections[alias]):
         raise RuntimeError(
             f"Cannot wait for {what} inside a transaction on {alias!r}: workers do not see what it "
             "has written, and it may not see what they write. Wait after the commit."

@@ -13,7 +13,7 @@ from taskworks.celery.options import of_call
 from taskworks.celery.result import AsyncResult as Result
 from taskworks.celery.values import encoded
 from taskworks.definition import Task
-from taskworks.discovery import also_find, find_no_more
+from taskworks.discovery import add_finder, remove_finder
 from taskworks.exceptions import InvalidTask
 
 try:
@@ -73,14 +73,14 @@ class Celery(celery.Celery):  # type: ignore[misc]
             self.task_cls = OF_DJANGO
         self._adopted: dict[str, Adopted] = {}
         _current = self
-        also_find(self._found)
+        add_finder(self._found)
 
     def close(self) -> None:
         """Forget the app, so that another one can be made."""
         global _current  # noqa: PLW0603 - as above
         if _current is self:
             _current = None
-        find_no_more(self._found)
+        remove_finder(self._found)
         super().close()
 
     @property

@@ -11,7 +11,8 @@ from uuid import UUID
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from taskworks.database.notifications import awaiting_commit, is_of_a_test
+from taskworks.database.notifications import awaiting_commit
+from taskworks.database.transactions import is_inside_test_case
 
 MAX_RUNS_TOLD = 1000  # of one call
 MAX_RUNS_PER_COMMIT = 10_000
@@ -64,7 +65,7 @@ def tell_on_commit(
     runs, and which, as far as that is known.
     """
     serving = [messenger for messenger in in_use if messenger.serves(backend)]
-    if not serving or is_of_a_test(connection):
+    if not serving or is_inside_test_case(connection):
         return
     call = Call(count, [*islice(runs, MAX_RUNS_TOLD)])
     news = News(serving, backend, queue_name)

@@ -25,6 +25,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from taskworks import real_time as time
 from taskworks.database.connections import copy_of
 from taskworks.database.foreign_errors import foreign_errors_as_database_errors
+from taskworks.database.transactions import is_inside_test_case
 from taskworks.logs import steady_logger
 
 CHANNEL = "taskworks"
@@ -81,13 +82,8 @@ def notify_on_commit(notification: Notification, connection: BaseDatabaseWrapper
     """
     if not connection.in_atomic_block:
         notification()
-    elif not is_of_a_test(connection) and not awaiting_commit(notification, connection):
+    elif not is_inside_test_case(connection) and not awaiting_commit(notification, connection):
         transaction.on_commit(notification, using=connection.alias, robust=True)
-
-
-def is_of_a_test(connection: BaseDatabaseWrapper) -> bool:
-    """Return whether the transaction ends with a rollback."""
-    return any(getattr(block, "_from_testcase", False) for block in connection.atomic_blocks)
 
 
 def awaiting_commit(call: Call, connection: BaseDatabaseWrapper) -> Call | None:

@@ -38,13 +38,27 @@ def _beginning_as_writer(connection: Any) -> Iterator[None]:
         connection.transaction_mode = usual
 
 
+def is_inside_test_case(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether it is in the transaction of a ``TestCase``, which is rolled back."""
+    return any(map(_is_of_test_case, connection.atomic_blocks))
+
+
+def is_inside_own_block(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether it is in a transaction, or a savepoint, of other code than a ``TestCase``."""
+    return not all(map(_is_of_test_case, connection.atomic_blocks))
+
+
+def _is_of_test_case(block: Any) -> bool:
+    return getattr(block, "_from_testcase", False)
+
+
 def refuse_inside_transaction(what: str, reason: str) -> None:
     """
     Raise RuntimeError if this thread is in a transaction, on any database, unless it is that of a
     ``TestCase``.
     """
     for connection in connections.all(initialized_only=True):
-        if any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
+        if is_inside_own_block(connection):
             raise RuntimeError(
                 f"{what} cannot be used inside a transaction on {connection.alias!r}: {reason}"
             )

@@ -31,11 +31,11 @@ from taskworks.management.output import (
     print_table,
 )
 from taskworks.management.progress_bar import ProgressBar
+from taskworks.management.questions import confirm, demand_a_reader
 from taskworks.management.reach import check_reachable
 from taskworks.models import TaskRun
 from taskworks.store import store
 
-ANSWER = "yes"
 SHOWN = 10  # tasks, or classes of errors
 
 
@@ -104,7 +104,9 @@ class RunAction:
     ) -> None:
         seen = bulk.preview(action, meant)
         if self.asks and seen.count and not options["no_input"]:
-            _ask(options, seen)
+            demand_a_reader(options)
+            verb = seen.target.action.verb
+            confirm(f"{seen.count_in_words} would be {verb.past}: {seen.target.meant}.", verb.past)
         done = _carried_out(command, options, seen)
         if options["json"]:
             print_json(command, _keyed_done(done))
@@ -136,23 +138,6 @@ def _refuse_what_does_not_fit(options: dict[str, Any], meant: RunFilter) -> None
         raise CommandError("--fresh goes with the ids of runs, without --set.", returncode=2)
     if options.get("set") and len(options["ids"]) != 1:
         raise CommandError("--set goes with the id of one run.", returncode=2)
-
-
-def _ask(options: dict[str, Any], seen: Preview) -> None:
-    """Raise CommandError unless the user says that this is to be done."""
-    if options["json"]:
-        raise CommandError("--json requires --no-input: nobody reads a question.", returncode=2)
-    verb = seen.target.action.verb
-    question = (
-        f"{seen.count_in_words} would be {verb.past}: {seen.target.meant}. "
-        f"Type '{ANSWER}' to go on: "
-    )
-    try:
-        answer = input(visible(question))
-    except EOFError:
-        answer = ""
-    if answer.strip() != ANSWER:
-        raise CommandError(f"Nothing was {verb.past}. Use --no-input in scripts.", returncode=1)
 
 
 def _carried_out(command: BaseCommand, options: dict[str, Any], seen: Preview) -> Done:
@@ -234,8 +219,8 @@ def _add_set_and_fresh(add: Any) -> None:
 
 
 def _add_where(add: Any) -> None:
-    add("--to-queue", metavar="NAME", help="The queue that the runs shall have.")
-    add("--to-priority", type=integer, metavar="N", help="The priority, from -100 to 100.")
+    add("--to-queue", metavar="NAME", help="The new queue of the runs.")
+    add("--to-priority", type=integer, metavar="N", help="Their new priority, from -100 to 100.")
 
 
 RETRY = RunAction(Verb.RETRY, _add_set_and_fresh)

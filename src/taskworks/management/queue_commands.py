@@ -4,7 +4,6 @@ and ``drain``, on a queue.
 """
 
 import argparse
-import getpass
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,19 +12,18 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from taskworks import control, polling
-from taskworks.actions import clearing, pausing
+from taskworks.actions import audit, clearing, pausing
 from taskworks.actions.scopes import demand, demand_here, scope_of
 from taskworks.logs import visible
 from taskworks.management.argument_types import database_backend, point_in_time, seconds
 from taskworks.management.exit_codes import INTERRUPTED, TIMED_OUT
 from taskworks.management.output import add_json, print_json, print_line
+from taskworks.management.questions import confirm, demand_a_reader
 from taskworks.management.reach import check_reachable
 from taskworks.models import Pause
 from taskworks.models.pause import LIMIT, TASK, Scope
 from taskworks.options.limits import OF_NONE
 from taskworks.store import store
-
-ANSWER = "yes"
 
 
 @dataclass
@@ -127,20 +125,13 @@ def _pause(command: BaseCommand, scope: Scope, options: dict[str, Any]) -> dict[
         scope,
         until=options["until"],
         reason=options["reason"],
-        by=_login() if options["by"] is None else options["by"],
+        by=audit.login().name if options["by"] is None else options["by"],
         wait=options["wait"],
     )
     if options["wait"]:
         polling.wait_until(*pausing.end_of_runs(scope, options["timeout"]))
     _say(command, options, f"The {scope} is {pause.in_words}")
     return keyed(pause)
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # in a container, a user may have no name
-        return ""
 
 
 def _resume(command: BaseCommand, scope: Scope, options: dict[str, Any]) -> dict[str, Any]:
@@ -164,21 +155,10 @@ def _clear(command: BaseCommand, scope: Scope, options: dict[str, Any]) -> dict[
 
 def _ask(scope: Scope, options: dict[str, Any]) -> None:
     """Raise CommandError unless the user says that the runs are to be cancelled."""
-    if options["json"]:
-        raise CommandError("--json requires --no-input: nobody reads a question.", returncode=2)
-    count = store().count_waiting(scope)
-    if not count:
-        return
-    question = (
-        f"{_runs(count)} of the {scope} would be cancelled, and none that a worker has. "
-        f"Type '{ANSWER}' to go on: "
-    )
-    try:
-        answer = input(question)
-    except EOFError:
-        answer = ""
-    if answer.strip() != ANSWER:
-        raise CommandError("Nothing was cancelled. Use --no-input in scripts.", returncode=1)
+    demand_a_reader(options)
+    if count := store().count_waiting(scope):
+        what = f"{_runs(count)} of the {scope} would be cancelled, and none that a worker has."
+        confirm(what, "cancelled")
 
 
 def _add_drain_options(add: Any) -> None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from taskworks.database import clock
 from taskworks.sentences import moment_in_words
-from taskworks.timetables import cron
-from taskworks.timetables.cron import Cron, Interval, Timetable
+from taskworks.timetables.cron import Cron
+from taskworks.timetables.interval import Interval
+from taskworks.timetables.timetable import TICK, Timetable, zone_of
 
 if TYPE_CHECKING:
     from taskworks.models.schedule import Schedule
@@ -62,7 +63,7 @@ def once(schedule: "Schedule") -> str:
     """Return when it runs if it does so once, without waiting for a planned time."""
     if schedule.start_running is None:
         return "once, immediately"
-    start = clock.as_aware(schedule.start_running).astimezone(cron.zone_of(schedule.timezone))
+    start = clock.as_aware(schedule.start_running).astimezone(zone_of(schedule.timezone))
     return f"once, at {moment_in_words(start)}"
 
 
@@ -89,7 +90,7 @@ def nth_latest(schedule: "Schedule", n: int, since: datetime, until: datetime) -
     if schedule.end_running:
         until = min(until, clock.as_aware(schedule.end_running))
     found = timetable_of(schedule).nth_latest(n, _from_start(schedule, since), until)
-    return found and next_after(schedule, found - cron.TICK)  # which can be stored
+    return found and next_after(schedule, found - TICK)  # which can be stored
 
 
 def first_run(schedule: "Schedule", now: datetime) -> datetime | None:
@@ -120,14 +121,14 @@ def upcoming(
         if len(times) >= n:
             break
         times.append(following)
-    zone = cron.zone_of(schedule.timezone)
+    zone = zone_of(schedule.timezone)
     return [moment.astimezone(zone) for moment in times[:n]]
 
 
 def _from_start(schedule: "Schedule", moment: datetime) -> datetime:
     """Return the moment, or one just before its start if that is later."""
     start = schedule.start_running and clock.as_aware(schedule.start_running)
-    return start - cron.TICK if start and start > moment else moment
+    return start - TICK if start and start > moment else moment
 
 
 def _is_before_end(schedule: "Schedule", moment: datetime) -> bool:

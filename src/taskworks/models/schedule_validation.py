@@ -17,8 +17,8 @@ from taskworks.exceptions import InvalidInputs, InvalidTask, InvalidTaskBackend,
 from taskworks.models import planning
 from taskworks.models.planning import FAR_FUTURE, HAS_NOT_RUN, TIMING
 from taskworks.options.policy import OPTIONS, from_stored, to_stored
-from taskworks.timetables import callables, cron
-from taskworks.timetables.cron import InvalidTimetable
+from taskworks.timetables import callables
+from taskworks.timetables.timetable import InvalidTimetable, zone_of
 
 if TYPE_CHECKING:
     from taskworks.models.schedule import Schedule
@@ -166,7 +166,7 @@ def _clean_timing(schedule: "Schedule") -> None:
 
 def _clean_zone(schedule: "Schedule") -> None:
     try:
-        cron.zone_of(schedule.timezone)
+        zone_of(schedule.timezone)
     except InvalidTimetable as error:
         raise refusal("timezone", str(error)) from error
 

@@ -7,6 +7,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskworks.backends.database import DatabaseBackend
+from taskworks.chunks import in_chunks
 from taskworks.definition import policy_of, unvalidated_copy
 from taskworks.discovery import resolve
 from taskworks.exceptions import InvalidInputs, InvalidTask, TaskNotFound
@@ -43,7 +44,7 @@ def move(
     would be moved, and writes nothing.
     """
     moved = Moved()
-    for keys in _chunks(source.keys()):
+    for keys in in_chunks(source.keys(), AT_A_TIME):
         if limit is not None and moved.number >= limit:
             break
         fitting = _fitting(source.read(keys), backend, moved.left)
@@ -56,11 +57,6 @@ def move(
         )
         moved.tasks.update(found.task_path for found in stored)
     return moved
-
-
-def _chunks(keys: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(keys), AT_A_TIME):
-        yield keys[start : start + AT_A_TIME]
 
 
 class _Fitting(NamedTuple):

@@ -6,7 +6,7 @@ from itertools import chain
 from taskworks.database import clock
 from taskworks.database.fields import NONE, ONE
 from taskworks.models import Schedule, planning
-from taskworks.timetables.cron import TICK
+from taskworks.timetables.timetable import TICK
 
 MAX_TIMES_AT_ONCE = 100  # planned times of a schedule in one transaction
 # A planned time that is later than this, because no worker was there, is missed.

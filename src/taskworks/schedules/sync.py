@@ -79,7 +79,7 @@ def synchronize() -> None:
 def synchronize_if_possible() -> None:
     """Do the same for a worker that starts: an error of the database is logged."""
     try:
-        with foreign_errors_as_database_errors(connections[_alias()]):
+        with foreign_errors_as_database_errors(connections[store_alias()]):
             synchronize()
     except DatabaseError as error:
         logger.warning("The schedules that are declared in code could not be updated: %s", error)
@@ -143,14 +143,14 @@ def _declared_here() -> list[Declaration]:
     every = [*declarations.values()]
     if not shards.named():
         return every
-    return [one for one in every if _database_of(one) == _alias()]
+    return [one for one in every if _database_of(one) == store_alias()]
 
 
 def _database_of(declaration: Declaration) -> str:
     try:
         return draft(declaration).database
     except ValueError:  # which is told when it is synchronized
-        return _alias()
+        return store_alias()
 
 
 def _synchronize(declaration: Declaration) -> None:
@@ -177,7 +177,7 @@ def _created(wanted: Schedule) -> Schedule | None:
     """Return the new row, or that of another process which was quicker."""
     wanted.declared = {SAID: written(wanted)}
     try:
-        with writing(_alias()):
+        with writing(store_alias()):
             wanted.save()
     except (IntegrityError, ValidationError):
         other = _row(wanted.label)
@@ -188,7 +188,7 @@ def _created(wanted: Schedule) -> Schedule | None:
 
 
 def _update(label: str, values: dict[str, Any]) -> None:
-    with writing(_alias()):
+    with writing(store_alias()):
         row = _rows().select_for_update().filter(label=label).exclude(declared=None).first()
         if row is None:
             return
@@ -227,7 +227,7 @@ def _is_gone(row: Schedule) -> bool:
 
 
 def _withdraw(row: Schedule) -> None:
-    with writing(_alias()):
+    with writing(store_alias()):
         locked = _rows().select_for_update().filter(pk=row.pk).exclude(declared=None).first()
         if locked is None or is_withdrawn(locked):
             return
@@ -272,7 +272,7 @@ def _field(name: str) -> "models.Field[Any, Any]":
     return field
 
 
-# The rows, and their database.
+# The rows of this database.
 
 
 def _row(label: str) -> Schedule | None:
@@ -281,7 +281,4 @@ def _row(label: str) -> Schedule | None:
 
 
 def _rows() -> Any:
-    return Schedule.objects.using(_alias())
-
-
-_alias = store_alias
+    return Schedule.objects.using(store_alias())

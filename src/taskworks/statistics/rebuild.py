@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from taskworks.chunks import in_chunks
 from taskworks.models import RunState, Statistic, TaskRun
 from taskworks.models.statistic import COUNTS, EVER, TEN_SECONDS
 from taskworks.statistics.compaction import (
@@ -47,10 +48,10 @@ def rebuild(store: Store) -> Rebuilt:
     with _held(store):
         while compact_within(store, CHUNK, before):
             pass
-    added, places = 0, sorted(recorded)
-    for start in range(0, len(places), CHUNK):
+    added = 0
+    for places in in_chunks(sorted(recorded), CHUNK):
         with _held(store):
-            missing = _missing(store, {place: recorded[place] for place in places[start:][:CHUNK]})
+            missing = _missing(store, {place: recorded[place] for place in places})
             totals = [tally for place, tally in missing.items() if place.seconds == EVER]
             added += sum(tally.finished for tally in totals)  # before more is added to them
             if missing:

@@ -23,7 +23,7 @@ from taskworks.conf import conf
 from taskworks.database import clock, messengers
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.notifications import Listener, Notification, notify_on_commit
-from taskworks.database.transactions import writing
+from taskworks.database.transactions import is_inside_test_case, writing
 from taskworks.models import Edge, RunState, Schedule, Step, TaskRun, UniqueKey, Worker, Workflow
 from taskworks.models.run import TaskRunQuerySet
 from taskworks.models.schedule import ScheduleQuerySet
@@ -163,10 +163,7 @@ class Base(ABC):
         not in a more isolated transaction: that sees what was committed when it began. In a
         ``TestCase`` nobody else commits.
         """
-        blocks = self.connection.atomic_blocks
-        return any(getattr(block, "_from_testcase", False) for block in blocks) or (
-            self._is_read_committed()
-        )
+        return is_inside_test_case(self.connection) or self._is_read_committed()
 
     def _is_read_committed(self) -> bool:
         return True  # SQLite refuses to write after a read that is not the latest

@@ -17,6 +17,7 @@ from django.db.models.functions import Coalesce
 
 from taskworks import instruments
 from taskworks import real_time as time
+from taskworks.chunks import in_chunks
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.composed import fetch
 from taskworks.database.transactions import writing
@@ -123,9 +124,8 @@ class Blocking(Enqueueing):
 
     @staticmethod
     def _states(rows: "models.QuerySet[Any]", ids: Sequence[UUID]) -> Iterable[tuple[UUID, str]]:
-        for start in range(0, len(ids), MAX_ROWS_PER_STATEMENT):
-            some = rows.filter(id__in=ids[start : start + MAX_ROWS_PER_STATEMENT])
-            yield from some.values_list("id", "state")
+        for some in chunks(ids):
+            yield from rows.filter(id__in=some).values_list("id", "state")
 
     def _insert_blocked(self, new: NewRuns) -> None:
         if new:
@@ -200,8 +200,7 @@ class Blocking(Enqueueing):
         that are not needed. Return how many became ready.
         """
         unblocked = 0
-        for start in range(0, len(edges), EDGES_AT_ONCE):
-            some = edges[start : start + EDGES_AT_ONCE]
+        for some in in_chunks(edges, EDGES_AT_ONCE):
             self._delete_needless({edge.run for edge in some if edge.is_needless})
             if over := [edge for edge in some if edge.is_over]:
                 self.delete_edges(over)

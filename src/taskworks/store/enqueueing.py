@@ -115,5 +115,4 @@ class Enqueueing(Base):
 
     def _insert_due(self, new: NewRuns) -> None:
         """Insert one run that is ready now, and set its times."""
-        new.schedule(self.read_clock())
-        self._insert_all(new)
+        self._insert_at_their_times(new)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from django.db import models
 from django.db.models import Exists, F, OuterRef
 
+from taskworks.chunks import in_chunks
 from taskworks.database import clock
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.notifications import SCHEDULE_SAVED
@@ -107,8 +108,8 @@ class Scheduling(Base):
         those that are kept of its latest LATEST_FIRINGS. Without one, a schedule is left out.
         """
         now, found = self.read_clock().timestamp(), dict[int, float]()
-        for start in range(0, len(ids), SCHEDULES_PER_STATEMENT):
-            statement, parameters = self._latest_successes(ids[start:][:SCHEDULES_PER_STATEMENT])
+        for some in in_chunks(ids, SCHEDULES_PER_STATEMENT):
+            statement, parameters = self._latest_successes(some)
             rows = self._fetch(statement, parameters)
             found |= {pk: now + float(seconds) for pk, seconds in rows if seconds is not None}
         return found

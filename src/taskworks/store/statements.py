@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from taskworks.chunks import in_chunks
 from taskworks.database.fields import JSONTextField
 from taskworks.jsonvalue import EMPTY
 from taskworks.models import RunState, TaskRun
@@ -415,8 +416,7 @@ def bytes_of(values: Iterable[Any]) -> int:
 
 def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """Yield the items in order, as many at a time as a statement takes."""
-    for start in range(0, len(items), MAX_ROWS_PER_STATEMENT):
-        yield items[start : start + MAX_ROWS_PER_STATEMENT]
+    return in_chunks(items, MAX_ROWS_PER_STATEMENT)
 
 
 def per_statement(rows: Sequence[T], size: Callable[[T], int]) -> Iterator[Sequence[T]]:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
+from taskworks.chunks import in_chunks
 from taskworks.models import TaskRun
 from taskworks.options.policy import LANES
 from taskworks.store.claiming import Claiming
@@ -100,8 +101,7 @@ class Surveying(Claiming, LimitedNames):
     def _counted_parts(
         self, parts: Sequence[_Part], cap: int
     ) -> Iterator[tuple[_Part, QueueState]]:
-        for start in range(0, len(parts), PER_STATEMENT):
-            some = parts[start : start + PER_STATEMENT]
+        for some in in_chunks(parts, PER_STATEMENT):
             rows = defaultdict(list)
             for place, *row in self._count_some(some, cap):
                 rows[place].append(row)
@@ -154,8 +154,7 @@ class Surveying(Claiming, LimitedNames):
         size = 1 if self.connection.vendor == "mysql" else LINES_PER_STATEMENT
         while lines:
             following: list[_Line] = []
-            for start in range(0, len(lines), size):
-                some = lines[start : start + size]
+            for some in in_chunks(lines, size):
                 for place, left, rank in self._probe(some):
                     part, executor, _ = line = some[place]
                     if left is not None:

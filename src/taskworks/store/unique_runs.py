@@ -5,15 +5,16 @@ Which run has a key is a row; whether that run still holds it is judged by the r
 to be written when a run ends, and no change of a run's state can fail because of its key.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import IntegrityError
 from django.db.models import Case, Q, Value, When
 
+from taskworks.chunks import in_chunks
 from taskworks.database.clock import DatabaseClock, as_aware, later
 from taskworks.database.fields import decoded
 from taskworks.database.notifications import NOTIFY_IF_DUE_WITHIN
@@ -42,8 +43,6 @@ MAX_PATIENCE = timedelta(seconds=60)
 # The columns in which all runs with a key are alike.
 ALIKE = ("backend", "task_path")
 TIMES_WHEN_STORED = ("run_after", "enqueued_at", "available_at", "expires_at", "state")
-
-T = TypeVar("T")
 
 
 class KeyHeld(Exception):  # noqa: N818 - not a programming error
@@ -123,7 +122,7 @@ class UniqueRuns(Cancelling):
         standing = Standing([place_of[key] for key in call.keys])
         with writing(self.alias):
             superseded: list[UUID] = []
-            for keys in _chunks(sorted(place_of)):
+            for keys in in_chunks(sorted(place_of), KEYS_PER_STATEMENT):
                 superseded += self._settle(call, {key: place_of[key] for key in keys}, standing)
             self._insert_new(call.new, standing, insert)
             for run_id in superseded:
@@ -365,8 +364,3 @@ def _now(run: TaskRun) -> datetime:
     """Return the database's time when the run was read."""
     now: datetime = run.now  # type: ignore[attr-defined]
     return now
-
-
-def _chunks(keys: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(keys), KEYS_PER_STATEMENT):
-        yield keys[start : start + KEYS_PER_STATEMENT]

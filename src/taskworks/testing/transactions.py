@@ -7,6 +7,7 @@ from typing import cast
 from django.db import connections
 from django.test import TestCase
 
+from taskworks.database.transactions import is_inside_own_block
 from taskworks.execution.task_connections import open_transactions
 
 
@@ -19,7 +20,7 @@ def as_without_transactions() -> Iterator[None]:
     """
     with ExitStack() as around:
         for alias in open_transactions():
-            if _is_of_a_test(alias):
+            if not is_inside_own_block(connections[alias]):
                 around.enter_context(_calling_on_commit(alias))
             around.enter_context(_in_savepoint(alias))
         yield
@@ -48,8 +49,3 @@ def _calling_on_commit(alias: str) -> Iterator[None]:
     finally:
         # So that a test that captures callbacks itself does not call them again.
         del connections[alias].run_on_commit[before:]
-
-
-def _is_of_a_test(alias: str) -> bool:
-    blocks = connections[alias].atomic_blocks
-    return all(getattr(block, "_from_testcase", False) for block in blocks)

@@ -17,7 +17,9 @@ from taskworks.discovery import is_task, task_of
 from taskworks.exceptions import InvalidTask
 from taskworks.options.policy import OPTIONS, to_stored
 from taskworks.timetables import arguments
-from taskworks.timetables.cron import Cron, Interval, InvalidTimetable, zone_of
+from taskworks.timetables.cron import Cron
+from taskworks.timetables.interval import Interval
+from taskworks.timetables.timetable import InvalidTimetable, zone_of
 
 AnyTask = TypeVar("AnyTask")
 UNITS = ("weeks", "days", "hours", "minutes", "seconds")
