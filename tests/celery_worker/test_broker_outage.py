@@ -77,7 +77,9 @@ def server(request: pytest.FixtureRequest) -> Iterator[OwnRedis | OwnRabbitMQ]:
 
 
 @pytest.mark.not_every_day
-@pytest.mark.parametrize("pool", ["threads", pytest.param("solo", marks=on_request)])
+@pytest.mark.parametrize(
+    "pool", ["threads", *(pytest.param(pool, marks=on_request) for pool in ("prefork", "solo"))]
+)
 def test_each_run_is_executed_once_whatever_becomes_of_the_broker(
     start_celery: StartCelery, server: OwnRedis | OwnRabbitMQ, pool: str, tmp_path: Path
 ) -> None:

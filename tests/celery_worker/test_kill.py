@@ -24,7 +24,7 @@ HELD = ("claimed", "running")
 
 pytestmark = pytest.mark.not_every_day
 
-POOLS = ["threads", pytest.param("solo", marks=on_request)]
+POOLS = ["threads", *(pytest.param(pool, marks=on_request) for pool in ("prefork", "solo"))]
 
 
 @pytest.mark.parametrize("pool", POOLS)

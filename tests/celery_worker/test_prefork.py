@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests import tasks
 from tests.celery_worker import shelf
 from tests.celery_worker.own_tasks import send_own
 from tests.celery_worker.processes import CeleryWorker, StartCelery
+from tests.effort import EVERY_CASE
 from tests.on_request import on_request
 from tests.settings import DATABASE
 from tests.stopping.runs import error_of, finished, run_of, wait_until
@@ -23,7 +25,13 @@ from tests.waiting import wait_for
 PATIENT = {"TASKWORKS_TEST_WORKER_TIMEOUT": "20", "TASKWORKS_TEST_SHUTDOWN_TIMEOUT": "600"}
 # As if runs took no time, however slow the machine is: a child is given several.
 SEVERAL = {"TASKWORKS_TEST_GIVES_SEVERAL": "1"}
-RUNS = int(os.environ.get("TASKWORKS_TEST_CELERY_RUNS", "24"))
+RUNS = 2000 if EVERY_CASE else 20
+FORK = pytest.param(
+    "fork",
+    marks=pytest.mark.skipif(
+        DATABASE == "sqlite", reason="no process is forked from one that uses SQLite"
+    ),
+)
 
 
 @pytest.fixture
@@ -121,13 +129,16 @@ def test_a_run_is_cancelled_in_a_child(start: StartCelery, tmp_path: Path) -> No
         wait_until(result, "cancelled")
 
 
-@pytest.mark.skipif(DATABASE == "sqlite", reason="no process is forked from one that uses SQLite")
-def test_children_that_are_replaced_all_the_time(start: StartCelery) -> None:
+@pytest.mark.timeout(300 + 10 * RUNS)
+@pytest.mark.parametrize("method", [FORK, pytest.param("spawn", marks=on_request)])
+def test_children_that_are_replaced_all_the_time(start: StartCelery, method: str) -> None:
     """They are forked while the worker's threads use the database."""
-    worker = start("--max-tasks-per-child", "1").wait_until_connected()
-    pids = shelf.pid_after_query
-    results = [pids.enqueue() for _ in range(RUNS)]
-    wait_for(lambda: TaskRun.objects.successful().count() == RUNS, "all are executed", RUNS * 10)
+    worker = start("--max-tasks-per-child", "1", TASKWORKS_TEST_START_METHOD=method)
+    worker.wait_until_connected()
+    results = shelf.process_after_query.enqueue_many([()] * RUNS)
+    successful = TaskRun.objects.successful()
+    for many in range(10, RUNS + 1, 10):  # so that it is seen soon if they hang
+        wait_for(lambda many=many: successful.count() >= many, f"{many} are executed", 100)
     runs = finished(*results)
     assert {(run.state, run.attempts) for run in runs} == {("successful", 1)}
     assert len({run.return_value for run in runs}) == RUNS
@@ -136,6 +147,20 @@ def test_children_that_are_replaced_all_the_time(start: StartCelery) -> None:
     postgresql = ("server closed the connection unexpectedly", "connection is closed")
     for word in (*postgresql, "Lost connection", "gone away", "Traceback"):
         assert word not in worker.log
+
+
+def test_what_a_killed_worker_leaves_is_deleted_by_the_next(start: StartCelery) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # whose path is short enough for a socket
+        first = start(TMPDIR=folder).wait_until_connected()
+        [left] = Path(folder).glob("taskworks-*")
+        finished(tasks.noop.enqueue())
+        first.send(signal.SIGKILL)
+        first.wait()
+        assert left.exists()
+        start(TMPDIR=folder).wait_until_connected()
+        assert finished(tasks.add.enqueue(1, 2))[0].return_value == 3
+        [its_own] = Path(folder).glob("taskworks-*")
+        assert its_own != left
 
 
 @on_request

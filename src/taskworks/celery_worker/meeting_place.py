@@ -1,16 +1,14 @@
 """Where child processes find the worker that is in their main process."""
 
-import shutil
 import socket
-import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 from taskworks import real_time as time
 from taskworks.celery_worker.forking import keep_apart
+from taskworks.celery_worker.held_folder import HeldFolder
 from taskworks.database.outage import GrowingPause
 from taskworks.logs import steady_logger
 
@@ -28,7 +26,8 @@ class MeetingPlace:
         socket cannot be made.
         """
         self._serve = serve
-        self.folder = Path(tempfile.mkdtemp(prefix="taskworks-"))
+        self._held = HeldFolder()
+        self.folder = self._held.path
         self._socket = socket.socket(socket.AF_UNIX)
         self._is_listening = self._is_closed = False
         try:
@@ -57,7 +56,7 @@ class MeetingPlace:
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._held.delete()
 
     def _listen(self) -> None:
         pause = GrowingPause(SHORTEST_PAUSE, LONGEST_PAUSE)

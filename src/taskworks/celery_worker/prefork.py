@@ -361,7 +361,7 @@ def _open_meeting_place(serve: Callable[[Connection], None]) -> MeetingPlace:
         raise SystemExit(
             "With --pool prefork, this worker needs a socket in the folder for temporary files, "
             f"{tempfile.tempdir!r}, which cannot be made there: {error}. Set TMPDIR to a folder "
-            "that this user can write, with a path of less than 80 characters, or start this "
+            "that this user can write, with a path of less than 70 characters, or start this "
             "worker with --pool threads."
         ) from error
 
