@@ -35,6 +35,17 @@ def create(place: Place) -> None:
         _take_redis()
 
 
+def create_on(port: str, place: Place) -> None:
+    """Create the database on another server of PostgreSQL as well."""
+    import psycopg
+
+    entry = settings(place)
+    with psycopg.connect(
+        host=entry["HOST"], port=port, user=entry["USER"], dbname="postgres", autocommit=True
+    ) as connection:
+        connection.execute(f"CREATE DATABASE {_quoted(place)}")
+
+
 def drop(place: Place) -> None:
     """Drop the database, even if there are connections."""
     match place.store:

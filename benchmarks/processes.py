@@ -55,12 +55,16 @@ class Process:
                 self._process.wait(STOP_TIMEOUT)
         self.kill()
 
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the first process and all its descendants."""
+        for pid in self.pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def kill(self) -> None:
         """Kill the first process and its descendants, in whatever process group they are."""
-        while pids := self.pids:
-            for pid in pids:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        while self.pids:
+            self.send(signal.SIGKILL)
             self._process.poll()
             time.sleep(0.01)
 
@@ -80,6 +84,18 @@ def running(
     finally:
         for process in processes:
             process.kill()
+
+
+@contextmanager
+def standing_still(processes: Sequence[Process]) -> Iterator[None]:
+    """While this lasts, none of them does anything."""
+    for process in processes:
+        process.send(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.send(signal.SIGCONT)
 
 
 def _all_pids() -> list[int]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from benchmarks import machine
 from benchmarks.client import NotMeasuredError
-from benchmarks.pairs import counting, fan_in, flow
+from benchmarks.pairs import counting, fan_in, flow, on_celery, shards
 from benchmarks.pairs.options import Options
 
 BARS: dict[str, Callable[[Options], bool]] = {
@@ -22,6 +22,13 @@ BARS: dict[str, Callable[[Options], bool]] = {
     "unique": flow.unique,
     "statistics": counting.statistics,
     "fan-in": fan_in.fan_in,
+    "celery": on_celery.without_results,
+    "celery-results": on_celery.with_results,
+    "celery-server": on_celery.server,
+    "celery-latency": on_celery.latency,
+    "celery-connections": on_celery.connections,
+    "two-shards": shards.two_shards,
+    "shard-stopped": shards.shard_stopped,
 }
 DATABASES = ("postgresql", "mariadb", "sqlite")
 PAIRS = 15
@@ -35,7 +42,8 @@ def main() -> int:
     facts = machine.facts()
     began = time.monotonic()
     print(
-        f"=== {name} on {options.database}: {facts['commit']}, {facts['began']}, {facts['machine']}"
+        f"=== {name}{_of_celery(name, options)} on {options.database}: {facts['commit']}, "
+        f"{facts['began']}, {facts['machine']}"
     )
     print(f"    load before {machine.load()}", flush=True)
     try:
@@ -46,10 +54,14 @@ def main() -> int:
     return 0 if kept else 1
 
 
+def _of_celery(name: str, options: Options) -> str:
+    return f", {options.pool}, {options.broker}," if name.startswith("celery") else ""
+
+
 def _parse(arguments: Sequence[str]) -> tuple[str, Options]:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.pairs",
-        description="\n".join(f"{name:14} {bar.__doc__}" for name, bar in BARS.items()),
+        description="\n".join(f"{name:18} {bar.__doc__}" for name, bar in BARS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
@@ -59,6 +71,8 @@ def _parse(arguments: Sequence[str]) -> tuple[str, Options]:
     add("--size", type=int, default=0, help="runs of a side in a pair")
     add("--waiting", type=int, default=0, help="runs with a limit that are there")
     add("--worker", default="", metavar="OPTIONS", help="options of the workers: '--threads 8'")
+    add("--pool", choices=on_celery.SIZES, default="prefork", help="of Celery's workers")
+    add("--broker", choices=("rabbitmq", "redis"), default="rabbitmq", help="of Celery's workers")
     add("--before", default="", metavar="FOLDER", help="the src of another version, for 'plain'")
     given = vars(parser.parse_args(arguments))
     name = given.pop("bar")

@@ -1,6 +1,6 @@
 """Processor time of server processes and workers, which other load does not bend."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,14 +17,19 @@ SESSIONS = {
         "AND id <> connection_id()"
     ),
 }
+# Beside those there may be processes of the server's own.
+OF_CLIENTS = {
+    "postgresql": f"{SESSIONS['postgresql']} AND backend_type = 'client backend'",
+    "mariadb": SESSIONS["mariadb"],
+}
 
 
 class Server:
     """The sessions of a database. Its own connection is open before anything is measured."""
 
     def __init__(self, place: Place) -> None:
-        self._statement = SESSIONS.get(place.store)
-        self._connection = databases.connect(place) if self._statement else None
+        self._store = place.store
+        self._connection = databases.connect(place) if place.store in SESSIONS else None
 
     def close(self) -> None:
         """Close the connection."""
@@ -35,9 +40,16 @@ class Server:
         """Return those of each session; of none on SQLite, which has none."""
         if not self._connection:
             return {}
+        return _of_threads(Path(f"/proc/{thread}") for thread in self._asked(SESSIONS))
+
+    def clients(self) -> int:
+        """Return how many connections there are beside its own."""
+        return len(self._asked(OF_CLIENTS))
+
+    def _asked(self, statements: Mapping[str, str]) -> list[int]:
         cursor = self._connection.cursor()
-        cursor.execute(self._statement)
-        return _of_threads(Path(f"/proc/{thread}") for (thread,) in cursor.fetchall())
+        cursor.execute(statements[self._store])
+        return [session for (session,) in cursor.fetchall()]
 
 
 def of_processes(pids: Sequence[int]) -> dict[int, float]:

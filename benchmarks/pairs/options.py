@@ -17,6 +17,8 @@ class Options:
     waiting: int  # runs that are there
     worker: str  # options of the workers
     before: str  # a folder with the package of another version
+    pool: str = "prefork"  # of Celery's workers
+    broker: str = "rabbitmq"  # of theirs
 
     @contextmanager
     def files(self) -> Iterator[Path]:

@@ -104,3 +104,9 @@ def in_a_word(ratios: Interval, bar: float) -> str:
     if ratios.middle >= bar:
         return "KEPT by the median"
     return "UNDECIDED: the interval reaches it" if ratios.high >= bar else "MISSED"
+
+
+def in_a_word_at_most(found: Interval, bar: float) -> str:
+    """Return what an interval says of a bar that nothing may lie above."""
+    below = Interval(low=-found.high, middle=-found.middle, high=-found.low)
+    return in_a_word(below, -bar)

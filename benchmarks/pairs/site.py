@@ -53,7 +53,9 @@ class Site:
         return Cost(
             wall=seconds / executed * 1e6,
             # In SQLite the database works in the process of the worker.
-            backend=(server_seconds or worker_seconds) / executed * 1e6,
+            backend=(worker_seconds if place.store == "sqlite" else server_seconds)
+            / executed
+            * 1e6,
             workers=worker_seconds / executed * 1e6,
         )
 
@@ -62,6 +64,14 @@ class Site:
         cost = self.drained(begin, size)
         self.await_done()
         return cost
+
+    def drained_of_backlog(self, size: int) -> Cost:
+        """As ``drained_all``, of no-ops that are enqueued while the workers stand still."""
+        return self.drained_all(lambda: self._fill(size), size)
+
+    def _fill(self, size: int) -> None:
+        with processes.standing_still(self.workers):
+            self.contender.client.call("fill", size)
 
     def await_done(self) -> None:
         """Wait until no run is ready or in hand."""

@@ -2,7 +2,7 @@
 
 from benchmarks.place import Place
 from benchmarks.systems.bare import Bare, BareToday
-from benchmarks.systems.celery import Celery
+from benchmarks.systems.celery import Celery, CeleryDjangoResults, CeleryWithoutResults
 from benchmarks.systems.dj_queue import DjQueue
 from benchmarks.systems.django_ox import DjangoOx
 from benchmarks.systems.django_tasks_db import DjangoTasksDB
@@ -16,6 +16,8 @@ from benchmarks.systems.system import System
 from benchmarks.systems.taskworks import (
     Taskworks,
     TaskworksAsync,
+    TaskworksCelery,
+    TaskworksShards,
     TaskworksWithoutStatistics,
     TaskworksWoken,
 )
@@ -25,6 +27,8 @@ ALL: tuple[type[System], ...] = (
     TaskworksAsync,
     TaskworksWithoutStatistics,
     TaskworksWoken,
+    TaskworksCelery,
+    TaskworksShards,
     Bare,
     BareToday,
     DjangoTasksDB,
@@ -35,6 +39,8 @@ ALL: tuple[type[System], ...] = (
     Procrastinate,
     PgQueuer,
     Celery,
+    CeleryWithoutResults,
+    CeleryDjangoResults,
     Dramatiq,
     Huey,
 )

@@ -2,7 +2,15 @@
 
 import pytest
 
-from benchmarks.pairs.ratios import Cost, Interval, in_a_word, in_pairs, interval, verdict
+from benchmarks.pairs.ratios import (
+    Cost,
+    Interval,
+    in_a_word,
+    in_a_word_at_most,
+    in_pairs,
+    interval,
+    verdict,
+)
 
 pytestmark = pytest.mark.any_database
 
@@ -45,6 +53,19 @@ def test_the_interval_holds_the_median_with_95_percent(
 )
 def test_what_an_interval_says(found: Interval, word: str) -> None:
     assert in_a_word(found, 0.9) == word
+
+
+@pytest.mark.parametrize(
+    ("found", "word"),
+    [
+        (Interval(low=1, middle=2, high=3), "KEPT"),
+        (Interval(low=1, middle=3, high=4), "KEPT by the median"),
+        (Interval(low=3, middle=4, high=5), "UNDECIDED: the interval reaches it"),
+        (Interval(low=3.1, middle=4, high=5), "MISSED"),
+    ],
+)
+def test_what_an_interval_says_of_a_bar_that_lies_above(found: Interval, word: str) -> None:
+    assert in_a_word_at_most(found, 3) == word
 
 
 def test_a_bar_is_missed_if_the_whole_interval_lies_below(
