@@ -1,4 +1,4 @@
-"""Look again and again, until something has come about or a time is over."""
+"""Poll until something has happened, or the timeout is over."""
 
 import asyncio
 import math

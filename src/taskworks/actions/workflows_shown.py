@@ -160,11 +160,6 @@ def _add(counts: dict[str, int], more: Counts) -> None:
 # One workflow.
 
 
-def without_steps(store: Store, row: Workflow) -> WorkflowShown:
-    """Return a workflow and how far it is."""
-    return WorkflowShown(row, counts_of(store, [row])[row.id])
-
-
 def shown(store: Store, row: Workflow) -> WorkflowShown:
     """Return a workflow with its steps. The number of queries does not grow with the steps."""
     within = {child.id: child for child in store.within(row.id)}

@@ -34,8 +34,8 @@ async def aretry_failures(
 
 def mute_failures(fingerprint: str, *, until: Until) -> "FailureGroup":
     """
-    Leave this group out of lists ``until`` then, a datetime or a timedelta from now; None ends
-    that. Return its row.
+    Hide this group from lists ``until`` then, a datetime or a timedelta from now; None shows it
+    again. Return its row.
 
     Raise ValueError if there is no such group, or for an end that is not in the future.
     """
@@ -51,7 +51,7 @@ async def amute_failures(fingerprint: str, *, until: Until) -> "FailureGroup":
 
 def annotate_failures(fingerprint: str, note: str) -> "FailureGroup":
     """
-    Write a note for people about this group, in place of the one before, and return its row.
+    Replace the note of this group, which is for people, and return its row.
 
     Raise ValueError if there is no such group, or for a note that is too long.
     """

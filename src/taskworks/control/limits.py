@@ -20,12 +20,12 @@ def change_limit(
     total_burst: int | EllipsisType | None = ...,
 ) -> "Limit":
     """
-    Change the numbers that are given of a limit, for all workers, and return its row; None is no
-    limit, or the usual burst. A number holds, also after deploys and restarts, until code or
-    settings declare another one in its place. What runs goes on if there are too many of them now;
-    nothing more begins until there are not.
+    Change the given numbers of a limit, for all workers, and return its row; None means no limit,
+    or the default burst. A number stays in force, also after deploys and restarts, until the number
+    that code or settings declare changes. If too many runs have begun by now, they continue, and no
+    more begin until there are few enough.
 
-    Raise ValueError for a number that ``Limit`` would refuse, and for a limit that nobody declares.
+    Raise ValueError for a number that ``Limit`` would refuse, and for a limit that is not declared.
     """
     from taskworks.actions import limits
 

@@ -31,17 +31,17 @@ def pause(
     timeout: Timeout = None,
 ) -> "Pause":
     """
-    Have no worker begin a run of this queue of a backend (by default "default"), of this ``task``
-    or its path, of this ``limit``, or of this ``key`` of the limit, ``until`` then, or until
-    ``resume``. Runs that have begun go on. Others wait and keep their places; they become due, and
-    expire, as always.
+    Keep workers from beginning runs of this queue of a backend (by default "default"), of this
+    ``task`` or its path, of this ``limit``, or of this ``key`` of the limit, ``until`` then, or
+    until ``resume``. Runs that have begun continue. Others wait and keep their places; they become
+    due, and expire, as usual.
 
     ``until`` is a datetime, or a timedelta from now, by the database's clock. ``reason`` and ``by``
-    are for people. What is paused already gets the new end, reason and name. In a transaction the
-    pause counts from its commit.
+    are for people. If it is paused already, the end, the reason and the name are replaced. In a
+    transaction, the pause takes effect with its commit.
 
-    With ``wait``, return when no run of it is in hand any more, and none will be; raise
-    TimeoutError after ``timeout`` seconds, with the pause in force.
+    With ``wait``, return when none of its runs is in hand, and none will be; raise TimeoutError
+    after ``timeout`` seconds, with the pause in force.
 
     Raise ValueError for a queue that the backend does not have, a task that cannot be imported and
     has no unfinished run, a limit that is unknown, a key that it cannot have, or one more than 100
@@ -87,7 +87,7 @@ def resume(
 ) -> bool:
     """
     End the pause of a queue, a task, a limit or a key of it; return False if it was not paused. In
-    a transaction this counts from its commit.
+    a transaction, this takes effect with its commit.
     """
     from taskworks.actions import pausing
 

@@ -23,9 +23,9 @@ def clear(
     backend: str | None = None,
 ) -> int:
     """
-    Cancel the runs of a queue, a task, a limit or a key of it that wait: ready, scheduled and
-    blocked ones that were enqueued before. Return how many. Runs that workers have are spared, and
-    so are rows that another session has locked for longer.
+    Cancel the waiting runs of a queue, a task, a limit or a key of it: ready, scheduled and blocked
+    ones that were enqueued before. Return how many. Runs that workers have claimed are not
+    cancelled, nor are rows that another session keeps locked.
 
     Outside a transaction, up to 1,000 runs are cancelled in each of its own.
 

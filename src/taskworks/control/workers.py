@@ -1,4 +1,4 @@
-"""Have a worker end."""
+"""Stop a worker."""
 
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 def stop_worker(worker: UUID | str, *, drain: bool = False) -> "Worker":
     """
-    Have the worker with this id end, wherever it runs, and return its row. It claims nothing more,
-    and interrupts what takes longer than ``SHUTDOWN_TIMEOUT``, as after SIGTERM; with ``drain`` it
-    lets its tasks end, however long they take. It hears of it with its next heartbeat. What has
-    started the worker may start another.
+    Stop the worker with this id, wherever it runs, and return its row. It sees the request with its
+    next heartbeat. Then it claims nothing more, and interrupts tasks that take longer than
+    ``SHUTDOWN_TIMEOUT``, as after SIGTERM; with ``drain`` it lets its tasks end, however long they
+    take. Its service manager may start another one.
 
-    Raise ValueError for an id that is malformed, or no living worker's.
+    Raise ValueError for an id that is malformed, or not that of a living worker.
     """
     from taskworks.actions import worker_actions
     from taskworks.models.worker import Request

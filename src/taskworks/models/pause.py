@@ -1,4 +1,4 @@
-"""``Pause``: that no worker executes the runs of a queue, a task, a limit or a key for now."""
+"""``Pause``: keeps workers from beginning the runs of a queue, a task, a limit or a key."""
 
 from functools import reduce
 from operator import or_
@@ -83,14 +83,14 @@ class PauseQuerySet(models.QuerySet["Pause"]):
         return self.filter(reduce(or_, each))
 
     def in_force(self) -> "PauseQuerySet":
-        """Those that have not ended by themselves."""
+        """Those whose time is not over."""
         return self.filter(models.Q(until=None) | models.Q(until__gt=DatabaseClock()))
 
 
 class Pause(models.Model):
     """
-    Workers execute nothing of what is paused, until somebody resumes it, which deletes the row, or
-    until its end. Read it as you like; ``taskworks.control`` writes it, and tells the workers.
+    Workers begin no run of what is paused, until somebody resumes it, which deletes the row, or
+    until its end. You may read the rows; ``taskworks.control`` writes them, and notifies workers.
 
     All times are the database's.
     """

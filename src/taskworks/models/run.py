@@ -90,7 +90,7 @@ def new_run_id() -> UUID:
 
 
 def new_run_ids(number: int) -> list[int]:
-    """Return the integers of so many new ids, in ascending order."""
+    """Return the integers of new ids, in ascending order."""
     milliseconds = time.time_ns() // 1_000_000 & (1 << 48) - 1
     fixed = milliseconds << 80 | 0x7 << 76 | 0b10 << 62
     noises = _noises_by_count(number) if DatabaseClock.is_python_s else _noises(number)

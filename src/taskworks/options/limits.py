@@ -34,18 +34,18 @@ DIGITS = 32  # of the digest in the lane of a key that does not fit
 @dataclass(frozen=True, slots=True)
 class Limit:
     """
-    That at most ``at_once`` runs with the same key, and at most ``total`` runs in all, are in the
-    hands of workers at a time. ``by`` is the parameter of the task whose value is the key; without
-    it, all runs have the same one. Keys take turns, so that none waits behind the runs of another;
-    a limit without numbers does only that.
+    Limits how many runs are in hand at a time: at most ``at_once`` with the same key, and at most
+    ``total`` in all. ``by`` names the parameter of the task whose value is the key; without it, all
+    runs have the same one. Keys take turns, so that none waits behind the runs of another; a limit
+    without numbers does only that.
 
-    ``rate`` is how many runs with the same key are claimed in a time, such as "100/m", "5/10s" or
-    "1000/d", and ``total_rate`` how many in all. ``burst`` and ``total_burst`` are how many of them
-    may be claimed at once after a time without any: by default those of a tenth of a second, or 1.
-    In any time t, no more than rate x t + burst are claimed.
+    ``rate`` limits how many runs with the same key are claimed in a time, such as "100/m", "5/10s"
+    or "1000/d", and ``total_rate`` how many in all. ``burst`` and ``total_burst`` are how many may
+    be claimed at once after a quiet time: by default those of a tenth of a second, or 1. In any
+    time t, no more than rate x t + burst are claimed.
 
-    The numbers are stored in the database, where a person may change them, and count for all tasks
-    with a limit of this name, in any queue, by any worker. Raise InvalidTask for a bad value.
+    The numbers are stored in the database, where a person may change them, and apply to all tasks
+    with a limit of this name, in any queue, on any worker. Raise InvalidTask for a bad value.
     """
 
     name: str
@@ -139,7 +139,7 @@ def lane_of(key: Any, limit: Limit) -> str:
     if plain == "":
         raise ValueError(
             f"{limit.by} is the key of the limit {limit.name!r}, and must not be ''. Use None for "
-            "what has no key."
+            "runs without a key."
         )
     if not isinstance(plain, str):
         plain = json.dumps(plain, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
@@ -213,7 +213,7 @@ def limit_of(given: Limit | str) -> Limit:
 
 
 def validated(given: Any) -> Any:
-    """Return the limit of a task as it was given; raise InvalidTask if it can be none."""
+    """Return the limit of a task as it was given; raise InvalidTask if it cannot be one."""
     if not isinstance(given, Limit | str):
         raise InvalidTask(f"limit must be a Limit or the name of one, not {given!r}.")
     return given
