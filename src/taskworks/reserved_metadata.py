@@ -13,7 +13,8 @@ from uuid import UUID
 
 RESERVED = "taskworks."  # what keys begin with that are ours alone
 OF_SCHEDULE = f"{RESERVED}schedule"  # which schedule made the run, and for which planned time
-OF_WORKFLOW = f"{RESERVED}workflow"  # the id of the workflow that the run is a member of
+OF_WORKFLOW = f"{RESERVED}workflow"  # the id of the workflow in which the run is a step
+OF_GROUP = f"{RESERVED}group"  # or that of its group, in which it has no name
 OF_PARENT = f"{RESERVED}parent"  # the id of the run whose task has enqueued it
 # What instruments carry from the enqueue to the attempts: texts by keys, by an instrument's name.
 OF_INSTRUMENTS = f"{RESERVED}instruments"
@@ -57,6 +58,11 @@ def made_by(metadata: Any) -> MadeBy | None:
 
 def member_of(metadata: Any) -> UUID | None:
     """Return the workflow of a run with this metadata; None if there is none, or nonsense."""
+    return step_of(metadata) or _id_in(metadata, OF_GROUP)
+
+
+def step_of(metadata: Any) -> UUID | None:
+    """Return the workflow in which a run with this metadata is a step; None as above."""
     return _id_in(metadata, OF_WORKFLOW)
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from taskworks.definition import Task
 from taskworks.exceptions import InvalidTask, InvalidWorkflow
-from taskworks.reserved_metadata import OF_WORKFLOW
+from taskworks.reserved_metadata import OF_GROUP, OF_WORKFLOW
 from taskworks.task_call import TaskCall
 from taskworks.workflows.steps import (
     MAX_DEPTH,
@@ -62,7 +62,7 @@ class Planner:
         self._places: dict[Key, Place] = {}
         self._rows: dict[Key, models.Workflow] = {}
         self._ids: dict[Key, UUID] = {}
-        self._owners: dict[UUID, str | None] = {}
+        self._into: dict[UUID, models.Workflow] = {}  # what gets members, by its id
         self._number = 0
 
     def plan(self, workflow: "Workflow") -> "models.Workflow":
@@ -76,14 +76,14 @@ class Planner:
 
     def plan_more(self, steps: Iterable[Step], row: "models.Workflow", first_position: int) -> None:
         """Plan steps that are added to a workflow that is stored."""
-        self._owners[row.id] = row.owner
+        self._into[row.id] = row
         self._place_steps(steps, row)
         self._make_runs()
         self._follow(steps, row.id, {}, first_position)
 
     def plan_members(self, calls: Iterable[TaskCall], row: "models.Workflow", place: str) -> None:
         """Plan runs that are added to a group that is stored."""
-        self._owners[row.id] = row.owner
+        self._into[row.id] = row
         for call in calls:
             self._place(place, call, row.id)
         self._make_runs()
@@ -145,7 +145,7 @@ class Planner:
 
     def _added(self, row: "models.Workflow") -> "models.Workflow":
         self.new.workflows.append(row)
-        self._owners[row.id] = row.owner
+        self._into[row.id] = row
         return row
 
     # Runs.
@@ -188,6 +188,7 @@ class Planner:
 
     def _new_runs(self, workflow: UUID, calls: list[tuple[str, TaskCall]]) -> "NewRuns":
         """Return new runs of one task."""
+        from taskworks.models.workflow import Kind
         from taskworks.store.new_runs import Template
 
         place, task = calls[0][0], calls[0][1].task
@@ -200,12 +201,13 @@ class Planner:
             )
         except InvalidTask as error:
             raise InvalidWorkflow(f"{place}: {error}") from error
-        columns = new.template.columns
+        columns, row = new.template.columns, self._into[workflow]
+        key = OF_GROUP if row.kind == Kind.GROUP else OF_WORKFLOW
         new.template = Template(
             {
                 **columns,
-                "owner": columns["owner"] or self._owners[workflow],
-                "metadata": {**columns["metadata"], OF_WORKFLOW: workflow.hex},
+                "owner": columns["owner"] or row.owner,
+                "metadata": {**columns["metadata"], key: workflow.hex},
                 "workflow": workflow,
             },
             new.template.policy,

@@ -18,7 +18,7 @@ from taskworks.execution import cancellation
 from taskworks.logs import steady_logger
 from taskworks.models.run import FINISHED
 from taskworks.recording.events import Attempts, Subscriber
-from taskworks.reserved_metadata import made_by, member_of
+from taskworks.reserved_metadata import made_by, step_of
 from taskworks.signals import announce_cancelled
 from taskworks.store import Store
 from taskworks.store.blocking import Blocked, Following
@@ -114,7 +114,8 @@ class ParkedRuns:
 def _has_followers(metadata: Any) -> bool:
     """Return whether others may follow a run with this metadata."""
     schedule = made_by(metadata)
-    return member_of(metadata) is not None or (schedule is not None and schedule.is_followed)
+    # What is in a group has no name, so nothing is after it alone.
+    return step_of(metadata) is not None or (schedule is not None and schedule.is_followed)
 
 
 def unblock_all(store: Store) -> None:

@@ -7,11 +7,12 @@ sweep that comes with every few heartbeats does it.
 """
 
 import math
+from collections.abc import Iterable
 from uuid import UUID
 
 from taskworks import real_time as time
 from taskworks.backends.workflow_ends import end_workflows, stop_after_failure, stop_workflow
-from taskworks.models import RunState
+from taskworks.models import RunState, TaskRun
 from taskworks.models.run import FINISHED
 from taskworks.recording.events import Attempts, Subscriber
 from taskworks.reserved_metadata import member_of
@@ -22,14 +23,19 @@ from taskworks.store.workflow_ends import Unfinished
 CHUNK = 1000  # workflows
 ENDED_AT_ONCE = 100  # of these, between two looks at the time
 MAX_LOOK = 1.0  # seconds between writes of outcomes; the sweep does what is left
+LOOK_INTERVAL = 1.0  # seconds between two looks at a workflow that should go on
 
 
 class EndedMembers(Subscriber):
-    """Looks after the workflows of the runs whose outcomes this worker has written."""
+    """
+    Looks after the workflows of the runs whose outcomes this worker has written: once it has no
+    other member of them in hand, because until then they go on.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._workflows: dict[UUID, bool] = {}  # whether a member has failed
+        self._next_look = 0.0  # at all of them, by time.monotonic()
 
     def recorded(self, attempts: Attempts) -> None:
         for attempt in attempts:
@@ -38,22 +44,49 @@ class EndedMembers(Subscriber):
                 failed = run.state != RunState.SUCCESSFUL
                 self._workflows[workflow] = self._workflows.get(workflow, False) or failed
 
-    def look_after(self) -> bool:
+    def look_after(self, in_hand: Iterable[TaskRun] = ()) -> bool:
         """
         End and stop what is to be; return whether something has changed. Free if there is none.
+        ``in_hand`` are the runs that this worker has.
         """
-        if not self._workflows:
+        workflows = self._due(in_hand)
+        if not workflows:
             return False
         changed, within, until = 0, list[UUID](), time.monotonic() + MAX_LOOK
-        for workflow, has_failed in self._workflows.items():
+        for workflow, has_failed in workflows.items():
             if has_failed:
                 changed += stop_after_failure(self._store, workflow, until)
                 within += self._store.hopeless_within(workflow)
             if time.monotonic() >= until:
                 break
-        changed += end_workflows(self._store, [*within, *self._workflows], until)
-        self._workflows = {}  # unless it raised: then the next call tries again
+        changed += end_workflows(self._store, [*within, *workflows], until)
+        for workflow in workflows:  # unless it raised: then the next call tries again
+            del self._workflows[workflow]
         return changed > 0
+
+    def _due(self, in_hand: Iterable[TaskRun]) -> dict[UUID, bool]:
+        """Return those to look at now, and whether a member has failed."""
+        if not self._workflows:
+            return {}
+        now = time.monotonic()
+        if now >= self._next_look:  # what this worker has in hand may be another one's by now
+            self._next_look = now + LOOK_INTERVAL
+            return {**self._workflows}
+        going_on = self._with_members_among(in_hand)
+        return {
+            workflow: has_failed
+            for workflow, has_failed in self._workflows.items()
+            if has_failed or workflow not in going_on
+        }
+
+    def _with_members_among(self, runs: Iterable[TaskRun]) -> set[UUID]:
+        found: set[UUID] = set()
+        for run in runs:
+            if (workflow := member_of(run.metadata)) in self._workflows:
+                found.add(workflow)
+                if len(found) == len(self._workflows):
+                    break
+        return found
 
 
 class WorkflowSweep:

@@ -19,7 +19,7 @@ this worker has claimed the run again, or is leaving and writes a copy of the at
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import assert_never
 from uuid import UUID
 
@@ -124,6 +124,11 @@ class Ledger:
             attempt.began is None and (attempt.run.limit_name, attempt.run.lane) in keys
             for attempt in self.unsettled
         )
+
+    @property
+    def runs(self) -> Iterator[TaskRun]:
+        """The runs in hand whose attempts may still end."""
+        return (attempt.run for attempt in self._by_run.values() if attempt.phase is not STUCK)
 
     @property
     def run_ids(self) -> list[UUID]:

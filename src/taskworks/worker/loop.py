@@ -288,7 +288,10 @@ class Worker:
         Unblock at once what waits for runs that have just ended, or for pauses; a sweep would do it
         later.
         """
-        has_unblocked = self._followers.unblock() | self._ended_members.look_after()
+        has_unblocked = self._followers.unblock()
+        has_unblocked |= self._ended_members.look_after(
+            self._ledger.runs
+        ) | self._ended_members.look_after(self._ledger.runs)
         if self._parked.unblock() or has_unblocked or self._has_made_ready.is_set():
             self._has_made_ready.clear()
             self._intake.wake()
