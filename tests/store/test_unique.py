@@ -5,6 +5,7 @@ The numbers of the cases are those of the list of what has gone wrong elsewhere.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from threading import Event
@@ -738,6 +739,24 @@ def test_a_new_key_is_one_statement_more() -> None:
         enqueue_unique("a")
     writes = [query["sql"] for query in asked if query["sql"].lstrip().startswith("INSERT")]
     assert len(writes) == 2
+
+
+@pytest.mark.parametrize("unique", [KEEP, REFUSE])
+def test_who_meets_one_that_only_stands_reads_twice_and_writes_nothing(unique: Unique) -> None:
+    enqueue_unique("a")
+    with CaptureQueriesContext(connection) as asked, suppress(KeyHeld):
+        enqueue_unique("a", unique=unique)
+    assert [query["sql"].split()[0] for query in asked] == ["SELECT", "SELECT"]
+
+
+@pytest.mark.skipif("connection.vendor == 'mysql'", reason="There, who takes a key looks first")
+def test_in_a_transaction_the_first_statement_writes() -> None:
+    """On SQLite, a transaction that has read cannot write once somebody else has."""
+    first = enqueue_unique("a")
+    with transaction.atomic(), CaptureQueriesContext(connection) as asked:
+        assert enqueue_unique("a").id == first.id
+    words = [query["sql"].split()[0] for query in asked]
+    assert words == ["SAVEPOINT", "INSERT", "SELECT", "SELECT", "RELEASE"]
 
 
 class Ids(list[int]):

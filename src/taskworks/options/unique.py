@@ -91,6 +91,11 @@ class Unique:
         return self.while_ == WAITING or self.on_conflict == REPLACE
 
     @property
+    def changes_nothing_that_stands(self) -> bool:
+        """True if the run that stands is not even locked."""
+        return not self.holds_back and self.on_conflict != SUPERSEDE
+
+    @property
     def latest_stands(self) -> bool:
         """True if of equal runs that are enqueued together, the last one stands."""
         return self.on_conflict in (REPLACE, SUPERSEDE)

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import IntegrityError
-from django.db.models import Case, Q, Value, When
+from django.db.models import Case, Q, QuerySet, Value, When
 
 from taskworks.chunks import in_chunks
 from taskworks.database.clock import DatabaseClock, as_aware, later
+from taskworks.database.composed import fetch
 from taskworks.database.fields import decoded
 from taskworks.database.notifications import NOTIFY_IF_DUE_WITHIN
 from taskworks.database.transactions import writing
@@ -40,6 +41,7 @@ from taskworks.store.new_runs import NewRuns
 KEYS_PER_STATEMENT = 200  # with up to four variables each; SQLite may allow only 999
 # How long after a run has become ready an enqueue waits for another transaction that has locked it.
 MAX_PATIENCE = timedelta(seconds=60)
+COLUMNS = [field.attname for field in TaskRun._meta.concrete_fields]
 # The columns in which all runs with a key are alike.
 ALIKE = ("backend", "task_path")
 TIMES_WHEN_STORED = ("run_after", "enqueued_at", "available_at", "expires_at", "state")
@@ -120,15 +122,38 @@ class UniqueRuns(Cancelling):
         """
         place_of = call.representatives()
         standing = Standing([place_of[key] for key in call.keys])
-        with writing(self.alias):
-            superseded: list[UUID] = []
-            for keys in in_chunks(sorted(place_of), KEYS_PER_STATEMENT):
-                superseded += self._settle(call, {key: place_of[key] for key in keys}, standing)
-            self._insert_new(call.new, standing, insert)
-            for run_id in superseded:
-                if self.cancel(run_id, call.superseded) == RunState.CANCELLED:
-                    standing.cancelled.append(run_id)
+        if call.unique.changes_nothing_that_stands and not self.connection.in_atomic_block:
+            self._look_first(call, place_of, standing)
+        keys = sorted(key for key, place in place_of.items() if place not in standing.met)
+        if keys:
+            with writing(self.alias):
+                self._settle_and_insert(call, {k: place_of[k] for k in keys}, standing, insert)
         return standing
+
+    def _look_first(self, call: Call, places: dict[UUID, int], standing: Standing) -> None:
+        """
+        Meet the runs that hold these keys, by reads alone: most calls that are not the first with
+        their key end with them. Not in a transaction, which on SQLite could not write after a read.
+        """
+        for keys in in_chunks(sorted(places), KEYS_PER_STATEMENT):
+            found = self._find(keys, call.unique)
+            self._demand_may_meet(call, places, found)
+            self._meet(call, places, found, standing)
+
+    def _settle_and_insert(
+        self,
+        call: Call,
+        places: dict[UUID, int],
+        standing: Standing,
+        insert: Callable[[NewRuns], None],
+    ) -> None:
+        superseded: list[UUID] = []
+        for keys in in_chunks([*places], KEYS_PER_STATEMENT):
+            superseded += self._settle(call, {key: places[key] for key in keys}, standing)
+        self._insert_new(call.new, standing, insert)
+        for run_id in superseded:
+            if self.cancel(run_id, call.superseded) == RunState.CANCELLED:
+                standing.cancelled.append(run_id)
 
     def _settle(self, call: Call, places: dict[UUID, int], standing: Standing) -> list[UUID]:
         """Take these keys, or meet the runs that hold them; return the runs that are superseded."""
@@ -138,8 +163,7 @@ class UniqueRuns(Cancelling):
             ids = {key: UUID(int=call.new.ids[places[key]]) for key in open_keys}
             taken = self._take_free(ids)
             found = self._find([key for key in open_keys if key not in taken], call.unique)
-            for key, run in found.holding.items():
-                call.demand_may_meet(places[key], run)
+            self._demand_may_meet(call, places, found)
             if call.unique.on_conflict == SUPERSEDE:
                 taken |= (won := self._take_over(found.run_of, ids))
                 superseded += [found.run_of[key] for key in won if key in found.holding]
@@ -153,6 +177,10 @@ class UniqueRuns(Cancelling):
         raise IntegrityError(
             f"The unique key {open_keys[0]} is taken, but its run is not visible here."
         )
+
+    def _demand_may_meet(self, call: Call, places: dict[UUID, int], found: _Found) -> None:
+        for key, run in found.holding.items():
+            call.demand_may_meet(places[key], run)
 
     def _meet(self, call: Call, places: dict[UUID, int], found: _Found, standing: Standing) -> None:
         for key, run in found.holding.items():
@@ -205,19 +233,25 @@ class UniqueRuns(Cancelling):
 
     def _find(self, keys: Sequence[UUID], unique: Unique) -> _Found:
         """Look up the runs of these keys, and lock those that must not begin."""
-        if not keys:
-            return _Found({}, {}, set())
-        run_of = dict(self.keys.filter(key__in=keys).values_list("key", "run"))
+        run_of = dict(fetch(self.connection, _runs_of, keys))
         ids = {*run_of.values()}
         locked = self._hold_back(ids, unique) if unique.holds_back else set()
-        rows: Any = self.runs.filter(id__in=ids).annotate(now=DatabaseClock())
-        runs: dict[UUID, TaskRun] = {run.id: run for run in rows}
+        runs = self._read_now(ids)
         holding = {
             key: run
             for key, run_id in run_of.items()
             if (run := runs.get(run_id)) and _is_held(run, unique, is_locked=run_id in locked)
         }
         return _Found(run_of, holding, locked)
+
+    def _read_now(self, ids: Collection[UUID]) -> dict[UUID, TaskRun]:
+        """Return these runs, each with the database's time as ``now``."""
+        runs = {}
+        for *columns, now in fetch(self.connection, _rows_and_now, [*ids]):
+            run = TaskRun.from_db(self.alias, COLUMNS, columns)
+            run.now = now  # type: ignore[attr-defined] # see _now
+            runs[run.id] = run
+        return runs
 
     def _hold_back(self, ids: Collection[UUID], unique: Unique) -> set[UUID]:
         """
@@ -298,6 +332,14 @@ class UniqueRuns(Cancelling):
             setattr(run, name, value)
         if run.state != RunState.BLOCKED and run.available_at - _now(run) < NOTIFY_IF_DUE_WITHIN:
             self._notify_queues_of([run], {run.id})
+
+
+def _runs_of(keys: Sequence[UUID]) -> "QuerySet[UniqueKey, tuple[UUID, UUID]]":
+    return UniqueKey.objects.filter(key__in=keys).values_list("key", "run")
+
+
+def _rows_and_now(ids: Sequence[UUID]) -> "QuerySet[TaskRun, Any]":
+    return TaskRun.objects.filter(id__in=ids).values_list(*COLUMNS, DatabaseClock())
 
 
 class _SomeAreLeft(Exception):  # noqa: N818 - does not leave this module
