@@ -314,9 +314,12 @@ class Worker:
         return self._intake.has_slots(limit)
 
     def _claim_and_submit(self) -> None:
-        """Claim what can start soon, and submit it."""
+        """Claim what can start soon, and submit it. Slots that are left then are for others."""
         if room := self._intake.room_due(self._room()):
-            self._submit(self._claim(room))
+            runs = self._claim(room)
+            self._submit(runs)
+            self._freed_slots.note_claimed(runs)
+        self._freed_slots.tell_others()
 
     def _claim(self, room: dict[str, int]) -> list[TaskRun]:
         if not (self.options.batch and len(self._ledger) == 0 and self._has_nothing_to_rescue()):
@@ -561,6 +564,7 @@ class Worker:
         self._wait(0)
         self._try(self._ledger.record)
         self._try(self._ledger.give_back)
+        self._try(self._freed_slots.tell_others)
         self._flushing.flush()
         self._try(self._registration.leave)
 

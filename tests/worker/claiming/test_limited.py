@@ -28,6 +28,7 @@ from taskworks.worker.claiming import limited as module
 from taskworks.worker.claiming.intake import Intake
 from taskworks.worker.claiming.limited import LimitedRuns
 from taskworks.worker.claiming.poll_schedule import LOOK_AGAIN_AFTER
+from taskworks.worker.claiming.slots import FreedSlots
 from taskworks.worker.pools import Pools
 from tests import limited, tasks
 from tests.behavior import run_worker
@@ -316,6 +317,41 @@ def test_who_frees_a_slot_tells_the_others(
     gates["a"].set()
     wait_until_executed(waiting, *held)
     assert first is not other
+
+
+@needs_news
+def test_who_stops_tells_the_others_of_the_slots_it_frees_at_last(
+    start_worker: StartWorker, gates: dict[str, threading.Event]
+) -> None:
+    limits.synchronize()
+    gates["a"] = threading.Event()
+    first = start_worker()
+    held = imports(a=2)
+    wait_for(lambda: running("a") == 2, "the lane is full")
+    waiting = imports(a=1)
+    idle(start_worker())
+    first.stop()
+    gates["a"].set()
+    wait_until_executed(*waiting, *held)
+
+
+@pytest.mark.parametrize(("lanes", "tells"), [("ab", False), ("abab", False), ("aa", True)])
+def test_who_takes_a_slot_again_need_not_tell_of_it(
+    worker: UUID, monkeypatch: pytest.MonkeyPatch, lanes: str, tells: bool
+) -> None:
+    told = []
+    monkeypatch.setattr(type(store()), "notify_workers", lambda self: told.append(self))
+    limits.synchronize()
+    imports(a=2, b=2)
+    line = Line("intake", "default", ("default",), "thread")
+    of_lane = {run.lane: run for run in store().claim_limited(worker, line, 4).runs}
+    by_name = {name: of_lane[lane] for name, lane in zip("ab", sorted(of_lane), strict=True)}
+    freed = FreedSlots(store())
+    freed.recorded([Attempt(run, "of a test") for run in by_name.values()])
+    freed.note_claimed([by_name[name] for name in lanes])
+    freed.tell_others()
+    freed.tell_others()
+    assert len(told) == tells
 
 
 def test_a_full_lane_holds_up_no_other_and_nothing_else(

@@ -146,6 +146,7 @@ def test_a_run_that_ends_makes_room_only_where_places_are_counted(
         [run] = wait_for(lambda: intake.claim(worker, ROOM, None), "it is claimed")
         told.clear()
         freed.recorded([Attempt(run, "of a test")])
+        freed.tell_others()
         assert freed.take() == bool(told) == frees
 
 

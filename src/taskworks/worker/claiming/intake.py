@@ -51,7 +51,7 @@ class Intake:
         self._resumed: set[UUID] = set()  # pauses of tasks
         self._known_at = self._next_survey = 0.0
         self._must_survey = True  # before any claim: there is news that names no queue
-        self._has_new_pause = self._has_new_limited = False
+        self._has_new_pause = self._has_new_limited = self._has_free_slot = False
 
     def room_due(self, room: Mapping[str, int]) -> dict[str, int]:
         """Return the part of the room to claim for now."""
@@ -142,7 +142,8 @@ class Intake:
         """Look at once for runs with a limit: it may have a free slot."""
         self._limited.note_free_slot()
         if self._limited.wanted:
-            self._poll_schedule.look_again_in(0)
+            self._has_free_slot = True
+            self._poll_schedule.look_now()
 
     def wake(self) -> None:
         """Look at every queue at once: there are new runs."""
@@ -214,6 +215,9 @@ class Intake:
         most: int,
         cursor: ClaimCursor | None,
     ) -> list[TaskRun]:
+        if runs := self._claimed_for_free_slot(worker, room, empty, most):
+            self._poll_schedule.look_again_in(0)
+            return runs
         first = self._limited_first  # as it was when the room was measured
         self._survey()
         if first:
@@ -233,6 +237,15 @@ class Intake:
         if runs and self.is_outdated:  # the claim was held up
             self._survey_again()
         return runs
+
+    def _claimed_for_free_slot(
+        self, worker: UUID, room: Mapping[str, int], empty: Mapping[str, int], most: int
+    ) -> list[TaskRun]:
+        """Claim for slots of limits that have become free, of what is known to wait for them."""
+        has_free_slot, self._has_free_slot = self._has_free_slot, False
+        if not has_free_slot or self._ready_queues or self._must_survey or self.is_outdated:
+            return []
+        return self._claim_limited(worker, room, empty, most)
 
     def _claim_limited(
         self, worker: UUID, room: Mapping[str, int], empty: Mapping[str, int], most: int

@@ -77,12 +77,18 @@ class PollSchedule:
 
     def wake(self) -> None:
         """Look at once, and again once notifications that were left out would have come."""
-        now = time.monotonic()
-        at_once = max(now, self._looked_at + MIN_LOOK_INTERVAL)
-        self._next = {executor: min(at, at_once) for executor, at in self._next.items()}
-        self._again_at = now + LOOK_AGAIN_AFTER
+        self._next = {executor: min(at, self._at_once) for executor, at in self._next.items()}
+        self._again_at = time.monotonic() + LOOK_AGAIN_AFTER
         self._is_told = True
         self.hurry()
+
+    def look_now(self) -> None:
+        """Look at once: there may be runs that could not be claimed before."""
+        self._again_at = min(self._again_at, self._at_once)
+
+    @property
+    def _at_once(self) -> float:
+        return max(time.monotonic(), self._looked_at + MIN_LOOK_INTERVAL)
 
     def look_again_in(self, seconds: float) -> None:
         """Look after ``seconds`` at the latest: the last look may have missed runs."""

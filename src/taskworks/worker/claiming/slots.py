@@ -1,8 +1,11 @@
 """Which limits have slots, and that a slot has become free."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from taskworks.execution import Attempt
+from taskworks.models import TaskRun
 from taskworks.recording.events import Subscriber
 from taskworks.store import Store
 
@@ -27,21 +30,45 @@ class Slots:
 
 class FreedSlots(Subscriber):
     """
-    Notes that this worker has given back a slot of a limit, and tells the others. ``has_slots``
-    says whether a limit has any.
+    Counts the slots of limits that this worker has given back and not taken again, and tells the
+    others of them. ``has_slots`` says whether a limit has any.
     """
 
     def __init__(self, store: Store, has_slots: Callable[[str], bool] = lambda limit: True) -> None:
         self._store, self._has_slots = store, has_slots
+        self._free = Counter[Key]()
         self._has_freed = False
 
     def recorded(self, attempts: Iterable[Attempt]) -> None:
-        limits = {attempt.run.limit_name for attempt in attempts}
-        if any(limit is not None and self._has_slots(limit) for limit in limits):
-            self._has_freed = True
-            self._store.notify_workers()
+        freed = Counter([key for attempt in attempts if (key := _key_of(attempt.run))])
+        for key, number in freed.items():
+            if self._has_slots(key.limit):
+                self._has_freed = True
+                self._free[key] += number
 
     def take(self) -> bool:
         """Return whether a slot became free since the last call."""
         has_freed, self._has_freed = self._has_freed, False
         return has_freed
+
+    def note_claimed(self, runs: Iterable[TaskRun]) -> None:
+        """Note that these runs have taken slots."""
+        if self._free:
+            self._free -= Counter([key for run in runs if (key := _key_of(run))])
+
+    def tell_others(self) -> None:
+        """Tell other workers if there are slots that this one has not taken again."""
+        if self._free:
+            self._store.notify_workers()
+            self._free.clear()
+
+
+class Key(NamedTuple):
+    """Whose slots they are."""
+
+    limit: str
+    lane: str | None
+
+
+def _key_of(run: TaskRun) -> Key | None:
+    return None if run.limit_name is None else Key(run.limit_name, run.lane)
