@@ -26,6 +26,10 @@ def attempted_more_often(attempts, id_):
     return TaskRun.objects.filter(attempts__gt=attempts, id=id_).values_list("attempts")
 
 
+def of_queue(name, ids):
+    return TaskRun.objects.filter(queue_name=name, id__in=ids).values_list("id", "queue_name")
+
+
 def due(id_):
     is_due = Q(available_at__lte=DatabaseClock())
     return TaskRun.objects.filter(is_due, id=id_).values_list("id", "available_at")
@@ -60,6 +64,14 @@ def test_each_value_stands_in_its_own_place():
     assert fetch(connection, attempted_more_often, 2, first) == [(3,)]
     assert fetch(connection, attempted_more_often, 3, first) == []
     assert fetch(connection, attempted_more_often, 2, second) == []
+
+
+@pytest.mark.parametrize("name", ["default", "q%s", "', \"é", "a" * 128, ""])
+def test_a_text_is_one_value(name):
+    ids = enqueued(queue_name=name)
+    enqueued(queue_name="another")
+    assert fetch(connection, of_queue, name, ids) == [(ids[0], name)]
+    assert fetch(connection, of_queue, "not there", ids) == []
 
 
 def test_what_is_fixed_makes_another_query():

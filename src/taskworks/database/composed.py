@@ -14,7 +14,8 @@ from django.db.models import QuerySet
 
 from taskworks.database.clock import DatabaseClock, Moment, moments_are_parameters
 
-Value = UUID | int | Sequence[UUID]
+One = UUID | int | str
+Value = One | Sequence[UUID]
 Compose = Callable[..., "QuerySet[Any, Any]"]
 
 KEPT_AS = "_taskworks_composed"  # the attribute of a connection
@@ -32,13 +33,13 @@ def fetch(
     """
     Return the rows of ``compose(*values, *fixed)``, a query made by ``values_list()``.
 
-    ``compose`` is a function of a module. It passes the values, UUIDs, integers and sequences of
-    UUIDs, to the query as they are. What it decides by anything else is ``fixed``.
+    ``compose`` is a function of a module. It passes the values, UUIDs, integers, texts and
+    sequences of UUIDs, to the query as they are. What it decides by anything else is ``fixed``.
     """
-    if not all(values_of for values_of in values if isinstance(values_of, Sequence)):
+    if not all(value for value in values if not isinstance(value, One)):
         return []  # a query for none of several
     connection = connections[connection.alias]  # not a proxy, which all threads share
-    values = tuple(_padded(one) if isinstance(one, Sequence) else one for one in values)
+    values = tuple(value if isinstance(value, One) else _padded(value) for value in values)
     return _composed(connection, compose, values, fixed).fetch(connection, values)
 
 
@@ -57,7 +58,7 @@ def _composed(
     fixed: Sequence[Hashable],
 ) -> "_ComposedQuery":
     kept: dict[Hashable, _ComposedQuery] = connection.__dict__.setdefault(KEPT_AS, {})
-    shape = tuple(len(one) if isinstance(one, Sequence) else 0 for one in values)
+    shape = tuple(0 if isinstance(value, One) else len(value) for value in values)
     # A test may have changed the clock.
     key = compose, shape, *fixed, DatabaseClock.moved, DatabaseClock.is_python_s
     if key not in kept:
@@ -87,7 +88,7 @@ class _ComposedQuery:
         self._places = {
             number: places[parameter]
             for number, parameter in enumerate(self._parameters)
-            if isinstance(parameter, (UUID, str, int)) and parameter in places
+            if isinstance(parameter, One) and parameter in places
         }
         if missing := {*places.values()}.difference(self._places.values()):
             raise AssertionError(f"{compose.__qualname__} does not pass on {len(missing)} values.")
@@ -117,16 +118,16 @@ def _marks(value: Value) -> Any:
         return uuid4()
     if isinstance(value, int):
         return next(_integers)
+    if isinstance(value, str):
+        return f"a mark {uuid4()}"
     return [uuid4() for _ in value]
 
 
-def _flat(values: Iterable[Value]) -> list[UUID | int]:
-    return [one for value in values for one in (value if isinstance(value, Sequence) else [value])]
+def _flat(values: Iterable[Value]) -> list[One]:
+    return [one for value in values for one in ([value] if isinstance(value, One) else value)]
 
 
-def _as_stored(
-    values: Iterable[UUID | int], connection: BaseDatabaseWrapper
-) -> list[UUID | str | int]:
+def _as_stored(values: Iterable[One], connection: BaseDatabaseWrapper) -> list[One]:
     """Return values as the driver gets them, as Django's UUIDField prepares them."""
     if connection.features.has_native_uuid_field:
         return [*values]

@@ -20,6 +20,7 @@ from django.db import models
 from django.db.models import Min
 
 from taskworks.database.clock import DatabaseClock
+from taskworks.database.composed import fetch
 from taskworks.database.transactions import writing
 from taskworks.discovery import resolve
 from taskworks.exceptions import InvalidTask, TaskNotFound
@@ -35,6 +36,7 @@ from taskworks.store.paused import Paused
 from taskworks.store.rating import Meter, OpenLane, Rating
 
 FIRST = ""  # before every lane
+COLUMNS = [field.attname for field in Limit._meta.concrete_fields]
 
 
 class Line(NamedTuple):
@@ -191,15 +193,20 @@ class Limiting(LimitedNames, Rating):
 
     def _locked_limit(self, name: str) -> Limit | None:
         """Lock the row of a limit, and return it; None if another session has locked it."""
-        free = self.limits.select_for_update(skip_locked=True).filter(name=name)
-        free = free.annotate(now=DatabaseClock())
-        limit = free.first()
+        limit = self._locked_if_free(name)
         if limit is None and not self.limits.filter(name=name).exists():
             self._add_limit(name)
-            limit = free.first()
+            limit = self._locked_if_free(name)
         if limit and limit.declared is None and self._learns_of(name):
             self._declare_as_here(limit)
         return limit
+
+    def _locked_if_free(self, name: str) -> Limit | None:
+        for *columns, now in fetch(self.connection, _limit_and_now, name):
+            limit = Limit.from_db(self.alias, COLUMNS, columns)
+            limit.now = now  # type: ignore[attr-defined]
+            return limit
+        return None
 
     def _learns_of(self, name: str) -> bool:
         """
@@ -223,7 +230,7 @@ class Limiting(LimitedNames, Rating):
         self.limits.bulk_create([row], ignore_conflicts=True)
 
     def _claim_in_turn(self, worker: UUID, line: Line, limit: Limit, wish: Wish) -> LimitedClaim:
-        meter = Meter(limit, limit.now)  # type: ignore[attr-defined] # see _locked_limit
+        meter = Meter(limit, limit.now)  # type: ignore[attr-defined] # see _locked_if_free
         if meter.reads_any:  # what is claimed and given back has used its place in a rate
             claimed = self._claim_metered(worker, line, limit, Wish(wish.now), meter)
             holds_back = wish.ahead > 0 and len(claimed.runs) == wish.now
@@ -382,6 +389,11 @@ def last_in_turn(lanes: Sequence[str], taken: Counter[str | None]) -> str | None
     """Return the lane whose turn was last, of lanes in turn of which so many runs were taken."""
     most = max(taken.values(), default=0)
     return next((lane for lane in reversed(lanes) if taken[lane] == most), None)
+
+
+def _limit_and_now(name: str) -> "models.QuerySet[Limit, Any]":
+    free = Limit.objects.select_for_update(skip_locked=True).filter(name=name)
+    return free.values_list(*COLUMNS, DatabaseClock())
 
 
 def _columns_as_here(name: str) -> dict[str, Any]:

@@ -339,13 +339,13 @@ def test_who_stops_tells_the_others_of_the_slots_it_frees_at_last(
 def test_who_takes_a_slot_again_need_not_tell_of_it(
     worker: UUID, monkeypatch: pytest.MonkeyPatch, lanes: str, tells: bool
 ) -> None:
-    told = []
-    monkeypatch.setattr(type(store()), "notify_workers", lambda self: told.append(self))
     limits.synchronize()
     imports(a=2, b=2)
     line = Line("intake", "default", ("default",), "thread")
     of_lane = {run.lane: run for run in store().claim_limited(worker, line, 4).runs}
     by_name = {name: of_lane[lane] for name, lane in zip("ab", sorted(of_lane), strict=True)}
+    told: list[int] = []
+    monkeypatch.setattr(type(store()), "notify_workers", lambda self: told.append(1))
     freed = FreedSlots(store())
     freed.recorded([Attempt(run, "of a test") for run in by_name.values()])
     freed.note_claimed([by_name[name] for name in lanes])

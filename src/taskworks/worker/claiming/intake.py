@@ -70,7 +70,9 @@ class Intake:
         as many ``empty`` slots. What is beyond these is claimed ahead.
         """
         empty, most = room if empty is None else empty, _most(room, limit)
-        runs = self._claim(worker, room, empty, most, self._cursor)
+        runs = self._claim_for_free_slot(worker, room, empty, most)
+        if not runs:
+            runs = self._claim(worker, room, empty, most, self._cursor)
         asked = _not_ahead(self._limited.held_back, room, empty)
         self._poll_schedule.plan(asked, runs)
         if self._turn.may_have_more(missing_from(asked, most, runs)):
@@ -207,6 +209,23 @@ class Intake:
             self._known_at = time.monotonic()
             self._next_survey = self._known_at + SURVEY_INTERVAL
 
+    def _claim_for_free_slot(
+        self, worker: UUID, room: Mapping[str, int], empty: Mapping[str, int], most: int
+    ) -> list[TaskRun]:
+        """
+        If a slot of a limit has become free, claim for it of what is known to wait; a survey comes
+        after that.
+        """
+        has_free_slot, self._has_free_slot = self._has_free_slot, False
+        if not has_free_slot or self._ready_queues or self._must_survey or self.is_outdated:
+            return []
+        runs = self._claim_limited(worker, room, empty, most)
+        if runs:
+            self._poll_schedule.look_again_in(0)
+        else:
+            self._limited.must_look_again()
+        return runs
+
     def _claim(
         self,
         worker: UUID,
@@ -215,9 +234,6 @@ class Intake:
         most: int,
         cursor: ClaimCursor | None,
     ) -> list[TaskRun]:
-        if runs := self._claimed_for_free_slot(worker, room, empty, most):
-            self._poll_schedule.look_again_in(0)
-            return runs
         first = self._limited_first  # as it was when the room was measured
         self._survey()
         if first:
@@ -237,15 +253,6 @@ class Intake:
         if runs and self.is_outdated:  # the claim was held up
             self._survey_again()
         return runs
-
-    def _claimed_for_free_slot(
-        self, worker: UUID, room: Mapping[str, int], empty: Mapping[str, int], most: int
-    ) -> list[TaskRun]:
-        """Claim for slots of limits that have become free, of what is known to wait for them."""
-        has_free_slot, self._has_free_slot = self._has_free_slot, False
-        if not has_free_slot or self._ready_queues or self._must_survey or self.is_outdated:
-            return []
-        return self._claim_limited(worker, room, empty, most)
 
     def _claim_limited(
         self, worker: UUID, room: Mapping[str, int], empty: Mapping[str, int], most: int

@@ -85,6 +85,10 @@ class LimitedRuns:
         self._parts.note_news()
         self._want_all()
 
+    def must_look_again(self) -> None:
+        """Let the next survey look for limits, whatever claims have found."""
+        self._next_survey = 0.0
+
     def _want_all(self) -> None:
         self._done.clear()
         of_lines = (line.executor for line in self._lines)
