@@ -1,10 +1,30 @@
-"""Durations as people read them."""
+"""Durations as options give them, and as people read them."""
 
 from datetime import timedelta
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from taskworks.durations import in_words
+from taskworks.durations import MAX_DELAY, in_words, seconds
+
+NO_TIMES = [-1, -0.001, float("nan"), float("inf"), float("-inf"), True, "5", None, [], 10**400]
+NO_TIMES += [Decimal(5), timedelta(seconds=-1), timedelta(days=4000), MAX_DELAY + 1]
+
+
+@pytest.mark.parametrize(
+    ("given", "number"),
+    [(0, 0.0), (5, 5.0), (0.5, 0.5), (timedelta(minutes=1), 60.0), (MAX_DELAY,) * 2],
+)
+def test_seconds_are_a_float(given: Any, number: float) -> None:
+    assert seconds(given, "it") == number
+    assert type(seconds(given, "it")) is float
+
+
+@pytest.mark.parametrize("given", NO_TIMES, ids=lambda given: repr(given)[:20])
+def test_what_is_not_a_delay_is_refused_in_a_sentence(given: Any) -> None:
+    with pytest.raises(ValueError, match=r"^it must be seconds or a timedelta, from 0 to ten "):
+        seconds(given, "it")
 
 
 @pytest.mark.parametrize(

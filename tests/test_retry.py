@@ -2,17 +2,14 @@
 
 import pickle
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from taskworks import Backoff, Retry, Snooze
+from taskworks.durations import MAX_DELAY
 from taskworks.exceptions import TaskException
-from taskworks.retry import MAX_DELAY, seconds
-
-NO_TIMES = [-1, -0.001, float("nan"), float("inf"), float("-inf"), True, "5", None, [], 10**400]
-NO_TIMES += [Decimal(5), timedelta(seconds=-1), timedelta(days=4000), MAX_DELAY + 1]
+from tests.test_durations import NO_TIMES
 
 
 def steady(**options: Any) -> Backoff:
@@ -88,21 +85,6 @@ class TestABackoff:
         assert pickle.loads(pickle.dumps(Backoff(1, 2, 3, 0.4))) == Backoff(1, 2, 3, 0.4)
         with pytest.raises(AttributeError):
             Backoff().initial = 5  # type: ignore[misc]
-
-
-class TestSeconds:
-    @pytest.mark.parametrize(
-        ("given", "number"),
-        [(0, 0.0), (5, 5.0), (0.5, 0.5), (timedelta(minutes=1), 60.0), (MAX_DELAY,) * 2],
-    )
-    def test_are_a_float(self, given: Any, number: float) -> None:
-        assert seconds(given, "it") == number
-        assert type(seconds(given, "it")) is float
-
-    @pytest.mark.parametrize("given", NO_TIMES, ids=lambda given: repr(given)[:20])
-    def test_are_refused_in_a_sentence(self, given: Any) -> None:
-        with pytest.raises(ValueError, match=r"^it must be seconds or a timedelta, from 0 to ten "):
-            seconds(given, "it")
 
 
 class TestRetryAndSnooze:

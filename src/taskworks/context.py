@@ -15,13 +15,13 @@ from django.utils import timezone
 from taskworks import framework, jsonvalue
 from taskworks import real_time as time
 from taskworks.conf import conf
+from taskworks.durations import seconds as in_seconds
 from taskworks.exceptions import TaskCancelled
 from taskworks.log_lines import LOGGER
 from taskworks.logs import steady_logger
 from taskworks.progress import MAX_PROGRESS, RunChannel
 from taskworks.reserved_metadata import MadeBy, made_by, member_of
 from taskworks.retry import MAX_HOLD, Snooze
-from taskworks.retry import seconds as in_seconds
 from taskworks.steps import Sent, Steps, step_key
 
 if TYPE_CHECKING:

@@ -1,9 +1,24 @@
-"""Durations as people read them."""
+"""Durations, as options give them, and as people read and write them."""
 
 import re
 from datetime import timedelta
+from typing import Any
 
+MAX_DELAY = 10 * 366 * 86_400.0  # seconds; a longer delay is a mistake
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+
+def seconds(
+    given: Any, name: str, longest: float = MAX_DELAY, longest_in_words: str = "ten years"
+) -> float:
+    """Return seconds or a timedelta as a float; raise ValueError if it is not a delay."""
+    number = given.total_seconds() if isinstance(given, timedelta) else given
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    if not is_number or not 0 <= number <= longest:
+        raise ValueError(
+            f"{name} must be seconds or a timedelta, from 0 to {longest_in_words}, not {given!r}."
+        )
+    return float(number)
 
 
 def in_words(duration: timedelta, decimals: int = 1) -> str:

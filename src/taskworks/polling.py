@@ -9,7 +9,7 @@ from asgiref.sync import sync_to_async
 
 from taskworks import real_time as time
 from taskworks.database.connection_places import give_way
-from taskworks.retry import seconds
+from taskworks.durations import seconds
 
 Timeout = float | timedelta | None
 

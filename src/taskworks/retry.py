@@ -6,13 +6,13 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from taskworks.durations import MAX_DELAY, seconds
 from taskworks.exceptions import TaskException
 
 if TYPE_CHECKING:
     from taskworks.result import TaskResult
 
-MAX_DELAY = 10 * 366 * 86_400.0  # seconds; a longer delay is a mistake
-MAX_HOLD = 31 * 86_400.0  # seconds; so is a longer hold
+MAX_HOLD = 31 * 86_400.0  # seconds; a longer hold is a mistake
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +95,3 @@ class Snooze(_AttemptAgain):
         snooze = cls("The key of the run is held.", after=after)
         snooze._holds_key = True
         return snooze
-
-
-def seconds(
-    given: Any, name: str, longest: float = MAX_DELAY, in_words: str = "ten years"
-) -> float:
-    """Return seconds or a timedelta as a float; raise ValueError if it is not a delay."""
-    number = given.total_seconds() if isinstance(given, timedelta) else given
-    is_number = isinstance(number, int | float) and not isinstance(number, bool)
-    if not is_number or not 0 <= number <= longest:
-        raise ValueError(
-            f"{name} must be seconds or a timedelta, from 0 to {in_words}, not {given!r}."
-        )
-    return float(number)

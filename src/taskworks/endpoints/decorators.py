@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Any
 
+from taskworks.durations import seconds
 from taskworks.exceptions import InvalidEndpoint
 from taskworks.options.unique import Unique
-from taskworks.retry import seconds
 
 _sequence = count()
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from taskworks.database.exhaustion import has_no_connection_left
+from taskworks.durations import seconds
 from taskworks.exceptions import (
     InvalidOutputs,
     InvalidStepValue,
@@ -36,7 +37,7 @@ from taskworks.execution.outcome import (
 )
 from taskworks.logs import steady_logger
 from taskworks.options.policy import ALONE, DEFAULT_BACKOFF
-from taskworks.retry import Backoff, BackoffFunction, Retry, Snooze, seconds
+from taskworks.retry import Backoff, BackoffFunction, Retry, Snooze
 
 OF_AN_END = (TypeError, ValueError, RuntimeError)  # errors that Taskworks itself finds there
 CONNECTION_PAUSE = timedelta(seconds=4)  # at most, after which a connection may be free again

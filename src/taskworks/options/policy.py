@@ -19,9 +19,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from taskworks.conf import nearest
+from taskworks.durations import seconds
 from taskworks.exceptions import InvalidTask
 from taskworks.framework import BaseTaskBackend
-from taskworks.retry import Backoff, BackoffFunction, seconds
+from taskworks.retry import Backoff, BackoffFunction
 
 THREAD, PROCESS, ASYNC = EXECUTORS = ("thread", "process", "async")
 # The executor of runs whose worker died: a child process. Not an option of a task.

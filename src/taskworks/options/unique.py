@@ -16,9 +16,9 @@ from uuid import UUID
 
 from taskworks import jsonvalue
 from taskworks.conf import nearest
+from taskworks.durations import seconds
 from taskworks.exceptions import InvalidTask
 from taskworks.framework import Task
-from taskworks.retry import seconds
 
 UNFINISHED, WAITING = HOLDS = ("unfinished", "waiting")
 KEEP, REPLACE, REFUSE, SUPERSEDE = CONFLICTS = ("keep", "replace", "refuse", "supersede")

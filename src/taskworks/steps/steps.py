@@ -20,8 +20,8 @@ from taskworks import jsonvalue
 from taskworks.conf import conf
 from taskworks.database.clock import as_aware, later
 from taskworks.database.transactions import refuse_inside_transaction
+from taskworks.durations import MAX_DELAY, seconds
 from taskworks.exceptions import InvalidStepValue, TaskSuspended
-from taskworks.retry import MAX_DELAY, seconds
 from taskworks.steps.asking import Asking, Recorder
 from taskworks.steps.names import validate_step_name
 from taskworks.steps.refusals import (
