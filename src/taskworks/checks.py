@@ -13,8 +13,9 @@ from taskworks.conf import conf
 from taskworks.database.shards import database_of, valid_database
 from taskworks.documentation import page
 from taskworks.framework import InvalidTaskBackend, check_tasks, task_backends
+from taskworks.options.defaults import defaults_of
 from taskworks.options.objectives import objectives_of
-from taskworks.options.policy import Policy, defaults_of
+from taskworks.options.policy import Policy
 from taskworks.options.retention import retention_of
 from taskworks.options.tasks_setting import aliases, backend_of, unknown_keys
 from taskworks.wakeup.address import client_of

@@ -2,7 +2,8 @@
 ``Task``: the standard's, the same on every version of Django, with more options.
 
 Each option is a field; the decorator, ``using()``, pickling and the refusal of unknown names follow
-from that. What an option means, and its default, is in ``options.policy``.
+from that. What an option means, and its default, is in ``options.policy``; which are in force, in
+``options.in_force``.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,7 +24,7 @@ from taskworks.framework import (
     DEFAULT_TASK_PRIORITY,
     DEFAULT_TASK_QUEUE_NAME,
 )
-from taskworks.options import limits, policy
+from taskworks.options import in_force, limits, policy
 from taskworks.options.owner import owner_of
 from taskworks.options.unique import Unique, validate_unique
 from taskworks.reserved_metadata import refuse_reserved
@@ -255,7 +256,7 @@ class Task(_Standard[P, R]):
 
 def policy_of(task: framework.Task) -> policy.Policy:
     """Return the options in force of a task, which may be of the standard's class."""
-    return policy.policy_of(_options(task), task.func, task.queue_name, task.get_backend())
+    return in_force.policy_of(_options(task), task.func, task.queue_name, task.get_backend())
 
 
 def options_changed(task: framework.Task, definition: framework.Task) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from taskworks import Backoff, Task, task
 from taskworks.exceptions import InvalidTask
-from taskworks.options.policy import Policy, from_stored, to_stored
+from taskworks.options.policy import Policy
+from taskworks.options.stored import from_stored, to_stored
 from tests import tasks
 from tests.behavior import DATABASE_BACKEND, Settings
 from tests.behavior.test_options import standard_task, takes_options

@@ -18,7 +18,8 @@ from taskworks.definition import options_changed, policy_of, unvalidated_copy
 from taskworks.framework import BaseTaskBackend, task_backends
 from taskworks.framework import Task as StandardTask
 from taskworks.options.limits import Limit, limit_of
-from taskworks.options.policy import AT_MOST_ONCE, to_stored
+from taskworks.options.policy import AT_MOST_ONCE
+from taskworks.options.stored import to_stored
 from taskworks.reserved_metadata import OF_PARENT
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ from taskworks.framework import TaskError, TaskResultStatus
 from taskworks.jsonvalue import copied
 from taskworks.log_lines import messages_of
 from taskworks.models import readable
-from taskworks.options.policy import LANES, THREAD, from_stored
+from taskworks.options.policy import LANES, THREAD
+from taskworks.options.stored import from_stored
 from taskworks.result import TaskResult, message, snapshot
 
 

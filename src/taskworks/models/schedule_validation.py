@@ -16,7 +16,8 @@ from taskworks.database import clock
 from taskworks.exceptions import InvalidInputs, InvalidTask, InvalidTaskBackend, TaskNotFound
 from taskworks.models import planning
 from taskworks.models.planning import FAR_FUTURE, HAS_NOT_RUN, TIMING
-from taskworks.options.policy import OPTIONS, from_stored, to_stored
+from taskworks.options.policy import OPTIONS
+from taskworks.options.stored import from_stored, to_stored
 from taskworks.timetables import callables
 from taskworks.timetables.timetable import InvalidTimetable, zone_of
 

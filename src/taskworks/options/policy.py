@@ -1,27 +1,21 @@
 """
-The options of a task: which values are valid, which are in force, and how they are stored.
+The options of a task, and which values are valid.
 
 An option that was not given is None on the task. It is then taken from ``QUEUE_DEFAULTS`` or
 ``TASK_DEFAULTS`` in ``TASKS[alias]["OPTIONS"]``, or else from the defaults of ``Policy``, as they
-are when the run is executed. Options changed by ``using()`` are stored with the run.
+are when the run is executed: see ``in_force``. Options changed by ``using()`` are stored with the
+run: see ``stored``.
 """
 
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from functools import lru_cache
 from inspect import isbuiltin, iscoroutinefunction, signature
 from typing import Any
-from weakref import WeakKeyDictionary
 
-from django.core.exceptions import ImproperlyConfigured
-from django.utils.module_loading import import_string
-
-from taskworks.conf import nearest
 from taskworks.durations import seconds
 from taskworks.exceptions import InvalidTask
-from taskworks.framework import BaseTaskBackend
 from taskworks.retry import Backoff, BackoffFunction
 
 THREAD, PROCESS, ASYNC = EXECUTORS = ("thread", "process", "async")
@@ -68,210 +62,6 @@ def validated(options: Mapping[str, Any]) -> dict[str, Any]:
         }
     except ValueError as error:
         raise InvalidTask(str(error)) from None
-
-
-def policy_of(
-    options: Mapping[str, Any],
-    function: Callable[..., Any],
-    queue_name: str,
-    backend: BaseTaskBackend,
-) -> Policy:
-    """Return the policy of a task with these options; raise InvalidTask for an invalid one."""
-    given = tuple((name, value) for name, value in options.items() if value is not None)
-    try:
-        return _cached_policy(given, function, queue_name, backend)
-    except TypeError:  # an option is not hashable
-        return _policy(given, function, queue_name, backend)
-
-
-def _policy(
-    options: tuple[tuple[str, Any], ...],
-    function: Callable[..., Any],
-    queue_name: str,
-    backend: BaseTaskBackend,
-) -> Policy:
-    inherited = defaults_of(backend).of(queue_name)
-    given = validated(dict(options))
-    executor = _executor_in_force(function, given, inherited)
-    transactional = _transactional_in_force(function, executor, given, inherited)
-    return Policy(**{**inherited, **given, "executor": executor, "transactional": transactional})
-
-
-def _executor_in_force(
-    function: Callable[..., Any], given: Mapping[str, Any], inherited: Mapping[str, Any]
-) -> str:
-    kind = ASYNC if iscoroutinefunction(function) else THREAD
-    executor: str = given.get("executor", inherited.get("executor", kind))
-    if executor in (kind, PROCESS):
-        return executor
-    if "executor" in given:
-        raise InvalidTask(
-            f"executor={executor!r} does not fit {function.__qualname__!r}, which is "
-            f"{'a' if kind == ASYNC else 'not a'} coroutine function: use {kind!r} or {PROCESS!r}."
-        )
-    return kind  # a default applies only to the tasks that it fits
-
-
-def _transactional_in_force(
-    function: Callable[..., Any],
-    executor: str,
-    given: Mapping[str, Any],
-    inherited: Mapping[str, Any],
-) -> bool:
-    wanted: bool = given.get("transactional", inherited.get("transactional", False))
-    if wanted and executor == ASYNC and "transactional" in given:
-        raise InvalidTask(
-            f"transactional=True does not fit {function.__qualname__!r}, a coroutine function on "
-            "the event loop, which would not have a transaction of its own: use "
-            f"executor={PROCESS!r}, or make it a function."
-        )
-    return wanted and executor != ASYNC  # likewise, a default that does not fit is ignored
-
-
-_cached_policy = lru_cache(maxsize=1000)(_policy)  # needed for every run
-
-
-# Defaults in settings.
-
-
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """TASK_DEFAULTS and QUEUE_DEFAULTS of a backend."""
-
-    tasks: Mapping[str, Any]
-    queues: Mapping[str, Mapping[str, Any]]
-
-    def of(self, queue_name: str) -> Mapping[str, Any]:
-        """Return the defaults of a queue."""
-        return self.queues.get(queue_name, self.tasks)
-
-
-_defaults: WeakKeyDictionary[BaseTaskBackend, Defaults] = WeakKeyDictionary()
-
-
-def defaults_of(backend: BaseTaskBackend) -> Defaults:
-    """Return the defaults in a backend's OPTIONS; raise ImproperlyConfigured if invalid."""
-    if backend not in _defaults:
-        _defaults[backend] = _read_defaults(backend)
-    return _defaults[backend]
-
-
-def _read_defaults(backend: BaseTaskBackend) -> Defaults:
-    place = f"TASKS[{backend.alias!r}]['OPTIONS']"
-    tasks = _valid_defaults(backend.options.get("TASK_DEFAULTS", {}), f"{place}['TASK_DEFAULTS']")
-    queues = backend.options.get("QUEUE_DEFAULTS", {})
-    if not isinstance(queues, Mapping):
-        raise ImproperlyConfigured(f"{place}['QUEUE_DEFAULTS'] must be a dict, not {queues!r}.")
-    for queue in queues:
-        if backend.queues and queue not in backend.queues:
-            raise ImproperlyConfigured(
-                f"{place}['QUEUE_DEFAULTS'] has the queue {queue!r}, which is not in 'QUEUES'."
-                f"{nearest(str(queue), list(backend.queues))}"
-            )
-    return Defaults(
-        tasks,
-        {
-            queue: {**tasks, **_valid_defaults(given, f"{place}['QUEUE_DEFAULTS'][{queue!r}]")}
-            for queue, given in queues.items()
-        },
-    )
-
-
-def _valid_defaults(given: Any, place: str) -> dict[str, Any]:
-    if not isinstance(given, Mapping):
-        raise ImproperlyConfigured(f"{place} must be a dict of options, not {given!r}.")
-    for name in given:
-        if name not in OPTIONS:
-            raise ImproperlyConfigured(
-                f"{place} has no option {name!r}.{nearest(str(name), list(OPTIONS))}"
-            )
-    try:
-        return validated({name: _imported(name, value) for name, value in given.items()})
-    except Exception as error:  # a module may raise anything while it is imported
-        raise ImproperlyConfigured(f"{place}: {error}") from error
-
-
-def _imported(name: str, value: Any) -> Any:
-    """Import what settings and rows refer to by its path."""
-    match name, value:
-        case "retry_on" | "give_up_on" | "backoff", str(path):
-            return import_string(path)
-        case "retry_on" | "give_up_on", list() | tuple() | set():
-            return tuple(_imported(name, item) for item in value)
-        case _:
-            return value
-
-
-# Rows.
-
-
-def to_stored(changed: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Return changed options as JSON. Raise InvalidTask for a class or function that a worker could
-    not import by its path.
-    """
-    given = validated(changed)
-    return {name: _as_json(value, name) for name, value in given.items()}
-
-
-def from_stored(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Return options read from JSON; raise ImportError if a class or function is missing, InvalidTask
-    for what ``@task`` would refuse: whoever may write rows may write anything.
-    """
-    for name in stored:
-        if name not in OPTIONS:
-            raise InvalidTask(f"There is no option {name!r}.{nearest(name, list(OPTIONS))}")
-    return validated({name: _read(value, name) for name, value in stored.items()})
-
-
-def _as_json(value: Any, name: str) -> Any:
-    match value:
-        case tuple():
-            return [_path(item, name) for item in value]
-        case Backoff(initial, factor, maximum, jitter) if type(value) is Backoff:
-            return [initial, factor, maximum, jitter]
-        case math.inf:
-            return None
-        case int() | float() | str():
-            return value
-        case _:
-            return _path(value, name)
-
-
-def _read(value: Any, name: str) -> Any:
-    if value is None:
-        return math.inf
-    if name == "backoff" and isinstance(value, list):
-        return _read_backoff(value)
-    try:
-        return _imported(name, value)
-    except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
-        raise ImportError(f"{type(error).__name__}: {error}") from error
-
-
-def _read_backoff(numbers: list[Any]) -> Backoff:
-    try:
-        return Backoff(*numbers)
-    except (TypeError, ValueError) as error:
-        raise InvalidTask(f"backoff must not be stored as {numbers!r:.200}: {error}") from None
-
-
-def _path(named: Any, option: str) -> str:
-    path = f"{named.__module__}.{getattr(named, '__qualname__', type(named).__qualname__)}"
-    try:
-        found = import_string(path)
-    except ImportError:
-        found = None
-    if found is not named:
-        raise InvalidTask(
-            f"{option}={named!r} cannot be stored with a run: {path!r} does not lead to it. "
-            "Define it under its own name in an importable module, or pass it to @task."
-        )
-    return path
-
-
-# What is valid.
 
 
 def _attempts(value: Any, name: str) -> int:

@@ -15,7 +15,8 @@ from django.conf import settings
 from taskworks.conf import close_to
 from taskworks.discovery import is_task, task_of
 from taskworks.exceptions import InvalidTask
-from taskworks.options.policy import OPTIONS, to_stored
+from taskworks.options.policy import OPTIONS
+from taskworks.options.stored import to_stored
 from taskworks.timetables import arguments
 from taskworks.timetables.cron import Cron
 from taskworks.timetables.interval import Interval
