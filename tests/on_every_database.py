@@ -5,12 +5,12 @@ by its name, or by CI=true, which asks for all of them, and for MySQL if MYSQL_H
 
 The tests of a database are shared by two processes, in CI by four, each with a database of its own,
 so that no core is idle when the others have ended. All these parts wait in one line, of which a few
-run at once (tests/turns.py). Nothing is shared if something is said to pytest, unless --parts asks
-for it.
+run at once (tests/turns.py). With arguments for pytest, nothing is shared, unless --parts asks for
+it.
 
-In CI, if nothing is said to pytest, a few tests that have failed beside others are run once more,
-with the machine to themselves. Those that pass then are named loudly, for each of them is to be
-mended, but they are no failure.
+In CI, without arguments for pytest, a few tests that have failed while others ran are run once
+more, with the machine to themselves. Those that pass then are named loudly, because each of them
+must be fixed, but they do not fail the run.
 """
 
 import argparse
@@ -262,7 +262,7 @@ def _after_second_try(verdict: Verdict, turns: Turns, files: Path) -> Verdict:
     return replace(
         verdict,
         word="passed",
-        details=f"{verdict.details}; AT THE SECOND TRY ALONE, and to be mended: {names}",
+        details=f"{verdict.details}; AT THE SECOND TRY ALONE, and to be fixed: {names}",
         ok=True,
     )
 
@@ -307,7 +307,7 @@ def _run_pytest(part: Part, files: Path, arguments: list[str]) -> tuple[int, str
         "TASKWORKS_TEST_PREFIX": part.prefix,
         "TASKWORKS_TEST_FILES": str(files),
     }
-    # Or each of hundreds of processes would compile the sources anew.
+    # Or each of hundreds of processes would compile the sources again.
     environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # A database of a run that was killed is replaced; pytest-django asks nobody.
     report = part.file(files, "xml")

@@ -42,7 +42,7 @@ class RunLogHandler(logging.Handler):
 
 
 class _Default(RunLogHandler):
-    """That of a worker. With a handler Python prints no warnings of its own, so this one does."""
+    """A worker's own handler. If there is one, Python prints no warnings, so this one does."""
 
     def emit(self, record: logging.LogRecord) -> None:
         super().emit(record)

@@ -29,7 +29,7 @@ R = TypeVar("R")
 
 logger = steady_logger(__name__)
 
-# A tuple, so that whoever has none asks whether it is empty, and does nothing else.
+# A tuple, so that without instruments only its emptiness is checked.
 in_use: tuple["Instrument", ...] = ()
 
 

@@ -1,1 +1,1 @@
-"""What a person does to runs and schedules, and what came of it."""
+"""What a person does to runs and schedules, and what resulted."""

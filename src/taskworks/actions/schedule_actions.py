@@ -21,7 +21,7 @@ class NotApplicable(Exception):  # noqa: N818 - an answer, not an error
 
 
 def enable(schedule: Schedule) -> str:
-    """Let it fire from now on; raise NotApplicable if it never would."""
+    """Enable it; raise NotApplicable if it would never fire."""
     if schedule.enabled:
         return "already enabled"
     schedule.enabled = True
@@ -33,7 +33,7 @@ def enable(schedule: Schedule) -> str:
 
 
 def disable(schedule: Schedule) -> str:
-    """Let it fire no more; its runs go on."""
+    """Disable it; its runs continue."""
     if not schedule.enabled:
         return "already disabled"
     schedule.enabled = False

@@ -108,7 +108,7 @@ def action_of(verb: str, queue: str | None = None, priority: int | None = None) 
     name = str(verb).replace("_", "-")
     if name not in {*Verb}:
         raise ValueError(
-            f"Nobody can {name!r:.100} runs.{nearest(name, [verb.value for verb in Verb])}"
+            f"There is no action {name!r:.100} for runs.{nearest(name, [verb.value for verb in Verb])}"
         )
     return Action(Verb(name), queue, priority)
 

@@ -41,7 +41,7 @@ class ConnectionPlaces:
         return bool(self._waiting)
 
     def close(self) -> None:
-        """Let nobody wait any longer, from now on."""
+        """End all waits, now and later."""
         with self.lock:
             self._is_closed = True
             while self._waiting:
@@ -71,12 +71,12 @@ class ConnectionPlaces:
         return False
 
     def withdraw(self, place: "Place") -> None:
-        """Give this one no place any more."""
+        """Forget this one: it gets no place."""
         with suppress(ValueError):
             self._waiting.remove(place)
 
     def pass_on(self) -> None:
-        """Give a place that was left to the first who waits."""
+        """Give a free place to the first one in line."""
         if self._waiting:
             self._waiting.popleft().give()
         else:

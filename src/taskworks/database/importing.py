@@ -17,7 +17,7 @@ _is_held = False  # by a fork
 
 @contextmanager
 def no_fork() -> Iterator[None]:
-    """Have forks wait for this block, which must not wait for a broker."""
+    """Make forks wait for this block, which must not wait for a broker."""
     with _lock:
         yield
 

@@ -42,12 +42,12 @@ class Messenger(Protocol):
         """Tell them of ready runs of a queue, or of any queue."""
 
 
-# A tuple, so that whoever has none asks whether it is empty, and does nothing else.
+# A tuple, so that without messengers only its emptiness is checked.
 in_use: tuple[Messenger, ...] = ()
 
 
 def add(messenger: Messenger) -> None:
-    """Have a messenger told from now on."""
+    """Tell this messenger from now on."""
     global in_use  # noqa: PLW0603 - see there
     if messenger not in in_use:
         in_use = (*in_use, messenger)

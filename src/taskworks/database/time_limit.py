@@ -134,7 +134,7 @@ def _on_sqlite(connection: Any, seconds: float) -> Iterator[None]:
 
 
 def _handle_progress(connection: Any, raw: Any, is_over: Callable[[], bool] | None) -> None:
-    """Have SQLite, which has one handler, and does not tell which, ask this one."""
+    """Make this SQLite's progress handler, of which there is one, and which cannot be read."""
     setattr(connection, HANDLER, is_over)
     if connection.connection is raw:  # or it was closed, and the handler is gone
         raw.set_progress_handler(is_over, SQLITE_STEPS if is_over else 0)

@@ -129,7 +129,7 @@ class ThreadGuard(Guard):
             return self._thread is None
 
     def disarm(self) -> None:
-        """Let no further interruption reach this thread, not even one that is pending."""
+        """Keep further interruptions from this thread, even one that is pending."""
         while True:
             try:
                 with self._lock:

@@ -47,7 +47,7 @@ class FailureGroup(models.Model):
 
 
 class Failure(models.Model):
-    """That a run has failed for good, the last time that it did. It goes when the run is gone."""
+    """The latest final failure of a run, with its group. It is deleted with the run."""
 
     run = models.UUIDField(primary_key=True)
     fingerprint = models.CharField(max_length=16)

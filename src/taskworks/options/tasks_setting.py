@@ -121,7 +121,7 @@ def unknown_keys(alias: str) -> Iterator[str]:
 
 
 def _unknown(key: Any, place: str, places: Mapping[str, str]) -> str:
-    """Say what was meant, and where that belongs."""
+    """Return, in a sentence, which key was probably meant, and where it belongs."""
     said = f"{place} has an unknown key: {key!r}."
     meant = _closest(str(key), places)
     if meant is None:

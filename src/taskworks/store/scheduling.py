@@ -50,7 +50,7 @@ class Scheduling(Base):
         return Firing.objects.using(self.alias)
 
     def notify_schedulers(self) -> None:
-        """Have workers look at the schedules once this is committed, if they can be notified."""
+        """Notify workers of the schedules once this is committed, if the database can."""
         self._tell_on_commit("", "schedules", lambda _: self._tell(SCHEDULE_SAVED))
 
     def schedule_agenda(self) -> Agenda:

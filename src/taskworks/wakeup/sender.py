@@ -32,7 +32,7 @@ def wake(alias: str, payload: str) -> None:
 
 
 def flush() -> None:
-    """Give what was said a second to be sent: the process ends."""
+    """Wait up to a second until everything is sent, because the process ends."""
     if living := _living():
         living.flush(LAST_SECONDS)
 
@@ -50,7 +50,7 @@ class Sender(threading.Thread):
     # Called in any thread.
 
     def put(self, wake_up: WakeUp) -> None:
-        """Have it sent, unless Redis has just failed to answer, or too many wait for it."""
+        """Send it soon, unless Redis has just failed to answer, or too many are waiting."""
         if time.monotonic() >= self._rests_until and self._waiting.qsize() < MAX_WAITING:
             self._waiting.put(wake_up)
 

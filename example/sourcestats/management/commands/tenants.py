@@ -18,7 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("--many", type=int, default=10_000, help="of one tenant (10000)")
         parser.add_argument("--few", type=int, default=10, help="of the other (10)")
         parser.add_argument(
-            "--deadline", type=float, default=300, help="give up after so many seconds (300)"
+            "--deadline", type=float, default=300, help="give up after this many seconds (300)"
         )
 
     def handle(self, *, many: int, few: int, deadline: float, **options: Any) -> None:
