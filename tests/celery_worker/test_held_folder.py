@@ -86,9 +86,9 @@ def test_a_child_that_outlives_its_parent_does_not_hold_its_folder(fork: Fork) -
     children, say = os.pipe()
 
     def leave_a_child() -> None:
-        if not (pid := os.fork()):
+        if not os.fork():
+            os.write(say, str(os.getpid()).encode())  # by now it has let go
             signal.pause()
-        os.write(say, str(pid).encode())
 
     parent = fork(leave_a_child)
     child = int(os.read(children, 100))

@@ -13,6 +13,7 @@ from django.db import transaction
 from taskworks.models import TaskRun
 from tests import tasks
 from tests.celery_worker import shelf
+from tests.celery_worker.brokers import OwnRedis
 from tests.celery_worker.own_tasks import send_own
 from tests.celery_worker.processes import CeleryWorker, StartCelery
 from tests.effort import EVERY_CASE
@@ -131,9 +132,13 @@ def test_a_run_is_cancelled_in_a_child(start: StartCelery, tmp_path: Path) -> No
 
 @pytest.mark.timeout(300 + 10 * RUNS)
 @pytest.mark.parametrize("method", [FORK, pytest.param("spawn", marks=on_request)])
-def test_children_that_are_replaced_all_the_time(start: StartCelery, method: str) -> None:
+def test_children_that_are_replaced_all_the_time(
+    start_celery: StartCelery, redis_server: OwnRedis, method: str
+) -> None:
     """They are forked while the worker's threads use the database."""
-    worker = start("--max-tasks-per-child", "1", TASKWORKS_TEST_START_METHOD=method)
+    options = {**PATIENT, "TASKWORKS_TEST_START_METHOD": method}
+    count_turns = ["--max-tasks-per-child", "1"]
+    worker = start_celery(redis_server.url, *count_turns, pool="prefork", **options)
     worker.wait_until_connected()
     results = shelf.process_after_query.enqueue_many([()] * RUNS)
     successful = TaskRun.objects.successful()
