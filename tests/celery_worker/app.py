@@ -22,6 +22,7 @@ app.conf.update(
     broker_connection_timeout=2,
     broker_connection_max_retries=int(os.environ.get("TASKWORKS_TEST_MAX_RETRIES", "100")),
     worker_pool_start_method=os.environ.get("TASKWORKS_TEST_START_METHOD", "fork"),
+    worker_proc_alive_timeout=600,  # or Celery kills a child that is slow to start, again and again
     worker_soft_shutdown_timeout=float(os.environ.get("TASKWORKS_TEST_SOFT_SHUTDOWN", "0")),
 )
 

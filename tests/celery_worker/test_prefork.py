@@ -26,9 +26,11 @@ from tests.waiting import wait_for
 PATIENT = {"TASKWORKS_TEST_WORKER_TIMEOUT": "20", "TASKWORKS_TEST_SHUTDOWN_TIMEOUT": "600"}
 # As if runs took no time, however slow the machine is: a child is given several.
 SEVERAL = {"TASKWORKS_TEST_GIVES_SEVERAL": "1"}
-RUNS = 2000 if EVERY_CASE else 20
+FORKED = 2000 if EVERY_CASE else 20
+SPAWNED = 200  # each imports the project
 FORK = pytest.param(
     "fork",
+    FORKED,
     marks=pytest.mark.skipif(
         DATABASE == "sqlite", reason="no process is forked from one that uses SQLite"
     ),
@@ -130,23 +132,25 @@ def test_a_run_is_cancelled_in_a_child(start: StartCelery, tmp_path: Path) -> No
         wait_until(result, "cancelled")
 
 
-@pytest.mark.timeout(300 + 10 * RUNS)
-@pytest.mark.parametrize("method", [FORK, pytest.param("spawn", marks=on_request)])
+@pytest.mark.timeout(300 + 10 * FORKED)
+@pytest.mark.parametrize(
+    ("method", "number"), [FORK, pytest.param("spawn", SPAWNED, marks=on_request)]
+)
 def test_children_that_are_replaced_all_the_time(
-    start_celery: StartCelery, redis_server: OwnRedis, method: str
+    start_celery: StartCelery, redis_server: OwnRedis, method: str, number: int
 ) -> None:
     """They are forked while the worker's threads use the database."""
     options = {**PATIENT, "TASKWORKS_TEST_START_METHOD": method}
     count_turns = ["--max-tasks-per-child", "1"]
     worker = start_celery(redis_server.url, *count_turns, pool="prefork", **options)
     worker.wait_until_connected()
-    results = shelf.process_after_query.enqueue_many([()] * RUNS)
+    results = shelf.process_after_query.enqueue_many([()] * number)
     successful = TaskRun.objects.successful()
-    for many in range(10, RUNS + 1, 10):  # so that it is seen soon if they hang
+    for many in range(1, number + 1):  # so that it is seen soon if they hang
         wait_for(lambda many=many: successful.count() >= many, f"{many} are executed", 100)
     runs = finished(*results)
     assert {(run.state, run.attempts) for run in runs} == {("successful", 1)}
-    assert len({run.return_value for run in runs}) == RUNS
+    assert len({run.return_value for run in runs}) == number
     worker.send(signal.SIGTERM)
     assert worker.wait() == 0
     postgresql = ("server closed the connection unexpectedly", "connection is closed")
