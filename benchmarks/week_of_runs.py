@@ -26,6 +26,9 @@ from taskworks.models import (
     Workflow,
 )
 from taskworks.models.statistic import EVER, HOUR, MINUTE, TEN_MINUTES, TEN_SECONDS
+from taskworks.statistics.compaction import merge
+from taskworks.statistics.places import Place, with_wider
+from taskworks.statistics.tally import Tally
 from taskworks.store import store
 from tests.store.tidying import tidy
 
@@ -39,7 +42,8 @@ TRACEBACK = "".join(
     f'  File "/srv/shop/part{depth}.py", line {depth}, in step\n    return next_step(order)\n'
     for depth in range(20)
 )
-HISTOGRAM = "-12:4,-8:9,-4:25,0:11,4:3"
+# As wide as that of a task whose attempts take between 20 ms and 4 s.
+HISTOGRAM = ",".join(f"{bucket}:{2 + bucket % 2}" for bucket in range(-12, 9))
 PERIODS = {TEN_SECONDS: 12, MINUTE: 2880, TEN_MINUTES: 2160, HOUR: 168}  # how many are kept
 
 
@@ -268,24 +272,40 @@ def _count(now: datetime) -> None:
     """Insert the counts of a week: of each period, as many as are kept, for each task."""
     for seconds, periods in PERIODS.items():
         since = int(now.timestamp()) // seconds * seconds
-        counted = {"waits": HISTOGRAM, "runs": HISTOGRAM, "wait_sum": 30.0, "run_sum": 60.0}
-        counted |= {"attempts": 52, "successful": 50, "failed": 2, "run_max": 4.0}
-        for task in range(TASKS):
-            names = {"queue_name": f"queue {task % QUEUES}", "task_path": f"shop.tasks.task_{task}"}
-            row = Statistic.objects.create(
-                id=uuid4(), seconds=seconds, since=since, backend="default", **names, **counted
-            )
+        _insert_counts(seconds, since)
+        for row in Statistic.objects.filter(seconds=seconds):
             _repeat(row, seconds, periods)
-            if seconds == HOUR:
-                Statistic.objects.create(
-                    id=uuid4(), seconds=EVER, since=0, backend="default", **names, **counted
-                )
         for name in ["", *(f"queue {number}" for number in range(QUEUES))]:
             gauge = Gauge.objects.create(
                 id=uuid4(), seconds=seconds, since=since, backend="default" if name else "",
                 queue_name=name, samples=2, depth_sum=900, depth_max=600, busy_sum=50, slots_sum=90,
             )  # fmt: skip
             _repeat(gauge, seconds, periods)
+
+
+def _insert_counts(seconds: int, since: int) -> None:
+    """Insert those of a period as workers do, and once those of all time."""
+    tallies = {place: _counted() for place in _places(seconds, since)}
+    tallies = with_wider(tallies)
+    if seconds == TEN_SECONDS:
+        rows = [tally.row(uuid4(), **place._asdict()) for place, tally in tallies.items()]
+        Statistic.objects.bulk_create(rows)
+        merge(store(), {place: _counted() for place in _places(EVER, 0)})
+    else:
+        merge(store(), tallies)
+
+
+def _places(seconds: int, since: int) -> list[Place]:
+    return [
+        Place(seconds, since, "default", f"queue {task % QUEUES}", f"shop.tasks.task_{task}")
+        for task in range(TASKS)
+    ]
+
+
+def _counted() -> Tally:
+    counts = {"attempts": 52, "successful": 50, "failed": 2}
+    seconds = {"wait_sum": 30.0, "run_sum": 60.0, "run_max": 4.0}
+    return Tally.of(Statistic(waits=HISTOGRAM, runs=HISTOGRAM, **counts, **seconds))
 
 
 def _repeat(row: Any, seconds: int, periods: int) -> None:

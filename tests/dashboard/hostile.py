@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 from taskworks.models import (
     Failure,
@@ -15,7 +14,11 @@ from taskworks.models import (
     TaskRun,
     Worker,
 )
+from taskworks.models.statistic import MINUTE
 from taskworks.models.workflow import Workflow
+from taskworks.statistics.compaction import merge
+from taskworks.statistics.places import Place, with_wider
+from taskworks.statistics.tally import Tally
 from taskworks.store import store
 from tests import tasks
 
@@ -80,13 +83,8 @@ def fill() -> TaskRun:
     Limit.objects.create(name=short, rate=None, declared={"at_once": TEXT})
     Mark.objects.create(at=now - timedelta(minutes=5), label=TEXT)
     for minutes in (1, 3, 20):
-        Statistic.objects.create(
-            id=uuid4(),
-            seconds=60,
-            since=int(now.timestamp()) // 60 * 60 - 60 * minutes,
-            backend="default",
-            queue_name=short,
-            task_path=TEXT,
+        since = int(now.timestamp()) // MINUTE * MINUTE - MINUTE * minutes
+        counted = Statistic(
             successful=5,
             failed=2,
             retried=1,
@@ -96,6 +94,8 @@ def fill() -> TaskRun:
             waits="-12:3,4:2",
             runs="-3:5,8:2",
         )
+        place = Place(MINUTE, since, "default", short, TEXT)
+        merge(store(), with_wider({place: Tally.of(counted)}))
     Workflow.objects.create(name=TEXT, backend="default", created_at=now, closed_at=now)
     schedule = Schedule(label=TEXT, path="tests.tasks.noop", cron="@daily")
     schedule.save()

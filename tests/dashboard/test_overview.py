@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from html import unescape
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.db import OperationalError, connection
@@ -14,8 +14,12 @@ from django.test.utils import CaptureQueriesContext
 from taskworks.dashboard import history, problems_shown, queue_lines, snapshot
 from taskworks.dashboard.history import About
 from taskworks.models import Mark, Statistic, TaskRun, Worker
+from taskworks.models.statistic import HOUR, MINUTE
 from taskworks.problems import looking
-from taskworks.statistics.reading import Key
+from taskworks.statistics import reading
+from taskworks.statistics.compaction import merge, unix_time
+from taskworks.statistics.places import Place, with_wider
+from taskworks.statistics.tally import Tally
 from taskworks.store import store
 from taskworks.store.counting import Counting
 from taskworks.store.surveying import Surveying
@@ -31,14 +35,18 @@ def text_of(response: Any) -> str:
     return response.content.decode()
 
 
-def count(minutes_ago: int, **columns: Any) -> None:
-    now = int(store().read_clock().timestamp())
-    Statistic.objects.create(
-        id=uuid4(),
-        seconds=60,
-        since=now // 60 * 60 - 60 * minutes_ago,
-        **{"backend": "default", "queue_name": "mail", "task_path": "shop.tasks.send", **columns},
-    )
+def count(
+    minutes_ago: int,
+    queue_name: str = "mail",
+    task_path: str = "shop.tasks.send",
+    *,
+    seconds: int = MINUTE,
+    backend: str = "default",
+    **columns: Any,
+) -> None:
+    since = (unix_time(store()) - 60 * minutes_ago) // seconds * seconds
+    place = Place(seconds, since, backend, queue_name, task_path)
+    merge(store(), with_wider({place: Tally.of(Statistic(**columns))}))
 
 
 def test_it_says_what_is_wrong_first(root: Client, make_run: MakeRun, worker: Worker) -> None:
@@ -65,7 +73,12 @@ def test_it_shows_what_became_of_runs(root: Client, worker: Worker) -> None:
     assert "8 %" in text or "7.5 %" in text  # of the queue's runs have failed
     assert "<title" in text
     assert "M" in text.split('class="tw-area-good" d="')[1]
-    assert ">37<" in text  # in the table beside the chart
+    assert ">37<" not in text
+    numbers = text.split('href="')
+    [link] = [one.split('"')[0] for one in numbers if "numbers=throughput" in one.split('"')[0]]
+    text = text_of(root.get(unescape(link)))
+    assert ">37<" in text  # in the table below the chart
+    assert "Hide the numbers" in text
     week = text_of(root.get(place("overview"), {"window": "7d"}))
     assert "Nothing was counted in this time." in week
 
@@ -177,8 +190,36 @@ def test_a_slow_look_at_the_queues_leaves_the_rest(
 
 
 def test_charts_of_a_queue_are_those_of_its_backend() -> None:
-    about = About(queue="default", backend="reports")
-    assert about.has(Key("reports", "default", "a.b"))
-    assert not about.has(Key("default", "default", "a.b"))
-    assert About(queue="default").has(Key("default", "default", "a.b"))
-    assert not About(task="a.b").has(Key("default", "default", "a.c"))
+    count(2, "default", "a.b", successful=1)
+    count(2, "default", "a.c", successful=2)
+    count(2, "default", "a.b", backend="reports", successful=4)
+    count(2, "imports", "a.b", successful=8)
+
+    def successful(**about: str) -> int:
+        tallies = history.history("1h").counted(About(**about)).tallies
+        return sum(tally["successful"] for tally in tallies.values())
+
+    assert successful() == 15
+    assert successful(queue="default") == 7
+    assert successful(queue="default", backend="reports") == 4
+    assert successful(queue="default", backend="default", task="a.b") == 1
+    assert successful(task="a.b") == 13
+    assert successful(task="a.d") == 0
+
+
+def test_a_week_of_very_many_tasks_is_drawn(
+    root: Client, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(12):
+        for hour in range(3):
+            took = {"run_sum": float(number), "runs": f"{number}:5", "run_max": float(number)}
+            path = f"shop.tasks.task_{number:02}"
+            count(60 * hour, task_path=path, seconds=HOUR, successful=5, **took)
+    monkeypatch.setattr(reading, "MAX_ROWS", 20)
+    monkeypatch.setattr(history, "MOST_TASKS", 5)
+    asked = {"window": "7d", "numbers": "throughput"}
+    text = text_of(root.get(place("overview"), asked))
+    assert ">60<" in text  # of each hour
+    shown = [number for number in range(12) if f">shop.<wbr>tasks.<wbr>task_{number:02}<" in text]
+    assert shown == [7, 8, 9, 10, 11]  # those that take the most time
+    assert text.index("task_11") < text.index("task_10")

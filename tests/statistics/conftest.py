@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -5,12 +6,20 @@ from uuid import uuid4
 import pytest
 
 from taskworks.models import Statistic
-from taskworks.models.statistic import COUNTS, TEN_SECONDS
+from taskworks.models.statistic import (
+    COUNTS,
+    OF_EVERYTHING,
+    OF_QUEUE,
+    OF_SERIES,
+    OTHERS,
+    TEN_SECONDS,
+)
 from taskworks.statistics import reading
-from taskworks.statistics.compaction import unix_time
+from taskworks.statistics.compaction import KEPT_FOR, unix_time
 from taskworks.statistics.flushing import insert, new_totals
 from taskworks.statistics.histogram import Histogram
-from taskworks.statistics.places import total_of
+from taskworks.statistics.places import Place, total_of, with_wider
+from taskworks.statistics.tally import Tally
 from taskworks.store import Store
 from taskworks.store import store as store_of
 
@@ -49,8 +58,13 @@ def flushed(store: Store) -> Flushed:
                 **columns,
             },
         )
-        total = total_of(row.backend, row.queue_name, row.task_path)
-        insert(store, [row, *new_totals(store, {total})])
+        place = Place(TEN_SECONDS, row.since, row.backend, row.queue_name, path)
+        wider = [
+            tally.row(uuid4(), worker=row.worker, **one._asdict())
+            for one, tally in with_wider({place: Tally.of(row)}).items()
+            if one.level != OF_SERIES
+        ]
+        insert(store, [row, *wider, *new_totals(store, {total_of(*place[2:5])})])
         return row
 
     return flushed
@@ -61,6 +75,42 @@ def counted(store: Store) -> Counts:
     totals = reading.totals(store).values()
     added = {name: sum(tally[name] for tally in totals) for name in COUNTS}
     return {name: count for name, count in added.items() if count}
+
+
+def sums(store: Store) -> dict[int, int]:
+    """
+    How many runs were successful in all, by the seconds of the longer periods. In each of these the
+    rows of queues, and that of everything, have what the rows of tasks add up to.
+    """
+    rows = [*Statistic.objects.using(store.alias).filter(seconds__in=KEPT_FOR)]
+    added = {level: Counter[tuple[Any, ...]]() for level in (OF_SERIES, OF_QUEUE, OF_EVERYTHING)}
+    for row in rows:
+        for name, number in _numbers(Tally.of(row)).items():
+            added[row.level][row.seconds, row.since, row.backend, row.queue_name, name] += number
+    of_tasks, of_queues, of_all = (+added[level] for level in (OF_SERIES, OF_QUEUE, OF_EVERYTHING))
+    assert _together(of_tasks) == _together(of_queues) == _together(of_all)
+    if not any(row.queue_name == OTHERS for row in rows):
+        assert of_tasks == of_queues
+    successful = Counter[int]()
+    for (seconds, *_, name), number in of_all.items():
+        successful[seconds] += number if name == "successful" else 0
+    return dict(successful)
+
+
+def _together(added: Counter[tuple[Any, ...]]) -> Counter[tuple[Any, ...]]:
+    """The same without the names of backends and queues."""
+    together = Counter[tuple[Any, ...]]()
+    for (seconds, since, _backend, _queue, name), number in added.items():
+        together[seconds, since, name] += number
+    return together
+
+
+def _numbers(tally: Tally) -> dict[Any, int]:
+    return {
+        **dict(zip(COUNTS, tally.counts, strict=True)),
+        **{("runs", bucket): number for bucket, number in tally.runs.counts.items()},
+        **{("waits", bucket): number for bucket, number in tally.waits.counts.items()},
+    }
 
 
 def of_tasks(store: Store, name: str = "successful") -> Counts:

@@ -4,14 +4,22 @@ import pytest
 from django.db import connection
 
 from taskworks.models import Duty, Statistic
-from taskworks.models.statistic import EVER, HOUR, MINUTE, OTHERS, TEN_MINUTES, TEN_SECONDS
+from taskworks.models.statistic import (
+    EVER,
+    HOUR,
+    MINUTE,
+    OF_SERIES,
+    OTHERS,
+    TEN_MINUTES,
+    TEN_SECONDS,
+)
 from taskworks.statistics import compaction, flushing, reading
 from taskworks.statistics.compaction import COMPACTED_AFTER, compact
 from taskworks.store import Store
 from taskworks.store.shared_duties import BOOKKEEPING, statistics_are_due
 from tests.connections import begin_elsewhere, held_elsewhere
 from tests.killed import killed_between
-from tests.statistics.conftest import Flushed, counted, of_tasks
+from tests.statistics.conftest import Flushed, counted, of_tasks, sums
 
 LONG_AGO = COMPACTED_AFTER + 60
 
@@ -25,7 +33,7 @@ def compact_all(store: Store) -> int:
 
 def by_period(name: str = "successful") -> dict[int, int]:
     counts: dict[int, int] = {}
-    for row in Statistic.objects.all():
+    for row in Statistic.objects.filter(level=OF_SERIES):
         counts[row.seconds] = counts.get(row.seconds, 0) + getattr(row, name)
     return counts
 
@@ -35,10 +43,11 @@ def test_each_row_is_added_to_each_longer_period_and_to_the_total(
 ) -> None:
     for number in range(20):
         flushed(ago=LONG_AGO + number * 30, successful=number, failed=1, took=[0.1, 2.0])
-    assert compact_all(store) == 20
+    assert compact_all(store) == 3 * 20  # of the task, its queue, and everything
     assert compact(store) == 0
     assert by_period() == dict.fromkeys((EVER, MINUTE, TEN_MINUTES, HOUR), 190)
     assert by_period("failed") == dict.fromkeys((EVER, MINUTE, TEN_MINUTES, HOUR), 20)
+    assert sums(store) == dict.fromkeys((MINUTE, TEN_MINUTES, HOUR), 190)
     ever = Statistic.objects.get(seconds=EVER)
     assert (ever.since, ever.worker, ever.run_max) == (0, None, 2.0)
     assert ever.run_sum == pytest.approx(42.0)
@@ -58,7 +67,7 @@ def test_rows_from_before_the_clock_was_set_back_are_added_up(
 ) -> None:
     flushed(ago=-5 * HOUR, successful=3)
     flushed(ago=-300, successful=1)  # within what clocks may differ
-    assert compact(store) == 1
+    assert compact(store) == 3
     assert counted(store) == {"successful": 4}
 
 
@@ -68,7 +77,8 @@ def test_late_rows_are_added_to_the_same_periods(store: Store, flushed: Flushed)
     flushed(since=since, successful=2)
     compact_all(store)
     assert by_period() == dict.fromkeys((EVER, MINUTE, TEN_MINUTES, HOUR), 3)
-    assert Statistic.objects.count() == 4
+    assert sums(store) == dict.fromkeys((MINUTE, TEN_MINUTES, HOUR), 3)
+    assert Statistic.objects.count() == 1 + 3 * 3
 
 
 def test_rows_with_nonsense_keep_no_others_from_being_added_up(
@@ -78,7 +88,7 @@ def test_rows_with_nonsense_keep_no_others_from_being_added_up(
         flushed(ago=LONG_AGO, successful=2**63 - 1, wait_sum=1.7e308, waits="nonsense, 1:x")
     flushed(since=-(2**63), failed=-5)
     flushed(ago=LONG_AGO, path="c.d", successful=1)
-    assert compact_all(store) == 4
+    assert compact_all(store) == 3 * 4
     assert of_tasks(store) == {"a.b": 2**63 - 1, "c.d": 1}
 
 
@@ -96,7 +106,8 @@ def test_a_period_tells_so_many_apart_and_counts_the_rest_together(
         flushed(f"task {number}", since=since, successful=number)
     compact_all(store)
     for seconds in (EVER, MINUTE, TEN_MINUTES, HOUR):
-        rows = {r.task_path: r.successful for r in Statistic.objects.filter(seconds=seconds)}
+        of_period = Statistic.objects.filter(seconds=seconds, level=OF_SERIES)
+        rows = {row.task_path: row.successful for row in of_period}
         assert len(rows) == 6
         if seconds != EVER:  # the busiest
             assert {*rows} == {"task 0", "task 39", "task 38", "task 37", "task 36", OTHERS}
@@ -106,6 +117,8 @@ def test_a_period_tells_so_many_apart_and_counts_the_rest_together(
     compact_all(store)
     assert of_tasks(store)["task 0"] == 101
     assert Statistic.objects.filter(seconds=EVER).count() == 6
+    of_all = 100 + sum(range(40)) + 2
+    assert sums(store) == dict.fromkeys((MINUTE, TEN_MINUTES, HOUR), of_all)
 
 
 def test_no_count_falls_when_what_is_new_turns_out_to_have_no_room(
@@ -137,6 +150,7 @@ def test_killed_between_any_two_statements_nothing_is_lost_or_counted_twice(
     expected = counted(store)
     for _ in killed_between(lambda: compact(store), at_least=7):
         assert counted(store) == expected
+        assert {*sums(store).values()} <= {12}
         assert sum(t.runs.total for t in reading.totals(store).values()) == 6
     assert counted(store) == expected
     assert not Statistic.objects.filter(seconds=TEN_SECONDS).exists()
@@ -158,7 +172,7 @@ def test_a_second_one_leaves_it_to_the_first(store: Store, flushed: Flushed) -> 
     with held_elsewhere(begin):
         assert compact(store) == 0
         assert not store.begin_duty(BOOKKEEPING)
-    assert compact(store) == 1
+    assert compact(store) == 3
     assert counted(store) == {"successful": 2}
 
 
@@ -183,6 +197,7 @@ def test_many_compact_while_others_flush(store: Store, flushed: Flushed) -> None
     compact_all(store)
     assert counted(store) == {"successful": 50}
     assert of_tasks(store) == {"task 0": 25, "task 1": 25}
+    assert {*sums(store).values()} == {50}
 
 
 def test_it_is_due_when_there_are_rows_and_nobody_has_begun(store: Store, flushed: Flushed) -> None:

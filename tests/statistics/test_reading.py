@@ -1,6 +1,8 @@
 """What is read of statistics: by task and queue, period by period, and never too much."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from uuid import uuid4
 
 import pytest
@@ -12,6 +14,7 @@ from taskworks.models import Statistic
 from taskworks.models.statistic import EVER, HOUR, MINUTE, TEN_MINUTES
 from taskworks.statistics import reading
 from taskworks.statistics.compaction import compact, unix_time
+from taskworks.statistics.histogram import Histogram
 from taskworks.statistics.reading import Key, TooManyRows, by_nothing, by_queue, by_task
 from taskworks.store import Store
 from tests.statistics.conftest import Flushed
@@ -56,6 +59,48 @@ def test_a_series_has_a_point_for_each_period_in_which_something_was(
     assert reading.series(store, timedelta(hours=3), task_path='it\'s "odd"\n%') == []
 
 
+def test_what_is_together_is_read_from_sums(
+    store: Store, flushed: Flushed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        names = {"queue_name": f"queue {number % 2}", "backend": f"backend {number % 4 // 2}"}
+        flushed(f"task {number}", ago=300, successful=1, took=[1.0], **names)
+    compact(store)
+    flushed("task 0", queue_name="queue 0", backend="backend 0", successful=1, took=[2.0])
+    monkeypatch.setattr(reading, "MAX_ROWS", 3 * 4 + 1)  # a minute may begin between two of these
+    hour = timedelta(hours=1)
+    [of_all] = reading.within(store, hour, by=by_nothing).values()
+    assert (of_all["successful"], of_all.runs.total) == (41, 41)
+    of_queues = reading.within(store, hour, by=by_queue)
+    assert {key: tally["successful"] for key, tally in of_queues.items()} == {
+        Key("backend 0", "queue 0"): 11,
+        Key("backend 0", "queue 1"): 10,
+        Key("backend 1", "queue 0"): 10,
+        Key("backend 1", "queue 1"): 10,
+    }
+    points = reading.series(store, hour, by=by_nothing, queue_name="queue 0")
+    assert sum(tally["successful"] for point in points for tally in point.tallies.values()) == 21
+    with pytest.raises(TooManyRows):
+        reading.within(store, hour, by=by_task)
+
+
+def test_the_busiest_tasks_are_those_that_take_the_most_time(
+    store: Store, flushed: Flushed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 6):
+        flushed(f"task {number}", ago=300, successful=2, failed=1, took=[number, number, 0.5])
+        flushed(f"task {number}", ago=280, queue_name="imports", cancelled=1)
+    compact(store)
+    flushed("task 2", successful=1, took=[100.0])
+    first, second, third = reading.busiest(store, timedelta(hours=1), 3)
+    assert [one.task_path for one in (first, second, third)] == ["task 2", "task 5", "task 4"]
+    assert (first.finished, first.failed, first.run_sum, first.run_max) == (5, 1, 104.5, 100.0)
+    assert first.runs == Histogram.of([2.0, 2.0, 0.5, 100.0])
+    monkeypatch.setattr(reading, "MAX_ROWS", 1)
+    [first] = reading.busiest(store, timedelta(hours=1), 1)
+    assert (first.finished, first.runs.quantile(0.5)) == (5, None)
+
+
 @pytest.mark.parametrize(
     ("duration", "seconds"),
     [
@@ -94,10 +139,12 @@ def test_too_much_is_not_read(
 def test_each_period_is_kept_as_long_as_it_is_of_use(store: Store) -> None:
     now, day = unix_time(store), 86_400
     for seconds, days in ((MINUTE, 2), (TEN_MINUTES, 15), (HOUR, 400)):
-        for age in (days * day - 1000, days * day + 1000):
-            Statistic.objects.create(id=uuid4(), seconds=seconds, since=now - age)
+        for age, level in product((days * day - 1000, days * day + 1000), (0, 1, 2)):
+            row = {"seconds": seconds, "level": level, "since": now - age}
+            Statistic.objects.create(id=uuid4(), **row)
     Statistic.objects.create(id=uuid4(), seconds=EVER, since=0)
     tidy(store)
-    kept = sorted((s.seconds, (now - s.since) // day) for s in Statistic.objects.exclude(seconds=0))
-    assert kept == [(MINUTE, 1), (TEN_MINUTES, 14), (HOUR, 399)]
+    rows = Statistic.objects.exclude(seconds=EVER)
+    kept = Counter((row.seconds, (now - row.since) // day) for row in rows)
+    assert kept == {(MINUTE, 1): 3, (TEN_MINUTES, 14): 3, (HOUR, 399): 3}
     assert Statistic.objects.filter(seconds=EVER).exists()

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from taskworks.models import Duty, Statistic, TaskRun
-from taskworks.models.statistic import EVER, HOUR, MINUTE, TEN_MINUTES
+from taskworks.models.statistic import EVER, HOUR, MINUTE, OF_SERIES, TEN_MINUTES
 from taskworks.statistics import reading
 from taskworks.statistics.rebuild import rebuild
 from taskworks.statistics.tally import FINISHED
@@ -19,7 +19,7 @@ from taskworks.store import Store
 from tests import tasks
 from tests.behavior import run_worker
 from tests.connections import held_elsewhere
-from tests.statistics.conftest import Flushed, counted, of_tasks
+from tests.statistics.conftest import Flushed, counted, of_tasks, sums
 
 
 def taskworks(*arguments: Any) -> str:
@@ -54,8 +54,9 @@ def test_finished_totals_are_those_of_the_record(store: Store, settings: Any) ->
     assert rebuild(store) == (6, 6)
     assert finished(store) == recorded() == {"successful": 3, "failed": 2, "cancelled": 1}
     for seconds in (EVER, MINUTE, TEN_MINUTES, HOUR):
-        rows = Statistic.objects.filter(seconds=seconds)
+        rows = Statistic.objects.filter(seconds=seconds, level=OF_SERIES)
         assert sum(row.successful for row in rows) == 3
+    assert {*sums(store).values()} == {3}
     assert rebuild(store) == (6, 0)
     assert finished(store) == recorded()
 

@@ -2,11 +2,11 @@
 Charts, drawn here as SVG: they need no script, can be printed, and follow the theme.
 
 A chart has a point for each period. Everything is scaled to a box of WIDTH by HEIGHT; whoever shows
-it may stretch it. The same numbers are a table, for those who do not see the chart.
+it may stretch it. The same numbers can be had as a table, also by those who do not see the chart.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -43,6 +43,10 @@ class Line:
     label: str
 
 
+Format = Callable[[float], str]
+Marks = Iterable[tuple[datetime, str]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Chart:
     """A chart as its template draws it."""
@@ -50,12 +54,12 @@ class Chart:
     name: str  # for ids in the page
     title: str
     is_curves: bool
+    series: Sequence[Series]
     shapes: Sequence[Shape]
+    text: Format  # of a value
     top: str  # the value at its top
     bottom: str
     times: Sequence[datetime]
-    titles: Sequence[str]
-    rows: Sequence[tuple[datetime, Sequence[str]]]
     marks: Sequence[Line] = field(default_factory=list)
     width: float = WIDTH
     height: float = HEIGHT
@@ -63,7 +67,7 @@ class Chart:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to draw."""
-        return not self.rows
+        return not any(any(one.values) for one in self.series)
 
     @property
     def begin(self) -> datetime | None:
@@ -75,9 +79,12 @@ class Chart:
         """The time at its right."""
         return self.times[-1] if self.times else None
 
-
-Format = Callable[[float], str]
-Marks = Iterable[tuple[datetime, str]]
+    @property
+    def rows(self) -> Iterator[tuple[datetime, list[str]]]:
+        """The numbers of each period in which there are some, as texts."""
+        for at, *values in zip(self.times, *(one.values for one in self.series), strict=True):
+            if any(values):
+                yield at, ["—" if value is None else self.text(value) for value in values]
 
 
 def bars(
@@ -101,12 +108,12 @@ def bars(
         name=name,
         title=title,
         is_curves=False,
+        series=series,
         shapes=shapes,
+        text=text,
         top=text(most),
         bottom=text(0),
         times=times,
-        titles=[one.label for one in series],
-        rows=_rows(times, series, text),
         marks=[*_lines(times, marks)],
     )
 
@@ -132,12 +139,12 @@ def curves(
         name=name,
         title=title,
         is_curves=True,
+        series=series,
         shapes=shapes,
+        text=text,
         top=text(high),
         bottom=text(low),
         times=times,
-        titles=[one.label for one in series],
-        rows=_rows(times, series, text),
         marks=[*_lines(times, marks)],
     )
 
@@ -158,17 +165,6 @@ def strip(values: Sequence[float]) -> str:
         for i, value in enumerate(values)
         if value
     )
-
-
-def _rows(
-    times: Sequence[datetime], series: Sequence[Series], text: Format
-) -> list[tuple[datetime, list[str]]]:
-    """Return the numbers of each period in which there are some."""
-    return [
-        (at, ["—" if value is None else text(value) for value in values])
-        for at, *values in zip(times, *(one.values for one in series), strict=True)
-        if any(values)
-    ]
 
 
 def _bars(series: Series, below: Sequence[float], most: float) -> str:

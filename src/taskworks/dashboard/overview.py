@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from taskworks.dashboard import charts
 from taskworks.dashboard.charts import Chart, Series
 from taskworks.dashboard.databases_shown import states
-from taskworks.dashboard.history import WINDOWS, About, History, history
+from taskworks.dashboard.history import ABOUT_ALL, WINDOWS, About, History, history
 from taskworks.dashboard.page import Page
 from taskworks.dashboard.problems_shown import problems, unknown
 from taskworks.dashboard.queue_lines import queue_lines
@@ -19,9 +19,9 @@ from taskworks.dashboard.snapshot import Snapshot, snapshot
 from taskworks.dashboard.tags import duration
 from taskworks.database.clock import as_aware
 from taskworks.models import Worker
+from taskworks.statistics.reading import Busiest
 from taskworks.statistics.tally import Tally
 
-MOST_TASKS = 20  # that take the most time
 MOST_QUEUES = 50
 LONGEST = 512  # characters of a name
 SHARES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
@@ -33,22 +33,17 @@ LABELS = {
 
 
 class TaskLine(NamedTuple):
-    """What was counted of a task in the window."""
+    """A task of those that have taken the most time."""
 
-    path: str
-    tally: Tally
+    counted: Busiest
 
     @property
     def median(self) -> float | None:
-        return self.tally.runs.quantile(0.5)
+        return self.counted.runs.quantile(0.5)
 
     @property
     def p95(self) -> float | None:
-        return self.tally.runs.quantile(0.95)
-
-    @property
-    def failed(self) -> int:
-        return self.tally["failed"]
+        return self.counted.runs.quantile(0.95)
 
 
 class Overview(Page):
@@ -60,8 +55,9 @@ class Overview(Page):
         return _("Overview")
 
     def context(self, **ids: Any) -> Mapping[str, Any]:
-        now, past = snapshot(), history(self._window)
-        lines = queue_lines(now)
+        now, past, about = snapshot(), history(self._window), self._about
+        lines, counted = queue_lines(now), past.counted(about)
+        drawn = charts_of(past, counted.tallies, has_depth=about == ABOUT_ALL)
         return {
             "now": now,
             "problems": problems(self.request),
@@ -72,10 +68,11 @@ class Overview(Page):
             "queues_left_out": max(0, len(lines) - MOST_QUEUES),
             "windows": self._windows,
             "past": past,
-            "about": self._about,
+            "about": about,
             "about_all": self.address("overview", window=self._window),
-            "charts": [*charts_of(past, self._about)],
-            "tasks": busiest_tasks(past),
+            "problem_of_charts": counted.problem,
+            "charts": [*map(self._shown, drawn)],
+            "tasks": [*map(TaskLine, past.tasks)],
             "workers": _Workers.of(now),
         }
 
@@ -90,6 +87,14 @@ class Overview(Page):
         given = self.request.GET
         return About(*(given.get(name, "")[:LONGEST] for name in About._fields))
 
+    def _shown(self, chart: Chart) -> "_ShownChart":
+        about = self._about._asdict()
+        here = self.address("overview", **about, window=self._window)
+        more = self.address("overview", **about, window=self._window, numbers=chart.name)
+        has_numbers = self.request.GET.get("numbers") == chart.name
+        place = f"#tw-{chart.name}"
+        return _ShownChart(chart, has_numbers, f"{more}{place}", f"{here}{place}")
+
     @property
     def _windows(self) -> list[dict[str, Any]]:
         return [
@@ -100,6 +105,15 @@ class Overview(Page):
             }
             for name in WINDOWS
         ]
+
+
+class _ShownChart(NamedTuple):
+    """A chart, and where the page has its numbers as a table, which are many."""
+
+    chart: Chart
+    has_numbers: bool
+    with_numbers: str
+    without_numbers: str
 
 
 class _Workers(NamedTuple):
@@ -124,15 +138,14 @@ class _Workers(NamedTuple):
         )
 
 
-def busiest_tasks(past: History) -> list[TaskLine]:
-    """Return the tasks whose runs have taken the most time, those first."""
-    lines = (TaskLine(*item) for item in past.by_task.items())
-    return sorted(lines, key=lambda line: -line.tally.run_sum)[:MOST_TASKS]
-
-
-def charts_of(past: History, about: About) -> Iterable[Chart]:
-    """Return what came of the runs in the window, how long they waited, and how long they took."""
-    times, tallies = past.times, past.tallies(about)
+def charts_of(
+    past: History, tallies: Mapping[datetime, Tally], *, has_depth: bool
+) -> Iterable[Chart]:
+    """
+    Return what came of the runs in the window, how long they waited, and how long they took. How
+    many waited is sampled of all together.
+    """
+    times = past.times
     marks = [(as_aware(mark.at), mark.label) for mark in past.marks]
 
     def counts(name: str) -> list[float | None]:
@@ -167,7 +180,7 @@ def charts_of(past: History, about: About) -> Iterable[Chart]:
     yield charts.curves(
         "wait", _("How long runs waited"), times, shares("waits"), text=duration, marks=marks
     )
-    if not any(about):  # it is sampled of all together
+    if has_depth:
         yield _depth(past, marks)
     yield charts.curves(
         "run", _("How long attempts took"), times, shares("runs"), text=duration, marks=marks

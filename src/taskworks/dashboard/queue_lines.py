@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from taskworks.dashboard import charts
-from taskworks.dashboard.history import History, history
+from taskworks.dashboard.history import HistoryOfQueues, history_of_queues
 from taskworks.dashboard.reading import read
 from taskworks.dashboard.shared import Shared
 from taskworks.dashboard.snapshot import QueueNow, Snapshot
@@ -52,14 +52,13 @@ class QueueLine(NamedTuple):
 
 def queue_lines(now: Snapshot) -> list[QueueLine]:
     """Return a line for each queue: those with runs that wait first."""
-    past = history("1h")
-    hour, lately, before = past.by_queue(), past.by_queue(LATELY), _depths.get()
+    past, before = history_of_queues(), _depths.get()
     lines = [
         QueueLine(
             queue,
-            _forecast(queue, lately.get(queue.key, NOTHING), before),
-            hour.get(queue.key, NOTHING),
-            charts.strip(past.strip_of(queue.key)) if queue.key in hour else "",
+            _forecast(queue, past.lately.get(queue.key, NOTHING), before),
+            past.all.get(queue.key, NOTHING),
+            charts.strip(past.strip_of(queue.key)) if queue.key in past.all else "",
             not past.problem,
         )
         for queue in _with_those_before(now, past)
@@ -67,11 +66,11 @@ def queue_lines(now: Snapshot) -> list[QueueLine]:
     return sorted(lines, key=lambda line: (not line.queue.ready, line.queue.key))
 
 
-def _with_those_before(now: Snapshot, past: History) -> list[QueueNow]:
+def _with_those_before(now: Snapshot, past: HistoryOfQueues) -> list[QueueNow]:
     """Return the queues of now, and those in which runs have ended in the last hour."""
     queues = [*(now.queues.value or ())]
     known = {queue.key for queue in queues}
-    before = sorted(key for key in past.by_queue() if key not in known)
+    before = sorted(key for key in past.all if key not in known)
     return [*queues, *(now.queue(QueueState(*key)) for key in before)]
 
 

@@ -722,6 +722,7 @@ class Migration(migrations.Migration):
                 ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
                 ("seconds", models.PositiveIntegerField()),
                 ("since", models.BigIntegerField()),
+                ("level", models.PositiveSmallIntegerField(default=0)),
                 ("backend", taskworks.database.fields.NameField(max_length=64)),
                 ("queue_name", taskworks.database.fields.NameField(max_length=128)),
                 ("task_path", taskworks.database.fields.NameField(max_length=512)),
@@ -748,7 +749,9 @@ class Migration(migrations.Migration):
                 "verbose_name": "statistic",
                 "verbose_name_plural": "statistics",
                 "indexes": [
-                    models.Index(fields=["seconds", "since"], name="taskworks_statistic_period")
+                    models.Index(
+                        fields=["seconds", "level", "since"], name="taskworks_statistic_period"
+                    )
                 ],
             },
         ),

@@ -7,6 +7,8 @@ from taskworks.database.fields import NameField
 
 OTHERS = "(others)"  # in place of the names of what is not told apart
 EVER, TEN_SECONDS, MINUTE, TEN_MINUTES, HOUR = 0, 10, 60, 600, 3600
+# What a row is about: a task in a queue, a queue, or everything. All periods have all three.
+OF_SERIES, OF_QUEUE, OF_EVERYTHING = 0, 1, 2
 
 # How many attempts, or runs, had which outcome. Each has a column.
 COUNTS = (
@@ -31,6 +33,9 @@ class Statistic(models.Model):
     own ids; compaction adds these to the rows of longer periods and to the totals of all time, and
     deletes them. So the totals plus all rows of ten seconds are the counts of now.
 
+    Beside the rows of tasks, periods have those of queues and of everything: a chart of a week
+    would read each task's rows otherwise. They are counted, compacted and read in the same way.
+
     Periods are counted in seconds of Unix time, by the database's clock.
     """
 
@@ -39,9 +44,10 @@ class Statistic(models.Model):
     seconds = models.PositiveIntegerField()
     # When it began; 0 for all time.
     since = models.BigIntegerField()
+    level = models.PositiveSmallIntegerField(default=OF_SERIES)
     backend = NameField(max_length=64)
     queue_name = NameField(max_length=128)
-    # The path of what is called, or OTHERS.
+    # The path of what is called, or OTHERS; "" of a queue; of everything, the two above are, too.
     task_path = NameField(max_length=512)
     # Who has written it; None once it is compacted.
     worker = models.UUIDField(null=True)
@@ -70,7 +76,9 @@ class Statistic(models.Model):
     class Meta:
         verbose_name = _("statistic")
         verbose_name_plural = _("statistics")
-        indexes = (models.Index(name="taskworks_statistic_period", fields=["seconds", "since"]),)
+        indexes = (
+            models.Index(name="taskworks_statistic_period", fields=["seconds", "level", "since"]),
+        )
 
     def __str__(self) -> str:
         return f"{self.task_path} of {self.queue_name} in {self.seconds} s from {self.since}"

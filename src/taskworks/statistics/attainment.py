@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from taskworks.options.objectives import Objective
-from taskworks.statistics.reading import series, waits_of
+from taskworks.statistics.reading import by_queue, series, waits_of
 from taskworks.store import Store
 
 
@@ -37,7 +37,7 @@ def attainment(
     Return how often attempts of a queue have begun in time in the latest ``duration``. Exact if
     ``start_within`` is a bound of the histograms' buckets. Raise what ``reading.series`` does.
     """
-    points = series(store, duration, backend=backend, queue_name=queue_name)
+    points = series(store, duration, by=by_queue, backend=backend, queue_name=queue_name)
     waits = waits_of(points)
     share = waits.share_within(objective.start_within.total_seconds())
     return Attainment(objective, waits.total, share)

@@ -8,7 +8,16 @@ from uuid import UUID
 from django.db.models import Count, Q
 
 from taskworks.models import Statistic
-from taskworks.models.statistic import EVER, HOUR, MINUTE, TEN_MINUTES, TEN_SECONDS
+from taskworks.models.statistic import (
+    EVER,
+    HOUR,
+    MINUTE,
+    OF_EVERYTHING,
+    OF_QUEUE,
+    OF_SERIES,
+    TEN_MINUTES,
+    TEN_SECONDS,
+)
 from taskworks.statistics.places import MAX_SERIES, Place
 from taskworks.statistics.stored_rows import delete_rows, rows_with
 from taskworks.statistics.tally import Tally
@@ -24,6 +33,8 @@ KEPT_FOR = {
 COMPACTED_AFTER = 120  # seconds; by then nobody repeats a flush
 FAR_AHEAD = 600  # seconds; rows from before a clock was set back
 CHUNK = 300  # rows of ten seconds that one transaction adds up
+
+Period = tuple[int, int, int]  # the seconds, the level, and the Unix time when it began
 
 
 def compact(store: Store) -> int:
@@ -60,8 +71,9 @@ def merge(store: Store, tallies: dict[Place, Tally], instead_of: Sequence[UUID] 
 def forget_statistics(store: Store, limit: int) -> int:
     """Delete up to ``limit`` rows of periods that are kept no longer; return how many."""
     now, old = unix_time(store), Q()
+    levels = [OF_SERIES, OF_QUEUE, OF_EVERYTHING]
     for seconds, kept_for in KEPT_FOR.items():
-        old |= Q(seconds=seconds, since__lt=now - kept_for.total_seconds())
+        old |= Q(seconds=seconds, level__in=levels, since__lt=now - kept_for.total_seconds())
     rows = Statistic.objects.using(store.alias).filter(old).order_by()
     ids = [*rows.values_list("id", flat=True)[:limit]]
     delete_rows(store, Statistic, ids)
@@ -78,15 +90,15 @@ def _due(store: Store, limit: int, before: int | None) -> list[Statistic]:
     over = Q(since__lt=now - COMPACTED_AFTER if before is None else before)
     rows = Statistic.objects.using(store.alias).filter(seconds=TEN_SECONDS)
     due = rows.filter(over | Q(since__gt=now + FAR_AHEAD))
-    return [*due.order_by("since", "id")[:limit]]
+    return [*due.order_by("level", "since", "id")[:limit]]  # as the index has them
 
 
 def _by_place(rows: Iterable[Statistic]) -> dict[Place, Tally]:
     tallies: dict[Place, Tally] = {}
     for row in rows:
         tally = Tally.of(row)
-        series = row.backend, row.queue_name, row.task_path
-        for seconds in (EVER, *KEPT_FOR):
+        series = row.backend, row.queue_name, row.task_path, row.level
+        for seconds in ((EVER,) if row.level == OF_SERIES else ()) + (*KEPT_FOR,):
             since = max(0, row.since) // seconds * seconds if seconds else 0
             tallies.setdefault(Place(seconds, since, *series), Tally()).add(tally)
     return tallies
@@ -94,11 +106,11 @@ def _by_place(rows: Iterable[Statistic]) -> dict[Place, Tally]:
 
 def _with_room(store: Store, tallies: dict[Place, Tally], stored: set[UUID]) -> dict[Place, Tally]:
     """Return the tallies, with those for which their periods have no room added to others."""
-    room = _room(store, {(place.seconds, place.since) for place in tallies})
+    room = _room(store, {_period_of(place) for place in tallies})
     fitting: dict[Place, Tally] = {}
     busiest = sorted(tallies.items(), key=lambda item: -sum(item[1].counts))
     for place, tally in busiest:
-        period = place.seconds, place.since
+        period = _period_of(place)
         if place.id in stored:
             fitting[place] = tally
         elif room[period] > 0:
@@ -109,16 +121,16 @@ def _with_room(store: Store, tallies: dict[Place, Tally], stored: set[UUID]) -> 
     return fitting
 
 
-def _room(store: Store, periods: set[tuple[int, int]]) -> Counter[tuple[int, int]]:
+def _period_of(place: Place) -> Period:
+    return place.seconds, place.level, place.since
+
+
+def _room(store: Store, periods: set[Period]) -> Counter[Period]:
     """Return how many more rows each period may have."""
     wanted = Q()
-    for seconds, since in periods:
-        wanted |= Q(seconds=seconds, since=since)
+    for seconds, level, since in periods:
+        wanted |= Q(seconds=seconds, level=level, since=since)
     rows = Statistic.objects.using(store.alias).filter(wanted).order_by()
-    taken = Counter(
-        {
-            (seconds, since): count
-            for seconds, since, count in rows.values_list("seconds", "since").annotate(Count("id"))
-        }
-    )
+    numbers = rows.values_list("seconds", "level", "since").annotate(Count("id"))
+    taken = Counter({(seconds, level, since): n for seconds, level, since, n in numbers})
     return Counter({period: MAX_SERIES[period[0]] - taken[period] for period in periods})

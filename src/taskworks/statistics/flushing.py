@@ -10,9 +10,9 @@ from taskworks import real_time as time
 from taskworks.database.outage import Outage
 from taskworks.logs import steady_logger
 from taskworks.models import Statistic
-from taskworks.models.statistic import EVER, TEN_SECONDS
+from taskworks.models.statistic import EVER, OF_SERIES, TEN_SECONDS
 from taskworks.statistics.collector import Collector
-from taskworks.statistics.places import MAX_SERIES, Place, total_of
+from taskworks.statistics.places import MAX_SERIES, Place, total_of, with_wider
 from taskworks.statistics.tally import Tally
 from taskworks.store import Store
 
@@ -60,7 +60,11 @@ class Flushing:
         if not rows:
             return
         try:
-            places = {total_of(row.backend, row.queue_name, row.task_path) for row in rows}
+            places = {
+                total_of(row.backend, row.queue_name, row.task_path)
+                for row in rows
+                if row.level == OF_SERIES
+            }
             # In the thread of the heartbeats: a lock of the table must not silence the worker.
             with self._store.locking(LONGEST_WAIT):
                 insert(self._store, [*rows, *new_totals(self._store, places - self._known)])
@@ -73,9 +77,10 @@ class Flushing:
 
     def _collected(self) -> list[Statistic]:
         worker, taken = self._worker(), self._collector.take()
+        tallies = {Place(TEN_SECONDS, *series): tally for series, tally in taken.items()}
         return [
-            tally.row(uuid4(), seconds=TEN_SECONDS, worker=worker, **series._asdict())
-            for series, tally in taken.items()
+            tally.row(uuid4(), worker=worker, **place._asdict())
+            for place, tally in with_wider(tallies).items()
         ]
 
     def _forget_stale(self) -> None:

@@ -83,10 +83,12 @@ def gauges(
         seconds=seconds, since__gte=first, since__lte=now
     )
     everything = {row.since: row for row in rows.filter(backend="", queue_name="")}
-    of_queue = {row.since: row for row in rows.filter(backend=backend, queue_name=queue_name)}
+    shown = everything
+    if (backend, queue_name) != EVERY_QUEUE:
+        of_queue = rows.filter(backend=backend, queue_name=queue_name)
+        shown = {row.since: row for row in of_queue}
     return [
-        _point(since, of_queue.get(since), everything[since].samples)
-        for since in sorted(everything)
+        _point(since, shown.get(since), everything[since].samples) for since in sorted(everything)
     ]
 
 

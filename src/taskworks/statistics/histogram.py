@@ -7,7 +7,10 @@ from the true one. Two histograms are merged by adding, without loss.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from itertools import chain
 from typing import Self
 
 PER_DOUBLING = 4
@@ -35,12 +38,23 @@ class Histogram:
     def parse(cls, text: str) -> Self:
         """Return the histogram that was written as this text, without what makes no sense in it."""
         histogram = cls()
+        counts = histogram.counts
         for entry in text.split(",") if isinstance(text, str) else ():
-            bucket, _, count = entry.partition(":")
-            try:
-                histogram._add(int(bucket), int(count))
-            except ValueError:  # somebody else has written it
-                continue
+            bucket, count = _parsed(entry)
+            if count:
+                counts[bucket] = counts.get(bucket, 0) + count
+        return histogram
+
+    @classmethod
+    def parse_all(cls, texts: Iterable[str]) -> Self:
+        """Return what the histograms that were written as these texts have together."""
+        histogram = cls()
+        counts = histogram.counts
+        entries = Counter(chain.from_iterable(text.split(",") for text in texts))
+        for entry, times in entries.items():
+            bucket, count = _parsed(entry)
+            if count:
+                counts[bucket] = counts.get(bucket, 0) + count * times
         return histogram
 
     def __str__(self) -> str:
@@ -58,12 +72,14 @@ class Histogram:
 
     def add(self, seconds: float) -> None:
         """Count a value; what is not above 0 is in the lowest bucket."""
-        self._add(bucket_of(seconds), 1)
+        bucket = bucket_of(seconds)
+        self.counts[bucket] = self.counts.get(bucket, 0) + 1
 
     def merge(self, other: "Histogram") -> None:
         """Count the values of another one as well."""
+        counts = self.counts
         for bucket, count in other.counts.items():
-            self.counts[bucket] = self.counts.get(bucket, 0) + count
+            counts[bucket] = counts.get(bucket, 0) + count
 
     def quantile(self, share: float) -> float | None:
         """Return the seconds that this share of the values is not above; None without values."""
@@ -96,10 +112,15 @@ class Histogram:
         last = round(PER_DOUBLING * math.log2(seconds))
         return sum(count for bucket, count in self.counts.items() if bucket <= last)
 
-    def _add(self, bucket: int, count: int) -> None:
-        if not LOWEST <= bucket <= HIGHEST or count < 1:
-            raise ValueError(f"There is no bucket {bucket} with {count} values.")
-        self.counts[bucket] = self.counts.get(bucket, 0) + count
+
+@lru_cache(maxsize=10_000)  # most are alike, and a chart reads ten thousands of them
+def _parsed(entry: str) -> tuple[int, int]:
+    """Return a bucket and how many values it has; none if somebody else has written nonsense."""
+    try:
+        bucket, count = map(int, entry.split(":"))
+    except ValueError:
+        return 0, 0
+    return (bucket, count) if LOWEST <= bucket <= HIGHEST and count > 0 else (0, 0)
 
 
 def bucket_of(seconds: float) -> int:

@@ -1,17 +1,26 @@
 """What pages and metrics read of statistics; the cost of each function has a bound."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import QuerySet, Sum
+from django.db.models import Max, QuerySet, Sum
 
 from taskworks.models import Statistic
-from taskworks.models.statistic import EVER, HOUR, MINUTE, TEN_MINUTES, TEN_SECONDS
+from taskworks.models.statistic import (
+    EVER,
+    HOUR,
+    MINUTE,
+    OF_EVERYTHING,
+    OF_QUEUE,
+    OF_SERIES,
+    TEN_MINUTES,
+    TEN_SECONDS,
+)
 from taskworks.statistics.compaction import KEPT_FOR, unix_time
 from taskworks.statistics.histogram import Histogram
-from taskworks.statistics.tally import COLUMNS, Tally
+from taskworks.statistics.tally import COLUMNS, FINISHED, Tally
 from taskworks.store import Store
 
 MAX_ROWS = 20_000  # that a call reads for a chart
@@ -62,27 +71,20 @@ class TooManyRows(Exception):  # noqa: N818 - an answer, not an error
     """The call would read too many rows; one about less would not."""
 
 
-By = Callable[[Key], Key]
+class By(NamedTuple):
+    """What is told apart: the fields of a key."""
+
+    fields: tuple[str, ...]
+
+    def __call__(self, key: Key) -> Key:
+        """Return the key of what is counted together with this one."""
+        return Key(**{name: getattr(key, name) for name in self.fields})
 
 
-def by_all(key: Key) -> Key:
-    """Tell everything apart: each task in each queue of each backend."""
-    return key
-
-
-def by_task(key: Key) -> Key:
-    """Tell tasks apart, in whatever queue."""
-    return Key(task_path=key.task_path)
-
-
-def by_queue(key: Key) -> Key:
-    """Tell queues of backends apart."""
-    return Key(key.backend, key.queue_name)
-
-
-def by_nothing(key: Key) -> Key:
-    """Count everything together."""
-    return Key()
+by_all = By(Key._fields)
+by_task = By(("task_path",))  # in whatever queue
+by_queue = By(("backend", "queue_name"))
+by_nothing = By(())
 
 
 def totals(store: Store) -> dict[Key, Tally]:
@@ -91,7 +93,7 @@ def totals(store: Store) -> dict[Key, Tally]:
     earlier call, whoever has died or compacted since. Reads the totals, of which there are about
     2,000 at most, and what was not compacted yet, in one statement, row by row.
     """
-    rows = _statistics(store).filter(seconds__in=[EVER, TEN_SECONDS])
+    rows = _statistics(store).filter(seconds__in=[EVER, TEN_SECONDS], level=OF_SERIES)
     columns = rows.order_by("seconds").values_list(
         *Key._fields, *COLUMNS, "seconds"
     )  # totals first
@@ -132,18 +134,15 @@ def series(
     Raise TooManyRows instead of reading more than MAX_ROWS.
     """
     seconds = period_for(duration)
-    first = int(unix_time(store) - duration.total_seconds()) // seconds * seconds
     given = {"backend": backend, "queue_name": queue_name, "task_path": task_path}
     wanted = {name: value for name, value in given.items() if value is not None}
-    rows = _statistics(store).filter(seconds__in=[seconds, TEN_SECONDS], since__gte=first, **wanted)
+    rows = _within(store, duration, _level_of({*by.fields, *wanted})).filter(**wanted)
     added: dict[int, dict[Key, Tally]] = defaultdict(dict)
     # Without an instance of the model for each, which would take as long as all the rest.
     for since, *values in _bounded(rows.values_list("since", *Key._fields, *COLUMNS)):
         key = by(Key._make(values[: len(Key._fields)]))
-        tallies, tally = (
-            added[since // seconds * seconds],
-            Tally.of_columns(values[len(Key._fields) :]),
-        )
+        tallies = added[since // seconds * seconds]
+        tally = Tally.of_columns(values[len(Key._fields) :])
         if key in tallies:
             tallies[key].add(tally)
         else:
@@ -158,7 +157,9 @@ def counts(store: Store, duration: timedelta) -> dict[Key, Counts]:
     because it reads no histograms. It begins with a full minute.
     """
     first = int(unix_time(store) - duration.total_seconds()) // MINUTE * MINUTE
-    rows = _statistics(store).filter(seconds__in=[MINUTE, TEN_SECONDS], since__gte=first)
+    rows = _statistics(store).filter(
+        seconds__in=[MINUTE, TEN_SECONDS], level=OF_SERIES, since__gte=first
+    )
     sums = rows.values("backend", "queue_name", "task_path").annotate(
         **{f"all_{name}": Sum(name) for name in Counts._fields}
     )
@@ -169,6 +170,53 @@ def counts(store: Store, duration: timedelta) -> dict[Key, Counts]:
         )
         for row in found
     }
+
+
+class Busiest(NamedTuple):
+    """What was counted of a task that has taken much time."""
+
+    task_path: str
+    finished: int
+    failed: int
+    run_sum: float  # seconds
+    run_max: float | None
+    runs: Histogram  # empty if there are too many rows to read
+
+
+def busiest(store: Store, duration: timedelta, most: int) -> list[Busiest]:
+    """
+    Return the tasks whose attempts have taken the most time in the latest ``duration``, those
+    first. The database adds up the counts of all tasks; the histograms of these alone are read.
+    """
+    rows = _within(store, duration, OF_SERIES)
+    ended = {f"all_{name}": Sum(name) for name in FINISHED}
+    added = rows.values("task_path").annotate(
+        **ended, run_seconds=Sum("run_sum"), longest=Max("run_max")
+    )
+    found: list[Any] = [*added.order_by("-run_seconds", "task_path")[:most]]
+    histograms = _run_histograms(rows, [row["task_path"] for row in found])
+    return [
+        Busiest(
+            row["task_path"],
+            sum(row[f"all_{name}"] for name in FINISHED),
+            row["all_failed"],
+            row["run_seconds"],
+            row["longest"],
+            histograms[row["task_path"]],
+        )
+        for row in found
+    ]
+
+
+def _run_histograms(rows: "QuerySet[Statistic]", task_paths: Sequence[str]) -> dict[str, Histogram]:
+    texts: dict[str, list[str]] = {path: [] for path in task_paths}
+    some = rows.filter(task_path__in=task_paths).exclude(runs="")
+    try:
+        for path, text in _bounded(some.values_list("task_path", "runs")):
+            texts[path].append(text)
+    except TooManyRows:
+        return {path: Histogram() for path in task_paths}
+    return {path: Histogram.parse_all(texts[path]) for path in task_paths}
 
 
 def waits_of(points: Iterable[Point]) -> Histogram:
@@ -186,6 +234,24 @@ def period_for(duration: timedelta) -> int:
         if duration.total_seconds() / seconds <= MAX_POINTS and duration <= KEPT_FOR[seconds]:
             return seconds
     return HOUR
+
+
+def _level_of(names: set[str]) -> int:
+    """Return the level whose rows have these fields of a key."""
+    if not names:
+        return OF_EVERYTHING
+    return OF_SERIES if "task_path" in names else OF_QUEUE
+
+
+def _within(store: Store, duration: timedelta, level: int) -> "QuerySet[Statistic]":
+    """
+    Return the rows of this level of the latest ``duration``, with those that were not compacted
+    yet.
+    """
+    seconds = period_for(duration)
+    first = int(unix_time(store) - duration.total_seconds()) // seconds * seconds
+    periods = [seconds, TEN_SECONDS]
+    return _statistics(store).filter(seconds__in=periods, level=level, since__gte=first)
 
 
 def _statistics(store: Store) -> "QuerySet[Statistic]":

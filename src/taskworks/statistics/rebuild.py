@@ -14,7 +14,7 @@ from taskworks.statistics.compaction import (
     merge,
     unix_time,
 )
-from taskworks.statistics.places import Place
+from taskworks.statistics.places import Place, with_wider
 from taskworks.statistics.tally import FINISHED, Tally
 from taskworks.store import Store
 from taskworks.store.shared_duties import BOOKKEEPING
@@ -55,7 +55,7 @@ def rebuild(store: Store) -> Rebuilt:
             totals = [tally for place, tally in missing.items() if place.seconds == EVER]
             added += sum(tally.finished for tally in totals)  # before more is added to them
             if missing:
-                merge(store, missing)
+                merge(store, with_wider(missing))
     return Rebuilt(read, added)
 
 

@@ -31,7 +31,7 @@ class Tally:
     @classmethod
     def of_columns(cls, values: Sequence[Any]) -> "Tally":
         """Return the same, given the values of the row's COLUMNS."""
-        tally = cls()
+        tally = cls.__new__(cls)
         *tally.counts, tally.wait_sum, tally.run_sum, tally.run_max, waits, runs = values
         tally.waits, tally.runs = Histogram.parse(waits), Histogram.parse(runs)
         return tally
