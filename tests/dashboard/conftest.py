@@ -8,7 +8,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from taskworks.dashboard.databases_shown import silent_since
+from taskworks.dashboard.databases_shown import known_faults
 from taskworks.dashboard.history import forget_history
 from taskworks.dashboard.queue_lines import forget_depths
 from taskworks.dashboard.snapshot import forget_snapshot
@@ -36,7 +36,7 @@ def forget_everything() -> None:
     forget_snapshot()
     forget_history()
     forget_depths()
-    silent_since.clear()
+    known_faults.clear()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from django.db import Error as DatabaseError
 from django.db import OperationalError, connection, connections, transaction
 
-from taskworks.database.answers import has_answered, has_given_up
+from taskworks.database.answers import Fault, fault_of
 from taskworks.models import Limit
 from tests.database.errors import take_too_long
 from tests.shards.several import down
@@ -49,12 +49,12 @@ def execute(statement: str, on: Any = connection) -> None:
 )
 def test_what_is_not_there_is_an_answer(statement: str) -> None:
     error = error_of(lambda: execute(statement))
-    assert (has_answered(error), has_given_up(error)) == (True, False)
+    assert fault_of(error) is Fault.FAILED
 
 
 def test_to_give_up_a_statement_is_an_answer() -> None:
     error = error_of(lambda: take_too_long("default"))
-    assert (has_answered(error), has_given_up(error)) == (True, True)
+    assert fault_of(error) is Fault.LATE
 
 
 def test_so_is_to_give_up_the_wait_for_a_lock(another: Any) -> None:
@@ -63,13 +63,13 @@ def test_so_is_to_give_up_the_wait_for_a_lock(another: Any) -> None:
     with transaction.atomic():
         execute(WRITE)
         error = error_of(lambda: execute(WRITE, another))
-    assert (has_answered(error), has_given_up(error)) == (True, True)
+    assert fault_of(error) is Fault.LATE
 
 
 def test_one_that_cannot_be_reached_has_not_answered() -> None:
     with down("default"):
         error = error_of(lambda: execute("SELECT 1"))
-    assert (has_answered(error), has_given_up(error)) == (False, False)
+    assert fault_of(error) is Fault.SILENT
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no sessions")
@@ -80,8 +80,9 @@ def test_nor_has_one_that_has_ended_the_session(another: Any) -> None:
         [session] = cursor.fetchone()
     execute(END[connection.vendor].format(session))
     for _first_and_then in range(2):
-        assert not has_answered(error_of(lambda: execute("SELECT 1", another)))
+        error = error_of(lambda: execute("SELECT 1", another))
+        assert fault_of(error) is Fault.SILENT
 
 
 def test_what_no_driver_has_said_is_no_answer() -> None:
-    assert not has_answered(OperationalError("TimeoutError: the token provider"))
+    assert fault_of(OperationalError("TimeoutError: the token provider")) is Fault.SILENT

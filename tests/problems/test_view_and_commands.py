@@ -131,7 +131,7 @@ def test_the_command_has_three_answers(enqueue: Enqueue, register: Register, sto
     )
     with _connecting(**NOWHERE):
         _, error = failing(2, "health")
-    assert error.startswith("The database 'default' cannot be reached, so nobody can tell: ")
+    assert error.startswith("Nobody can tell. The database 'default' cannot be reached: ")
 
 
 def test_warnings_and_what_is_unknown(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,4 +238,4 @@ def test_top_is_live_and_waits_for_an_outage_to_end(monkeypatch: pytest.MonkeyPa
     call_command("taskworks", "top", "--interval", "0.1", stdout=output)
     first, second = output.getvalue().split(top_command.CLEAR)[1:]
     assert "Nothing is wrong." in first
-    assert second.startswith("The database 'default' does not answer: ")
+    assert second.startswith("The database 'default' cannot be reached: ")

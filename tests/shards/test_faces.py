@@ -8,6 +8,7 @@ from datetime import timedelta
 from io import StringIO
 from threading import Event
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -32,8 +33,9 @@ from tests.shards.backends import SHARD
 from tests.shards.several import counts, down, without_a_table
 from tests.shards.test_runs import bulk
 
+FAILED = b'</a> <span class="tw-bad">answers with an error</span>'
 SILENT = b'</a> <span class="tw-bad">does not answer</span>'  # of a database, on the overview
-Unavailable = Callable[[str], AbstractContextManager[None]]
+Broken = Callable[[str], AbstractContextManager[None]]
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", SHARD])
 
@@ -107,7 +109,7 @@ class TestCommands:
         with down(SHARD):
             said = command("top", "--once", code=1)
         assert "Nothing is wrong." in said
-        assert said.count(f"The database '{SHARD}' does not answer") == 2  # shown, and the error
+        assert said.count(f"The database '{SHARD}' cannot be reached") == 2  # shown, and the error
 
     def test_run_goes_to_the_database_of_the_task(self) -> None:
         command("run", "tests.tasks.noop")
@@ -132,7 +134,7 @@ class TestCommands:
             assert f"The database '{SHARD}' cannot be reached" in said
             assert runs[0].id in command("show", runs[0].id)
             said = command("show", runs[1].id, code=1)
-            assert f"'{SHARD}' cannot be reached, and no other database has {runs[1].id}" in said
+            assert f"No other database has {runs[1].id}. The database '{SHARD}' cannot be" in said
             assert "cannot be reached" in command("health", code=2)
             documents = json.loads(command("queues", "--json", code=1).rpartition("}")[0] + "}")
             assert "error" in documents["databases"][SHARD]
@@ -143,7 +145,7 @@ class TestCommands:
         with without_a_table(SHARD, "taskworks_limit"):
             said = command("limits", code=1)
         assert f"The database '{SHARD}' has failed: " in said
-        assert "does not answer" not in said
+        assert "cannot be reached" not in said
 
     def test_a_shard_without_tables_is_told(self) -> None:
         with without_a_table(SHARD):
@@ -204,16 +206,20 @@ class TestREST:
         assert listed["id"] == result.id
         assert client.get(f"/api/tasks/workflows/{result.id}/steps/").status_code == 200
 
-    @pytest.mark.parametrize("unavailable", [down, without_a_table])
-    def test_one_that_does_not_answer_is_named(
-        self, client: APIClient, runs: list[TaskResult], unavailable: Unavailable
+    @pytest.mark.parametrize(
+        ("fault", "said", "status"), [(down, "unavailable", 503), (without_a_table, "failed", 500)]
+    )
+    def test_one_that_does_not_answer_is_told_from_one_that_has_failed(
+        self, client: APIClient, runs: list[TaskResult], fault: Broken, said: str, status: int
     ) -> None:
-        with unavailable(SHARD):
+        with fault(SHARD):
             page = client.get("/api/tasks/").json()
             assert [run["id"] for run in page["results"]] == [runs[0].id]
-            assert page["unavailable"] == [SHARD]
+            assert {"unavailable", "failed"} & {*page} == {said}
+            assert page[said] == [SHARD]
             assert client.get(f"/api/tasks/{runs[0].id}/").status_code == 200
-            assert client.get(f"/api/tasks/{runs[1].id}/").status_code == 503
+            assert client.get(f"/api/tasks/{runs[1].id}/").status_code == status
+            assert client.get(f"/api/tasks/{uuid4()}/").status_code == status
 
 
 class TestPages:
@@ -250,10 +256,15 @@ class TestPages:
             assert answer.status_code == 503
             assert 'href="/dashboard/"' in answer.content.decode()
 
-    def test_one_without_tables_keeps_nobody_from_the_others(self, root: Client) -> None:
+    def test_one_without_tables_keeps_nobody_from_the_others(
+        self, root: Client, caplog: pytest.LogCaptureFixture
+    ) -> None:
         with without_a_table(SHARD):
-            answer = root.get("/dashboard/")
-        assert (answer.status_code, SILENT in answer.content) == (200, True)
+            pages = [root.get("/dashboard/") for _ in range(2)]
+        for page in pages:
+            assert (page.status_code, FAILED in page.content) == (200, True)
+            assert SILENT not in page.content
+        assert caplog.text.count(f"The database '{SHARD}' has failed: ") == 1
 
     def test_a_silent_one_is_not_asked_for_each_page(
         self, root: Client, monkeypatch: pytest.MonkeyPatch

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
 from taskworks import discovery
-from taskworks.backends.shards import Silent, databases, in_each, meant, prepared_in_each
+from taskworks.backends.shards import Failing, databases, in_each, meant, prepared_in_each
 from taskworks.database import shards
 from taskworks.database.foreign_errors import foreign_errors_as_database_errors
 from taskworks.database.tables import has_table
@@ -78,14 +78,15 @@ def synchronize_after_migrate(using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> N
             synchronize(withdraw=True)
 
 
-def change(name: str, numbers: Mapping[str, Number], *, silent: Silent | None = None) -> Limit:
+def change(name: str, numbers: Mapping[str, Number], *, failing: Failing | None = None) -> Limit:
     """
     Change numbers of a limit, in each database that has it, and return its row, that of the first
-    of these. Note in ``silent``, if it is given, those that do not answer, unless none does. Raise
-    ValueError for a number that ``Limit`` would refuse, and for a limit that nobody declares.
+    of these. Note in ``failing``, if it is given, those in which that has failed, unless it has in
+    all. Raise ValueError for a number that ``Limit`` would refuse, and for a limit that nobody
+    declares.
     """
     changed = prepared_in_each(
-        lambda: _refuse(name, numbers), lambda _: _changed(name, numbers), silent=silent
+        lambda: _refuse(name, numbers), lambda _: _changed(name, numbers), failing=failing
     )
     for row in changed:
         if row is not None:
@@ -99,7 +100,7 @@ def change(name: str, numbers: Mapping[str, Number], *, silent: Silent | None = 
 
 def refuse(name: str, numbers: Mapping[str, Number]) -> None:
     """Raise ValueError if ``change`` would refuse these numbers, in a database that answers."""
-    in_each(lambda: _refuse(name, numbers), silent={})
+    in_each(lambda: _refuse(name, numbers), failing={})
 
 
 def _refuse(name: str, numbers: Mapping[str, Number]) -> None:

@@ -9,7 +9,7 @@ from taskworks import real_time
 from taskworks.actions import scopes
 from taskworks.actions.texts import refuse_bad_text
 from taskworks.actions.until import Until, stored_end
-from taskworks.backends.shards import Silent, databases_of, in_each, prepared_in_each
+from taskworks.backends.shards import Failing, databases_of, in_each, prepared_in_each
 from taskworks.database.shards import using
 from taskworks.models import Pause
 from taskworks.models.pause import Scope
@@ -29,11 +29,11 @@ def pause(
     reason: str,
     by: str,
     wait: bool,
-    silent: Silent | None = None,
+    failing: Failing | None = None,
 ) -> Pause:
     """
     Pause this; with ``wait``, refuse it where nobody could wait for the runs in hand. Note in
-    ``silent``, if it is given, the databases that do not answer, unless none does.
+    ``failing``, if it is given, the databases in which that has failed, unless it has in all.
     """
     scopes.demand(scope)
     refuse_bad_text("reason", reason, MAX_REASON)
@@ -50,33 +50,33 @@ def pause(
         return store().pause(scope, until=end, reason=reason, by=by)
 
     where = databases_of(scope)
-    return prepared_in_each(end_where_there_is_room, paused, where, silent=silent)[0]
+    return prepared_in_each(end_where_there_is_room, paused, where, failing=failing)[0]
 
 
 def refuse_end(scope: Scope, until: Until) -> None:
     """Raise ValueError if ``pause`` would refuse this end, in a database that answers."""
-    in_each(lambda: stored_end(until), databases_of(scope), silent={})
+    in_each(lambda: stored_end(until), databases_of(scope), failing={})
 
 
 def refuse_key(scope: Scope) -> None:
     """Raise ValueError if ``pause`` would refuse one more key, in a database that answers."""
-    in_each(lambda: scopes.demand_room_for_key(scope), databases_of(scope), silent={})
+    in_each(lambda: scopes.demand_room_for_key(scope), databases_of(scope), failing={})
 
 
-def resume(scope: Scope, *, silent: Silent | None = None) -> bool:
-    """End the pause of this; return False if it was not paused. ``silent`` is as of ``pause``."""
-    return any(in_each(lambda: store().resume(scope), databases_of(scope), silent=silent))
+def resume(scope: Scope, *, failing: Failing | None = None) -> bool:
+    """End the pause of this; return False if it was not paused. ``failing`` is as of ``pause``."""
+    return any(in_each(lambda: store().resume(scope), databases_of(scope), failing=failing))
 
 
-def resume_elsewhere(scope: Scope, *, silent: Silent) -> None:
-    """Resume in all databases but the one that is meant here; note errors in ``silent``."""
+def resume_elsewhere(scope: Scope, *, failing: Failing) -> None:
+    """Resume in all databases but the one that is meant here; note errors in ``failing``."""
     others = [one for one in databases_of(scope) if one != store_alias()]
     for alias in others:
         try:
             with using(alias):
                 store().resume(scope)
         except DatabaseError as error:
-            silent[alias] = error
+            failing[alias] = error
 
 
 def pauses() -> list[Pause]:

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from taskworks.actions import limits
 from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.admin.one_database import DOES_NOT_ANSWER, OneDatabase, does_not_answer
-from taskworks.backends.shards import Silent
+from taskworks.backends.shards import Failing
 from taskworks.models import Limit
 from taskworks.options.limits import NUMBERS
 from taskworks.store import store_alias
@@ -94,9 +94,9 @@ class LimitAdmin(OneDatabase, _ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Limit, form: Any, change: bool) -> None:
         """Write the numbers in each database, and tell the workers."""
         if form.numbers:
-            silent = Silent()
-            limits.change(obj.name, form.numbers, silent=silent)
-            self.tell_of_silent(request, silent)
+            failing = Failing()
+            limits.change(obj.name, form.numbers, failing=failing)
+            self.tell_of_failing(request, failing)
 
     @admin.display(description="declared")
     def declared_numbers(self, limit: Limit) -> str:

@@ -16,8 +16,8 @@ from django.urls import URLPattern
 from django.utils.translation import gettext as _
 
 from taskworks.addresses import dashboard_address
-from taskworks.backends.shards import Silent, databases
-from taskworks.database.answers import has_answered, has_given_up
+from taskworks.backends.shards import Failing, databases
+from taskworks.database.answers import Fault, fault_of
 from taskworks.logs import steady_logger
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ class OneDatabase(_ModelAdmin):
             messages.info(request, _of_several(request, said), fail_silently=True)
         return super().changelist_view(request, extra_context)
 
-    def tell_of_silent(self, request: HttpRequest, silent: Silent) -> None:
+    def tell_of_failing(self, request: HttpRequest, failing: Failing) -> None:
         """Tell the user in which databases nothing was done, and why."""
-        for alias, error in silent.items():
+        for alias, error in failing.items():
             self.message_user(request, not_done(alias, error), messages.WARNING)
 
     def _or_a_sentence(self, view: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,13 +68,15 @@ class OneDatabase(_ModelAdmin):
         return answer
 
     def _page_instead(self, request: HttpRequest, error: DatabaseError) -> HttpResponse | None:
-        if has_given_up(error):
-            said = _("The database has given up a statement. Try again, or look for less.")
-            return self._page(request, _("This takes too long"), said)
-        if has_answered(error):
-            return None  # what has failed is an error like all others
-        said = _("Load this page again when it does.")
-        return self._page(request, _("The database does not answer"), said)
+        match fault_of(error):
+            case Fault.FAILED:
+                return None
+            case Fault.LATE:
+                said = _("The database has given up a statement. Try again, or look for less.")
+                return self._page(request, _("This takes too long"), said)
+            case Fault.SILENT:
+                said = _("Load this page again when it does.")
+                return self._page(request, _("The database does not answer"), said)
 
     def _page(self, request: HttpRequest, title: str, said: str) -> HttpResponse | None:
         """Return a page for the admin's site; None if that needs the same database."""
@@ -94,7 +96,7 @@ class OneDatabase(_ModelAdmin):
 
 def not_done(alias: str, error: DatabaseError) -> str:
     """Return that nothing was done in a database, and why."""
-    if has_answered(error):
+    if fault_of(error) is not Fault.SILENT:
         said = _(
             "In the database %(alias)s this has failed, and nothing was done there: %(error)s "
             "Repeat this when the cause is mended."
@@ -112,7 +114,7 @@ def does_not_answer(error: DatabaseError) -> str:
     Return, for the field of a form, that a database must answer first. Raise the error if that has
     answered with it.
     """
-    if has_answered(error) and not has_given_up(error):
+    if fault_of(error) is Fault.FAILED:
         raise error
     return _("A database that has to be asked does not answer: %(error)s") % {"error": error}
 

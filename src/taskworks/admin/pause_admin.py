@@ -20,7 +20,7 @@ from taskworks.admin.one_database import (
     does_not_answer,
     not_done,
 )
-from taskworks.backends.shards import Silent, backends_here
+from taskworks.backends.shards import Failing, backends_here
 from taskworks.models import Pause
 from taskworks.models.pause import LIMIT, QUEUE, Scope
 from taskworks.options.limits import OF_NONE
@@ -121,16 +121,16 @@ class PauseAdmin(OneDatabase, _ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Pause, form: Any, change: bool) -> None:
         """Pause in the name of the user, and tell the workers."""
-        silent = Silent()
+        failing = Failing()
         paused = pausing.pause(
             form.scope,
             until=obj.until,
             reason=obj.reason,
             by=request.user.get_username()[: pausing.MAX_BY],
             wait=False,
-            silent=silent,
+            failing=failing,
         )
-        self.tell_of_silent(request, silent)
+        self.tell_of_failing(request, failing)
         if not change:
             obj.pk = paused.pk
 
@@ -139,12 +139,12 @@ class PauseAdmin(OneDatabase, _ModelAdmin):
         Resume, and tell the workers: a queue here, and what is paused in all, in all. Raise
         StillPaused if another database has not, and leave the row here, so that it can be repeated.
         """
-        silent = Silent()
+        failing = Failing()
         if obj.kind != QUEUE:  # whose backend may have its runs elsewhere by now
-            pausing.resume_elsewhere(obj.scope, silent=silent)
-        if silent:
+            pausing.resume_elsewhere(obj.scope, failing=failing)
+        if failing:
             kept = _("The %(what)s stays paused here until all databases have resumed it.")
-            reasons = [not_done(alias, error) for alias, error in silent.items()]
+            reasons = [not_done(alias, error) for alias, error in failing.items()]
             raise StillPaused(" ".join([kept % {"what": obj.scope}, *reasons]))
         super().log_deletions(request, Pause.objects.using(store_alias()).filter(pk=obj.pk))
         store().resume(obj.scope)

@@ -19,7 +19,7 @@ from taskworks.store import alias_for, store_alias
 
 T = TypeVar("T")
 P = TypeVar("P")
-Silent = dict[str, DatabaseError]  # the databases that do not answer, and what they said
+Failing = dict[str, DatabaseError]  # the databases in which it could not be done, and why
 
 
 def databases() -> list[str]:
@@ -60,14 +60,14 @@ def elsewhere(row: Model) -> str | None:
 
 
 def in_each(
-    do: Callable[[], T], among: Collection[str] | None = None, *, silent: Silent | None = None
+    do: Callable[[], T], among: Collection[str] | None = None, *, failing: Failing | None = None
 ) -> list[T]:
     """
     Do this in each database, by default in all, and return what came of it; in a block ``using``
-    one of them, there alone. If some do not answer, the others go on, and the first error is raised
-    in the end; or, if ``silent`` is given and any other has answered, the errors are put there.
+    one of them, there alone. Where it fails, the others go on, and the first error is raised in the
+    end; or, if ``failing`` is given and it was done in another, the errors are put there.
     """
-    return prepared_in_each(lambda: None, lambda _: do(), among, silent=silent)
+    return prepared_in_each(lambda: None, lambda _: do(), among, failing=failing)
 
 
 def prepared_in_each(
@@ -75,23 +75,23 @@ def prepared_in_each(
     do: Callable[[P], T],
     among: Collection[str] | None = None,
     *,
-    silent: Silent | None = None,
+    failing: Failing | None = None,
 ) -> list[T]:
     """
     As ``in_each``, with what was prepared in the same database. Nothing is done in any before all
     that answer are prepared, so what ``prepare`` refuses is done nowhere.
     """
-    errors = Silent()
+    errors = Failing()
     prepared = _tried(prepare, meant(among), errors)
     done = _tried(lambda: do(prepared[store_alias()]), [*prepared], errors)
-    if errors and (silent is None or not done):
+    if errors and (failing is None or not done):
         raise next(iter(errors.values()))
-    if silent is not None:
-        silent |= errors
+    if failing is not None:
+        failing |= errors
     return [*done.values()]
 
 
-def _tried(do: Callable[[], T], where: Collection[str], errors: Silent) -> dict[str, T]:
+def _tried(do: Callable[[], T], where: Collection[str], errors: Failing) -> dict[str, T]:
     done = dict[str, T]()
     for alias in where:
         try:

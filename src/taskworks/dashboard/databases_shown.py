@@ -4,16 +4,21 @@ from typing import NamedTuple
 
 from django.db import Error as DatabaseError
 from django.http import Http404, HttpRequest
+from django.utils.translation import gettext as _
 
 from taskworks import real_time as time
 from taskworks.backends.shards import databases
 from taskworks.dashboard.page_addresses import address_of_database
+from taskworks.database.answers import Fault, fault_of, said_of
 from taskworks.database.shards import using
+from taskworks.logs import steady_logger
 from taskworks.store import store_alias
 
 ASKED_AGAIN_AFTER = 10.0  # seconds, or each page would wait for one that is silent
-# The databases that have not answered, and when they were asked.
-silent_since: dict[str, float] = {}
+# What is wrong with databases, and when they were asked.
+known_faults: dict[str, tuple[float, Fault]] = {}
+
+logger = steady_logger(__name__)
 
 
 class Tab(NamedTuple):
@@ -25,10 +30,11 @@ class Tab(NamedTuple):
 
 
 class State(NamedTuple):
-    """How a database is: how many problems it has, or None if it does not answer."""
+    """How a database is: how many problems it has, or why nobody knows, in a few words."""
 
     tab: Tab
     problems: int | None
+    fault: str = ""
 
 
 def meant(given: str | None) -> str:
@@ -56,7 +62,7 @@ def tabs(request: HttpRequest) -> list[Tab]:
 
 def states(request: HttpRequest) -> list[State]:
     """Return how each is; none if there is only one."""
-    return [State(tab, _problems(tab)) for tab in tabs(request)]
+    return [_state(tab) for tab in tabs(request)]
 
 
 def home(request: HttpRequest) -> str:
@@ -64,23 +70,34 @@ def home(request: HttpRequest) -> str:
     return address_of_database(request, None)
 
 
-def _problems(tab: Tab) -> int | None:
+def _state(tab: Tab) -> State:
     from taskworks.dashboard.problems_shown import findings
 
-    if not tab.is_current and _was_just_silent(tab.alias):
-        return None
+    if not tab.is_current and (fault := _known_fault(tab.alias)):
+        return State(tab, None, _in_words(fault))
     try:
         with using(tab.alias):
             found = findings()
     except TimeoutError:  # another thread still waits for it
-        return None
-    except DatabaseError:  # such as one without tables
-        silent_since[tab.alias] = time.monotonic()
-        return None
-    silent_since.pop(tab.alias, None)
-    return len(found.alarming)
+        return State(tab, None, _in_words(Fault.SILENT))
+    except DatabaseError as error:
+        fault = fault_of(error)
+        known_faults[tab.alias] = time.monotonic(), fault
+        logger.warning("%s", said_of(tab.alias, error), exc_info=fault is Fault.FAILED)
+        return State(tab, None, _in_words(fault))
+    known_faults.pop(tab.alias, None)
+    return State(tab, len(found.alarming))
 
 
-def _was_just_silent(alias: str) -> bool:
-    since = silent_since.get(alias)
-    return since is not None and time.monotonic() - since < ASKED_AGAIN_AFTER
+def _known_fault(alias: str) -> Fault | None:
+    since, fault = known_faults.get(alias, (0.0, None))
+    return fault if time.monotonic() - since < ASKED_AGAIN_AFTER else None
+
+
+def _in_words(fault: Fault) -> str:
+    words = {
+        Fault.SILENT: _("does not answer"),
+        Fault.LATE: _("takes too long"),
+        Fault.FAILED: _("answers with an error"),
+    }
+    return words[fault]

@@ -31,7 +31,7 @@ from taskworks.dashboard.databases_shown import Tab
 from taskworks.dashboard.headers import add_headers, nonce_of
 from taskworks.dashboard.page_addresses import DATABASE, address
 from taskworks.dashboard.rendering import render
-from taskworks.database.answers import has_answered, has_given_up
+from taskworks.database.answers import Fault, fault_of
 from taskworks.database.shards import using
 from taskworks.database.time_limit import TookTooLong
 from taskworks.exceptions import InvalidTaskBackend
@@ -127,12 +127,12 @@ class DashboardView(View):
             return self._problem_of_database(error)
 
     def _problem_of_database(self, error: DatabaseError) -> HttpResponse:
-        if has_given_up(error):
-            logger.warning("The dashboard could not be shown: %s", error)
-            return self._problem(503, _("This takes too long"), _(GIVEN_UP))
-        if has_answered(error):
-            raise error  # what has failed is an error like all others
+        fault = fault_of(error)
+        if fault is Fault.FAILED:
+            raise error
         logger.warning("The dashboard could not be shown: %s", error)
+        if fault is Fault.LATE:
+            return self._problem(503, _("This takes too long"), _(GIVEN_UP))
         return self._problem(503, _("The database does not answer"), _(OUTAGE))
 
     def _refusal(self, request: HttpRequest) -> HttpResponse | None:

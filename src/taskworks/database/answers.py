@@ -1,6 +1,7 @@
 """What an error tells of the database: whether it has answered, or has given up."""
 
 import sqlite3
+from enum import Enum
 
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError
@@ -20,7 +21,27 @@ SQLITE_BUSY, SQLITE_IOERR, SQLITE_CANTOPEN, SQLITE_NOTADB = 5, 10, 14, 26
 LOCK_NOT_AVAILABLE, LOCK_WAIT_TIMEOUT = "55P03", 1205
 
 
-def has_answered(error: DatabaseError) -> bool:
+class Fault(Enum):
+    """What is wrong with a database that has not done what it was asked."""
+
+    SILENT = "cannot be reached"
+    LATE = "has given up a statement"
+    FAILED = "has failed"  # an answer, and an error like all others
+
+
+def fault_of(error: DatabaseError) -> Fault:
+    """Return what the error tells of its database."""
+    if _has_given_up(error):
+        return Fault.LATE
+    return Fault.FAILED if _has_answered(error) else Fault.SILENT
+
+
+def said_of(alias: str, error: DatabaseError) -> str:
+    """Return a sentence for people at a terminal: which database, what is wrong, and its words."""
+    return f"The database {alias!r} {fault_of(error).value}: {str(error).strip()}"
+
+
+def _has_answered(error: DatabaseError) -> bool:
     """Return whether the error is the answer of a database, and not that there is none."""
     if not isinstance(error, OperationalError | InterfaceError):
         return True
@@ -35,7 +56,7 @@ def has_answered(error: DatabaseError) -> bool:
             return False
 
 
-def has_given_up(error: DatabaseError) -> bool:
+def _has_given_up(error: DatabaseError) -> bool:
     """Return whether a statement took too long, or would have waited too long for others."""
     if isinstance(error.__cause__, sqlite3.Error) and _code(error) == SQLITE_BUSY:
         return True

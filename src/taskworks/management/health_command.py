@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
 
+from taskworks.database.answers import said_of
 from taskworks.management.output import add_json, print_json, print_line
 from taskworks.problems import Findings, Problem, Severity, look
 from taskworks.store import store, store_alias
@@ -34,11 +35,8 @@ def run(command: BaseCommand, options: dict[str, Any]) -> None:
     try:
         findings = look(store(), thoroughly=not options["quick"])
     except DatabaseError as error:
-        raise CommandError(
-            f"The database {store_alias()!r} cannot be reached, so nobody can tell: "
-            f"{str(error).strip()}",
-            returncode=CANNOT_TELL,
-        ) from error
+        said = f"Nobody can tell. {said_of(store_alias(), error)}"
+        raise CommandError(said, returncode=CANNOT_TELL) from error
     if options["json"]:
         print_json(command, keyed(findings))
     else:

@@ -4,6 +4,7 @@ from django.core.management.base import CommandError
 from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections
 from django.db import Error as DatabaseError
 
+from taskworks.database.answers import said_of
 from taskworks.database.foreign_errors import foreign_errors_as_database_errors
 from taskworks.store import store
 
@@ -22,9 +23,7 @@ def check_reachable(backend: str = "default") -> None:
     except DatabaseError as error:
         if "no such table" in str(error):
             raise CommandError(f"{_missing_tables()} ({error})") from error
-        raise CommandError(
-            f"The database {store().alias!r} cannot be reached: {str(error).strip()}"
-        ) from error
+        raise CommandError(said_of(store().alias, error)) from error
 
 
 def _missing_tables() -> str:

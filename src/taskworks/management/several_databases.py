@@ -16,7 +16,7 @@ from django.db.models import Model
 
 from taskworks.backends.shards import databases, databases_of_backends
 from taskworks.conf import nearest
-from taskworks.database.answers import has_answered
+from taskworks.database.answers import said_of
 from taskworks.database.shards import using
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS
 from taskworks.management.exit_codes import INTERRUPTED
@@ -133,20 +133,18 @@ def _found(
     known: Sequence[str], named: Named, values: Sequence[Any], options: dict[str, Any]
 ) -> list[Part]:
     """Return which of these each database has. What none has is refused by the first."""
-    found, silent = dict[str, list[Any]](), list[str]()
+    found, failing = dict[str, list[Any]](), dict[str, DatabaseError]()
     for alias in known:
         try:
             found[alias] = _there(alias, named, values)
-        except DatabaseError:
-            silent.append(alias)
+        except DatabaseError as error:
+            failing[alias] = error
     left = [value for value in values if not any(value in here for here in found.values())]
-    if left and silent:
-        raise CommandError(
-            f"{' and '.join(map(repr, silent))} cannot be reached, and no other database has "
-            f"{' or '.join(map(str, left))}."
-        )
+    if left and failing:
+        said = " ".join(said_of(alias, error) for alias, error in failing.items())
+        raise CommandError(f"No other database has {' or '.join(map(str, left))}. {said}")
     if not named.is_in_one:
-        found |= {alias: [*values] for alias in silent}
+        found |= {alias: [*values] for alias in failing}
     return [
         (alias, options | {named.argument: _as_given(options[named.argument], some)})
         for alias, some in ({known[0]: left} if left else found).items()
@@ -210,8 +208,7 @@ def _error_of(
     except CommandError as error:
         return error
     except DatabaseError as error:
-        said = "has failed" if has_answered(error) else "does not answer"
-        return CommandError(f"The database {alias!r} {said}: {str(error).strip()}")
+        return CommandError(said_of(alias, error))
     return None
 
 

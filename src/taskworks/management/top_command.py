@@ -11,6 +11,7 @@ from django.db import connections
 
 from taskworks import real_time as time
 from taskworks.backends.shards import databases
+from taskworks.database.answers import said_of
 from taskworks.database.shards import using
 from taskworks.management.argument_types import seconds
 from taskworks.management.output import print_line, print_table
@@ -92,7 +93,7 @@ def _seen_or_why_not(alias: str) -> Look | str:
             return _look_around(store())
     except DatabaseError as error:
         connections[alias].close()
-        return f"The database {alias!r} does not answer: {str(error).strip()}"
+        return said_of(alias, error)
 
 
 def _look_around(store: Store) -> Look:

@@ -13,6 +13,7 @@ from rest_framework.settings import api_settings
 from taskworks.backends.shards import databases, first_in_each
 from taskworks.compat import task_api
 from taskworks.conf import conf
+from taskworks.database.answers import Fault, fault_of
 from taskworks.database.shards import using
 from taskworks.exceptions import InvalidTask
 from taskworks.filtering import RunFilter
@@ -85,7 +86,8 @@ class Unavailable(APIException):
 def _found(pk: str, read: Callable[[UUID], T | None]) -> T | None:
     """
     Return the row with this id, from any database. Raise NotFound for what is no id, Unavailable
-    if one of several databases does not answer, which may have it.
+    if one of several databases does not answer, which may have it. What one has answered with is an
+    error like all others.
     """
     try:
         id_ = UUID(pk)
@@ -96,7 +98,9 @@ def _found(pk: str, read: Callable[[UUID], T | None]) -> T | None:
             return read(id_)
     try:
         return first_in_each(lambda: read(id_))
-    except DatabaseError:  # such as one without tables
+    except DatabaseError as error:
+        if fault_of(error) is Fault.FAILED:
+            raise
         raise Unavailable from None
 
 

@@ -14,10 +14,14 @@ from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
 
 from taskworks.backends.shards import databases
+from taskworks.database.answers import Fault, fault_of, said_of
 from taskworks.filtering import RunFilter
+from taskworks.logs import steady_logger
 from taskworks.models import RunState
 from taskworks.rest.serializers import STATUSES, StatusField, StrictSerializer, states_of
 from taskworks.typed import registry
+
+logger = steady_logger(__name__)
 
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 50, 100  # runs
 CONDITIONS = ("tasks", "states", "queues", "enqueued_since", "enqueued_until")
@@ -167,19 +171,17 @@ class Newest(Protocol[Row_co]):
 
 
 class ListPage(Generic[Row]):
-    """A page of the newest rows of all databases; those that do not answer are ``unavailable``."""
+    """
+    A page of the newest rows of all databases. Those that do not answer in time are in ``missing``
+    as unavailable, and those that have answered with an error as failed.
+    """
 
     def __init__(self, newest: Newest[Row], page_size: int, cursor: UUID | None = None) -> None:
-        self.unavailable: list[str] = []
+        self.missing: dict[str, list[str]] = {}
         found, horizon = self._newest(newest, page_size + 1, cursor)
         self.rows = found[:page_size]
         # Of the next page; None on the last one.
         self.cursor: UUID | None = self.rows[-1].pk if len(found) > page_size else horizon
-
-    @property
-    def more(self) -> dict[str, Any]:
-        """What is to be said beside the rows."""
-        return {"unavailable": self.unavailable} if self.unavailable else {}
 
     def _newest(
         self, newest: Newest[Row], limit: int, cursor: UUID | None
@@ -197,11 +199,17 @@ class ListPage(Generic[Row]):
     def _of_each(
         self, newest: Newest[Row], limit: int, cursor: UUID | None
     ) -> Iterator[tuple[Sequence[Row], UUID | None]]:
-        known = databases()
+        known, errors = databases(), list[DatabaseError]()
         for alias in known:
             try:
                 yield newest(alias, after=cursor, limit=limit)
-            except DatabaseError:  # such as one without tables
-                self.unavailable.append(alias)
-                if len(self.unavailable) == len(known):
-                    raise
+            except DatabaseError as error:
+                errors.append(error)
+                self._note(alias, error)
+        if len(errors) == len(known):
+            raise errors[0]
+
+    def _note(self, alias: str, error: DatabaseError) -> None:
+        has_failed = fault_of(error) is Fault.FAILED  # such as one without tables
+        self.missing.setdefault("failed" if has_failed else "unavailable", []).append(alias)
+        logger.warning("%s", said_of(alias, error), exc_info=error if has_failed else None)

@@ -179,7 +179,7 @@ class TaskList(TaskView):
         address, cursor = request.build_absolute_uri(), page.cursor
         next_page = cursor and replace_query_param(address, "cursor", str(cursor))
         results = self.shown(page.rows, many=True)
-        return Response({"next": next_page, "results": results, **page.more})
+        return Response({"next": next_page, "results": results, **page.missing})
 
     def post(self, request: Request, **captured: Any) -> Response:
         # First, because the host may be refused.

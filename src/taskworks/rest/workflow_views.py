@@ -66,7 +66,9 @@ class WorkflowList(WorkflowView):
         page = ListPage(newest, given["page_size"], given.get("cursor"))
         address, cursor = request.build_absolute_uri(), page.cursor
         next_page = replace_query_param(address, "cursor", str(cursor)) if cursor else None
-        return Response({**page_as_json(page.rows, _counts_of(page.rows), next_page), **page.more})
+        return Response(
+            {**page_as_json(page.rows, _counts_of(page.rows), next_page), **page.missing}
+        )
 
 
 def _counts_of(rows: list[Workflow]) -> dict[UUID, workflows_shown.Counts]:
