@@ -297,8 +297,8 @@ class TestALongList:
         assert listed(admin_client, **times) == set()
         assert "Only the newest 3 task runs were searched" in page(admin_client, **times)
 
-    @pytest.mark.parametrize("state", ["ready", "scheduled"])
-    def test_of_too_many_in_another_state_the_newest_of_all_are_searched(
+    @pytest.mark.parametrize("state", ["ready", "scheduled", "blocked"])
+    def test_too_many_that_wait_are_listed_in_the_order_of_their_index(
         self,
         admin_client: Client,
         make_run: MakeRun,
@@ -307,12 +307,42 @@ class TestALongList:
     ) -> None:
         self._have_windows_of(3, monkeypatch)
         runs = sorted((make_run(state) for _ in range(5)), key=lambda run: run.id)
-        assert listed(admin_client, state__exact=state) == ids(*runs[2:])
-        said = (
-            "Only the newest 3 task runs, in whatever state, were searched, because more than 3 "
-            f"are in the state {state.capitalize()}"
-        )
-        assert said in page(admin_client, state__exact=state)
+        for minute, run in enumerate(reversed(runs)):
+            due = {"available_at": AT + timedelta(minutes=minute), "queue_name": "mail"}
+            TaskRun.objects.filter(id=run.id).update(**due)
+        for _ in range(4):
+            make_run("successful")  # the newest
+        text = page(admin_client, state__exact=state)
+        places = [text.index(str(run.id)) for run in reversed(runs)]
+        assert places == sorted(places)
+        said = f"More than 3 task runs are in the state {state.capitalize()}; they are listed in"
+        assert said in text
+        # No index has them with a further condition in any order.
+        narrowed = {"state__exact": state, "q": "noop"}
+        assert listed(admin_client, **narrowed) == set()
+        said = "Only the newest 3 task runs, in whatever state, were searched, because more than 3"
+        assert f"{said} are in the state {state.capitalize()}" in page(admin_client, **narrowed)
+
+    @pytest.mark.parametrize("has_others", [False, True])
+    @pytest.mark.parametrize("is_limited", [False, True])
+    def test_of_too_many_ready_ones_those_with_a_limit_are_told_apart(
+        self,
+        admin_client: Client,
+        make_run: MakeRun,
+        monkeypatch: pytest.MonkeyPatch,
+        is_limited: bool,
+        has_others: bool,
+    ) -> None:
+        self._have_windows_of(3, monkeypatch)
+        limit = {"limit_name": "narrow", "lane": "a"}
+        many = [make_run(**(limit if is_limited else {})) for _ in range(5)]
+        others = [make_run(**({} if is_limited else limit))] if has_others else []
+        has_one_index = connection.vendor == "mysql"
+        shown = [*many, *others] if has_one_index else many
+        assert listed(admin_client, state__exact="ready") == ids(*shown)
+        said = "Only those with a limit are" if is_limited else "Those with a limit are not"
+        is_said = f"{said} listed." in page(admin_client, state__exact="ready")
+        assert is_said == (has_others and not has_one_index)
 
     def test_the_dashboard_is_named_only_where_there_is_one(
         self,

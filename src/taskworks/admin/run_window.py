@@ -1,9 +1,9 @@
 """
 Which runs the list of the admin looks through: an index of theirs, and, for what that does not
-have, no more of it than a window. The dashboard searches further back.
+have, no more than a window. The dashboard searches further back.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import F
 from django.db.models.functions import Coalesce
@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from taskworks.filtering import sources
 from taskworks.filtering.sources import ended, unfinished
 from taskworks.models import RunState
-from taskworks.models.run import FINISHED, IN_HAND, TaskRunQuerySet
+from taskworks.models.run import FINISHED, IN_HAND, LANE_ORDER, LIMITED_ORDER, TaskRunQuerySet
 from taskworks.store import store
 
 
@@ -34,7 +34,11 @@ def windowed(runs: TaskRunQuerySet, state: RunState | None, *, is_narrowed: bool
         return _ended_last(shown, state) if is_narrowed else Window(shown)
     if state is None:
         return _newest(runs) if is_narrowed else Window(runs)
-    return Window(_few(runs, state)) if _are_few(state) else _newest(runs, state)
+    if _are_few(state):
+        return Window(_few(runs, state))
+    if is_narrowed or state in IN_HAND:
+        return _newest(runs, state)
+    return _next_ready(runs) if state == RunState.READY else _next_due(runs, state)
 
 
 def _ended_last(runs: TaskRunQuerySet, state: RunState) -> Window:
@@ -57,6 +61,33 @@ def _ended_last(runs: TaskRunQuerySet, state: RunState) -> Window:
     return Window(runs.filter(finished_at__gte=last[0]), searched % {"number": _shown(size)})
 
 
+def _next_ready(runs: TaskRunQuerySet) -> Window:
+    """Return them as their index has them, which is not by their ids: those would all be read."""
+    said = _(
+        "More than %(number)s task runs are in the state %(state)s; they are listed in the order "
+        "in which workers take them, queue by queue."
+    )
+    sentences = [said % _numbers(RunState.READY)]
+    if not runs.has_partial_indexes:  # there is one index of both kinds
+        return Window(runs.order_by(*LIMITED_ORDER), *sentences)
+    ready = store().runs.ready()
+    if _is_small(ready.unlimited()):
+        if ready.unlimited().exists():
+            sentences.append(_("Only those with a limit are listed."))
+        return Window(runs.limited().order_by(*LIMITED_ORDER), " ".join(sentences))
+    if ready.limited().exists():
+        sentences.append(_("Those with a limit are not listed."))
+    return Window(runs.unlimited().order_by(*LANE_ORDER), " ".join(sentences))
+
+
+def _next_due(runs: TaskRunQuerySet, state: RunState) -> Window:
+    said = _(
+        "More than %(number)s task runs are in the state %(state)s; they are listed in the order "
+        "in which they are due."
+    )
+    return Window(runs.order_by("available_at", "id"), said % _numbers(state))
+
+
 def _newest(runs: TaskRunQuerySet, state: RunState | None = None) -> Window:
     """Return those that are among the newest of all, because too many are in their state."""
     size = sources.WINDOW
@@ -69,8 +100,11 @@ def _newest(runs: TaskRunQuerySet, state: RunState | None = None) -> Window:
             "Only the newest %(number)s task runs, in whatever state, were searched, because more "
             "than %(number)s are in the state %(state)s; the others of these are not shown."
         )
-    numbers = {"number": _shown(size), "state": state.label if state else ""}
-    return Window(runs.filter(id__gte=last[0]), searched % numbers)
+    return Window(runs.filter(id__gte=last[0]), searched % _numbers(state))
+
+
+def _numbers(state: RunState | None) -> dict[str, Any]:
+    return {"number": _shown(sources.WINDOW), "state": state.label if state else ""}
 
 
 def _shown(number: int) -> str:
@@ -78,8 +112,11 @@ def _shown(number: int) -> str:
 
 
 def _are_few(state: RunState) -> bool:
-    parts = unfinished(store(), [state])
-    return all(part[: sources.WINDOW + 1].count() <= sources.WINDOW for part in parts)
+    return all(map(_is_small, unfinished(store(), [state])))
+
+
+def _is_small(runs: TaskRunQuerySet) -> bool:
+    return runs[: sources.WINDOW + 1].count() <= sources.WINDOW
 
 
 def _few(runs: TaskRunQuerySet, state: RunState) -> TaskRunQuerySet:

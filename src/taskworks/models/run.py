@@ -140,16 +140,17 @@ class TaskRunQuerySet(models.QuerySet["TaskRun"]):
     def unlimited(self) -> "TaskRunQuerySet":
         """Those without a limit."""
         # The index of MySQL and MariaDB has limit_name in front; that of others is of these alone.
-        return self.filter(lane=None, **{} if self._has_partial_indexes else {"limit_name": None})
+        return self.filter(lane=None, **{} if self.has_partial_indexes else {"limit_name": None})
 
     def limited(self) -> "TaskRunQuerySet":
         """Those with a limit."""
-        if self._has_partial_indexes:
+        if self.has_partial_indexes:
             return self.filter(lane__isnull=False)
         return self.filter(limit_name__gt="")
 
     @property
-    def _has_partial_indexes(self) -> bool:
+    def has_partial_indexes(self) -> bool:
+        """Whether the database has an index of those with a limit, and one of the others."""
         return connections[self.db].features.supports_partial_indexes
 
     def in_hand(self) -> "TaskRunQuerySet":
