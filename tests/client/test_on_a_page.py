@@ -166,6 +166,22 @@ def test_a_strict_policy_breaks_nothing(browser: webdriver.Chrome, server: Serve
     assert [entry for entry in browser.get_log("browser") if "Policy" in entry["message"]] == []
 
 
+def test_nothing_moves_for_who_asks_for_that(browser: webdriver.Chrome, server: Server) -> None:
+    def is_moving() -> bool:
+        fill = part(browser, "fill")
+        names = ("animation-name", "transition-duration")
+        return [fill.value_of_css_property(name) for name in names] != ["none", "0s"]
+
+    wait_for(lambda: part(browser, "status").text == "Running", "it is running")
+    assert is_moving()
+    feature = {"name": "prefers-reduced-motion", "value": "reduce"}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    try:
+        assert not is_moving()
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
 def test_an_element_that_is_removed_looks_no_longer(
     browser: webdriver.Chrome, server: Server
 ) -> None:

@@ -45,6 +45,7 @@ SMALL = """
         .map(([html, {width, height}]) => `${html} ${width} x ${height}`);
 """
 LEAST = 24  # pixels
+CHARGE = "tests.problems.bank.charge"
 
 
 def axe() -> str:
@@ -131,6 +132,32 @@ def test_targets_are_large_enough_for_fingers(
         assert browser.execute_script(SMALL.replace("LEAST", str(LEAST))) == [], name
 
 
+# What moves, or would when it changes.
+MOVING = """
+    const isLong = (text) => text.split(",").some((time) => parseFloat(time) > 0);
+    document.body.style.transition = "color 5s";
+    return [...document.querySelectorAll("*")].filter((one) => {
+        const style = getComputedStyle(one);
+        return style.animationName !== "none" || isLong(style.transitionDuration)
+            || style.scrollBehavior !== "auto";
+    }).map((one) => one.outerHTML.slice(0, 100)).concat(document.getAnimations());
+"""
+
+
+def test_nothing_moves_for_who_asks_for_that(
+    site: str, browser: webdriver.Chrome, everything: dict[str, str]
+) -> None:
+    feature = {"name": "prefers-reduced-motion", "value": "reduce"}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    try:
+        for name, address in everything.items():
+            browser.get(f"{site}{address}")
+            assert browser.execute_script(MOVING) == [], name
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert len(browser.execute_script(MOVING)) == 1  # what the test itself has added
+
+
 FOCUSED = """
     const one = document.activeElement;
     if (!one || one === document.body) { return null; }
@@ -196,8 +223,14 @@ def _await_words(browser: webdriver.Chrome, words: str) -> None:
 
 
 def test_pages_work_without_scripts(
-    site: str, browser: webdriver.Chrome, make_run: MakeRun, patience: None
+    site: str,
+    browser: webdriver.Chrome,
+    make_run: MakeRun,
+    monkeypatch: pytest.MonkeyPatch,
+    patience: None,
 ) -> None:
+    of_apps = "taskworks.dashboard.runs.startable_tasks.offered"
+    monkeypatch.setattr(of_apps, lambda: {CHARGE: None})  # as if an installed app had it
     for _ in range(3):
         make(state=RunState.FAILED, queue_name="mail", errors=[error()])
     waiting = make_run(queue_name="imports")
@@ -218,7 +251,13 @@ def test_pages_work_without_scripts(
         browser.get(f"{site}{place('run', waiting.id)}")
         browser.find_element(By.XPATH, "//button[.='Cancel']").click()
         _await_words(browser, "The run was cancelled.")
+        browser.find_element(By.LINK_TEXT, "New run").click()
+        browser.find_element(By.LINK_TEXT, CHARGE).click()
+        browser.find_element(By.NAME, "input.order").send_keys("17")
+        browser.find_element(By.XPATH, "//main//button[.='Start']").click()
+        _await_words(browser, "The run was enqueued.")
     finally:
         browser.execute_cdp_cmd(disabled, {"value": False})
     assert TaskRun.objects.get(id=waiting.id).state == "cancelled"
     assert TaskRun.objects.filter(state="ready", queue_name="mail").count() == 3
+    assert TaskRun.objects.get(task_path=CHARGE).kwargs == {"order": 17}
