@@ -1,7 +1,7 @@
 """When a worker looks whether the workflows have ended of which it has written members."""
 
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
@@ -16,6 +16,7 @@ from taskworks.duties.workflows import EndedMembers
 from taskworks.execution import Attempt, prepare
 from taskworks.framework import task_backends
 from taskworks.models import RunState, TaskRun
+from taskworks.models import Worker as Row
 from taskworks.store import Store
 from taskworks.worker import Options, Queues, Worker
 from taskworks.worker.pools import Sizes
@@ -166,3 +167,29 @@ def test_a_worker_ends_a_workflow_as_soon_as_its_last_member_has_ended(
         worker.stop()
         working.result(timeout=60)
     assert result.counts() == {"successful": 51}
+
+
+def test_a_batch_goes_on_with_what_it_has_made_ready_itself(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker ends the other member when the batch has just found nothing to claim."""
+    other = Row(label="of another", hostname="here", pid=1)
+    store.register(other)
+    result = flow_of(2).enqueue()
+    _, second = ready_in(result)
+    in_hand = {"state": RunState.RUNNING, "claimed_by": other.id, "claim_token": uuid4()}
+    TaskRun.objects.filter(id=second.id).update(claimed_at=DatabaseClock(), **in_hand)
+    worker = Worker(task_backends["default"], Options(queues=Queues(), batch=True))
+    claim = worker._intake.claim_the_last
+
+    def claim_the_last(*given: Any) -> list[TaskRun]:
+        runs = claim(*given)
+        if not runs:
+            elsewhere(lambda: ended(second))
+        return runs
+
+    monkeypatch.setattr(worker._intake, "claim_the_last", claim_the_last)
+    monkeypatch.setattr(worker._intake, "room_due", dict)  # a claim with each turn
+    worker.run()
+    assert tasks.executed == ["0", "then"]
+    assert result.counts() == {"successful": 3}

@@ -266,6 +266,7 @@ class Worker:
             self._heed_pauses()
             self._heed_held_keys()
             self._write_starts_first()
+            self._end_workflows()
             self._release_strays()
         except DatabaseError as error:
             tidy_connections()
@@ -289,12 +290,16 @@ class Worker:
         later.
         """
         has_unblocked = self._followers.unblock()
-        has_unblocked |= self._ended_members.look_after(
-            self._ledger.runs
-        ) | self._ended_members.look_after(self._ledger.runs)
         if self._parked.unblock() or has_unblocked or self._has_made_ready.is_set():
             self._has_made_ready.clear()
             self._intake.wake()
+
+    def _end_workflows(self) -> None:
+        """End those whose last members have just ended; a sweep would do it later."""
+        # After the claim, which often brings more members: then there is nothing to ask.
+        if self._ended_members.look_after(self._ledger.runs):
+            self._intake.wake()
+            self._is_drained = False  # what has waited for a workflow is ready by now
 
     def _note_made_ready(self) -> None:
         # Called in the heartbeat's thread, which has rescued or unblocked runs.
