@@ -11,6 +11,7 @@ import pytest
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
+from taskworks.admin.run_window import windowed
 from taskworks.filtering import RunFilter, parse, sources
 from taskworks.filtering.matching_runs import all_of, page_of
 from taskworks.models import Failure, RunState, TaskRun
@@ -202,3 +203,20 @@ def test_what_has_ended_is_read_as_far_as_the_window() -> None:
         cursor.execute("SHOW SESSION STATUS LIKE 'Handler_read_%'")
         read = sum(int(number) for _, number in cursor.fetchall())
     assert read < 3 * sources.WINDOW  # and not all that are successful
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("state", "index"), [("ready", "taskworks_run_ready"), ("scheduled", "taskworks_run_scheduled")]
+)
+def test_the_admin_reads_too_many_that_wait_from_the_beginning_of_their_index(
+    monkeypatch: pytest.MonkeyPatch, state: str, index: str
+) -> None:
+    monkeypatch.setattr(sources, "WINDOW", 10)
+    runs = store_of().runs.filter(state=state)
+
+    def first_page() -> object:
+        return [*windowed(runs, RunState(state), is_narrowed=False).runs[:100]]
+
+    *_, page = plans(first_page)
+    assert_reads([page], index)
