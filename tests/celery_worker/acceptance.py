@@ -1,5 +1,5 @@
 """
-All tests of the Celery engine, with each pool and each broker, for an hour and a half:
+All tests of the Celery engine, with each pool and each broker, for more than two hours:
 `make celery`, or `python -m tests.celery_worker.acceptance [DATABASE ...]`.
 
 What is missing on this machine is named; with CI=true that is an error.
