@@ -13,8 +13,9 @@ from django.db import connection
 
 from taskworks import Limit, task
 from taskworks.models import TaskRun, Worker
+from taskworks.recording import second_writer
 from taskworks.recording.ledger import MAX_WAITING_MEANWHILE
-from taskworks.recording.second_writer import MIN_BATCH
+from taskworks.recording.second_writer import MIN_BATCH, SecondWriter
 from taskworks.store import store
 from taskworks.worker.pools.pool import MAX_AHEAD
 from tests import tasks
@@ -221,6 +222,25 @@ def test_what_it_cannot_write_is_written_by_the_worker_itself(
     assert broken.is_set()
     assert set(executed.values()) == {1}
     assert caplog.text.count("not written by the second writer") == 1
+
+
+def test_a_worker_waits_for_one_that_takes_too_long_so_that_probes_fail(
+    gate_before: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, waited_for = SecondWriter.take, Event()
+
+    def noting(self: SecondWriter) -> set[UUID]:
+        if not gate_before.opened.is_set():
+            waited_for.set()
+        return take(self)
+
+    monkeypatch.setattr(SecondWriter, "take", noting)
+    monkeypatch.setattr(second_writer, "PATIENCE", 0.0)
+    enqueue()
+    with working():
+        assert waited_for.wait(60)
+        gate_before.opened.set()
+        wait_until_done()
 
 
 @task(limit=Limit("of the second writer", at_once=500))

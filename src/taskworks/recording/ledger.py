@@ -269,7 +269,7 @@ class Ledger:
 
     def record(self) -> None:
         """Write steps, progress, what is settled, many at once, and starts of longer attempts."""
-        if self._second_writer and self._second_writer.has_ended:
+        if self._second_writer and self._second_writer.is_to_be_awaited:
             self.await_second_writer()
         self.locked.refresh()
         self.held_keys.refresh()

@@ -19,6 +19,7 @@ from taskworks.store import Store
 
 MIN_BATCH = 25  # fewer are written as fast by who has them
 REST = 30.0  # seconds after a failure
+PATIENCE = 5.0  # seconds after which it is waited for, so that probes see that nothing is written
 KEEP_CONNECTION_FOR = 10.0  # seconds without anything to write
 STOP_TIMEOUT = 2.0  # seconds
 
@@ -38,7 +39,7 @@ class SecondWriter:
         self._orders: SimpleQueue[Order | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._written: Future[set[UUID]] = Future()
-        self._rests_until = -math.inf
+        self._rests_until = self._began = -math.inf
         self.attempts: Sequence[Attempt] = ()
 
     @property
@@ -47,9 +48,9 @@ class SecondWriter:
         return not self.attempts and time.monotonic() >= self._rests_until
 
     @property
-    def has_ended(self) -> bool:
-        """True if ``take`` returns at once."""
-        return not self.attempts or self._written.done()
+    def is_to_be_awaited(self) -> bool:
+        """True if it has ended, or should have long ago."""
+        return self._written.done() or time.monotonic() - self._began > PATIENCE
 
     def begin(self, attempts: Sequence[Attempt]) -> None:
         """Begin to write the first of these: ``attempts``, from now on."""
@@ -59,7 +60,7 @@ class SecondWriter:
             )
             self._thread.start()
         batch = next(self._batch_writer.batches(attempts))
-        self.attempts, self._written = batch, Future()
+        self.attempts, self._written, self._began = batch, Future(), time.monotonic()
         write = partial(self._batch_writer.write, self._store.finish, batch)
         self._orders.put((self._written, write))
 

@@ -1,5 +1,5 @@
 """
-The worker: claim -> submit -> wait, in one thread that does all the writing.
+The worker: claim -> submit -> wait, in one thread, which does the writing or hands it over.
 
 Its pools execute; what became of an attempt comes back through the inbox.
 """
