@@ -81,6 +81,12 @@ def not_with_celery(why: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(engine.CELERY_POOL is not None, reason=f"with Celery: {why}")
 
 
+# Of what is heard or logged in the process that executes a run: with prefork, that is a child.
+not_in_celerys_child = pytest.mark.skipif(
+    engine.CELERY_POOL == "prefork", reason="with prefork: it happens in a child of Celery's"
+)
+
+
 @contextmanager
 def refused(error: type[Exception], *parts: str) -> Iterator[None]:
     """Nothing is stored, and the error's sentence has these parts."""

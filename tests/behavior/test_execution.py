@@ -23,6 +23,7 @@ from tests.behavior import (
     backend_class,
     database_now,
     executed,
+    not_in_celerys_child,
     not_with_celery,
     received,
     rewrite,
@@ -260,6 +261,7 @@ class TestSignals:
         ],
         ids=lambda value: getattr(value, "name", ""),
     )
+    @not_in_celerys_child
     def test_are_sent_once_by_the_backends_class(self, made: Any, status: Any) -> None:
         with received(task_started) as started, received(task_finished) as finished:
             result = executed(made.enqueue())
@@ -297,6 +299,7 @@ class TestLog:
         assert all(result.id in record.getMessage() for record in records)
         return records
 
+    @not_in_celerys_child
     def test_of_a_success(self, caplog: pytest.LogCaptureFixture) -> None:
         enqueued, started, finished = self.lines(caplog, tasks.noop)
         assert "enqueued" in enqueued.getMessage()
@@ -306,6 +309,7 @@ class TestLog:
         assert not finished.exc_info
         assert "None" not in caplog.text
 
+    @not_in_celerys_child
     def test_of_a_failure(self, caplog: pytest.LogCaptureFixture) -> None:
         _, _, finished = self.lines(caplog, tasks.fail)
         assert finished.levelno == logging.ERROR

@@ -12,7 +12,15 @@ from taskworks import Backoff, Retry, Snooze, TaskContext, TaskResult, TaskResul
 from taskworks.models import RunState, TaskRun
 from taskworks.store import store
 from tests import tasks
-from tests.behavior import database_now, executed, raising, rewrite, run_of, run_worker
+from tests.behavior import (
+    database_now,
+    executed,
+    not_in_celerys_child,
+    raising,
+    rewrite,
+    run_of,
+    run_worker,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -291,6 +299,7 @@ class TestWhichFailures:
         assert result.attempts == attempts
         assert result.status == (SUCCESSFUL if attempts == 2 else FAILED)
 
+    @not_in_celerys_child
     def test_are_not_retried_if_a_class_breaks_when_it_is_asked(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
