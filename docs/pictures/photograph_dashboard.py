@@ -1,4 +1,5 @@
-"""Photograph the dashboard: serve the example with its shop, and take a picture of each page.
+"""Photograph the dashboard: serve the example with its shop, and take pictures of each page:
+light, dark, and on a phone.
 
 Run it from anywhere: `python docs/pictures/photograph_dashboard.py`. It needs the extras `dev` and
 `example`, and Chromium with its driver, and takes minutes: the shop has to have sold something.
@@ -7,6 +8,7 @@ Run it from anywhere: `python docs/pictures/photograph_dashboard.py`. It needs t
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from selenium import webdriver
@@ -32,8 +34,21 @@ PAGES = {
     "schedules": "schedules/",
     "workflows": "workflows/",
     "limits": "limits/",
+    "tasks": "new/",
     "new-run": "new/webshop.tasks.refund/",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """How the pages look, and how the names of their pictures end then."""
+
+    ending: str = ""
+    theme: str = "light"
+    is_phone: bool = False
+
+
+LOOKS = [Look(), Look(ending="-dark", theme="dark"), Look(ending="-phone", is_phone=True)]
 
 
 def main() -> None:
@@ -64,41 +79,40 @@ def successful(browser: webdriver.Chrome) -> int:
 
 
 def photograph_all(browser: webdriver.Chrome, dashboard: str) -> None:
-    for name, path in PAGES.items():
-        browser.get(dashboard + path)
-        photograph(browser, name)
-    photograph(first(browser, dashboard + "runs/?state=failed", "td a, th a"), "run")
-    photograph(first(browser, dashboard + "failures/", "td a, th a"), "failure")
-    photograph(first(browser, dashboard + "workflows/", "td a, th a"), "workflow")
-    browser.get(dashboard)
-    browser.execute_script("localStorage.setItem('theme', 'dark')")
-    browser.refresh()
-    photograph(browser, "overview-dark")
-    browser.execute_script("localStorage.setItem('theme', 'light')")
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone())
-    browser.refresh()
-    photograph(browser, "overview-phone", width=PHONE)
+    pages = {name: dashboard + path for name, path in PAGES.items()}
+    for name, listed in {"run": "runs/?state=failed", "failure": "failures/"}.items():
+        pages[name] = first_in(browser, dashboard + listed)
+    pages["workflow"] = first_in(browser, pages["workflows"])
+    pages["changed-run"] = f"{pages['run']}change/"
+    for look in LOOKS:
+        put_on(browser, look)
+        for name, address in pages.items():
+            browser.get(address)
+            photograph(browser, f"{name}{look.ending}", look)
 
 
-def first(browser: webdriver.Chrome, page: str, link: str) -> webdriver.Chrome:
-    """Follow the first link in the table of a page."""
+def first_in(browser: webdriver.Chrome, page: str) -> str:
+    """Return where the first link in the table of a page leads."""
     browser.get(page)
-    browser.find_element(By.CSS_SELECTOR, f"table :is({link})").click()
-    return browser
+    link = browser.find_element(By.CSS_SELECTOR, "table :is(td a, th a)")
+    return str(link.get_attribute("href"))
 
 
-def phone() -> dict[str, object]:
-    return {"width": PHONE, "height": 900, "deviceScaleFactor": 1, "mobile": True}
+def put_on(browser: webdriver.Chrome, look: Look) -> None:
+    browser.execute_script("localStorage.setItem('theme', arguments[0])", look.theme)
+    if look.is_phone:
+        metrics = {"width": PHONE, "height": 900, "deviceScaleFactor": 1, "mobile": True}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
 
-def photograph(browser: webdriver.Chrome, name: str, width: int = WIDTH) -> None:
+def photograph(browser: webdriver.Chrome, name: str, look: Look) -> None:
     """Write the picture of a page, down to its end, but not of more than anybody looks at."""
-    if width == WIDTH:
-        browser.set_window_size(width, 700)
+    if not look.is_phone:
+        browser.set_window_size(WIDTH, 700)
     wait_for(is_drawn(browser), "the page is drawn")
-    end = browser.execute_script("return document.documentElement.scrollHeight")
-    if width == WIDTH:
-        browser.set_window_size(width, min(max(end + 140, 700), 1500))
+    if not look.is_phone:
+        end = browser.execute_script("return document.documentElement.scrollHeight")
+        browser.set_window_size(WIDTH, min(max(end + 140, 700), 1500))
     browser.save_screenshot(str(FOLDER / f"{name}.png"))
 
 
