@@ -277,7 +277,9 @@ class TestBadInput:
             control.retry_runs(colour="red")
         with pytest.raises(ValueError, match="queue is empty"):
             control.cancel_runs(queue="")
-        with pytest.raises(ValueError, match=r"There is no action 'retrie' for runs. Did you mean 'retry'\?"):
+        with pytest.raises(
+            ValueError, match=r"no action 'retrie' for runs. Did you mean 'retry'\?"
+        ):
             control.preview_runs("retrie", state="failed")
         with pytest.raises(ValueError, match="Only a move has a queue"):
             control.preview_runs("retry", to_queue="mail", state="failed")

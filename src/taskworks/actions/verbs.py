@@ -107,9 +107,8 @@ def action_of(verb: str, queue: str | None = None, priority: int | None = None) 
     """Return the action with this name; raise ValueError if there is none, and as ``Action``."""
     name = str(verb).replace("_", "-")
     if name not in {*Verb}:
-        raise ValueError(
-            f"There is no action {name!r:.100} for runs.{nearest(name, [verb.value for verb in Verb])}"
-        )
+        known = [verb.value for verb in Verb]
+        raise ValueError(f"There is no action {name!r:.100} for runs.{nearest(name, known)}")
     return Action(Verb(name), queue, priority)
 
 
