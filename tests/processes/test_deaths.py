@@ -14,8 +14,6 @@ from taskworks.store import store
 from tests import tasks
 from tests.behavior import deadly, ledger
 from tests.processes.conftest import WATCHFUL, WorkerProcess, give_up
-from tests.processes.halting import HALTED, HALTS
-from tests.settings import DATABASE
 from tests.waiting import wait_for
 
 StartWorker = Callable[..., WorkerProcess]
@@ -37,29 +35,6 @@ def kind(entry: dict[str, str]) -> str:
 def kill(worker: WorkerProcess) -> None:
     worker.send(signal.SIGKILL)
     assert worker.wait() == -signal.SIGKILL
-
-
-@pytest.mark.skipif(DATABASE == "sqlite", reason="SQLite has one writer at a time")
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_worker_that_is_killed_while_its_second_writer_records_loses_nothing(
-    start_worker: StartWorker, tmp_path: Path, when: str
-) -> None:
-    """It has claimed and executed others meanwhile."""
-    halted = tmp_path / "halted"
-    tasks.echo.enqueue_many([(number,) for number in range(1_000)])
-    halting = {"DJANGO_SETTINGS_MODULE": "tests.processes.halting", HALTS: when}
-    killed = start_worker("-v0", **halting, **{HALTED: str(halted)})
-    wait_for(lambda: halted.exists() and halted.read_text(), "it is about to record some")
-    ids = halted.read_text().split()
-    wait_for(lambda: TaskRun.objects.in_hand().exclude(id__in=ids).exists(), "it has others")
-    kill(killed)
-    recorded = TaskRun.objects.successful()
-    assert recorded.filter(id__in=ids).count() == (len(ids) if when == "after" else 0)
-    before = dict(recorded.values_list("id", "finished_at"))
-    give_up(Worker.objects.get().label)
-    start_worker("-v0")
-    wait_for(lambda: recorded.count() == 1_000, "all are executed")
-    assert before.items() <= dict(recorded.values_list("id", "finished_at")).items()
 
 
 @pytest.mark.parametrize("how", ["segfault", "exit"])

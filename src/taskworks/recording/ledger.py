@@ -46,24 +46,19 @@ from taskworks.execution import (
     settle_without_history,
     settled_copy,
 )
-from taskworks.logs import steady_logger
 from taskworks.models import TaskRun
 from taskworks.recording.batch_writer import BatchWriter, Write, write_what_can_be
 from taskworks.recording.events import RunEvents
 from taskworks.recording.held_keys import HeldKeys
 from taskworks.recording.locked_rows import LockedRows
 from taskworks.recording.progress_writer import ProgressWriter
-from taskworks.recording.second_writer import MIN_BATCH, SecondWriter
 from taskworks.recording.step_writer import StepWriter
 from taskworks.store import Store
 
 WRITE_START_AFTER = 0.05  # seconds; the start of a shorter attempt is written with its finish
 HOLD_OUTCOME_FOR = 0.003  # seconds that an outcome waits for others, to be written with them
 MAX_OUTCOMES_HELD = 100
-MAX_WAITING_MEANWHILE = 200  # outcomes, while the second writer writes others
 COMMIT_LOOK_INTERVAL = 0.2  # seconds between two looks whether a COMMIT went through
-
-logger = steady_logger(__name__)
 
 # Names of the module, because an enum's attributes are slow to look up.
 CLAIMED, AWAITING_START, SUBMITTED, UNCERTAIN, STUCK, SETTLED, CLOSED = Phase
@@ -91,18 +86,11 @@ class Ledger:
     by the next ``record``, so nothing is forgotten.
 
     All methods are called in the thread that writes. ``wake`` is called in any thread, when a task
-    has reported something. A ``second_writer`` writes the ends of many runs at a time, while this
-    thread does something else; until it has, no others are written.
+    has reported something.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        events: RunEvents,
-        wake: Callable[[], None],
-        second_writer: SecondWriter | None = None,
-    ) -> None:
-        self._store, self._events, self._second_writer = store, events, second_writer
+    def __init__(self, store: Store, events: RunEvents, wake: Callable[[], None]) -> None:
+        self._store, self._events = store, events
         self._by_run: dict[UUID, Attempt] = {}
         self._in: dict[Phase, dict[Attempt, None]] = {phase: {} for phase in Phase}
         self._batch_writer = BatchWriter(store.poison)
@@ -148,22 +136,8 @@ class Ledger:
         return list(self._by_run)
 
     @property
-    def is_behind(self) -> bool:
-        """True if as many outcomes wait for the second writer as may."""
-        settled = self._in[SETTLED]
-        if not self._handed_over or len(settled) < MAX_WAITING_MEANWHILE:
-            return False
-        waiting = [attempt for attempt in settled if attempt.run.id not in self.locked]
-        return len(waiting) - len(self._handed_over) >= MAX_WAITING_MEANWHILE
-
-    @property
-    def _handed_over(self) -> Sequence[Attempt]:
-        """The attempts that the second writer has."""
-        return self._second_writer.attempts if self._second_writer else ()
-
-    @property
     def seconds(self) -> float:
-        """Seconds until there may be something to write; ``wake`` is called if it is sooner."""
+        """Seconds until there may be something to write."""
         now = time.monotonic()
         if self._writable:
             return 0.0 if self._is_due else self._oldest_settled + HOLD_OUTCOME_FOR - now
@@ -269,8 +243,6 @@ class Ledger:
 
     def record(self) -> None:
         """Write steps, progress, what is settled, many at once, and starts of longer attempts."""
-        if self._second_writer and self._second_writer.is_to_be_awaited:
-            self.await_second_writer()
         self.locked.refresh()
         self.held_keys.refresh()
         self._settle_uncertain()
@@ -286,10 +258,6 @@ class Ledger:
         Let go of everything: what is stuck gets its outcome; what is still executed is released,
         and does not count. Outcomes that come later are fenced off.
         """
-        self.await_second_writer()
-        if self._second_writer:
-            self._second_writer.close()
-            self._second_writer = None
         for attempt in [*self._in[STUCK]]:
             assert attempt.outcome is not None and not isinstance(attempt.outcome, InDoubt)  # noqa: S101, PT018
             self._settle(attempt, attempt.outcome)
@@ -302,31 +270,6 @@ class Ledger:
             attempt.close_channel()
         self._steps.close()
 
-    def await_second_writer(self) -> None:
-        """
-        Return once the second writer has written what it has. If it cannot, this thread is to write
-        that, except that the error is raised if rows were locked.
-        """
-        if not (attempts := self._handed_over):
-            return
-        assert self._second_writer is not None, "it has them"  # noqa: S101
-        try:
-            written = self._second_writer.take()
-        except Exception as error:
-            if isinstance(error, DatabaseError) and self._store.is_lock_timeout(error):
-                raise
-            # Maybe no connection is left but the one that is open here.
-            logger.warning("Outcomes were not written by the second writer: %s", error)
-        else:
-            self._take_back(attempts, written)
-
-    def _take_back(self, attempts: Sequence[Attempt], written: Collection[UUID]) -> None:
-        ours = [attempt for attempt in attempts if attempt.phase is SETTLED]
-        self._conclude(ours, {attempt.run.id for attempt in ours}.intersection(written))
-        if len(ours) < len(attempts):  # somebody has retried a run since, and this worker has it
-            others = {*attempts}.difference(ours)
-            self._tell_written([a for a in others if a.run.id in written])
-
     def goes_on_after(self, error: DatabaseError) -> bool:
         """
         Return whether the error was about rows that other sessions have locked. These are left
@@ -334,7 +277,6 @@ class Ledger:
         """
         if not self._store.is_lock_timeout(error):
             return False
-        self.await_second_writer()  # which has locked what it writes
         self.locked.find(self.run_ids)
         return True
 
@@ -360,13 +302,8 @@ class Ledger:
 
     @property
     def _writable(self) -> list[Attempt]:
-        """
-        What is settled, except for what waits for another session's lock, and for the second
-        writer.
-        """
-        settled: Collection[Attempt] = self._in[SETTLED]
-        if self._handed_over:
-            settled = [attempt for attempt in settled if not _is_plain_finish(attempt)]
+        """What is settled, except for what waits for another session's lock."""
+        settled = self._in[SETTLED]
         if not self.locked and not self.held_keys:
             return list(settled)
         return [
@@ -386,38 +323,9 @@ class Ledger:
         for attempt in self._writable:
             by_verb.setdefault(_verb_of(attempt), []).append(attempt)
         for verb, attempts in by_verb.items():
-            plain = [*filter(_is_plain_finish, attempts)]
-            if self._may_hand_over(plain):
-                self._write_now(verb, [a for a in attempts if not _is_plain_finish(a)])
-                self._hand_over(plain)
-            else:
-                self._write_now(verb, attempts)
-
-    def _may_hand_over(self, attempts: Sequence[Attempt]) -> bool:
-        """
-        Return whether the second writer is to write these plain finishes; not in a transaction,
-        which only a test has open.
-        """
-        return (
-            self._second_writer is not None
-            and len(attempts) >= MIN_BATCH
-            and self._second_writer.is_free
-            and not self._store.connection.in_atomic_block
-        )
-
-    def _hand_over(self, attempts: Sequence[Attempt]) -> None:
-        assert self._second_writer is not None, "it may be used"  # noqa: S101
-        # What is left of their tasks may report no more: nobody else is to lock these rows.
-        self._progress.forget(attempts)
-        for attempt in attempts:
-            attempt.close_channel()
-        self._second_writer.begin(attempts)
-        self._oldest_settled = time.monotonic()  # of those that come next
-
-    def _write_now(self, verb: Verb, attempts: Sequence[Attempt]) -> None:
-        write = self._writer(verb)
-        for batch in self._batch_writer.batches(attempts):
-            self._conclude(batch, self._batch_writer.write(write, batch))
+            write = self._writer(verb)
+            for batch in self._batch_writer.batches(attempts):
+                self._write_batch(write, batch)
 
     def _close_held_keys(self) -> None:
         if self.held_keys.to_close:
@@ -444,8 +352,8 @@ class Ledger:
             case _:
                 assert_never(verb)
 
-    def _conclude(self, attempts: Sequence[Attempt], written: Collection[UUID]) -> None:
-        """Close attempts of which these were still ours; some of the others are to be cancelled."""
+    def _write_batch(self, write: Write, attempts: Sequence[Attempt]) -> None:
+        written = self._batch_writer.write(write, attempts)
         if len(written) == len(attempts):
             self._close(attempts)
             return
@@ -471,13 +379,10 @@ class Ledger:
             elif kind is Released and attempt not in missed:
                 self.released += 1
         written = [a for a in attempts if a not in missed] if missed else attempts
-        self._tell_written(written, missed)
-
-    def _tell_written(self, attempts: Sequence[Attempt], missed: Collection[Attempt] = ()) -> None:
         with left_as_it_was(self._store.connection):
             for attempt in missed:
                 self._events.refused(attempt)
-            self._events.recorded(attempts)
+            self._events.recorded(written)
 
     def _replace(self, attempt: Attempt, twin: Attempt) -> None:
         """Have a settled copy written in the place of an attempt that may still be executed."""
@@ -517,11 +422,6 @@ def _verb_of(attempt: Attempt) -> Verb:
     assert outcome is not None and not isinstance(outcome, InDoubt), "it is settled"  # noqa: S101, PT018
     verb: Verb = outcome.verb
     return verb
-
-
-def _is_plain_finish(attempt: Attempt) -> bool:
-    """Return whether it ends a run without a limit, so that no claim waits for its slot."""
-    return attempt.run.limit_name is None and _verb_of(attempt) is Verb.FINISH
 
 
 def _all_of(runs: Sequence[TaskRun]) -> set[UUID]:

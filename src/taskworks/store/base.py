@@ -49,7 +49,6 @@ class Base(ABC):
 
     can_notify = False  # whether the database can notify workers of new runs
     can_see_commits = False  # whether seeing commits costs next to nothing
-    writes_at_once = True  # whether several sessions may write at the same time
 
     # What follows SELECT to lock rows against writes, and not against one another.
     shared_lock = ""

@@ -23,7 +23,6 @@ class SQLiteStore(Store):
     """A store on SQLite, which has one write lock and no locks of rows."""
 
     can_see_commits = True
-    writes_at_once = False
     _as_is = "LIMIT -1 OFFSET 0"
 
     @contextmanager

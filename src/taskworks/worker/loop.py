@@ -1,5 +1,5 @@
 """
-The worker: claim -> submit -> wait, in one thread, which does the writing or hands it over.
+The worker: claim -> submit -> wait, in one thread that does all the writing.
 
 Its pools execute; what became of an attempt comes back through the inbox.
 """
@@ -49,7 +49,6 @@ from taskworks.models.worker import Request
 from taskworks.options.retention import retention_of
 from taskworks.recording.events import Observer, RunEvents, Subscriber
 from taskworks.recording.ledger import Ledger
-from taskworks.recording.second_writer import SecondWriter
 from taskworks.recording.subscribers import RunLog, RunSignals, ToInstruments, Watchers
 from taskworks.statistics.collector import Collector, NoCollector
 from taskworks.statistics.flushing import Flushing
@@ -164,10 +163,7 @@ class Worker:
                 self._observer,
             ]
         )
-        second_writer = None
-        if self._store.writes_at_once:
-            second_writer = SecondWriter(self._store, self._wake)
-        self._ledger = Ledger(self._store, self._events, self._wake, second_writer)
+        self._ledger = Ledger(self._store, self._events, self._wake)
         self._flushing = Flushing(
             self._store, self._collector, lambda: self.id, conf().heartbeat_interval
         )
@@ -344,7 +340,7 @@ class Worker:
         How many runs of each executor could start soon. Where none may be claimed ahead, there is
         room only once a slot is empty.
         """
-        if not self._may_begin or self._left <= 0 or self._ledger.is_behind:
+        if not self._may_begin or self._left <= 0:
             return {}
         room = self._pools.room
         if not_ahead := self._intake.not_ahead:
@@ -413,7 +409,6 @@ class Worker:
         """
         now = time.monotonic()
         if self._outage.is_on or now - self._looked_for_strays_at >= STRAY_INTERVAL:
-            self._ledger.await_second_writer()  # which has locked rows that this looks at
             self._store.release_strays(self.id, self._ledger.run_ids)
             self._looked_for_strays_at = now
             self._outage.clear()
