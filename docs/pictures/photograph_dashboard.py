@@ -83,7 +83,7 @@ def photograph_all(browser: webdriver.Chrome, dashboard: str) -> None:
     for name, listed in {"run": "runs/?state=failed", "failure": "failures/"}.items():
         pages[name] = first_in(browser, dashboard + listed)
     pages["workflow"] = first_in(browser, pages["workflows"])
-    pages["changed-run"] = f"{pages['run']}change/"
+    pages["changed-run"] = f"{pages['run']}changed/"
     for look in LOOKS:
         put_on(browser, look)
         for name, address in pages.items():

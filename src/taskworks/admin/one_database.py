@@ -99,7 +99,7 @@ def not_done(alias: str, error: DatabaseError) -> str:
     if fault_of(error) is not Fault.SILENT:
         said = _(
             "In the database %(alias)s this has failed, and nothing was done there: %(error)s "
-            "Repeat this when the cause is mended."
+            "Repeat this when the cause is fixed."
         )
     else:
         said = _(

@@ -52,7 +52,7 @@ class PauseForm(_ModelForm):
             "name": "Of the queue or the limit, or the path of the task.",
             "key": "Of a limit: one of its keys, as it is shown. If empty, all of them are paused.",
             "until": "When the pause ends by itself. If empty, when it is deleted.",
-            "reason": "For whoever wonders why nothing happens.",
+            "reason": "Shown to people who wonder why nothing happens.",
         }
         widgets = {"reason": AdminTextareaWidget}  # noqa: RUF012
 

@@ -23,12 +23,9 @@ from taskworks.signals import (
 )
 from taskworks.store import Store
 from taskworks.store.workflow_ends import Ends
+from taskworks.tracebacks import entry_of
 
-CANCELLATION = {
-    "exception_class_path": f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}",
-    "traceback": f"{TaskCancelled.__module__}.{TaskCancelled.__qualname__}: "
-    "The run was cancelled with its workflow.\n",
-}
+CANCELLATION = entry_of(TaskCancelled, "The run was cancelled with its workflow.")
 
 T = TypeVar("T")
 

@@ -116,8 +116,8 @@ def retry(
     request: Request,
 ) -> NoReturn:
     """
-    Raise Retry for another attempt at ``when``, or in so many seconds. If there have been too many,
-    raise the exception; without one, raise MaxRetriesExceededError.
+    Raise Retry for another attempt at ``when``, a time or seconds from now. If there have been too
+    many, raise the exception; without one, raise MaxRetriesExceededError.
     """
     if request.called_directly:
         raise exc or Retry(

@@ -109,5 +109,7 @@ def function_named(setting: str, path: str) -> Callable[..., Any] | None:
     except ImportError as error:
         raise ImproperlyConfigured(f"TASKWORKS[{setting!r}] names {path!r}: {error}") from error
     if not callable(found):
-        raise ImproperlyConfigured(f"TASKWORKS[{setting!r}] names {path!r}, which is no function.")
+        raise ImproperlyConfigured(
+            f"TASKWORKS[{setting!r}] names {path!r}, which is not a function."
+        )
     return found  # type: ignore[no-any-return]

@@ -26,7 +26,7 @@ class Shared(Generic[T]):
     def get(self, patience: float = FOREVER) -> T:
         """
         Return the last one, or a new one. Raise what making it raises, or TimeoutError if another
-        thread is still making it after so many seconds.
+        thread is still making it after ``patience`` seconds.
         """
         kept = self._kept.setdefault(store_alias(), _Kept(self._make, self._seconds))
         return kept.get(patience)

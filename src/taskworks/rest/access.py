@@ -85,9 +85,9 @@ class Unavailable(APIException):
 
 def _found(pk: str, read: Callable[[UUID], T | None]) -> T | None:
     """
-    Return the row with this id, from any database. Raise NotFound for what is no id, Unavailable
-    if one of several databases does not answer, which may have it. What one has answered with is an
-    error like all others.
+    Return the row with this id, from any database. Raise NotFound for what is not an id, and
+    Unavailable if one of several databases does not answer, which may have it. What one has
+    answered with is an error like all others.
     """
     try:
         id_ = UUID(pk)

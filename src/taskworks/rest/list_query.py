@@ -92,7 +92,7 @@ class FlagFilter(serializers.BooleanField):
 
 
 class DigitsFilter(serializers.IntegerField):
-    """A whole number in ASCII digits, without a sign."""
+    """An integer in ASCII digits, without a sign."""
 
     def to_internal_value(self, data: Any) -> int:
         if not (data.isascii() and data.isdigit()):

@@ -229,7 +229,7 @@ class StrictSerializer(serializers.Serializer):
         return values
 
     def why_unknown(self, name: str) -> str:
-        """Return what is wrong with a key that is no field."""
+        """Return what is wrong with a key that is not a field."""
         return "Unknown field."
 
 

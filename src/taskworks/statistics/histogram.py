@@ -107,11 +107,6 @@ class Histogram:
             within += count * min(1.0, max(0.0, place - (bucket - 1)))
         return within / total
 
-    def up_to(self, seconds: float) -> int:
-        """Return how many values are in buckets that end at ``seconds``, a bound, or before."""
-        last = round(PER_DOUBLING * math.log2(seconds))
-        return sum(count for bucket, count in self.counts.items() if bucket <= last)
-
 
 @lru_cache(maxsize=10_000)  # most are alike, and a chart reads ten thousands of them
 def _parsed(entry: str) -> tuple[int, int]:

@@ -61,7 +61,7 @@ class Batch:
         """
         Add a run. Some are stored together, at the latest when the block ends.
 
-        Raise InvalidWorkflow if it is no task, and WorkflowFinished after the block.
+        Raise InvalidWorkflow if it is not a task, and WorkflowFinished after the block.
         """
         if self._jobs is None:
             raise WorkflowFinished(

@@ -81,7 +81,7 @@ After: TypeAlias = "Step | str | Iterable[Step | str] | None"
 
 
 def call_of(place: str, task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskCall:
-    """Return a task and its arguments; raise InvalidWorkflow if it is no task."""
+    """Return a task and its arguments; raise InvalidWorkflow if it is not a task."""
     if isinstance(task, TaskCall):
         if args or kwargs:
             raise InvalidWorkflow(

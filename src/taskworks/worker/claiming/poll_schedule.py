@@ -133,7 +133,7 @@ class PollSchedule:
         return min(self._pause * 2, self._longest_pause(quiet=now - self._worked_at))
 
     def _longest_pause(self, *, quiet: float) -> float:
-        """Return the longest pause after so many seconds without work."""
+        """Return the longest pause after ``quiet`` seconds without work."""
         if quiet >= ACTIVE_FOR:
             return self._interval
         share = min(quiet * QUIET_SHARE, QUIET_POLL_INTERVAL)

@@ -103,7 +103,7 @@ class RedisListener(BackgroundThread):
         return False
 
     def _take_in(self, data: bytes) -> None:
-        """Heed what Taskworks has sent; anybody else may send anything."""
+        """Act on what Taskworks has sent; anybody else may send anything."""
         if len(data) > LONGEST_PAYLOAD:
             return
         payload = data.decode(errors="replace")

@@ -89,7 +89,7 @@ class Orders:
         return guard.attach(self._child, number)
 
     def recall(self, silent_for: float = 0.0) -> None:
-        """Have what has not begun given back, if the child has said nothing for so many seconds."""
+        """Have what has not begun given back, if the child was silent for this long, in seconds."""
         if self._may_recall and time.monotonic() - self._heard_at >= silent_for:
             self._may_recall = False
             self._child.send(OrdersRecalled())

@@ -143,7 +143,7 @@ class ClaimAhead:
         return self._median < BRIEF
 
     def note(self, durations: Iterable[float]) -> None:
-        """Note attempts that have taken so many seconds."""
+        """Note how many seconds attempts have taken."""
         for duration in durations:
             if self._mean == math.inf:
                 self._mean = duration
