@@ -148,7 +148,7 @@ class Worker:
         self._watchers, self._followers = Watchers(self._store), Followers(self._store)
         self._parked = ParkedRuns(self._store)
         self._ended_members = EndedMembers(self._store)
-        self._freed_slots = FreedSlots(self._store, self._limit_has_slots)
+        self._freed_slots = FreedSlots(self._store, self._limit_has_slots, self._limit_is_shared)
         self._events = RunEvents(
             [
                 self._watchers,
@@ -317,6 +317,9 @@ class Worker:
 
     def _limit_has_slots(self, limit: str) -> bool:
         return self._intake.has_slots(limit)
+
+    def _limit_is_shared(self, limit: str) -> bool:
+        return self._intake.is_shared(limit)
 
     def _claim_and_submit(self) -> None:
         """Claim what can start soon, and submit it. Slots that are left then are for others."""

@@ -19,11 +19,12 @@ from taskworks.execution import Attempt
 from taskworks.models import Limit, TaskRun
 from taskworks.models import Worker as WorkerRow
 from taskworks.options.limits import _in_code as declared_in_code
-from taskworks.store import store
+from taskworks.store import Store, store
 from taskworks.store.limiting import Line
 from taskworks.store.paused import NOTHING
 from taskworks.worker import Queues, Sizes, Worker
 from taskworks.worker.claiming import NoWakeUps, alternation
+from taskworks.worker.claiming import intake as intake_module
 from taskworks.worker.claiming import limited as module
 from taskworks.worker.claiming.intake import Intake
 from taskworks.worker.claiming.limited import LimitedRuns
@@ -335,23 +336,104 @@ def test_who_stops_tells_the_others_of_the_slots_it_frees_at_last(
     wait_until_executed(*waiting, *held)
 
 
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows each time that the other workers are told of something."""
+    told: list[str] = []
+    monkeypatch.setattr(type(store()), "_tell", lambda self, payload: told.append(payload))
+    return told
+
+
+@pytest.fixture
+def default_intake() -> Intake:
+    limits.synchronize()
+    return Intake(store(), "default", Queues(("default",)), RARELY, NoWakeUps())
+
+
+FOUR = {"thread": 4}
+
+
 @pytest.mark.parametrize(("lanes", "tells"), [("ab", False), ("abab", False), ("aa", True)])
 def test_who_takes_a_slot_again_need_not_tell_of_it(
-    worker: UUID, monkeypatch: pytest.MonkeyPatch, lanes: str, tells: bool
+    worker: UUID, told: list[str], lanes: str, tells: bool
 ) -> None:
     limits.synchronize()
     imports(a=2, b=2)
     line = Line("intake", "default", ("default",), "thread")
     of_lane = {run.lane: run for run in store().claim_limited(worker, line, 4).runs}
     by_name = {name: of_lane[lane] for name, lane in zip("ab", sorted(of_lane), strict=True)}
-    told: list[int] = []
-    monkeypatch.setattr(type(store()), "notify_workers", lambda self: told.append(1))
     freed = FreedSlots(store())
+    told.clear()
     freed.recorded([Attempt(run, "of a test") for run in by_name.values()])
     freed.note_claimed([by_name[name] for name in lanes])
     freed.tell_others()
     freed.tell_others()
-    assert len(told) == tells
+    assert len(told) == (tells and store().can_notify)
+
+
+def test_others_are_told_of_a_slot_first_if_runs_wait_for_it_that_only_they_take(
+    default_intake: Intake, worker: UUID, told: list[str]
+) -> None:
+    imports(a=4)
+    runs = default_intake.claim(worker, FOUR, None)
+    assert not default_intake.is_shared("intake")
+    for other in ({"queue_name": "mail"}, {"executor": "process"}):
+        waiting = TaskRun.objects.filter(id=limited.import_file.enqueue("a").id)
+        waiting.update(**other)
+        default_intake.wake()
+        default_intake.claim(worker, FOUR, None)
+        assert default_intake.is_shared("intake")
+        told.clear()
+        freed = FreedSlots(store(), is_shared=default_intake.is_shared)
+        freed.recorded([Attempt(runs[0], "of a test")])
+        assert len(told) == store().can_notify
+        waiting.delete()
+    default_intake.wake()
+    default_intake.claim(worker, FOUR, None)
+    assert not default_intake.is_shared("intake")
+
+
+def freed_one(intake: Intake, runs: list[TaskRun]) -> None:
+    """End the first of these claimed runs."""
+    TaskRun.objects.filter(id=runs.pop(0).id).update(state="successful")
+    intake.look_for_limited()
+
+
+def test_a_free_slot_is_claimed_for_before_a_survey_and_one_follows(
+    default_intake: Intake, worker: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imports(a=5)
+    runs = default_intake.claim(worker, FOUR, None)
+    assert len(runs) == 2
+    freed_one(default_intake, runs)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store()), "outlook", None)
+        [run] = default_intake.claim(worker, FOUR, None)
+    assert run.lane == runs[0].lane
+    tasks.noop.enqueue()  # of which nobody tells this worker
+    freed_one(default_intake, runs)
+    assert {run.limit_name for run in default_intake.claim(worker, FOUR, None)} == {None, "intake"}
+
+
+def test_a_pause_during_a_claim_for_a_free_slot_is_heeded(
+    default_intake: Intake, worker: UUID, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    """The claim has to wait for another session."""
+    imports(a=5)
+    monkeypatch.setattr(intake_module, "time", clock)
+    runs = default_intake.claim(worker, FOUR, None)
+    claim = Store.claim_limited
+
+    def claim_late(self: Store, *given: Any) -> Any:
+        claimed = claim(self, *given)
+        pause("default")
+        clock.now += 1
+        return claimed
+
+    monkeypatch.setattr(type(store()), "claim_limited", claim_late)
+    freed_one(default_intake, runs)
+    [run] = default_intake.claim(worker, FOUR, None)
+    assert default_intake.held_up(run) is not None
 
 
 def test_a_full_lane_holds_up_no_other_and_nothing_else(

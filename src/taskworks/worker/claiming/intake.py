@@ -51,7 +51,8 @@ class Intake:
         self._resumed: set[UUID] = set()  # pauses of tasks
         self._known_at = self._next_survey = 0.0
         self._must_survey = True  # before any claim: there is news that names no queue
-        self._has_new_pause = self._has_new_limited = self._has_free_slot = False
+        self._has_new_pause = self._has_new_limited = False
+        self._has_free_slot = self._has_skipped_survey = False
 
     def room_due(self, room: Mapping[str, int]) -> dict[str, int]:
         """Return the part of the room to claim for now."""
@@ -133,6 +134,10 @@ class Intake:
         """Return whether a run of a limit that has ended may make room for another one."""
         return self._limited.has_slots(limit)
 
+    def is_shared(self, limit: str) -> bool:
+        """Return whether runs of a limit may wait for others, or for another executor."""
+        return self._limited.is_shared(limit)
+
     def take_openings(self) -> bool:
         """Look at once for runs that a rate or a hold has come to allow; return whether it has."""
         has_opened = self._limited.take_openings()
@@ -143,8 +148,12 @@ class Intake:
     def look_for_limited(self) -> None:
         """Look at once for runs with a limit: it may have a free slot."""
         self._limited.note_free_slot()
-        if self._limited.wanted:
-            self._has_free_slot = True
+        if not self._limited.wanted:
+            return
+        self._has_free_slot = True
+        if self._limited.has_shared:  # others have been told, and are to have a chance
+            self._poll_schedule.look_again_in(0)
+        else:
             self._poll_schedule.look_now()
 
     def wake(self) -> None:
@@ -213,18 +222,25 @@ class Intake:
         self, worker: UUID, room: Mapping[str, int], empty: Mapping[str, int], most: int
     ) -> list[TaskRun]:
         """
-        If a slot of a limit has become free, claim for it of what is known to wait; a survey comes
-        after that.
+        If a slot of a limit has become free, claim for it of what is known to wait. A survey comes
+        after that, at the latest with the next claim.
         """
         has_free_slot, self._has_free_slot = self._has_free_slot, False
-        if not has_free_slot or self._ready_queues or self._must_survey or self.is_outdated:
+        if not has_free_slot or self._has_skipped_survey or not self._knows_only_limited:
             return []
         runs = self._claim_limited(worker, room, empty, most)
         if runs:
+            self._has_skipped_survey = True
             self._poll_schedule.look_again_in(0)
-        else:
-            self._limited.must_look_again()
+            self._heed_new_pauses()
         return runs
+
+    @property
+    def _knows_only_limited(self) -> bool:
+        """True if all that was ready a moment ago has a limit, and is for one executor here."""
+        is_new = not self._must_survey and not self.is_outdated
+        are_all = not self._ready_queues and self._turn.is_whole
+        return is_new and are_all and not self._limited.has_shared
 
     def _claim(
         self,
@@ -234,6 +250,7 @@ class Intake:
         most: int,
         cursor: ClaimCursor | None,
     ) -> list[TaskRun]:
+        self._has_skipped_survey = False
         first = self._limited_first  # as it was when the room was measured
         self._survey()
         if first:
@@ -250,9 +267,14 @@ class Intake:
         self._alternation.note_others(room.keys() - first, others)
         # Those whose turn comes now take what there is room for without delay.
         self._has_new_limited = not self._limited_first <= first
-        if runs and self.is_outdated:  # the claim was held up
-            self._survey_again()
+        if runs:
+            self._heed_new_pauses()
         return runs
+
+    def _heed_new_pauses(self) -> None:
+        """Find out what was paused while a claim was held up."""
+        if self.is_outdated:
+            self._survey_again()
 
     def _claim_limited(
         self, worker: UUID, room: Mapping[str, int], empty: Mapping[str, int], most: int

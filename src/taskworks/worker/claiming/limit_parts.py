@@ -1,6 +1,7 @@
 """Of which limits a worker looks at the ready runs, if there are more than one look can take."""
 
 import random
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -24,6 +25,8 @@ class LimitParts:
         # The names found in this turn and in the last one, which are likely to be found again.
         self._found = set[LimitedName]()
         self._found_before = set[LimitedName]()
+        # The limits of the current part all of whose ready runs are for one executor here.
+        self.of_one_executor: frozenset[str] = frozenset()
 
     def read(self, takes: Callable[[str], bool]) -> list[Line]:
         """
@@ -43,6 +46,7 @@ class LimitParts:
         else:
             turn.goes_on_after = goes_on_after
         self._is_tried = False
+        self.of_one_executor = self._limits_of_one_executor(part, takes)
         return [*self._lines_of(part, takes)]
 
     @property
@@ -74,12 +78,23 @@ class LimitParts:
     ) -> Iterable[Line]:
         queues: dict[tuple[str, str], list[str]] = {}
         for name in names:
-            is_ours = name.backend == self._backend and takes(name.queue)
-            if is_ours and name.executor in LANES:  # somebody may have written another one
+            # Somebody may have written another executor.
+            if self._is_ours(name, takes) and name.executor in LANES:
                 queues.setdefault((name.limit, name.executor), []).append(name.queue)
         for (limit, executor), names_of_queues in queues.items():
             some = random.sample(names_of_queues, min(len(names_of_queues), self._store.max_queues))
             yield Line(limit, self._backend, tuple(some), executor)
+
+    def _limits_of_one_executor(
+        self, names: Iterable[LimitedName], takes: Callable[[str], bool]
+    ) -> frozenset[str]:
+        found = defaultdict[str, set[str | None]](set)
+        for name in names:
+            found[name.limit].add(name.executor if self._is_ours(name, takes) else None)
+        return frozenset(limit for limit, one in found.items() if len(one) == 1 and None not in one)
+
+    def _is_ours(self, name: LimitedName, takes: Callable[[str], bool]) -> bool:
+        return name.backend == self._backend and takes(name.queue)
 
 
 def part_of(names: Sequence[LimitedName]) -> tuple[Sequence[LimitedName], LimitedName | None]:

@@ -85,10 +85,6 @@ class LimitedRuns:
         self._parts.note_news()
         self._want_all()
 
-    def must_look_again(self) -> None:
-        """Let the next survey look for limits, whatever claims have found."""
-        self._next_survey = 0.0
-
     def _want_all(self) -> None:
         self._done.clear()
         of_lines = (line.executor for line in self._lines)
@@ -103,6 +99,15 @@ class LimitedRuns:
     def has_slots(self, limit: str) -> bool:
         """Return whether a run of a limit that has ended may make room for another one."""
         return self._slots.has(limit)
+
+    def is_shared(self, limit: str) -> bool:
+        """Return whether runs of a limit may wait for others, or for another executor."""
+        return limit not in self._parts.of_one_executor
+
+    @property
+    def has_shared(self) -> bool:
+        """True if that is so for one of the limits from which a claim would be tried."""
+        return any(self.is_shared(line.limit) for line in self._lines_to_try)
 
     @property
     def opens_in(self) -> float:
