@@ -5,18 +5,19 @@ database takes to answer it, so each connection keeps the SQL, and only the valu
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 from taskworks.database.clock import DatabaseClock, Moment, moments_are_parameters
 
 One = UUID | int | str
 Value = One | Sequence[UUID]
 Compose = Callable[..., "QuerySet[Any, Any]"]
+Row = TypeVar("Row", bound=Model)
 
 KEPT_AS = "_taskworks_composed"  # the attribute of a connection
 MAX_KEPT = 500  # queries of a connection
@@ -41,6 +42,30 @@ def fetch(
     connection = connections[connection.alias]  # not a proxy, which all threads share
     values = tuple(value if isinstance(value, One) else _padded(value) for value in values)
     return _composed(connection, compose, values, fixed).fetch(connection, values)
+
+
+def with_now(rows: "QuerySet[Row]") -> "QuerySet[Row, tuple[Any, ...]]":
+    """Return a query for ``fetch_with_now``."""
+    return rows.values_list(*_columns_of(rows.model), DatabaseClock())
+
+
+def fetch_with_now(
+    connection: BaseDatabaseWrapper, model: type[Row], compose: Compose, *values: Value
+) -> list[Row]:
+    """
+    Return the rows of ``compose(*values)``, a query made by ``with_now``. Each has the database's
+    time as ``now``.
+    """
+    rows, names = list[Row](), _columns_of(model)
+    for *columns, now in fetch(connection, compose, *values):
+        row = model.from_db(connection.alias, names, columns)
+        row.now = now  # type: ignore[attr-defined]
+        rows.append(row)
+    return rows
+
+
+def _columns_of(model: type[Model]) -> list[str]:
+    return [field.attname for field in model._meta.concrete_fields]
 
 
 def _padded(values: Sequence[UUID]) -> list[UUID]:

@@ -19,8 +19,7 @@ from uuid import UUID
 from django.db import models
 from django.db.models import Min
 
-from taskworks.database.clock import DatabaseClock
-from taskworks.database.composed import fetch
+from taskworks.database.composed import fetch_with_now, with_now
 from taskworks.database.transactions import writing
 from taskworks.discovery import resolve
 from taskworks.exceptions import InvalidTask, TaskNotFound
@@ -36,7 +35,6 @@ from taskworks.store.paused import Paused
 from taskworks.store.rating import Meter, OpenLane, Rating
 
 FIRST = ""  # before every lane
-COLUMNS = [field.attname for field in Limit._meta.concrete_fields]
 
 
 class Line(NamedTuple):
@@ -202,11 +200,8 @@ class Limiting(LimitedNames, Rating):
         return limit
 
     def _locked_if_free(self, name: str) -> Limit | None:
-        for *columns, now in fetch(self.connection, _limit_and_now, name):
-            limit = Limit.from_db(self.alias, COLUMNS, columns)
-            limit.now = now  # type: ignore[attr-defined]
-            return limit
-        return None
+        found = fetch_with_now(self.connection, Limit, _if_free, name)
+        return found[0] if found else None
 
     def _learns_of(self, name: str) -> bool:
         """
@@ -391,9 +386,8 @@ def last_in_turn(lanes: Sequence[str], taken: Counter[str | None]) -> str | None
     return next((lane for lane in reversed(lanes) if taken[lane] == most), None)
 
 
-def _limit_and_now(name: str) -> "models.QuerySet[Limit, Any]":
-    free = Limit.objects.select_for_update(skip_locked=True).filter(name=name)
-    return free.values_list(*COLUMNS, DatabaseClock())
+def _if_free(name: str) -> "models.QuerySet[Limit, Any]":
+    return with_now(Limit.objects.select_for_update(skip_locked=True).filter(name=name))
 
 
 def _columns_as_here(name: str) -> dict[str, Any]:

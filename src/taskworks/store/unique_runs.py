@@ -16,7 +16,7 @@ from django.db.models import Case, Q, QuerySet, Value, When
 
 from taskworks.chunks import in_chunks
 from taskworks.database.clock import DatabaseClock, as_aware, later
-from taskworks.database.composed import fetch
+from taskworks.database.composed import fetch, fetch_with_now, with_now
 from taskworks.database.fields import decoded
 from taskworks.database.notifications import NOTIFY_IF_DUE_WITHIN
 from taskworks.database.transactions import writing
@@ -41,7 +41,6 @@ from taskworks.store.new_runs import NewRuns
 KEYS_PER_STATEMENT = 200  # with up to four variables each; SQLite may allow only 999
 # How long after a run has become ready an enqueue waits for another transaction that has locked it.
 MAX_PATIENCE = timedelta(seconds=60)
-COLUMNS = [field.attname for field in TaskRun._meta.concrete_fields]
 # The columns in which all runs with a key are alike.
 ALIKE = ("backend", "task_path")
 TIMES_WHEN_STORED = ("run_after", "enqueued_at", "available_at", "expires_at", "state")
@@ -236,22 +235,14 @@ class UniqueRuns(Cancelling):
         run_of = dict(fetch(self.connection, _runs_of, keys))
         ids = {*run_of.values()}
         locked = self._hold_back(ids, unique) if unique.holds_back else set()
-        runs = self._read_now(ids)
+        rows = fetch_with_now(self.connection, TaskRun, _by_ids, [*ids])
+        runs = {run.id: run for run in rows}
         holding = {
             key: run
             for key, run_id in run_of.items()
             if (run := runs.get(run_id)) and _is_held(run, unique, is_locked=run_id in locked)
         }
         return _Found(run_of, holding, locked)
-
-    def _read_now(self, ids: Collection[UUID]) -> dict[UUID, TaskRun]:
-        """Return these runs, each with the database's time as ``now``."""
-        runs = {}
-        for *columns, now in fetch(self.connection, _rows_and_now, [*ids]):
-            run = TaskRun.from_db(self.alias, COLUMNS, columns)
-            run.now = now  # type: ignore[attr-defined] # see _now
-            runs[run.id] = run
-        return runs
 
     def _hold_back(self, ids: Collection[UUID], unique: Unique) -> set[UUID]:
         """
@@ -338,8 +329,8 @@ def _runs_of(keys: Sequence[UUID]) -> "QuerySet[UniqueKey, tuple[UUID, UUID]]":
     return UniqueKey.objects.filter(key__in=keys).values_list("key", "run")
 
 
-def _rows_and_now(ids: Sequence[UUID]) -> "QuerySet[TaskRun, Any]":
-    return TaskRun.objects.filter(id__in=ids).values_list(*COLUMNS, DatabaseClock())
+def _by_ids(ids: Sequence[UUID]) -> "QuerySet[TaskRun, Any]":
+    return with_now(TaskRun.objects.filter(id__in=ids))
 
 
 class _SomeAreLeft(Exception):  # noqa: N818 - does not leave this module
