@@ -13,6 +13,7 @@ from django.db import connection
 from taskworks.models import Duty, Statistic, TaskRun
 from taskworks.models.statistic import EVER, HOUR, MINUTE, OF_SERIES, TEN_MINUTES
 from taskworks.statistics import reading
+from taskworks.statistics.places import MAX_SERIES
 from taskworks.statistics.rebuild import rebuild
 from taskworks.statistics.tally import FINISHED
 from taskworks.store import Store
@@ -59,6 +60,27 @@ def test_finished_totals_are_those_of_the_record(store: Store, settings: Any) ->
     assert {*sums(store).values()} == {3}
     assert rebuild(store) == (6, 0)
     assert finished(store) == recorded()
+
+
+def test_what_its_period_does_not_tell_apart_is_added_once(
+    store: Store, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.TASKWORKS = {**settings.TASKWORKS, "STATISTICS": False}
+    for seconds in MAX_SERIES:
+        monkeypatch.setitem(MAX_SERIES, seconds, 2)
+    finish_some(store)
+    runs = TaskRun.objects.finished().count()
+    for number, run in enumerate(TaskRun.objects.all()):
+        TaskRun.objects.filter(id=run.id).update(queue_name=f"queue {number}")
+    assert rebuild(store) == (runs, runs)
+    assert finished(store) == recorded()
+    of_everything = sums(store)
+    assert rebuild(store) == (runs, 0)
+    assert finished(store) == recorded()
+    assert sums(store) == of_everything
+    for seconds in (EVER, MINUTE, TEN_MINUTES, HOUR):
+        rows = Statistic.objects.filter(seconds=seconds, level=OF_SERIES)
+        assert sum(row.successful for row in rows) == recorded()["successful"]
 
 
 def test_what_a_killed_worker_had_not_written_is_added_and_the_rest_is_not_twice(

@@ -1,8 +1,9 @@
 """Rebuilds statistics from the record: what killed workers have lost, and much else."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
+from uuid import UUID
 
 from taskworks.chunks import in_chunks
 from taskworks.models import RunState, Statistic, TaskRun
@@ -48,15 +49,54 @@ def rebuild(store: Store) -> Rebuilt:
     with _held(store):
         while compact_within(store, CHUNK, before):
             pass
-    added = 0
+    added, without_row = 0, list[Place]()
     for places in in_chunks(sorted(recorded), CHUNK):
         with _held(store):
-            missing = _missing(store, {place: recorded[place] for place in places})
-            totals = [tally for place, tally in missing.items() if place.seconds == EVER]
-            added += sum(tally.finished for tally in totals)  # before more is added to them
-            if missing:
-                merge(store, with_wider(missing))
+            rows = _rows(store, places)
+            without_row += [place for place in places if place.id not in rows]
+            with_row = {place: recorded[place] for place in places if place.id in rows}
+            added += _add(store, _missing(with_row, rows))
+    for of_others in in_chunks(_by_others(without_row), CHUNK):
+        with _held(store):
+            rows = _rows(store, [others for others, _ in of_others])
+            told: dict[Place, Tally] = {}
+            for others, places in of_others:
+                told |= _as_stored(others, {place: recorded[place] for place in places}, rows)
+            added += _add(store, _missing(told, rows))
     return Rebuilt(read, added)
+
+
+def _rows(store: Store, places: Iterable[Place]) -> dict[UUID, Statistic]:
+    return Statistic.objects.using(store.alias).in_bulk([place.id for place in places])
+
+
+def _by_others(places: Iterable[Place]) -> list[tuple[Place, list[Place]]]:
+    """Return these places by the row that has what their periods do not tell apart."""
+    grouped: dict[Place, list[Place]] = defaultdict(list)
+    for place in places:
+        grouped[place.of_others].append(place)
+    return [*grouped.items()]
+
+
+def _as_stored(
+    others: Place, recorded: Mapping[Place, Tally], rows: Mapping[UUID, Statistic]
+) -> Mapping[Place, Tally]:
+    """Return what has no row of its own, as one if its period does not tell it apart."""
+    if others.id not in rows:
+        return recorded
+    together = Tally()
+    for tally in recorded.values():
+        together.add(tally)
+    return {others: together}
+
+
+def _add(store: Store, missing: Mapping[Place, Tally]) -> int:
+    """Add to rows; return how many finished runs that is, by the totals."""
+    totals = [tally for place, tally in missing.items() if place.seconds == EVER]
+    added = sum(tally.finished for tally in totals)  # before more is added to them
+    if missing:
+        merge(store, with_wider(missing))
+    return added
 
 
 class _held:  # noqa: N801 - reads as a function
@@ -120,9 +160,8 @@ def _tally(run: TaskRun) -> Tally:
     return tally
 
 
-def _missing(store: Store, recorded: dict[Place, Tally]) -> dict[Place, Tally]:
+def _missing(recorded: Mapping[Place, Tally], rows: Mapping[UUID, Statistic]) -> dict[Place, Tally]:
     """Return what is to be added to rows, so that none of them has less than the record."""
-    rows = Statistic.objects.using(store.alias).in_bulk([place.id for place in recorded])
     missing = {}
     for place, tally in recorded.items():
         more = tally
