@@ -36,7 +36,7 @@ def main(*databases: str) -> int:
 
 
 def _run_its_own(*databases: str) -> int:
-    # At full length some take longer than a test may take otherwise; they do not wait for ever.
+    # At full length some take longer than a test may take otherwise; they do not wait forever.
     pytest_args = ["-rs", "-o", "timeout=1800"]
     command = [sys.executable, "-m", "tests.on_every_database", *databases, "--", *pytest_args]
     return subprocess.run([*command, *OF_THE_ENGINE], check=False).returncode

@@ -73,6 +73,9 @@ def test_what_is_not_ours_is_left_alone(fork: Fork, tmp_path: Path) -> None:
     (others / "file").touch()
     new = tmp_path / f"{PREFIX}new"  # its process has not locked it yet
     new.mkdir()
+    old = tmp_path / f"{PREFIX}old"  # its process was killed before it had
+    old.mkdir()
+    os.utime(old, (0, 0))
     link = tmp_path / f"{PREFIX}link"
     link.symlink_to(others)
     file = tmp_path / f"{PREFIX}file"

@@ -106,7 +106,8 @@ def test_pages_of_a_process_share_a_snapshot(
 def test_twenty_tabs_ask_for_little_more_than_one(
     root: Client, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for shared in (snapshot._shared, problems_shown._findings, *history._shared.values()):
+    of_history = (history._of_queues, *history._shared.values())
+    for shared in (snapshot._shared, problems_shown._findings, *of_history):
         monkeypatch.setattr(shared, "_seconds", 600.0)  # as fast as they would be asked
     monkeypatch.setattr(queue_lines._depths, "_seconds", 600.0)
     asked = []
@@ -205,6 +206,21 @@ def test_charts_of_a_queue_are_those_of_its_backend() -> None:
     assert successful(queue="default", backend="default", task="a.b") == 1
     assert successful(task="a.b") == 13
     assert successful(task="a.d") == 0
+
+
+def test_charts_are_drawn_also_if_the_tasks_cannot_be_compared(
+    root: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busiest(*_: Any) -> None:
+        raise reading.TooManyRows("There are too many tasks.")
+
+    count(1, successful=5)
+    drawn = text_of(root.get(place("overview"))).count("<svg")
+    forget_everything()
+    monkeypatch.setattr(reading, "busiest", busiest)
+    text = text_of(root.get(place("overview")))
+    assert text.count("There are too many tasks.") == 1
+    assert text.count("<svg") == drawn > 0
 
 
 def test_a_week_of_very_many_tasks_is_drawn(

@@ -7,9 +7,11 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from taskworks import real_time as time
 from taskworks.celery_worker.forking import keep_apart
 
 PREFIX = "taskworks-celery-"
+NEW_FOR = 60.0  # seconds in which a process locks the folder that it has made
 
 
 class HeldFolder:
@@ -37,7 +39,7 @@ class HeldFolder:
         self.close()
 
     def close(self) -> None:
-        """Have this process no longer hold it."""
+        """Let go of it, so that another process may delete it."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
@@ -53,8 +55,10 @@ def _delete_if_nobody_holds(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_new = not os.listdir(descriptor)  # its process is about to lock it
-        if not is_new and os.fstat(descriptor).st_uid == os.geteuid():
+        found = os.fstat(descriptor)
+        # If it is empty, its process may be about to lock it.
+        is_new = not os.listdir(descriptor) and time.time() - found.st_mtime < NEW_FOR
+        if not is_new and found.st_uid == os.geteuid():
             shutil.rmtree(folder)
     finally:
         os.close(descriptor)

@@ -90,14 +90,12 @@ class History(Periods):
         super().__init__(window)
         self.marks: Sequence[Mark] = ()
         self.gauges: Sequence[GaugePoint] = ()
-        self.tasks: Sequence[Busiest] = ()
         read_all = _read(self._read_all)
         self._counted = {ABOUT_ALL: Counted(read_all.value or {}, read_all.problem)}
-
-    @property
-    def problem(self) -> str:
-        """Why it is not known what was counted of all runs, in a sentence; "" if it is."""
-        return self.counted().problem
+        # By itself: it reads each task's rows, and a chart those of everything.
+        busiest = _read(lambda: reading.busiest(store(), window.duration, MOST_TASKS))
+        self.tasks: Sequence[Busiest] = busiest.value or ()
+        self.problem_of_tasks = busiest.problem  # why it is not known, in a sentence
 
     def counted(self, about: About = ABOUT_ALL) -> Counted:
         """Return what was counted of all queues and tasks, or of one."""
@@ -113,7 +111,6 @@ class History(Periods):
         duration = self.window.duration
         self.marks = marks.marks(store(), duration)
         self.gauges = gauges.gauges(store(), duration)
-        self.tasks = reading.busiest(store(), duration, MOST_TASKS)
         return self._tallies_of(ABOUT_ALL)
 
     def _tallies_of(self, about: About) -> dict[datetime, Tally]:

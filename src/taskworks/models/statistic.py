@@ -7,7 +7,8 @@ from taskworks.database.fields import NameField
 
 OTHERS = "(others)"  # in place of the names of what is not told apart
 EVER, TEN_SECONDS, MINUTE, TEN_MINUTES, HOUR = 0, 10, 60, 600, 3600
-# What a row is about: a task in a queue, a queue, or everything. All periods have all three.
+# What a row is about: a task in a queue, a queue, or everything. The totals of all time have tasks
+# alone; all other periods have all three, so who adds up rows chooses one.
 OF_SERIES, OF_QUEUE, OF_EVERYTHING = 0, 1, 2
 
 # How many attempts, or runs, had which outcome. Each has a column.
