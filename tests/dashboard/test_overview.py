@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from taskworks.dashboard import history, problems_shown, queue_lines, snapshot
+from taskworks.dashboard import history, shared, snapshot
 from taskworks.dashboard.history import About
 from taskworks.models import Mark, Statistic, TaskRun, Worker
 from taskworks.models.statistic import HOUR, MINUTE
@@ -106,10 +106,7 @@ def test_pages_of_a_process_share_a_snapshot(
 def test_twenty_tabs_ask_for_little_more_than_one(
     root: Client, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    of_history = (history._of_queues, *history._shared.values())
-    for shared in (snapshot._shared, problems_shown._findings, *of_history):
-        monkeypatch.setattr(shared, "_seconds", 600.0)  # as fast as they would be asked
-    monkeypatch.setattr(queue_lines._depths, "_seconds", 600.0)
+    monkeypatch.setattr(shared, "_age", lambda made: 0.0)  # as fast as they would be asked
     asked = []
     for _ in range(20):
         with CaptureQueriesContext(connection) as captured:
