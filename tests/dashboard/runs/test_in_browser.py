@@ -1,9 +1,11 @@
 """The pages of runs in a browser: what went wrong at night is found and retried in few clicks."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -25,10 +27,17 @@ class Clicks:
         self.browser, self.count = browser, 0
 
     def on(self, selector: str, text: str = "") -> None:
-        found = self.browser.find_elements(By.CSS_SELECTOR, selector)
-        [first, *_] = [one for one in found if text in one.text]
-        first.click()
+        wait_for(lambda: self._is_clicked(selector, text), f"{selector} {text!r} is clicked on")
         self.count += 1
+
+    def _is_clicked(self, selector: str, text: str) -> bool:
+        """Click on the first one, unless a refresh is just replacing it."""
+        with suppress(StaleElementReferenceException):
+            for one in self.browser.find_elements(By.CSS_SELECTOR, selector):
+                if text in one.text:
+                    one.click()
+                    return True
+        return False
 
 
 def said_on(browser: webdriver.Chrome) -> str:
