@@ -70,7 +70,7 @@ def latency(options: Options) -> bool:
     plain = partial(site, options.broker, system="celery-without-results")
     with _both(plain, options) as (usual, ours):
         for one in (usual, ours):  # warm up
-            one.drained_of_backlog(tasks)
+            one.drained_of_backlog(DRAINED)
         pairs = in_pairs(lambda: _waited(usual, tasks), lambda: _waited(ours, tasks), options.pairs)
     later = interval([(pair.measured.wall - pair.usual.wall) / 1e3 for pair in pairs])
     print(
