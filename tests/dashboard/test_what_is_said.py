@@ -50,7 +50,8 @@ def test_what_could_not_be_read_is_not_zero(
     for name in ("survey", "held"):
         monkeypatch.setattr(Store, name, too_long)
     monkeypatch.setattr(snapshot.Snapshot, "_workers", too_long)
-    monkeypatch.setattr(reading, "series", too_long)
+    for name in ("series", "busiest"):
+        monkeypatch.setattr(reading, name, too_long)
     monkeypatch.setattr(overview, "problems", lambda request: [])  # they have tests of their own
     monkeypatch.setattr(overview, "unknown", list)
 
@@ -79,7 +80,7 @@ def test_what_is_capped_says_so(
 
 def test_runs_that_wait_are_not_nothing(root: Client, make_run: MakeRun, worker: Worker) -> None:
     make_run()
-    assert history.history("1h").problem == ""
+    assert history.history("1h").counted().problem == ""
     assert "nothing waits" not in cell_of(
         row_of(text_of(root.get(place("queues"))), "default"), "State"
     )
