@@ -4,7 +4,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,7 @@ from taskworks.models import Bucket, Limit, TaskRun
 from taskworks.options.rates import Rate, rate_of
 from taskworks.store import Store
 from taskworks.store.limiting import LimitedClaim, Line
-from taskworks.store.rating import ALL, bucket_key
+from taskworks.store.rating import ALL, Meter, bucket_key
 from taskworks.testing import clock as moving_clock
 from taskworks.testing.moving_clock import Clock
 from tests.connections import begin_elsewhere, held_elsewhere
@@ -575,3 +575,16 @@ def test_a_bucket_that_a_claim_has_locked_is_not_waited_for(
 def test_the_bucket_of_all_is_no_key_s() -> None:
     assert bucket_key("a", ALL) != bucket_key("a", "(all)")
     assert bucket_key("a", "b") != bucket_key("b", "a")
+
+
+def test_a_claim_that_took_all_expects_more_if_there_are_new_places_by_now() -> None:
+    """Its statements took so long that one has come since it looked."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    limit = Limit(name="api", rate="100/s", burst=10, declared={"rate": "100/s"})
+    for took, has_new_ones in ((timedelta(milliseconds=15), True), (timedelta(), False)):
+        meter = Meter(limit, now)
+        meter.note([("a", now + timedelta(milliseconds=80), None)])
+        assert meter.room("a") == 2
+        meter.take([TaskRun(lane="a", claimed_at=now + took) for _ in range(2)])
+        assert (meter.opens_in == 0) == has_new_ones
+        assert meter.opens_in < 1

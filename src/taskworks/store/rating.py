@@ -93,19 +93,21 @@ class Meter:
             return
         at = runs[0].claimed_at
         assert at is not None, "it is claimed"  # noqa: S101
-        self._now = at
-        if self._rate:
-            for lane, number in Counter(run.lane or ALL for run in runs).items():
-                self._move_on(lane, self._rate, number, at)
-        if self._total_rate:
-            self._move_on(ALL, self._total_rate, len(runs), at)
+        taken = Counter(run.lane or ALL for run in runs) if self._rate else Counter[str]()
+        uses = [(lane, self._rate, number) for lane, number in taken.items()]
+        uses.append((ALL, self._total_rate, len(runs)))
+        found_by, self._now = self._now, at
+        for lane, rate, number in uses:
+            if rate:
+                is_all = number >= rate.room(self._left(lane, found_by))
+                self._move_on(lane, rate, number, is_all=is_all)
 
     def changes(self) -> dict[str, datetime | None]:
         """Return the lanes whose buckets have changed, and when they are full now."""
         return {lane: self._full_at[lane] for lane in self._changed}
 
     def _room(self, lane: str, rate: Rate) -> int:
-        left = self._left(lane)
+        left = self._left(lane, self._now)
         if left > rate.time_to_fill:
             # The clock was set back, or the rate was changed. It cannot be emptier than empty.
             left = rate.time_to_fill
@@ -115,21 +117,24 @@ class Meter:
             self._expect(rate.look_in(left))
         return room
 
-    def _move_on(self, lane: str, rate: Rate, number: int, at: datetime) -> None:
-        full_at = self._full_at.get(lane)
+    def _move_on(self, lane: str, rate: Rate, number: int, *, is_all: bool) -> None:
+        """Use the places of a number of runs, which may be all that there were."""
+        full_at, at = self._full_at.get(lane), self._now
         begin = at if full_at is None or full_at < at else full_at
         self._set(lane, later(begin, rate.time_for(number)))
-        if rate.room(left := self._left(lane)) == 0:
+        if rate.room(left := self._left(lane, at)) == 0:
             self._expect(rate.look_in(left))
+        elif is_all:  # there are new ones since these were found
+            self._expect(0.0)
 
     def _set(self, lane: str, full_at: datetime) -> None:
         self._full_at[lane] = full_at
         self._changed.add(lane)
 
-    def _left(self, lane: str) -> timedelta:
-        """Return how long it takes until the bucket is full."""
+    def _left(self, lane: str, at: datetime) -> timedelta:
+        """Return how long it takes from a moment on until the bucket is full."""
         full_at = self._full_at.get(lane)
-        return timedelta() if full_at is None else as_aware(full_at) - as_aware(self._now)
+        return timedelta() if full_at is None else as_aware(full_at) - as_aware(at)
 
     def _held_for(self, lane: str) -> float:
         """Return for how many seconds the lane is held; 0 if it is not."""

@@ -436,6 +436,17 @@ def test_a_pause_during_a_claim_for_a_free_slot_is_heeded(
     assert default_intake.held_up(run) is not None
 
 
+def test_after_an_opening_that_gave_all_that_was_asked_for_there_may_be_more(worker: UUID) -> None:
+    """Other lines of this executor were found to have no more before it."""
+    limits.synchronize()
+    imports(a=1, b=1, c=1)
+    limited_runs, one = LimitedRuns(store(), "default"), {"thread": 1}
+    limited_runs.survey(lambda queue: True, has_limited=True, paused=NOTHING)
+    limited_runs._again, limited_runs._done = [*limited_runs._lines], {"thread"}
+    for _ in range(3):
+        assert len(limited_runs.claim(worker, one, one, 1, NOTHING)) == 1
+
+
 def test_a_full_lane_holds_up_no_other_and_nothing_else(
     start_worker: StartWorker, gates: dict[str, threading.Event]
 ) -> None:

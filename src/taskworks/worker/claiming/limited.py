@@ -159,6 +159,7 @@ class LimitedRuns:
         self._again = held_up + again
         self.held_back = self.held_back - room.keys() | demand.short & held_back
         short = demand.short - held_back
+        self._done -= room.keys() - short  # of what gave all that it was asked there may be more
         self._note_claim(room, set() if has_more else short)
         has_more |= self._parts.may_have_more(short)
         is_held_up = any(line.executor in short for line in held_up)
