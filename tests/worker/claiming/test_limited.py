@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from taskworks import TaskResult
 from taskworks.actions import limits
 from taskworks.control import pause, resume
+from taskworks.database import notifications
 from taskworks.execution import Attempt
 from taskworks.models import Limit, TaskRun
 from taskworks.models import Worker as WorkerRow
@@ -338,8 +339,9 @@ def test_who_stops_tells_the_others_of_the_slots_it_frees_at_last(
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Grows each time that the other workers are told of something."""
+    """Grows each time that the other workers are told of something, however often that is."""
     told: list[str] = []
+    monkeypatch.setattr(notifications, "NOTIFY_INTERVAL", 0.0)
     monkeypatch.setattr(type(store()), "_tell", lambda self, payload: told.append(payload))
     return told
 
