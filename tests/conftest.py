@@ -2,7 +2,9 @@
 
 import gc
 import math
+import signal
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
 from taskworks.database.clock import DatabaseClock
+from taskworks.management.process import STOP_SIGNALS
 from taskworks.problems import of_databases
 from tests.effort import EVERY_CASE, IN_THE_MATRIX, THOROUGH
 from tests.hurry import hurry
@@ -63,10 +66,24 @@ NOT_EVERY_DAY = [
     ROOT / "dashboard" / "runs" / "test_in_browser.py",
     ROOT / "processes" / "test_worker_process.py",
 ]
+# What of tests/behavior depends on the database most: its transactions, its locks, its order.
+BEHAVIOR_ON_SERVERS = {
+    "test_bulk",
+    "test_cancel",
+    "test_limits",
+    "test_on_commit",
+    "test_order",
+    "test_prune",
+    "test_transactional",
+    "test_unique",
+    "test_unique_and_limited",
+    "test_unique_elsewhere",
+}
 # What they show is no database's doing, and their SQL has tests of its own elsewhere: with SQLite
 # they run every day, with the servers in a thorough run. So does what is marked
 # `thorough_on_servers`.
 THOROUGH_ON_SERVERS = [
+    *(file for file in ROOT.glob("behavior/test_*.py") if file.stem not in BEHAVIOR_ON_SERVERS),
     ROOT / "celery_worker",
     ROOT / "conformance",
     ROOT / "dashboard",
@@ -176,6 +193,18 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 def _server_s_clock(_python_s_clock: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The database's own, as in production, except where the test kit itself is tested."""
     monkeypatch.setattr(DatabaseClock, "is_python_s", False)
+
+
+@pytest.fixture(autouse=True)
+def _handlers_of_signals() -> Iterator[None]:
+    """
+    What one test handles, another would have for good, and so would the children that it forks.
+    """
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    yield
+    for number, handler in before.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,5 @@
 """What a user may rely on, whatever the database: helpers of these tests."""
 
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from tests import engine
 
 DATABASE_BACKEND = engine.BACKEND
 LABELLING_BACKEND = "tests.behavior.LabellingBackend"
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +44,7 @@ def run_worker(*arguments: str, **options: Any) -> str:
         run_celery_worker(engine.CELERY_POOL, *arguments, **options)
         return ""
     output = StringIO()
-    handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    try:
-        call_command("taskworks", "worker", "--batch", *arguments, stdout=output, **options)
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+    call_command("taskworks", "worker", "--batch", *arguments, stdout=output, **options)
     return output.getvalue()
 
 

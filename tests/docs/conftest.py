@@ -1,4 +1,3 @@
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ from taskworks.models import TaskRun
 from taskworks.worker import Options, Queues, Worker
 from tests.docs.pages import SNIPPETS
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 Settings = Any
 Capture = pytest.CaptureFixture[str]
 
@@ -79,12 +77,7 @@ def run(snippet: str) -> dict[str, Any]:
 
 def work() -> None:
     """Run a worker in this process until nothing is ready."""
-    handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    try:
-        call_command("taskworks", "worker", "--batch", verbosity=0)
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+    call_command("taskworks", "worker", "--batch", verbosity=0)
 
 
 def make_due() -> None:

@@ -488,12 +488,11 @@ def working() -> Iterator[None]:
         finally:
             connections.close_all()
 
-    with patch("signal.signal"):
-        thread = Thread(target=work)
-        thread.start()
-        yield
-        stop.set()
-        thread.join(timeout=30)
+    thread = Thread(target=work)
+    thread.start()
+    yield
+    stop.set()
+    thread.join(timeout=30)
 
 
 def _immediate() -> Any:

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,11 +28,8 @@ class Child:
 
 
 @pytest.fixture
-def _sigterm() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
+def _sigterm() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.usefixtures("_sigterm")

@@ -87,12 +87,9 @@ def test_a_signal_that_python_does_not_handle_is_left_alone(handler: Any) -> Non
     async def listen() -> None:
         call_at_shutdown(lambda: None)
 
-    before = signal.signal(signal.SIGTERM, handler)
-    try:
-        asyncio.run(listen())
-        assert signal.getsignal(signal.SIGTERM) is handler
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    signal.signal(signal.SIGTERM, handler)
+    asyncio.run(listen())
+    assert signal.getsignal(signal.SIGTERM) is handler
 
 
 def test_each_signal_is_handled_once_by_us_and_then_by_the_server() -> None:
@@ -104,11 +101,6 @@ def test_each_signal_is_handled_once_by_us_and_then_by_the_server() -> None:
         signal.raise_signal(signal.SIGTERM)
         await asyncio.sleep(0)
 
-    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
-    interrupt = signal.getsignal(signal.SIGINT)
-    try:
-        asyncio.run(listen_twice_and_stop())
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    asyncio.run(listen_twice_and_stop())
     assert heard == [signal.SIGTERM, "us"]
