@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, cast
 
 from asgiref.sync import sync_to_async
-from django.utils import timezone
 
 from taskworks import framework, jsonvalue
 from taskworks.conf import nearest
@@ -39,6 +38,7 @@ from taskworks.task_call import (
     unchanged,
     with_our_context,
 )
+from taskworks.task_copies import with_run_after_for
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -101,7 +101,7 @@ class Task(_Standard[P, R]):
                 "Task function must be defined at a module level. A lambda has no name that a "
                 "worker could import: use def."
             )
-        for name, value in policy.validated(_options(self)).items():
+        for name, value in policy.validated(in_force.given_options(self)).items():
             object.__setattr__(self, name, value)
         _validate_metadata(self.metadata)
         if self.owner is not None:
@@ -111,8 +111,8 @@ class Task(_Standard[P, R]):
         if self.limit is not None:
             _validate_limit(self)
         backend = self.get_backend()
-        backend.validate_task(_with_run_after_for(backend, self))
-        policy_of(self)
+        backend.validate_task(with_run_after_for(backend, self))
+        in_force.policy_of(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # As in Django 6.1; 6.0 cannot pickle tasks.
@@ -122,7 +122,7 @@ class Task(_Standard[P, R]):
     @property
     def policy(self) -> policy.Policy:
         """The options in force: those given, else those of the settings, else the defaults."""
-        return policy_of(self)
+        return in_force.policy_of(self)
 
     @property
     def typed(self) -> "Typed | None":
@@ -161,7 +161,7 @@ class Task(_Standard[P, R]):
         """
         backend = self.get_backend()
         given = encoded(self, args, kwargs)
-        result: Any = backend.enqueue(_with_run_after_for(backend, self), *given)
+        result: Any = backend.enqueue(with_run_after_for(backend, self), *given)
         return cast(TaskResult[P, R], result)
 
     async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
@@ -169,7 +169,7 @@ class Task(_Standard[P, R]):
         backend = self.get_backend()
         encode = sync_to_async(encoded) if self.typed else unchanged
         given = await encode(self, args, kwargs)
-        result: Any = await backend.aenqueue(_with_run_after_for(backend, self), *given)
+        result: Any = await backend.aenqueue(with_run_after_for(backend, self), *given)
         return cast(TaskResult[P, R], result)
 
     def enqueue_many(
@@ -184,7 +184,7 @@ class Task(_Standard[P, R]):
         """
         given = (item_arguments(self, item, index) for index, item in enumerate(arguments))
         backend = self.get_backend()
-        task = _with_run_after_for(backend, self)
+        task = with_run_after_for(backend, self)
         if hasattr(backend, "enqueue_many"):
             return cast(Sequence[TaskResult[P, R]], backend.enqueue_many(task, given))
         items = [*given]
@@ -214,7 +214,7 @@ class Task(_Standard[P, R]):
                 "enqueue_on_commit(). Use transaction.on_commit()."
             )
         given = encoded(self, args, kwargs)
-        result = backend.enqueue_on_commit(_with_run_after_for(backend, self), *given)
+        result = backend.enqueue_on_commit(with_run_after_for(backend, self), *given)
         return cast(TaskResult[P, R], result)
 
     async def aenqueue_on_commit(self, /, *args: P.args, **kwargs: P.kwargs) -> TaskResult[P, R]:
@@ -254,24 +254,6 @@ class Task(_Standard[P, R]):
             return await acalled(self.func, given, kwargs)
 
 
-def policy_of(task: framework.Task) -> policy.Policy:
-    """Return the options in force of a task, which may be of the standard's class."""
-    return in_force.policy_of(_options(task), task.func, task.queue_name, task.get_backend())
-
-
-def options_changed(task: framework.Task, definition: framework.Task) -> dict[str, Any]:
-    """Return the options of Taskworks in which a task differs from its definition."""
-    if task is definition:
-        return {}
-    before = _options(definition)
-    return {name: v for name, v in _options(task).items() if v != before[name]}
-
-
-def _options(task: framework.Task) -> dict[str, Any]:
-    """Return the options of Taskworks as they were given."""
-    return {name: getattr(task, name, None) for name in policy.OPTIONS}
-
-
 def _validate_limit(task: Task) -> None:
     given = limits.validated(task.limit)
     if isinstance(given, limits.Limit):
@@ -303,34 +285,6 @@ def refuse_unknown_options(
             raise TypeError(f"A task has no option {name!r}.{nearest(name, known)}")
 
 
-def with_absolute_run_after(task: framework.Task) -> framework.Task:
-    """Return the task with a run_after that is a timedelta turned into a point in time."""
-    if not isinstance(task.run_after, timedelta):
-        return task
-    try:
-        return unvalidated_copy(task, run_after=timezone.now() + task.run_after)
-    except OverflowError:
-        raise InvalidTask(f"run_after is out of range: {task.run_after!r} from now.") from None
-
-
-def _with_run_after_for(backend: framework.BaseTaskBackend, task: framework.Task) -> framework.Task:
-    # DatabaseBackend adds a timedelta to the database's clock; others take points in time only.
-    return (
-        task
-        if getattr(backend, "supports_relative_run_after", False)
-        else with_absolute_run_after(task)
-    )
-
-
-def unvalidated_copy(task: framework.Task, **changes: Any) -> framework.Task:
-    """Return a changed copy without validating it, because stored runs must stay readable."""
-    copy = object.__new__(type(task))
-    for option in fields(task):
-        value = changes.get(option.name, getattr(task, option.name))
-        object.__setattr__(copy, option.name, value)
-    return copy
-
-
 def unpickle(cls: type[Task], state: dict[str, Any]) -> Task:
     """Build a task from its pickled state; raise ValueError if its path does not lead to a task."""
     path = state["func"]
@@ -338,38 +292,3 @@ def unpickle(cls: type[Task], state: dict[str, Any]) -> Task:
         return cls(**{**state, "func": resolve(path).func})
     except (TaskNotFound, InvalidTask) as error:
         raise ValueError(f"Expected {path!r} to point to a Task instance.") from error
-
-
-def as_enqueued(task: framework.Task, **stored: Any) -> framework.Task:
-    """Return the task of a stored run, with the options with which it was enqueued."""
-    if all(getattr(task, name, value) == value for name, value in stored.items()):
-        return task
-    return unvalidated_copy(task, **stored)
-
-
-def as_our_task(task: framework.Task) -> Task:
-    """Return a task of the standard's class as a ``Task`` of Taskworks."""
-    if isinstance(task, Task):
-        return task
-    standard = {field.name: getattr(task, field.name) for field in fields(framework.Task)}
-    return unvalidated_task(task.func, **standard)
-
-
-def unvalidated_task(function: Callable[..., Any], kind: type[Task] = Task, **options: Any) -> Task:
-    """Return a task without validating it; its backend does that when it is enqueued."""
-    task = object.__new__(kind)
-    for option in fields(kind):
-        object.__setattr__(task, option.name, options.get(option.name, option.default))
-    object.__setattr__(task, "func", function)
-    return task
-
-
-def placeholder_for(path: str, reason: BaseException) -> Task:
-    """Return a task in place of one that cannot be imported; it raises ``reason`` when called."""
-
-    def function(*args: Any, **kwargs: Any) -> None:
-        raise reason
-
-    module, _, name = str(path).rpartition(".")
-    function.__module__, function.__name__, function.__qualname__ = module, name, name
-    return unvalidated_task(function)

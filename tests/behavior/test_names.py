@@ -8,10 +8,10 @@ from asgiref.sync import async_to_sync
 from taskworks import Task, TaskResult
 from taskworks.backends.dummy import DummyBackend
 from taskworks.backends.immediate import ImmediateBackend
-from taskworks.definition import as_our_task
 from taskworks.framework import ImmediateBackend as StandardImmediateBackend
 from taskworks.framework import Task as StandardTask
 from taskworks.schedules.firing import fire_now
+from taskworks.stand_ins import as_our_task
 from taskworks.testing import run_tasks
 from tests.behavior import named, run_of, run_worker
 from tests.behavior.named import EVERY_NAME, TASKS

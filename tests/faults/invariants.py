@@ -6,9 +6,9 @@ from collections import Counter
 from typing import Any
 from uuid import UUID
 
-from taskworks.definition import policy_of
 from taskworks.models import TaskRun, Worker
 from taskworks.models.run import IN_HAND, TaskRunQuerySet
+from taskworks.options.in_force import policy_of
 from tests.faults import report, shelf
 from tests.faults.pace import PACE, SLACK
 from tests.faults.scene import Scene

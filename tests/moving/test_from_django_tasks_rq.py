@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from taskworks.definition import unvalidated_copy
 from taskworks.models import TaskRun
 from taskworks.moving import move as moving
 from taskworks.moving import run_id_of_job
 from taskworks.moving.django_tasks_rq import DjangoTasksRQ
+from taskworks.task_copies import unvalidated_copy
 from tests import tasks
 from tests.behavior import DATABASE_BACKEND, run_worker
 from tests.connections import begin_elsewhere

@@ -11,7 +11,7 @@ from taskworks.backends.database import DatabaseBackend
 from taskworks.backends.shards import backends_here, databases_of_backends
 from taskworks.context import TaskContext
 from taskworks.database.shards import using
-from taskworks.definition import unvalidated_copy, unvalidated_task
+from taskworks.definition import Task
 from taskworks.exceptions import InvalidTaskBackend, TaskCancelled
 from taskworks.filtering import RunFilter, parse
 from taskworks.filtering.parsing import as_texts
@@ -19,6 +19,7 @@ from taskworks.framework import DEFAULT_TASK_QUEUE_NAME
 from taskworks.options.tasks_setting import backend_of
 from taskworks.result import TaskResult
 from taskworks.store import alias_for, store, store_alias
+from taskworks.task_copies import unvalidated_copy, unvalidated_task
 
 MAX_ATTEMPTS = 5  # of which each goes on where the last one ended
 LONGEST = 30 * 24 * 3600.0  # seconds, whatever TASK_DEFAULTS say
@@ -155,5 +156,5 @@ def _tell(context: TaskContext, done: Done) -> None:
 # Not made by the decorator: a project may have no queue or backend of the default's name.
 _act.__name__ = _act.__qualname__ = "act_in_background"
 act_in_background = unvalidated_task(
-    _act, takes_context=True, max_attempts=MAX_ATTEMPTS, timeout=LONGEST
+    Task, _act, takes_context=True, max_attempts=MAX_ATTEMPTS, timeout=LONGEST
 )

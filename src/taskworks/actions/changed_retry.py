@@ -10,14 +10,15 @@ from taskworks.backends.database import DatabaseBackend
 from taskworks.conf import nearest
 from taskworks.database.fields import Unreadable
 from taskworks.database.transactions import writing
-from taskworks.definition import as_our_task, unvalidated_copy
 from taskworks.discovery import resolve
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.models import TaskRun
 from taskworks.options.tasks_setting import backend_of
 from taskworks.reserved_metadata import OF_CHANGED, OF_CHANGES, RESERVED
 from taskworks.result import TaskResult
+from taskworks.stand_ins import as_our_task
 from taskworks.store import store_of
+from taskworks.task_copies import unvalidated_copy
 
 
 class Difference(NamedTuple):

@@ -33,13 +33,7 @@ from taskworks.backends.unique_tasks import (
 )
 from taskworks.chunks import in_chunks
 from taskworks.database.shards import DATABASE, valid_database
-from taskworks.definition import (
-    Task,
-    as_enqueued,
-    policy_of,
-    unvalidated_copy,
-    with_absolute_run_after,
-)
+from taskworks.definition import Task
 from taskworks.discovery import resolve
 from taskworks.exceptions import (
     InvalidTask,
@@ -50,10 +44,12 @@ from taskworks.exceptions import (
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, task_backends
 from taskworks.framework import Task as StandardTask
 from taskworks.installed import refuse_without_app
+from taskworks.options.in_force import policy_of
 from taskworks.options.policy import ALONE
 from taskworks.result import TaskResult
 from taskworks.signals import announce_cancelled, announce_enqueued
 from taskworks.steps.names import validate_step_name
+from taskworks.task_copies import as_enqueued, unvalidated_copy, with_absolute_run_after
 from taskworks.tracebacks import entry_of
 
 if TYPE_CHECKING:

@@ -14,13 +14,14 @@ from taskworks.backends.refusals import (
 from taskworks.backends.unique_tasks import unique_of
 from taskworks.conf import conf
 from taskworks.context import current_context
-from taskworks.definition import options_changed, policy_of, unvalidated_copy
 from taskworks.framework import BaseTaskBackend, task_backends
 from taskworks.framework import Task as StandardTask
+from taskworks.options.in_force import options_changed, policy_of
 from taskworks.options.limits import Limit, limit_of
 from taskworks.options.policy import AT_MOST_ONCE
 from taskworks.options.stored import to_stored
 from taskworks.reserved_metadata import OF_PARENT
+from taskworks.task_copies import unvalidated_copy
 
 if TYPE_CHECKING:
     from taskworks.store.new_runs import NewRuns, Template

@@ -17,11 +17,12 @@ from taskworks.celery.request import Request, from_context
 from taskworks.celery.result import OF_CELERY
 from taskworks.celery.values import decoded, encoded
 from taskworks.context import current_context
-from taskworks.definition import Task, unvalidated_task
+from taskworks.definition import Task
 from taskworks.exceptions import TaskException
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS
 from taskworks.options.policy import MAX_ATTEMPTS
 from taskworks.retry import Retry as EngineRetry
+from taskworks.task_copies import unvalidated_task
 
 _Given = tuple[Sequence[Any], Mapping[str, Any]]
 
@@ -91,6 +92,7 @@ def _made_of(app: Any, task: Any) -> Task[..., Any]:
     execute.__module__, _, execute.__name__ = name.rpartition(".")
     execute.__qualname__, execute.__doc__ = execute.__name__, task.__doc__
     made: Task[..., Any] = unvalidated_task(
+        Task,
         execute,
         backend=DEFAULT_TASK_BACKEND_ALIAS,
         **{"priority": 0, "queue_name": "default", **_options(task)},

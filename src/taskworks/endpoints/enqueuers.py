@@ -9,10 +9,11 @@ from taskworks import framework
 from taskworks.backends.database import DatabaseBackend
 from taskworks.backends.immediate import ImmediateBackend
 from taskworks.database.transactions import writing
-from taskworks.definition import policy_of, unvalidated_copy
 from taskworks.exceptions import InvalidEndpoint
 from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, TaskResultStatus, task_backends
+from taskworks.options.in_force import policy_of
 from taskworks.result import TaskResult, as_our_result
+from taskworks.task_copies import unvalidated_copy
 
 Result = TaskResult[..., Any]
 

@@ -17,7 +17,6 @@ from taskworks import instruments
 from taskworks.conf import conf
 from taskworks.context import enter
 from taskworks.database.connection_places import ConnectionPlaces, Place
-from taskworks.definition import as_our_task, placeholder_for
 from taskworks.exceptions import TaskExpired, TaskNotFound
 from taskworks.execution.attempt import Attempt
 from taskworks.execution.coroutine_thread import CoroutineThread
@@ -41,6 +40,7 @@ from taskworks.execution.task_connections import (
 from taskworks.execution.transaction import in_transaction
 from taskworks.options.policy import Policy
 from taskworks.signals import aannounce, announce, task_started
+from taskworks.stand_ins import as_our_task, placeholder_for
 
 # How long a run whose task cannot be imported is postponed.
 MIN_POSTPONEMENT, MAX_POSTPONEMENT = timedelta(seconds=1), timedelta(minutes=1)

@@ -5,10 +5,10 @@ from typing import Any
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
-from taskworks.definition import policy_of
 from taskworks.discovery import attribute_of_loaded_module, resolve
 from taskworks.framework import Task
 from taskworks.models import TaskRun
+from taskworks.options.in_force import policy_of
 from taskworks.options.policy import Policy
 
 MAX_REMEMBERED = 1000  # kinds of runs

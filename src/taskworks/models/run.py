@@ -17,7 +17,6 @@ from taskworks import framework
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.fields import JSONTextField, NameField
 from taskworks.database.indexes import PartialIndex
-from taskworks.definition import as_enqueued, placeholder_for
 from taskworks.discovery import resolve
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.framework import TaskError, TaskResultStatus
@@ -27,6 +26,8 @@ from taskworks.models import readable
 from taskworks.options.policy import LANES, THREAD
 from taskworks.options.stored import from_stored
 from taskworks.result import TaskResult, message, snapshot
+from taskworks.stand_ins import placeholder_for
+from taskworks.task_copies import as_enqueued
 
 
 class RunState(models.TextChoices):

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskworks.backends.database import DatabaseBackend
 from taskworks.chunks import in_chunks
-from taskworks.definition import policy_of, unvalidated_copy
 from taskworks.discovery import resolve
 from taskworks.exceptions import InvalidInputs, InvalidTask, TaskNotFound
 from taskworks.framework import Task
 from taskworks.moving.waiting import Left, Source, Waiting
+from taskworks.options.in_force import policy_of
 from taskworks.store import store
+from taskworks.task_copies import unvalidated_copy
 
 if TYPE_CHECKING:
     from taskworks.models import TaskRun

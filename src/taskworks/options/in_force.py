@@ -6,23 +6,36 @@ from inspect import iscoroutinefunction
 from typing import Any
 
 from taskworks.exceptions import InvalidTask
-from taskworks.framework import BaseTaskBackend
+from taskworks.framework import BaseTaskBackend, Task
 from taskworks.options.defaults import defaults_of
-from taskworks.options.policy import ASYNC, PROCESS, THREAD, Policy, validated
+from taskworks.options.policy import ASYNC, OPTIONS, PROCESS, THREAD, Policy, validated
 
 
-def policy_of(
-    options: Mapping[str, Any],
-    function: Callable[..., Any],
-    queue_name: str,
-    backend: BaseTaskBackend,
-) -> Policy:
-    """Return the policy of a task with these options; raise InvalidTask for an invalid one."""
-    given = tuple((name, value) for name, value in options.items() if value is not None)
+def policy_of(task: Task) -> Policy:
+    """
+    Return the options in force of a task, which may be of the standard's class; raise InvalidTask
+    for an invalid one.
+    """
+    options = given_options(task).items()
+    given = tuple((name, value) for name, value in options if value is not None)
+    backend = task.get_backend()
     try:
-        return _cached_policy(given, function, queue_name, backend)
+        return _cached_policy(given, task.func, task.queue_name, backend)
     except TypeError:  # an option is not hashable
-        return _policy(given, function, queue_name, backend)
+        return _policy(given, task.func, task.queue_name, backend)
+
+
+def options_changed(task: Task, definition: Task) -> dict[str, Any]:
+    """Return the options of Taskworks in which a task differs from its definition."""
+    if task is definition:
+        return {}
+    before = given_options(definition)
+    return {name: v for name, v in given_options(task).items() if v != before[name]}
+
+
+def given_options(task: Task) -> dict[str, Any]:
+    """Return the options of Taskworks as they were given."""
+    return {name: getattr(task, name, None) for name in OPTIONS}
 
 
 def _policy(

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.db import InterfaceError, InternalError, OperationalError, transaction
@@ -20,7 +20,7 @@ from taskworks.backends.unique_tasks import unique_of
 from taskworks.correlation import extras_of
 from taskworks.database import clock
 from taskworks.database.transactions import writing
-from taskworks.definition import Task, unvalidated_copy
+from taskworks.definition import Task
 from taskworks.exceptions import InvalidTask, TaskResultDoesNotExist
 from taskworks.framework import ImmediateBackend, InvalidTaskBackend, task_backends
 from taskworks.logs import steady_logger
@@ -30,6 +30,7 @@ from taskworks.result import TaskResult
 from taskworks.schedules.due_times import times_to_fire
 from taskworks.store import Store, store, store_of
 from taskworks.store.base import MAX_LOCK_WAIT
+from taskworks.task_copies import unvalidated_copy
 
 SCHEDULES_PER_TRANSACTION = 50
 # When a schedule that cannot fire is tried again: its code may be about to be deployed.
@@ -280,7 +281,7 @@ def _enqueue(
     changes: dict[str, Any] = {"metadata": {**(task.metadata or {}), OF_SCHEDULE: of_schedule}}
     if schedule.jitter:
         changes["run_after"] = schedule.jitter * random.random()  # noqa: S311 - not a secret
-    task = cast(Task, unvalidated_copy(task, **changes))
+    task = unvalidated_copy(task, **changes)
     args, kwargs = (schedule.args, schedule.kwargs) if schedule.is_task else ([], {})
     backend: Any = task.get_backend()
     if after is None or not hasattr(backend, "enqueue_after"):

@@ -2,7 +2,7 @@
 
 import inspect
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import async_to_sync
 from django.apps import apps
@@ -10,8 +10,10 @@ from django.db import models, router
 
 from taskworks.context import TaskContext
 from taskworks.database.shards import database_of
-from taskworks.definition import Task, as_our_task, unvalidated_copy, unvalidated_task
+from taskworks.definition import Task
 from taskworks.exceptions import ResourceNotFound
+from taskworks.stand_ins import as_our_task
+from taskworks.task_copies import unvalidated_copy, unvalidated_task
 from taskworks.timetables.callables import TASK, Described, find, resolve
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ def task_for(described: Described) -> Task:
     found = find(described)
     if described.kind == TASK:
         return as_our_task(found)
-    return cast(Task, unvalidated_copy(call, callable_path=described.path))
+    return unvalidated_copy(call, callable_path=described.path)
 
 
 def _call(context: TaskContext) -> None:
@@ -85,4 +87,4 @@ def _schedule(context: TaskContext) -> "Schedule":
 
 # Not made by the decorator: a project may have no queue or backend of the default's name.
 _call.__name__ = _call.__qualname__ = "call"
-call = unvalidated_task(_call, CallableTask, takes_context=True)
+call = unvalidated_task(CallableTask, _call, takes_context=True)

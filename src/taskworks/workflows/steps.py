@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from taskworks import framework
-from taskworks.definition import Task, as_our_task
+from taskworks.definition import Task
 from taskworks.exceptions import InvalidWorkflow
+from taskworks.stand_ins import as_our_task
 from taskworks.task_call import TaskCall, call_arguments, encoded
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from taskworks.dashboard.runs.acting import forget
 from taskworks.dashboard.runs.form_page import FormPage
 from taskworks.dashboard.runs.startable_tasks import startable, startable_task
 from taskworks.dashboard.runs.task_forms import TaskForm, form_of
-from taskworks.definition import as_our_task
 from taskworks.exceptions import AlreadyEnqueued, InvalidInputs, InvalidTask
+from taskworks.stand_ins import as_our_task
 
 MAX_LISTED = 200
 MAX_DESCRIPTION = 300  # characters, in the list
