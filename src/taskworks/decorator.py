@@ -11,7 +11,8 @@ from taskworks.framework import (
     DEFAULT_TASK_QUEUE_NAME,
     task_backends,
 )
-from taskworks.options import limits
+from taskworks.options import declared_limits
+from taskworks.options.limits import Limit
 from taskworks.options.unique import Unique
 from taskworks.retry import Backoff, BackoffFunction
 
@@ -63,7 +64,7 @@ def task(
     transactional: bool | None = ...,
     metadata: dict[str, Any] | None = ...,
     unique: Unique | None = ...,
-    limit: limits.Limit | str | None = ...,
+    limit: Limit | str | None = ...,
     **options: Any,
 ) -> _ContextDecorator: ...
 @overload
@@ -85,7 +86,7 @@ def task(
     transactional: bool | None = ...,
     metadata: dict[str, Any] | None = ...,
     unique: Unique | None = ...,
-    limit: limits.Limit | str | None = ...,
+    limit: Limit | str | None = ...,
     **options: Any,
 ) -> _Decorator: ...
 def task(
@@ -130,10 +131,10 @@ def task(
 def defined(kind: type[AnyTask], function: Callable[..., Any], **options: Any) -> AnyTask:
     """Return a task of this class, whose limit is declared, or noted if it is a name."""
     task = kind(func=function, **options)
-    if isinstance(task.limit, limits.Limit):
-        limits.declare(task.limit)
+    if isinstance(task.limit, Limit):
+        declared_limits.declare(task.limit)
     elif task.limit is not None:
-        limits.note_name(task.limit, task.module_path)
+        declared_limits.note_name(task.limit, task.module_path)
     return task
 
 

@@ -14,7 +14,8 @@ from taskworks.control import change_limit, why_waiting
 from taskworks.exceptions import InvalidTask
 from taskworks.models import Bucket, TaskRun
 from taskworks.models import Limit as LimitRow
-from taskworks.options.limits import NUMBERS, limits_of_settings
+from taskworks.options.declared_limits import limits_of_settings
+from taskworks.options.limits import NUMBERS
 from taskworks.options.rates import Rate
 from taskworks.store import Store, store
 from taskworks.testing import clock, run_tasks

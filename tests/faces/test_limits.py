@@ -15,7 +15,7 @@ from taskworks import control
 from taskworks.actions import limits as actions
 from taskworks.control import why_waiting
 from taskworks.models import Limit, TaskRun, Worker
-from taskworks.options import limits as options
+from taskworks.options import declared_limits
 from taskworks.store import store
 from taskworks.store.limiting import Line
 from tests import limited
@@ -287,7 +287,7 @@ def test_runs_of_a_renamed_limit_are_reported() -> None:
 def test_a_task_with_a_limit_that_nobody_declares_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(options, "_named", {"intake": {"shop.a"}, "other": {"shop.b"}})
+    monkeypatch.setattr(declared_limits, "_named", {"intake": {"shop.a"}, "other": {"shop.b"}})
     sentence = "The task shop.b has the limit 'other', which nobody declares."
     assert ids() == [("taskworks.E061", sentence)]
 

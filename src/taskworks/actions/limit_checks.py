@@ -12,7 +12,7 @@ from taskworks.backends.shards import in_which, with_table
 from taskworks.conf import conf
 from taskworks.documentation import page
 from taskworks.models import Limit
-from taskworks.options import limits
+from taskworks.options.declared_limits import undeclared_limits
 from taskworks.store import store
 
 HINT = f"What a limit may be: {page('reference/tasks', 'limits')}"
@@ -52,7 +52,7 @@ def _can_read_settings() -> bool:
 
 def _check() -> Iterator[checks.CheckMessage]:
     try:
-        undeclared = limits.undeclared()
+        undeclared = undeclared_limits()
     except ImproperlyConfigured as error:
         yield checks.Error(str(error), hint=HINT, id="taskworks.E060")
         return

@@ -19,8 +19,8 @@ from taskworks.database.tables import has_table
 from taskworks.exceptions import InvalidTask
 from taskworks.logs import steady_logger
 from taskworks.models import Limit
-from taskworks.options import limits
-from taskworks.options.limits import Number
+from taskworks.options.declared_limits import declared_limits
+from taskworks.options.limits import Number, refuse_bad_bursts, refuse_bad_number
 from taskworks.store import store, store_alias
 
 logger = steady_logger(__name__)
@@ -54,7 +54,7 @@ def synchronize(*, withdraw: bool = False) -> None:
     them cannot be imported.
     """
     discovery.task_modules()
-    declared = limits.declared_limits()
+    declared = declared_limits()
     for name, limit in declared.items():
         store().declare_limit(name, limit.numbers)
     if withdraw and not discovery.failed:
@@ -108,9 +108,9 @@ def _refuse(name: str, numbers: Mapping[str, Number]) -> None:
         raise ValueError(f"Say which number of the limit {name!r} to change.")
     try:
         for number, value in numbers.items():
-            limits.refuse_bad_number(name, number, value)
+            refuse_bad_number(name, number, value)
         if row := store().limits.filter(name=name).first():
-            limits.refuse_bad_bursts(name, {**row.numbers, **numbers})
+            refuse_bad_bursts(name, {**row.numbers, **numbers})
     except InvalidTask as error:
         raise ValueError(str(error)) from None
 

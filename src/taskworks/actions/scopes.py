@@ -17,7 +17,8 @@ from taskworks.framework import DEFAULT_TASK_BACKEND_ALIAS, task_backends
 from taskworks.meant_database import in_force
 from taskworks.models import Pause
 from taskworks.models.pause import LIMIT, QUEUE, TASK, Scope
-from taskworks.options import limits
+from taskworks.options.declared_limits import declared_limits
+from taskworks.options.limits import MAX_NAME, Limit, lane_of
 from taskworks.options.names import is_name
 from taskworks.store import alias_for, store
 
@@ -55,7 +56,7 @@ def scope_of(
     if kind == TASK:
         return Scope(TASK, _path_of(task))
     if kind == LIMIT:
-        _refuse_bad_name("limit", limit, limits.MAX_NAME)
+        _refuse_bad_name("limit", limit, MAX_NAME)
         return Scope(LIMIT, str(limit), key="" if key is ... else _lane_of(key, str(limit)))
     _refuse_bad_name("queue", queue, MAX_QUEUE_NAME)
     return Scope(QUEUE, str(queue), DEFAULT_TASK_BACKEND_ALIAS if backend is None else backend)
@@ -161,14 +162,14 @@ def _lane_of(key: Any, limit: str) -> str:
             "it without a key."
         )
     try:
-        return limits.lane_of(key, replace(declared or limits.Limit(limit), by="key"))
+        return lane_of(key, replace(declared or Limit(limit), by="key"))
     except TypeError as error:
         raise ValueError(str(error)) from None
 
 
-def _declared_limits() -> dict[str, limits.Limit]:
+def _declared_limits() -> dict[str, Limit]:
     discovery.task_modules()
-    return limits.declared_limits()
+    return declared_limits()
 
 
 # Whether it is there.

@@ -16,8 +16,9 @@ from taskworks.conf import conf
 from taskworks.context import current_context
 from taskworks.framework import BaseTaskBackend, task_backends
 from taskworks.framework import Task as StandardTask
+from taskworks.options.declared_limits import limit_of
 from taskworks.options.in_force import options_changed, policy_of
-from taskworks.options.limits import Limit, limit_of
+from taskworks.options.limits import Limit
 from taskworks.options.policy import AT_MOST_ONCE
 from taskworks.options.stored import to_stored
 from taskworks.reserved_metadata import OF_PARENT

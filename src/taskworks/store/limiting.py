@@ -24,12 +24,8 @@ from taskworks.database.transactions import writing
 from taskworks.discovery import resolve
 from taskworks.exceptions import InvalidTask, TaskNotFound
 from taskworks.models import Limit, TaskRun
-from taskworks.options.limits import (
-    Number,
-    declared_limits,
-    refuse_bad_bursts,
-    without_bad_bursts,
-)
+from taskworks.options.declared_limits import declared_limits
+from taskworks.options.limits import Number, refuse_bad_bursts, without_bad_bursts
 from taskworks.store.limited_names import LimitedNames
 from taskworks.store.paused import Paused
 from taskworks.store.rating import Meter, OpenLane, Rating

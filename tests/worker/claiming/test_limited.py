@@ -19,7 +19,7 @@ from taskworks.database import notifications
 from taskworks.execution import Attempt
 from taskworks.models import Limit, TaskRun
 from taskworks.models import Worker as WorkerRow
-from taskworks.options.limits import _in_code as declared_in_code
+from taskworks.options.declared_limits import _in_code as declared_in_code
 from taskworks.store import Store, store
 from taskworks.store.limiting import Line
 from taskworks.store.paused import NOTHING
