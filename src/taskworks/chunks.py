@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
+MAX_IDS_PER_QUERY = 900  # SQLite may allow only 999 variables
+
 T = TypeVar("T")
 
 

@@ -13,6 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
 from taskworks import discovery
 from taskworks.backends.shards import Failing, databases, in_each, meant, prepared_in_each
+from taskworks.chunks import in_chunks
 from taskworks.database import shards
 from taskworks.database.foreign_errors import foreign_errors_as_database_errors
 from taskworks.database.tables import has_table
@@ -131,8 +132,7 @@ def use_of(limit: Limit) -> Use:
 def uses_of(rows: Iterable[Limit]) -> list[Use]:
     """Return how limits are used now, by a statement for up to MAX_LOOKED_UP of them."""
     rows, uses = list(rows), list[Use]()
-    for start in range(0, len(rows), MAX_LOOKED_UP):
-        some = rows[start : start + MAX_LOOKED_UP]
+    for some in in_chunks(rows, MAX_LOOKED_UP):
         in_use = store().limits_in_use([limit.name for limit in some], MAX_COUNTED)
         uses += [Use(limit, *in_use[limit.name]) for limit in some]
     return uses

@@ -31,7 +31,7 @@ from taskworks.backends.unique_tasks import (
     unique_of,
     validate_period,
 )
-from taskworks.chunks import in_chunks
+from taskworks.chunks import MAX_IDS_PER_QUERY, in_chunks
 from taskworks.database.shards import DATABASE, valid_database
 from taskworks.definition import Task
 from taskworks.discovery import resolve
@@ -61,7 +61,6 @@ if TYPE_CHECKING:
 
 # Models are imported inside functions: @task creates its backend before the apps are loaded.
 
-MAX_IDS_PER_QUERY = 900  # SQLite may allow only 999 variables
 
 CANCELLATION_OF_WAITING_RUN = entry_of(TaskCancelled, "The run was cancelled before it began.")
 CANCELLATION_OF_SUPERSEDED_RUN = entry_of(

@@ -1,6 +1,6 @@
 """What ``DatabaseBackend`` does with workflows."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from taskworks.backends.transactions import (
     refuse_to_wait_in_a_transaction,
     transaction_to_await,
 )
+from taskworks.chunks import MAX_IDS_PER_QUERY, in_chunks
 from taskworks.conf import nearest
 from taskworks.exceptions import (
     InvalidWorkflow,
@@ -215,9 +216,9 @@ class Workflows:
         raise LookupError(f"The workflow has no step {name!r}.{nearest(str(name), names)}")
 
     def _step_results(self, steps: "list[models.Step]") -> list[StepResult]:
-        ids = [step.id for step in steps]
-        runs = {row.id: row for some in _chunks(ids) for row in self._runs(some)}
-        rows = {row.id: row for some in _chunks(ids) for row in self._rows(some)}
+        parts = [*in_chunks([step.id for step in steps], MAX_IDS_PER_QUERY)]
+        runs = {run.id: run for ids in parts for run in self._store.runs.filter(id__in=ids)}
+        rows = {row.id: row for ids in parts for row in self._store.workflows.filter(id__in=ids)}
         return [
             StepResult(
                 name=step.name,
@@ -226,12 +227,6 @@ class Workflows:
             )
             for step in steps
         ]
-
-    def _runs(self, ids: Sequence[UUID]) -> "Iterable[models.TaskRun]":
-        return self._store.runs.filter(id__in=ids)
-
-    def _rows(self, ids: Sequence[UUID]) -> "Iterable[models.Workflow]":
-        return self._store.workflows.filter(id__in=ids)
 
     def return_value(self, workflow: UUID, name: str) -> Any:
         """Return what a step has returned; raise LookupError, or ValueError if it has not."""
@@ -324,8 +319,3 @@ def _why_it_cannot_grow(row: "models.Workflow") -> str:
     if row.finished_at:
         return f"The workflow {row.name!r} has ended: nothing can be added to it."
     return f"The workflow {row.name!r} is being cancelled: nothing can be added to it."
-
-
-def _chunks(items: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
-    for start in range(0, len(items), 900):
-        yield items[start : start + 900]

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from taskworks import real_time as time
 from taskworks.backends.workflow_ends import end_workflows, stop_after_failure, stop_workflow
+from taskworks.chunks import in_chunks
 from taskworks.models import RunState, TaskRun
 from taskworks.models.run import FINISHED
 from taskworks.recording.events import Attempts, Subscriber
@@ -129,13 +130,14 @@ class WorkflowSweep:
         """Write the ends of those that have ended; return as above."""
         # A receiver may take long, and a heartbeat waits for it.
         at_once = 1 if workflow_finished.receivers else ENDED_AT_ONCE
-        for start in range(0, len(rows), at_once):
-            some = rows[start : start + at_once]
+        looked_at: list[Unfinished] = []
+        for some in in_chunks(rows, at_once):
             over = [row.id for row in some if row.may_be_over]
             self.has_changed |= end_workflows(self._store, over, until) > 0
+            looked_at += some
             if time.monotonic() >= until:
-                return rows[: start + at_once]
-        return rows
+                break
+        return looked_at
 
 
 def look_after_all(store: Store) -> bool:

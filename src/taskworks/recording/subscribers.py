@@ -11,6 +11,7 @@ from django.db import Error as DatabaseError
 
 from taskworks import instruments
 from taskworks import real_time as time
+from taskworks.chunks import in_chunks
 from taskworks.correlation import METADATA_KEY, extras_of
 from taskworks.database.notifications import MAX_RUNS_PER_NOTIFICATION, WATCHERS_CHANNEL, news_of
 from taskworks.execution import (
@@ -83,8 +84,8 @@ class Watchers(Subscriber):
         if not self._until:
             return
         watched = [attempt.run.id for attempt in attempts if attempt.run.id in self._until]
-        for start in range(0, len(watched), MAX_RUNS_PER_NOTIFICATION):
-            self._send(watched[start : start + MAX_RUNS_PER_NOTIFICATION])
+        for some in in_chunks(watched, MAX_RUNS_PER_NOTIFICATION):
+            self._send(some)
 
     def _send(self, run_ids: Sequence[UUID]) -> None:
         try:

@@ -13,7 +13,7 @@ from taskworks.models import Edge, RunState, Step, Workflow
 from taskworks.models.workflow import Kind
 from taskworks.store.blocking import Blocking
 from taskworks.store.new_runs import NewRuns
-from taskworks.store.statements import MAX_ROWS_PER_STATEMENT
+from taskworks.store.statements import MAX_ROWS_PER_STATEMENT, chunks
 
 
 class Claim(NamedTuple):
@@ -123,20 +123,18 @@ class NewWorkflows(Blocking):
         """Return those of these steps that a workflow has."""
         return {
             step.name: step
-            for start in range(0, len(names), MAX_ROWS_PER_STATEMENT)
-            for step in self.steps.filter(
-                workflow=workflow, name__in=names[start : start + MAX_ROWS_PER_STATEMENT]
-            )
+            for some in chunks(names)
+            for step in self.steps.filter(workflow=workflow, name__in=some)
         }
 
     def empty_among(self, ids: Sequence[UUID]) -> set[UUID]:
         """Return those of these workflows that had ended when they were stored: they are empty."""
         return {
             id_
-            for start in range(0, len(ids), MAX_ROWS_PER_STATEMENT)
-            for id_ in self.workflows.filter(
-                id__in=ids[start : start + MAX_ROWS_PER_STATEMENT], finished_at=F("created_at")
-            ).values_list("id", flat=True)
+            for some in chunks(ids)
+            for id_ in self.workflows.filter(id__in=some, finished_at=F("created_at")).values_list(
+                "id", flat=True
+            )
         }
 
     def members(self, workflow: UUID, *, at_most: int) -> int:
@@ -150,22 +148,19 @@ class NewWorkflows(Blocking):
         while parents:
             some = [
                 child
-                for start in range(0, len(parents), MAX_ROWS_PER_STATEMENT)
-                for child in self._children(parents[start : start + MAX_ROWS_PER_STATEMENT])
+                for few in chunks(parents)
+                for child in self.workflows.filter(parent__in=few).order_by("id")
             ]
             found += some
             parents = [child.id for child in some if child.kind == Kind.STEPS]
         return found
 
-    def _children(self, parents: Sequence[UUID]) -> list[Workflow]:
-        return [*self.workflows.filter(parent__in=parents).order_by("id")]
-
     def count_members(self, workflows: Sequence[UUID]) -> dict[RunState, int]:
         """Return how many members of these workflows are in each state."""
         counts: dict[RunState, int] = {}
-        for start in range(0, len(workflows), MAX_ROWS_PER_STATEMENT):
-            some = self.runs.filter(workflow__in=workflows[start : start + MAX_ROWS_PER_STATEMENT])
-            rows = some.values_list("state").annotate(number=Count("id")).order_by()
+        for some in chunks(workflows):
+            members = self.runs.filter(workflow__in=some)
+            rows = members.values_list("state").annotate(number=Count("id")).order_by()
             for state, number in rows:
                 counts[RunState(state)] = counts.get(RunState(state), 0) + number
         return counts
@@ -173,9 +168,9 @@ class NewWorkflows(Blocking):
     def counts_by_workflow(self, workflows: Sequence[UUID]) -> dict[UUID, dict[str, int]]:
         """Return how many members each of these workflows has itself in each state."""
         counts: dict[UUID, dict[str, int]] = {}
-        for start in range(0, len(workflows), MAX_ROWS_PER_STATEMENT):
-            some = self.runs.filter(workflow__in=workflows[start : start + MAX_ROWS_PER_STATEMENT])
-            rows = some.values_list("workflow", "state").annotate(number=Count("id")).order_by()
+        for some in chunks(workflows):
+            members = self.runs.filter(workflow__in=some)
+            rows = members.values_list("workflow", "state").annotate(number=Count("id")).order_by()
             for workflow, state, number in rows:
                 counts.setdefault(workflow, {})[state] = number
         return counts

@@ -49,7 +49,7 @@ class WorkflowStops(WorkflowEnds, Cancelling):
         within = self.within(workflow)
         # A group that has ended without hope has members that wait; they go by our rule.
         waiting = self._with_blocked_members([child.id for child in within])
-        spared = {*self._always([child.id for child in within])}
+        spared = self._always([child.id for child in within])
         for child in within:
             if child.parent in spared:
                 spared.add(child.id)
@@ -101,11 +101,9 @@ class WorkflowStops(WorkflowEnds, Cancelling):
         is_spared = Exists(Step.objects.filter(id=OuterRef("id"), always=True))
         return self.runs.filter(workflow=workflow).filter(~is_spared)
 
-    def _always(self, ids: list[UUID]) -> list[UUID]:
-        return [
+    def _always(self, ids: Sequence[UUID]) -> set[UUID]:
+        return {
             step
-            for start in range(0, len(ids), CHUNK)
-            for step in self.steps.filter(
-                id__in=ids[start : start + CHUNK], always=True
-            ).values_list("id", flat=True)
-        ]
+            for some in chunks(ids)
+            for step in self.steps.filter(id__in=some, always=True).values_list("id", flat=True)
+        }

@@ -7,13 +7,14 @@ and in case that no notification comes, it reads them once a second.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from taskworks import real_time as time
 from taskworks.backends.shards import databases
+from taskworks.chunks import MAX_IDS_PER_QUERY, in_chunks
 from taskworks.database.background import BackgroundThread
 from taskworks.database.notifications import (
     MAX_RUNS_PER_NOTIFICATION,
@@ -35,7 +36,6 @@ POLL_INTERVAL_IF_NOTIFIED = 1.25  # which leaves a query in five for asking work
 ASK_INTERVAL = 10.0  # seconds; a worker notifies of a run for thirty
 HEARD_WITHIN = 0.2  # seconds in which workers hear that they are asked
 MIN_INTERVAL = 0.05  # seconds between two looks, however many notifications come
-MAX_IDS_PER_QUERY = 900  # SQLite's variables may be as few as 999
 
 
 class Watcher(BackgroundThread):
@@ -111,11 +111,11 @@ class Watcher(BackgroundThread):
     @staticmethod
     def _ask(current: Store, run_ids: Sequence[UUID]) -> None:
         """Ask workers to notify us of these runs."""
-        for some in _parts(run_ids, MAX_RUNS_PER_NOTIFICATION):
+        for some in in_chunks(run_ids, MAX_RUNS_PER_NOTIFICATION):
             current.notify(asking_for(some))
 
     def _look(self, current: Store, run_ids: Sequence[UUID]) -> None:
-        for some in _parts(run_ids, MAX_IDS_PER_QUERY):
+        for some in in_chunks(run_ids, MAX_IDS_PER_QUERY):
             found = {run.id: run for run in current.runs.only(*RUN_COLUMNS).filter(id__in=some)}
             for run_id in some:
                 self._hub.publish(run_id, run_as_json(found[run_id]) if run_id in found else None)
@@ -129,8 +129,3 @@ class Watcher(BackgroundThread):
         else:
             for payload in listener.wait(seconds, self._interrupt):
                 self._changed.update(with_news(payload))
-
-
-def _parts(run_ids: Sequence[UUID], most: int) -> Iterator[Sequence[UUID]]:
-    for start in range(0, len(run_ids), most):
-        yield run_ids[start : start + most]
