@@ -1,6 +1,7 @@
 """What a page that is left open asks for, counted where it arrives: nothing if it is hidden."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -29,6 +30,10 @@ HURRY = f"""
     }};
     document.addEventListener("visibilitychange", () =>
         localStorage.setItem("test.isHidden", document.hidden));
+    let open = 0;
+    const note = (change) => localStorage.setItem("test.openRequests", open += change);
+    document.addEventListener("htmx:beforeRequest", () => note(+1));
+    document.addEventListener("htmx:afterRequest", () => note(-1));
 """
 MINUTE = "const [delay, done] = arguments; setTimeout(done, delay);"
 ARRIVED: dict[str, int] = {}
@@ -96,9 +101,10 @@ def test_a_tab_behind_another_asks_for_nothing(
     another = hurried.current_window_handle
     try:
         hurried.get(f"{site}/admin/login/")  # which asks for nothing
-        hidden = "return localStorage.getItem('test.isHidden')"
-        wait_for(lambda: hurried.execute_script(hidden) == "true", "the first tab is hidden")
-        hurried.execute_async_script(MINUTE, 5_000)  # what it has asked for before has arrived
+        noted = "return localStorage.getItem(arguments[0])"
+        of_first = partial(hurried.execute_script, noted)
+        wait_for(lambda: of_first("test.isHidden") == "true", "the first tab is hidden")
+        wait_for(lambda: of_first("test.openRequests") == "0", "what it asked for is answered")
         ARRIVED.update(refreshes=0, statements=0)
         hurried.execute_async_script(MINUTE, 3_000)
         assert ARRIVED == {"refreshes": 0, "statements": 0}
