@@ -63,6 +63,19 @@ def test_it_says_what_is_wrong_first(root: Client, make_run: MakeRun, worker: Wo
     assert text.index("nobody") < text.index("In hand")
 
 
+def test_slots_are_busy_with_the_runs_that_are_in_hand_now(
+    root: Client, make_run: MakeRun, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Worker.objects.update(slots={"thread": 4}, busy=3)  # as of the last heartbeat
+    make_run("running", claimed_by=worker.id)
+    for page in ("overview", "workers"):
+        assert "1 of 4" in text_of(root.get(place(page)))
+    forget_everything()
+    monkeypatch.setattr(Counting, "held", _slow)
+    for page in ("overview", "workers"):
+        assert "3 of 4" in text_of(root.get(place(page)))
+
+
 def test_it_shows_what_became_of_runs(root: Client, worker: Worker) -> None:
     count(2, successful=37, failed=3, run_sum=80.0, run_max=9.5, runs="4:40", waits="-8:40")
     count(30, successful=20, queue_name="imports", task_path="shop.tasks.load", run_sum=1.0)

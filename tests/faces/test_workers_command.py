@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 
 from taskworks.models import Worker
 from taskworks.store import store
+from tests.faces.conftest import MakeRun
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,15 +32,16 @@ def test_of_nobody() -> None:
     assert json.loads(taskworks("workers", "--json")) == []
 
 
-def test_each_says_what_it_takes_and_how_busy_it_is() -> None:
+def test_each_says_what_it_takes_and_how_busy_it_is_now(make_run: MakeRun) -> None:
     one = registered(
         label="odd\n\x1b[31m",
         queues=["mail", 'a "b"\n'],
         slots={"thread": 4, "async": 2},
-        busy=3,
         memory=77 * 2**20,
         release="v1\t2",
     )
+    for _ in range(3):
+        make_run(state="running", claimed_by=one.id)
     head, line = taskworks("workers").splitlines()
     assert head.split() == [
         "ID",
@@ -58,6 +60,15 @@ def test_each_says_what_it_takes_and_how_busy_it_is() -> None:
     [keyed] = json.loads(taskworks("workers", "--json"))
     assert keyed["queues"] == ["mail", 'a "b"\n']
     assert (keyed["busy"], keyed["memory"], keyed["asked_to"]) == (3, 77 * 2**20, "")
+
+
+def test_no_more_slots_are_busy_than_there_are(make_run: MakeRun) -> None:
+    """The other runs were claimed ahead."""
+    one = registered(slots={"thread": 1})
+    for state in ("running", "claimed"):
+        make_run(state=state, claimed_by=one.id)
+    [keyed] = json.loads(taskworks("workers", "--json"))
+    assert (keyed["busy"], keyed["runs_in_hand"]) == (1, 2)
 
 
 @pytest.mark.parametrize(("arguments", "to"), [([], "stop"), (["--drain"], "drain")])

@@ -18,7 +18,6 @@ from taskworks.dashboard.queue_lines import queue_lines
 from taskworks.dashboard.snapshot import Snapshot, snapshot
 from taskworks.dashboard.tags import duration
 from taskworks.database.clock import as_aware
-from taskworks.models import Worker
 from taskworks.statistics.reading import Busiest
 from taskworks.statistics.tally import Tally
 
@@ -127,14 +126,14 @@ class _Workers(NamedTuple):
 
     @classmethod
     def of(cls, now: Snapshot) -> "_Workers":
-        living: list[Worker] = [one.worker for one in now.living]
+        living = now.living
         silent = [one for one in now.workers.value or () if one.is_silent]
         return cls(
             len(living),
             f"{localize(len(living))}{'+' if now.has_more_workers else ''}",
             len(silent),
-            sum(worker.busy for worker in living),
-            sum(worker.all_slots for worker in living),
+            sum(one.busy for one in living),
+            sum(one.worker.all_slots for one in living),
         )
 
 

@@ -121,9 +121,13 @@ class Snapshot:
         now, in_hand = self._now(store), Counter[UUID]()
         for held in self.held.value or ():
             in_hand[held.worker] += held.number
+
+        def runs_in_hand(worker: Worker) -> int:
+            return worker.busy if self.held.problem else in_hand[worker.id]
+
         rows = store.workers.order_by("started_at", "id")[: MOST_WORKERS + 1]
         return [
-            Working(worker, max(now - worker.heartbeat_at, timedelta()), in_hand[worker.id])
+            Working(worker, max(now - worker.heartbeat_at, timedelta()), runs_in_hand(worker))
             for worker in rows
         ]
 

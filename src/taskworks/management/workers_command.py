@@ -26,7 +26,6 @@ KEYS = (
     "queues",
     "excluded_queues",
     "slots",
-    "busy",
     "memory",
     "version",
     "release",
@@ -104,7 +103,7 @@ def row_of(working: Working) -> tuple[Any, ...]:
         worker.id,
         worker.label,
         worker.queues_in_words,
-        f"{worker.busy} of {worker.all_slots}",
+        f"{working.busy} of {worker.all_slots}",
         _mebibytes(worker),
         worker.release,
         working.outlook,
@@ -119,6 +118,7 @@ def _mebibytes(worker: Worker) -> str | None:
 def _keyed(working: Working) -> dict[str, Any]:
     return {
         **{name: getattr(working.worker, name) for name in KEYS},
+        "busy": working.busy,
         "seconds_since_heartbeat": working.silence.total_seconds(),
         "runs_in_hand": working.runs_in_hand,
         "silent": working.is_silent,

@@ -28,6 +28,14 @@ class Working(NamedTuple):
     runs_in_hand: int
 
     @property
+    def busy(self) -> int:
+        """
+        How many of its slots are taken now; it has counted them itself as of its last heartbeat.
+        Runs that it has claimed ahead take none.
+        """
+        return min(self.runs_in_hand, self.worker.all_slots)
+
+    @property
     def is_given_up(self) -> bool:
         """Whether other workers have given it up."""
         return self.worker.given_up_at is not None
