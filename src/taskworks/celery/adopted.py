@@ -13,8 +13,8 @@ from django.utils import timezone
 from taskworks import discovery
 from taskworks.celery.execution import seconds_until
 from taskworks.celery.options import of_call
+from taskworks.celery.outcomes import OF_CELERY
 from taskworks.celery.request import Request, from_context
-from taskworks.celery.result import OF_CELERY
 from taskworks.celery.values import decoded, encoded
 from taskworks.context import current_context
 from taskworks.definition import Task

@@ -6,20 +6,28 @@ workflow, whose steps follow each other; a signature by itself is enqueued as a 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from taskworks.celery.canvas_steps import (
+    NOTHING,
+    Given,
+    Placed,
+    placed_group,
+    placed_run,
+    placed_side_by_side,
+    stored_result,
+)
+from taskworks.celery.group_result import GroupResult
 from taskworks.celery.names import task_named
 from taskworks.celery.not_carried import not_carried
 from taskworks.celery.options import of_call
 from taskworks.celery.result import AsyncResult
 from taskworks.framework import ImmediateBackend
+from taskworks.task_call import TaskCall
+from taskworks.workflows import Workflow
 
 if TYPE_CHECKING:
-    from taskworks.celery.group_result import GroupResult
     from taskworks.celery.task import CeleryTask
 
 R = TypeVar("R")
-Given = tuple[Sequence[Any], Mapping[str, Any]]
-
-NOTHING: Given = ((), {})
 
 
 class Canvas:
@@ -36,11 +44,9 @@ class Canvas:
         that begin; of options, see ``set()`` of each. Raise what ``CeleryTask.apply_async`` raises,
         and InvalidWorkflow for what cannot be a workflow. Then nothing is written.
         """
-        from taskworks.celery.canvas_steps import enqueued
-
         changed = self.set(**options) if options else self
         given = (args or (), kwargs or {})
-        return changed._executed_here(given) if changed._is_eager() else enqueued(changed, given)
+        return changed._executed_here(given) if changed._is_eager() else changed._enqueued(given)
 
     def delay(self, *args: Any, **kwargs: Any) -> Any:
         """Enqueue it with these arguments; see apply_async()."""
@@ -70,6 +76,15 @@ class Canvas:
         raise NotImplementedError
 
     def _executed_here(self, given: Given, how: str = "apply_async") -> Any:
+        raise NotImplementedError
+
+    def _enqueued(self, given: Given) -> Any:
+        """Store a workflow of what is in it; return the result of what is last."""
+        workflow = Workflow(type(self).__name__)
+        return stored_result(workflow, self._placed(workflow, None, given))
+
+    def _placed(self, workflow: Workflow, before: Placed | None, given: Given = NOTHING) -> Placed:
+        """Add it to the workflow, after what is before it; return where it is."""
         raise NotImplementedError
 
     def _is_eager(self) -> bool:
@@ -160,6 +175,16 @@ class Signature(Canvas, Generic[R]):
         options = self.options if how == "apply_async" else {}
         return getattr(self.type, how)(*self._with(given), **options)
 
+    def _placed(self, workflow: Workflow, before: Placed | None, given: Given = NOTHING) -> Placed:
+        return placed_run(workflow, self.task, self._call(before, given), before)
+
+    def _call(self, before: Placed | None, given: Given) -> TaskCall:
+        """Return the task with its arguments, the first of which may stand for a result."""
+        args, kwargs = self._with(given if before is None else ((before.returned,), {}))
+        args, kwargs = self.type._fitting(args, kwargs)
+        changes = of_call(self.task, self.options, self.type.expires)
+        return (self.type.using(**changes) if changes else self.type).step(*args, **kwargs)
+
 
 class chain(Canvas):  # noqa: N801 - as Celery has it
     """
@@ -191,6 +216,12 @@ class chain(Canvas):  # noqa: N801 - as Celery has it
             given = ((part._executed_here(given, how).get(),), {})
         return self.tasks[-1]._executed_here(given, how)
 
+    def _placed(self, workflow: Workflow, before: Placed | None, given: Given = NOTHING) -> Placed:
+        placed = self.tasks[0]._placed(workflow, before, given)
+        for part in self.tasks[1:]:
+            placed = part._placed(workflow, placed)
+        return placed
+
 
 class group(Canvas):  # noqa: N801 - as Celery has it
     """What does not wait for each other."""
@@ -212,10 +243,16 @@ class group(Canvas):  # noqa: N801 - as Celery has it
         for part in self.tasks:
             yield from part._signatures()
 
-    def _executed_here(self, given: Given, how: str = "apply_async") -> "GroupResult":
-        from taskworks.celery.group_result import GroupResult
-
+    def _executed_here(self, given: Given, how: str = "apply_async") -> GroupResult:
         return GroupResult(None, [part._executed_here(given, how) for part in self.tasks])
+
+    def _placed(self, workflow: Workflow, before: Placed | None, given: Given = NOTHING) -> Placed:
+        if not _are_alike(self.tasks):
+            members = [part._placed(workflow, before, given) for part in self.tasks]
+            return placed_side_by_side(members, before)
+        parts = [*self._signatures()]
+        calls = [part._call(before, given) for part in parts]
+        return placed_group(workflow, [part.task for part in parts], calls, before)
 
 
 class chord(chain):  # noqa: N801 - as Celery has it
@@ -265,6 +302,14 @@ def signature(
             "of the task imported?"
         )
     return Signature(found, args, kwargs, {**(options or {}), **others}, immutable=immutable)
+
+
+def _are_alike(parts: Sequence[Canvas]) -> bool:
+    """Whether these are runs of one task with the same options, or there are none."""
+    return all(isinstance(one, Signature) for one in parts) and all(
+        one.type is parts[0].type and one.options == parts[0].options  # type: ignore[attr-defined]
+        for one in parts
+    )
 
 
 def _listed(kind: str, tasks: tuple[Any, ...]) -> list[Any]:

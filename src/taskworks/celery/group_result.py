@@ -1,13 +1,9 @@
 """``GroupResult``: the results of a group."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from taskworks import real_time as time
-from taskworks.celery import states
-
-if TYPE_CHECKING:
-    from taskworks.celery.result import AsyncResult
 
 
 class GroupResult:
@@ -78,23 +74,3 @@ class GroupResult:
         """Cancel all of them."""
         for result in self.results:
             result.revoke(**options)
-
-
-def failure_before(result: "AsyncResult[Any] | GroupResult") -> BaseException | None:
-    """Return the exception of the nearest result before this that has failed; None if none has."""
-    before = result.parent
-    if before is None:
-        return None
-    for one in _flat(before):
-        if one.state in states.PROPAGATE_STATES:
-            failure: BaseException = one.result
-            return failure
-    return failure_before(before)
-
-
-def _flat(result: Any) -> Iterator[Any]:
-    if isinstance(result, GroupResult):
-        for one in result.results:
-            yield from _flat(one)
-    else:
-        yield result

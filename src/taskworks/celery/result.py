@@ -1,7 +1,6 @@
 """``AsyncResult``: Celery's handle of a run."""
 
-from ast import literal_eval
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
@@ -12,34 +11,19 @@ from taskworks.backends.database import database_backends
 from taskworks.celery import states
 from taskworks.celery.exceptions import TaskRevokedError
 from taskworks.celery.exceptions import TimeoutError as CeleryTimeoutError
+from taskworks.celery.group_result import GroupResult
 from taskworks.celery.not_carried import not_carried, refuse_name
+from taskworks.celery.outcomes import outcome_of, state_of
 from taskworks.celery.values import decoded
 from taskworks.context import current_context
-from taskworks.exceptions import (
-    TaskCancelled,
-    TaskException,
-    TaskExpired,
-    TaskResultDoesNotExist,
-)
-from taskworks.framework import TaskResultStatus
+from taskworks.exceptions import TaskResultDoesNotExist
 from taskworks.polling import wait_until
 from taskworks.result import TaskResult
-from taskworks.tracebacks import message_of
 
 if TYPE_CHECKING:
-    from taskworks.celery.group_result import GroupResult
     from taskworks.workflows import WorkflowResult
 
 R = TypeVar("R")
-
-OF_CELERY = "celery"  # the key in a run's metadata of what update_state() has said
-STATES = {
-    TaskResultStatus.READY: states.PENDING,
-    TaskResultStatus.RUNNING: states.STARTED,
-    TaskResultStatus.SUCCESSFUL: states.SUCCESS,
-    TaskResultStatus.FAILED: states.FAILURE,
-}
-REVOCATIONS = frozenset(f"{c.__module__}.{c.__qualname__}" for c in (TaskCancelled, TaskExpired))
 
 
 class AsyncResult(Generic[R]):
@@ -106,7 +90,7 @@ class AsyncResult(Generic[R]):
     @property
     def state(self) -> str:
         """One of ``states``, or what the task itself has said by ``update_state``."""
-        return _state(self.run)
+        return state_of(self.run)
 
     status = state
 
@@ -116,7 +100,7 @@ class AsyncResult(Generic[R]):
         What the task returned; the exception if it failed or will be retried; what it has said of
         itself while it is executed; None before.
         """
-        return _outcome(self.run)
+        return outcome_of(self.run)
 
     info = result
 
@@ -214,8 +198,6 @@ class AsyncResult(Generic[R]):
         Return the outcome, once there is one: that of what is before it in a chain, if that has
         failed.
         """
-        from taskworks.celery.group_result import failure_before
-
         workflow = self._workflow
         if run.is_finished or workflow is None:
             if not run.is_finished:
@@ -224,7 +206,7 @@ class AsyncResult(Generic[R]):
         wait_until(
             lambda: self._run_is_finished() or workflow._has_ended(), timeout, workflow._overdue
         )
-        return self.result if self._run_is_finished() else failure_before(self)
+        return self.result if self._run_is_finished() else _failure_before(self)
 
     def _run_is_finished(self) -> bool:
         return bool((run := self.run) and run.is_finished)
@@ -336,6 +318,26 @@ def refuse_in_a_task() -> None:
         )
 
 
+def _failure_before(result: AsyncResult[Any] | GroupResult) -> BaseException | None:
+    """Return the exception of the nearest result before this that has failed; None if none has."""
+    before = result.parent
+    if before is None:
+        return None
+    for one in _flat(before):
+        if one.state in states.PROPAGATE_STATES:
+            failure: BaseException = one.result
+            return failure
+    return _failure_before(before)
+
+
+def _flat(result: Any) -> Iterator[Any]:
+    if isinstance(result, GroupResult):
+        for one in result.results:
+            yield from _flat(one)
+    else:
+        yield result
+
+
 def _latest(run: TaskResult[..., Any] | None) -> TaskResult[..., Any] | None:
     if run is None:
         return None
@@ -359,67 +361,6 @@ def _found(run_id: str) -> TaskResult[..., Any] | None:
     if errors:
         raise next(iter(errors.values()))
     return None
-
-
-def _state(run: TaskResult[..., Any] | None) -> str:
-    if run is None:
-        return states.PENDING
-    if run.is_cancelled or (_has_failed(run) and _was_revoked(run)):
-        return states.REVOKED
-    if run.status == TaskResultStatus.READY and run.errors:
-        return states.RETRY
-    state = STATES[run.status]
-    # What it says is stored at once, its start a moment later.
-    return state if state in states.READY_STATES else str(_said(run).get("state", state))
-
-
-def _outcome(run: TaskResult[..., Any] | None) -> Any:
-    if run is None:
-        return None
-    match _state(run):
-        case states.SUCCESS:
-            return decoded(run.return_value)
-        case states.FAILURE | states.RETRY:
-            return _exception(run)
-        case states.REVOKED:
-            return TaskRevokedError(_message(run))
-        case _:
-            return decoded(_said(run).get("meta"))
-
-
-def _said(run: TaskResult[..., Any]) -> dict[str, Any]:
-    said = run.metadata.get(OF_CELERY)
-    return said if isinstance(said, dict) else {}
-
-
-def _has_failed(run: TaskResult[..., Any]) -> bool:
-    return bool(run.status == TaskResultStatus.FAILED and run.errors)
-
-
-def _was_revoked(run: TaskResult[..., Any]) -> bool:
-    return run.errors[-1].exception_class_path in REVOCATIONS
-
-
-def _message(run: TaskResult[..., Any]) -> str:
-    if not run.errors:
-        return "revoked"
-    error = run.errors[-1]
-    return message_of(error.exception_class_path, error.traceback)
-
-
-def _exception(run: TaskResult[..., Any]) -> BaseException:
-    """Return the exception of the last failure, made of its class and message."""
-    if not run.errors:
-        return TaskException("It failed.")
-    path, message = run.errors[-1].exception_class_path, _message(run)
-    try:
-        kind = run.errors[-1].exception_class
-        if not issubclass(kind, Exception):  # SystemExit of a task must not end who asks for it
-            return TaskException(f"{path}: {message}")
-        # The message of a KeyError is how its key is written.
-        return kind(literal_eval(message) if issubclass(kind, KeyError) else message)
-    except Exception:  # noqa: BLE001 - the class is gone, or is not made of a message
-        return TaskException(f"{path}: {message}")
 
 
 def __getattr__(name: str) -> NoReturn:

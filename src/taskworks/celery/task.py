@@ -5,17 +5,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import FrozenInstanceError, dataclass, fields
 from datetime import datetime
 from functools import cached_property, update_wrapper
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 from uuid import uuid4
 
 from asgiref.sync import async_to_sync
 
 from taskworks.celery import execution, states
+from taskworks.celery.canvas import Signature
 from taskworks.celery.exceptions import MaxRetriesExceededError
 from taskworks.celery.not_carried import not_carried
 from taskworks.celery.options import CeleryOptions, of_call
+from taskworks.celery.outcomes import OF_CELERY
 from taskworks.celery.request import Request, executing, request_of
-from taskworks.celery.result import OF_CELERY, AsyncResult, EagerResult
+from taskworks.celery.result import AsyncResult, EagerResult
 from taskworks.celery.values import encoded
 from taskworks.context import current_context
 from taskworks.decorator import defined
@@ -25,9 +27,6 @@ from taskworks.framework import ImmediateBackend
 from taskworks.options.policy import MAX_ATTEMPTS
 from taskworks.result import TaskResult
 from taskworks.task_call import TaskCall
-
-if TYPE_CHECKING:
-    from taskworks.celery.canvas import Signature
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -161,11 +160,11 @@ class CeleryTask(_Optioned[P, R]):
 
     # To make it a part of a chain, group or chord.
 
-    def s(self, *args: Any, **kwargs: Any) -> "Signature[R]":
+    def s(self, *args: Any, **kwargs: Any) -> Signature[R]:
         """Return its signature: these arguments come after the result of what is before it."""
         return self.signature(args, kwargs)
 
-    def si(self, *args: Any, **kwargs: Any) -> "Signature[R]":
+    def si(self, *args: Any, **kwargs: Any) -> Signature[R]:
         """Return its immutable signature, which takes no result of what is before it."""
         return self.signature(args, kwargs, immutable=True)
 
@@ -177,10 +176,8 @@ class CeleryTask(_Optioned[P, R]):
         *,
         immutable: bool = False,
         **others: Any,
-    ) -> "Signature[R]":
+    ) -> Signature[R]:
         """Return its signature, with options of ``apply_async``, which are validated."""
-        from taskworks.celery.canvas import Signature
-
         return Signature(self, args, kwargs, {**(options or {}), **others}, immutable=immutable)
 
     subtask = signature
