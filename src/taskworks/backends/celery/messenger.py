@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from taskworks import real_time as time
-from taskworks.backends.celery.options import options_of
+from taskworks.backends.celery.options import has_tickets, options_of
 from taskworks.backends.celery.ticket import Ticket
 from taskworks.backends.celery.tickets import Tickets
 from taskworks.correlation import METADATA_KEY, correlation_of
@@ -76,13 +76,11 @@ class TicketMessenger:
 
 def _most_tickets(alias: str) -> int:
     """Return for how many runs of a call there are tickets; 0 if this is another backend now."""
-    from taskworks.backends.celery.backend import CeleryBackend
-
     try:
         backend = task_backends[alias]
     except InvalidTaskBackend:
         return 0
-    return options_of(backend).tickets if isinstance(backend, CeleryBackend) else 0
+    return options_of(backend).tickets if has_tickets(backend) else 0
 
 
 def _ticket(queue_name: str, run: ReadyRun) -> Ticket:

@@ -33,6 +33,11 @@ def options_of(backend: BaseTaskBackend) -> CeleryOptions:
     )
 
 
+def has_tickets(backend: BaseTaskBackend) -> bool:
+    """Return whether this is a backend with these options, for whose runs there may be tickets."""
+    return {*KEYS} <= {*getattr(backend, "keys_of_options", ())}
+
+
 def _app(place: str, given: Any) -> str | None:
     if given is not None and not (isinstance(given, str) and given):
         raise ImproperlyConfigured(
