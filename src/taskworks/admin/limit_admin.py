@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
-from django.db import models
 from django.http import HttpRequest
 
 from taskworks.actions import limits
@@ -13,7 +12,6 @@ from taskworks.admin.one_database import DOES_NOT_ANSWER, OneDatabase, does_not_
 from taskworks.backends.shards import Failing
 from taskworks.models import Limit
 from taskworks.options.limits import NUMBERS
-from taskworks.store import store_alias
 
 USE = "_use"  # the attribute of a row on a page
 
@@ -83,10 +81,6 @@ class LimitAdmin(OneDatabase, _ModelAdmin):
         """Refuse to change what nobody declares, which limits nothing."""
         is_declared = obj is None or obj.declared is not None
         return is_declared and super().has_change_permission(request, obj)
-
-    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Limit]:
-        """Return the limits, from no replica, which may not have the last change."""
-        return Limit.objects.using(store_alias())
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[CarefulChangeList]:
         return LimitsInUse

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin, messages
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern
 from django.utils.translation import gettext as _
 
 from taskworks.addresses import dashboard_address
+from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.backends.shards import Failing, databases
 from taskworks.database.answers import Fault, fault_of
 from taskworks.logs import steady_logger
+from taskworks.store import store_alias
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -31,7 +34,7 @@ DOES_NOT_ANSWER = (OperationalError, InterfaceError)
 
 
 class OneDatabase(_ModelAdmin):
-    """Says above a list from which database it is, and what does not answer."""
+    """Shows rows of one database, and says above a list of which, and what does not answer."""
 
     @property
     def urls(self) -> list[URLPattern]:
@@ -40,6 +43,13 @@ class OneDatabase(_ModelAdmin):
         for pattern in patterns:
             pattern.callback = self._or_a_sentence(pattern.callback)
         return patterns
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the rows, from no replica, which may not have the last change."""
+        return super().get_queryset(request).using(store_alias())
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[CarefulChangeList]:
+        return CarefulChangeList
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         if len(databases()) > 1 and request.method == "GET":

@@ -1,7 +1,7 @@
 """Pauses in the admin: adding one pauses a queue, a task, a limit or a key; deleting it resumes."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -13,7 +13,6 @@ from django.utils.translation import gettext as _
 
 from taskworks.actions import pausing
 from taskworks.actions.scopes import demand, scope_of
-from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.admin.one_database import (
     DOES_NOT_ANSWER,
     OneDatabase,
@@ -22,7 +21,7 @@ from taskworks.admin.one_database import (
 )
 from taskworks.backends.shards import Failing, backends_here
 from taskworks.models import Pause
-from taskworks.models.pause import LIMIT, QUEUE, Scope
+from taskworks.models.pause import LIMIT, QUEUE, PauseQuerySet, Scope
 from taskworks.options.limits import OF_NONE
 from taskworks.store import store, store_alias
 
@@ -106,12 +105,9 @@ class PauseAdmin(OneDatabase, _ModelAdmin):
     ordering = ("kind", "backend", "name", "key")
     sortable_by = ()
 
-    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Pause]:
-        """Return the pauses in force, from no replica, which may not have the last change."""
-        return Pause.objects.using(store_alias()).in_force()
-
-    def get_changelist(self, request: HttpRequest, **options: Any) -> type[CarefulChangeList]:
-        return CarefulChangeList
+    def get_queryset(self, request: HttpRequest) -> PauseQuerySet:
+        """Return the pauses in force."""
+        return cast(PauseQuerySet, super().get_queryset(request)).in_force()
 
     def get_fields(self, request: HttpRequest, obj: Pause | None = None) -> Any:
         return (*_parts(obj.scope), *ENTERED, *SHOWN) if obj else (*WHAT, *ENTERED)

@@ -10,7 +10,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin, messages
-from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db import models
 from django.http import HttpRequest
@@ -41,7 +40,7 @@ from taskworks.logs import one_line
 from taskworks.models import RunState, TaskRun, Worker
 from taskworks.models.run import FINISHED, TaskRunQuerySet
 from taskworks.reserved_metadata import made_by
-from taskworks.store import store, store_alias
+from taskworks.store import store
 from taskworks.store.census import Working
 from taskworks.tracebacks import summary_of
 
@@ -234,13 +233,6 @@ class ReadOnlyAdmin(OneDatabase, _ModelAdmin):
     class Media:
         css = {"all": ["taskworks/admin.css"]}  # noqa: RUF012 - as Django has it
 
-    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
-        rows: models.QuerySet[Any] = super().get_queryset(request)
-        return rows.using(store_alias())  # and from no replica, which may not have the last change
-
-    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
-        return CarefulChangeList
-
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -270,7 +262,7 @@ class TaskRunAdmin(PageActions, ReadOnlyAdmin):
     fieldsets = [(title, {"fields": names}) for title, names in SECTIONS.items()]  # noqa: RUF012
     readonly_fields = tuple(name for names in SECTIONS.values() for name in names)
 
-    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[CarefulChangeList]:
         return RunList
 
     def get_search_results(

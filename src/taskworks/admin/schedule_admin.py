@@ -14,7 +14,6 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from taskworks.actions import audit, schedule_actions
-from taskworks.admin.change_lists import CarefulChangeList
 from taskworks.admin.links import link
 from taskworks.admin.one_database import OneDatabase
 from taskworks.admin.page_actions import PageActions
@@ -23,7 +22,6 @@ from taskworks.backends.shards import elsewhere
 from taskworks.models import TaskRun
 from taskworks.models.schedule import Schedule
 from taskworks.schedules import sync
-from taskworks.store import store_alias
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Schedule]
@@ -117,13 +115,6 @@ class ScheduleAdmin(OneDatabase, PageActions, _ModelAdmin):
 
     class Media:
         css = {"all": ["taskworks/admin.css"]}  # noqa: RUF012 - as Django has it
-
-    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Schedule]:
-        rows: models.QuerySet[Schedule] = super().get_queryset(request)
-        return rows.using(store_alias())  # and from no replica, which may not have the last change
-
-    def get_changelist(self, request: HttpRequest, **options: Any) -> type[CarefulChangeList]:
-        return CarefulChangeList
 
     def get_fieldsets(self, request: HttpRequest, obj: Schedule | None = None) -> Any:
         return CHANGED if obj else ADDED
