@@ -12,6 +12,8 @@ from django.http import QueryDict
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.utils.urls import replace_query_param
 
 from taskworks.backends.shards import databases
 from taskworks.database.answers import Fault, fault_of, said_of
@@ -182,6 +184,11 @@ class ListPage(Generic[Row]):
         self.rows = found[:page_size]
         # Of the next page; None on the last one.
         self.cursor: UUID | None = self.rows[-1].pk if len(found) > page_size else horizon
+
+    def next_address(self, request: Request) -> str | None:
+        """Return the address of the next page; None on the last one."""
+        address = request.build_absolute_uri()
+        return replace_query_param(address, "cursor", str(self.cursor)) if self.cursor else None
 
     def _newest(
         self, newest: Newest[Row], limit: int, cursor: UUID | None

@@ -18,7 +18,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.throttling import ScopedRateThrottle
-from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView, exception_handler
 
 from taskworks.actions import run_actions
@@ -176,10 +175,8 @@ class TaskList(TaskView):
         viewer, mine = self.viewer, given.get("mine", False)
         newest = partial(viewer.newest_runs, meant=filters.meant, mine=mine)
         page = ListPage(newest, given["page_size"], given.get("cursor"))
-        address, cursor = request.build_absolute_uri(), page.cursor
-        next_page = cursor and replace_query_param(address, "cursor", str(cursor))
         results = self.shown(page.rows, many=True)
-        return Response({"next": next_page, "results": results, **page.missing})
+        return Response({"next": page.next_address(request), "results": results, **page.missing})
 
     def post(self, request: Request, **captured: Any) -> Response:
         # First, because the host may be refused.

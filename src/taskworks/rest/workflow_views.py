@@ -9,7 +9,6 @@ from django.http.response import HttpResponseBase
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.utils.urls import replace_query_param
 
 from taskworks.actions import workflow_actions, workflows_shown
 from taskworks.actions.run_actions import Verdict
@@ -64,11 +63,8 @@ class WorkflowList(WorkflowView):
         viewer, mine = self.viewer, given.get("mine", False)
         newest = partial(viewer.newest_workflows, lookups=filters.lookups, mine=mine)
         page = ListPage(newest, given["page_size"], given.get("cursor"))
-        address, cursor = request.build_absolute_uri(), page.cursor
-        next_page = replace_query_param(address, "cursor", str(cursor)) if cursor else None
-        return Response(
-            {**page_as_json(page.rows, _counts_of(page.rows), next_page), **page.missing}
-        )
+        shown = page_as_json(page.rows, _counts_of(page.rows), page.next_address(request))
+        return Response({**shown, **page.missing})
 
 
 def _counts_of(rows: list[Workflow]) -> dict[UUID, workflows_shown.Counts]:
