@@ -10,7 +10,7 @@ from django.db import OperationalError, connections
 
 from taskworks.database import background as module
 from taskworks.database.background import BackgroundThread
-from taskworks.database.notifications import PipeEvent
+from taskworks.database.listener import PipeEvent
 from tests.connections import begin_elsewhere
 from tests.waiting import wait_for
 

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from taskworks.database.notifications import Listener
+from taskworks.database.listener import Listener
 from taskworks.models import Schedule, Worker
 from taskworks.store import store
 from tests.faults import sabotage, shelf

@@ -11,7 +11,7 @@ from django.db import OperationalError, connection
 from django.db.backends.utils import CursorWrapper
 from rest_framework.test import APIClient
 
-from taskworks.database.notifications import WATCHERS_CHANNEL, asking_for
+from taskworks.database.payloads import WATCHERS_CHANNEL, asking_for
 from taskworks.models import TaskRun
 from taskworks.rest.events import stream, watcher
 from taskworks.rest.events.hub import hub

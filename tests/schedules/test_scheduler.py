@@ -9,7 +9,8 @@ import pytest
 from django.db import OperationalError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
-from taskworks.database.notifications import SCHEDULE_SAVED, PipeEvent
+from taskworks.database.listener import PipeEvent
+from taskworks.database.payloads import SCHEDULE_SAVED
 from taskworks.duties import scheduler as module
 from taskworks.duties.scheduler import Scheduler
 from taskworks.models import Firing, Schedule

@@ -3,11 +3,11 @@
 from taskworks.backends.celery.options import KEYS as KEYS_OF_CELERY
 from taskworks.backends.celery.ticket import TASK_NAME
 from taskworks.conf import Conf
-from taskworks.database.notifications import (
+from taskworks.database.notifications import Notification
+from taskworks.database.payloads import (
     CHANNEL,
     SCHEDULE_SAVED,
     WATCHERS_CHANNEL,
-    Notification,
     asking_for,
     news_of,
 )

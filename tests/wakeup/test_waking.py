@@ -13,6 +13,7 @@ from django.db.models.signals import post_save
 
 from taskworks.control import pause, resume
 from taskworks.database import notifications
+from taskworks.database.payloads import SCHEDULE_SAVED
 from taskworks.duties.promote import promote
 from taskworks.duties.rescue import rescue
 from taskworks.models import Schedule, TaskRun
@@ -97,7 +98,7 @@ def test_a_saved_schedule_wakes_the_schedulers(
     with heard() as payloads:
         schedule = Schedule(label="nightly", path="tests.tasks.noop", cron="0 0 * * *")
         schedule.save()
-    assert payloads == [json.loads(notifications.SCHEDULE_SAVED)]
+    assert payloads == [json.loads(SCHEDULE_SAVED)]
     worker = now_asleep(start_worker())
     woken: list[bool] = []
     listener_of(worker)._wake_scheduler = lambda: woken.append(True)

@@ -12,7 +12,8 @@ from django.utils.translation import gettext_noop as _
 from taskworks import real_time as time
 from taskworks.conf import conf
 from taskworks.database.clock import DatabaseClock, as_aware
-from taskworks.database.notifications import Listener, PipeEvent, own_payload
+from taskworks.database.listener import Listener, PipeEvent
+from taskworks.database.payloads import own_payload
 from taskworks.logs import visible
 from taskworks.problems.problem import Problem, Severity
 from taskworks.problems.situation import Situation

@@ -13,7 +13,7 @@ from taskworks import instruments
 from taskworks import real_time as time
 from taskworks.chunks import in_chunks
 from taskworks.correlation import METADATA_KEY, extras_of
-from taskworks.database.notifications import MAX_RUNS_PER_NOTIFICATION, WATCHERS_CHANNEL, news_of
+from taskworks.database.payloads import MAX_RUNS_PER_NOTIFICATION, WATCHERS_CHANNEL, news_of
 from taskworks.execution import (
     Attempt,
     Cancelled,

@@ -22,7 +22,8 @@ from django.db.models.functions import Coalesce, Concat
 from taskworks.conf import conf
 from taskworks.database import clock, messengers
 from taskworks.database.clock import DatabaseClock
-from taskworks.database.notifications import Listener, Notification, notify_on_commit
+from taskworks.database.listener import Listener
+from taskworks.database.notifications import Notification, notify_on_commit
 from taskworks.database.transactions import is_inside_test_case, writing
 from taskworks.models import Edge, RunState, Schedule, Step, TaskRun, UniqueKey, Worker, Workflow
 from taskworks.models.run import TaskRunQuerySet

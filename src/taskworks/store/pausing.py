@@ -9,7 +9,7 @@ from django.db import transaction
 from taskworks.conf import conf
 from taskworks.database import messengers
 from taskworks.database.clock import DatabaseClock
-from taskworks.database.notifications import PAUSES_CHANGED
+from taskworks.database.payloads import PAUSES_CHANGED
 from taskworks.database.transactions import writing
 from taskworks.models import Pause, TaskRun
 from taskworks.models.pause import LIMIT, PauseQuerySet, Scope

@@ -13,7 +13,8 @@ from django.db import models
 from taskworks.conf import conf
 from taskworks.database import prepared
 from taskworks.database.clock import DatabaseClock
-from taskworks.database.notifications import CHANNEL, Listener
+from taskworks.database.listener import Listener
+from taskworks.database.payloads import CHANNEL
 from taskworks.models import TaskRun, Worker
 from taskworks.store.base import MAX_LOCK_WAIT
 from taskworks.store.claiming import Lane

@@ -13,7 +13,7 @@ from django.db.models import Exists, F, OuterRef
 from taskworks.chunks import in_chunks
 from taskworks.database import clock
 from taskworks.database.clock import DatabaseClock
-from taskworks.database.notifications import SCHEDULE_SAVED
+from taskworks.database.payloads import SCHEDULE_SAVED
 from taskworks.models import Firing, Schedule, TaskRun
 from taskworks.models.schedule import ScheduleQuerySet
 from taskworks.store.base import Base

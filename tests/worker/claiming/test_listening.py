@@ -18,7 +18,15 @@ from django.test.utils import CaptureQueriesContext
 
 from taskworks.control import pause, resume
 from taskworks.database import notifications
-from taskworks.database.notifications import NOTIFY_INTERVAL, SCHEDULE_SAVED, Listener, PipeEvent
+from taskworks.database.listener import Listener, PipeEvent
+from taskworks.database.notifications import NOTIFY_INTERVAL
+from taskworks.database.payloads import (
+    SCHEDULE_SAVED,
+    asked_for,
+    own_payload,
+    ready_queue,
+    with_news,
+)
 from taskworks.duties.promote import promote
 from taskworks.duties.rescue import rescue
 from taskworks.models import TaskRun
@@ -45,7 +53,7 @@ where_a_worker_is_woken = pytest.mark.skipif(
 )
 where_a_worker_polls = pytest.mark.skipif(DATABASE == "sqlite", reason="it sees commits")
 
-PING = notifications.own_payload("a token")
+PING = own_payload("a token")
 
 
 @pytest.fixture(autouse=True)
@@ -433,9 +441,9 @@ def cut_off_listeners() -> None:
     ids=lambda payload: f"{payload:.20}",
 )  # fmt: skip
 def test_a_payload_of_somebody_else_is_none_of_ours(payload: str) -> None:
-    assert notifications.ready_queue(payload) is None
-    assert notifications.asked_for(payload) == []
-    assert notifications.with_news(payload) == []
+    assert ready_queue(payload) is None
+    assert asked_for(payload) == []
+    assert with_news(payload) == []
 
 
 @on_postgresql

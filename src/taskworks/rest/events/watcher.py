@@ -16,11 +16,10 @@ from taskworks import real_time as time
 from taskworks.backends.shards import databases
 from taskworks.chunks import MAX_IDS_PER_QUERY, in_chunks
 from taskworks.database.background import BackgroundThread
-from taskworks.database.notifications import (
+from taskworks.database.listener import Listener, PipeEvent
+from taskworks.database.payloads import (
     MAX_RUNS_PER_NOTIFICATION,
     WATCHERS_CHANNEL,
-    Listener,
-    PipeEvent,
     asking_for,
     with_news,
 )

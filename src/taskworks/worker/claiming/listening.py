@@ -9,14 +9,8 @@ from django.db import connections
 
 from taskworks import real_time as time
 from taskworks.database.background import BackgroundThread
-from taskworks.database.notifications import (
-    SCHEDULE_SAVED,
-    Listener,
-    PipeEvent,
-    asked_for,
-    own_payload,
-    ready_queue,
-)
+from taskworks.database.listener import Listener, PipeEvent
+from taskworks.database.payloads import SCHEDULE_SAVED, asked_for, own_payload, ready_queue
 from taskworks.logs import steady_logger
 from taskworks.store import Store
 from taskworks.worker.claiming.news import News

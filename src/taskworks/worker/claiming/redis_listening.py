@@ -9,8 +9,8 @@ from uuid import uuid4
 from taskworks import real_time as time
 from taskworks.conf import conf
 from taskworks.database.background import BackgroundThread
-from taskworks.database.notifications import SCHEDULE_SAVED, ready_queue
 from taskworks.database.outage import Outage
+from taskworks.database.payloads import SCHEDULE_SAVED, ready_queue
 from taskworks.logs import steady_logger
 from taskworks.store import Store
 from taskworks.wakeup.address import client_of, without_secrets
