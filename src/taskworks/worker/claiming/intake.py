@@ -75,15 +75,11 @@ class Intake:
         if not runs:
             runs = self._claim(worker, room, empty, most, self._cursor)
         asked = _not_ahead(self._limited.held_back, room, empty)
-        self._poll_schedule.plan(asked, runs)
+        self._plan_next_look(asked, runs, self._limited.opens_in)
         if self._turn.may_have_more(missing_from(asked, most, runs)):
             self._poll_schedule.look_again_in(0)
         if self._ready_queues and self._turn.is_whole and self._cursor.may_have_skipped:
             self._poll_schedule.look_again_in(self._cursor.seconds)
-        if self._may_have_more_limited:
-            self._poll_schedule.look_again_in(self._limited.seconds)
-        if self._limited.opens_in < math.inf:
-            self._poll_schedule.look_again_in(self._limited.opens_in)
         return runs
 
     def claim_the_last(
@@ -101,12 +97,22 @@ class Intake:
         runs = self._claim(worker, room, empty, most, None)
         while not runs and (self._turn.may_have_more(room) or self._limited.must_survey):
             runs = self._claim(worker, room, empty, most, None)
-        self._poll_schedule.plan(room, runs)
+        opens_soon = self._limited.opens_soon
+        self._plan_next_look(room, runs, self._limited.opens_in if opens_soon else math.inf)
+        return runs
+
+    def _plan_next_look(
+        self, asked: Mapping[str, int], runs: Collection[TaskRun], opens_in: float
+    ) -> None:
+        """
+        Plan it after a claim that asked for this room and found these runs; in ``opens_in`` seconds
+        a limit may allow more.
+        """
+        self._poll_schedule.plan(asked, runs)
         if self._may_have_more_limited:
             self._poll_schedule.look_again_in(self._limited.seconds)
-        if self._limited.opens_soon:
-            self._poll_schedule.look_again_in(self._limited.opens_in)
-        return runs
+        if opens_in < math.inf:
+            self._poll_schedule.look_again_in(opens_in)
 
     @property
     def not_ahead(self) -> frozenset[str]:

@@ -40,8 +40,9 @@ class Openings:
     @property
     def seconds(self) -> float:
         """Seconds until the next one, below 0 if it has come; infinite without one."""
-        moments = (moment for moment, _ in self._moments.values())
-        return min(moments, default=math.inf) - time.monotonic()
+        if not self._moments:  # as with most claims
+            return math.inf
+        return min(moment for moment, _ in self._moments.values()) - time.monotonic()
 
     @property
     def are_soon(self) -> bool:
