@@ -14,11 +14,12 @@ from taskworks.execution import (
     Retried,
     Settled,
     Succeeded,
+    Verb,
     prepare,
 )
 from taskworks.models import TaskRun, Worker
 from taskworks.recording.events import Attempts, Subscriber
-from taskworks.recording.ledger import NEXT_PHASES, ImpossiblePhaseError, Ledger
+from taskworks.recording.ledger import NEXT_PHASES, WRITERS, ImpossiblePhaseError, Ledger
 from taskworks.store import store
 from tests import tasks
 from tests.recording.in_hand import new_ledger, submit
@@ -142,6 +143,10 @@ def test_an_impossible_phase_is_an_error(before: Phase, after: Phase) -> None:
         ImpossiblePhaseError, match=f"{before.name}, and cannot become {after.name}"
     ):
         ledger._move([attempt], after)
+
+
+def test_each_verb_has_a_writer() -> None:
+    assert WRITERS.keys() == {*Verb}
 
 
 def test_the_docstring_draws_every_phase() -> None:

@@ -20,7 +20,6 @@ this worker has claimed the run again, or is leaving and writes a copy of the at
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import assert_never
 from uuid import UUID
 
 from django.db import Error as DatabaseError
@@ -74,6 +73,17 @@ NEXT_PHASES: Mapping[Phase, frozenset[Phase]] = {
 }
 UNSETTLED = (CLAIMED, AWAITING_START, SUBMITTED)
 UNCOUNTED = (Released, Postponed, Parked)  # outcomes of which ``finished`` has none
+
+WRITERS: Mapping[Verb, Callable[[Store], Write]] = {
+    Verb.REQUEUE: lambda store: store.requeue,
+    Verb.RELEASE: lambda store: store.release,
+    Verb.PARK: lambda store: store.park,
+    Verb.SUSPEND: lambda store: store.suspend,
+    Verb.FINISH: lambda store: store.finish,
+    Verb.POISON: lambda store: store.poison,
+    Verb.NONE_IS_COMMITTED: lambda store: _all_of,
+    Verb.NONE_IS_FENCED: lambda store: _none_of,
+}
 
 
 class ImpossiblePhaseError(RuntimeError):
@@ -323,34 +333,13 @@ class Ledger:
         for attempt in self._writable:
             by_verb.setdefault(_verb_of(attempt), []).append(attempt)
         for verb, attempts in by_verb.items():
-            write = self._writer(verb)
+            write = WRITERS[verb](self._store)
             for batch in self._batch_writer.batches(attempts):
                 self._write_batch(write, batch)
 
     def _close_held_keys(self) -> None:
         if self.held_keys.to_close:
             self.held_keys.close()
-
-    def _writer(self, verb: Verb) -> Write:  # noqa: C901, PLR0911 - one for each
-        match verb:
-            case Verb.REQUEUE:
-                return self._store.requeue
-            case Verb.RELEASE:
-                return self._store.release
-            case Verb.PARK:
-                return self._store.park
-            case Verb.SUSPEND:
-                return self._store.suspend
-            case Verb.FINISH:
-                return self._store.finish
-            case Verb.POISON:
-                return self._store.poison
-            case Verb.NONE_IS_COMMITTED:
-                return _all_of
-            case Verb.NONE_IS_FENCED:
-                return _none_of
-            case _:
-                assert_never(verb)
 
     def _write_batch(self, write: Write, attempts: Sequence[Attempt]) -> None:
         written = self._batch_writer.write(write, attempts)
