@@ -268,7 +268,6 @@ def test_what_is_due_soon_is_told_and_what_is_due_later_is_not() -> None:
 def test_a_run_is_enqueued_though_nobody_can_be_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(notifications, "CHANNEL", "x")
     monkeypatch.setattr("taskworks.store.postgresql.CHANNEL", "x" * 64)  # one sign too many
     tasks.noop.enqueue()
     assert TaskRun.objects.ready().count() == 1
