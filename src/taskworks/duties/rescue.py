@@ -10,7 +10,7 @@ because the tokens do not match.
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
@@ -66,9 +66,8 @@ def rescue(store: Store, within: float = math.inf, tell: Tell = lambda runs: Non
         return 0
     rescued, over = 0, time.monotonic() + within
     signals = [*_cancel(store, over, tell), *_fail(store, over, tell)]
-    while time.monotonic() < over and (runs := store.rescue(CHUNK)):
+    for runs in _recovered(partial(store.rescue, CHUNK), over, tell):
         rescued += len(runs)
-        tell(runs)
         signals += _signals_of_rescued(runs)
     if rescued:
         logger.warning("Runs of lost workers made ready again: %s.", rescued)
@@ -88,8 +87,7 @@ def wait_for_receivers(seconds: float) -> None:
 
 def _cancel(store: Store, over: float, tell: Tell) -> Iterable[Signal]:
     entry = cancellation("The run was cancelled, and its worker was lost.").entry
-    while time.monotonic() < over and (cancelled := store.cancel_lost(CHUNK, entry)):
-        tell(cancelled)
+    for cancelled in _recovered(partial(store.cancel_lost, CHUNK, entry), over, tell):
         for run in cancelled:
             if sender := sender_of(run):
                 yield partial(announce_cancelled, sender, run.to_result())
@@ -97,8 +95,7 @@ def _cancel(store: Store, over: float, tell: Tell) -> Iterable[Signal]:
 
 def _fail(store: Store, over: float, tell: Tell) -> Iterable[Signal]:
     entry = loss("Its worker died in the middle of it.").entry
-    while time.monotonic() < over and (lost := store.fail_lost(CHUNK, entry)):
-        tell(lost)
+    for lost in _recovered(partial(store.fail_lost, CHUNK, entry), over, tell):
         logger.error("At-most-once runs lost with their workers: %s.", len(lost))
         for run in lost:
             if sender := sender_of(run):
@@ -109,6 +106,15 @@ def _signals_of_rescued(runs: list[TaskRun]) -> Iterable[Signal]:
     for run in runs:
         if sender := sender_of(run):
             yield partial(announce, task_rescued, sender, run.to_result)
+
+
+def _recovered(
+    recover: Callable[[], list[TaskRun]], over: float, tell: Tell
+) -> Iterator[list[TaskRun]]:
+    """Yield what is recovered, a chunk at a time, until nothing is left, or the time is over."""
+    while time.monotonic() < over and (runs := recover()):
+        tell(runs)
+        yield runs
 
 
 def _send(signals: Iterable[Signal]) -> None:
