@@ -118,6 +118,7 @@ ONCE = [
 # What even a thorough run shows on PostgreSQL alone of the servers: signals, pipes, child processes
 # and pages are the same on any other.
 ON_ONE_SERVER = [
+    ROOT / "celery_worker" / "test_behavior.py",
     ROOT / "conformance",
     ROOT / "faces",
     ROOT / "processes" / "test_closed_output.py",
