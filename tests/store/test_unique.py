@@ -22,7 +22,7 @@ from taskworks.models import RunState, TaskRun, UniqueKey
 from taskworks.options.owner import ANYBODY
 from taskworks.options.retention import Rule
 from taskworks.options.unique import Debounce, Unique
-from taskworks.store import Store
+from taskworks.store import Store, unique_runs
 from taskworks.store import store as store_of
 from taskworks.store.unique_runs import Call, KeyHeld
 from tests.connections import begin_elsewhere, elsewhere, held_elsewhere, wait_until_blocked
@@ -498,6 +498,36 @@ def test_of_two_that_find_it_ended_one_takes_over(
     result = second.result(timeout=60)
     assert unfinished() == [result.id] == [holder("a")]
     assert (result.id == first) == (unique is not SUPERSEDE)
+
+
+@pytest.mark.parametrize("unique", [KEEP, REFUSE])
+@pytest.mark.parametrize("goes_to", ["another", "nobody"])
+def test_a_key_that_changes_hands_between_two_reads_is_judged_by_who_has_it_in_the_end(
+    store: Store, worker: UUID, monkeypatch: pytest.MonkeyPatch, unique: Unique, goes_to: str
+) -> None:
+    enqueue_unique("a")
+    attempt = begun(store, worker)
+    given: list[UUID] = []
+    read = unique_runs.fetch_with_now
+
+    def end_it_and_give_its_key_away() -> None:
+        succeed(store, attempt)
+        given.extend([enqueue_unique("a").id] if goes_to == "another" else [])
+
+    def read_late(*of_what: Any) -> Any:
+        if not given and TaskRun.objects.running().exists():
+            elsewhere(end_it_and_give_its_key_away)
+        return read(*of_what)
+
+    monkeypatch.setattr(unique_runs, "fetch_with_now", read_late)
+    if unique is REFUSE and goes_to == "another":
+        with pytest.raises(KeyHeld) as refused:
+            enqueue_unique("a", unique=unique)
+        stands = refused.value.run.id
+    else:
+        stands = enqueue_unique("a", unique=unique).id
+    assert unfinished() == [stands] == [holder("a")]
+    assert given in ([], [stands])
 
 
 def test_of_many_at_once_one_stands(store: Store, worker: UUID) -> None:
