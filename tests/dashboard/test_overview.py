@@ -96,6 +96,15 @@ def test_it_shows_what_became_of_runs(root: Client, worker: Worker) -> None:
     assert "Nothing was counted in this time." in week
 
 
+def test_no_percentile_is_above_the_longest(root: Client, worker: Worker) -> None:
+    count(2, successful=1, run_sum=15.0, run_max=15.0, runs="16:1")  # it ends at 16 s
+    text = text_of(root.get(place("overview"), {"numbers": "run"}))
+    assert "15.0 s" in text
+    assert "15.7 s" not in text
+    assert "16.0 s" not in text
+    assert "15.7 s" not in text_of(root.get(place("queues")))
+
+
 def test_pages_of_a_process_share_a_snapshot(
     root: Client, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,15 @@ def test_a_quantile_is_in_the_bucket_of_the_true_one(values: list[float], share:
 
 
 @settings(max_examples=examples(300))
+@given(MANY, st.sampled_from([0.5, 0.95, 1.0]))
+def test_a_quantile_is_never_above_the_largest_value(values: list[float], share: float) -> None:
+    true = sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+    told = Histogram.of(values).quantile(share, max(values))
+    assert told is not None
+    assert true / 2**0.2501 <= told <= max(values)
+
+
+@settings(max_examples=examples(300))
 @given(MANY, MANY)
 def test_merged_is_as_counted_together(one: list[float], other: list[float]) -> None:
     merged = Histogram.of(one)

@@ -1,6 +1,6 @@
 """The first page: what is wrong, and how things are."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -38,11 +38,11 @@ class TaskLine(NamedTuple):
 
     @property
     def median(self) -> float | None:
-        return self.counted.runs.quantile(0.5)
+        return self.counted.runs.quantile(0.5, self.counted.run_max)
 
     @property
     def p95(self) -> float | None:
-        return self.counted.runs.quantile(0.95)
+        return self.counted.runs.quantile(0.95, self.counted.run_max)
 
 
 class Overview(Page):
@@ -150,15 +150,12 @@ def charts_of(
     def counts(name: str) -> list[float | None]:
         return [tallies[at][name] if at in tallies else 0 for at in times]
 
-    def shares(histogram: str) -> list[Series]:
+    def shares(quantile: Callable[[Tally, float], float | None]) -> list[Series]:
         return [
             Series(
                 label=label,
                 style=str(place),
-                values=[
-                    getattr(tallies[at], histogram).quantile(share) if at in tallies else None
-                    for at in times
-                ],
+                values=[quantile(tallies[at], share) if at in tallies else None for at in times],
             )
             for place, (label, share) in enumerate(SHARES, 1)
         ]
@@ -177,12 +174,22 @@ def charts_of(
         marks=marks,
     )
     yield charts.curves(
-        "wait", _("How long runs waited"), times, shares("waits"), text=duration, marks=marks
+        "wait",
+        _("How long runs waited"),
+        times,
+        shares(Tally.wait_quantile),
+        text=duration,
+        marks=marks,
     )
     if has_depth:
         yield _depth(past, marks)
     yield charts.curves(
-        "run", _("How long attempts took"), times, shares("runs"), text=duration, marks=marks
+        "run",
+        _("How long attempts took"),
+        times,
+        shares(Tally.run_quantile),
+        text=duration,
+        marks=marks,
     )
 
 

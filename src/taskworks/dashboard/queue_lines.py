@@ -42,12 +42,12 @@ class QueueLine(NamedTuple):
     @property
     def waits(self) -> float | None:
         """The seconds that 95 % of its attempts did not wait longer."""
-        return self.tally.waits.quantile(0.95)
+        return self.tally.wait_quantile(0.95)
 
     @property
     def takes(self) -> float | None:
         """The seconds that 95 % of its attempts did not take longer."""
-        return self.tally.runs.quantile(0.95)
+        return self.tally.run_quantile(0.95)
 
 
 def queue_lines(now: Snapshot) -> list[QueueLine]:

@@ -74,9 +74,9 @@ def _rebuild(command: BaseCommand, options: dict[str, Any]) -> None:
 def _row(key: Key, tally: Tally) -> tuple[Any, ...]:
     counts = (tally[name] or None for name in ("successful", "failed", "retried"))
     seconds = (
-        tally.waits.quantile(0.95),
-        tally.runs.quantile(0.5),
-        tally.runs.quantile(0.95),
+        tally.wait_quantile(0.95),
+        tally.run_quantile(0.5),
+        tally.run_quantile(0.95),
         tally.run_max,
     )
     return (key.task_path, *counts, *map(_duration, seconds))
@@ -92,9 +92,9 @@ def _keyed(key: Key, tally: Tally) -> dict[str, Any]:
     return {
         "task_path": key.task_path,
         **dict(zip(COUNTS, tally.counts, strict=True)),
-        "wait_p50": tally.waits.quantile(0.5),
-        "wait_p95": tally.waits.quantile(0.95),
-        "run_p50": tally.runs.quantile(0.5),
-        "run_p95": tally.runs.quantile(0.95),
+        "wait_p50": tally.wait_quantile(0.5),
+        "wait_p95": tally.wait_quantile(0.95),
+        "run_p50": tally.run_quantile(0.5),
+        "run_p95": tally.run_quantile(0.95),
         "run_max": tally.run_max,
     }

@@ -81,12 +81,18 @@ class Histogram:
         for bucket, count in other.counts.items():
             counts[bucket] = counts.get(bucket, 0) + count
 
-    def quantile(self, share: float) -> float | None:
-        """Return the seconds that this share of the values is not above; None without values."""
-        total = self.total
-        if not total:
+    def quantile(self, share: float, largest: float | None = None) -> float | None:
+        """
+        Return the seconds that this share of the values is not above; None without values. If the
+        largest value is known, it is not more than that.
+        """
+        if not self.counts:
             return None
-        wanted, seen = share * total, 0
+        told = self._quantile(share)
+        return told if largest is None else min(told, largest)
+
+    def _quantile(self, share: float) -> float:
+        wanted, seen = share * self.total, 0
         for bucket, count in sorted(self.counts.items()):
             if seen + count >= wanted:
                 part = max(0.0, (wanted - seen) / count)

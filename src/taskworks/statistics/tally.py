@@ -51,6 +51,14 @@ class Tally:
         ended = self["successful"] + self["failed"]
         return self["failed"] / ended if ended else None
 
+    def wait_quantile(self, share: float) -> float | None:
+        """The seconds that this share of the attempts did not wait longer; None without any."""
+        return self.waits.quantile(share)
+
+    def run_quantile(self, share: float) -> float | None:
+        """The seconds that this share of the attempts did not take longer; None without any."""
+        return self.runs.quantile(share, self.run_max)
+
     def add(self, other: "Tally") -> None:
         """Count what another one has as well."""
         self.counts = [one + more for one, more in zip(self.counts, other.counts, strict=True)]
