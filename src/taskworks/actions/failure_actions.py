@@ -13,6 +13,7 @@ from taskworks.backends.shards import in_each, prepared_in_each
 from taskworks.chunks import in_chunks
 from taskworks.conf import nearest
 from taskworks.filtering import RunFilter
+from taskworks.jsonvalue import printable
 from taskworks.models import FailureGroup
 from taskworks.models.failure import FailureGroupQuerySet
 from taskworks.store import store
@@ -46,7 +47,7 @@ class Seen(NamedTuple):
 
 def group_of(fingerprint: str) -> FailureGroup:
     """Return the group; raise ValueError if there is none."""
-    group = _groups().filter(fingerprint=fingerprint).first()
+    group = _named(fingerprint).first()
     if group is None:
         raise _unknown(fingerprint)
     return group
@@ -92,7 +93,7 @@ def retry(fingerprint: str, *, within: timedelta | None = None, by: Any = "") ->
     meant = RunFilter(group=fingerprint, since=within)
 
     def retried() -> Done | None:
-        is_here = _groups().filter(fingerprint=fingerprint).exists()
+        is_here = _named(fingerprint).exists()
         return bulk.carry_out(Action(Verb.RETRY), meant, by) if is_here else None
 
     some = [done for done in in_each(retried) if done is not None]
@@ -117,13 +118,18 @@ def _changed(fingerprint: str, columns: Callable[[], Mapping[str, Any]]) -> Fail
     """Write these columns in each database that has the group, and return the first one's row."""
 
     def written(columns: Mapping[str, Any]) -> FailureGroup | None:
-        rows = _groups().filter(fingerprint=fingerprint)
+        rows = _named(fingerprint)
         return rows.first() if rows.update(**columns) else None
 
     for group in prepared_in_each(columns, written):
         if group is not None:
             return group
     raise _unknown(fingerprint)
+
+
+def _named(fingerprint: str) -> FailureGroupQuerySet:
+    """Return the group with this fingerprint, or none, also if no database stores such a text."""
+    return _groups().filter(fingerprint=printable(str(fingerprint)))
 
 
 def _groups() -> FailureGroupQuerySet:

@@ -18,6 +18,7 @@ from taskworks.dashboard.queue_lines import queue_lines
 from taskworks.dashboard.snapshot import Snapshot, snapshot
 from taskworks.dashboard.tags import duration
 from taskworks.database.clock import as_aware
+from taskworks.jsonvalue import printable
 from taskworks.statistics.reading import Busiest
 from taskworks.statistics.tally import Tally
 
@@ -84,7 +85,7 @@ class Overview(Page):
     def _about(self) -> About:
         """Of what the charts are."""
         given = self.request.GET
-        return About(*(given.get(name, "")[:LONGEST] for name in About._fields))
+        return About(*(printable(given.get(name, ""))[:LONGEST] for name in About._fields))
 
     def _shown(self, chart: Chart) -> "_ShownChart":
         about = self._about._asdict()
