@@ -78,6 +78,7 @@ def test_what_is_typed_becomes_an_address_that_can_be_shared(root: Client) -> No
     }
     assert root.get(address(q="")).status_code == 302
     assert "A quotation mark is missing" in text_of(root.get(address(q='error~"no')))
+    assert "A value is missing in " in text_of(root.get(address(q="state:failed error~")))
 
 
 def test_pages_go_on_where_the_last_one_ended(root: Client, monkeypatch: Any) -> None:

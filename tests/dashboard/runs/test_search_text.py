@@ -34,9 +34,16 @@ def test_what_is_typed(typed: str, texts: dict[str, list[str]]) -> None:
     assert texts_of(as_typed(texts)) == texts
 
 
-@pytest.mark.parametrize("typed", ['error~"open', "x" * 2001, "a " * 51, 'a"b" "c'])
+@pytest.mark.parametrize("typed", ['error~"open', "x" * 2001, "a " * 51, 'a"b" "c', '""'])
 def test_what_cannot_be_read(typed: str) -> None:
     with pytest.raises(BadSearch, match=r"\.$"):
+        texts_of(typed)
+
+
+@pytest.mark.parametrize("typed", ["state:", "state:failed error~", 'task:""', "took> attempts>2"])
+def test_a_condition_without_a_value_is_refused(typed: str) -> None:
+    """Without it, more runs would match than were meant, and perhaps be deleted."""
+    with pytest.raises(BadSearch, match="A value is missing in '"):
         texts_of(typed)
 
 
@@ -51,9 +58,10 @@ def test_any_text_is_read_or_refused_in_a_sentence(typed: str) -> None:
 
 
 NAMES = some.sampled_from(["state", "task", "error", "queue", "id"])
+VALUES = some.text(min_size=1, max_size=40)
 
 
 @settings(max_examples=60)
-@given(some.dictionaries(NAMES, some.lists(some.text(max_size=40), min_size=1, max_size=3)))
+@given(some.dictionaries(NAMES, some.lists(VALUES, min_size=1, max_size=3)))
 def test_what_is_written_is_read_back(texts: dict[str, list[str]]) -> None:
     assert texts_of(as_typed(texts)) == texts

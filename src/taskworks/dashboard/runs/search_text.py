@@ -56,6 +56,10 @@ def _condition(found: "re.Match[str]") -> tuple[str, str]:
     name, sign = found["name"], found["sign"]
     quoted = found["quoted"]
     word = found["word"] if quoted is None else ESCAPED.sub(r"\1", quoted)
+    if not word and not (sign or "").startswith("."):
+        # An address without the condition would mean more runs than were asked for.
+        said = _("A value is missing in %(text)s.")
+        raise BadSearch(said % {"text": repr(found.group()[:MAX_SHOWN])})
     match sign:
         case None:
             return _bare(word, is_quoted=quoted is not None)
