@@ -108,9 +108,61 @@ def test_what_a_run_waits_for(run: TaskRun, expected: list[tuple[str, float, boo
     assert phases(run) == expected
 
 
+LOST = {"started_at": at(5), "last_attempted_at": at(5), "attempts": 1}
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        # Its worker was killed, and it was rescued a minute later.
+        (
+            a_run(RunState.READY, **LOST, available_at=at(65)),
+            [("waiting", 5, False), ("retry", 60, False), ("waiting", 3535, True)],
+        ),
+        # Its worker was stopped, and it has kept its place.
+        (a_run(RunState.READY, **LOST), [("waiting", 5, False), ("retry", 3595, True)]),
+        (
+            a_run(RunState.CLAIMED, **LOST, claimed_at=at(3000)),
+            [("waiting", 5, False), ("retry", 2995, False), ("claimed", 600, True)],
+        ),
+        # It sleeps, or waits for an event.
+        (
+            a_run(RunState.SCHEDULED, **LOST, available_at=at(9000)),
+            [("waiting", 5, False), ("retry", 3595, True)],
+        ),
+        (
+            a_run(RunState.RUNNING, **{**LOST, "last_attempted_at": at(1800), "attempts": 2}),
+            [("waiting", 5, False), ("retry", 1795, False), ("running", 1800, True)],
+        ),
+        (
+            a_run(
+                RunState.SUCCESSFUL,
+                **{**LOST, "last_attempted_at": at(95), "attempts": 3},
+                errors=[error(2, 65, 66)],
+                finished_at=at(100),
+            ),
+            [
+                ("waiting", 5, False),
+                ("retry", 60, False),
+                ("failed", 1, False),
+                ("retry", 29, False),
+                ("successful", 5, False),
+            ],
+        ),
+    ],
+)
+def test_an_attempt_without_an_outcome_is_no_wait_for_a_worker(
+    run: TaskRun, expected: list[tuple[str, float, bool]]
+) -> None:
+    assert phases(run) == expected
+    labels = [phase.label for phase in timeline_of(run, NOW).phases]
+    assert "Waits for its time" not in labels
+
+
 @pytest.mark.parametrize(
     "columns",
     [
+        {"last_attempted_at": at(-50), "started_at": at(7000)},
         {"last_attempted_at": at(-50), "finished_at": at(-100)},
         {
             "enqueued_at": datetime.max.replace(tzinfo=UTC),

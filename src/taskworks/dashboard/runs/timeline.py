@@ -18,6 +18,7 @@ from taskworks.models.run import FINISHED
 MAX_ATTEMPTS = 200  # the latest
 WIDTH = 1000  # of the drawing, in its own units
 THINNEST = 3  # that still can be seen
+SAME = timedelta(milliseconds=1)  # two records of one beginning
 
 
 class PhaseKind(StrEnum):
@@ -65,7 +66,7 @@ class Timeline(NamedTuple):
 
 def timeline_of(run: TaskRun, now: datetime) -> Timeline:
     """Return what is known of a run, at this time of the database, whatever its columns hold."""
-    attempts = [*_attempts(run)]
+    attempts = _attempts(run)
     shown = attempts[-MAX_ATTEMPTS:]
     phases = [*_phases(run, shown, _aware(now))]
     return Timeline(_drawn(phases), [*_moments(run)], len(attempts) - len(shown))
@@ -78,9 +79,37 @@ class _Attempt(NamedTuple):
     kind: PhaseKind
     said: str
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has ended without an outcome: with its worker, or given back, or to wait."""
+        return self.ended is None and self.kind == PhaseKind.RETRY
 
-def _attempts(run: TaskRun) -> Iterator[_Attempt]:
-    """Yield those that the record still tells of, the earliest first."""
+    def has_begun(self, at: datetime) -> bool:
+        """Whether this is the attempt that was executed then."""
+        if self.began is None:
+            return False
+        return abs(at - self.began) <= SAME or self.began <= at <= (self.ended or at)
+
+
+def _attempts(run: TaskRun) -> list[_Attempt]:
+    """Return those that the record still tells of, the earliest first."""
+    attempts = [*_with_outcomes(run)]
+    for began in (_aware(run.started_at), _aware(run.last_attempted_at)):
+        if began is not None and not any(one.has_begun(began) for one in attempts):
+            later = [_is_after(one, began) for one in attempts]
+            place = later.index(True) if True in later else len(attempts)
+            attempts.insert(place, _Attempt(None, began, None, PhaseKind.RETRY, ""))
+    if attempts and attempts[-1].is_open and run.state in FINISHED:
+        attempts.pop()  # it ended with the run
+    return attempts
+
+
+def _is_after(attempt: _Attempt, at: datetime) -> bool:
+    known = attempt.began or attempt.ended
+    return known is not None and known > at
+
+
+def _with_outcomes(run: TaskRun) -> Iterator[_Attempt]:
     for entry in _errors(run):
         yield _Attempt(
             entry["attempt"],
@@ -103,21 +132,27 @@ def _phases(run: TaskRun, attempts: list[_Attempt], now: datetime | None) -> Ite
     at = start = _aware(run.enqueued_at)
     for number, attempt in enumerate(attempts):
         began = attempt.began or attempt.ended
+        before = attempts[number - 1] if number else None
         if at is not None and began is not None:
-            yield from _before(run, at, began, is_first=number == 0, start=start)
-        if attempt.began is not None:
+            yield from _before(run, at, began, before, start=start)
+        if attempt.began is not None and not attempt.is_open:
             yield _attempted(attempt, attempt.began, now)
-        at = attempt.ended
+        at = attempt.began if attempt.is_open else attempt.ended
     if at is not None and now is not None and run.state not in (*FINISHED, RunState.RUNNING):
-        yield from _waits(run, at, now, is_first=not attempts)
+        yield from _waits(run, at, now, attempts[-1] if attempts else None)
 
 
 def _before(
-    run: TaskRun, since: datetime, until: datetime, *, is_first: bool, start: datetime | None
+    run: TaskRun,
+    since: datetime,
+    until: datetime,
+    before: _Attempt | None,
+    *,
+    start: datetime | None,
 ) -> Iterator[Phase]:
     """Yield the wait before an attempt: until it was due, and for a worker after that."""
-    if not is_first:
-        yield _phase(PhaseKind.RETRY, _("Waits for its next attempt"), since, until)
+    if before is not None:
+        yield _phase(PhaseKind.RETRY, _again(before), since, until)
         return
     due = _aware(run.run_after)
     if start is not None and due is not None and start < due < until:
@@ -133,28 +168,40 @@ def _attempted(attempt: _Attempt, began: datetime, now: datetime | None) -> Phas
     return phase if attempt.ended else phase._replace(until=None)
 
 
-def _waits(run: TaskRun, since: datetime, now: datetime, *, is_first: bool) -> Iterator[Phase]:
+def _again(before: _Attempt) -> str:
+    """Return what comes after an attempt. When one has ended that has no outcome is not known."""
+    if before.is_open:
+        return _("Attempt without an outcome, and the wait for the next")
+    return _("Waits for its next attempt")
+
+
+def _waits(
+    run: TaskRun, since: datetime, now: datetime, before: _Attempt | None
+) -> Iterator[Phase]:
     """Yield what an unfinished run that is not executed waits for now."""
     due = _aware(run.available_at)
     match run.state:
         case RunState.BLOCKED:
             yield _open(PhaseKind.HELD, _("Waits for others"), since, now)
-        case RunState.SCHEDULED if is_first:
+        case RunState.SCHEDULED if before is None:
             yield _open(PhaseKind.HELD, _("Waits for its time"), since, now)
         case RunState.SCHEDULED:
             yield _open(PhaseKind.RETRY, _("Waits for its next attempt"), since, now)
         case _:
             if due is not None and since < due < now:
-                kind = PhaseKind.HELD if is_first else PhaseKind.RETRY
-                label = _("Waits for its time") if is_first else _("Waits for its next attempt")
+                kind = PhaseKind.HELD if before is None else PhaseKind.RETRY
+                label = _("Waits for its time") if before is None else _again(before)
                 yield _phase(kind, label, since, due)
-                since = due
+                since, before = due, None
+            kind, label = PhaseKind.WAITING, _("Waits for a worker")
+            if before is not None and before.is_open:
+                kind, label = PhaseKind.RETRY, _again(before)
             claimed = _aware(run.claimed_at) if run.state == RunState.CLAIMED else None
             if claimed is not None and since <= claimed <= now:
-                yield _phase(PhaseKind.WAITING, _("Waits for a worker"), since, claimed)
+                yield _phase(kind, label, since, claimed)
                 yield _open(PhaseKind.CLAIMED, _("Claimed, about to begin"), claimed, now)
             else:
-                yield _open(PhaseKind.WAITING, _("Waits for a worker"), since, now)
+                yield _open(kind, label, since, now)
 
 
 def _phase(
