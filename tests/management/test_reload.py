@@ -3,10 +3,14 @@
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
+from django.utils import autoreload
 
 from taskworks.management import reload
 
@@ -83,3 +87,51 @@ def test_modules_of_apps_that_nobody_has_imported_are_watched_too() -> None:
     """Such as tasks, which the parent has no need of."""
     broken = Path(__file__).parent.parent / "schedules" / "broken.py"
     assert reload._files()[broken] == broken.stat().st_mtime
+
+
+class Works:
+    """A worker that works until it is stopped."""
+
+    def __init__(self) -> None:
+        self.shutdown = SimpleNamespace(over=Event())
+
+    def run(self) -> None:
+        assert self.shutdown.over.wait(timeout=600)
+
+    def stop(self) -> None:
+        self.shutdown.over.set()
+
+
+class Saving(autoreload.StatReloader):
+    """Somebody saves a translation, and then code."""
+
+    worker: Works
+    worked_on: bool
+
+    def tick(self) -> Iterator[None]:
+        self.notify_file_changed(Path("django.mo"))
+        self.worked_on = not self.worker.shutdown.over.is_set()
+        self.notify_file_changed(Path("tasks.py"))
+        yield
+
+
+def test_a_change_that_needs_no_restart_does_not_end_the_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Django tells of templates and translations as of code, and does not restart for them."""
+
+    def handled(file_path: Path, **kwargs: Any) -> bool:
+        return file_path.suffix == ".mo"
+
+    worker, reloader = Works(), Saving()
+    reloader.worker = worker
+    monkeypatch.setattr(autoreload, "get_reloader", lambda: reloader)
+    autoreload.file_changed.connect(handled)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            reload.work_and_watch(worker)  # type: ignore[arg-type]
+    finally:
+        autoreload.file_changed.disconnect(handled)
+    assert reloader.worked_on
+    assert ended.value.code == reload.CODE_HAS_CHANGED
+    assert worker.shutdown.over.is_set()

@@ -93,11 +93,15 @@ def work_and_watch(worker: Worker) -> None:
         finally:
             reloader.stop()
 
-    def stop_first(**kwargs: Any) -> None:
-        worker.stop()
-        if not worker.shutdown.over.wait(timeout=1):
-            worker.stop()
-            worker.shutdown.over.wait(timeout=5)
+    try:
+        autoreload.start_django(reloader, work)
+    except SystemExit:  # not at each file_changed: templates and translations end nothing
+        _stop(worker)
+        raise
 
-    autoreload.file_changed.connect(stop_first, weak=False)
-    autoreload.start_django(reloader, work)
+
+def _stop(worker: Worker) -> None:
+    worker.stop()
+    if not worker.shutdown.over.wait(timeout=1):
+        worker.stop()
+        worker.shutdown.over.wait(timeout=5)
