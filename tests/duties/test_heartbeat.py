@@ -263,7 +263,7 @@ def test_a_batch_unblocks_in_its_own_thread(follower: Callable[[], str]) -> None
     worker = WorkerOfRuns(task_backends["default"], Options(queues=Queues(), batch=True))
     worker._registration.begin()
     for _ in range(3):
-        worker._heartbeat.beat()
+        worker._threads.heartbeat.beat()
     assert follower() == "blocked"
     run_worker()
     assert follower() == "successful"

@@ -330,7 +330,7 @@ def test_a_worker_tells_of_runs_that_are_watched_and_of_no_others(
         notify(self, payload, channel)
 
     monkeypatch.setattr(type(store()), "notify", noted)
-    wait_for(lambda: worker._wake_ups.works, "it listens")
+    wait_for(lambda: worker._threads.wake_ups.works, "it listens")
     orders.put(None)
     first = start("told")
     wait_for(lambda: TaskRun.objects.successful().exists(), "it has ended")
@@ -350,7 +350,7 @@ def test_what_a_worker_tells_is_shown_at_once(
     browser: Browser, worker: Worker, start: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watcher, "POLL_INTERVAL_IF_NOTIFIED", 600.0)
-    wait_for(lambda: worker._wake_ups.works, "it listens")
+    wait_for(lambda: worker._threads.wake_ups.works, "it listens")
     reading = browser.open(address(start("told"), "events"))
     for progress in range(1, 6):
         orders.put(lambda task, progress=progress: task.set_progress(progress))

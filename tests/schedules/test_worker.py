@@ -9,7 +9,8 @@ from taskworks.duties.scheduler import Scheduler
 from taskworks.framework import task_backends
 from taskworks.models import RunState, Schedule
 from taskworks.worker.claiming.queues import Queues
-from taskworks.worker.loop import Options, Worker
+from taskworks.worker.loop import Worker
+from taskworks.worker.options import Options
 from tests.connections import begin_elsewhere
 from tests.schedules import bell
 from tests.schedules.firing import planned_times, runs_of, scheduled
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def scheduler_of(worker: Worker) -> Scheduler:
-    [scheduler] = [thread for thread in worker._threads if isinstance(thread, Scheduler)]
+    [scheduler] = [thread for thread in worker._threads.all if isinstance(thread, Scheduler)]
     return scheduler
 
 

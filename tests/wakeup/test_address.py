@@ -141,7 +141,7 @@ def test_a_server_with_a_password_wakes_who_has_it_and_no_log_shows_it(
         ):
             settings.TASKWORKS = {**settings.TASKWORKS, "WAKEUP": address}
             worker = start_worker()
-            wait_for(lambda: worker._wake_ups._sources[0].works, "it is subscribed")  # noqa: B023
+            wait_for(lambda: worker._threads.wake_ups._sources[0].works, "it is subscribed")  # noqa: B023
         assert SECRET not in caplog.text
 
 

@@ -48,7 +48,7 @@ def _sees_no_commits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def listener_of(worker: Worker) -> RedisListener:
-    return worker._wake_ups._sources[0]
+    return worker._threads.wake_ups._sources[0]
 
 
 def is_subscribed(worker: Worker) -> bool:
@@ -297,7 +297,9 @@ def test_notifications_of_the_database_wake_beside_redis(
 ) -> None:
     settings.TASKWORKS = {**settings.TASKWORKS, "NOTIFY": True}
     worker = start_worker()
-    wait_for(lambda: all(source.works for source in worker._wake_ups._sources), "both are there")
+    wait_for(
+        lambda: all(source.works for source in worker._threads.wake_ups._sources), "both are there"
+    )
     idle(worker)
     redis.stop()
     wait_until_executed(tasks.noop.enqueue())

@@ -131,7 +131,7 @@ def test_a_task_that_takes_long_holds_up_no_brief_one_while_the_worker_is_busy(
 
     def keep_it_busy(worker: WorkerOfTheTest) -> None:
         while not over.wait(0.001):
-            worker._wake()
+            worker._inbox.wake()
 
     with working() as worker:
         brief = tasks.noop.enqueue_many([()] * 200)

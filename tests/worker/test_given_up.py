@@ -137,7 +137,7 @@ def test_a_database_that_is_away_for_long_stops_nobody(tmp_path: Path, away: Out
         wait_until(result, "running")
         before = worker.id
         away(True)
-        silence = worker._heartbeat._last_beat + 2 * conf().worker_timeout
+        silence = worker._threads.heartbeat._last_beat + 2 * conf().worker_timeout
         wait_for(lambda: time.monotonic() > silence, "it is silent for longer than it may")
         (tmp_path / "go").touch()
         away(False)

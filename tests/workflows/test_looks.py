@@ -159,7 +159,7 @@ def test_a_worker_ends_a_workflow_as_soon_as_its_last_member_has_ended(
         task_backends["default"],
         Options(queues=Queues(), sizes=Sizes(threads=2)),
     )
-    monkeypatch.setattr(worker._heartbeat, "_unblocks", False)
+    monkeypatch.setattr(worker._threads.heartbeat, "_unblocks", False)
     working = begin_elsewhere(worker.run)
     try:
         wait_for(lambda: "then" in tasks.executed, "what follows the group has been executed")

@@ -18,6 +18,7 @@ from uuid import UUID
 from django.db import connections
 
 from taskworks import real_time as time
+from taskworks.conf import conf
 from taskworks.duties.sender import sender_of
 from taskworks.execution import cancellation, loss
 from taskworks.logs import steady_logger
@@ -49,6 +50,15 @@ def give_up_dead(store: Store, worker: UUID) -> None:
     if store.give_up_dead(worker):
         label = store.workers.filter(id=worker).values_list("label", flat=True).first()
         logger.warning("Worker %s given up: its process has died.", label or worker)
+
+
+def has_some_to_rescue(store: Store, backend: str, takes: Callable[[str], bool]) -> bool:
+    """
+    Return whether a dead worker's run is left that a batch would have to rescue: one of this
+    backend in a queue that it ``takes``, or one of any queue that takes a slot of a limit.
+    """
+    lost = store.awaiting_rescue(backend, timedelta(seconds=conf().worker_timeout))
+    return any(has_slot or takes(queue_name) for queue_name, has_slot in lost)
 
 
 def rescue(store: Store, within: float = math.inf, tell: Tell = lambda runs: None) -> int:

@@ -2,7 +2,8 @@
 
 from taskworks.recording.events import Observer
 from taskworks.worker.claiming.queues import Queues
-from taskworks.worker.loop import Options, Worker
+from taskworks.worker.loop import Worker
+from taskworks.worker.options import Options
 from taskworks.worker.pools import Sizes
 from taskworks.worker.pools.processes import Recycling
 

@@ -34,7 +34,7 @@ class Registration:
         announce: Callable[[UUID], None] | None = None,
         rescued: Tell = lambda runs: None,
     ) -> None:
-        self._store, self._label, self._facts = store, label, facts
+        self._store, self.label, self._facts = store, label, facts
         self._asked_to = ""
         self._rescued = rescued
         self._announce = announce or (lambda worker: None)
@@ -54,7 +54,7 @@ class Registration:
         self._announce(self.id)
         row = WorkerRow(
             id=self.id,
-            label=self._label,
+            label=self.label,
             hostname=platform.node(),
             pid=os.getpid(),
             asked_to=self._asked_to,
@@ -76,7 +76,7 @@ class Registration:
             self.is_registered, self._former, self.id = False, worker, uuid4()
         logger.warning(
             "Worker %s was given up for dead: it claims nothing, and stops what it executes.",
-            self._label,
+            self.label,
         )
 
     def renew(self) -> None:
@@ -85,7 +85,7 @@ class Registration:
             self._asked_to = self._asked_to or self._store.asked_of(self._former)
         self._forget_former()
         self.begin()
-        logger.warning("Worker %s was given up for dead; it goes on under a new id.", self._label)
+        logger.warning("Worker %s was given up for dead; it goes on under a new id.", self.label)
 
     def leave(self) -> None:
         """Remove the row."""

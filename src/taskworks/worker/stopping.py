@@ -1,20 +1,25 @@
 """Stop attempts: on a timeout, a cancellation, a shutdown, or if the worker was given up."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from uuid import UUID
 
 from django.db import Error as DatabaseError
 
 from taskworks import real_time as time
 from taskworks.conf import conf
-from taskworks.execution import Attempt, Reason
+from taskworks.execution import Attempt, Outcome, Reason, Retried, judge_stuck
+from taskworks.recording.events import RunEvents
+from taskworks.recording.ledger import Ledger
 from taskworks.store import Store
+from taskworks.worker.shutdown import Shutdown
 
 DEADLINE_INTERVAL = 0.05  # seconds between checks of deadlines
 CANCEL_INTERVAL = 0.4  # seconds between queries for requested cancellations
 CANCEL_NOTICE = 0.25  # seconds that a task has to notice cancel_requested before an interrupt
 KILL_AFTER = 1.0  # seconds between interrupting a child process and killing it
+RETRY_STUCK_AFTER = timedelta(seconds=1)  # by then this process, and the stuck attempt, has gone
 
 
 @dataclass(slots=True)
@@ -30,13 +35,23 @@ class Stopper:
     """
     Stops attempts step by step. A task whose cancellation was requested first sees that in its
     context. Then the task is interrupted, and again. Then its process is killed; if it has none of
-    its own, ``abandon`` is called once.
+    its own, it is abandoned, and the worker is to start again. ``receive`` is called with what then
+    became of the attempt, unless that is to be written when this process leaves.
     """
 
     def __init__(
-        self, store: Store, worker: Callable[[], UUID], abandon: Callable[[Attempt, Reason], None]
+        self,
+        store: Store,
+        worker: Callable[[], UUID],
+        *,
+        ledger: Ledger,
+        events: RunEvents,
+        shutdown: Shutdown,
+        receive: Callable[[Attempt, Outcome], None],
     ) -> None:
-        self._store, self._worker, self._abandon = store, worker, abandon
+        self._store, self._worker = store, worker
+        self._ledger, self._events, self._shutdown = ledger, events, shutdown
+        self._receive = receive
         self._stops: dict[Attempt, Stop] = {}
         self._next_cancel_query = self._next_look = 0.0
 
@@ -96,6 +111,21 @@ class Stopper:
         elif elapsed >= stop.interrupts * grace / 2:
             stop.interrupts += 1
             attempt.guard.interrupt(stop.reason)
+
+    def _abandon(self, attempt: Attempt, reason: Reason) -> None:
+        """
+        Settle the attempt of a task that does not stop, without waiting for it. A retry has to
+        wait until this process, and the task with it, has gone.
+        """
+        where = attempt.guard.stack()
+        outcome = judge_stuck(attempt, reason.exception().with_traceback(where))
+        self._events.stuck(attempt)
+        self._shutdown.restart()
+        if isinstance(outcome, Retried):
+            delay = max(outcome.delay, RETRY_STUCK_AFTER)
+            self._ledger.settle_after_exit(attempt, replace(outcome, delay=delay))
+        else:
+            self._receive(attempt, outcome)
 
     def _forget_others(self, attempts: list[Attempt]) -> None:
         if self._stops:

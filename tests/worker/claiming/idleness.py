@@ -16,7 +16,7 @@ RARELY = 600.0  # seconds; who is not told of a run looks for it in eight minute
 
 def idle(worker: Worker) -> Worker:
     """As soon as it listens, and has looked, and looks no more."""
-    wait_for(lambda: worker._wake_ups.works, "notifications arrive")
+    wait_for(lambda: worker._threads.wake_ups.works, "notifications arrive")
     wait_for(
         lambda: worker._intake._poll_schedule.seconds({"thread": 1}) > 2, "it waits to be told"
     )

@@ -220,8 +220,8 @@ def test_without_notices_a_worker_polls(
     worker = start_worker(interval=0.2)
     wait_for(lambda: worker._intake._poll_schedule._pause == 0.2, "it looks rarely")
     wait_until_executed(tasks.noop.enqueue())
-    assert not worker._wake_ups.works
-    assert not worker._wake_ups.is_alive()
+    assert not worker._threads.wake_ups.works
+    assert not worker._threads.wake_ups.is_alive()
 
 
 @on_postgresql
@@ -305,11 +305,11 @@ def test_a_worker_that_hears_nothing_polls_until_it_hears_again(
     worker = start_worker(interval=0.2)
     wait_for(lambda: "do not arrive" in caplog.text, "it notices")
     wait_until_executed(tasks.noop.enqueue())
-    assert not worker._wake_ups.works
+    assert not worker._threads.wake_ups.works
     monkeypatch.setattr(type(store()), "listener", whole)
     monkeypatch.setattr(listening, "ARRIVES_WITHIN", 60.0)
     wait_for(lambda: "arrive again" in caplog.text, "it hears again")
-    assert worker._wake_ups.works
+    assert worker._threads.wake_ups.works
     assert caplog.text.count("do not arrive") == 1
     wait_until_executed(tasks.noop.enqueue())
 
@@ -453,5 +453,5 @@ def test_a_worker_ignores_what_any_role_may_send(
     for payload in ("nonsense", "[{}, 5]", '{"watch": ["x"]}', "[" * 5000, no_name):
         store().notify(payload)
     wait_until_executed(tasks.noop.enqueue())  # it still hears
-    assert idle_worker._wake_ups.works
+    assert idle_worker._threads.wake_ups.works
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

@@ -258,7 +258,7 @@ def test_what_was_claimed_while_its_queue_was_paused_does_not_begin(
     runs = intake.claim(busy_worker.id, MANY, None)
     assert len(runs) == 2
     busy_worker._submit(runs)
-    wait_for(lambda: not busy_worker._inbox.empty(), "the other one has ended")
+    wait_for(lambda: not busy_worker._inbox._messages.empty(), "the other one has ended")
     busy_worker._wait(0)
     busy_worker._ledger._write_all_settled()
     assert states(waiting, other) == ["ready", "successful"]
@@ -274,7 +274,7 @@ def test_what_waits_of_a_key_is_given_back_once_a_task_has_closed_it(
     busy, waiting = tasks.wait_for_gate.enqueue(), rated.be_told_to_wait.enqueue(key)
     runs += claimed_by(busy_worker) + store().claim_limited(busy_worker.id, line, 9).runs
     busy_worker._submit(runs)
-    wait_for(lambda: not busy_worker._inbox.empty(), "the key is held")
+    wait_for(lambda: not busy_worker._inbox._messages.empty(), "the key is held")
     busy_worker._wait(0)
     for _ in range(2):
         busy_worker._ledger._write_all_settled()
@@ -348,7 +348,7 @@ def test_what_was_claimed_of_what_is_paused_by_now_does_not_begin(busy_worker: W
     pause(limit="intake", key="acme")
     busy_worker._intake.has_new_pause(look=True)
     busy_worker._submit(runs)
-    wait_for(lambda: not busy_worker._inbox.empty(), "the other one has ended")
+    wait_for(lambda: not busy_worker._inbox._messages.empty(), "the other one has ended")
     busy_worker._wait(0)
     busy_worker._ledger._write_all_settled()
     assert states(waiting, imported, another) == ["blocked", "ready", "successful"]

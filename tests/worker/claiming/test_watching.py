@@ -284,7 +284,7 @@ def test_a_moment_that_has_passed_is_known_no_more(monkeypatch: pytest.MonkeyPat
 
 @on_sqlite
 def test_a_schedule_is_looked_for_as_often_as_before(idle_worker: Worker) -> None:
-    [scheduler] = [thread for thread in idle_worker._threads if isinstance(thread, Scheduler)]
+    [scheduler] = [thread for thread in idle_worker._threads.all if isinstance(thread, Scheduler)]
     assert not scheduler._is_notified()  # nobody tells of schedules here
 
 
