@@ -19,5 +19,5 @@ def new_ledger(*subscribers: Subscriber) -> Ledger:
 def submit(ledger: Ledger, attempts: Iterable[Attempt]) -> None:
     """Take attempts in hand as if a pool had them."""
     for attempt in attempts:
-        ledger.take([attempt])
-        ledger.submitted([attempt])
+        ledger.in_hand.take([attempt])
+        ledger.in_hand.submitted([attempt])

@@ -128,4 +128,4 @@ def _record(ledger: Ledger, attempts: list[Attempt], outcomes: list[Settled]) ->
     for attempt, outcome in zip(attempts, outcomes, strict=True):
         ledger.settle(attempt, outcome)
     ledger.record()
-    assert len(ledger) == 0
+    assert len(ledger.in_hand) == 0

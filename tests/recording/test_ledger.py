@@ -18,8 +18,10 @@ from taskworks.execution import (
     prepare,
 )
 from taskworks.models import TaskRun, Worker
+from taskworks.recording import in_hand
 from taskworks.recording.events import Attempts, Subscriber
-from taskworks.recording.ledger import NEXT_PHASES, WRITERS, ImpossiblePhaseError, Ledger
+from taskworks.recording.in_hand import NEXT_PHASES, ImpossiblePhaseError
+from taskworks.recording.ledger import WRITERS, Ledger
 from taskworks.store import store
 from tests import tasks
 from tests.recording.in_hand import new_ledger, submit
@@ -82,7 +84,7 @@ def test_every_outcome_is_written_by_its_verb_and_closes_its_attempt(
     ledger.record()
     assert state_of(attempt.run.id) == state
     assert attempt.phase is Phase.CLOSED
-    assert len(ledger) == 0
+    assert len(ledger.in_hand) == 0
     assert [*witness.written, *witness.not_written] == [attempt]
 
 
@@ -102,7 +104,7 @@ def test_an_uncertain_one_is_settled_by_what_the_database_knows() -> None:
     [attempt] = begun(ledger)
     ledger.settle(attempt, InDoubt(Failed(ERROR, ENTRY)))
     assert attempt.phase is Phase.UNCERTAIN
-    assert len(ledger) == 1
+    assert len(ledger.in_hand) == 1
     ledger.record()
     assert state_of(attempt.run.id) == "failed"
 
@@ -112,7 +114,7 @@ def test_a_stuck_one_is_written_when_the_process_leaves() -> None:
     [attempt] = begun(ledger)
     ledger.settle_after_exit(attempt, Retried(ERROR, ENTRY, MINUTE))
     ledger.record()
-    assert (attempt.phase, len(ledger)) == (Phase.STUCK, 0)
+    assert (attempt.phase, len(ledger.in_hand)) == (Phase.STUCK, 0)
     assert state_of(attempt.run.id) == "running"
     ledger.give_back()
     assert state_of(attempt.run.id) == "scheduled"
@@ -123,7 +125,7 @@ def test_an_older_attempt_at_a_run_that_is_ours_again_is_given_up() -> None:
     ledger = new_ledger(witness)
     [older] = begun(ledger)
     newer = Attempt(older.run, "of a test")
-    ledger.take([newer])
+    ledger.in_hand.take([newer])
     ledger.settle(older, Succeeded(1))
     assert (older.phase, newer.phase) == (Phase.CLOSED, Phase.CLAIMED)
     assert witness.not_written == [older]
@@ -137,12 +139,12 @@ def test_an_older_attempt_at_a_run_that_is_ours_again_is_given_up() -> None:
 def test_an_impossible_phase_is_an_error(before: Phase, after: Phase) -> None:
     ledger = new_ledger()
     attempt = Attempt(TaskRun(id=UUID(int=1)), "of a test")
-    ledger.take([attempt])
+    ledger.in_hand.take([attempt])
     attempt.phase = before
     with pytest.raises(
         ImpossiblePhaseError, match=f"{before.name}, and cannot become {after.name}"
     ):
-        ledger._move([attempt], after)
+        ledger.in_hand.move([attempt], after)
 
 
 def test_each_verb_has_a_writer() -> None:
@@ -150,7 +152,5 @@ def test_each_verb_has_a_writer() -> None:
 
 
 def test_the_docstring_draws_every_phase() -> None:
-    from taskworks.recording import ledger
-
     for phase in Phase:
-        assert phase.name in str(ledger.__doc__)
+        assert phase.name in str(in_hand.__doc__)

@@ -35,7 +35,7 @@ _making_a_channel = threading.Lock()
 
 
 class Phase(IntEnum):
-    """Where an attempt is between its claim and the writing of its outcome; see the ledger."""
+    """Where an attempt is between its claim and the writing of its outcome."""
 
     CLAIMED = 0
     AWAITING_START = 1  # its start is to be written before its first line runs

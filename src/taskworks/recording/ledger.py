@@ -1,25 +1,7 @@
-"""
-Where each attempt of a worker is, and the writing of what becomes of it.
-
-    CLAIMED ──┬──────────────────► SUBMITTED ──┬──────────────► SETTLED ──► CLOSED
-              │                        ▲       ├─ UNCERTAIN ──────►▲
-              ├─ AWAITING_START ───────┘       └─ STUCK ──────────►│
-              │        │                                           │
-              └────────┴───────────────────────────────────────────┘
-
-An attempt is taken when its run is CLAIMED. Its start is written before its first line runs if it
-must be known (AWAITING_START), and after it otherwise. A pool has it while it is SUBMITTED. Then it
-is SETTLED: it has an outcome, which is written together with others. Two ways are longer. An
-attempt is UNCERTAIN while nobody knows whether the COMMIT of its own transaction went through, and
-STUCK if it cannot be stopped: its outcome is written when this process leaves. It is CLOSED when
-the outcome is written, or turned out to belong to a run that is another worker's.
-
-One way is not drawn: an attempt in any phase is CLOSED when another one takes its place, because
-this worker has claimed the run again, or is leaving and writes a copy of the attempt.
-"""
+"""What became of a worker's attempts, and the writing of that, many in one call."""
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from uuid import UUID
 
 from django.db import Error as DatabaseError
@@ -33,7 +15,6 @@ from taskworks.execution import (
     InDoubt,
     Outcome,
     Parked,
-    Phase,
     Postponed,
     Released,
     Settled,
@@ -49,6 +30,15 @@ from taskworks.models import TaskRun
 from taskworks.recording.batch_writer import BatchWriter, Write, write_what_can_be
 from taskworks.recording.events import RunEvents
 from taskworks.recording.held_keys import HeldKeys
+from taskworks.recording.in_hand import (
+    CLOSED,
+    SETTLED,
+    STUCK,
+    SUBMITTED,
+    UNCERTAIN,
+    UNSETTLED,
+    AttemptsInHand,
+)
 from taskworks.recording.locked_rows import LockedRows
 from taskworks.recording.progress_writer import ProgressWriter
 from taskworks.recording.step_writer import StepWriter
@@ -59,19 +49,6 @@ HOLD_OUTCOME_FOR = 0.003  # seconds that an outcome waits for others, to be writ
 MAX_OUTCOMES_HELD = 100
 COMMIT_LOOK_INTERVAL = 0.2  # seconds between two looks whether a COMMIT went through
 
-# Names of the module, because an enum's attributes are slow to look up.
-CLAIMED, AWAITING_START, SUBMITTED, UNCERTAIN, STUCK, SETTLED, CLOSED = Phase
-
-NEXT_PHASES: Mapping[Phase, frozenset[Phase]] = {
-    CLAIMED: frozenset({AWAITING_START, SUBMITTED, SETTLED}),
-    AWAITING_START: frozenset({SUBMITTED, SETTLED}),
-    SUBMITTED: frozenset({UNCERTAIN, STUCK, SETTLED}),
-    UNCERTAIN: frozenset({SETTLED}),
-    STUCK: frozenset({SETTLED}),
-    SETTLED: frozenset({CLOSED}),
-    CLOSED: frozenset(),
-}
-UNSETTLED = (CLAIMED, AWAITING_START, SUBMITTED)
 UNCOUNTED = (Released, Postponed, Parked)  # outcomes of which ``finished`` has none
 
 WRITERS: Mapping[Verb, Callable[[Store], Write]] = {
@@ -86,14 +63,11 @@ WRITERS: Mapping[Verb, Callable[[Store], Write]] = {
 }
 
 
-class ImpossiblePhaseError(RuntimeError):
-    """An attempt was to enter a phase that does not follow its own: an error of the engine."""
-
-
 class Ledger:
     """
-    Holds attempts from their claim until their outcome is written. A write that fails is repeated
-    by the next ``record``, so nothing is forgotten.
+    Settles attempts, and writes their starts, what they report, and their outcomes. They stay in
+    hand until the outcome is written: a write that fails is repeated by the next ``record``, so
+    nothing is forgotten.
 
     All methods are called in the thread that writes. ``wake`` is called in any thread, when a task
     has reported something.
@@ -101,49 +75,15 @@ class Ledger:
 
     def __init__(self, store: Store, events: RunEvents, wake: Callable[[], None]) -> None:
         self._store, self._events = store, events
-        self._by_run: dict[UUID, Attempt] = {}
-        self._in: dict[Phase, dict[Attempt, None]] = {phase: {} for phase in Phase}
         self._batch_writer = BatchWriter(store.poison)
         self.locked = LockedRows(store)
         self.held_keys = HeldKeys(store)
         self._progress = ProgressWriter(store, events, self.locked, wake)
         self._steps = StepWriter(store, wake)
+        self.in_hand = AttemptsInHand(self._progress.note, self._steps.note)
         self._oldest_settled = 0.0  # when the first of those that are settled became so
         self._next_commit_look = 0.0
         self.finished = self.released = 0
-
-    # What is in hand.
-
-    def __len__(self) -> int:
-        """How many attempts are in hand, and may still end."""
-        return len(self._by_run) - len(self._in[STUCK])
-
-    @property
-    def unsettled(self) -> list[Attempt]:
-        """The attempts in hand that have no outcome yet."""
-        return [attempt for phase in UNSETTLED for attempt in self._in[phase]]
-
-    @property
-    def has_waiting(self) -> bool:
-        """True if an attempt in hand has not begun."""
-        return any(attempt.began is None for attempt in self.unsettled)
-
-    def has_waiting_of(self, keys: Collection[tuple[str | None, str | None]]) -> bool:
-        """Return whether an attempt in hand has not begun whose limit and lane are among these."""
-        return any(
-            attempt.began is None and (attempt.run.limit_name, attempt.run.lane) in keys
-            for attempt in self.unsettled
-        )
-
-    @property
-    def runs(self) -> Iterator[TaskRun]:
-        """The runs in hand whose attempts may still end."""
-        return (attempt.run for attempt in self._by_run.values() if attempt.phase is not STUCK)
-
-    @property
-    def run_ids(self) -> list[UUID]:
-        """The ids of the runs in hand."""
-        return list(self._by_run)
 
     @property
     def seconds(self) -> float:
@@ -151,33 +91,14 @@ class Ledger:
         now = time.monotonic()
         if self._writable:
             return 0.0 if self._is_due else self._oldest_settled + HOLD_OUTCOME_FOR - now
-        if self._by_run:
+        if self.in_hand.by_run:
             asked = (at - now for at in self._steps.moments())
             progress = (at - now for at in self._progress.moments())
             locks = max(0.0, min(self.locked.seconds, self.held_keys.seconds))
             return min([WRITE_START_AFTER / 2, locks, *progress, *asked])
         return math.inf
 
-    # From phase to phase.
-
-    def take(self, attempts: Iterable[Attempt]) -> None:
-        """Hold claimed runs. An older attempt at one, which was rescued from us, is given up."""
-        for attempt in attempts:
-            older = self._by_run.setdefault(attempt.run.id, attempt)
-            if older is not attempt:
-                self._supersede(older)
-                self._by_run[attempt.run.id] = attempt
-            self._in[attempt.phase][attempt] = None
-            attempt.on_progress = self._progress.note
-            attempt.on_request = self._steps.note
-
-    def await_starts(self, attempts: Sequence[Attempt]) -> None:
-        """Have the starts of these attempts written before they are submitted."""
-        self._move(attempts, AWAITING_START)
-
-    def submitted(self, attempts: Sequence[Attempt]) -> None:
-        """Note that a pool gets these attempts now."""
-        self._move(attempts, SUBMITTED)
+    # Settle.
 
     def settle(self, attempt: Attempt, outcome: Outcome) -> None:
         """Note what became of an attempt. If it is settled already, the outcome is refused."""
@@ -185,48 +106,27 @@ class Ledger:
             self._events.refused(attempt)
         elif isinstance(outcome, InDoubt):
             attempt.outcome = outcome
-            self._move([attempt], UNCERTAIN)
+            self.in_hand.move([attempt], UNCERTAIN)
         else:
             self._settle(attempt, outcome)
 
     def settle_after_exit(self, attempt: Attempt, outcome: Settled) -> None:
         """Note what will have become of an attempt once this process, and its thread, has gone."""
         attempt.outcome = outcome
-        self._move([attempt], STUCK)
-
-    def _supersede(self, attempt: Attempt) -> None:
-        """Close an attempt whose place another one takes, in whatever phase it is."""
-        del self._in[attempt.phase][attempt]
-        attempt.phase = CLOSED
+        self.in_hand.move([attempt], STUCK)
 
     def _settle(self, attempt: Attempt, outcome: Settled) -> None:
         try:
             settle(attempt, outcome)
         except Exception as error:  # noqa: BLE001 - of what somebody has written into the row
             settle_without_history(attempt, failure(error))
-        if not self._in[SETTLED]:
+        if not self.in_hand.by_phase[SETTLED]:
             self._oldest_settled = time.monotonic()
-        self._move([attempt], SETTLED)
+        self.in_hand.move([attempt], SETTLED)
         if attempt.outcome.__class__ is Snoozed:
             self.held_keys.note(attempt)
 
-    def _move(self, attempts: Sequence[Attempt], phase: Phase) -> None:
-        for attempt in attempts:
-            if phase not in NEXT_PHASES[attempt.phase]:
-                raise ImpossiblePhaseError(
-                    f"The attempt at run {attempt.run.id} is {attempt.phase.name}, and cannot "
-                    f"become {phase.name}."
-                )
-            del self._in[attempt.phase][attempt]
-            attempt.phase = phase
-            if phase is not CLOSED:
-                self._in[phase][attempt] = None
-
-    # Starts that come first.
-
-    def awaiting_start(self) -> list[Attempt]:
-        """The attempts whose start is to be written first, in order."""
-        return list(self._in[AWAITING_START])
+    # Write.
 
     def write_starts_first(self, attempts: Sequence[Attempt]) -> list[Attempt]:
         """
@@ -243,13 +143,11 @@ class Ledger:
             if attempt in refused:
                 self._settle(attempt, failure(refused[attempt]))
             elif attempt.run.id in written:
-                self._move([attempt], SUBMITTED)
+                self.in_hand.move([attempt], SUBMITTED)
                 started.append(attempt)
             else:
                 self._settle(attempt, Fenced())
         return started
-
-    # Write.
 
     def record(self) -> None:
         """Write steps, progress, what is settled, many at once, and starts of longer attempts."""
@@ -258,7 +156,7 @@ class Ledger:
         self._settle_uncertain()
         self._close_held_keys()
         self._steps.write()
-        self._progress.write(self._in[SETTLED])
+        self._progress.write(self.in_hand.by_phase[SETTLED])
         while self._is_due:
             self._write_settled()
         self._write_starts()
@@ -268,13 +166,13 @@ class Ledger:
         Let go of everything: what is stuck gets its outcome; what is still executed is released,
         and does not count. Outcomes that come later are fenced off.
         """
-        for attempt in [*self._in[STUCK]]:
+        for attempt in [*self.in_hand.by_phase[STUCK]]:
             assert attempt.outcome is not None and not isinstance(attempt.outcome, InDoubt)  # noqa: S101, PT018
             self._settle(attempt, attempt.outcome)
         self._write_all_settled()
-        left = [*self._in[SETTLED], *self.unsettled]
+        left = [*self.in_hand.by_phase[SETTLED], *self.in_hand.unsettled]
         for attempt in left:
-            self._replace(attempt, settled_copy(attempt, attempt.abandon()))
+            self.in_hand.replace(attempt, settled_copy(attempt, attempt.abandon()))
         self._write_all_settled()
         for attempt in left:
             attempt.close_channel()
@@ -287,12 +185,12 @@ class Ledger:
         """
         if not self._store.is_lock_timeout(error):
             return False
-        self.locked.find(self.run_ids)
+        self.locked.find(self.in_hand.run_ids)
         return True
 
     def _settle_uncertain(self) -> None:
         """Settle the attempts of which the database knows by now whether they were committed."""
-        uncertain = [*self._in[UNCERTAIN]]
+        uncertain = [*self.in_hand.by_phase[UNCERTAIN]]
         if not uncertain or time.monotonic() < self._next_commit_look:
             return
         known = self._store.committed([attempt.run for attempt in uncertain])
@@ -306,14 +204,14 @@ class Ledger:
         """True if outcomes are to be written now, because no more will come in a moment."""
         writable = len(self._writable)
         return writable > 0 and (
-            writable >= min(len(self._by_run), MAX_OUTCOMES_HELD)
+            writable >= min(len(self.in_hand.by_run), MAX_OUTCOMES_HELD)
             or time.monotonic() - self._oldest_settled >= HOLD_OUTCOME_FOR
         )
 
     @property
     def _writable(self) -> list[Attempt]:
         """What is settled, except for what waits for another session's lock."""
-        settled = self._in[SETTLED]
+        settled = self.in_hand.by_phase[SETTLED]
         if not self.locked and not self.held_keys:
             return list(settled)
         return [
@@ -357,10 +255,9 @@ class Ledger:
         return {attempt for attempt in attempts if attempt.run.id in ids}
 
     def _close(self, attempts: Sequence[Attempt], missed: Collection[Attempt] = ()) -> None:
-        self._move(attempts, CLOSED)
+        self.in_hand.move(attempts, CLOSED)
         self._progress.forget(attempts)
         for attempt in attempts:
-            del self._by_run[attempt.run.id]
             attempt.close_channel()
             kind = attempt.outcome.__class__
             if kind not in UNCOUNTED:
@@ -373,19 +270,12 @@ class Ledger:
                 self._events.refused(attempt)
             self._events.recorded(written)
 
-    def _replace(self, attempt: Attempt, twin: Attempt) -> None:
-        """Have a settled copy written in the place of an attempt that may still be executed."""
-        self._supersede(attempt)
-        twin.phase = SETTLED
-        self._by_run[twin.run.id] = twin
-        self._in[SETTLED][twin] = None
-
     def _write_starts(self) -> None:
         """Write the starts of attempts that take longer than a moment."""
         old = time.monotonic() - WRITE_START_AFTER
         due = [
             attempt
-            for attempt in self._in[SUBMITTED]
+            for attempt in self.in_hand.by_phase[SUBMITTED]
             if attempt.claimed < old and attempt.began is not None and not attempt.start_written
         ]
         begun = [attempt for attempt in due if attempt.run.id not in self.locked]

@@ -120,7 +120,7 @@ class Runner(Subscriber):
         """
         while (run := self._claim_one()) and (pause := self._paused.pause_of_task(run)):
             attempt = Attempt(run, LABEL)
-            self._ledger.take([attempt])
+            self._ledger.in_hand.take([attempt])
             self._ledger.settle(attempt, Parked(pause))
             self._ledger.record()
         return run
@@ -149,8 +149,8 @@ class Runner(Subscriber):
     def execute(self, run: TaskRun) -> Outcome:
         """Execute one attempt of the run, and store its outcome."""
         attempt = Attempt(run, LABEL)
-        self._ledger.take([attempt])
-        self._ledger.submitted([attempt])
+        self._ledger.in_hand.take([attempt])
+        self._ledger.in_hand.submitted([attempt])
         attempt.close_channel()  # progress is not written during the attempt, so do not wait for it
         attempt.finisher = self._store
         attempt.on_request = self._answer

@@ -22,7 +22,7 @@ class FirstStarts:
     def hold(self, attempts: list[Attempt]) -> None:
         """Submit these attempts once their starts are written."""
         self._pools.reserve(attempts)
-        self._ledger.await_starts(attempts)
+        self._ledger.in_hand.await_starts(attempts)
 
     def write(self) -> None:
         """Write the starts that are due, and submit them; after an error, call it again."""
@@ -34,13 +34,13 @@ class FirstStarts:
     def withdraw(self, longer_than: float) -> list[Attempt]:
         """Take back the attempts that were claimed more than ``longer_than`` seconds ago."""
         claimed_before = time.monotonic() - longer_than
-        waiting = self._ledger.awaiting_start()
+        waiting = self._ledger.in_hand.awaiting_start()
         withdrawn = [attempt for attempt in waiting if attempt.claimed <= claimed_before]
         self._pools.cancel_reservation(withdrawn)
         return withdrawn
 
     def _due(self) -> list[Attempt]:
-        waiting = self._ledger.awaiting_start()
+        waiting = self._ledger.in_hand.awaiting_start()
         return list(self._startable(waiting)) if waiting else []
 
     def _startable(self, waiting: Iterable[Attempt]) -> Iterable[Attempt]:

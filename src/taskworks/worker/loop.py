@@ -106,6 +106,7 @@ class Worker:
         self._consequences = Consequences(self._store, self._intake, self._threads.has_made_ready)
         events = self._new_events(subscribers)
         self._ledger = Ledger(self._store, events, self._inbox.wake)
+        self._in_hand = self._ledger.in_hand
         self._starts = FirstStarts(self._ledger, self._pools)
         self._stopper = Stopper(
             self._store,
@@ -199,7 +200,7 @@ class Worker:
     def _is_done(self) -> bool:
         if self.shutdown.stage is Stage.RELEASING:
             return True
-        return len(self._ledger) == 0 and self._takes_no_more()
+        return len(self._in_hand) == 0 and self._takes_no_more()
 
     def _takes_no_more(self) -> bool:
         return (
@@ -213,7 +214,7 @@ class Worker:
         """How many more runs this worker may take; infinite without ``max_tasks``."""
         if self.options.max_tasks is None:
             return math.inf
-        return self.options.max_tasks - self._ledger.finished - len(self._ledger)
+        return self.options.max_tasks - self._ledger.finished - len(self._in_hand)
 
     def _turn(self) -> None:
         self._probes.turn()
@@ -227,7 +228,7 @@ class Worker:
             self._heed_pauses()
             self._heed_held_keys()
             self._write_starts_first()
-            if self._consequences.end_workflows(self._ledger.runs):
+            if self._consequences.end_workflows(self._in_hand.runs):
                 self._is_drained = False  # what has waited for a workflow is ready by now
             self._release_strays()
         except DatabaseError as error:
@@ -244,7 +245,7 @@ class Worker:
         if stage > Stage.WORKING:
             self._note_stop()
         if not self._stopper.seconds or stage > Stage.WORKING:
-            self._stopper.look(self._ledger.unsettled, is_asking=stage is Stage.ASKING)
+            self._stopper.look(self._in_hand.unsettled, is_asking=stage is Stage.ASKING)
             # What cannot begin soon, or everything if we stop.
             self._release_what_waits(MAX_WAIT_AHEAD if self._may_begin else 0.0)
 
@@ -253,7 +254,7 @@ class Worker:
         if not self._has_noted_stop:
             self._has_noted_stop = True
             self._probes.note_end()
-            runs = len(self._ledger.unsettled)
+            runs = len(self._in_hand.unsettled)
             logger.info("Worker %s is stopping; runs that it has begun: %d.", self.label, runs)
 
     @property
@@ -272,7 +273,7 @@ class Worker:
         """Register again after being given up, once all that was claimed before has ended."""
         if self._registration.is_registered:
             return
-        if not self._ledger.unsettled:
+        if not self._in_hand.unsettled:
             self._registration.renew()
             self._threads.heartbeat.restart_silence()
 
@@ -298,7 +299,7 @@ class Worker:
         return {executor: free for executor, free in room.items() if free > 0}
 
     def _claim(self, room: dict[str, int]) -> list[TaskRun]:
-        if self.options.batch and len(self._ledger) == 0 and not self._may_rescue_some():
+        if self.options.batch and len(self._in_hand) == 0 and not self._may_rescue_some():
             return self._claim_the_last()
         return self._intake.claim(self.id, room, self._limit, self._pools.empty)
 
@@ -318,12 +319,12 @@ class Worker:
 
     def _submit(self, runs: list[TaskRun]) -> None:
         attempts = [Attempt(run, self.label, finisher=self._store) for run in runs]
-        self._ledger.take(attempts)
+        self._in_hand.take(attempts)
         at_once, later = list[Attempt](), list[Attempt]()
         for attempt in attempts:
             if self._prepared(attempt):
                 (later if attempt.start_comes_first else at_once).append(attempt)
-        self._ledger.submitted(at_once)
+        self._in_hand.submitted(at_once)
         self._pools.submit(at_once)
         self._starts.hold(later)
 
@@ -340,7 +341,7 @@ class Worker:
 
     def _heed_pauses(self) -> None:
         """Release what was claimed ahead once there is a pause: it may be of that."""
-        look = self._intake.is_outdated and self._ledger.has_waiting
+        look = self._intake.is_outdated and self._in_hand.has_waiting
         if self._intake.has_new_pause(look=look):
             self._release_what_waits(0.0)
         self._consequences.parked.note_resumed(self._intake.take_resumed())
@@ -348,7 +349,7 @@ class Worker:
     def _heed_held_keys(self) -> None:
         """Release what was claimed ahead once a task has held a key of that."""
         held = self._ledger.held_keys.held
-        if held and self._ledger.has_waiting_of(held):
+        if held and self._in_hand.has_waiting_of(held):
             self._release_what_waits(0.0)
         held.clear()
 
@@ -364,7 +365,7 @@ class Worker:
         """
         now = time.monotonic()
         if self._outage.is_on or now - self._looked_for_strays_at >= STRAY_INTERVAL:
-            self._store.release_strays(self.id, self._ledger.run_ids)
+            self._store.release_strays(self.id, self._in_hand.run_ids)
             self._looked_for_strays_at = now
             self._outage.clear()
 
@@ -375,7 +376,7 @@ class Worker:
             0.0 if self._consequences.may_have_more else MAX_WAIT,
             self._intake.seconds(self._room()),
             self._ledger.seconds,
-            self._stopper.seconds if len(self._ledger) else math.inf,
+            self._stopper.seconds if len(self._in_hand) else math.inf,
             self.shutdown.seconds_left,
         )
 
@@ -398,7 +399,7 @@ class Worker:
         if self.shutdown.stage is Stage.DRAINING and not self._has_said_that_it_drains:
             self._has_said_that_it_drains = True
             if not self.shutdown.is_requested:  # who asked through the database is elsewhere
-                self._observer.draining(len(self._ledger))
+                self._observer.draining(len(self._in_hand))
 
     def _wait_out(self, seconds: float) -> None:
         """Wait this long for the database, or until somebody asks the worker to stop."""

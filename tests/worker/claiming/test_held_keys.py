@@ -75,7 +75,7 @@ def test_what_waits_is_given_back_before_the_hold_is_written(
     hold_keys = Store.hold_keys
 
     def note_and_hold(self: Store, limit: str, until: Mapping[str, datetime]) -> bool:
-        waiting.append(worker._ledger.has_waiting_of({("held", "a")}))
+        waiting.append(worker._in_hand.has_waiting_of({("held", "a")}))
         return hold_keys(self, limit, until)
 
     monkeypatch.setattr(Store, "hold_keys", note_and_hold)
@@ -83,7 +83,7 @@ def test_what_waits_is_given_back_before_the_hold_is_written(
         let_claim_ahead(worker)
         calls = [("a", "first", "an hour"), ("a", "second"), ("a", "third")]
         first, _, _ = rated.be_told_at_a_gate.enqueue_many(calls)
-        wait_for(lambda: len(worker._ledger.unsettled) == 3, "all are claimed")
+        wait_for(lambda: len(worker._in_hand.unsettled) == 3, "all are claimed")
         gates["first"].set()
         wait_for(lambda: waiting, "the key is held")
         gates["second"].set()

@@ -218,7 +218,7 @@ def test_what_waits_in_a_worker_is_given_back_in_its_old_place(busy_worker: Work
     waiting = mail.enqueue()
     place = TaskRun.objects.get(id=waiting.id).available_at
     busy_worker._submit(claimed_by(busy_worker))
-    wait_for(lambda: any(a.began for a in busy_worker._ledger.unsettled), "one has begun")
+    wait_for(lambda: any(a.began for a in busy_worker._in_hand.unsettled), "one has begun")
     pause("mail")
     busy_worker._intake._known_at = float("-inf")  # as if it had been busy for long
     busy_worker._heed_pauses()
@@ -233,7 +233,7 @@ def test_a_worker_without_room_looks_only_while_something_waits_in_it(
 ) -> None:
     busy = tasks.wait_for_gate.enqueue()
     busy_worker._submit(claimed_by(busy_worker))
-    [attempt] = busy_worker._ledger.unsettled
+    [attempt] = busy_worker._in_hand.unsettled
     wait_for(lambda: attempt.began, f"{busy.id} has begun")
     monkeypatch.setattr(type(store()), "outlook", failing)
     busy_worker._intake._known_at = float("-inf")
@@ -327,7 +327,7 @@ def test_what_waits_in_a_worker_is_parked_once_its_task_is_paused(busy_worker: W
     waiting, other = mail.enqueue(), tasks.add.enqueue(1, 2)
     place = TaskRun.objects.get(id=waiting.id).available_at
     busy_worker._submit(claimed_by(busy_worker))
-    wait_for(lambda: any(a.began for a in busy_worker._ledger.unsettled), "one has begun")
+    wait_for(lambda: any(a.began for a in busy_worker._in_hand.unsettled), "one has begun")
     pause(task=tasks.noop)
     busy_worker._intake._known_at = float("-inf")  # as if it had been busy for long
     busy_worker._heed_pauses()
