@@ -394,6 +394,8 @@ def test_an_idle_worker_looks_and_beats_and_asks_nothing_else(
         return execute(self, sql, params)
 
     worker = start_worker(interval=0.1)
+    if store().can_notify:
+        wait_for(lambda: worker._threads.wake_ups.works, "it listens")
     wait_for(lambda: worker._intake._poll_schedule._pause >= 0.1, "it is idle")
     beats, looks = calls_of("heartbeat", monkeypatch), calls_of("outlook", monkeypatch)
     monkeypatch.setattr(CursorWrapper, "execute", counted)
