@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from io import StringIO
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -56,6 +57,22 @@ def test_a_migration_is_missing(store: Store, enqueue: Enqueue) -> None:
     assert "lacks 1 migration" in output.getvalue()
     call_command("check", "--database", "default", stdout=(plain := StringIO()), stderr=plain)
     assert "taskworks.unmigrated" not in plain.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("alias", "command"),
+    [
+        ("default", "manage.py migrate taskworks"),
+        ("queue", "manage.py migrate taskworks --database queue"),
+    ],
+)
+def test_the_remedy_migrates_the_database_that_lacks_it(
+    alias: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MigrationRecorder, "applied_migrations", lambda self: {})
+    there: Any = SimpleNamespace(store=SimpleNamespace(alias=alias))
+    [problem] = of_databases.unmigrated(there)
+    assert problem.remedy == f"Apply them: {command}"
 
 
 @pytest.mark.skipif(IS_SQLITE, reason="it does not know other sessions")

@@ -6,7 +6,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from uuid import uuid4
 
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils.translation import gettext_noop as _
 
 from taskworks import real_time as time
@@ -53,8 +53,13 @@ def unmigrated(situation: Situation) -> Iterator[Problem]:
                 name=repr(connection.alias),
                 missing=", ".join(missing),
             ),
-            sentence(_("Apply them: %(command)s"), command="manage.py migrate taskworks"),
+            sentence(_("Apply them: %(command)s"), command=_migrate(connection.alias)),
         )
+
+
+def _migrate(alias: str) -> str:
+    option = "" if alias == DEFAULT_DB_ALIAS else f" --database {alias}"
+    return f"manage.py migrate taskworks{option}"
 
 
 def _about(alias: str) -> Sentence:
