@@ -87,7 +87,8 @@ def resolve(path: str) -> framework.Task:
         if found is None:
             raise TaskNotFound(path, error) from error
     if not is_task(found):
-        raise InvalidTask(f"{path!r} is not a task: it is of type {type(found).__name__}.")
+        own = f" Its task is '{path}.task'." if is_task(task_of(found)) else ""
+        raise InvalidTask(f"{path!r} is not a task: it is of type {type(found).__name__}.{own}")
     return cast(framework.Task, found)
 
 

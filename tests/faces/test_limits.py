@@ -155,7 +155,7 @@ def test_the_command_changes_numbers_and_resets_them() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["intak"], "There is no limit 'intak' in the database."),
+        (["intak"], "There is no limit 'intak' in the database. Did you mean 'intake'?"),
         (["intak", "--at-once", "3"], "There is no limit 'intak' in the database."),
         (["--at-once", "3"], "Name the limit whose numbers are to be changed."),
         (["--reset"], "Name the limit whose numbers are to be changed."),

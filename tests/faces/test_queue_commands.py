@@ -86,7 +86,7 @@ def test_pause_can_wait() -> None:
     ("arguments", "reason"),
     [
         (("pause", "mial"), "Did you mean 'mail'?"),
-        (("pause", "mail", "--until", "-5"), "must be in the future"),
+        (("pause", "mail", "--until", "-5"), "must be in the future, not -5 seconds from now."),
         (("pause", "mail", "--until", "2020-01-01T00:00Z"), "must be in the future"),
         (("pause", "mail", "--reason", "a\0"), "must not contain NUL"),
         (("pause", "mail", "--timeout", "5"), "--timeout requires --wait."),

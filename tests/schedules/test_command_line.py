@@ -80,6 +80,8 @@ class TestListing:
     def test_of_a_label_that_there_is_not(self, mine: Schedule) -> None:
         _, sentence = refused(2, "mine", "nobody")
         assert sentence == "There is no schedule with the label 'nobody'."
+        _, sentence = refused(2, "mien")
+        assert sentence == "There is no schedule with the label 'mien'. Did you mean 'mine'?"
 
     def test_that_is_the_name_of_an_option(self, mine: Schedule) -> None:
         _, sentence = refused(2, "enable", "mine")

@@ -22,10 +22,14 @@ def stored_end(until: Until) -> datetime | None:
     except OverflowError:
         raise ValueError(f"until must be before the year 10000, not {until!r}.") from None
     if end <= now:
-        raise ValueError(
-            f"until must be in the future: {until} is not after {now}, the database's time."
-        )
+        raise ValueError(_not_later(until, now))
     return end
+
+
+def _not_later(until: datetime | timedelta, now: datetime) -> str:
+    if isinstance(until, timedelta):
+        return f"until must be in the future, not {until.total_seconds():g} seconds from now."
+    return f"until must be in the future: {until} is not after {now}, the database's time."
 
 
 def _as_stored(until: Any) -> datetime:

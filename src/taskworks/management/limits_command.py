@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from taskworks.actions import limits
+from taskworks.conf import nearest
 from taskworks.management.argument_types import positive_integer
 from taskworks.management.output import add_json, print_json, print_line, print_table
 from taskworks.management.reach import check_reachable
@@ -15,6 +16,7 @@ from taskworks.store import store
 
 TITLES = ("NAME", "AT ONCE", "TOTAL", "RATE", "TOTAL RATE", "IN HAND", "WAITING", "DECLARED")
 NONE = "none"
+MOST_NAMED = 100  # names that an error looks through
 OF_RATES = (
     ("rate", "with one key may be claimed in a time, such as 100/m"),
     ("burst", "of these may be claimed at once"),
@@ -80,7 +82,9 @@ def _rows(name: str | None) -> list[Limit]:
         return [*rows]
     found = [*rows.filter(name=name)]
     if not found:
-        raise CommandError(f"There is no limit {name!r} in the database.", returncode=2)
+        names = [limit.name for limit in rows[:MOST_NAMED]]
+        hint = nearest(name, names) if names else ""
+        raise CommandError(f"There is no limit {name!r} in the database.{hint}", returncode=2)
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from taskworks.actions import schedule_actions
+from taskworks.conf import close_to
 from taskworks.management.argument_types import positive_integer
 from taskworks.management.output import add_json, print_json, print_line, print_table
 from taskworks.management.reach import check_reachable
@@ -37,6 +38,7 @@ KEYS = (
     "finished_at",
 )
 MAX_PREVIEWED_TIMES = 10_000
+MOST_NAMED = 1000  # labels that an error looks through
 ACTIONS = {
     "enable": schedule_actions.enable,
     "disable": schedule_actions.disable,
@@ -109,17 +111,19 @@ def _find(labels: list[str]) -> list[Schedule]:
     if unknown:
         raise CommandError(
             f"There is no schedule with the label {' or '.join(unknown)}."
-            f"{_option_meant(set(labels) - {*found})}",
+            f"{_meant(sorted(set(labels) - {*found}))}",
             returncode=2,
         )
     return [found[label] for label in dict.fromkeys(labels)]
 
 
-def _option_meant(unknown: set[str]) -> str:
-    """Return a hint if one of these labels is the name of an option."""
+def _meant(unknown: list[str]) -> str:
+    """Return a hint: one of these labels may be the name of an option, or nearly that of a row."""
     options = [name.replace("_", "-") for name in (*ACTIONS, "preview")]
-    meant = [f"--{option}" for option in options if option in unknown]
-    return f" Did you mean {meant[0]!r}?" if meant else ""
+    if meant := [f"--{option}" for option in options if option in unknown]:
+        return f" Did you mean {meant[0]!r}?"
+    labels = [*store().schedules.values_list("label", flat=True)[:MOST_NAMED]]
+    return next(filter(None, (close_to(label, labels) for label in unknown)), "")
 
 
 def _act(
