@@ -4,6 +4,7 @@ import ast
 import gettext
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from django.utils.translation.template import templatize
 
 import taskworks
 from taskworks import control
+from taskworks.dashboard.tags import duration
 from taskworks.models import RunState, TaskRun
 from tests.dashboard.conftest import place
 from tests.faces.conftest import MakeRun
@@ -90,6 +92,18 @@ def test_pages_speak_german(root: Client) -> None:
     assert "<h1>Warteschlangen</h1>" in text
     assert "Warteschlange anhalten" in text
     assert "Pause the queue" not in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english", "german"),
+    [(0.0035, "3.5 ms", "3,5 ms"), (9, "9.0 s", "9,0 s"), (41.53, "41.5 s", "41,5 s")],
+)
+def test_durations_have_the_decimal_sign_of_the_language(
+    seconds: float, english: str, german: str
+) -> None:
+    assert duration(seconds) == duration(timedelta(seconds=seconds)) == english
+    with translation.override("de"):
+        assert duration(seconds) == german
 
 
 @pytest.mark.django_db

@@ -97,6 +97,8 @@ def duration(value: Any) -> str:
     seconds = length.total_seconds()
     if 0 < seconds < 1:
         return f"{localize(_rounded(seconds * 1000))} ms"
+    if 0 <= seconds < 60:
+        return f"{localize(round(seconds, 1))} s"
     return in_words(length)
 
 
