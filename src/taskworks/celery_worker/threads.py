@@ -38,7 +38,7 @@ class CeleryThreads(SharedPool, ThreadPool):
 
     def _rouse(self, wanted: int) -> None:
         while self._awake < min(wanted, self.size):
-            self._awake += 1
+            self._note_woken()
             self._hand_over()
 
     def _hand_over(self) -> None:

@@ -1,5 +1,6 @@
 """Which threads execute: one alone while tasks are brief, all as soon as one is held up."""
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -82,6 +83,18 @@ def test_one_that_is_not_brief_holds_nobody_up(pool: Pool) -> None:
     assert len(pool.ended) == 20
     go.set()
     pool.wait_for(21)
+
+
+def test_one_that_was_just_woken_is_enough(pool: Pool) -> None:
+    """The worker looks again at once, before the one that was woken can take anything."""
+    pool.learn_of(*[0.00001] * 10)
+    pool._work = lambda: None  # type: ignore[method-assign]
+    pool._moved_at = -math.inf
+    pool.submit([thread])  # type: ignore[list-item]
+    woken_at, pool._moved_at = pool._moved_at, math.inf  # a moment ago
+    pool.widen()
+    assert woken_at > -math.inf
+    assert pool._awake == 1
 
 
 def test_no_call_is_lost_between_two_threads_of_which_one_falls_asleep(pool: Pool) -> None:

@@ -9,7 +9,7 @@ from taskworks.execution import Attempt, Outcome, Released, ThreadGuard, execute
 from taskworks.execution.task_connections import forget_queries
 from taskworks.worker.pools.pool import Done, Pool
 
-WIDEN_AFTER = 0.002  # seconds without an attempt taken, until one thread is not enough
+WIDEN_AFTER = 0.002  # seconds in which nothing is taken, until one thread is not enough
 
 
 class ThreadPool(Pool):
@@ -24,31 +24,33 @@ class ThreadPool(Pool):
     """
 
     new_guard: type[ThreadGuard] = ThreadGuard
+    _expecting = 0  # how many of those awake wait for an attempt that has yet to come
 
     def __init__(self, size: int, sender: type, done: Done) -> None:
         super().__init__(size)
         self._sender, self._done = sender, done
         self._calls: SimpleQueue[bool] = SimpleQueue()  # True: look at what waits; False: end
         self._begun = self._awake = 0  # threads; those awake have not yet found that nothing waits
-        self._taken_at = 0.0
+        self._moved_at = 0.0  # an attempt was taken, or a thread was woken for one
 
     def close(self) -> None:
         for _ in range(self._begun):
             self._calls.put(False)
 
     def widen(self) -> None:
-        if self._waiting and time.monotonic() - self._taken_at > WIDEN_AFTER:
+        if self._waiting and time.monotonic() - self._moved_at > WIDEN_AFTER:
             with self._lock:
                 self._rouse(self._awake + len(self._waiting))
 
     def _begin(self, count: int) -> None:
         with self._lock:
-            self._rouse(1 if self.claim_ahead.is_brief else self._awake + count)
+            busy = self._awake - self._expecting
+            self._rouse(1 if self.claim_ahead.is_brief else busy + count)
 
     def _rouse(self, wanted: int) -> None:
         """Wake or start threads until ``wanted`` of them are awake, or all."""
         while self._awake < min(wanted, max(self.size, 1)):
-            self._awake += 1
+            self._note_woken()
             if self._awake <= self._begun:
                 self._calls.put(True)
             else:
@@ -56,6 +58,10 @@ class ThreadPool(Pool):
                 threading.Thread(
                     target=self._work, name=f"taskworks-{self._begun}", daemon=True
                 ).start()
+
+    def _note_woken(self) -> None:
+        self._awake += 1
+        self._moved_at = time.monotonic()
 
     def _work(self) -> None:
         is_called = True
@@ -80,7 +86,7 @@ class ThreadPool(Pool):
             attempt = self._next()
             if attempt is None:
                 self._awake -= 1
-        self._taken_at = time.monotonic()
+        self._moved_at = time.monotonic()
         return attempt
 
     def _execute(self, attempt: Attempt) -> Outcome:
