@@ -21,6 +21,7 @@ from taskworks.execution import Attempt, Outcome, Succeeded, prepare
 from taskworks.models import Worker
 from taskworks.store import store
 from taskworks.worker.claiming import NoWakeUps
+from taskworks.worker.pools import threads
 from taskworks.worker.pools.messages import AttemptBegun, AttemptEnded, TurnBegun, TurnEnded
 from tests import tasks
 from tests.waiting import wait_for
@@ -149,6 +150,16 @@ def test_a_turn_that_comes_late_finds_the_run(pool: Pool) -> None:
     child = pool.begin_turn()
     child.execute()
     assert child.hear() == TurnEnded()
+    assert pool.turns == 1
+
+
+def test_the_turn_that_was_expected_is_enough(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker looks again at once, before the child can take anything."""
+    monkeypatch.setattr(threads, "WIDEN_AFTER", 60.0)
+    pool.expect()
+    pool._moved_at = -math.inf  # the claim has taken long
+    pool.submit_one()
+    pool.widen()
     assert pool.turns == 1
 
 

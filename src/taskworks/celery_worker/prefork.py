@@ -44,7 +44,7 @@ GLANCE_INTERVAL = 0.001  # seconds between two looks whether it has
 EXIT_TIMEOUT = 2.0  # seconds for the children that are killed, and what is written of them
 ASK_AGAIN_AFTER = 1.0  # seconds, if a child could not take its turn
 EXPECTED_WITHIN = 0.02  # seconds from the news of a run to its claim; a child waits no longer
-REST = 0.01  # seconds: if a run was taken or asked for since, a child is awake, or none is needed
+REST = 0.02  # seconds without a run taken, or a turn asked for, until a pool is idle
 FOR_EVER = 10 * 365 * 86_400.0  # seconds: Celery's time limits are not for runs
 
 logger = steady_logger(__name__)
@@ -171,6 +171,7 @@ class CeleryPrefork(CeleryThreads):
         super()._begin(count)
         self._last_news_paid = True
         if self._expecting:
+            self._moved_at = time.monotonic()
             self._came.put(None)
 
     def heed_new_connection(self) -> None:
