@@ -81,6 +81,9 @@ def test_what_was_entered_is_kept_with_what_is_wrong(
     assert not TaskRun.objects.exists()
     if "input.order" in given:
         assert given["input.order"] in text
+    # A wrong one is not hidden below a closed heading.
+    is_open = bool(given.keys() & {"queue", "priority", "start"})
+    assert ('<details id="tw-options" open>' in text) == is_open
 
 
 def test_what_cannot_be_started(root: Client, sign_in: SignIn) -> None:
