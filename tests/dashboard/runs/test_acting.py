@@ -143,6 +143,15 @@ def test_all_that_match_are_shown_and_then_acted_on(root: Client, verb: str) -> 
         }
 
 
+def test_it_says_of_how_many_runs_the_errors_are(root: Client, monkeypatch: Any) -> None:
+    for _ in range(3):
+        make(state=RunState.FAILED, errors=[error()])
+    where = matching(state=RunState.FAILED, do="retry")
+    assert "<h2>By error</h2>" in text_of(root.get(where))
+    monkeypatch.setattr(matching_page, "MAX_ERRORS_READ", 2)
+    assert "<h2>By error, of the first 800</h2>" in text_of(root.get(where))
+
+
 def test_a_selection_is_a_filter_too(root: Client) -> None:
     first, second, third = (make(state=RunState.FAILED) for _ in range(3))
 

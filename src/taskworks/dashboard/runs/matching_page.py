@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from taskworks.actions import bulk, bulk_run
-from taskworks.actions.bulk import CHUNK, Preview
+from taskworks.actions.bulk import CHUNK, MAX_ERRORS_READ, Preview
 from taskworks.actions.verbs import Action as Deed
 from taskworks.actions.verbs import Done, Verb
 from taskworks.dashboard.reading import read
@@ -148,6 +148,7 @@ class MatchingPage(FormPage):
             "now": now,
             "by_task": [*seen.by_task.items()][:MAX_LISTED],
             "by_error": [*seen.by_error.items()][:MAX_LISTED],
+            "errors_are_all": seen.count <= MAX_ERRORS_READ and not seen.is_capped,
             "other_tasks": max(0, len(seen.by_task) - MAX_LISTED),
             "other_errors": max(0, len(seen.by_error) - MAX_LISTED),
             "asks": seen.count > ASKED_ABOVE,
