@@ -97,3 +97,8 @@ def _need_spawning() -> None:
 
 
 StartCelery = Callable[..., CeleryWorker]
+
+
+def children_of(worker: CeleryWorker) -> list[int]:
+    pid = worker.process.pid
+    return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]

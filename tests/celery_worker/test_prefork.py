@@ -15,7 +15,7 @@ from tests import tasks
 from tests.celery_worker import shelf
 from tests.celery_worker.brokers import OwnRedis
 from tests.celery_worker.own_tasks import send_own
-from tests.celery_worker.processes import CeleryWorker, StartCelery
+from tests.celery_worker.processes import CeleryWorker, StartCelery, children_of
 from tests.effort import EVERY_CASE
 from tests.on_request import on_request
 from tests.settings import DATABASE
@@ -43,11 +43,6 @@ def start(start_celery: StartCelery, broker: str) -> StartCelery:
         return start_celery(broker, *arguments, pool="prefork", **{**PATIENT, **options})
 
     return start
-
-
-def children_of(worker: CeleryWorker) -> list[int]:
-    pid = worker.process.pid
-    return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
 
 def wait_for_file(path: Path) -> str:
