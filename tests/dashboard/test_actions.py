@@ -9,6 +9,7 @@ from django.test import Client
 
 from taskworks import control
 from taskworks.dashboard import failures, queues
+from taskworks.failures import grouping
 from taskworks.models import Failure, FailureGroup, Limit, Pause, Schedule, TaskRun, Worker
 from taskworks.store import store
 from taskworks.testing import run_tasks
@@ -172,6 +173,19 @@ def test_a_group_of_failures_is_retried(sign_in: SignIn, group: FailureGroup) ->
     assert {run.state for run in TaskRun.objects.all()} == {"ready"}
     assert "Retried: 2." in said(able, page)
     assert recorded().startswith("retried: 2 runs")
+
+
+def test_failures_that_are_in_no_group_yet_are_said(root: Client, make_run: MakeRun) -> None:
+    none = "No run has failed for good."
+    assert none in said(root, place("failures"))
+    make_run("failed")
+    assert "One of the runs that failed last is in no group yet." in said(root, place("failures"))
+    make_run("failed")
+    text = said(root, place("failures"))
+    assert "2 of the runs that failed last are in no group yet." in text
+    assert none not in text
+    grouping.group(store())
+    assert "in no group yet" not in said(root, place("failures"))
 
 
 def test_a_group_is_muted_and_gets_a_note(sign_in: SignIn, group: FailureGroup) -> None:

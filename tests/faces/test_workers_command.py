@@ -64,11 +64,11 @@ def test_each_says_what_it_takes_and_how_busy_it_is_now(make_run: MakeRun) -> No
 
 def test_no_more_slots_are_busy_than_there_are(make_run: MakeRun) -> None:
     """The other runs were claimed ahead."""
-    one = registered(slots={"thread": 1})
-    for state in ("running", "claimed"):
+    one = registered(slots={"thread": 1, "async": 100})
+    for state in ("running", "claimed", "claimed"):
         make_run(state=state, claimed_by=one.id)
     [keyed] = json.loads(taskworks("workers", "--json"))
-    assert (keyed["busy"], keyed["runs_in_hand"]) == (1, 2)
+    assert (keyed["busy"], keyed["runs_in_hand"]) == (1, 3)
 
 
 @pytest.mark.parametrize(("arguments", "to"), [([], "stop"), (["--drain"], "drain")])

@@ -494,7 +494,7 @@ class WorkerAdmin(ReadOnlyAdmin):
     @admin.display(description="heartbeat", ordering="heartbeat_at")
     def heartbeat(self, worker: Any) -> str:
         silence = max(worker.now - worker.heartbeat_at, timedelta())
-        return Working(worker, silence, self.runs_in_hand(worker)).outlook
+        return Working(worker, silence, self.runs_in_hand(worker), worker.busy).outlook
 
     @admin.display(description="runs in hand")
     def runs_in_hand(self, worker: Any) -> int:

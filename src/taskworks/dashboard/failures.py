@@ -23,6 +23,7 @@ from taskworks.store import store
 MOST_GROUPS = 100  # on the page
 MOST_OPEN = 200  # failed runs of a group that are counted in the list
 MOST_RETRIED = 200  # runs, while a person waits for the page; more in the background
+MOST_UNGROUPED = 200  # of the runs that failed last, those in no group yet
 LATEST_RUNS = 20  # of a group
 
 
@@ -53,6 +54,7 @@ class Failures(Page):
         groups = read(self._groups)
         prints = [group.fingerprint for group in groups.value or ()][:MOST_GROUPS]
         open_ones = read(lambda: store().count_open(prints, MOST_OPEN + 1))
+        ungrouped = read(lambda: store().count_ungrouped(MOST_UNGROUPED))
         counts = open_ones.value or {}
         shown = (groups.value or [])[:MOST_GROUPS]
         return {
@@ -61,7 +63,8 @@ class Failures(Page):
             "has_more": len(groups.value or ()) > MOST_GROUPS,
             "most": MOST_GROUPS,
             "shows_muted": self._shows_muted,
-            "problems": [*filter(None, [groups.problem, open_ones.problem])],
+            "ungrouped": ungrouped.value,
+            "problems": [*filter(None, [groups.problem, open_ones.problem, ungrouped.problem])],
         }
 
     @property

@@ -8,7 +8,6 @@ asks while it is being made gets the one before.
 from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
-from uuid import UUID
 
 from django.utils.formats import localize
 
@@ -18,7 +17,7 @@ from taskworks.dashboard.shared import Shared
 from taskworks.models import Pause, RunState, Worker
 from taskworks.models.pause import QUEUE, Scope
 from taskworks.store import Store, store
-from taskworks.store.census import Working
+from taskworks.store.census import Working, in_hand_of_each
 from taskworks.store.counting import InHand
 from taskworks.store.surveying import QueueState
 
@@ -118,18 +117,10 @@ class Snapshot:
         return [one for one in self.workers.value or () if one.is_living]
 
     def _workers(self, store: Store) -> list[Working]:
-        now, in_hand = self._now(store), Counter[UUID]()
-        for held in self.held.value or ():
-            in_hand[held.worker] += held.number
-
-        def runs_in_hand(worker: Worker) -> int:
-            return worker.busy if self.held.problem else in_hand[worker.id]
-
+        now, in_hand = self._now(store), in_hand_of_each(self.held.value or ())
+        is_known = self.held.value is not None
         rows = store.workers.order_by("started_at", "id")[: MOST_WORKERS + 1]
-        return [
-            Working(worker, max(now - worker.heartbeat_at, timedelta()), runs_in_hand(worker))
-            for worker in rows
-        ]
+        return [Working.of(one, now, in_hand[one.id] if is_known else None) for one in rows]
 
     def _now(self, store: Store) -> datetime:
         return self.at.value or store.read_clock()

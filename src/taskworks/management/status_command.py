@@ -84,7 +84,7 @@ def _keyed(
                 "silent": working.is_silent,
             }
             for working in workers
-            for worker, silence, runs_in_hand in [working]
+            for worker, silence, runs_in_hand, _ in [working]
         ],
     }
 
@@ -139,7 +139,7 @@ def _print_workers(command: BaseCommand, workers: list[Working]) -> None:
 
 
 def _row(working: Working) -> tuple[Any, ...]:
-    worker, _, runs_in_hand = working
+    worker, _, runs_in_hand, _ = working
     return worker.label, worker.hostname, worker.pid, working.outlook, runs_in_hand
 
 

@@ -98,6 +98,13 @@ class Worker(models.Model):
         """How many runs it executes at once, of all executors."""
         return sum(map(self._slots, self.slots))
 
+    def taken_slots(self, in_hand: Mapping[str, int]) -> int:
+        """
+        Return how many of its slots are taken by so many runs of each executor. What it has claimed
+        ahead takes none.
+        """
+        return sum(min(number, self._slots(executor)) for executor, number in in_hand.items())
+
     @property
     def queues_in_words(self) -> str:
         """The queues that it takes, such as "every queue except mail"."""

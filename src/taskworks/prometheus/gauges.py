@@ -139,7 +139,11 @@ def _of_workers(facts: Facts | None) -> Iterator[Metric]:
     slots = _Gauge(
         "taskworks_worker_slots", "How many runs they execute at once at most.", ["backend"]
     )
-    busy = _Gauge("taskworks_worker_busy_slots", "How many of these are taken.", ["backend"])
+    busy = _Gauge(
+        "taskworks_worker_busy_slots",
+        "How many of these were taken at the latest heartbeats.",
+        ["backend"],
+    )
     silence = _Gauge(
         "taskworks_worker_heartbeat_age_seconds",
         "The longest time since the latest heartbeat of a worker that was not given up.",

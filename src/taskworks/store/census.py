@@ -1,11 +1,11 @@
 """How many runs there are, how long they wait, and which workers live: for people."""
 
-from collections import Counter
-from collections.abc import Collection, Iterable
-from datetime import timedelta
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import NamedTuple
+from uuid import UUID
 
-from django.db.models import Count
 from django.utils.translation import gettext_noop as _
 
 from taskworks.conf import conf
@@ -14,26 +14,30 @@ from taskworks.models.pause import QUEUE, Scope
 from taskworks.models.run import FINISHED, UNFINISHED
 from taskworks.sentences import Sentence, counted, sentence
 from taskworks.store import Store
-from taskworks.store.counting import Counted
+from taskworks.store.counting import Counted, InHand
 from taskworks.store.surveying import QueueState
 
 TO_EXECUTE = {RunState.READY, RunState.CLAIMED, RunState.RUNNING}
 
 
 class Working(NamedTuple):
-    """A worker, the time since its last heartbeat, and the number of its runs."""
+    """A worker, the time since its last heartbeat, its runs, and the slots that these take."""
 
     worker: Worker
     silence: timedelta
     runs_in_hand: int
+    busy: int
 
-    @property
-    def busy(self) -> int:
+    @classmethod
+    def of(cls, worker: Worker, now: datetime, in_hand: Mapping[str, int] | None) -> "Working":
         """
-        How many of its slots are taken now; it has counted them itself as of its last heartbeat.
-        Runs that it has claimed ahead take none.
+        Return a worker as it is ``now``, with so many runs of each executor. If these could not be
+        counted, as many slots are busy as its last heartbeat has said.
         """
-        return min(self.runs_in_hand, self.worker.all_slots)
+        silence = max(now - worker.heartbeat_at, timedelta())
+        if in_hand is None:
+            return cls(worker, silence, 0, worker.busy)
+        return cls(worker, silence, sum(in_hand.values()), worker.taken_slots(in_hand))
 
     @property
     def is_given_up(self) -> bool:
@@ -102,12 +106,17 @@ def longest_wait(ready: Iterable[QueueState]) -> timedelta | None:
 def workers(store: Store) -> list[Working]:
     """Return all workers that have a row, given up or not, the oldest first."""
     now = store.read_clock()
-    counts = store.runs.in_hand().values_list("claimed_by").annotate(Count("id")).order_by()
-    in_hand = dict(counts)
-    return [
-        Working(worker, max(now - worker.heartbeat_at, timedelta()), in_hand.get(worker.id, 0))
-        for worker in store.workers.order_by("started_at", "id")
-    ]
+    in_hand = in_hand_of_each(store.held())
+    rows = store.workers.order_by("started_at", "id")
+    return [Working.of(worker, now, in_hand[worker.id]) for worker in rows]
+
+
+def in_hand_of_each(held: Iterable[InHand]) -> Mapping[UUID, Mapping[str, int]]:
+    """Return how many runs of each executor each worker has."""
+    in_hand: dict[UUID, Counter[str]] = defaultdict(Counter)
+    for one in held:
+        in_hand[one.worker][one.executor] += one.number
+    return in_hand
 
 
 def unattended(

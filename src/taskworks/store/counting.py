@@ -39,11 +39,12 @@ class Counted(NamedTuple):
 
 
 class InHand(NamedTuple):
-    """How many runs of a queue a worker has in this state."""
+    """How many runs of a queue and an executor a worker has in this state."""
 
     worker: Any
     backend: str
     queue_name: str
+    executor: str
     state: str
     number: int
 
@@ -108,9 +109,24 @@ class Counting(Base):
         return [Counted(backend, queue, state, n, is_capped) for backend, queue, n in rows]
 
     def held(self) -> list[InHand]:
-        """Return how many runs of each queue each worker has; there are as many as slots."""
-        counted = self.runs.in_hand().values_list("claimed_by", "backend", "queue_name", "state")
+        """Return how many runs of each queue and executor each worker has."""
+        columns = ("claimed_by", "backend", "queue_name", "executor", "state")
+        counted = self.runs.in_hand().values_list(*columns)
         return [*map(InHand._make, counted.annotate(Count("id")).order_by())]
+
+    def count_ungrouped(self, most: int) -> int:
+        """Return how many of the ``most`` runs that failed last are in no group of failures yet."""
+        statement = f"""
+            SELECT COUNT(*) FROM (
+                SELECT id, finished_at FROM {self._quoted(TaskRun)}
+                WHERE state = 'failed' AND finished_at IS NOT NULL
+                ORDER BY finished_at DESC, id DESC LIMIT %s
+            ) AS latest
+            WHERE NOT EXISTS (
+                SELECT 1 FROM {self._quoted(Failure)} AS failure
+                WHERE failure.run = latest.id AND failure.at = latest.finished_at)"""  # noqa: S608 - names
+        [(number,)] = self._fetch(statement, [most])
+        return int(number)
 
     def count_open(self, fingerprints: Sequence[str], most: int) -> dict[str, int]:
         """Return how many runs of each group of failures are failed now, ``most`` at most."""
