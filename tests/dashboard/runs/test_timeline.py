@@ -149,6 +149,33 @@ LOST = {"started_at": at(5), "last_attempted_at": at(5), "attempts": 1}
                 ("successful", 5, False),
             ],
         ),
+        # It was lost again, after an attempt that failed.
+        (
+            a_run(
+                RunState.READY,
+                **{**LOST, "last_attempted_at": at(95), "attempts": 3},
+                errors=[error(2, 65, 66)],
+                available_at=at(155),
+            ),
+            [
+                ("waiting", 5, False),
+                ("retry", 60, False),
+                ("failed", 1, False),
+                ("retry", 29, False),
+                ("retry", 60, False),
+                ("waiting", 3445, True),
+            ],
+        ),
+        (
+            a_run(RunState.READY, **{**LOST, "last_attempted_at": at(1800), "attempts": 2}),
+            [("waiting", 5, False), ("retry", 1795, False), ("retry", 1800, True)],
+        ),
+        (a_run(RunState.BLOCKED, **LOST), [("waiting", 5, False), ("retry", 3595, True)]),
+        # It was cancelled while it waited for its next attempt.
+        (
+            a_run(RunState.CANCELLED, **LOST, errors=[error(1, None, 3000)], finished_at=at(3000)),
+            [("waiting", 5, False), ("retry", 2995, False)],
+        ),
     ],
 )
 def test_an_attempt_without_an_outcome_is_no_wait_for_a_worker(
@@ -157,6 +184,15 @@ def test_an_attempt_without_an_outcome_is_no_wait_for_a_worker(
     assert phases(run) == expected
     labels = [phase.label for phase in timeline_of(run, NOW).phases]
     assert "Waits for its time" not in labels
+    assert any(label.startswith("Attempt without an outcome, and ") for label in labels)
+
+
+def test_no_attempt_is_awaited_of_a_run_that_has_ended() -> None:
+    given_back = {**LOST, "errors": [error(1, None, 3000)], "finished_at": at(3000)}
+    cancelled = timeline_of(a_run(RunState.CANCELLED, **given_back), NOW)
+    again = timeline_of(a_run(RunState.READY, **LOST), NOW)
+    assert cancelled.phases[-1].label == "Attempt without an outcome, and a wait"
+    assert again.phases[-1].label == "Attempt without an outcome, and the wait for the next"
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,9 @@ class _Attempt(NamedTuple):
         """Whether this is the attempt that was executed then."""
         if self.began is None:
             return False
-        return abs(at - self.began) <= SAME or self.began <= at <= (self.ended or at)
+        if abs(at - self.began) <= SAME:
+            return True
+        return self.ended is not None and self.began <= at <= self.ended
 
 
 def _attempts(run: TaskRun) -> list[_Attempt]:
@@ -134,7 +136,7 @@ def _phases(run: TaskRun, attempts: list[_Attempt], now: datetime | None) -> Ite
         began = attempt.began or attempt.ended
         before = attempts[number - 1] if number else None
         if at is not None and began is not None:
-            yield from _before(run, at, began, before, start=start)
+            yield from _before(run, at, began, before, attempt, start=start)
         if attempt.began is not None and not attempt.is_open:
             yield _attempted(attempt, attempt.began, now)
         at = attempt.began if attempt.is_open else attempt.ended
@@ -147,12 +149,15 @@ def _before(
     since: datetime,
     until: datetime,
     before: _Attempt | None,
+    attempt: _Attempt,
     *,
     start: datetime | None,
 ) -> Iterator[Phase]:
     """Yield the wait before an attempt: until it was due, and for a worker after that."""
     if before is not None:
-        yield _phase(PhaseKind.RETRY, _again(before), since, until)
+        ended_first = before.is_open and attempt.began is None
+        label = _("Attempt without an outcome, and a wait") if ended_first else _again(before)
+        yield _phase(PhaseKind.RETRY, label, since, until)
         return
     due = _aware(run.run_after)
     if start is not None and due is not None and start < due < until:
@@ -181,6 +186,8 @@ def _waits(
     """Yield what an unfinished run that is not executed waits for now."""
     due = _aware(run.available_at)
     match run.state:
+        case RunState.BLOCKED | RunState.SCHEDULED if before is not None and before.is_open:
+            yield _open(PhaseKind.RETRY, _again(before), since, now)
         case RunState.BLOCKED:
             yield _open(PhaseKind.HELD, _("Waits for others"), since, now)
         case RunState.SCHEDULED if before is None:
