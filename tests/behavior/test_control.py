@@ -352,8 +352,12 @@ def test_a_backend_that_stores_no_runs_is_refused(function: str) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"until": timedelta(0)}, ValueError, "must be in the future"),
-        ({"until": timedelta(seconds=-1)}, ValueError, "must be in the future"),
+        ({"until": timedelta(0)}, ValueError, "must be in the future, not 0 seconds from now"),
+        ({"until": timedelta(seconds=-1)}, ValueError, "must be in the future, not -1 seconds"),
+        ({"until": timedelta(days=-30)}, ValueError, "future, not -2592000 seconds from now"),
+        ({"until": timedelta(seconds=-1234567)}, ValueError, "future, not -1234567 seconds"),
+        ({"until": timedelta(seconds=-1234567.5)}, ValueError, "not -1234567.5 seconds"),
+        ({"until": timedelta(microseconds=-1)}, ValueError, "future, not -0.000001 seconds"),
         ({"until": datetime(2020, 1, 1, tzinfo=UTC)}, ValueError, "must be in the future"),
         ({"until": datetime(2999, 1, 1)}, ValueError, "must have a time zone"),
         ({"until": timedelta.max}, ValueError, "before the year 10000"),

@@ -28,7 +28,8 @@ def stored_end(until: Until) -> datetime | None:
 
 def _not_later(until: datetime | timedelta, now: datetime) -> str:
     if isinstance(until, timedelta):
-        return f"until must be in the future, not {until.total_seconds():g} seconds from now."
+        seconds = f"{until.total_seconds():.6f}".rstrip("0").rstrip(".")
+        return f"until must be in the future, not {seconds} seconds from now."
     return f"until must be in the future: {until} is not after {now}, the database's time."
 
 
