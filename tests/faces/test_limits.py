@@ -166,10 +166,25 @@ def test_the_command_refuses(arguments: list[str], sentence: str) -> None:
     assert failing(2, "limits", *arguments)[1].startswith(sentence)
 
 
+def test_an_error_finds_a_name_among_many_limits_and_lists_all_or_none() -> None:
+    def hint(name: str) -> str:
+        start, _, rest = failing(2, "limits", name)[1].strip().partition(" in the database.")
+        assert start == f"There is no limit {name!r}"
+        return rest
+
+    names = [*Limit.objects.order_by("name").values_list("name", flat=True)]
+    assert hint("???") == f" Choose from: {', '.join(names)}."
+    Limit.objects.bulk_create(Limit(name=f"of many {number:03}") for number in range(130))
+    Limit.objects.create(name="zebra")
+    assert hint("zebr") == " Did you mean 'zebra'?"
+    assert hint("???") == ""
+
+
 def test_there_may_be_none() -> None:
     Limit.objects.all().delete()
     assert taskworks("limits") == "There are no limits.\n"
     assert taskworks_json("limits") == []
+    assert failing(2, "limits", "intake")[1] == "There is no limit 'intake' in the database."
 
 
 def test_code_changes_numbers() -> None:

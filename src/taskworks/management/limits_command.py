@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from taskworks.actions import limits
-from taskworks.conf import nearest
+from taskworks.conf import close_to, nearest
 from taskworks.management.argument_types import positive_integer
 from taskworks.management.output import add_json, print_json, print_line, print_table
 from taskworks.management.reach import check_reachable
@@ -16,7 +16,7 @@ from taskworks.store import store
 
 TITLES = ("NAME", "AT ONCE", "TOTAL", "RATE", "TOTAL RATE", "IN HAND", "WAITING", "DECLARED")
 NONE = "none"
-MOST_NAMED = 100  # names that an error looks through
+MOST_NAMED = 100  # limits, all of which an error lists
 OF_RATES = (
     ("rate", "with one key may be claimed in a time, such as 100/m"),
     ("burst", "of these may be claimed at once"),
@@ -82,10 +82,15 @@ def _rows(name: str | None) -> list[Limit]:
         return [*rows]
     found = [*rows.filter(name=name)]
     if not found:
-        names = [limit.name for limit in rows[:MOST_NAMED]]
-        hint = nearest(name, names) if names else ""
+        hint = _hint(name, [*rows.values_list("name", flat=True)])
         raise CommandError(f"There is no limit {name!r} in the database.{hint}", returncode=2)
     return found
+
+
+def _hint(name: str, known: list[str]) -> str:
+    if 0 < len(known) <= MOST_NAMED:
+        return nearest(name, known)
+    return close_to(name, known)
 
 
 def _changed(name: str, numbers: dict[str, Number]) -> Limit:
