@@ -5,8 +5,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import translation
 
-from taskworks.durations import MAX_DELAY, in_words, seconds
+from taskworks.durations import MAX_DELAY, in_words, localized, seconds
 
 NO_TIMES = [-1, -0.001, float("nan"), float("inf"), float("-inf"), True, "5", None, [], 10**400]
 NO_TIMES += [Decimal(5), timedelta(seconds=-1), timedelta(days=4000), MAX_DELAY + 1]
@@ -43,9 +44,19 @@ def test_what_is_not_a_delay_is_refused_in_a_sentence(given: Any) -> None:
     ],
 )
 def test_the_two_largest_units_count(duration: timedelta, words: str) -> None:
-    assert in_words(duration) == words
+    assert in_words(duration) == localized(duration) == words
 
 
 def test_the_decimals_of_less_than_a_minute() -> None:
     assert in_words(timedelta(milliseconds=12), decimals=3) == "0.012 s"
+    assert localized(timedelta(milliseconds=12), decimals=3) == "0.012 s"
     assert in_words(timedelta(minutes=2), decimals=3) == "2 min 0 s"
+
+
+def test_pages_have_the_decimal_sign_of_their_language() -> None:
+    with translation.override("de"):
+        assert localized(timedelta(seconds=41.46)) == "41,5 s"
+        assert localized(timedelta(seconds=2.5), decimals=3) == "2,500 s"
+        assert localized(timedelta(microseconds=1999), decimals=3) == "0,002 s"
+        assert localized(timedelta(minutes=2)) == "2 min 0 s"
+        assert in_words(timedelta(seconds=41.46)) == "41.5 s"

@@ -32,6 +32,9 @@ def test_it_is_said_in_the_language_that_is_active_then() -> None:
 
 def test_durations_are_in_words() -> None:
     assert sentence("after %(time)s", time=timedelta(minutes=3)) == "after 3 min 0 s"
+    made = sentence("%(time)s", time=timedelta(seconds=41.5))
+    with translation.override("de"):
+        assert (made, translated(made)) == ("41.5 s", "41,5 s")
 
 
 def test_moments_have_their_zone_if_they_have_one() -> None:

@@ -4,6 +4,8 @@ import re
 from datetime import timedelta
 from typing import Any
 
+from django.utils.formats import number_format
+
 MAX_DELAY = 10 * 366 * 86_400.0  # seconds; a longer delay is a mistake
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
@@ -33,6 +35,13 @@ def in_words(duration: timedelta, decimals: int = 1) -> str:
     if duration < DAY:
         return _two_units(duration, HOUR, "h", MINUTE, "min")
     return _two_units(duration, DAY, "d", HOUR, "h")
+
+
+def localized(duration: timedelta, decimals: int = 1) -> str:
+    """Return the same with the decimal sign of the language that is active, for pages."""
+    if duration < MINUTE:
+        return f"{number_format(round(duration.total_seconds(), decimals), decimals)} s"
+    return in_words(duration)
 
 
 def _two_units(

@@ -6,7 +6,7 @@ from typing import Any
 from django.utils.formats import number_format
 from django.utils.translation import gettext, gettext_noop
 
-from taskworks.durations import in_words
+from taskworks.durations import in_words, localized
 
 
 class Sentence(str):
@@ -65,4 +65,4 @@ def _said(value: Any) -> str:
         return value.translated()
     if type(value) is int:
         return number_format(value, force_grouping=True)
-    return in_words(value) if isinstance(value, timedelta) else str(value)
+    return localized(value) if isinstance(value, timedelta) else str(value)

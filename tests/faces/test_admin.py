@@ -117,6 +117,9 @@ class TestTheList:
         run.last_attempted_at = run.finished_at - timedelta(seconds=2.5)
         run.save()
         assert "2.500 s" in page(admin_client)
+        with override("de"):
+            german = admin_client.get(LIST, headers={"accept-language": "de"})
+        assert "2,500 s" in german.content.decode()
         run.last_attempted_at = run.finished_at - timedelta(hours=2, seconds=1.5)
         run.save()
         assert "2 h 0 min" in page(admin_client)

@@ -1,6 +1,7 @@
 """Workflows in the admin."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 from uuid import uuid4
@@ -13,6 +14,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.translation import override
 
 from taskworks import Workflow, WorkflowResult
 from taskworks.actions.workflows_shown import StepShown
@@ -28,6 +30,7 @@ from tests.workflows.tasks import step
 pytestmark = pytest.mark.django_db
 
 LIST = "/admin/taskworks/workflow/"
+NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -145,6 +148,17 @@ class TestThePage:
         nested = Row.objects.get(name="month")
         assert address(nested) in page_of(admin_client, result)
         assert f'<a href="{address(result)}">nightly</a>' in page_of(admin_client, nested)
+
+    def test_says_what_a_step_took_with_the_decimal_sign_of_the_language(
+        self, admin_client: Client
+    ) -> None:
+        result = nightly()
+        work()
+        assert TaskRun.objects.update(started_at=NOON, finished_at=NOON + timedelta(seconds=2.5))
+        assert ", 2.500 s" in page_of(admin_client, result)
+        with override("de"):
+            german = admin_client.get(address(result), headers={"accept-language": "de"})
+        assert ", 2,500 s" in german.content.decode()
 
     def test_escapes_names(self, admin_client: Client) -> None:
         flow = Workflow("<i>flow</i>")

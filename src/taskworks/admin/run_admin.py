@@ -32,7 +32,7 @@ from taskworks.admin.run_window import windowed
 from taskworks.backends.database import database_backends
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.fields import Unreadable
-from taskworks.durations import in_words
+from taskworks.durations import localized
 from taskworks.filtering.sources import ended
 from taskworks.jsonvalue import printable
 from taskworks.log_lines import LOGGER, lines_of, messages_of
@@ -393,7 +393,7 @@ class TaskRunAdmin(PageActions, ReadOnlyAdmin):
         until = run.now if run.state == RunState.RUNNING else run.finished_at  # type: ignore[attr-defined]
         if not run.last_attempted_at or not until:
             return self.get_empty_value_display()
-        return in_words(until - run.last_attempted_at, decimals=3)
+        return localized(until - run.last_attempted_at, decimals=3)
 
     @admin.display(description="schedule")
     def schedule(self, run: TaskRun) -> str:

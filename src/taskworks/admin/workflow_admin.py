@@ -24,7 +24,7 @@ from taskworks.admin.links import link
 from taskworks.admin.page_actions import PageActions
 from taskworks.admin.run_admin import ReadOnlyAdmin, as_json
 from taskworks.dashboard.workflow_graph import graph
-from taskworks.durations import in_words
+from taskworks.durations import localized
 from taskworks.models import RunState, Workflow
 from taskworks.store import store
 from taskworks.workflows.workflow_result import WorkflowStatus, status_of_row
@@ -316,5 +316,5 @@ def _facts(step: StepShown) -> str:
     if step.progress:
         return f", {step.progress.in_words}"
     if step.started_at and step.finished_at:
-        return f", {in_words(step.finished_at - step.started_at, decimals=3)}"
+        return f", {localized(step.finished_at - step.started_at, decimals=3)}"
     return ""

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from taskworks.dashboard import page_addresses
-from taskworks.durations import in_words
+from taskworks.durations import in_words, localized
 from taskworks.logs import one_line
 from taskworks.models import RunState
 from taskworks.sentences import translated
@@ -97,9 +97,7 @@ def duration(value: Any) -> str:
     seconds = length.total_seconds()
     if 0 < seconds < 1:
         return f"{localize(_rounded(seconds * 1000))} ms"
-    if 0 <= seconds < 60:
-        return f"{localize(round(seconds, 1))} s"
-    return in_words(length)
+    return localized(length)
 
 
 @register.filter
