@@ -94,11 +94,12 @@ def test_the_busiest_tasks_are_those_that_take_the_most_time(
     flushed("task 2", successful=1, took=[100.0])
     first, second, third = reading.busiest(store, timedelta(hours=1), 3)
     assert [one.task_path for one in (first, second, third)] == ["task 2", "task 5", "task 4"]
-    assert (first.finished, first.failed, first.run_sum, first.run_max) == (5, 1, 104.5, 100.0)
-    assert first.runs == Histogram.of([2.0, 2.0, 0.5, 100.0])
+    tally = first.tally
+    assert (tally.finished, tally["failed"], tally.run_sum, tally.run_max) == (5, 1, 104.5, 100.0)
+    assert tally.runs == Histogram.of([2.0, 2.0, 0.5, 100.0])
     monkeypatch.setattr(reading, "MAX_ROWS", 1)
     [first] = reading.busiest(store, timedelta(hours=1), 1)
-    assert (first.finished, first.runs.quantile(0.5)) == (5, None)
+    assert (first.tally.finished, first.tally.run_quantile(0.5)) == (5, None)
 
 
 @pytest.mark.parametrize(

@@ -39,11 +39,11 @@ class TaskLine(NamedTuple):
 
     @property
     def median(self) -> float | None:
-        return self.counted.runs.quantile(0.5, self.counted.run_max)
+        return self.counted.tally.run_quantile(0.5)
 
     @property
     def p95(self) -> float | None:
-        return self.counted.runs.quantile(0.95, self.counted.run_max)
+        return self.counted.tally.run_quantile(0.95)
 
 
 class Overview(Page):

@@ -9,6 +9,7 @@ from django.db.models import Max, QuerySet, Sum
 
 from taskworks.models import Statistic
 from taskworks.models.statistic import (
+    COUNTS,
     EVER,
     HOUR,
     MINUTE,
@@ -173,14 +174,13 @@ def counts(store: Store, duration: timedelta) -> dict[Key, Counts]:
 
 
 class Busiest(NamedTuple):
-    """What was counted of a task that has taken much time."""
+    """
+    What was counted of a task that has taken much time: how many of its runs ended, and what its
+    attempts took, without a histogram if there are too many rows to read.
+    """
 
     task_path: str
-    finished: int
-    failed: int
-    run_sum: float  # seconds
-    run_max: float | None
-    runs: Histogram  # empty if there are too many rows to read
+    tally: Tally
 
 
 def busiest(store: Store, duration: timedelta, most: int) -> list[Busiest]:
@@ -196,16 +196,15 @@ def busiest(store: Store, duration: timedelta, most: int) -> list[Busiest]:
     found: list[Any] = [*added.order_by("-run_seconds", "task_path")[:most]]
     histograms = _run_histograms(rows, [row["task_path"] for row in found])
     return [
-        Busiest(
-            row["task_path"],
-            sum(row[f"all_{name}"] for name in FINISHED),
-            row["all_failed"],
-            row["run_seconds"],
-            row["longest"],
-            histograms[row["task_path"]],
-        )
-        for row in found
+        Busiest(row["task_path"], _tally_of(row, histograms[row["task_path"]])) for row in found
     ]
+
+
+def _tally_of(row: Any, runs: Histogram) -> Tally:
+    tally = Tally()
+    tally.counts = [row.get(f"all_{name}", 0) for name in COUNTS]
+    tally.run_sum, tally.run_max, tally.runs = row["run_seconds"], row["longest"], runs
+    return tally
 
 
 def _run_histograms(rows: "QuerySet[Statistic]", task_paths: Sequence[str]) -> dict[str, Histogram]:
