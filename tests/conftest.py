@@ -66,35 +66,6 @@ NOT_EVERY_DAY = [
     ROOT / "dashboard" / "runs" / "test_in_browser.py",
     ROOT / "processes" / "test_worker_process.py",
 ]
-# What of tests/behavior depends on the database most: its transactions, its locks, its order.
-BEHAVIOR_ON_SERVERS = {
-    "test_bulk",
-    "test_cancel",
-    "test_limits",
-    "test_on_commit",
-    "test_order",
-    "test_prune",
-    "test_transactional",
-    "test_unique",
-    "test_unique_and_limited",
-    "test_unique_elsewhere",
-}
-# What they show is no database's doing, and their SQL has tests of its own elsewhere: with SQLite
-# they run every day, with the servers in a thorough run. So does what is marked
-# `thorough_on_servers`.
-THOROUGH_ON_SERVERS = [
-    *(file for file in ROOT.glob("behavior/test_*.py") if file.stem not in BEHAVIOR_ON_SERVERS),
-    ROOT / "celery_worker",
-    ROOT / "conformance",
-    ROOT / "dashboard",
-    ROOT / "docs",
-    ROOT / "faces",
-    ROOT / "processes",
-    ROOT / "testing",
-    ROOT / "tickets",
-    ROOT / "traces",
-    ROOT / "typed",
-]
 # They say nothing of this Python or Django, and so run with the first pair alone.
 ONCE = [
     ROOT / "celery_worker",
@@ -139,22 +110,28 @@ ON_NO_SERVER = [
     ROOT / "traces",
     ROOT / "typed",
 ]
-# What the last pair of Python and Django runs on the servers: what lies nearest to Django's own
-# code for them. The first pair runs everything there.
-ON_SERVERS_IN_THE_MATRIX = [
+# What runs on the servers every day, and with the last pair of Python and Django: what lies nearest
+# to the database, without what is marked `thorough_on_servers`. The first pair runs everything in a
+# thorough run.
+ON_SERVERS = [
+    ROOT / "behavior" / "test_bulk.py",
     ROOT / "behavior" / "test_on_commit.py",
+    ROOT / "behavior" / "test_order.py",
+    ROOT / "behavior" / "test_prune.py",
     ROOT / "behavior" / "test_transactional.py",
     ROOT / "behavior" / "test_unique.py",
+    ROOT / "behavior" / "test_unique_elsewhere.py",
     ROOT / "database",
     ROOT / "duties",
     ROOT / "recording",
+    ROOT / "statistics",
     ROOT / "store",
     ROOT / "worker",
 ]
 # What a pair that is neither the first nor the last runs on SQLite besides: what Python, Django, or
 # a package that only this pair has, may break.
 BETWEEN = [
-    *ON_SERVERS_IN_THE_MATRIX,
+    *ON_SERVERS,
     ROOT / "behavior",
     ROOT / "conformance",
     ROOT / "endpoints",
@@ -306,18 +283,11 @@ def _is_path_left_out(config: pytest.Config, path: Path) -> bool:
         return True
     if _is_between_pairs() and path.is_file() and not _is_in(BETWEEN, path):
         return True
-    return _on_server() and _is_left_to_others(path)
+    return _on_server() and path.is_file() and not _is_in(ON_SERVERS, path)
 
 
 def _is_shown_elsewhere(path: Path) -> bool:
     return _is_in(ON_NO_SERVER, path) or (_on_second_server() and _is_in(ON_ONE_SERVER, path))
-
-
-def _is_left_to_others(path: Path) -> bool:
-    """Whether this run has nothing to show with it on a server."""
-    if IN_THE_MATRIX and path.is_file() and not _is_in(ON_SERVERS_IN_THE_MATRIX, path):
-        return True
-    return _is_in(THOROUGH_ON_SERVERS, path)
 
 
 def _is_marked_left_out(config: pytest.Config, item: pytest.Item) -> bool:

@@ -12,6 +12,7 @@ import pytest
 from django.db import transaction
 
 from taskworks import instruments
+from taskworks.database import messengers
 from taskworks.execution import seen_attempts
 from taskworks.execution.outcome import Outcome
 from taskworks.instruments import EnqueuedRuns, ExecutedAttempt, Instrument
@@ -278,7 +279,10 @@ def calls_of(function: Any, *, in_each_thread: bool = False) -> list[str]:
 
 
 @pytest.mark.any_database
-def test_an_enqueue_without_instruments_calls_nothing_of_them() -> None:
+def test_an_enqueue_without_instruments_calls_nothing_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(messengers, "in_use", ())  # those of Celery that other tests have used
     tasks.noop.enqueue()
     called = calls_of(tasks.noop.enqueue)
     assert not [one for one in called if "instruments" in one or "seen" in one]
