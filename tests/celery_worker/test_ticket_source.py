@@ -24,7 +24,6 @@ class Source(TicketSource):
             self.main_thread,
             has_room=lambda: self.has_room,
             do_come=lambda: True,
-            expect=lambda: None,
         )
 
     def look(self) -> None:

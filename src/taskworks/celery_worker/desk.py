@@ -173,19 +173,10 @@ class Desk:
             beside,
             wake_worker,
             self._main_thread,
-            has_room=lambda: self._has_room,
+            has_room=lambda: self._is_working and self._pools.room[THREAD] > 0,
             do_come=partial(self._do_tickets_come, of),
-            expect=self._expect_runs,
         )
         return self._tickets
-
-    def _expect_runs(self) -> None:
-        if self._has_room:
-            self._pools.expect()
-
-    @property
-    def _has_room(self) -> bool:
-        return self._is_working and self._pools.room[THREAD] > 0
 
     @property
     def _is_working(self) -> bool:

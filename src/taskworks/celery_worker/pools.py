@@ -24,10 +24,6 @@ class CeleryPools(Pools):
         """Celery has a new connection to its broker."""
         self._threads.heed_new_connection()
 
-    def expect(self) -> None:
-        """Get ready for a run: there is news, and a claim follows."""
-        self._threads.expect()
-
     def end_what_is_executed(self) -> None:
         """End what Celery's pool executes, if that is possible."""
         self._threads.close()

@@ -20,7 +20,6 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from billiard.exceptions import WorkerLostError
-from celery.worker import state
 
 from taskworks import real_time as time
 from taskworks.celery_worker.forking import keep_apart
@@ -43,8 +42,6 @@ DEATH_TIMEOUT = 1.0  # seconds for a child to end that has closed its pipe
 GLANCE_INTERVAL = 0.001  # seconds between two looks whether it has
 EXIT_TIMEOUT = 2.0  # seconds for the children that are killed, and what is written of them
 ASK_AGAIN_AFTER = 1.0  # seconds, if a child could not take its turn
-EXPECTED_WITHIN = 0.02  # seconds from the news of a run to its claim; a child waits no longer
-REST = 0.02  # seconds without a run taken, or a turn asked for, until a pool is idle
 FOR_EVER = 10 * 365 * 86_400.0  # seconds: Celery's time limits are not for runs
 
 logger = steady_logger(__name__)
@@ -122,9 +119,6 @@ class CeleryPrefork(CeleryThreads):
         self._asked: set[int] = set()  # turns that have not begun
         self._having: dict[int, CelerysChild] = {}  # those that have one
         self._is_closed = False
-        # A turn that is asked for while the run is claimed that is to be executed in it.
-        self._last_news_paid, self._expected_until = True, 0.0
-        self._came: SimpleQueue[None] = SimpleQueue()  # a run that was expected
         self._meeting_place = _open_meeting_place(self._serve)
 
     # How much it executes.
@@ -144,35 +138,6 @@ class CeleryPrefork(CeleryThreads):
         return getattr(self._celery_worker, "autoscaler", None)
 
     # Ask for turns.
-
-    def expect(self) -> None:
-        """
-        Have an idle child begin a turn while a run is claimed, and wait a moment for that in it:
-        until it has its turn, about as much time passes as a claim takes. Not if that was in vain
-        the last time, as it mostly is where many workers hear of each run.
-        """
-        with self._lock:
-            if not self._may_expect:
-                return
-            self._note_woken()
-            self._expecting = 1
-            self._expected_until = time.monotonic() + EXPECTED_WITHIN
-        self._hand_over()
-
-    @property
-    def _may_expect(self) -> bool:
-        is_idle = not self._awake and time.monotonic() - self._moved_at > REST
-        if not is_idle or self._is_closed or not self._last_news_paid:
-            return False
-        has_idle_child = len(state.active_requests) < self._celery_pool.num_processes
-        return has_idle_child and self._runs_a_turn > 1
-
-    def _begin(self, count: int) -> None:
-        super()._begin(count)
-        self._last_news_paid = True
-        if self._expecting:
-            self._moved_at = time.monotonic()
-            self._came.put(None)
 
     def heed_new_connection(self) -> None:
         """Ask again: Celery forgets what waits for a child when it loses its broker."""
@@ -267,8 +232,6 @@ class CeleryPrefork(CeleryThreads):
         child.send(TurnEnded())
 
     def _give_orders(self, child: CelerysChild) -> None:
-        if self._expecting:
-            self._await_expected()
         left = self._runs_a_turn
         while left > 0 and not child.has_ended:
             attempts = self._next_several(left)
@@ -277,15 +240,6 @@ class CeleryPrefork(CeleryThreads):
             left -= len(attempts)
             self._execute_in(child, attempts)
         self._hand_over()
-
-    def _await_expected(self) -> None:
-        """Wait for the run of which there was news; not twice, and not if the turn came late."""
-        until, self._expected_until = self._expected_until, 0.0
-        while not self._waiting and (left := until - time.monotonic()) > 0:
-            with suppress(Empty):
-                self._came.get(timeout=left)
-        with self._lock:
-            self._expecting, self._last_news_paid = 0, bool(self._waiting)
 
     @property
     def _runs_a_turn(self) -> int:

@@ -55,9 +55,6 @@ class SharedPool(Pool):
     def heed_new_connection(self) -> None:
         """Celery has a new connection to its broker."""
 
-    def expect(self) -> None:
-        """Get ready for a run, if that takes long: there is news, and a claim follows."""
-
     def note_begin(self, attempt: Attempt, pid: int | None = None) -> None:
         """Note that the attempt has got a slot, in the child process with this id if it is one."""
         self.requests.begin(attempt, pid)

@@ -90,17 +90,12 @@ class TicketSource:
         beside: WakeUpSource,
         wake_worker: Callable[[], None],
         main_thread: MainThread,
-        *,
         has_room: Callable[[], bool],
         do_come: Callable[[], bool],
-        expect: Callable[[], None],
     ) -> None:
-        """
-        ``do_come`` returns whether tickets come, and nothing better tells of new runs. ``expect``
-        is called before each look for which there is a reason.
-        """
+        """``do_come`` returns whether tickets come, and nothing better tells of new runs."""
         self._beside, self._wake_worker, self._main_thread = beside, wake_worker, main_thread
-        self._has_room, self._do_come, self._expect = has_room, do_come, expect
+        self._has_room, self._do_come = has_room, do_come
         self._unread: deque[Ticket] = deque()
         self._read: list[Ticket] = []
 
@@ -127,19 +122,14 @@ class TicketSource:
     def take(self) -> set[str | None]:
         self._acknowledge()
         news = self._beside.take()
-        if news or self._unread:
-            self._expect()
-        return news | self._take_unread()
-
-    def _take_unread(self) -> set[str | None]:
         if not self._unread:
-            return set()
+            return news
         self._read = [ticket for ticket in self._read if ticket.is_held]
         with suppress(IndexError):
             while True:
                 self._read.append(self._unread.popleft())
         self._wake_worker()  # to acknowledge them, after the look that comes now
-        return {None}
+        return news | {None}
 
     def _acknowledge(self) -> None:
         if self._read and self._has_room():

@@ -24,7 +24,6 @@ class ThreadPool(Pool):
     """
 
     new_guard: type[ThreadGuard] = ThreadGuard
-    _expecting = 0  # how many of those awake wait for an attempt that has yet to come
 
     def __init__(self, size: int, sender: type, done: Done) -> None:
         super().__init__(size)
@@ -44,8 +43,7 @@ class ThreadPool(Pool):
 
     def _begin(self, count: int) -> None:
         with self._lock:
-            busy = self._awake - self._expecting
-            self._rouse(1 if self.claim_ahead.is_brief else busy + count)
+            self._rouse(1 if self.claim_ahead.is_brief else self._awake + count)
 
     def _rouse(self, wanted: int) -> None:
         """Wake or start threads until ``wanted`` of them are awake, or all."""
