@@ -296,6 +296,8 @@ def taskworks(*arguments: Any) -> str:
 def test_the_command_lists_retries_and_mutes(store: Store) -> None:
     assert taskworks("failures") == "There are no failures.\n"
     failed("value", "value", "type")
+    ungrouped = "3 of the runs that failed last are in no group yet. "
+    assert taskworks("failures").startswith(ungrouped)
     group(store)
     name = FailureGroup.objects.get(exception="builtins.ValueError").fingerprint
     lines = taskworks("failures").splitlines()

@@ -23,7 +23,6 @@ from taskworks.store import store
 MOST_GROUPS = 100  # on the page
 MOST_OPEN = 200  # failed runs of a group that are counted in the list
 MOST_RETRIED = 200  # runs, while a person waits for the page; more in the background
-MOST_UNGROUPED = 200  # of the runs that failed last, those in no group yet
 LATEST_RUNS = 20  # of a group
 
 
@@ -54,7 +53,7 @@ class Failures(Page):
         groups = read(self._groups)
         prints = [group.fingerprint for group in groups.value or ()][:MOST_GROUPS]
         open_ones = read(lambda: store().count_open(prints, MOST_OPEN + 1))
-        ungrouped = read(lambda: store().count_ungrouped(MOST_UNGROUPED))
+        ungrouped = read(store().count_ungrouped)
         counts = open_ones.value or {}
         shown = (groups.value or [])[:MOST_GROUPS]
         return {

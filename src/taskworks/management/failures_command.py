@@ -14,6 +14,7 @@ from taskworks.management.argument_types import point_in_time, positive_integer,
 from taskworks.management.output import add_json, print_json, print_line, print_table
 from taskworks.management.reach import check_reachable
 from taskworks.models import FailureGroup
+from taskworks.store import store
 
 TITLES = (
     "GROUP",
@@ -124,14 +125,21 @@ def _acted(options: dict[str, Any]) -> tuple[list[Seen], Retried | None]:
 
 
 def _print(command: BaseCommand, groups: Sequence[Seen], *, is_one: bool) -> None:
-    if not groups:
-        print_line(command, "There are no failures.")
-        return
-    print_table(command, TITLES, map(_row, groups))
+    if groups:
+        print_table(command, TITLES, map(_row, groups))
     if is_one:
         [seen] = groups
         for title, text in _details(seen.group):
             print_line(command, f"{title}: {text}")
+    elif ungrouped := store().count_ungrouped():
+        are = "is" if ungrouped == 1 else "are"
+        print_line(
+            command,
+            f"{ungrouped} of the runs that failed last {are} in no group yet. A worker groups "
+            "them every half minute.",
+        )
+    elif not groups:
+        print_line(command, "There are no failures.")
 
 
 def _details(group: FailureGroup) -> Sequence[tuple[str, str]]:

@@ -15,6 +15,7 @@ from taskworks.models.run import IN_HAND, TaskRunQuerySet
 from taskworks.store.base import Base
 
 MAX_COUNTED = 10_000  # runs of one queue, or of one state
+LATEST_FAILED = 200  # runs, of which those are counted that are in no group yet
 
 # The conditions of the indexes, as they spell them, or SQLite does not use these.
 IN_INDEX = {
@@ -114,7 +115,7 @@ class Counting(Base):
         counted = self.runs.in_hand().values_list(*columns)
         return [*map(InHand._make, counted.annotate(Count("id")).order_by())]
 
-    def count_ungrouped(self, most: int) -> int:
+    def count_ungrouped(self, most: int = LATEST_FAILED) -> int:
         """Return how many of the ``most`` runs that failed last are in no group of failures yet."""
         statement = f"""
             SELECT COUNT(*) FROM (
