@@ -65,6 +65,30 @@ def held_elsewhere(do: Callable[[], T]) -> Iterator[T]:
         future.result(timeout=60)
 
 
+AT_WORK = {
+    "postgresql": "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND state <> 'idle'",
+    "mysql": "SELECT COUNT(*) FROM information_schema.processlist WHERE db = database() "
+    "AND id <> connection_id() AND command <> 'Sleep'",
+}
+
+
+def wait_until_the_dead_are_gone() -> None:
+    """
+    Wait until the server has ended what the sessions of killed processes were at: till then, these
+    hold their locks.
+    """
+    if connection.vendor != "sqlite":
+        wait_for(lambda: elsewhere(_others_at_work) == 0, "no other session is at work")
+
+
+def _others_at_work() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(AT_WORK[connection.vendor])
+        [(count,)] = cursor.fetchall()
+    return int(count)
+
+
 BLOCKED = {
     "postgresql": "SELECT COUNT(*) FROM pg_stat_activity "
     "WHERE datname = current_database() AND wait_event_type = 'Lock'",

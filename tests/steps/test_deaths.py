@@ -13,6 +13,7 @@ from taskworks.models import TaskRun, Worker
 from taskworks.store import Store
 from taskworks.store import store as store_of
 from tests.behavior import executed
+from tests.connections import wait_until_the_dead_are_gone
 from tests.faults.workers import where_the_database_is
 from tests.steps import shelf
 from tests.steps.dying import suspend
@@ -40,6 +41,7 @@ def killed_before(number: int, role: str, run: TaskRun) -> bool:
         finally:
             process.kill()
     assert said in ("here\n", "done\n")
+    wait_until_the_dead_are_gone()
     return said == "here\n"
 
 

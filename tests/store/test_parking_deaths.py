@@ -13,6 +13,7 @@ from taskworks.execution import Attempt, Parked, settle
 from taskworks.models import Edge, TaskRun, Worker
 from taskworks.models.pause import Scope
 from taskworks.store import store
+from tests.connections import wait_until_the_dead_are_gone
 from tests.faults.workers import where_the_database_is
 from tests.new_runs import new_runs
 
@@ -38,6 +39,7 @@ def dies(what: str, number: int, pause: UUID) -> bool:
         text=True,
     )
     assert process.returncode in (0, -9), process.stderr
+    wait_until_the_dead_are_gone()
     return process.returncode == -9
 
 

@@ -97,7 +97,9 @@ def go_on() -> None:
     from taskworks.database.clock import DatabaseClock
     from taskworks.models import Edge, Step, TaskRun, Worker, Workflow
     from taskworks.store import store
+    from tests.connections import wait_until_the_dead_are_gone
 
+    wait_until_the_dead_are_gone()
     Worker.objects.update(given_up_at=DatabaseClock())
     while store().rescue(100):
         pass
