@@ -117,8 +117,8 @@ def test_the_runs_of_a_killed_process_are_executed_at_once_and_another_takes_its
     supervised = supervise().wait_until_up()
     result = tasks.wait_for_file.enqueue(str(tmp_path / "go"))
     killed = holder(result)
-    (tmp_path / "go").touch()
     os.kill(killed.pid, signal.SIGSTOP)  # or it might end the run before it dies
+    (tmp_path / "go").touch()
     begun = store().read_clock()
     os.kill(killed.pid, signal.SIGKILL)
     run = wait_for_state(result, "successful")
