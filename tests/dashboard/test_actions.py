@@ -186,6 +186,10 @@ def test_failures_that_are_in_no_group_yet_are_said(root: Client, make_run: Make
     assert none not in text
     grouping.group(store())
     assert "in no group yet" not in said(root, place("failures"))
+    FailureGroup.objects.update(muted_until=store().read_clock() + timedelta(hours=1))
+    text = said(root, place("failures"))
+    assert "All groups of failures are muted." in text
+    assert none not in text
 
 
 def test_a_group_is_muted_and_gets_a_note(sign_in: SignIn, group: FailureGroup) -> None:

@@ -308,6 +308,9 @@ def test_the_command_lists_retries_and_mutes(store: Store) -> None:
     assert "Message: about" in taskworks("failures", name)
     taskworks("failures", name, "--mute-until", 3600, "--note", "known\x1b[31m")
     assert name not in taskworks("failures")
+    FailureGroup.objects.update(muted_until=store.read_clock() + timedelta(hours=1))
+    assert taskworks("failures").startswith("All groups of failures are muted.")
+    FailureGroup.objects.exclude(fingerprint=name).update(muted_until=None)
     assert "Note: known\\x1b[31m" in taskworks("failures", name)
     assert name in taskworks("failures", "--muted")
     assert taskworks("failures", name, "--retry") == "Retried 2 runs.\n"

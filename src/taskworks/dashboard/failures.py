@@ -62,6 +62,7 @@ class Failures(Page):
             "has_more": len(groups.value or ()) > MOST_GROUPS,
             "most": MOST_GROUPS,
             "shows_muted": self._shows_muted,
+            "has_muted": not shown and not self._shows_muted and read(_has_groups).value,
             "ungrouped": ungrouped.value,
             "problems": [*filter(None, [groups.problem, open_ones.problem, ungrouped.problem])],
         }
@@ -74,6 +75,10 @@ class Failures(Page):
         groups = FailureGroup.objects.using(store().alias)
         wanted = groups if self._shows_muted else groups.unmuted()
         return [*wanted.order_by("-last_at", "fingerprint")[: MOST_GROUPS + 1]]
+
+
+def _has_groups() -> bool:
+    return FailureGroup.objects.using(store().alias).exists()
 
 
 class FailureGroupPage(Page):

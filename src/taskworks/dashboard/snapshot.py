@@ -120,7 +120,7 @@ class Snapshot:
         now, in_hand = self._now(store), in_hand_of_each(self.held.value or ())
         is_known = self.held.value is not None
         rows = store.workers.order_by("started_at", "id")[: MOST_WORKERS + 1]
-        return [Working.of(one, now, in_hand[one.id] if is_known else None) for one in rows]
+        return [Working.of(one, now, in_hand.get(one.id, {}) if is_known else None) for one in rows]
 
     def _now(self, store: Store) -> datetime:
         return self.at.value or store.read_clock()

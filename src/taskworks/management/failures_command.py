@@ -135,11 +135,17 @@ def _print(command: BaseCommand, groups: Sequence[Seen], *, is_one: bool) -> Non
         are = "is" if ungrouped == 1 else "are"
         print_line(
             command,
-            f"{ungrouped} of the runs that failed last {are} in no group yet. A worker groups "
-            "them every half minute.",
+            f"{ungrouped} of the runs that failed last {are} in no group yet. Workers group those "
+            "of the last two minutes every half minute, and all others once an hour.",
         )
     elif not groups:
-        print_line(command, "There are no failures.")
+        print_line(command, _why_none())
+
+
+def _why_none() -> str:
+    if failure_actions.latest(1, muted=True):
+        return "All groups of failures are muted. --muted lists them, too."
+    return "There are no failures."
 
 
 def _details(group: FailureGroup) -> Sequence[tuple[str, str]]:

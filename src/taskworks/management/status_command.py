@@ -79,12 +79,12 @@ def _keyed(
                 "started_at": worker.started_at,
                 "heartbeat_at": worker.heartbeat_at,
                 "given_up_at": worker.given_up_at,
-                "seconds_since_heartbeat": silence.total_seconds(),
-                "runs_in_hand": runs_in_hand,
+                "seconds_since_heartbeat": working.silence.total_seconds(),
+                "runs_in_hand": working.runs_in_hand,
                 "silent": working.is_silent,
             }
             for working in workers
-            for worker, silence, runs_in_hand, _ in [working]
+            for worker in [working.worker]
         ],
     }
 
@@ -139,8 +139,8 @@ def _print_workers(command: BaseCommand, workers: list[Working]) -> None:
 
 
 def _row(working: Working) -> tuple[Any, ...]:
-    worker, _, runs_in_hand, _ = working
-    return worker.label, worker.hostname, worker.pid, working.outlook, runs_in_hand
+    worker = working.worker
+    return worker.label, worker.hostname, worker.pid, working.outlook, working.runs_in_hand
 
 
 def _complain(workers: list[Working], unattended: dict[str, int]) -> None:

@@ -108,7 +108,7 @@ def workers(store: Store) -> list[Working]:
     now = store.read_clock()
     in_hand = in_hand_of_each(store.held())
     rows = store.workers.order_by("started_at", "id")
-    return [Working.of(worker, now, in_hand[worker.id]) for worker in rows]
+    return [Working.of(worker, now, in_hand.get(worker.id, {})) for worker in rows]
 
 
 def in_hand_of_each(held: Iterable[InHand]) -> Mapping[UUID, Mapping[str, int]]:
