@@ -4,7 +4,9 @@ import math
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
 
 from taskworks.conf import Conf, conf, nearest
 from tests.behavior import Settings
@@ -25,6 +27,24 @@ def test_without_the_setting_the_defaults_are_in_force(settings: Settings) -> No
     assert conf().not_found_patience == 600
     assert conf().max_json_size == 1024 * 1024
     assert conf().max_traceback_length == 10_000
+
+
+def test_a_setting_that_was_not_there_takes_effect_at_once(settings: Settings) -> None:
+    del settings.TASKWORKS
+    assert conf() == Conf()
+    settings.TASKWORKS = {"WORKER_TIMEOUT": 70}
+    assert conf().worker_timeout == 70
+    del settings.TASKWORKS
+    assert conf() == Conf()
+
+
+def test_also_without_an_override() -> None:
+    with override_settings():
+        del django_settings.TASKWORKS
+        assert conf() == Conf()
+        django_settings.TASKWORKS = {"WORKER_TIMEOUT": 70}
+        assert conf().worker_timeout == 70
+    assert conf().worker_timeout == django_settings.TASKWORKS["WORKER_TIMEOUT"]
 
 
 def test_an_empty_setting_changes_nothing(settings: Settings) -> None:

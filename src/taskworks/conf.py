@@ -47,15 +47,32 @@ class Conf:
 VISIBLE = re.compile(r"[!-~]*")
 _UNSET: dict[str, Any] = {}
 _in_force: tuple[Any, Conf] = (_UNSET, Conf())
+_unset_in: Any = None  # the settings that were seen to have no TASKWORKS
 
 
 def conf() -> Conf:
     """Return the settings in force now; an override in a test takes effect at once."""
     global _in_force  # noqa: PLW0603 - a cache with one entry
-    given = getattr(settings, "TASKWORKS", _UNSET)
+    given = _UNSET if _is_known_to_be_unset() else _given()
     if given is not _in_force[0]:
         _in_force = (given, _validated(given))
     return _in_force[1]
+
+
+def _is_known_to_be_unset() -> bool:
+    """
+    Return whether these settings still have no TASKWORKS. Each enqueue asks, and Django takes
+    longest to find what is not there.
+    """
+    return settings._wrapped is _unset_in and "TASKWORKS" not in vars(_unset_in)
+
+
+def _given() -> Any:
+    global _unset_in  # noqa: PLW0603 - a cache with one entry
+    given = getattr(settings, "TASKWORKS", _UNSET)
+    if given is _UNSET:
+        _unset_in = settings._wrapped
+    return given
 
 
 def _validated(given: Any) -> Conf:

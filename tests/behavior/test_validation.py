@@ -28,6 +28,17 @@ class WithoutDefer(DatabaseBackend):
     supports_defer = False
 
 
+class WithHours(DatabaseBackend):
+    """Takes tasks at some hours only."""
+
+    is_open = True
+
+    def validate_task(self, task: Any) -> None:
+        super().validate_task(task)
+        if not WithHours.is_open:
+            raise InvalidTask("We are closed.")
+
+
 def plain() -> None: ...
 
 
@@ -178,3 +189,30 @@ class TestAtEnqueue:
         with pytest.raises((InvalidTask, ImproperlyConfigured)):
             enqueue(tasks.noop.using(backend=long))
         assert TaskRun.objects.count() == before
+
+    def test_a_task_that_was_enqueued_before_is_looked_at_again(
+        self, settings: Settings, enqueue: Enqueue
+    ) -> None:
+        enqueue(tasks.noop)
+        use(settings, DATABASE_BACKEND, QUEUES=["another"])
+        with refused(InvalidTask, "Queue 'default' is not valid for backend."):
+            enqueue(tasks.noop)
+
+    def test_a_backend_of_ones_own_looks_at_each(
+        self, settings: Settings, enqueue: Enqueue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        use(settings, f"{__name__}.WithHours")
+        enqueue(tasks.noop)
+        monkeypatch.setattr(WithHours, "is_open", False)
+        with refused(InvalidTask, "We are closed."):
+            enqueue(tasks.noop)
+
+    def test_metadata_that_has_changed_is_looked_at_again(self, enqueue: Enqueue) -> None:
+        labelled = tasks.noop.using(metadata={"a": 1})
+        for value in (1, 2):
+            labelled.metadata["a"] = value
+            enqueue(labelled)
+        assert {run.metadata["a"] for run in TaskRun.objects.all()} == {1, 2}
+        labelled.metadata["a"] = object()
+        with refused(TypeError, "metadata['a']"):
+            enqueue(labelled)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskworks import jsonvalue
 from taskworks.backends.refusals import (
@@ -28,8 +28,16 @@ if TYPE_CHECKING:
     from taskworks.store.new_runs import NewRuns, Template
 
 MAX_TEMPLATES = 1000  # of tasks, kept per backend
+OPTIONS_OF_A_RUN = ("run_after", "metadata", "owner")  # which hardly come again
 
 _Item = tuple[str, tuple[Any, Any]]  # how an error begins that is about it, args and kwargs
+
+
+class _KnownTask(NamedTuple):
+    """A task, which keeps its ``id()`` from being another's, and what its runs share."""
+
+    task: StandardTask
+    template: "Template"
 
 
 class MakesRuns(BaseTaskBackend):
@@ -76,17 +84,37 @@ class MakesRuns(BaseTaskBackend):
         lanes = None if template.limit is None else _lanes(template.limit, task, items)
         return NewRuns(template, texts, task.run_after, lanes)
 
+    def known_template_of(self, task: StandardTask) -> "Template | None":
+        """Return the template of a task that was valid, and that cannot change; None for others."""
+        known = self._known_tasks.get(id(task))
+        return known.template if known is not None and known.task is task else None
+
     def _template_of(self, task: StandardTask) -> "Template":
         """Return what the task's runs share, made once for tasks that will come again."""
-        if unique_of(task):  # which may differ from run to run, and changes nothing of this
-            task = unvalidated_copy(task, unique=None)
+        return self.known_template_of(task) or self._template_of_unknown(task)
+
+    def _template_of_unknown(self, task: StandardTask) -> "Template":
         limit = _limit_of(task)
-        if task.run_after or getattr(task, "metadata", None) or getattr(task, "owner", None):
-            return self._new_template(task, limit)
+        # A unique key may differ from run to run, and changes nothing of this.
+        plain = unvalidated_copy(task, unique=None) if unique_of(task) else task
+        if any(getattr(task, option, None) for option in OPTIONS_OF_A_RUN):
+            return self._new_template(plain, limit)
         try:
-            return self._templates(task, limit)
+            template = self._templates(plain, limit)
         except TypeError:  # an option is not hashable
-            return self._new_template(task, limit)
+            return self._new_template(plain, limit)
+        if plain is task and limit is None:
+            self._remember(task, template)
+        return template
+
+    def _remember(self, task: StandardTask, template: "Template") -> None:
+        if len(self._known_tasks) >= MAX_TEMPLATES:
+            self._known_tasks.clear()
+        self._known_tasks[id(task)] = _KnownTask(task, template)
+
+    @cached_property
+    def _known_tasks(self) -> "dict[int, _KnownTask]":
+        return {}
 
     @cached_property
     def _templates(self) -> "Callable[[StandardTask, Limit | None], Template]":

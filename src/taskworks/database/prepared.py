@@ -22,7 +22,7 @@ def fetch(
     planning it again, if this driver can and nobody would miss it in Django's cursor.
     """
     with connection.cursor() as cursor:
-        if not _is_observed(connection):
+        if not is_observed(connection):
             connection.validate_no_broken_transaction()
             with connection.wrap_database_errors:
                 if _may_prepare(connection, cursor.connection):
@@ -42,7 +42,7 @@ def _fetch_prepared(raw: Any, statement: str, parameters: Sequence[Any]) -> list
         raw.prepare_threshold = usual
 
 
-def _is_observed(connection: BaseDatabaseWrapper) -> bool:
+def is_observed(connection: BaseDatabaseWrapper) -> bool:
     """Return whether the project looks at, or changes, what passes Django's cursor."""
     return bool(connection.execute_wrappers or connection.queries_logged)
 

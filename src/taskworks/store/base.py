@@ -119,7 +119,8 @@ class Base(ABC):
     def _tell_on_commit(
         self, backend: str | None, queue_name: str | None, tell: Callable[[str], None]
     ) -> None:
-        if conf().wakeup or (self.can_notify and conf().notify):
+        in_force = conf()
+        if in_force.wakeup or (self.can_notify and in_force.notify):
             notification = Notification(self.alias, backend, queue_name, tell)
             notify_on_commit(notification, self.connection)
 

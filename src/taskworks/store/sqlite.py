@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
+from taskworks.database import converted
 from taskworks.database.clock import DatabaseClock
 from taskworks.database.transactions import writing
 from taskworks.models import TaskRun, Worker
@@ -162,8 +163,7 @@ class SQLiteStore(Store):
         new.schedule(self.read_clock())
         statement, values = self.rows.insertion_of_one(new, "%s")
         now = self.connection.ops.adapt_datetimefield_value(new.enqueued_at)
-        with self.connection.cursor() as cursor:
-            cursor.execute(statement, [*values, now, now])
+        self._fetch(statement, [*values, now, now])
 
     def _insert(
         self, shared: dict[str, Any], columns: Sequence[str], own: Sequence[tuple[Any, ...]]
@@ -173,8 +173,7 @@ class SQLiteStore(Store):
             INSERT INTO {self._quoted(TaskRun)} ({", ".join([*columns, *shared])})
             WITH new ({", ".join(columns)}) AS (VALUES {", ".join([row] * len(own))})
             SELECT new.*, {", ".join(["%s"] * len(shared))} FROM new"""  # noqa: S608 - only names
-        with self.connection.cursor() as cursor:
-            cursor.execute(statement, [*(value for row in own for value in row), *shared.values()])
+        self._fetch(statement, [*(value for row in own for value in row), *shared.values()])
 
     _locking_the_run = ""  # whoever writes has the only lock
 
@@ -198,3 +197,6 @@ class SQLiteStore(Store):
 
     def _delete(self, ids: Sequence[UUID], meant: TaskRunQuerySet) -> int:
         return meant.filter(id__in=ids)._raw_delete(self.alias)
+
+    def _fetch(self, statement: str, parameters: Any) -> list[tuple[Any, ...]]:
+        return converted.fetch(self.connection, statement, parameters)
