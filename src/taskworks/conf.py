@@ -47,6 +47,7 @@ class Conf:
 VISIBLE = re.compile(r"[!-~]*")
 _UNSET: dict[str, Any] = {}
 _in_force: tuple[Any, Conf] = (_UNSET, Conf())
+_lazy_settings: Any = settings  # whose type does not tell what it wraps
 _unset_in: Any = None  # the settings that were seen to have no TASKWORKS
 
 
@@ -64,14 +65,14 @@ def _is_known_to_be_unset() -> bool:
     Return whether these settings still have no TASKWORKS. Each enqueue asks, and Django takes
     longest to find what is not there.
     """
-    return settings._wrapped is _unset_in and "TASKWORKS" not in vars(_unset_in)
+    return _lazy_settings._wrapped is _unset_in and "TASKWORKS" not in vars(_unset_in)
 
 
 def _given() -> Any:
     global _unset_in  # noqa: PLW0603 - a cache with one entry
     given = getattr(settings, "TASKWORKS", _UNSET)
     if given is _UNSET:
-        _unset_in = settings._wrapped
+        _unset_in = _lazy_settings._wrapped
     return given
 
 

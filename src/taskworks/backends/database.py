@@ -118,7 +118,7 @@ class DatabaseBackend(MakesRuns):
         Raise InvalidTask for a task that cannot be stored or executed, ImproperlyConfigured if the
         app is not installed.
         """
-        if self.known_template_of(task):
+        if self._known_template_of(task):
             return
         if apps.ready:  # earlier, a check can still report it
             refuse_without_app()

@@ -84,14 +84,14 @@ class MakesRuns(BaseTaskBackend):
         lanes = None if template.limit is None else _lanes(template.limit, task, items)
         return NewRuns(template, texts, task.run_after, lanes)
 
-    def known_template_of(self, task: StandardTask) -> "Template | None":
+    def _known_template_of(self, task: StandardTask) -> "Template | None":
         """Return the template of a task that was valid, and that cannot change; None for others."""
         known = self._known_tasks.get(id(task))
         return known.template if known is not None and known.task is task else None
 
     def _template_of(self, task: StandardTask) -> "Template":
         """Return what the task's runs share, made once for tasks that will come again."""
-        return self.known_template_of(task) or self._template_of_unknown(task)
+        return self._known_template_of(task) or self._template_of_unknown(task)
 
     def _template_of_unknown(self, task: StandardTask) -> "Template":
         limit = _limit_of(task)

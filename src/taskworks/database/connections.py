@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -39,6 +40,8 @@ TIMEOUT_OPTIONS: dict[str, dict[str, Any]] = {
 # otherwise: some make one pool per alias, with the options of whoever connects first.
 POOL_OPTIONS = ("pool", "pool_name", "pool_size", "pool_reset_session")
 
+_our_own: "WeakSet[BaseDatabaseWrapper]" = WeakSet()
+
 
 def copy_of(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
     """
@@ -60,7 +63,13 @@ def copy_of(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
     copied = type(connection)(settings, connection.alias)
     copied.queries_log = deque(maxlen=0)  # with DEBUG it would grow with every statement
     copied.wrap_database_errors = ForeignErrorWrapper(copied)
+    _our_own.add(copied)
     return copied
+
+
+def is_our_own(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether it is such a copy, which no code of the project's uses."""
+    return connection in _our_own
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Statements for SQLite, whose text is converted once; Django's cursor does that each time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from sqlite3 import Cursor
 from typing import Any
@@ -8,11 +8,9 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.sqlite3.base import SQLiteCursorWrapper
 
-from taskworks.database.prepared import is_observed
+from taskworks.database.prepared import Parameters, is_observed
 
 MAX_TEXTS = 250  # that are kept converted
-
-Parameters = Sequence[Any] | Mapping[str, Any]
 
 _convert: Any = SQLiteCursorWrapper.convert_query  # which uses nothing of its cursor
 

@@ -1,10 +1,14 @@
 """Statements that a process sends often over one connection, prepared by PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from taskworks.database.connections import is_our_own
+
+Parameters = Sequence[Any] | Mapping[str, Any]
 
 # How often a connection sends a statement before it has it prepared, which is a round trip of its
 # own. Psycopg's own figure; a connection of one request rarely comes so far.
@@ -15,7 +19,7 @@ _left: "WeakKeyDictionary[Any, int | None]" = WeakKeyDictionary()
 
 
 def fetch(
-    connection: BaseDatabaseWrapper, statement: str, parameters: Sequence[Any]
+    connection: BaseDatabaseWrapper, statement: str, parameters: Parameters
 ) -> list[tuple[Any, ...]]:
     """
     Send a statement and return its rows, as Django does; prepared, which saves the server from
@@ -31,7 +35,22 @@ def fetch(
         return list(cursor.fetchall())
 
 
-def _fetch_prepared(raw: Any, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+def fetch_planned_anew(
+    connection: BaseDatabaseWrapper, statement: str, parameters: Parameters
+) -> list[tuple[Any, ...]]:
+    """
+    As ``fetch``, for a statement whose best plan depends on how full the tables are: the server
+    plans it each time, and is spared the rest. Prepared on connections of our own alone, whose
+    sessions may be told so.
+    """
+    if is_our_own(connection):
+        return fetch(connection, statement, parameters)
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())
+
+
+def _fetch_prepared(raw: Any, statement: str, parameters: Parameters) -> list[tuple[Any, ...]]:
     import psycopg
 
     usual = raw.prepare_threshold
@@ -52,9 +71,16 @@ def _may_prepare(connection: BaseDatabaseWrapper, raw: Any) -> bool:
     left = _left.get(raw, SENT_BEFORE_PREPARED)
     if left:
         _left[raw] = left - 1
-        if left == 1 and not _reaches_its_own_session(connection, raw):
-            _left[raw] = None
+        if left == 1:
+            _begin_to_prepare(connection, raw)
     return left == 0
+
+
+def _begin_to_prepare(connection: BaseDatabaseWrapper, raw: Any) -> None:
+    if not _reaches_its_own_session(connection, raw):
+        _left[raw] = None
+    elif is_our_own(connection):
+        raw.execute("SET plan_cache_mode = force_custom_plan")
 
 
 def _reaches_its_own_session(connection: BaseDatabaseWrapper, raw: Any) -> bool:

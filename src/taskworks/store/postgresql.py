@@ -199,7 +199,8 @@ class PostgreSQLStore(Store):
             )
             RETURNING {columns}"""  # noqa: S608 - only names are put in
         moved_by = dict(zip(["moved"], moved, strict=False))
-        return self._fetch(statement, {**parameters, **claim, **moved_by})
+        parameters = {**parameters, **claim, **moved_by}
+        return prepared.fetch_planned_anew(self.connection, statement, parameters)
 
     def _apply(self, change: Change) -> set[UUID]:
         # One JSON document, because Python writes it three times as fast as arrays.
@@ -210,7 +211,9 @@ class PostgreSQLStore(Store):
             WHERE run.id = new.id AND {change.condition(STATE_WITHOUT_INDEX)}
             RETURNING run.id"""  # noqa: S608 - only names and types of columns are put in
         rows = json.dumps([dict(zip(change.own, row, strict=True)) for row in change.rows])
-        written = self._fetch(statement, [*change.assigned, rows, *change.token])
+        written = prepared.fetch_planned_anew(
+            self.connection, statement, [*change.assigned, rows, *change.token]
+        )
         return {run_id for (run_id,) in written}
 
     @property
