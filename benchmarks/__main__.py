@@ -17,6 +17,7 @@ from benchmarks.measures import (
     costs,
     drain,
     enqueue,
+    growing,
     growth,
     held,
     idle,
@@ -38,7 +39,7 @@ PARTS = {
     "variants": variants.measure,
 }
 # What `benchmarks.scale` is computed from, and checked against; on request alone.
-OF_SCALE = {"costs": costs.measure, "arrivals": arrivals.measure}
+OF_SCALE = {"costs": costs.measure, "arrivals": arrivals.measure, "growing": growing.measure}
 KNOWN = {**PARTS, **OF_SCALE}
 ROUNDS = 5
 QUICK_SCALE = 0.25  # of the number of runs

@@ -49,7 +49,7 @@ class Table:
 
 def tables(figures: Figures, part: str) -> list[Table]:
     """Return the tables of a part, one per kind of database."""
-    if part in ("growth", "held", "variants", "costs", "arrivals"):
+    if part in ("growth", "held", "variants", "costs", "arrivals", "growing"):
         return _by_measure(figures, part)
     return [table for group in GROUPS if (table := _by_system(figures, part, group))]
 

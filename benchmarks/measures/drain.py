@@ -38,9 +38,17 @@ def _both(benchmark: Benchmark, contender: Contender) -> dict[str, float]:
 
 
 def rate(
-    contender: Contender, size: int, workers: int, empty: Callable[[], object] | None = None
+    contender: Contender,
+    size: int,
+    workers: int,
+    empty: Callable[[], object] | None = None,
+    *,
+    supervised: Sequence[str] = (),
 ) -> float:
-    """Return tasks per second; ``empty`` replaces the call that deletes all tasks."""
+    """
+    Return tasks per second. ``empty`` replaces the call that deletes all tasks; ``supervised`` is a
+    command that starts all workers at once.
+    """
     client, place = contender.client, contender.place
     if empty:
         empty()
@@ -49,9 +57,8 @@ def rate(
     client.call("fill", size)
     databases.settle(place)
     marks.empty(place.marks)
-    with processes.running(
-        workers, contender.system.command, place.environ, contender.log
-    ) as started:
+    commands, command = (1, supervised) if supervised else (workers, contender.system.command)
+    with processes.running(commands, command, place.environ, contender.log) as started:
         await_marks(contender, started, size)
         end = client.call("await_done", size, MAX_STALL)
         if end is None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.client import NotMeasuredError
 from benchmarks.contenders import contenders
@@ -12,7 +13,7 @@ from benchmarks.measures.drain import MAX_STALL
 from benchmarks.own_postgresql import USER, OwnPostgreSQL, in_environment, own_postgresql
 from benchmarks.pairs import cpu
 from benchmarks.pairs.options import Options
-from benchmarks.pairs.ratios import Cost, in_pairs, verdict
+from benchmarks.pairs.ratios import Cost, Pair, in_pairs, verdict
 from benchmarks.pairs.site import Site
 from benchmarks.processes import running, standing_still
 from benchmarks.systems.taskworks import OTHER_PORT, OTHER_SHARD, TaskworksShards
@@ -21,21 +22,13 @@ DRAINED = 10_000  # runs of each shard in a pair
 PROBED = 10  # runs
 BESIDE_ONE, CORES = 1.8, 6  # as fast, where two servers and two workers have processors enough
 NEARLY = 0.95
+ONLY_POSTGRESQL = "only PostgreSQL has servers of its own here"
 
 
 def two_shards(options: Options) -> bool:
     """Two shards, beside one: how fast; where processors are short, the server's CPU of a run."""
-    size = options.size or DRAINED
-    with _shards(options) as shards:
-
-        def one() -> Cost:
-            return shards.drained({"default": size})
-
-        def both() -> Cost:
-            return shards.drained({"default": size, OTHER_SHARD: size})
-
-        one(), both()  # warm up
-        pairs = in_pairs(one, both, options.pairs)
+    with _asked(options) as shards:
+        pairs = shards.beside_one(options.size or DRAINED, options.pairs)
     processors = os.cpu_count() or 1
     if processors >= CORES:
         return verdict(pairs, BESIDE_ONE)
@@ -46,7 +39,7 @@ def two_shards(options: Options) -> bool:
 def shard_stopped(options: Options) -> bool:
     """A shard while the server of the other one is stopped, beside the same while it is there."""
     size = options.size or DRAINED
-    with _shards(options) as shards:
+    with _asked(options) as shards:
 
         def alone() -> Cost:
             shards.other.crash()
@@ -71,6 +64,18 @@ class Shards:
     site: Site
     first: OwnPostgreSQL
     other: OwnPostgreSQL
+
+    def beside_one(self, size: int, number: int) -> list[Pair]:
+        """Drain ``size`` runs of one shard, and as many of each of both, in so many pairs."""
+
+        def one() -> Cost:
+            return self.drained({"default": size})
+
+        def both() -> Cost:
+            return self.drained({"default": size, OTHER_SHARD: size})
+
+        one(), both()  # warm up
+        return in_pairs(one, both, number)
 
     def drained(self, sizes: dict[str, int]) -> Cost:
         """Return what a run costs while these many of each shard are executed."""
@@ -103,15 +108,21 @@ class Servers:
 
 
 @contextmanager
-def _shards(options: Options) -> Iterator[Shards]:
+def _asked(options: Options) -> Iterator[Shards]:
     if options.database != "postgresql":
-        raise NotMeasuredError("only PostgreSQL has servers of its own here")
+        raise NotMeasuredError(ONLY_POSTGRESQL)
+    with options.files() as files, running_shards(files, options.worker) as shards:
+        yield shards
+
+
+@contextmanager
+def running_shards(files: Path, worker: str = "") -> Iterator[Shards]:
+    """Yield two shards in new servers; ``worker`` has options of their workers."""
 
     def fail(name: str, store: str, reason: str) -> None:
         raise NotMeasuredError(f"{name} on {store}: {reason}")
 
     with ExitStack() as stack:
-        files = stack.enter_context(options.files())
         first, other = (stack.enter_context(own_postgresql()) for _ in range(2))
         login = {"PGHOST": "127.0.0.1", "PGPORT": first.port, "PGUSER": USER, "PGPASSWORD": ""}
         stack.enter_context(in_environment({**login, OTHER_PORT: other.port}))
@@ -120,7 +131,7 @@ def _shards(options: Options) -> Iterator[Shards]:
                 [(TaskworksShards, "postgresql")],
                 files,
                 fail,
-                options={TaskworksShards.name: options.worker},
+                options={TaskworksShards.name: worker},
             )
         )
         command, environ = contender.system.command, contender.place.environ

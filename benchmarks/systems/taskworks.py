@@ -29,6 +29,7 @@ class Taskworks(DjangoSystem):
         "schedules",
         "costs",
         "arrivals",
+        "growing",
     )
     slows_down = True
     app = "taskworks"
