@@ -70,9 +70,9 @@ class Costs:
             latency=self.latency,
         )
 
-    def two_workers(self, processors: int) -> float:
-        """Return the no-op runs a second of two workers that share a machine with the server."""
-        return min(2 * self.one_worker, processors / (self.drain + self.worker))
+    def beside_server(self, workers: int, processors: int) -> float:
+        """Return the no-op runs a second of workers that share processors with their servers."""
+        return min(workers * self.one_worker, processors / (self.drain + self.worker))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """
 Write the figures of the page on scale: ``python -m benchmarks.scale_page``. They are measured by
 
-    python -m benchmarks --parts drain,latency,costs,arrivals --systems taskworks \
+    python -m benchmarks --parts drain,latency,costs,arrivals,growing --systems taskworks \
         --databases postgresql --save benchmarks/scale.json
 
 on a machine, and beside a server, that have nothing else to do; with ``mariadb`` for its figures,
@@ -10,7 +10,7 @@ too.
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from benchmarks.figures import Figures, Key
 from benchmarks.measures.costs import (
@@ -22,9 +22,11 @@ from benchmarks.measures.costs import (
     OWN,
     SERVER,
 )
+from benchmarks.measures.growing import FOUR, ONE, ONE_SHARD, PROCESSES, TWO, TWO_SHARDS
 from benchmarks.page import occasions
 from benchmarks.processes import ROOT
 from benchmarks.scale import DAY, FIGURES, GB, Costs, question
+from benchmarks.systems.taskworks import TaskworksShards
 from benchmarks.tables import OURS, number, spread
 
 PAGE = ROOT / "docs" / "explanation" / "scale.md"
@@ -37,6 +39,13 @@ STEPS = {
     IN_BULK_PREFIX: "enqueued, in bulk",
     DRAINED: "claimed, executed and finished",
 }
+# How many execute, in words, and what measured it: the first of these that has figures is shown.
+WORKERS = {
+    1: ("one worker", (("growing", ONE),)),
+    2: ("two workers", (("growing", TWO), ("drain", TWO))),
+    PROCESSES: ("four worker processes", (("growing", FOUR),)),
+}
+SHARES = ("mean", "p50", "p90", "p99")
 EXAMPLE = re.compile(
     r"(?P<command>^    python -m benchmarks\.scale (?P<arguments>.*)$)\n\n```text\n(?:.*\n)*?```$",
     re.MULTILINE,
@@ -95,23 +104,54 @@ def _check(figures: Figures) -> str:
     rows = ["| | simulated | measured |", "| --- | ---: | ---: |"]
     for store in _stores(figures):
         costs = Costs.of(figures, store)
-        processors = int(str(figures.facts["machine"]).split()[0])
-        measured = figures.median(Key("drain", "2 workers", OURS, store)) or 0
-        rows.append(
-            f"| {STORES[store]}: no-op runs a second of two workers, beside the server on "
-            f"{processors} processors | {number(costs.two_workers(processors))} | "
-            f"{number(measured)} |"
-        )
-        for share in ("mean", "p50", "p90", "p99"):
-            key = Key("arrivals", f"{share} ms", OURS, store)
-            if key not in figures.values:
-                continue
-            simulated = figures.median(key._replace(measure=f"simulated {share} ms")) or 0
-            rows.append(
-                f"| {STORES[store]}: delay of random arrivals, {share}, ms | "
-                f"{number(simulated + costs.latency * 1000)} | {spread(figures, key)} |"
-            )
+        for checked in (_workers, _shards, _delays):
+            rows += [f"| {STORES[store]}: {row} |" for row in checked(figures, store, costs)]
     return "\n".join(rows)
+
+
+def _workers(figures: Figures, store: str, costs: Costs) -> Iterator[str]:
+    processors = _processors(figures)
+    for workers, (name, measures) in WORKERS.items():
+        keys = (Key(part, measure, OURS, store) for part, measure in measures)
+        if key := next((key for key in keys if key in figures.values), None):
+            yield (
+                f"no-op runs a second of {name}, beside the server on {processors} processors | "
+                f"{number(costs.beside_server(workers, processors))} | {spread(figures, key)}"
+            )
+
+
+def _shards(figures: Figures, store: str, costs: Costs) -> Iterator[str]:
+    one, two = (
+        Key("growing", measure, TaskworksShards.name, store) for measure in (ONE_SHARD, TWO_SHARDS)
+    )
+    if two not in figures.values:
+        return
+    processors = _processors(figures)
+    used = " and ".join(
+        spread(figures, key._replace(measure=f"{key.measure}, {SERVER}")) for key in (one, two)
+    )
+    yield (
+        f"no-op runs a second of two shards with a worker each, beside their servers on "
+        f"{processors} processors; {SERVER} of a run, with one shard and with two | "
+        f"{number(costs.beside_server(2, processors))}; {number(costs.drain * 1e6)} | "
+        f"{spread(figures, two)}; {used}"
+    )
+
+
+def _delays(figures: Figures, store: str, costs: Costs) -> Iterator[str]:
+    for share in SHARES:
+        key = Key("arrivals", f"{share} ms", OURS, store)
+        if key in figures.values:
+            simulated = figures.median(key._replace(measure=f"simulated {share} ms")) or 0
+            yield (
+                f"delay of random arrivals, {share}, ms | "
+                f"{number(simulated + costs.latency * 1000)} | {spread(figures, key)}"
+            )
+
+
+def _processors(figures: Figures) -> int:
+    """Return how many the machine had."""
+    return int(str(figures.facts["machine"]).split()[0])
 
 
 def _machine(figures: Figures) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import scale, scale_page
-from benchmarks.figures import Figures
+from benchmarks.figures import Figures, Key
 from benchmarks.scale import Costs, Question, duration, question
 from benchmarks.simulation import Engine, Load, begins, delays, simulate
 
@@ -70,8 +70,16 @@ def test_the_narrowest_station_is_the_capacity() -> None:
     assert one.capacity(0.1) == (80, "slots")
     assert one.capacity(0.0) == (pytest.approx(1 / 170e-6), "database")
     assert COSTS.engine(1, 4, cores=4).capacity(0.0) == (9000, "workers")
-    assert COSTS.two_workers(2) == pytest.approx(2 / 160e-6)
-    assert COSTS.two_workers(8) == 18000
+
+
+@pytest.mark.parametrize(
+    ("workers", "processors", "rate"),
+    [(1, 2, 9000), (2, 2, 2 / 160e-6), (4, 2, 2 / 160e-6), (2, 8, 18_000), (4, 8, 36_000)],
+)
+def test_workers_add_up_until_the_processors_of_the_machine_are_busy(
+    workers: int, processors: int, rate: float
+) -> None:
+    assert COSTS.beside_server(workers, processors) == pytest.approx(rate)
 
 
 def test_what_is_more_than_the_capacity_waits_without_end() -> None:
@@ -124,3 +132,60 @@ def test_the_page_has_the_figures_that_were_measured() -> None:
     page = scale_page.PAGE.read_text()
     assert scale_page.written(page, Figures.load(scale.FIGURES)) == page
     assert len(scale_page.BLOCK.findall(page)) == len(scale_page.BLOCKS)
+
+
+MACHINE = "4 processors (of a kind), 8 GiB of memory"
+OF_ONE_WORKER = {
+    ("costs", "one by one, server CPU µs", "taskworks"): [100.0],
+    ("costs", "one by one, log bytes", "taskworks"): [500.0],
+    ("costs", "drained, server CPU µs", "taskworks"): [70.0],
+    ("costs", "drained, own CPU µs", "taskworks"): [90.0],
+    ("costs", "drained, log bytes", "taskworks"): [1000.0],
+    ("costs", "kept bytes", "taskworks"): [800.0],
+    ("drain", "1 worker", "taskworks"): [9000.0],
+    ("latency", "p50 ms", "taskworks"): [3.0],
+}
+RATES = {
+    ("drain", "2 workers", "taskworks"): [500.0],
+    ("growing", "1 worker", "taskworks"): [9000.0, 8000.0, 8500.0],
+    ("growing", "2 workers", "taskworks"): [16_000.0],
+    ("growing", "4 processes", "taskworks"): [20_000.0],
+    ("growing", "1 shard", "taskworks-shards"): [8400.0],
+    ("growing", "1 shard, server CPU µs", "taskworks-shards"): [71.0],
+    ("growing", "2 shards", "taskworks-shards"): [15_000.0],
+    ("growing", "2 shards, server CPU µs", "taskworks-shards"): [72.0],
+}
+
+
+def checked(rates: dict[tuple[str, str, str], list[float]]) -> list[str]:
+    """Return the lines of the table that compares these rates with those from COSTS."""
+    figures = Figures(facts={"machine": MACHINE})
+    for (part, measure, system), values in {**OF_ONE_WORKER, **rates}.items():
+        figures.values[Key(part, measure, system, "postgresql")] = values
+    return scale_page.BLOCKS["check"](figures).splitlines()[2:]
+
+
+def test_each_point_is_simulated_from_one_worker_beside_what_was_measured() -> None:
+    beside = "beside the server on 4 processors"
+    assert checked(RATES) == [
+        f"| PostgreSQL: no-op runs a second of one worker, {beside} | 9,000 | "
+        "8,500 (8,000 to 9,000) |",
+        f"| PostgreSQL: no-op runs a second of two workers, {beside} | 18,000 | 16,000 |",
+        f"| PostgreSQL: no-op runs a second of four worker processes, {beside} | 25,000 | 20,000 |",
+        "| PostgreSQL: no-op runs a second of two shards with a worker each, beside their servers "
+        "on 4 processors; server CPU µs of a run, with one shard and with two | 18,000; 70.0 | "
+        "15,000; 71.0 and 72.0 |",
+    ]
+
+
+@pytest.mark.parametrize("measure", ["1 worker", "4 processes", "2 shards"])
+def test_a_point_that_was_not_measured_has_no_line(measure: str) -> None:
+    rest = {key: values for key, values in RATES.items() if key[1] != measure}
+    assert len(checked(rest)) == len(checked(RATES)) - 1
+    assert {*checked(rest)} < {*checked(RATES)}
+
+
+def test_two_workers_of_a_drain_stand_in_for_those_that_were_not_measured_apart() -> None:
+    [line] = checked({("drain", "2 workers", "taskworks"): [500.0]})
+    assert line.endswith("two workers, beside the server on 4 processors | 18,000 | 500 |")
+    assert checked({}) == []
