@@ -1,8 +1,9 @@
-"""A run that is enqueued by a prepared statement: when that is, and that nobody notices."""
+"""Prepared statements of enqueues, claims and outcomes: when, and that nobody notices."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import (
@@ -16,8 +17,9 @@ from django.db import (
 from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
+from taskworks.database.connections import reserved_connection
 from taskworks.database.prepared import SENT_BEFORE_PREPARED
-from taskworks.models import TaskRun
+from taskworks.models import RunState, TaskRun
 from taskworks.store import Store
 from tests.connections import elsewhere
 from tests.faults.pooler import pooler
@@ -194,6 +196,96 @@ def test_with_djangos_setting_for_poolers_nothing_is_prepared(
     with connected(store.alias, DISABLE_SERVER_SIDE_CURSORS=True):
         send(enqueue, SENT_BEFORE_PREPARED * 3)
         assert prepared() == 0
+
+
+# Claims and outcomes, over a connection of a worker's own.
+
+
+TURNS = SENT_BEFORE_PREPARED * 2
+
+
+@pytest.fixture
+def own_session(store: Store) -> Iterator[None]:
+    with reserved_connection(store.alias):
+        yield
+
+
+def claimed(store: Store, worker: UUID) -> list[TaskRun]:
+    return store.claim(worker, "default", ["default"], {"thread": 10})
+
+
+def finished(store: Store, runs: list[TaskRun]) -> set[UUID]:
+    for run in runs:
+        run.state, run.attempts, run.worker_ids = RunState.SUCCESSFUL, 1, ["here"]
+        run.started_at = run.last_attempted_at = run.claimed_at
+        run.finished_at, run.return_value = run.claimed_at, {"a": ["%s", None, "ü"]}
+    return store.finish(runs)
+
+
+def updates() -> tuple[int, str]:
+    """How many updates of runs this session has prepared, and when it plans them."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM pg_prepared_statements WHERE statement ~ 'UPDATE'")
+        [number] = cursor.fetchone()
+        cursor.execute("SHOW plan_cache_mode")
+        [mode] = cursor.fetchone()
+        return number, mode
+
+
+def take_turns(store: Store, worker: UUID, enqueue: Enqueue) -> None:
+    for _ in range(TURNS):
+        ids = {enqueue().id for _ in range(3)}
+        runs = claimed(store, worker)
+        assert {run.id for run in runs} == ids
+        assert finished(store, runs) == ids
+
+
+@pytest.mark.usefixtures("own_session")
+def test_claims_and_outcomes_of_a_worker_are_prepared_and_planned_each_time(
+    store: Store, worker: UUID, enqueue: Enqueue
+) -> None:
+    take_turns(store, worker, enqueue)
+    assert updates() == (2, "force_custom_plan")
+    values = TaskRun.objects.values_list("state", "return_value").distinct()
+    assert [*values] == [("successful", {"a": ["%s", None, "ü"]})]
+
+
+def test_over_a_connection_of_the_project_s_they_are_not(
+    store: Store, worker: UUID, enqueue: Enqueue
+) -> None:
+    take_turns(store, worker, enqueue)
+    assert updates() == (0, "auto")
+
+
+@pytest.mark.usefixtures("own_session")
+def test_a_prepared_claim_is_fenced(
+    store: Store, worker: UUID, new_worker: Callable[[], UUID], enqueue: Enqueue
+) -> None:
+    take_turns(store, worker, enqueue)
+    run = enqueue()
+    elsewhere(lambda: store.workers.filter(id=worker).update(given_up_at=run.enqueued_at))
+    assert claimed(store, worker) == []
+    other = new_worker()
+    [mine] = claimed(store, other)
+    [again] = TaskRun.objects.filter(id=mine.id)
+    again.claim_token = UUID(int=1)
+    assert finished(store, [again]) == set()
+    assert finished(store, [mine]) == {mine.id}
+
+
+@pytest.mark.usefixtures("own_session")
+def test_runs_that_another_session_has_locked_are_passed_by(
+    store: Store, worker: UUID, enqueue: Enqueue
+) -> None:
+    take_turns(store, worker, enqueue)
+    first, second = enqueue(), enqueue()
+    with connections[store.alias].copy().cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT id FROM taskworks_taskrun WHERE id = %s FOR UPDATE", [first.id])
+        assert [run.id for run in claimed(store, worker)] == [second.id]
+        cursor.execute("ROLLBACK")
+        cursor.connection.close()
+    assert [run.id for run in claimed(store, worker)] == [first.id]
 
 
 def end_this_session() -> None:
