@@ -59,6 +59,9 @@ def run_celery_worker(pool: str, *arguments: str, **options: Any) -> None:
         )
         try:
             worker.start()
+        except BaseException:  # a test that is cut off; the next one must not meet this worker
+            worker.terminate()
+            raise
         finally:
             state.should_stop = None
             app.amqp.queues.consume_from.clear()
