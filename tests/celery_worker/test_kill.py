@@ -1,6 +1,7 @@
 """Main processes that are killed: no run is lost, and none is left running."""
 
 import signal
+import time
 from collections import Counter
 from pathlib import Path
 from uuid import UUID
@@ -19,7 +20,7 @@ RUNS, KILLS = (5000, 12) if EVERY_CASE else (600, 3)
 SLOTS = 2
 # A worker that is only slow is not to be given up here; one that is dead is, after so long.
 WORKER_TIMEOUT = 30 if EVERY_CASE else 10
-RESCUED_WITHIN = 40  # seconds
+RESCUED_WITHIN = 200  # seconds, on a slow machine; the test prints how many it took
 HELD = ("claimed", "running")
 
 pytestmark = pytest.mark.not_every_day
@@ -45,8 +46,7 @@ def test_runs_of_killed_workers_are_executed_by_others(
             dead |= kill_one(workers.pop(0))
             if kill < KILLS - 1:
                 workers.append(start_celery(broker, pool=pool, size=SLOTS, **environment))
-        held_by_the_dead = TaskRun.objects.filter(claimed_by__in=dead, state__in=HELD)
-        wait_for(lambda: not held_by_the_dead.exists(), "none is left", timeout=RESCUED_WITHIN)
+        print(f"None was left in the hands of the dead after {seconds_until_rescued(dead):.0f} s.")
         enqueuer.wait()
         wait_until_executed(RUNS)
     runs = TaskRun.objects.values_list("state", "crashes", "failures")
@@ -58,6 +58,14 @@ def test_runs_of_killed_workers_are_executed_by_others(
 def wait_until_executed(many: int) -> None:
     executed = TaskRun.objects.successful()
     wait_for(lambda: executed.count() >= many, f"{many} are executed", timeout=300)
+
+
+def seconds_until_rescued(dead: set[UUID]) -> float:
+    """Wait until none of these workers has a run in hand."""
+    killed_at = time.monotonic()
+    held_by_the_dead = TaskRun.objects.filter(claimed_by__in=dead, state__in=HELD)
+    wait_for(lambda: not held_by_the_dead.exists(), "none is left", timeout=RESCUED_WITHIN)
+    return time.monotonic() - killed_at
 
 
 def kill_one(worker: CeleryWorker) -> set[UUID]:

@@ -1,9 +1,11 @@
 """What pools have in common whose slots are Celery's: its own tasks use them, too."""
 
+import math
 from collections.abc import Callable, Sequence
 
 from celery.worker import state
 
+from taskworks import real_time as time
 from taskworks.celery_worker.requests import Requests, RunRequest
 from taskworks.execution import Attempt
 from taskworks.worker.pools.pool import Pool
@@ -15,12 +17,15 @@ MakeRequest = Callable[[Attempt], RunRequest]
 
 class SharedPool(Pool):
     """
-    A pool of Celery's. What it executes of its own is subtracted from its size; one slot is always
-    left, or the runs of a worker that has enough tasks of its own would wait forever.
+    A pool of Celery's. What it executes of its own is subtracted from its size. One slot is left,
+    or the runs of a worker that has enough tasks of its own would wait forever; but not just after
+    a run has waited in vain and was given back: another worker may have a slot for it, and is to
+    find it.
     """
 
     requests: Requests
     executing = 0  # runs, at this moment
+    _others_first_until = -math.inf  # by time.monotonic()
 
     @property
     def celerys_size(self) -> int:
@@ -31,7 +36,8 @@ class SharedPool(Pool):
     def size(self) -> int:
         """How many runs can be executed at once, with what Celery executes now."""
         of_celery = len(state.active_requests) - self.executing
-        return max(1, self.celerys_size - max(0, of_celery))
+        least = 0 if time.monotonic() < self._others_first_until else 1
+        return max(least, self.celerys_size - max(0, of_celery))
 
     @size.setter
     def size(self, size: int) -> None:
@@ -50,6 +56,8 @@ class SharedPool(Pool):
         withdrawn = super().withdraw()
         for attempt in withdrawn:
             self.requests.end(attempt)
+        if withdrawn:
+            self._others_first_until = time.monotonic() + CELERYS_TURN
         return withdrawn
 
     def heed_new_connection(self) -> None:
