@@ -250,6 +250,21 @@ def test_claims_and_outcomes_of_a_worker_are_prepared_and_planned_each_time(
     assert [*values] == [("successful", {"a": ["%s", None, "ü"]})]
 
 
+@pytest.mark.usefixtures("own_session")
+def test_the_session_keeps_that_if_a_transaction_is_rolled_back(
+    store: Store, worker: UUID, enqueue: Enqueue
+) -> None:
+    runs = [enqueue() for _ in range(TURNS)]
+    assert len(claimed(store, worker)) == TURNS
+    with suppress(ZeroDivisionError), transaction.atomic():
+        for run in runs:
+            finished(store, [TaskRun.objects.get(id=run.id)])
+        raise ZeroDivisionError
+    assert updates() == (0, "auto")
+    take_turns(store, worker, enqueue)
+    assert updates() == (2, "force_custom_plan")
+
+
 def test_over_a_connection_of_the_project_s_they_are_not(
     store: Store, worker: UUID, enqueue: Enqueue
 ) -> None:

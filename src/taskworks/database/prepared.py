@@ -80,7 +80,10 @@ def _begin_to_prepare(connection: BaseDatabaseWrapper, raw: Any) -> None:
     if not _reaches_its_own_session(connection, raw):
         _left[raw] = None
     elif is_our_own(connection):
-        raw.execute("SET plan_cache_mode = force_custom_plan")
+        if connection.in_atomic_block:  # a rollback would undo the setting
+            _left[raw] = 1
+        else:
+            raw.execute("SET plan_cache_mode = force_custom_plan")
 
 
 def _reaches_its_own_session(connection: BaseDatabaseWrapper, raw: Any) -> bool:
