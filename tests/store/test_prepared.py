@@ -254,7 +254,7 @@ def test_claims_and_outcomes_of_a_worker_are_prepared_and_planned_each_time(
 def test_the_session_keeps_that_if_a_transaction_is_rolled_back(
     store: Store, worker: UUID, enqueue: Enqueue
 ) -> None:
-    runs = [enqueue() for _ in range(TURNS)]
+    runs = [elsewhere(enqueue) for _ in range(TURNS)]
     assert len(claimed(store, worker)) == TURNS
     with suppress(ZeroDivisionError), transaction.atomic():
         for run in runs:
