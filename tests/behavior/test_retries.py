@@ -377,6 +377,7 @@ class TestBackoffThatIsAsked:
         result = executed(self.enqueued("value"))
         assert (result.status, result.attempts) == (FAILED, 1)
 
+    @not_in_celerys_child
     def test_is_told_of_the_exception_and_the_run(self) -> None:
         answers.append(None)
         result = executed(self.enqueued("busy"), "--worker-id=me")
@@ -385,6 +386,7 @@ class TestBackoffThatIsAsked:
         assert (told.id, told.attempts, told.args) == (result.id, 1, ["busy"])
         assert told.worker_ids == ["me"]
 
+    @not_in_celerys_child
     def test_is_asked_after_each_failure_but_the_last(self) -> None:
         answers.extend([0, 0])
         result = executed(self.enqueued("value", "busy", "gone"))
@@ -396,11 +398,13 @@ class TestBackoffThatIsAsked:
         executed(self.enqueued("value", retry_on=CarrierError))
         assert asked == []
 
+    @not_in_celerys_child
     def test_is_asked_of_a_retry_that_has_no_time(self) -> None:
         answers.append(None)
         assert executed(self.enqueued("retry")).status is FAILED
         assert len(asked) == 1
 
+    @not_in_celerys_child
     @pytest.mark.parametrize(
         "given",
         [
@@ -533,6 +537,7 @@ def test_retries_at_once_are_behind_what_is_ready() -> None:
     assert (run_of(first).state, run_of(second).state) == ("ready", "successful")
 
 
+@not_in_celerys_child
 def test_attempts_of_the_result_count_the_one_under_way() -> None:
     result = retrying(attempts=3, backoff=answer).enqueue("value", "value", "value")
     answers.extend([0, 0])

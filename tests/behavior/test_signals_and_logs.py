@@ -23,6 +23,7 @@ from tests.behavior import (
     backend_class,
     database_now,
     executed,
+    not_in_celerys_child,
     received,
     rewrite,
     run_of,
@@ -117,10 +118,12 @@ Lines = Callable[[], list[logging.LogRecord]]
 
 
 class TestSignals:
+    @not_in_celerys_child
     def test_of_a_success_are_three(self, order: Order) -> None:
         executed(tasks.add.enqueue(1, 2))
         assert [name for name, _ in order] == ["enqueued", "started", "finished"]
 
+    @not_in_celerys_child
     @pytest.mark.parametrize("made", [fail_once, fail_once_async])
     def test_of_a_retry_come_between_two_starts(self, order: Order, made: Any) -> None:
         result = executed(made.using(max_attempts=2, backoff=0).enqueue())
@@ -151,11 +154,13 @@ class TestSignals:
             task_retried.disconnect(look)
         assert states == [RunState.SCHEDULED]
 
+    @not_in_celerys_child
     def test_of_a_last_failure_have_no_retry(self, order: Order) -> None:
         executed(tasks.fail.using(max_attempts=2, backoff=0).enqueue())
         names = [name for name, _ in order]
         assert names == ["enqueued", "started", "retried", "started", "finished"]
 
+    @not_in_celerys_child
     def test_of_a_snooze_are_a_start_alone(self, order: Order) -> None:
         executed(snooze_for_a_minute.enqueue())
         assert [name for name, _ in order] == ["enqueued", "started"]
