@@ -2,11 +2,14 @@
 
 import ast
 import io
+import threading
 import tokenize
 from collections.abc import Iterable, Iterator
 from typing import TypedDict
 
 MAX_LONGEST_FUNCTIONS = 10
+# Python 3.11 fails if threads parse at once, with a SystemError (python/cpython#106905).
+_parsing = threading.Lock()
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -28,7 +31,8 @@ class ModuleMeasure(TypedDict):
 
 def measure(source: bytes, path: str) -> ModuleMeasure:
     """Return the measure of a module; its source is bytes because it may declare its encoding."""
-    tree = ast.parse(source, filename=path)
+    with _parsing:
+        tree = ast.parse(source, filename=path)
     sizes = function_sizes(tree)
     lines = count_lines(source)
     comment_lines = count_comment_lines(source)

@@ -1,3 +1,9 @@
+import ast
+import gc
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 from sourcestats.measuring import measure
 
@@ -119,3 +125,35 @@ def test_a_syntax_error_names_the_module():
 def test_an_encoding_that_does_not_fit_is_a_syntax_error(source):
     with pytest.raises(SyntaxError):
         measure(source, "module.py")
+
+
+@pytest.fixture
+def threads_that_interrupt_each_other():
+    """Also while a tree is built: then the garbage collector runs code of Python's."""
+    interval, threshold = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(1e-6)
+    gc.set_threshold(10)
+    yield
+    gc.set_threshold(*threshold)
+    sys.setswitchinterval(interval)
+
+
+class InACircle:
+    def __init__(self):
+        self.itself = self
+
+    def __del__(self):
+        for _ in range(20):
+            pass
+
+
+@pytest.mark.usefixtures("threads_that_interrupt_each_other")
+def test_threads_measure_at_once():
+    content = Path(ast.__file__).read_bytes()
+
+    def functions(_):
+        InACircle()
+        return measure(content, "ast.py")["functions"]
+
+    with ThreadPoolExecutor(4) as threads:
+        assert len({*threads.map(functions, range(24))}) == 1
