@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from taskworks import task
+from taskworks import task, task_backends
 from taskworks.backends.database import DatabaseBackend
 from taskworks.exceptions import InvalidTask
 from taskworks.models import TaskRun
@@ -216,3 +216,25 @@ class TestAtEnqueue:
         labelled.metadata["a"] = object()
         with refused(TypeError, "metadata['a']"):
             enqueue(labelled)
+
+    @pytest.mark.parametrize(
+        ("attribute", "value", "error"),
+        [
+            ("supports_async_task", False, "Backend does not support async Tasks."),
+            ("supports_priority", False, "Backend does not support setting priority of tasks."),
+            ("queues", {"another"}, "Queue 'default' is not valid for backend."),
+        ],
+    )
+    def test_a_backend_that_has_changed_looks_at_a_task_again(
+        self,
+        enqueue: Enqueue,
+        monkeypatch: pytest.MonkeyPatch,
+        attribute: str,
+        value: Any,
+        error: str,
+    ) -> None:
+        urgent = tasks.add_async.using(priority=1)
+        enqueue(urgent, 1, 2)
+        monkeypatch.setattr(task_backends["default"], attribute, value)
+        with refused(InvalidTask, error):
+            enqueue(urgent, 1, 2)

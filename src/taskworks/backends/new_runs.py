@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from taskworks import jsonvalue
@@ -34,10 +35,15 @@ _Item = tuple[str, tuple[Any, Any]]  # how an error begins that is about it, arg
 
 
 class _KnownTask(NamedTuple):
-    """A task, which keeps its ``id()`` from being another's, and what its runs share."""
+    """A valid task, which keeps its ``id()`` from being another's, and what its runs share."""
 
     task: StandardTask
+    valid_for: tuple[object, ...]
     template: "Template"
+
+
+# What a task without run_after is checked against; no other is known.
+_asked_of = attrgetter("supports_async_task", "supports_priority", "queues")
 
 
 class MakesRuns(BaseTaskBackend):
@@ -87,7 +93,9 @@ class MakesRuns(BaseTaskBackend):
     def _known_template_of(self, task: StandardTask) -> "Template | None":
         """Return the template of a task that was valid, and that cannot change; None for others."""
         known = self._known_tasks.get(id(task))
-        return known.template if known is not None and known.task is task else None
+        if known is None or known.task is not task:
+            return None
+        return known.template if known.valid_for == _asked_of(self) else None
 
     def _template_of(self, task: StandardTask) -> "Template":
         """Return what the task's runs share, made once for tasks that will come again."""
@@ -110,7 +118,8 @@ class MakesRuns(BaseTaskBackend):
     def _remember(self, task: StandardTask, template: "Template") -> None:
         if len(self._known_tasks) >= MAX_TEMPLATES:
             self._known_tasks.clear()
-        self._known_tasks[id(task)] = _KnownTask(task, template)
+        *supported, queues = _asked_of(self)
+        self._known_tasks[id(task)] = _KnownTask(task, (*supported, frozenset(queues)), template)
 
     @cached_property
     def _known_tasks(self) -> "dict[int, _KnownTask]":
