@@ -214,6 +214,13 @@ def test_a_child_has_a_thread_and_a_connection_of_its_own(
 
 
 @pytest.mark.not_every_day
+def test_a_child_does_not_wait_for_a_connection_of_its_parent(queues: Queues, broker: str) -> None:
+    """It could not begin: the thread that would end what it waits for is not there."""
+    runs = _printed_by("tests.tickets.forking_amid", broker, queues.default)
+    assert {*queues.ids(3)} == {*runs}
+
+
+@pytest.mark.not_every_day
 def test_nothing_is_imported_while_it_connects(queues: Queues, broker: str) -> None:
     """A child that is forked then could never more look up the address of a host."""
     assert _printed_by("tests.tickets.connecting", broker, queues.default) == []

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -72,6 +73,8 @@ class Broker:
         """Forget a connection of the process that has forked this one: to close it, closes both."""
         with suppress(Exception):  # only AMQP's does not see that it is in another process
             os.close(self._connection._connection.sock.detach())
+        with suppress(Exception):  # only Redis's has these
+            _forget_pools(self._connection._connection.channels)
         self._connection = self._producer = None
 
     def _connect(self) -> None:
@@ -110,6 +113,16 @@ class Broker:
                 self._connection.maybe_switch_next()  # to another host, if the app names several
             with suppress(Exception):
                 self._connection.collect(socket.getdefaulttimeout())
+
+
+def _forget_pools(channels: Iterable[Any]) -> None:
+    """
+    Have kombu not close what Redis's channels have, as it does in a child: the parent's thread may
+    have been using that, and a lock that it held is taken here for ever.
+    """
+    for channel in channels:
+        channel._pool = channel._async_pool = None
+        channel._sentinel_manager = channel._async_sentinel_manager = None
 
 
 def _bounded(connection: Any) -> Any:
