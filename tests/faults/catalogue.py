@@ -86,8 +86,9 @@ CATALOGUE = {
         in_ci=True,
     ),
     14: Fault(
-        what="the server is stopped and started, normally and by force",
-        promise="workers wait and continue; outcomes from the outage are written; `enqueue` raises",
+        what="the server is stopped and started, normally and by force, and at full load",
+        promise="workers wait and continue; outcomes from the outage are written; `enqueue` "
+        "raises; no run at most once is executed twice",
         databases=ON_SERVERS,
         elsewhere=NO_SERVER,
         in_ci=True,

@@ -68,6 +68,12 @@ def quick(context: TaskContext) -> str:
     return "done"
 
 
+@task(takes_context=True, delivery="at_most_once")
+@in_ledger
+def once(context: TaskContext) -> None:
+    return None
+
+
 @task(takes_context=True, limit=Limit("metered", rate="100/s"))
 @in_ledger
 def metered(context: TaskContext) -> None:

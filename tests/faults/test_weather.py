@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -20,10 +21,12 @@ from tests.faults.servers import PrivateServer, private_server, reconnect
 from tests.faults.sessions import holding
 from tests.faults.workers import through_port
 from tests.settings import DATABASE
+from tests.stopping.runs import error_of
 from tests.waiting import wait_for
 
 NOTICED = "Database error while "  # what a worker logs that is cut off
 MANY = 2_000  # runs
+CRASHES = 5
 BACK_WITHIN = 10 + SLACK  # seconds; workers ask at least every 10
 
 
@@ -98,6 +101,36 @@ def test_14_the_server_is_restarted(scene: Scene, server: PrivateServer, how: st
     scene.sees("4 outcomes written, with one attempt each; 200 ready runs executed")
     # A claim whose answer was lost is given back; what had begun of it is begun again.
     assert_invariants(scene, crashes=0)
+
+
+@pytest.mark.fault(14)
+def test_14_the_server_crashes_at_full_load(scene: Scene, server: PrivateServer) -> None:
+    """What it had not stored yet is forgotten, such as claims on PostgreSQL."""
+    everything = 2 * MANY
+    at_most_once = shelf.once.enqueue_many([()] * MANY)
+    scene.accept([*at_most_once, *shelf.quick.enqueue_many([()] * MANY)])
+    scene.start("first", "second", measure=False)
+    for crash in range(1, CRASHES + 1):
+        part = everything * crash // (CRASHES + 1)
+        scene.wait_for_entries(part, "end")
+        server.crash()
+        scene.strikes(f"crash of the server after {part} of {everything} runs")
+        server.start()
+        reconnect()
+        scene.ceases("it takes connections")
+    scene.wait_until_all_ended()
+    scene.recovers("all have ended")
+    starts = Counter(entry.run for entry in scene.ledger.entries("start"))
+    assert max(starts[result.id] for result in at_most_once) == 1
+    ended = {result.id: scene.run(result) for result in at_most_once}
+    lost = [run for run in ended.values() if run.state == "failed"]
+    assert {error_of(run) for run in lost} <= {"TaskLost"}
+    again = sum(count - 1 for count in starts.values())
+    scene.sees(
+        f"{CRASHES} crashes during {everything} runs: {again} executed again, none of those at "
+        f"most once, of which {len(lost)} failed as TaskLost"
+    )
+    assert_invariants(scene)
 
 
 @pytest.mark.fault(15)

@@ -82,11 +82,15 @@ class PostgreSQLStore(Store):
         return bool(connection.isolation_level == IsolationLevel.READ_COMMITTED)
 
     def notify(self, payload: str, channel: str | None = None) -> None:
-        # A transaction that notifies is flushed to disk like any other. Do not wait for the flush,
-        # unless the transaction is the caller's.
-        no_flush = "SET_CONFIG('synchronous_commit', 'off', TRUE), "
-        settings_first = no_flush if self.connection.get_autocommit() else ""
-        self._fetch(f"SELECT {settings_first}PG_NOTIFY(%s, %s)", [channel or CHANNEL, payload])
+        # A transaction that notifies is flushed to disk like any other.
+        setting_first = self._no_flush and f"{self._no_flush}, "
+        self._fetch(f"SELECT {setting_first}PG_NOTIFY(%s, %s)", [channel or CHANNEL, payload])
+
+    @property
+    def _no_flush(self) -> str:
+        """SQL by which a commit does not wait for the disk, unless it is the caller's."""
+        is_ours = self.connection.get_autocommit()
+        return "SET_CONFIG('synchronous_commit', 'off', TRUE)" if is_ours else ""
 
     def listener(self) -> Listener | None:
         return Listener(self.connection) if conf().notify else None
@@ -148,7 +152,11 @@ class PostgreSQLStore(Store):
             "limit": limit,
         }
         claim = {"claimed_by": worker, "claim_token": uuid4()}
-        rows = self._hand_over(claim, head, parameters, self.rows.columns())
+        # If the server crashes before it has stored a claim, the runs are ready again: they may be
+        # executed twice, as after any crash. What is more than that waits for the disk: the start
+        # of a run at most once, and a claim that counts for a limit.
+        columns = self.rows.columns()
+        rows = self._hand_over(claim, head, parameters, columns, is_flushed=False)
         return self.rows.claimed(rows, **claim)
 
     def _take(self, worker: UUID, line: Line, shares: Sequence[Share]) -> list[TaskRun]:
@@ -181,9 +189,17 @@ class PostgreSQLStore(Store):
         return self.rows.claimed_limited(rows, limit_name=line.limit, **claim)
 
     def _hand_over(
-        self, claim: Mapping[str, UUID], head: str, parameters: Mapping[str, Any], columns: str
+        self,
+        claim: Mapping[str, UUID],
+        head: str,
+        parameters: Mapping[str, Any],
+        columns: str,
+        *,
+        is_flushed: bool = True,
     ) -> list[tuple[Any, ...]]:
         """Give the locked runs that ``head`` selects to a worker; none if it was given up."""
+        no_flush = "" if is_flushed else self._no_flush
+        and_no_flush = f"AND {no_flush} > ''" if no_flush else ""
         clock, moved = DatabaseClock().as_postgresql(None, self.connection)
         # Materialized, or the planner may execute the locking read more than once. Locked rows do
         # not move, so they are updated by ctid, which saves a descent of the primary key.
@@ -195,7 +211,7 @@ class PostgreSQLStore(Store):
             FROM head
             WHERE run.ctid = head.tid AND EXISTS (
                 SELECT 1 FROM {self._quoted(Worker)}
-                WHERE id = %(claimed_by)s AND given_up_at IS NULL
+                WHERE id = %(claimed_by)s AND given_up_at IS NULL {and_no_flush}
             )
             RETURNING {columns}"""  # noqa: S608 - only names are put in
         moved_by = dict(zip(["moved"], moved, strict=False))
