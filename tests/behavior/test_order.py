@@ -8,11 +8,10 @@ import pytest
 from taskworks import TaskResult, TaskResultStatus
 from taskworks.duties.promote import promote
 from taskworks.models import RunState, TaskRun
-from taskworks.signals import task_started
 from taskworks.store import store
 from taskworks.testing import clock, run_tasks
 from tests import tasks
-from tests.behavior import Enqueue, database_now, executed, received, rewrite, run_of, run_worker
+from tests.behavior import Enqueue, database_now, executed, rewrite, run_of, run_worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -21,9 +20,9 @@ HOUR = timedelta(hours=1)
 
 def order_of(*arguments: str) -> list[str]:
     """The ids of the runs that a worker with one thread executes, in its order."""
-    with received(task_started) as started:
-        run_worker("--threads", "1", *arguments)
-    return [signal["task_result"].id for signal in started]
+    run_worker("--threads", "1", *arguments)
+    begun = TaskRun.objects.filter(started_at__isnull=False).order_by("started_at")
+    return [str(id_) for id_ in begun.values_list("id", flat=True)]
 
 
 def ids(*results: TaskResult) -> list[str]:
