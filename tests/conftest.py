@@ -59,7 +59,7 @@ SLOW = [
 # They take many seconds, and so run with each Python and Django, but not every day. So does what is
 # marked `not_every_day`.
 NOT_EVERY_DAY = [
-    ROOT / "conformance",
+    ROOT / "conformance" / "celery",
     ROOT / "dashboard" / "test_accessibility.py",
     ROOT / "dashboard" / "test_in_browser.py",
     ROOT / "dashboard" / "test_night_in_browser.py",
