@@ -12,7 +12,7 @@ from taskworks.backends.celery import messenger as at_exit
 from taskworks.backends.celery.broker import Broker
 from taskworks.backends.celery.messenger import messenger
 from taskworks.database import importing
-from tests.tickets.scripts import enqueue, set_up
+from tests.tickets.scripts import enqueue, print_at_once, set_up
 from tests.waiting import wait_for
 
 at_exit.TIME_AT_EXIT = importing.MAX_WAIT = 60  # however slow the machine is
@@ -27,7 +27,7 @@ def connect_and_count(broker: Broker) -> None:
 
 def fork() -> None:
     child = os.fork()
-    print(enqueue(), flush=True)
+    print_at_once(enqueue())
     if child == 0:
         sys.exit()
     assert os.waitpid(child, 0)[1] == 0
@@ -41,11 +41,11 @@ def is_being_imported() -> bool:
 Broker._connect = connect_and_count  # type: ignore[method-assign]
 
 set_up("tests.tickets.slow_project:app")
-print(enqueue(), flush=True)
+print_at_once(enqueue())
 wait_for(is_being_imported, "the app is being imported")
 fork()
 wait_for(lambda: connected, "a connection")
 fork()
-print(enqueue(), flush=True)
+print_at_once(enqueue())
 messenger.end()
 print(len(connected))

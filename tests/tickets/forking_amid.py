@@ -10,14 +10,14 @@ import billiard
 
 from taskworks.backends.celery import messenger as at_exit
 from taskworks.backends.celery.messenger import messenger
-from tests.tickets.scripts import enqueue, set_up
+from tests.tickets.scripts import enqueue, print_at_once, set_up
 from tests.waiting import wait_for
 
 at_exit.TIME_AT_EXIT = 60  # however slow the machine is
 
 
 def in_child() -> None:
-    print(enqueue(), flush=True)
+    print_at_once(enqueue())
     messenger.end()
 
 
@@ -31,7 +31,7 @@ def hold_what_is_taken_amid(is_held: threading.Event, is_over: threading.Event) 
 
 
 set_up()
-print(enqueue(), flush=True)
+print_at_once(enqueue())
 is_held, is_over = threading.Event(), threading.Event()
 holder = threading.Thread(target=hold_what_is_taken_amid, args=[is_held, is_over])
 holder.start()
@@ -43,5 +43,5 @@ is_over.set()
 if child.is_alive():
     child.terminate()
     sys.exit("The child hangs.")
-print(enqueue(), flush=True)
+print_at_once(enqueue())
 messenger.end()

@@ -1,5 +1,6 @@
 """What the programs of these tests share: a project with an app whose tickets they send."""
 
+import os
 import sys
 from uuid import uuid4
 
@@ -37,3 +38,8 @@ def enqueue() -> str:
     run = ReadyRun(uuid4(), {})
     messenger.tell("default", "default", [Call(1, [run])])
     return str(run.id)
+
+
+def print_at_once(line: str) -> None:
+    """Of a process that may print beside another one: ``print`` writes the end of a line later."""
+    os.write(sys.stdout.fileno(), f"{line}\n".encode())
