@@ -94,8 +94,9 @@ class TestTaskWithCallable:
         assert made.pk is None
         assert not Schedule.objects.exists()
         assert (made.schedule, made.path, made.userdata) == ("* * * * *", f"{SHELF}.hear", {})
+        before = timezone.now()
         made.save()
-        assert Schedule.objects.get().next_run > timezone.now()
+        assert Schedule.objects.get().next_run > before
 
     def test_without_a_label_gets_its_path_and_a_short_id(self) -> None:
         labels = {task_with_callable(shelf.hear).label for _ in range(50)}
