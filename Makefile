@@ -85,8 +85,8 @@ lowest: ## Run the central tests with the lowest versions in pyproject.toml
 	@$(MAKE) --jobs=2 lowest-on-sqlite lowest-on-servers
 
 lowest-on-sqlite: .venvs/lowest/.installed
-	$(with_lowest) --parts=2 sqlite -- tests/behavior tests/options tests/prometheus tests/rest \
-		tests/schedules tests/timetables tests/traces tests/typed
+	$(with_lowest) sqlite -- tests/options tests/prometheus tests/rest tests/schedules \
+		tests/timetables tests/traces tests/typed
 
 lowest-on-servers: .venvs/lowest/.installed
 	$(with_lowest) mariadb postgresql -- tests/database tests/store

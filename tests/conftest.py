@@ -69,6 +69,7 @@ NOT_EVERY_DAY = [
 # They say nothing of this Python or Django, and so run with the first pair alone.
 ONCE = [
     ROOT / "celery_worker",
+    ROOT / "benchmarks",
     ROOT / "client" / "test_in_node.py",
     ROOT / "client" / "test_on_a_page.py",
     ROOT / "conformance" / "celery",
@@ -76,37 +77,62 @@ ONCE = [
     ROOT / "dashboard" / "test_in_browser.py",
     ROOT / "dashboard" / "test_night_in_browser.py",
     ROOT / "dashboard" / "runs" / "test_in_browser.py",
-    ROOT / "example" / "test_tenants.py",
+    ROOT / "example",
     ROOT / "faces" / "test_admin_in_browser.py",
     ROOT / "moving" / "test_guides.py",
+    ROOT / "processes" / "test_closed_output.py",
+    ROOT / "processes" / "test_worker_process.py",
     ROOT / "rest" / "test_schemathesis.py",
-    ROOT / "shards" / "test_processes.py",
+    ROOT / "shards",
+    ROOT / "steps" / "test_deaths.py",
+    ROOT / "store" / "test_parking_deaths.py",
     ROOT / "tickets" / "test_trouble.py",
     ROOT / "wakeup",
+    ROOT / "worker" / "claiming" / "test_many_limits.py",
+    ROOT / "worker" / "claiming" / "test_many_queues.py",
+    ROOT / "worker" / "claiming" / "test_pauses.py",
     ROOT / "worker" / "test_nonsense.py",
-    ROOT / "shards" / "test_celery.py",
+    ROOT / "workflows" / "test_deaths.py",
 ]
-# What even a thorough run shows on PostgreSQL alone of the servers: signals, pipes, child processes
-# and pages are the same on any other.
+# What even a thorough run shows on PostgreSQL alone of the servers: what asks the database for
+# little, or for what is the same on any other.
 ON_ONE_SERVER = [
+    ROOT / "behavior" / "test_bad_ends.py",
+    ROOT / "behavior" / "test_bad_input.py",
+    ROOT / "behavior" / "test_context.py",
+    ROOT / "behavior" / "test_defaults.py",
+    ROOT / "behavior" / "test_execution.py",
+    ROOT / "behavior" / "test_names.py",
+    ROOT / "behavior" / "test_retries.py",
+    ROOT / "behavior" / "test_tracebacks.py",
+    ROOT / "behavior" / "test_worker.py",
+    ROOT / "celery",
     ROOT / "celery_worker" / "test_behavior.py",
+    ROOT / "celery_worker" / "test_executing.py",
     ROOT / "conformance",
     ROOT / "faces",
+    ROOT / "moving" / "test_from_django_tasks_rq.py",
+    ROOT / "stopping" / "test_cancel.py",
+    ROOT / "stopping" / "test_stuck.py",
+    ROOT / "tickets",
+]
+# What a thorough run shows on PostgreSQL alone, since it takes minutes.
+ON_POSTGRESQL = [
+    ROOT / "celery_worker" / "test_behavior.py",
+]
+# What shows nothing of a server: signals, pipes, child processes, and what is computed in memory. A
+# thorough run has it with a server on request alone.
+ON_NO_SERVER = [
+    ROOT / "docs",
     ROOT / "processes" / "test_closed_output.py",
     ROOT / "processes" / "test_default_log.py",
     ROOT / "processes" / "test_supervisor.py",
-    ROOT / "stopping" / "test_cancel.py",
     ROOT / "stopping" / "test_children.py",
     ROOT / "stopping" / "test_exits.py",
     ROOT / "stopping" / "test_guards.py",
     ROOT / "stopping" / "test_odd_ends.py",
     ROOT / "stopping" / "test_shutdown.py",
     ROOT / "testing",
-    ROOT / "tickets",
-]
-# What shows nothing of a server: of those with one, a thorough run has it on request alone.
-ON_NO_SERVER = [
-    ROOT / "docs",
     ROOT / "traces",
     ROOT / "typed",
 ]
@@ -128,18 +154,26 @@ ON_SERVERS = [
     ROOT / "store",
     ROOT / "worker",
 ]
-# What a pair that is neither the first nor the last runs on SQLite besides: what Python, Django, or
-# a package that only this pair has, may break.
+# What runs on MariaDB with the last pair: the other tests ask it for nothing that these do not.
+ON_SECOND_SERVER_IN_THE_MATRIX = [
+    ROOT / "behavior" / "test_bulk.py",
+    ROOT / "behavior" / "test_transactional.py",
+    ROOT / "database",
+    ROOT / "store",
+]
+# What a pair that is neither the first nor the last runs, on SQLite: what Python, Django, or a
+# package that only this pair has, may break.
 BETWEEN = [
-    *ON_SERVERS,
-    ROOT / "behavior",
+    ROOT / "behavior" / "test_execution.py",
     ROOT / "conformance",
-    ROOT / "endpoints",
+    ROOT / "database",
     ROOT / "execution",
     ROOT / "framework",
     ROOT / "moving",
     ROOT / "schedules",
+    ROOT / "store",
     ROOT / "typed",
+    ROOT / "worker",
 ]
 FIRST_PYTHON, LAST_PYTHON = (3, 11), (3, 13)
 # What Django's flush would empty, and fill again after every test.
@@ -278,16 +312,24 @@ def _is_path_left_out(config: pytest.Config, path: Path) -> bool:
     if is_named(config, path):
         return False
     if THOROUGH:
-        return not EVERY_CASE and _on_server() and _is_shown_elsewhere(path)
+        return not EVERY_CASE and _is_shown_elsewhere(path)
     if _is_in(SLOW, path) or (not IN_THE_MATRIX and _is_in(NOT_EVERY_DAY, path)):
         return True
     if _is_between_pairs() and path.is_file() and not _is_in(BETWEEN, path):
         return True
-    return _on_server() and path.is_file() and not _is_in(ON_SERVERS, path)
+    return _on_server() and path.is_file() and not _is_in(_on_this_server(), path)
 
 
 def _is_shown_elsewhere(path: Path) -> bool:
+    if not _on_server():
+        return _is_in(ON_POSTGRESQL, path)
     return _is_in(ON_NO_SERVER, path) or (_on_second_server() and _is_in(ON_ONE_SERVER, path))
+
+
+def _on_this_server() -> list[Path]:
+    if IN_THE_MATRIX and _on_second_server():
+        return ON_SECOND_SERVER_IN_THE_MATRIX
+    return ON_SERVERS
 
 
 def _is_marked_left_out(config: pytest.Config, item: pytest.Item) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Exists, OuterRef, Subquery, Value
+from django.db.models import Exists, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
 
 from taskworks import instruments
@@ -157,18 +157,16 @@ class Blocking(Enqueueing):
 
     def edges_since(self, last: int, limit: int) -> list[Following]:
         """Return the next edges, by their ids, after the last."""
-        return self._following(self.edges.filter(id__gt=last).order_by("id")[:limit])
+        rows = fetch(self.connection, _edges_since, last, fixed=[limit])
+        return [*map(Following._make, rows)]
 
     def blocked_since(self, last: Blocked | None, limit: int) -> list[Blocked]:
         """Return the next blocked runs, after the last."""
-        blocked = self.runs.blocked().order_by("available_at", "id")
-        if last:
-            blocked = blocked.filter(available_at__gte=last.available_at).filter(
-                models.Q(available_at__gt=last.available_at) | models.Q(id__gt=last.id)
-            )
-        # Not Exists, for which PostgreSQL might read all edges.
-        edge = Subquery(self._edges_of_run().values("id")[:1])
-        rows = blocked.values_list("available_at", "id", edge)[:limit]
+        if last is None:  # nearly always
+            rows = fetch(self.connection, _blocked, fixed=[limit])
+        else:
+            at, past = Q(available_at__gte=last.available_at), Q(available_at__gt=last.available_at)
+            rows = [*_columns_of_blocked(self.runs.filter(at, past | Q(id__gt=last.id)), limit)]
         return [Blocked(moment, run, edge is not None) for moment, run, edge in rows]
 
     @staticmethod
@@ -267,21 +265,21 @@ class Blocking(Enqueueing):
     def _free(self, runs: Iterable[UUID]) -> TaskRunQuerySet:
         """Return the blocked ones of these runs that have no edge."""
         blocked = self._in(self.runs.filter(id__in=list(runs)), RunState.BLOCKED)
-        return blocked.filter(~Exists(self._edges_of_run()))
+        return blocked.filter(~Exists(_edges_of_run()))
 
     def cancel_blocked(self, run_id: UUID, entry: Mapping[str, Any]) -> TaskRun | None:
         """Cancel a run that would wait forever; return it, or None if it is not blocked."""
         run = self._in(self.runs.filter(id=run_id), RunState.BLOCKED).first()
         return run if run and self._cancelled(run, entry) else None
 
-    @staticmethod
-    def _edges_of_run() -> "models.QuerySet[Edge]":
-        return Edge.objects.filter(run=OuterRef("id"))
-
 
 def _followers(after: Sequence[UUID], last: int, limit: int) -> "models.QuerySet[Any, Any]":
     edges = Edge.objects.filter(after__in=after, id__gt=last)
     return _columns_of_following(edges.order_by("id")[:limit])
+
+
+def _edges_since(last: int, limit: int) -> "models.QuerySet[Any, Any]":
+    return _columns_of_following(Edge.objects.filter(id__gt=last).order_by("id")[:limit])
 
 
 def _columns_of_following(edges: "models.QuerySet[Edge]") -> "models.QuerySet[Any, Any]":
@@ -292,6 +290,22 @@ def _columns_of_following(edges: "models.QuerySet[Edge]") -> "models.QuerySet[An
         is_paused=Exists(Pause.objects.in_force().filter(id=OuterRef("after"))),
     )
     return rows.values_list(*Following._fields)
+
+
+def _blocked(limit: int) -> "models.QuerySet[Any, Any]":
+    return _columns_of_blocked(TaskRun.objects.all(), limit)
+
+
+def _columns_of_blocked(runs: TaskRunQuerySet, limit: int) -> "models.QuerySet[Any, Any]":
+    """Return the query of what makes a ``Blocked``."""
+    # Not Exists, for which PostgreSQL might read all edges.
+    edge = Subquery(_edges_of_run().values("id")[:1])
+    rows = runs.blocked().order_by("available_at", "id")
+    return rows.values_list("available_at", "id", edge)[:limit]
+
+
+def _edges_of_run() -> "models.QuerySet[Edge]":
+    return Edge.objects.filter(run=OuterRef("id"))
 
 
 def state_before() -> Coalesce:

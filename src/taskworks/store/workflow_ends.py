@@ -59,44 +59,11 @@ class WorkflowEnds(WorkflowHopes):
 
     def unfinished_workflows(self, last: UUID | None, limit: int) -> list[Unfinished]:
         """Return the next workflows that have not ended, after the last."""
-        rows = self.workflows.filter(finished_at=None).order_by("id")
-        return self._read(rows.filter(id__gt=last) if last else rows, limit)
-
-    @staticmethod
-    def _read(rows: QuerySet[Workflow], limit: int) -> list[Unfinished]:
-        me = OuterRef("id")
-        children = Workflow.objects.filter(parent=me)
-        is_new = Q(finished_at__gte=Coalesce(OuterRef("reopened_at"), F("finished_at")))
-        columns = rows.values_list(
-            "id",
-            "closed_at",
-            "stopping_at",
-            "on_failure",
-            first_of(members_of(me).filter(state__in=ACTIVE)),
-            first_of(children.filter(outcome=None)),
-            first_of(members_of(me).filter(is_new, state__in=UNSUCCESSFUL)),
-            first_of(children.filter(is_new, outcome__in=UNSUCCESSFUL)),
-        )
-        return [
-            Unfinished(
-                id_,
-                closed is not None,
-                stopping is not None,
-                on_failure == OnFailure.STOP,
-                bool(is_active or has_child),
-                bool(has_failed or has_failed_child),
-            )
-            for (
-                id_,
-                closed,
-                stopping,
-                on_failure,
-                is_active,
-                has_child,
-                has_failed,
-                has_failed_child,
-            ) in columns[:limit]
-        ]
+        if last is None:  # nearly always
+            rows = fetch(self.connection, _unfinished, fixed=[limit])
+        else:
+            rows = fetch(self.connection, _unfinished_since, last, fixed=[limit])
+        return [*map(_read, rows)]
 
     def end_workflows(
         self, ids: Iterable[UUID], until: float = math.inf, into: Ends | None = None
@@ -222,8 +189,10 @@ class WorkflowEnds(WorkflowHopes):
         if self._is_being_stopped(workflow):
             return blocked.filter(~Exists(_spared())).exists()
         to_stop = self.to_stop_after_failure(workflow)
-        rows = self._read(self.workflows.filter(id=to_stop, finished_at=None), 1) if to_stop else []
-        return any(row.is_to_stop and not row.is_stopping for row in rows)
+        if not to_stop:
+            return False
+        columns = _columns_of_unfinished(self.workflows.filter(id=to_stop, finished_at=None))
+        return any(row.is_to_stop and not row.is_stopping for row in map(_read, columns))
 
     def _is_being_stopped(self, workflow: UUID) -> bool:
         """Return whether this is stopping, or one that it is within, which does not spare it."""
@@ -275,6 +244,45 @@ class WorkflowEnds(WorkflowHopes):
                 return 0
             self.delete_edges(edges)
         return self.unblock({edge.run for edge in edges})
+
+
+def _unfinished(limit: int) -> "QuerySet[Workflow, Any]":
+    rows = Workflow.objects.filter(finished_at=None).order_by("id")
+    return _columns_of_unfinished(rows)[:limit]
+
+
+def _unfinished_since(last: UUID, limit: int) -> "QuerySet[Workflow, Any]":
+    rows = Workflow.objects.filter(finished_at=None, id__gt=last).order_by("id")
+    return _columns_of_unfinished(rows)[:limit]
+
+
+def _columns_of_unfinished(rows: "QuerySet[Workflow]") -> "QuerySet[Workflow, Any]":
+    """Return the query of what makes an ``Unfinished``."""
+    me = OuterRef("id")
+    children = Workflow.objects.filter(parent=me)
+    is_new = Q(finished_at__gte=Coalesce(OuterRef("reopened_at"), F("finished_at")))
+    return rows.values_list(
+        "id",
+        "closed_at",
+        "stopping_at",
+        "on_failure",
+        first_of(members_of(me).filter(state__in=ACTIVE)),
+        first_of(children.filter(outcome=None)),
+        first_of(members_of(me).filter(is_new, state__in=UNSUCCESSFUL)),
+        first_of(children.filter(is_new, outcome__in=UNSUCCESSFUL)),
+    )
+
+
+def _read(columns: Sequence[Any]) -> Unfinished:
+    id_, closed, stopping, on_failure, is_active, has_child, has_failed, has_failed_child = columns
+    return Unfinished(
+        id_,
+        is_closed=closed is not None,
+        is_stopping=stopping is not None,
+        stops_on_failure=on_failure == OnFailure.STOP,
+        is_active=bool(is_active or has_child),
+        has_failed=bool(has_failed or has_failed_child),
+    )
 
 
 def _activity(ids: Sequence[UUID], *more: Subquery) -> "QuerySet[Workflow, Any]":
