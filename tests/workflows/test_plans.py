@@ -97,7 +97,7 @@ def test_the_end_of_a_group_costs_no_more_after_many_others(
         def end() -> None:
             assert store.end_workflows([parent]).finished == []
             assert len(store.hopeless_within(parent)) == 1
-            [row] = store._read(store.workflows.filter(id=parent), 1)
+            row = store.unfinished_workflow(parent)
             assert row.has_failed == (outcome == RunState.FAILED)
 
         for plan in plans(end, "taskworks_workflow", "parent"):

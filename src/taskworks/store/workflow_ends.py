@@ -65,6 +65,11 @@ class WorkflowEnds(WorkflowHopes):
             rows = fetch(self.connection, _unfinished_since, last, fixed=[limit])
         return [*map(_read, rows)]
 
+    def unfinished_workflow(self, workflow: UUID) -> Unfinished | None:
+        """Return the workflow, or None if it has ended, or is not there."""
+        rows = self.workflows.filter(id=workflow, finished_at=None)
+        return next(map(_read, _columns_of_unfinished(rows)), None)
+
     def end_workflows(
         self, ids: Iterable[UUID], until: float = math.inf, into: Ends | None = None
     ) -> Ends:
@@ -189,10 +194,8 @@ class WorkflowEnds(WorkflowHopes):
         if self._is_being_stopped(workflow):
             return blocked.filter(~Exists(_spared())).exists()
         to_stop = self.to_stop_after_failure(workflow)
-        if not to_stop:
-            return False
-        columns = _columns_of_unfinished(self.workflows.filter(id=to_stop, finished_at=None))
-        return any(row.is_to_stop and not row.is_stopping for row in map(_read, columns))
+        row = self.unfinished_workflow(to_stop) if to_stop else None
+        return row is not None and row.is_to_stop and not row.is_stopping
 
     def _is_being_stopped(self, workflow: UUID) -> bool:
         """Return whether this is stopping, or one that it is within, which does not spare it."""
