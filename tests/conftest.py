@@ -199,6 +199,9 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     """After they are made."""
     with django_db_blocker.unblock():
         hurry()
+        for connection in connections.all():
+            # On MariaDB this asks the server. A check would, in a test that may not use it.
+            assert connection.data_types
 
 
 @pytest.fixture(autouse=True)
