@@ -30,6 +30,7 @@ def test_pages_work_and_are_readable_in_a_theme(theme: str) -> None:
         "TASKWORKS_TEST_THEME": theme,
         "TASKWORKS_TEST_DATABASE": "sqlite",
         "TASKWORKS_TEST_PREFIX": f"theme_{os.getpid()}",
+        "TASKWORKS_TEST_PART": "1/1",
     }
     tests = "tests/faces/themes/in_a_theme.py"
     ended = subprocess.run(

@@ -20,6 +20,7 @@ def main(folder: Path, point: str, what: str) -> None:
     from taskworks.celery_worker.marks import new_mark
     from taskworks.worker.pools import child
     from taskworks.worker.pools.messages import TurnBegun
+    from tests.waiting import wait_for
 
     child.HOLD_FOR = 3600.0
     note, executed = new_mark(folder), 0
@@ -27,6 +28,8 @@ def main(folder: Path, point: str, what: str) -> None:
     def mark(number: int) -> None:
         nonlocal executed
         executed = number or executed
+        if number == 1:
+            wait_for(lambda: main_of_child._orders.qsize() == 2, "the others are here")
         is_it = executed == 2
         if is_it and number and point == "before the mark":
             stop()
