@@ -11,19 +11,16 @@ from tests.databases import PREFIX
 from tests.effort import EVERY_CASE
 from tests.processes.conftest import ROOT
 
-FILES = ["delivery", "execution"]
-
 
 @pytest.mark.not_every_day
 @pytest.mark.skipif(EVERY_CASE, reason="make celery runs all of them")
-@pytest.mark.parametrize(("pool", "broker"), [("threads", "redis"), ("solo", "redis")])
-def test_runs_behave_alike(pool: str, broker: str) -> None:
+@pytest.mark.parametrize(("pool", "name"), [("threads", "delivery"), ("solo", "execution")])
+def test_runs_behave_alike(pool: str, name: str) -> None:
     own = {"TASKWORKS_TEST_PREFIX": f"{PREFIX}_celery", "TASKWORKS_TEST_PART": "1/1"}
     command = [sys.executable, "-m", "pytest", "--create-db", "-q", "-p", "no:cacheprovider"]
-    files = [f"{BEHAVIOR}/test_{name}.py" for name in FILES]
-    with on_celery(pool, broker) as environment:
+    with on_celery(pool, "redis") as environment:
         ended = subprocess.run(
-            [*command, *files],
+            [*command, f"{BEHAVIOR}/test_{name}.py"],
             cwd=ROOT,
             env={**os.environ, **environment, **own},
             stdout=subprocess.PIPE,
