@@ -17,7 +17,7 @@ from django.db.backends.utils import CursorWrapper
 from django.test.utils import CaptureQueriesContext
 
 from taskworks.control import pause, resume
-from taskworks.database import notifications
+from taskworks.database import messengers, notifications
 from taskworks.database.listener import Listener, PipeEvent
 from taskworks.database.notifications import NOTIFY_INTERVAL
 from taskworks.database.payloads import (
@@ -57,8 +57,9 @@ PING = own_payload("a token")
 
 
 @pytest.fixture(autouse=True)
-def _nobody_has_told() -> None:
+def _nobody_has_told(monkeypatch: pytest.MonkeyPatch) -> None:
     notifications._sent_at.clear()
+    monkeypatch.setattr(messengers, "in_use", ())  # those of Celery that other tests have used
 
 
 @contextmanager
